@@ -1,0 +1,3 @@
+//! The `accretion` command.
+
+fn main() {}

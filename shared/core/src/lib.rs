@@ -1,0 +1,13 @@
+//! The domain of Accretion, in the field's own terms. Pure and synchronous: no network, no async
+//! runtime, no AWS.
+//!
+//! A [`request`] names requirements and [`target`]s. For each target a set of locked packages
+//! ([`lock`]) yields one [`wheel`] a package; the wheels are spliced into a [`layer`] zip
+//! ([`archive`]) that a [`manifest`] describes under a [`digest`].
+
+pub mod diagnostic;
+pub mod digest;
+pub mod error;
+pub mod target;
+
+pub use error::{Class, Fault};

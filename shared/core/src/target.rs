@@ -1,0 +1,256 @@
+//! What a layer is built for: a Lambda runtime on a CPU architecture.
+//!
+//! [`Runtime`]'s table holds everything that differs between runtimes. Adding a runtime is one row.
+//! Source: the AWS Lambda Developer Guide, "Lambda runtimes".
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A Python runtime of AWS Lambda, by its identifier.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Runtime {
+    /// CPython 3.10 on Amazon Linux 2.
+    #[serde(rename = "python3.10")]
+    Python310,
+    /// CPython 3.11 on Amazon Linux 2.
+    #[serde(rename = "python3.11")]
+    Python311,
+    /// CPython 3.12 on Amazon Linux 2023.
+    #[serde(rename = "python3.12")]
+    Python312,
+    /// CPython 3.13 on Amazon Linux 2023.
+    #[serde(rename = "python3.13")]
+    Python313,
+    /// CPython 3.14 on Amazon Linux 2023.
+    #[serde(rename = "python3.14")]
+    Python314,
+}
+
+/// What Accretion knows of a runtime: one row of the table.
+struct RuntimeFacts {
+    runtime: Runtime,
+    identifier: &'static str,
+    /// Minor version of CPython 3.
+    minor: u8,
+    /// Minor version of the GNU C library 2 in the runtime.
+    glibc_minor: u8,
+    /// The newest manylinux platform uv knows that the runtime's C library satisfies.
+    uv_manylinux: &'static str,
+    /// Whether AWS has deprecated it: built only when named, with a warning.
+    deprecated: bool,
+}
+
+const RUNTIMES: [RuntimeFacts; 5] = [
+    RuntimeFacts {
+        runtime: Runtime::Python310,
+        identifier: "python3.10",
+        minor: 10,
+        glibc_minor: 26,
+        uv_manylinux: "manylinux_2_17",
+        deprecated: true,
+    },
+    RuntimeFacts {
+        runtime: Runtime::Python311,
+        identifier: "python3.11",
+        minor: 11,
+        glibc_minor: 26,
+        uv_manylinux: "manylinux_2_17",
+        deprecated: true,
+    },
+    RuntimeFacts {
+        runtime: Runtime::Python312,
+        identifier: "python3.12",
+        minor: 12,
+        glibc_minor: 34,
+        uv_manylinux: "manylinux_2_34",
+        deprecated: false,
+    },
+    RuntimeFacts {
+        runtime: Runtime::Python313,
+        identifier: "python3.13",
+        minor: 13,
+        glibc_minor: 34,
+        uv_manylinux: "manylinux_2_34",
+        deprecated: false,
+    },
+    RuntimeFacts {
+        runtime: Runtime::Python314,
+        identifier: "python3.14",
+        minor: 14,
+        glibc_minor: 34,
+        uv_manylinux: "manylinux_2_34",
+        deprecated: false,
+    },
+];
+
+impl Runtime {
+    fn facts(self) -> &'static RuntimeFacts {
+        &RUNTIMES[self as usize]
+    }
+
+    /// Every runtime that can be built for, oldest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        RUNTIMES.iter().map(|facts| facts.runtime)
+    }
+
+    /// The runtimes that are built when a request names none: those that AWS has not deprecated.
+    pub fn supported() -> impl Iterator<Item = Self> {
+        Self::all().filter(|runtime| !runtime.is_deprecated())
+    }
+
+    /// The identifier in AWS's API, such as `python3.13`.
+    pub fn identifier(self) -> &'static str {
+        self.facts().identifier
+    }
+
+    /// The minor version of CPython 3: 13 for `python3.13`.
+    pub fn python_minor(self) -> u8 {
+        self.facts().minor
+    }
+
+    /// The minor version of the runtime's GNU C library 2: 34 for glibc 2.34.
+    pub fn glibc_minor(self) -> u8 {
+        self.facts().glibc_minor
+    }
+
+    /// Whether AWS has deprecated the runtime. Such a runtime is built only when a request names
+    /// it, with a warning.
+    pub fn is_deprecated(self) -> bool {
+        self.facts().deprecated
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.identifier())
+    }
+}
+
+/// A text that names no runtime Accretion builds for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a runtime that Accretion builds for")]
+pub struct ParseRuntimeError(String);
+
+impl FromStr for Runtime {
+    type Err = ParseRuntimeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::all()
+            .find(|runtime| runtime.identifier() == text)
+            .ok_or_else(|| ParseRuntimeError(text.to_owned()))
+    }
+}
+
+/// A CPU architecture of AWS Lambda, by its name in AWS's API.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Architecture {
+    /// 64-bit x86.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64-bit Arm (Graviton); `aarch64` in wheel tags.
+    #[serde(rename = "arm64")]
+    Arm64,
+}
+
+impl Architecture {
+    /// Every architecture, in the order in which they are built.
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Arm64];
+
+    /// The name in AWS's API: `x86_64` or `arm64`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The name in wheel platform tags and in the marker `platform_machine`: `x86_64` or
+    /// `aarch64`.
+    pub fn machine(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "aarch64",
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no architecture of AWS Lambda.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an architecture of AWS Lambda: `x86_64` and `arm64` are")]
+pub struct ParseArchitectureError(String);
+
+impl FromStr for Architecture {
+    type Err = ParseArchitectureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|architecture| architecture.name() == text)
+            .ok_or_else(|| ParseArchitectureError(text.to_owned()))
+    }
+}
+
+/// A runtime on an architecture: what one layer is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The Lambda runtime.
+    pub runtime: Runtime,
+    /// The CPU architecture.
+    pub architecture: Architecture,
+}
+
+impl Target {
+    /// The short form that layer names end in: `py313` for x86_64, `py313-arm64` for arm64.
+    pub fn slug(self) -> String {
+        let minor = self.runtime.python_minor();
+        match self.architecture {
+            Architecture::X86_64 => format!("py3{minor}"),
+            Architecture::Arm64 => format!("py3{minor}-arm64"),
+        }
+    }
+
+    /// The target's platform as uv's `--python-platform` takes it, such as
+    /// `aarch64-manylinux_2_34`.
+    ///
+    /// On Amazon Linux 2 it is older than the C library: uv has no `manylinux_2_26`.
+    pub fn uv_platform(self) -> String {
+        format!(
+            "{}-{}",
+            self.architecture.machine(),
+            self.runtime.facts().uv_manylinux
+        )
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.runtime, self.architecture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum() {
+        for (row, facts) in RUNTIMES.iter().enumerate() {
+            assert_eq!(facts.runtime as usize, row);
+            assert_eq!(facts.identifier.parse(), Ok(facts.runtime));
+            assert_eq!(facts.identifier, format!("python3.{}", facts.minor));
+        }
+    }
+}
