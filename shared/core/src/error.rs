@@ -40,3 +40,169 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
         None
     }
 }
+
+/// What can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A wheel is broken, hostile or not what its name says.
+    #[error("the wheel `{wheel}` cannot be used: {problem}")]
+    WheelInvalid {
+        /// The wheel's file name.
+        wheel: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A wheel is beyond one of the [`limits`](crate::limits::WheelLimits).
+    #[error("the wheel `{wheel}` is over a limit: {problem}")]
+    WheelOverLimit {
+        /// The wheel's file name.
+        wheel: String,
+        /// Which limit, and by how much.
+        problem: String,
+    },
+    /// No file of a package fits the target.
+    #[error("{package} {version} has no wheel for {target}")]
+    WheelNotFound {
+        /// The distribution's name.
+        package: String,
+        /// Its version.
+        version: String,
+        /// The target, as people read it.
+        target: String,
+        /// What there is instead: the file names of other wheels or of the source.
+        instead: Vec<String>,
+    },
+    /// A package has wheels for the target, but none with a hash that the requirements allow.
+    #[error("no wheel of {package} {version} has a hash that the requirements allow")]
+    HashNotAllowed {
+        /// The distribution's name.
+        package: String,
+        /// Its version.
+        version: String,
+    },
+    /// A lock file can't be used.
+    #[error("the lock file cannot be used: {problem}")]
+    LockInvalid {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A lock file was made for another Python.
+    #[error("the lock file does not fit {target}: {problem}")]
+    LockMismatch {
+        /// The target, as people read it.
+        target: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A lock file's package comes from where no wheel can be had.
+    #[error("the locked package {package} comes from {origin}, which is not supported")]
+    LockedSourceUnsupported {
+        /// The distribution's name.
+        package: String,
+        /// What kind of source it is: a repository, a folder.
+        origin: &'static str,
+    },
+    /// Two wheels claim paths that can't both exist, or differ in what they put there.
+    #[error("`{path}` is claimed by {}", claimants.join(" and "))]
+    LayerConflict {
+        /// The path below `python/`.
+        path: String,
+        /// The wheels that claim it.
+        claimants: Vec<String>,
+    },
+    /// The layer is over what Lambda takes.
+    #[error(
+        "the layer would have {} MiB unzipped; Lambda takes {} MiB",
+        unzipped.div_ceil(1 << 20), limit >> 20
+    )]
+    LayerTooLarge {
+        /// Bytes of all files.
+        unzipped: u64,
+        /// Bytes that Lambda takes.
+        limit: u64,
+        /// The largest packages first, with their bytes.
+        packages: Vec<(String, u64)>,
+    },
+    /// The layer's archive could not be written.
+    #[error("the layer could not be written: {0}")]
+    LayerWrite(#[source] crate::archive::WriteError),
+    /// What the cache holds about a wheel can't be read.
+    #[error("the layout of a cached wheel is damaged: {0}")]
+    LayoutDamaged(&'static str),
+    /// A wheel could not be read.
+    #[error("the wheel `{wheel}` could not be read: {error}")]
+    WheelRead {
+        /// The wheel's file name.
+        wheel: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::WheelInvalid { .. } => "WheelInvalid",
+            Self::WheelOverLimit { .. } => "WheelOverLimit",
+            Self::WheelNotFound { .. } => "WheelNotFound",
+            Self::HashNotAllowed { .. } => "HashNotAllowed",
+            Self::LockInvalid { .. } => "LockInvalid",
+            Self::LockMismatch { .. } => "LockMismatch",
+            Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported",
+            Self::LayerConflict { .. } => "LayerConflict",
+            Self::LayerTooLarge { .. } => "LayerTooLarge",
+            Self::LayerWrite(_) => "LayerWrite",
+            Self::LayoutDamaged(_) => "LayoutDamaged",
+            Self::WheelRead { .. } => "WheelRead",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::LayerWrite(_) | Self::LayoutDamaged(_) | Self::WheelRead { .. } => {
+                Class::Internal
+            }
+            _ => Class::User,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::WheelInvalid { .. } | Self::WheelOverLimit { .. } => {
+                "require another version of the package, and tell its maintainers".into()
+            }
+            Self::WheelNotFound { instead, .. } if instead.is_empty() => {
+                "require a version that has one, or leave this target out".into()
+            }
+            Self::WheelNotFound { instead, .. } => format!(
+                "require a version that has one, leave this target out, or allow source \
+                 distributions; there is {}",
+                instead.join(", ")
+            ),
+            Self::HashNotAllowed { .. } => {
+                "add the hash of the target's wheel: a lock tool writes all of them".into()
+            }
+            Self::LockInvalid { .. } => {
+                "write the lock file again with the tool that made it".into()
+            }
+            Self::LockMismatch { .. } => "lock for this target, or leave it out".into(),
+            Self::LockedSourceUnsupported { .. } => {
+                "lock a release from a package index instead".into()
+            }
+            Self::LayerConflict { .. } => {
+                "leave one of the packages out, or let the one that sorts last win (no --strict)"
+                    .into()
+            }
+            Self::LayerTooLarge { packages, .. } => format!(
+                "split the requirements or exclude packages; the largest are {}",
+                packages
+                    .iter()
+                    .map(|(name, size)| format!("{name} ({} MiB)", size.div_ceil(1 << 20)))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+            Self::LayoutDamaged(_) => "remove the cache folder".into(),
+            Self::LayerWrite(_) | Self::WheelRead { .. } => return None,
+        })
+    }
+}

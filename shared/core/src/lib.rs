@@ -5,9 +5,13 @@
 //! ([`lock`]) yields one [`wheel`] a package; the wheels are spliced into a [`layer`] zip
 //! ([`archive`]) that a [`manifest`] describes under a [`digest`].
 
+pub mod archive;
 pub mod diagnostic;
 pub mod digest;
 pub mod error;
+pub mod layer;
+pub mod limits;
 pub mod target;
+pub mod wheel;
 
-pub use error::{Class, Fault};
+pub use error::{Class, Error, Fault};

@@ -1,0 +1,230 @@
+//! Deciding what a layer consists of.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::pack;
+use crate::digest::Sha256;
+use crate::error::Error;
+use crate::limits::LAYER_UNZIPPED;
+use crate::wheel::{Layout, LayoutFile, record};
+
+/// One wheel of a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Wheel<'a> {
+    /// The distribution's normalised name.
+    pub name: &'a str,
+    /// The wheel's file name.
+    pub filename: &'a str,
+    /// What it puts into the layer.
+    pub layout: &'a Layout,
+}
+
+/// A path that several wheels claim with different content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Conflict {
+    /// The path in the layer, below `python/`.
+    pub path: String,
+    /// The wheel whose file is in the layer.
+    pub winner: String,
+    /// The wheels whose files are not.
+    pub losers: Vec<String>,
+}
+
+/// One entry of the layer: a file of one of the wheels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planned<'a> {
+    /// Index into the wheels.
+    pub(super) wheel: usize,
+    pub(super) file: &'a LayoutFile,
+}
+
+/// What a layer consists of, in the order of its zip.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub(super) entries: Vec<Planned<'a>>,
+    /// The `RECORD`s of wheels that lost a path, by index of the wheel, packed.
+    pub(super) records: HashMap<usize, (LayoutFile, Vec<u8>)>,
+    /// Paths that several wheels claim with different content, in order.
+    pub conflicts: Vec<Conflict>,
+    /// Bytes of all files, unpacked.
+    pub unzipped: u64,
+}
+
+impl<'a> Plan<'a> {
+    /// Decides what a layer of these wheels consists of.
+    ///
+    /// Where wheels claim the same path with different content, the wheel whose distribution name
+    /// sorts last wins, as if they had been installed in the order of their names; the others'
+    /// `RECORD`s lose the path. With `strict` that is an error. A file where another wheel needs
+    /// a folder always is.
+    pub fn new(wheels: &[Wheel<'a>], strict: bool) -> Result<Self, Error> {
+        let mut order: Vec<usize> = (0..wheels.len()).collect();
+        order.sort_by_key(|index| wheels[*index].name);
+        let total = wheels.iter().map(|wheel| wheel.layout.files.len()).sum();
+        let mut all = Vec::with_capacity(total);
+        for &wheel in &order {
+            all.extend(
+                wheels[wheel]
+                    .layout
+                    .files
+                    .iter()
+                    .map(|file| Planned { wheel, file }),
+            );
+        }
+        // Stable: of equal paths the last is that of the wheel whose name sorts last.
+        all.sort_by(|a, b| a.file.path.cmp(&b.file.path));
+
+        let mut entries = Vec::with_capacity(total);
+        let mut conflicts = Vec::new();
+        let mut lost: HashMap<usize, Vec<&str>> = HashMap::new();
+        for claims in all.chunk_by(|a, b| a.file.path == b.file.path) {
+            let [others @ .., winner] = claims else {
+                continue;
+            };
+            entries.push(*winner);
+            let content = |file: &LayoutFile| (file.sha256, file.executable);
+            let losers: Vec<_> = others
+                .iter()
+                .filter(|other| content(other.file) != content(winner.file))
+                .collect();
+            if losers.is_empty() {
+                continue;
+            }
+            for loser in &losers {
+                lost.entry(loser.wheel).or_default().push(&loser.file.path);
+            }
+            conflicts.push(Conflict {
+                path: winner.file.path.clone(),
+                winner: wheels[winner.wheel].filename.to_owned(),
+                losers: losers
+                    .iter()
+                    .map(|l| wheels[l.wheel].filename.to_owned())
+                    .collect(),
+            });
+        }
+        if let Some(conflict) = conflicts.first().filter(|_| strict) {
+            let mut claimants = conflict.losers.clone();
+            claimants.push(conflict.winner.clone());
+            return Err(Error::LayerConflict {
+                path: conflict.path.clone(),
+                claimants,
+            });
+        }
+        check_folders(&entries, wheels)?;
+
+        let records: HashMap<usize, (LayoutFile, Vec<u8>)> = lost
+            .iter()
+            .map(|(&wheel, lost)| (wheel, record_without(wheels[wheel].layout, lost)))
+            .collect();
+        let mut plan = Self {
+            entries,
+            records,
+            conflicts,
+            unzipped: 0,
+        };
+        plan.unzipped = plan.entries.iter().map(|entry| plan.file(entry).size).sum();
+        if plan.unzipped > LAYER_UNZIPPED {
+            return Err(too_large(plan.unzipped, wheels));
+        }
+        Ok(plan)
+    }
+
+    /// What goes into the zip for an entry.
+    fn file(&self, entry: &Planned<'a>) -> Cow<'a, LayoutFile> {
+        match self.record(entry) {
+            Some((file, _)) => Cow::Owned(file.clone()),
+            None => Cow::Borrowed(entry.file),
+        }
+    }
+
+    /// The changed `RECORD` that replaces an entry, with its packed data.
+    pub(super) fn record(&self, entry: &Planned<'_>) -> Option<&(LayoutFile, Vec<u8>)> {
+        self.records
+            .get(&entry.wheel)
+            .filter(|(file, _)| file.path == entry.file.path)
+    }
+
+    /// How many files the layer has.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the layer has no file at all.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+fn check_folders(entries: &[Planned<'_>], wheels: &[Wheel<'_>]) -> Result<(), Error> {
+    let mut last_folder = "";
+    for entry in entries {
+        let Some((folder, _)) = entry.file.path.rsplit_once('/') else {
+            continue;
+        };
+        if folder == last_folder {
+            continue;
+        }
+        last_folder = folder;
+        let ends = folder
+            .match_indices('/')
+            .map(|(end, _)| end)
+            .chain([folder.len()]);
+        for end in ends {
+            let folder = &folder[..end];
+            if let Ok(at) = entries.binary_search_by(|other| other.file.path.as_str().cmp(folder)) {
+                let claimants = [entries[at].wheel, entry.wheel]
+                    .map(|wheel| wheels[wheel].filename.to_owned())
+                    .to_vec();
+                return Err(Error::LayerConflict {
+                    path: folder.to_owned(),
+                    claimants,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A wheel's `RECORD` without the paths that another wheel's file is at.
+fn record_without(layout: &Layout, lost: &[&str]) -> (LayoutFile, Vec<u8>) {
+    let lines = layout
+        .files
+        .iter()
+        .filter(|file| file.path != layout.record && !lost.contains(&file.path.as_str()))
+        .map(|file| (file.path.as_str(), file.sha256, file.size));
+    let text = record::write(&layout.record, lines).into_bytes();
+    let (method, data) = pack::pack(&text);
+    let file = LayoutFile {
+        path: layout.record.clone(),
+        origin: crate::wheel::Origin::Layout,
+        offset: 0,
+        method,
+        compressed_size: data.len() as u64,
+        size: text.len() as u64,
+        crc32: crc32fast::hash(&text),
+        sha256: Sha256::of(&text),
+        executable: false,
+    };
+    (file, data)
+}
+
+/// How many of the largest packages an error names.
+const LARGEST: usize = 5;
+
+fn too_large(unzipped: u64, wheels: &[Wheel<'_>]) -> Error {
+    let mut packages: Vec<_> = wheels
+        .iter()
+        .map(|wheel| (wheel.name.to_owned(), wheel.layout.size()))
+        .collect();
+    packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    packages.truncate(LARGEST);
+    Error::LayerTooLarge {
+        unzipped,
+        limit: LAYER_UNZIPPED,
+        packages,
+    }
+}

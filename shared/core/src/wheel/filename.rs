@@ -1,0 +1,209 @@
+//! Wheel file names (PEP 427, binary distribution format: "File name convention").
+
+use std::fmt;
+use std::str::FromStr;
+
+use pep440_rs::Version;
+use pep508_rs::PackageName;
+
+/// The build number of a wheel, which breaks ties between wheels of equal tags: leading digits,
+/// then the rest as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BuildTag(Option<(u64, String)>);
+
+/// A compatibility tag (PEP 425): one combination of a wheel's compressed tag set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tag<'a> {
+    /// The Python tag, such as `cp313` or `py3`.
+    pub python: &'a str,
+    /// The ABI tag, such as `cp313`, `abi3` or `none`.
+    pub abi: &'a str,
+    /// The platform tag, such as `manylinux_2_17_x86_64` or `any`.
+    pub platform: &'a str,
+}
+
+/// A wheel's file name, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WheelFilename {
+    text: String,
+    name: PackageName,
+    version: Version,
+    build: BuildTag,
+    python: String,
+    abi: String,
+    platform: String,
+}
+
+/// A text that is no wheel file name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{filename}` is not a wheel file name: {reason}")]
+pub struct ParseWheelFilenameError {
+    filename: String,
+    reason: String,
+}
+
+impl WheelFilename {
+    /// The distribution's normalised name.
+    pub fn name(&self) -> &PackageName {
+        &self.name
+    }
+
+    /// The distribution's version.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The build number.
+    pub fn build(&self) -> &BuildTag {
+        &self.build
+    }
+
+    /// The whole name, as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Every tag of the compressed tag set.
+    pub fn tags(&self) -> impl Iterator<Item = Tag<'_>> {
+        self.python.split('.').flat_map(move |python| {
+            self.abi.split('.').flat_map(move |abi| {
+                self.platform.split('.').map(move |platform| Tag {
+                    python,
+                    abi,
+                    platform,
+                })
+            })
+        })
+    }
+}
+
+impl fmt::Display for WheelFilename {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for WheelFilename {
+    type Err = ParseWheelFilenameError;
+
+    fn from_str(filename: &str) -> Result<Self, Self::Err> {
+        let error = |reason: String| ParseWheelFilenameError {
+            filename: filename.into(),
+            reason,
+        };
+        let stem = filename
+            .strip_suffix(".whl")
+            .ok_or_else(|| error("it does not end in `.whl`".into()))?;
+        let parts: Vec<&str> = stem.split('-').collect();
+        let (name, version, build, tags) = match parts[..] {
+            [name, version, python, abi, platform] => {
+                (name, version, None, [python, abi, platform])
+            }
+            [name, version, build, python, abi, platform] => {
+                (name, version, Some(build), [python, abi, platform])
+            }
+            _ => {
+                return Err(error(format!(
+                    "it has {} parts between hyphens instead of 5 or 6",
+                    parts.len()
+                )));
+            }
+        };
+        let is_name = |name: &str| {
+            !name.contains("__")
+                && name
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+        };
+        if !is_name(name) {
+            return Err(error(format!(
+                "`{name}` is not an escaped distribution name"
+            )));
+        }
+        let name: PackageName = name
+            .parse()
+            .map_err(|_| error(format!("`{name}` is not a distribution name")))?;
+        let version: Version = version
+            .parse()
+            .map_err(|_| error(format!("`{version}` is not a version")))?;
+        let build = match build {
+            None => BuildTag(None),
+            Some(build) => {
+                let digits = build.bytes().take_while(u8::is_ascii_digit).count();
+                let number = build[..digits].parse().map_err(|_| {
+                    error(format!(
+                        "the build tag `{build}` does not start with a number"
+                    ))
+                })?;
+                BuildTag(Some((number, build[digits..].to_owned())))
+            }
+        };
+        let [python, abi, platform] = tags.map(str::to_ascii_lowercase);
+        for tags in [&python, &abi, &platform] {
+            if !tags.split('.').all(|tag| {
+                !tag.is_empty() && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            }) {
+                return Err(error(format!("`{tags}` is not a tag")));
+            }
+        }
+        Ok(Self {
+            text: filename.to_owned(),
+            name,
+            version,
+            build,
+            python,
+            abi,
+            platform,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_names_apart() {
+        let wheel: WheelFilename =
+            "Zope.Interface-7.2-2b-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+                .parse()
+                .unwrap();
+        assert_eq!(wheel.name().as_ref(), "zope-interface");
+        assert_eq!(wheel.version().to_string(), "7.2");
+        assert_eq!(wheel.build(), &BuildTag(Some((2, "b".into()))));
+        let platforms: Vec<_> = wheel.tags().map(|tag| tag.platform).collect();
+        assert_eq!(platforms, ["manylinux_2_17_x86_64", "manylinux2014_x86_64"]);
+    }
+
+    #[test]
+    fn build_numbers_order_as_numbers() {
+        let build = |tag: &str| {
+            format!("a-1-{tag}-py3-none-any.whl")
+                .parse::<WheelFilename>()
+                .unwrap()
+                .build
+        };
+        assert!(build("10") > build("9b"));
+        assert!(build("2b") > build("2a"));
+        assert!(build("0") > BuildTag::default());
+    }
+
+    #[test]
+    fn refuses_what_is_no_wheel_name() {
+        for name in [
+            "",
+            "a.whl",
+            "a-1.0.tar.gz",
+            "a-1.0-py3-none.whl",
+            "a-1.0-1-2-py3-none-any.whl",
+            "a-1.0-x-py3-none-any.whl",
+            "a-one-py3-none-any.whl",
+            "a__b-1.0-py3-none-any.whl",
+            "../a-1.0-py3-none-any.whl",
+            "a-1.0-py3-none-.whl",
+            "a-1.0-py3-none-any/x.whl",
+        ] {
+            assert!(name.parse::<WheelFilename>().is_err(), "{name}");
+        }
+    }
+}

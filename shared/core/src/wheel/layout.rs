@@ -1,0 +1,105 @@
+//! What a wheel puts into a layer, worked out once.
+//!
+//! A [`Layout`] holds everything that the splice needs to know of a wheel. It is stored beside the
+//! wheel, in a file that also holds the packed data of the files that the installation adds or
+//! changes: `[packed data][layout][trailer]`.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::{Method, ReadAt};
+use crate::digest::Sha256;
+use crate::error::Error;
+
+/// Changes with the form of [`Layout`] and with what it says about a wheel.
+const MAGIC: &[u8; 8] = b"layout01";
+/// Length of the layout, its CRC-32, [`MAGIC`].
+const TRAILER: u64 = 8 + 4 + 8;
+
+/// Which file the packed data of a [`LayoutFile`] lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// The wheel itself.
+    Wheel,
+    /// The file that the layout is stored in.
+    Layout,
+}
+
+/// One file of the layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutFile {
+    /// Path below `python/`.
+    pub path: String,
+    /// Which file the packed data lies in.
+    pub origin: Origin,
+    /// Where it starts there.
+    pub offset: u64,
+    /// How it is packed: stored or deflated.
+    pub method: Method,
+    /// Bytes of the packed data.
+    pub compressed_size: u64,
+    /// Bytes of the unpacked data.
+    pub size: u64,
+    /// CRC-32 of the unpacked data.
+    pub crc32: u32,
+    /// SHA-256 of the unpacked data.
+    pub sha256: Sha256,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// What a wheel puts into a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Bytes of the wheel.
+    pub wheel_size: u64,
+    /// The path of its `RECORD`.
+    pub record: String,
+    /// The files, ordered by the bytes of their paths; no path twice.
+    pub files: Vec<LayoutFile>,
+    /// What deserves attention about the wheel.
+    pub warnings: Vec<String>,
+}
+
+impl Layout {
+    /// Bytes of all files, unpacked.
+    pub fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// The end of a layout file: what follows the packed data.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes =
+            postcard::to_stdvec(self).map_err(|_| Error::LayoutDamaged("it cannot be written"))?;
+        let (length, crc32) = (bytes.len() as u64, crc32fast::hash(&bytes));
+        bytes.extend(length.to_le_bytes());
+        bytes.extend(crc32.to_le_bytes());
+        bytes.extend(MAGIC);
+        Ok(bytes)
+    }
+
+    /// Reads the layout out of a layout file of `length` bytes.
+    ///
+    /// `Ok(None)` means that another version wrote it, or that it is damaged: it has to be worked
+    /// out again.
+    pub fn decode(file: &(impl ReadAt + ?Sized), length: u64) -> io::Result<Option<Self>> {
+        let Some(end) = length.checked_sub(TRAILER) else {
+            return Ok(None);
+        };
+        let mut trailer = [0; 20];
+        file.read_exact_at(&mut trailer, end)?;
+        let (size, rest) = trailer.split_at(8);
+        let (crc32, magic) = rest.split_at(4);
+        let size = u64::from_le_bytes(size.try_into().unwrap_or_default());
+        let Some(start) = end.checked_sub(size).filter(|_| magic == MAGIC) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, start)?;
+        if crc32fast::hash(&bytes).to_le_bytes() != crc32 {
+            return Ok(None);
+        }
+        Ok(postcard::from_bytes(&bytes).ok())
+    }
+}

@@ -1,0 +1,14 @@
+//! Wheels: binary distributions of Python packages (PEP 427).
+
+mod filename;
+mod inspect;
+mod layout;
+mod metadata;
+pub(crate) mod record;
+mod scripts;
+mod tags;
+
+pub use filename::{BuildTag, ParseWheelFilenameError, Tag, WheelFilename};
+pub use inspect::inspect;
+pub use layout::{Layout, LayoutFile, Origin};
+pub use tags::Rank;
