@@ -103,7 +103,13 @@ struct Window {
 impl Window {
     /// The packed data of `file`. What is not in memory is read, together with what follows it up
     /// to `end`.
-    fn read(&mut self, wheel: &impl ReadAt, file: &LayoutFile, end: u64) -> std::io::Result<&[u8]> {
+    fn read(
+        &mut self,
+        wheel: usize,
+        archive: &impl ReadAt,
+        file: &LayoutFile,
+        end: u64,
+    ) -> std::io::Result<&[u8]> {
         let size = usize::try_from(file.compressed_size).unwrap_or(usize::MAX);
         let held = |window: &Self| {
             if window.wheel != wheel {
