@@ -11,6 +11,7 @@ pub mod digest;
 pub mod error;
 pub mod layer;
 pub mod limits;
+pub mod lock;
 pub mod target;
 pub mod wheel;
 
