@@ -8,6 +8,8 @@
 pub mod diagnostic;
 pub mod digest;
 pub mod error;
+pub mod request;
+pub mod requirement;
 pub mod target;
 
 pub use error::{Class, Fault};
