@@ -44,6 +44,51 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
+impl Problem {
+    /// A problem that makes the input unusable.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            location: None,
+            help: None,
+        }
+    }
+
+    /// A problem that leaves the input usable.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Says where the problem is.
+    #[must_use]
+    pub fn at(self, source: usize, span: Range<usize>) -> Self {
+        Self {
+            location: Some(Location { source, span }),
+            ..self
+        }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+}
+
+/// How many problems a [`Report`] lists: nobody reads on, and a report must stay small.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// A value together with the warnings about it, or the report that says why there is none.
+pub type Checked<T> = Result<(T, Report), Report>;
+
 /// Everything that was found in an input, in the order of the input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -54,6 +99,57 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report about one text, without problems so far.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let mut report = Self::default();
+        report.add_source(name, text);
+        report
+    }
+
+    /// Adds a text that locations may point into; returns its index.
+    pub fn add_source(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
+        self.sources.push(SourceText {
+            name: name.into(),
+            text: text.into(),
+        });
+        self.sources.len() - 1
+    }
+
+    /// Adds a problem. Past [`MAX_PROBLEMS`] of one severity, the rest of that severity is only
+    /// hinted at.
+    pub fn push(&mut self, problem: Problem) {
+        let alike = |listed: &&Problem| listed.severity == problem.severity;
+        let listed = self.problems.iter().filter(alike).count();
+        if listed < MAX_PROBLEMS {
+            self.problems.push(problem);
+        } else if listed == MAX_PROBLEMS {
+            self.problems.push(Problem {
+                code: code::TOO_MANY_PROBLEMS,
+                message: "there are more problems than are listed".to_owned(),
+                help: Some("solve these and check again".to_owned()),
+                ..problem
+            });
+        }
+    }
+
+    /// The value with this report, or the report alone if it has errors.
+    ///
+    /// # Panics
+    ///
+    /// If there is neither a value nor an error: the input would be refused without a reason.
+    pub fn conclude<T>(self, value: Option<T>) -> Checked<T> {
+        match value {
+            Some(value) if !self.has_errors() => Ok((value, self)),
+            value => {
+                assert!(
+                    value.is_some() || self.has_errors(),
+                    "an input is refused without a reason"
+                );
+                Err(self)
+            }
+        }
+    }
+
     /// Whether any problem is an error.
     pub fn has_errors(&self) -> bool {
         self.problems
@@ -72,5 +168,81 @@ impl Report {
         let line = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
         (line, column)
+    }
+}
+
+/// The known name that a mistyped one probably means.
+pub(crate) fn closest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = typed.to_lowercase();
+    known
+        .map(|name| (name, strsim::jaro_winkler(&typed, &name.to_lowercase())))
+        .filter(|(_, likeness)| *likeness > 0.8)
+        .max_by(|(_, one), (_, other)| one.total_cmp(other))
+        .map(|(name, _)| name)
+}
+
+/// Declares the codes as constants and as one table, so that none is forgotten in the latter.
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal;)*) => {
+        $(#[doc = concat!("`", $code, "`: ", $meaning)] pub const $name: &str = $code;)*
+
+        /// Every code with its meaning, by name.
+        pub const ALL: &[(&str, &str)] = &[$(($code, $meaning)),*];
+    };
+}
+
+/// The codes of problems in requests and requirements. Stable: never renamed or reused.
+pub mod code {
+    codes! {
+        ARCHITECTURE_UNKNOWN = "ArchitectureUnknown", "An architecture that AWS Lambda does not have.";
+        COMMENT_AMBIGUOUS = "CommentAmbiguous", "A comment ends in a backslash: pip reads the next line as part of it, uv does not.";
+        CONSTRAINT_INVALID = "ConstraintInvalid", "A constraint with extras.";
+        CONTROL_CHARACTER = "ControlCharacter", "A character that does not show and that readers take differently.";
+        DISTRIBUTION_NAME_INVALID = "DistributionNameInvalid", "Not the name of a distribution.";
+        EDITABLE_UNSUPPORTED = "EditableUnsupported", "An editable requirement (`-e`).";
+        ENVIRONMENT_VARIABLE = "EnvironmentVariable", "A reference to an environment variable (`${NAME}`).";
+        FIELD_MISSING = "FieldMissing", "A required field is missing.";
+        FIELD_REPEATED = "FieldRepeated", "A field is there more than once in an object.";
+        FIELD_UNKNOWN = "FieldUnknown", "A field that requests do not have.";
+        HASH_INVALID = "HashInvalid", "A hash that is malformed.";
+        HASH_UNSUPPORTED = "HashUnsupported", "Hashes, but no SHA-256 among them.";
+        INCLUDE_CYCLE = "IncludeCycle", "A file includes itself, directly or through others.";
+        INCLUDE_MISSING = "IncludeMissing", "An included file that can't be read.";
+        INCLUDE_OUTSIDE = "IncludeOutside", "An included file outside the folder of the input.";
+        INCLUDE_REFUSED = "IncludeRefused", "An include where there are no other files, such as in a request.";
+        INCLUDE_TOO_DEEP = "IncludeTooDeep", "Files include each other too deeply, or are too many.";
+        JSON_INVALID = "JsonInvalid", "The text is not JSON.";
+        LANGUAGE_UNSUPPORTED = "LanguageUnsupported", "A language other than Python.";
+        LINE_TOO_LONG = "LineTooLong", "A line or requirement over the limit.";
+        LIST_EMPTY = "ListEmpty", "A list that must name something is empty.";
+        LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
+        LOCK_EMPTY = "LockEmpty", "A lock file without content.";
+        MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear.";
+        NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
+        OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
+        OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
+        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip that Accretion does not allow.";
+        ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
+        PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
+        PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
+        REQUIREMENT_INVALID = "RequirementInvalid", "A requirement that PEP 508 does not allow.";
+        REQUIREMENT_NEVER_APPLIES = "RequirementNeverApplies", "A requirement whose marker is never true; it is left out.";
+        REQUIREMENT_REPEATED = "RequirementRepeated", "The same requirement twice.";
+        REQUIREMENTS_EMPTY = "RequirementsEmpty", "There is no requirement.";
+        REQUIREMENTS_TYPE_UNKNOWN = "RequirementsTypeUnknown", "A type of requirements that does not exist.";
+        REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements that is not supported yet.";
+        RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
+        RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
+        SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";
+        TEXT_TOO_LONG = "TextTooLong", "A text over the limit of AWS Lambda.";
+        TOO_LARGE = "TooLarge", "An input over the size limit.";
+        TOO_MANY_PROBLEMS = "TooManyProblems", "More problems than are listed.";
+        TOO_MANY_REQUIREMENTS = "TooManyRequirements", "More requirements than the limit.";
+        URL_CREDENTIALS = "UrlCredentials", "Credentials in a URL.";
+        URL_INVALID = "UrlInvalid", "A URL that can't be parsed, or whose file has another name than the requirement.";
+        URL_UNSUPPORTED = "UrlUnsupported", "A URL of a scheme or to a kind of file that is not supported.";
+        VALUE_REPEATED = "ValueRepeated", "The same value twice in a list.";
+        VCS_UNSUPPORTED = "VcsUnsupported", "A requirement in a version control system.";
+        WRONG_TYPE = "WrongType", "A JSON value of another type than expected.";
     }
 }

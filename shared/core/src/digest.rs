@@ -6,6 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
+use crate::lock::{Locked, LockedPackage};
+use crate::target::Target;
+
+/// The version of the layer archive's form. It changes whenever the same wheels would give other
+/// bytes, and so every digest with it.
+pub const ARCHIVE_FORMAT: u32 = 1;
+
 /// The SHA-256 of a file's bytes. Written as 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256(pub [u8; 32]);
@@ -73,5 +80,94 @@ impl<'de> Deserialize<'de> for Sha256 {
         } else {
             Deserialize::deserialize(deserializer).map(Self)
         }
+    }
+}
+
+/// What determines a layer's bytes, hashed. Written as `sha256:` and 64 hexadecimal digits.
+///
+/// It is known right after resolution, before anything is downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub Sha256);
+
+impl Digest {
+    /// The digest of the layer that these packages, and no others, make for a target.
+    ///
+    /// It is over canonical JSON: members in the order of their names, no white space. A wheel
+    /// counts with its own hash; one that is built from source with that of the source, since two
+    /// builds of one source differ.
+    pub fn of_layer<'a>(
+        target: Target,
+        packages: impl IntoIterator<Item = &'a LockedPackage>,
+    ) -> Self {
+        let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
+        wheels.sort();
+        let canonical = serde_json::to_vec(&LayerContent {
+            archive_format: ARCHIVE_FORMAT,
+            architecture: target.architecture.name(),
+            runtime: target.runtime.identifier(),
+            wheels,
+        })
+        .expect("strings, numbers and lists are always JSON");
+        Self(Sha256::of(&canonical))
+    }
+}
+
+/// Members in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LayerContent<'a> {
+    archive_format: u32,
+    architecture: &'a str,
+    runtime: &'a str,
+    wheels: Vec<Content<'a>>,
+}
+
+/// Members in the order of their names.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Content<'a> {
+    name: &'a str,
+    sha256: Sha256,
+    source: bool,
+}
+
+impl<'a> From<&'a LockedPackage> for Content<'a> {
+    fn from(package: &'a LockedPackage) -> Self {
+        Self {
+            name: package.name.as_ref(),
+            sha256: package.locked.file().sha256,
+            source: matches!(package.locked, Locked::SourceDistribution { .. }),
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.0)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseSha256Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hash = text
+            .strip_prefix("sha256:")
+            .ok_or_else(|| ParseSha256Error(text.to_owned()))?;
+        hash.parse().map(Self)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }

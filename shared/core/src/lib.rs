@@ -12,6 +12,9 @@ pub mod error;
 pub mod layer;
 pub mod limits;
 pub mod lock;
+pub mod manifest;
+pub mod request;
+pub mod requirement;
 pub mod target;
 pub mod wheel;
 

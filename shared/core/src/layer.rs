@@ -1,8 +1,10 @@
 //! Layers: which file of which wheel goes where, and the zip that Lambda unpacks below `/opt`.
 
+mod name;
 mod plan;
 mod splice;
 
+pub use name::{LayerName, artifact_key};
 pub use plan::{Conflict, Plan, Wheel};
 pub use splice::{WheelFiles, splice};
 

@@ -1,0 +1,37 @@
+//! What layers are called.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::request::ProjectName;
+use crate::target::Target;
+
+/// The name of a layer in AWS Lambda: `<project>-<target slug>`, at most 140 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct LayerName(String);
+
+impl LayerName {
+    /// The name of a project's layer for a target.
+    pub fn new(project: &ProjectName, target: Target) -> Self {
+        Self(format!("{project}-{}", target.slug()))
+    }
+
+    /// The name as a string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LayerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The key of an artifact in the artifacts bucket. It is named after its content and never
+/// overwritten.
+pub fn artifact_key(project: &ProjectName, digest: Digest) -> String {
+    format!("accretion/artifacts/{project}/{}.zip", digest.0)
+}

@@ -1,0 +1,210 @@
+//! The artifact manifest: what a built layer consists of and how to publish it.
+//!
+//! A superset of what Accretion (2019) wrote, so that its readers keep working. Readers take what
+//! its code wrote and what its documentation said, which differ.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::digest::{Digest, Sha256};
+use crate::layer::Conflict;
+use crate::request::PermissionDocument;
+use crate::target::{Architecture, Runtime};
+
+/// The version of this form. Accretion's, which had no such field, counts as 1.
+pub const VERSION: u32 = 2;
+
+/// The artifact manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Manifest {
+    /// [`VERSION`].
+    #[serde(default = "accretion_version")]
+    pub manifest_version: u32,
+    /// The project.
+    pub project_name: String,
+    /// The artifact's key in the artifacts bucket, now or once it is uploaded.
+    #[serde(rename = "ArtifactS3Key")]
+    pub artifact_s3_key: String,
+    /// The runtime that the layer is for: a list of one.
+    pub runtimes: Vec<Runtime>,
+    /// The architecture that the layer is for: a list of one.
+    #[serde(default)]
+    pub architectures: Vec<Architecture>,
+    /// What was required, as PEP 508 requirements.
+    #[serde(deserialize_with = "requirements")]
+    pub requirements: Vec<String>,
+    /// What the layer holds, ordered by name.
+    pub installed: Vec<Installed>,
+    /// What was resolved and left out by the request's `Exclude`, ordered by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<Excluded>,
+    /// Paths that several wheels claim with different content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+    /// The digest of the layer's content.
+    pub digest: Digest,
+    /// SHA-256 of the artifact's bytes.
+    pub artifact_sha256: Sha256,
+    /// Bytes of the artifact.
+    pub artifact_size: u64,
+    /// Bytes of the artifact's files, unpacked.
+    pub unzipped_size: u64,
+    /// How the layer is to be published.
+    pub publish: Publish,
+    /// The request that the layer was built for; absent where a person built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestRef>,
+    /// What built the layer.
+    pub builder: Builder,
+}
+
+/// A distribution in a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Installed {
+    /// The normalised name.
+    pub name: String,
+    /// The version. Accretion's code called it `Details`.
+    #[serde(alias = "Details")]
+    pub version: String,
+    /// The file name of the wheel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub wheel: String,
+    /// SHA-256 of the wheel, or of the source distribution that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// The file name of the source distribution that the wheel was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_from: Option<String>,
+}
+
+/// A distribution that was resolved and left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Excluded {
+    /// The normalised name.
+    pub name: String,
+    /// The version that was resolved.
+    pub version: String,
+}
+
+/// How a layer is to be published: arguments of `PublishLayerVersion` and
+/// `AddLayerVersionPermission`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Publish {
+    /// The layer version's description.
+    pub description: String,
+    /// The layer version's licence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license_info: Option<String>,
+    /// Who may use the layer version, besides the account itself.
+    #[serde(default)]
+    pub permissions: Vec<PermissionDocument>,
+}
+
+/// The request that a layer was built for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RequestRef {
+    /// The request's identity.
+    pub id: String,
+    /// When it was received: RFC 3339 with milliseconds, in UTC.
+    pub received_at: String,
+}
+
+/// What built a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Builder {
+    /// The version of Accretion.
+    pub version: String,
+    /// When: RFC 3339 with milliseconds, in UTC.
+    pub built_at: String,
+}
+
+impl Manifest {
+    /// The manifest as it is written: indented JSON with a final newline.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a manifest of strings, numbers and lists is always JSON");
+        text.push('\n');
+        text
+    }
+
+    /// Reads a manifest, Accretion's included.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+fn accretion_version() -> u32 {
+    1
+}
+
+/// Requirements as strings, or as Accretion's `{"Name", "Details"}`.
+fn requirements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let requirements = Vec::<AnyRequirement>::deserialize(deserializer)?;
+    Ok(requirements
+        .into_iter()
+        .map(|requirement| requirement.0)
+        .collect())
+}
+
+struct AnyRequirement(String);
+
+impl<'de> Deserialize<'de> for AnyRequirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Form;
+
+        impl<'de> Visitor<'de> for Form {
+            type Value = AnyRequirement;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a requirement, or an object with `Name` and `Details`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(AnyRequirement(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                #[derive(Deserialize)]
+                #[serde(rename_all = "PascalCase")]
+                struct NameDetails {
+                    name: String,
+                    #[serde(default, alias = "Version")]
+                    details: String,
+                }
+                let parts = NameDetails::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(AnyRequirement(parts.name + &parts.details))
+            }
+        }
+
+        deserializer.deserialize_any(Form)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_requirements_in_both_forms() {
+        let text = r#"["requests>=2", {"Name": "attrs", "Details": "==25.4"}, {"Name": "six"}]"#;
+        let read = requirements(&mut serde_json::Deserializer::from_str(text)).unwrap();
+        assert_eq!(read, ["requests>=2", "attrs==25.4", "six"]);
+    }
+
+    #[test]
+    fn reads_versions_under_both_names() {
+        for key in ["Version", "Details"] {
+            let text = format!(r#"{{"Name": "six", "{key}": "1.17"}}"#);
+            let installed: Installed = serde_json::from_str(&text).unwrap();
+            assert_eq!(installed.version, "1.17");
+        }
+    }
+}

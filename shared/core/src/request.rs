@@ -1,0 +1,362 @@
+//! A request: the layers a project wants, and what goes into them.
+//!
+//! A request comes as JSON ([`Request::from_json`]), or as a bare requirements or lock file with
+//! every default. [`RequestDocument`] mirrors the JSON; the committed JSON Schema is generated from
+//! it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use pep508_rs::PackageName;
+
+use crate::diagnostic::{Checked, Problem, Report, code};
+use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
+use crate::target::{Architecture, Runtime, Target};
+
+mod document;
+mod json;
+
+pub use self::document::{
+    PermissionDocument, RequestDocument, RequirementDocument, RequirementsDocument, schema,
+};
+
+/// How many bytes a request may have as an object of the inbox.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many characters a description may have. Source: the API reference of `PublishLayerVersion`.
+pub const MAX_DESCRIPTION_CHARS: usize = 256;
+
+/// How many characters license information may have. Source: the API reference of
+/// `PublishLayerVersion`.
+pub const MAX_LICENSE_INFO_CHARS: usize = 512;
+
+/// What a project is called: 1 to 70 letters, digits, `-` and `_`, all ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectName(String);
+
+impl ProjectName {
+    /// How many characters a name may have, so that a layer's name stays within Lambda's limits.
+    pub const MAX_CHARS: usize = 70;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no project name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a project name has 1 to 70 letters, digits, `-` and `_`")]
+pub struct ParseProjectNameError;
+
+impl FromStr for ProjectName {
+    type Err = ParseProjectNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if (1..=Self::MAX_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseProjectNameError)
+        }
+    }
+}
+
+/// The id of an AWS account: 12 digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(String);
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no account id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an account id has 12 digits")]
+pub struct ParseAccountIdError;
+
+impl FromStr for AccountId {
+    type Err = ParseAccountIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseAccountIdError)
+        }
+    }
+}
+
+/// The id of an AWS organization: `o-` and 10 to 32 lowercase letters or digits.
+///
+/// Source: the API reference of `AddLayerVersionPermission`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrganizationId(String);
+
+impl fmt::Display for OrganizationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no organization id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an organization id is `o-` and 10 to 32 lowercase letters or digits")]
+pub struct ParseOrganizationIdError;
+
+impl FromStr for OrganizationId {
+    type Err = ParseOrganizationIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        match text.strip_prefix("o-") {
+            Some(id) if (10..=32).contains(&id.len()) && id.bytes().all(allowed) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(ParseOrganizationIdError),
+        }
+    }
+}
+
+/// Who may use the layers, besides the account that holds them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Permission {
+    /// Every AWS account.
+    Everyone,
+    /// Every account of an organization.
+    Organization(OrganizationId),
+    /// One account.
+    Account(AccountId),
+}
+
+impl Permission {
+    /// `Principal` of `AddLayerVersionPermission`: `*` or an account id.
+    pub fn principal(&self) -> &str {
+        match self {
+            Self::Everyone | Self::Organization(_) => "*",
+            Self::Account(AccountId(id)) => id,
+        }
+    }
+
+    /// `OrganizationId` of `AddLayerVersionPermission`.
+    pub fn organization_id(&self) -> Option<&str> {
+        match self {
+            Self::Organization(OrganizationId(id)) => Some(id),
+            Self::Everyone | Self::Account(_) => None,
+        }
+    }
+}
+
+/// The targets of a request: every combination of some runtimes and some architectures. Never
+/// empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    runtimes: BTreeSet<Runtime>,
+    architectures: BTreeSet<Architecture>,
+}
+
+impl Targets {
+    /// The combinations of runtimes and architectures; the default of each where none is given.
+    pub fn new(
+        runtimes: impl IntoIterator<Item = Runtime>,
+        architectures: impl IntoIterator<Item = Architecture>,
+    ) -> Self {
+        Self::default()
+            .with_runtimes(runtimes)
+            .with_architectures(architectures)
+    }
+
+    /// With other runtimes, unless there are none.
+    #[must_use]
+    pub fn with_runtimes(mut self, runtimes: impl IntoIterator<Item = Runtime>) -> Self {
+        let runtimes: BTreeSet<_> = runtimes.into_iter().collect();
+        if !runtimes.is_empty() {
+            self.runtimes = runtimes;
+        }
+        self
+    }
+
+    /// With other architectures, unless there are none.
+    #[must_use]
+    pub fn with_architectures(
+        mut self,
+        architectures: impl IntoIterator<Item = Architecture>,
+    ) -> Self {
+        let architectures: BTreeSet<_> = architectures.into_iter().collect();
+        if !architectures.is_empty() {
+            self.architectures = architectures;
+        }
+        self
+    }
+
+    /// The targets, by runtime and then architecture, without duplicates.
+    pub fn iter(&self) -> impl Iterator<Item = Target> + '_ {
+        self.runtimes.iter().flat_map(|&runtime| {
+            self.architectures.iter().map(move |&architecture| Target {
+                runtime,
+                architecture,
+            })
+        })
+    }
+
+    /// The runtimes, oldest first.
+    pub fn runtimes(&self) -> impl Iterator<Item = Runtime> + '_ {
+        self.runtimes.iter().copied()
+    }
+
+    /// The architectures, in the order in which they are built.
+    pub fn architectures(&self) -> impl Iterator<Item = Architecture> + '_ {
+        self.architectures.iter().copied()
+    }
+
+    /// A warning, without a location, for each runtime that AWS has deprecated.
+    pub fn warnings(&self) -> impl Iterator<Item = Problem> + '_ {
+        self.runtimes().filter_map(deprecation)
+    }
+}
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self {
+            runtimes: Runtime::supported().collect(),
+            architectures: Architecture::ALL.into(),
+        }
+    }
+}
+
+fn deprecation(runtime: Runtime) -> Option<Problem> {
+    runtime.is_deprecated().then(|| {
+        Problem::warning(
+            code::RUNTIME_DEPRECATED,
+            format!("AWS has deprecated the runtime `{runtime}`"),
+        )
+        .help("move its functions to a newer runtime, then remove it here")
+    })
+}
+
+/// What a layer is made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requirements {
+    /// Requirements that are resolved for each target.
+    Set(RequirementSet),
+    /// The text of a `pylock.toml` (PEP 751).
+    Lock(String),
+}
+
+/// The layers a project wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The project.
+    pub name: ProjectName,
+    /// What goes into the layers.
+    pub requirements: Requirements,
+    /// One layer is built for each.
+    pub targets: Targets,
+    /// The description of the layer versions; never empty.
+    pub description: Option<String>,
+    /// The layer versions' license information; never empty.
+    pub license_info: Option<String>,
+    /// Who may use the layers, besides the account itself.
+    pub permissions: BTreeSet<Permission>,
+    /// Distributions that are resolved but left out of the layers.
+    pub exclude: BTreeSet<PackageName>,
+    /// Whether packages without a fitting wheel may be built, which runs their code.
+    pub allow_source_distributions: bool,
+}
+
+impl Request {
+    /// A request with every default.
+    pub fn new(name: ProjectName, requirements: Requirements) -> Self {
+        Self {
+            name,
+            requirements,
+            targets: Targets::default(),
+            description: None,
+            license_info: None,
+            permissions: BTreeSet::new(),
+            exclude: BTreeSet::new(),
+            allow_source_distributions: false,
+        }
+    }
+
+    /// Reads a request's JSON; reports every problem at once.
+    ///
+    /// `source_name` is what the report calls the text.
+    pub fn from_json(source_name: &str, bytes: &[u8]) -> Checked<Self> {
+        check_size(source_name, bytes)?;
+        json::read(source_name, decode(source_name, bytes)?)
+    }
+
+    /// A request with every default from a `requirements.txt`.
+    ///
+    /// The last part of `source_name` is the file's own name in the folder that includes are
+    /// relative to.
+    pub fn from_requirements_txt(
+        name: ProjectName,
+        source_name: &str,
+        bytes: &[u8],
+        include: &dyn Include,
+        allow_source_distributions: bool,
+    ) -> Checked<Self> {
+        check_size(source_name, bytes)?;
+        let (set, report) = parse_bytes(source_name, bytes, include, allow_source_distributions)?;
+        let request = Self {
+            allow_source_distributions,
+            ..Self::new(name, Requirements::Set(set))
+        };
+        Ok((request, report))
+    }
+
+    /// A request with every default from a `pylock.toml`. Its content is checked when it is used.
+    pub fn from_lock(name: ProjectName, source_name: &str, bytes: &[u8]) -> Checked<Self> {
+        check_size(source_name, bytes)?;
+        let text = decode(source_name, bytes)?;
+        let mut report = Report::new(source_name, text);
+        if text.trim().is_empty() {
+            report.push(lock_empty());
+        }
+        let request = Self::new(name, Requirements::Lock(text.to_owned()));
+        report.conclude(Some(request))
+    }
+
+    /// The normalised JSON: every default is written out.
+    pub fn to_json(&self) -> String {
+        let document = RequestDocument::from(self);
+        let mut text = serde_json::to_string_pretty(&document)
+            .expect("a document of strings, lists and booleans is always JSON");
+        text.push('\n');
+        text
+    }
+}
+
+fn lock_empty() -> Problem {
+    Problem::error(code::LOCK_EMPTY, "the lock file is empty")
+        .help("write it with `uv export --format pylock.toml` or another tool of PEP 751")
+}
+
+fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
+    if bytes.len() <= MAX_REQUEST_BYTES {
+        return Ok(());
+    }
+    let mut report = Report::new(source_name, "");
+    report.push(
+        Problem::error(
+            code::TOO_LARGE,
+            format!(
+                "the input has {} bytes, and {MAX_REQUEST_BYTES} are allowed",
+                bytes.len()
+            ),
+        )
+        .help("make several layers of it"),
+    );
+    Err(report)
+}

@@ -1,0 +1,152 @@
+//! The JSON of a request as serde types: what is written, and where the JSON Schema comes from.
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use super::{Permission, Request, Requirements};
+use crate::target::{Architecture, Runtime};
+
+/// A request for AWS Lambda layers with Python packages.
+///
+/// Mirrors the JSON; rules that a schema can't express are checked by [`Request::from_json`] alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[schemars(title = "Accretion request")]
+pub struct RequestDocument {
+    /// The name of the project. Its layers are called after it: `data-tools-py313`.
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9_-]{1,70}$"), example = &"data-tools")]
+    pub name: String,
+    /// The programming language: `python`, in any case.
+    #[schemars(regex(pattern = r"^[Pp][Yy][Tt][Hh][Oo][Nn]$"), example = &"python")]
+    pub language: String,
+    /// What goes into the layers.
+    pub requirements: RequirementsDocument,
+    /// The Lambda runtimes to build for. All that AWS has not deprecated if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Runtime>", length(min = 1))]
+    pub runtimes: Option<Vec<Runtime>>,
+    /// The CPU architectures to build for. All if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<Architecture>", length(min = 1))]
+    pub architectures: Option<Vec<Architecture>>,
+    /// The description of the layer versions; a semantic version is recommended. Generated if left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 256), example = &"1.4.0")]
+    pub description: Option<String>,
+    /// The license information of the layer versions: an SPDX identifier, a URL or a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 512), example = &"MIT")]
+    pub license_info: Option<String>,
+    /// Who may use the layers. Only the account that holds them if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<PermissionDocument>,
+    /// Distributions to leave out of the layers, such as those the runtime brings. They are
+    /// resolved and listed in the manifest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
+    pub exclude: Vec<String>,
+    /// Whether packages without a fitting wheel may be built from source, which runs their code.
+    #[serde(default)]
+    pub allow_source_distributions: bool,
+}
+
+/// Requirements, in one of several forms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "Type", rename_all_fields = "PascalCase", deny_unknown_fields)]
+pub enum RequirementsDocument {
+    /// A list of names with details.
+    #[serde(rename = "accretion")]
+    Accretion {
+        /// The requirements.
+        #[schemars(length(min = 1, max = 1000))]
+        requirements: Vec<RequirementDocument>,
+    },
+    /// The text of a `requirements.txt`.
+    #[serde(rename = "requirements.txt")]
+    RequirementsTxt {
+        /// The text. It can't include other files.
+        #[schemars(length(min = 1))]
+        requirements: String,
+        /// The text of a constraints file: which versions to choose if a distribution is needed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "String")]
+        constraints: Option<String>,
+    },
+    /// The text of a `pylock.toml` (PEP 751).
+    #[serde(rename = "pylock.toml")]
+    PylockToml {
+        /// The text.
+        #[schemars(length(min = 1))]
+        requirements: String,
+    },
+}
+
+/// One requirement: its name and details, one after the other, are a requirement by PEP 508.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct RequirementDocument {
+    /// The name of a distribution.
+    #[schemars(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$"))]
+    pub name: String,
+    /// What follows the name: nothing, `==1.0`, `[extra]`, ` >= 0.9.0`.
+    #[schemars(example = &"", example = &"==1.0", example = &"[policy]>=2")]
+    pub details: String,
+}
+
+/// A grant of `lambda:GetLayerVersion`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"required": ["OrganizationId"]},
+    "then" = {"properties": {"Principal": {"const": "*"}}},
+))]
+pub struct PermissionDocument {
+    /// An account id, or `*` for everyone or, with `OrganizationId`, an organization.
+    #[schemars(regex(pattern = r"^(\*|[0-9]{12})$"))]
+    pub principal: String,
+    /// The organization whose accounts may use the layers; `Principal` is `*` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = r"^o-[a-z0-9]{10,32}$"))]
+    pub organization_id: Option<String>,
+}
+
+impl From<&Request> for RequestDocument {
+    fn from(request: &Request) -> Self {
+        let requirements = match &request.requirements {
+            Requirements::Set(set) => RequirementsDocument::RequirementsTxt {
+                requirements: set.to_requirements_txt(),
+                constraints: (!set.constraints.is_empty()).then(|| set.to_constraints_txt()),
+            },
+            Requirements::Lock(text) => RequirementsDocument::PylockToml {
+                requirements: text.clone(),
+            },
+        };
+        Self {
+            name: request.name.to_string(),
+            language: "python".to_owned(),
+            requirements,
+            runtimes: Some(request.targets.runtimes().collect()),
+            architectures: Some(request.targets.architectures().collect()),
+            description: request.description.clone(),
+            license_info: request.license_info.clone(),
+            permissions: request.permissions.iter().map(Into::into).collect(),
+            exclude: request.exclude.iter().map(ToString::to_string).collect(),
+            allow_source_distributions: request.allow_source_distributions,
+        }
+    }
+}
+
+impl From<&Permission> for PermissionDocument {
+    fn from(permission: &Permission) -> Self {
+        Self {
+            principal: permission.principal().to_owned(),
+            organization_id: permission.organization_id().map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// The JSON Schema of a request.
+pub fn schema() -> Schema {
+    schemars::schema_for!(RequestDocument)
+}

@@ -1,0 +1,140 @@
+//! Requirements as people write them: the lines of a `requirements.txt`.
+//!
+//! pip's documentation ("Requirements File Format") defines the format; where uv reads it
+//! differently, a text that means two things is refused. What would reach outside the text (local
+//! paths, version control, other indexes, environment variables) is refused with a reason, because
+//! a layer must follow from its request alone.
+
+use std::fmt;
+
+use pep508_rs::VerbatimUrl;
+
+use crate::diagnostic::{Checked, Problem, Report, code};
+use crate::digest::Sha256;
+
+mod line;
+mod logical;
+mod option;
+mod parse;
+mod url;
+
+pub(crate) use self::line::{LineContext, parse_line};
+pub(crate) use self::parse::parse_constraints;
+pub use self::parse::{Include, IncludeError, NoInclude, parse};
+
+/// How many requirements a set may have.
+pub const MAX_REQUIREMENTS: usize = 1_000;
+
+/// How many constraints a set may have. Large projects publish theirs as files of many hundreds.
+pub const MAX_CONSTRAINTS: usize = 5_000;
+
+/// How many bytes a line may have, its continuations and hashes included.
+pub const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// How many bytes one requirement may have without its hashes.
+pub const MAX_REQUIREMENT_BYTES: usize = 2_048;
+
+/// How many comparisons one environment marker may have. The time to normalise a marker grows
+/// exponentially with them.
+pub const MAX_MARKER_COMPARISONS: usize = 16;
+
+/// How deeply files may include each other.
+pub const MAX_INCLUDE_DEPTH: usize = 10;
+
+/// How many files may be included.
+pub const MAX_INCLUDED_FILES: usize = 100;
+
+/// One requirement: what PEP 508 expresses, and the files that may satisfy it.
+///
+/// Its `Display` form is a normalised line of a `requirements.txt`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// Name, extras, versions or URL, and marker. URLs have neither fragment nor credentials;
+    /// extras are sorted.
+    pub specifier: pep508_rs::Requirement<VerbatimUrl>,
+    /// SHA-256 hashes of the files that may satisfy the requirement, sorted; any file may if there
+    /// are none.
+    pub hashes: Vec<Sha256>,
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.specifier)?;
+        self.hashes
+            .iter()
+            .try_for_each(|hash| write!(f, " --hash=sha256:{hash}"))
+    }
+}
+
+/// Requirements and the constraints they are resolved under, each sorted by their normalised lines
+/// and without duplicates. Never without a requirement when it comes from a parser.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequirementSet {
+    /// What the layer must hold.
+    pub requirements: Vec<Requirement>,
+    /// Versions that are chosen *if* a distribution is needed at all.
+    pub constraints: Vec<Requirement>,
+}
+
+impl RequirementSet {
+    /// The requirements as normalised lines.
+    ///
+    /// They are written from parsed values only, so that they can be handed to a resolver: no
+    /// option but `--hash`, no include, no environment variable is ever among them.
+    pub fn to_requirements_txt(&self) -> String {
+        lines(&self.requirements)
+    }
+
+    /// The constraints as normalised lines, like [`Self::to_requirements_txt`].
+    pub fn to_constraints_txt(&self) -> String {
+        lines(&self.constraints)
+    }
+
+    /// Whether any requirement or constraint demands certain files.
+    pub fn has_hashes(&self) -> bool {
+        let mut all = self.requirements.iter().chain(&self.constraints);
+        all.any(|requirement| !requirement.hashes.is_empty())
+    }
+}
+
+fn lines(requirements: &[Requirement]) -> String {
+    requirements
+        .iter()
+        .map(|requirement| format!("{requirement}\n"))
+        .collect()
+}
+
+/// Sorts by normalised lines. PEP 508 types have an order too, but that of markers depends on what
+/// the process parsed before.
+pub(crate) fn sort(requirements: &mut Vec<Requirement>) {
+    requirements.sort_by_cached_key(ToString::to_string);
+    requirements.dedup();
+}
+
+/// Reads a text that may start with a byte order mark.
+///
+/// What is no UTF-8 is reported at its first bad byte, in a copy of the text that shows it.
+pub(crate) fn decode<'a>(source_name: &str, bytes: &'a [u8]) -> Result<&'a str, Report> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let mut report = Report::new(source_name, String::from_utf8_lossy(bytes));
+        report.push(
+            Problem::error(code::NOT_UTF8, "the text is not UTF-8")
+                .at(0, at..at + char::REPLACEMENT_CHARACTER.len_utf8())
+                .help("save the file in UTF-8"),
+        );
+        report
+    })
+}
+
+/// [`parse`] of bytes.
+pub fn parse_bytes(
+    source_name: &str,
+    bytes: &[u8],
+    include: &dyn Include,
+    allow_source_distributions: bool,
+) -> Checked<RequirementSet> {
+    let text = decode(source_name, bytes)?;
+    parse(source_name, text, include, allow_source_distributions)
+}

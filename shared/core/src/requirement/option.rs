@@ -1,0 +1,136 @@
+//! The options of a `requirements.txt`: which one a line names, and why most are refused.
+
+use crate::diagnostic::code;
+
+/// What an option line asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OptionKind {
+    /// `-r`: the requirements of another file.
+    Requirement,
+    /// `-c`: the constraints of another file.
+    Constraint,
+    /// Known, but refused: code, reason, help.
+    Refused(&'static str, &'static str, &'static str),
+}
+
+const INDEX: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "where packages come from is a setting of the deployment, not of a request",
+    "remove the line; whoever runs Accretion chooses the index",
+);
+const SELECTION: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "which files are chosen is decided for each runtime and architecture",
+    "remove the line; whether source distributions may be built is a field of the request, \
+     `AllowSourceDistributions`",
+);
+const PRE_RELEASES: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "pre-releases are allowed for each requirement, not for all",
+    "name the pre-release in its requirement, as in `example>=2.0rc1`",
+);
+const BUILD: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "options of builds are not supported",
+    "require a version that has wheels",
+);
+const EDITABLE: OptionKind = OptionKind::Refused(
+    code::EDITABLE_UNSUPPORTED,
+    "a layer can't hold an editable installation",
+    "build a wheel and require it by name or by its https URL",
+);
+const HASHES: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "hashes can't be required of what the resolver adds",
+    "remove the line: hashes that are given are checked anyway; a `pylock.toml` has them all",
+);
+const BEHAVIOUR: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "it changes how pip works, and pip is not used",
+    "remove the line",
+);
+
+/// Long name, short form, meaning. Source: pip's documentation, "Requirements File Format".
+const OPTIONS: &[(&str, Option<char>, OptionKind)] = &[
+    ("--requirement", Some('r'), OptionKind::Requirement),
+    ("--constraint", Some('c'), OptionKind::Constraint),
+    ("--editable", Some('e'), EDITABLE),
+    ("--index-url", Some('i'), INDEX),
+    ("--pypi-url", None, INDEX),
+    ("--extra-index-url", None, INDEX),
+    ("--no-index", None, INDEX),
+    ("--find-links", Some('f'), INDEX),
+    ("--trusted-host", None, INDEX),
+    ("--no-binary", None, SELECTION),
+    ("--only-binary", None, SELECTION),
+    ("--prefer-binary", None, SELECTION),
+    ("--pre", None, PRE_RELEASES),
+    ("--require-hashes", None, HASHES),
+    ("--config-settings", Some('C'), BUILD),
+    ("--config-setting", None, BUILD),
+    ("--global-option", None, BUILD),
+    ("--build-option", None, BUILD),
+    ("--install-option", None, BUILD),
+    ("--build-constraint", None, BUILD),
+    ("--no-build-isolation", None, BUILD),
+    ("--use-pep517", None, BUILD),
+    ("--no-use-pep517", None, BUILD),
+    ("--use-feature", None, BEHAVIOUR),
+    ("--use-deprecated", None, BEHAVIOUR),
+    ("--process-dependency-links", None, BEHAVIOUR),
+    ("--allow-external", None, BEHAVIOUR),
+    ("--allow-unverified", None, BEHAVIOUR),
+    ("--allow-all-external", None, BEHAVIOUR),
+    ("--always-unzip", Some('Z'), BEHAVIOUR),
+    ("--use-wheel", None, BEHAVIOUR),
+    ("--no-use-wheel", None, BEHAVIOUR),
+];
+
+/// The names an unknown option is compared with for a suggestion.
+pub(super) fn long_names() -> impl Iterator<Item = &'static str> {
+    OPTIONS.iter().map(|(long, _, _)| *long).chain(["--hash"])
+}
+
+/// The option that a text starts with, and the rest of the text as its value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OptionLine<'a> {
+    /// The long name, or what stands in its place.
+    pub(super) name: &'a str,
+    /// `None` for an option that is not in the table.
+    pub(super) kind: Option<OptionKind>,
+    /// What follows, without surrounding white space and quotes.
+    pub(super) value: &'a str,
+}
+
+/// Reads a line that starts with `-`: `-r x`, `-rx`, `--requirement x`, `--requirement=x`.
+pub(super) fn read(line: &str) -> OptionLine<'_> {
+    let (name, value, kind) = if line.starts_with("--") {
+        let end = line
+            .find(|c: char| c.is_whitespace() || c == '=')
+            .unwrap_or(line.len());
+        let (name, value) = line.split_at(end);
+        let value = value.strip_prefix('=').unwrap_or(value);
+        let found = OPTIONS.iter().find(|(long, _, _)| *long == name);
+        (name, value, found.map(|(_, _, kind)| *kind))
+    } else {
+        let letter = line.chars().nth(1).filter(|c| !c.is_whitespace());
+        let end = 1 + letter.map_or(0, char::len_utf8);
+        let (name, value) = line.split_at(end);
+        let found = OPTIONS
+            .iter()
+            .find(|(_, short, _)| letter.is_some() && *short == letter);
+        (name, value, found.map(|(_, _, kind)| *kind))
+    };
+    OptionLine {
+        name,
+        kind,
+        value: unquoted(value.trim()),
+    }
+}
+
+fn unquoted(value: &str) -> &str {
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value)
+}
