@@ -53,6 +53,7 @@ def goals(results: dict) -> list[Goal]:
 
     found = []
     for key in results["sets"]:
+        found.append(_right_layer(results, key))
         locked, online = {"S": (12, None), "M": (40, 8), "L": (40, 12)}[key]
         against = ratio(results, key, BASELINE, "accretion-locked", WALL)
         found.append(at_least(f"{key}: locked and warm, wall time under uv + zip", against, locked))
@@ -137,7 +138,10 @@ def table(results: dict, key: str) -> list[list[str]]:
         if "unavailable" in row:
             rows.append([label, f"not measured: {row['unavailable']}", *[""] * 8])
             continue
-        memory = size(middle(results, key, contender, RSS))
+        peak = middle(results, key, contender, RSS)
+        memory = size(peak)
+        if peak is not None and peak <= results["harness_rss"]:
+            memory = f"≤ {memory}"
         if "own_rss" in row:
             memory = f"{size(row['own_rss'])} ({memory})"
         zipped, nine = row.get("size"), described.get("zip9_size")
@@ -220,6 +224,22 @@ def times(value: float | None) -> str:
 def size(value: float | None) -> str:
     """Bytes in MiB."""
     return "–" if value is None else f"{value / MIB:.1f} MiB"
+
+
+def _right_layer(results: dict, key: str) -> Goal:
+    """A quick build of something else is no achievement: the layer must be uv's, every time."""
+    rows = results["sets"][key]["contenders"]
+    ours = {name: row for name, row in rows.items() if name.startswith("accretion")}
+    faults = [
+        f"{name}: {difference(row, name)}"
+        for name, row in ours.items()
+        if row.get("difference") != [0, 0, 0]
+    ]
+    faults += [f"{name}: other bytes" for name, row in ours.items() if not row.get("identical")]
+    got = "; ".join(faults) or ("it is" if ours else "not measured")
+    return Goal(
+        f"{key}: same files as uv + zip, same bytes every time", "it is", got, got == "it is"
+    )
 
 
 def _samples(results: dict, key: str, contender: str) -> list[list[float]]:

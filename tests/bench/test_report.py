@@ -32,6 +32,7 @@ def results(**samples: list[list[float]]) -> dict:
     return {
         "format": 1,
         "runs": 3,
+        "harness_rss": 20 * MIB,
         "machine": {"CPU": "some"},
         "labels": {name: name for name in rows},
         "sets": {"L": described},
@@ -65,7 +66,7 @@ class Goals(unittest.TestCase):
         )
         for name, row in got["sets"]["L"]["contenders"].items():
             if name.startswith("accretion"):
-                row["own_rss"] = 50 * MIB
+                row |= {"own_rss": 50 * MIB, "difference": [0, 0, 0], "identical": True}
         return got
 
     def missed(self, got: dict) -> list[str]:
@@ -85,6 +86,17 @@ class Goals(unittest.TestCase):
         self.assertEqual(
             self.missed(self.measured(rss=65 * MIB)), ["L: peak memory of accretion itself"]
         )
+
+    def test_a_quick_build_of_another_layer_does_not_count(self):
+        same = ["L: same files as uv + zip, same bytes every time"]
+        for fault in ({"difference": [0, 3, 0]}, {"difference": [0, 0, 1]}, {"identical": False}):
+            got = self.measured()
+            got["sets"]["L"]["contenders"]["accretion-online"] |= fault
+            self.assertEqual(self.missed(got), same)
+        got = self.measured()
+        rows = got["sets"]["L"]["contenders"]
+        got["sets"]["L"]["contenders"] = {k: v for k, v in rows.items() if "accretion" not in k}
+        self.assertEqual(self.missed(got)[:1], same)
 
     def test_a_goal_without_numbers_is_missed(self):
         got = self.measured()
@@ -116,6 +128,12 @@ class Page(unittest.TestCase):
         got["labels"]["sam+zip"] = "sam"
         self.assertIn("| sam | not measured: no python3.12 |", report.document(got, []))
         self.assertIn("not measured: no python3.12", report.text(got, report.goals(got)))
+
+    def test_a_peak_that_the_harness_hides_is_a_bound(self):
+        got = results(uv_zip=[[8, 8, 21 * MIB]], floor=[[1, 1, 20 * MIB]])
+        page = report.document(got, [])
+        self.assertIn("| ≤ 20.0 MiB |", page)
+        self.assertIn("| 21.0 MiB |", page)
 
     def test_the_json_reads_back_as_it_was(self):
         got = results(uv_zip=[[8, 8, 1], [9, 9, 1]])
