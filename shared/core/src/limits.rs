@@ -3,6 +3,8 @@
 /// Limits on one wheel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WheelLimits {
+    /// Bytes of the wheel, packed.
+    pub download: u64,
     /// Entries in the archive.
     pub entries: u64,
     /// Bytes of all entries, unpacked.
@@ -14,9 +16,10 @@ pub struct WheelLimits {
 }
 
 impl Default for WheelLimits {
-    /// Ten times what the largest wheels of a layer have.
+    /// No wheel that fits into a layer comes near them.
     fn default() -> Self {
         Self {
+            download: 250 << 20,
             entries: 100_000,
             unzipped: 2 << 30,
             metadata: 8 << 20,

@@ -5,9 +5,10 @@
 //! paths, version control, other indexes, environment variables) is refused with a reason, because
 //! a layer must follow from its request alone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use pep508_rs::VerbatimUrl;
+use pep508_rs::{PackageName, VerbatimUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
@@ -88,6 +89,20 @@ impl RequirementSet {
     /// The constraints as normalised lines, like [`Self::to_requirements_txt`].
     pub fn to_constraints_txt(&self) -> String {
         lines(&self.constraints)
+    }
+
+    /// The hashes that files may have, for the distributions that are demanded with hashes.
+    pub fn hashes_by_name(&self) -> BTreeMap<PackageName, Vec<Sha256>> {
+        let mut hashes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for requirement in self.requirements.iter().chain(&self.constraints) {
+            if !requirement.hashes.is_empty() {
+                let allowed = hashes
+                    .entry(requirement.specifier.name.clone())
+                    .or_default();
+                allowed.extend(&requirement.hashes);
+            }
+        }
+        hashes
     }
 
     /// Whether any requirement or constraint demands certain files.

@@ -1,1 +1,12 @@
-//! What the tests share.
+//! The ports of `accretion-service` on one machine, for the command and for functions alike: uv as
+//! a subprocess, downloads over HTTP, the wheel cache, an output folder.
+
+pub mod cache;
+mod download;
+mod error;
+pub mod output;
+pub mod python;
+pub mod uv;
+
+pub use download::Downloader;
+pub use error::Error;

@@ -1,1 +1,7 @@
-//! What the tests share.
+//! The use cases of Accretion over narrow ports: no AWS, no terminal, no network of its own.
+
+pub mod build;
+mod error;
+pub mod ports;
+
+pub use error::Error;

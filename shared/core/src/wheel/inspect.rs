@@ -117,6 +117,8 @@ pub fn inspect(
     let record = format!("{}/RECORD", roots.dist_info);
     let files = files.into_values().collect();
     Ok(Layout {
+        name: filename.name().to_string(),
+        version: filename.version().to_string(),
         wheel_size: length,
         record,
         files,

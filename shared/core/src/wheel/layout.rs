@@ -6,11 +6,13 @@
 
 use std::io;
 
+use pep440_rs::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Method, ReadAt};
 use crate::digest::Sha256;
 use crate::error::Error;
+use crate::wheel::WheelFilename;
 
 /// Changes with the form of [`Layout`] and with what it says about a wheel.
 const MAGIC: &[u8; 8] = b"layout01";
@@ -52,6 +54,10 @@ pub struct LayoutFile {
 /// What a wheel puts into a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
+    /// The distribution's normalised name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
     /// Bytes of the wheel.
     pub wheel_size: u64,
     /// The path of its `RECORD`.
@@ -63,6 +69,15 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Whether this is the layout of a wheel of this name and version.
+    pub fn is_of(&self, filename: &WheelFilename) -> bool {
+        self.name == filename.name().as_ref()
+            && self
+                .version
+                .parse::<Version>()
+                .is_ok_and(|version| version == *filename.version())
+    }
+
     /// Bytes of all files, unpacked.
     pub fn size(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()

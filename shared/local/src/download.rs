@@ -1,0 +1,252 @@
+//! Downloading files whose SHA-256 is known.
+
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use accretion_core::digest::Sha256;
+use accretion_core::lock::LockedFile;
+use accretion_service::ports::{Event, Progress};
+use reqwest::StatusCode;
+use sha2::Digest as _;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::Error;
+
+/// Downloads at the same time.
+const DOWNLOADS: usize = 16;
+/// How often a download is tried in all.
+const ATTEMPTS: u32 = 4;
+/// The pause after the first failed attempt; it doubles after each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A server that does not take the connection by then is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server that sends nothing for so long sends nothing more.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Downloads files, and makes sure that they are the right ones.
+pub struct Downloader {
+    client: OnceLock<reqwest::Client>,
+    offline: bool,
+    /// The host of an index that the user named with `http:`.
+    plain_host: Option<String>,
+    slots: Semaphore,
+    progress: Arc<dyn Progress>,
+}
+
+impl Downloader {
+    /// Makes a downloader. `index` is the package index that the user chose, if any: where it is
+    /// plain HTTP, so may its files be. With `offline` every download is an error.
+    pub fn new(index: Option<&Url>, offline: bool, progress: Arc<dyn Progress>) -> Self {
+        let plain_host = index
+            .filter(|index| index.scheme() == "http")
+            .and_then(|index| index.host_str().map(ToOwned::to_owned));
+        let slots = Semaphore::new(DOWNLOADS);
+        Self {
+            client: OnceLock::new(),
+            offline,
+            plain_host,
+            slots,
+            progress,
+        }
+    }
+
+    /// Downloads a file into `into`, from its start, and checks its SHA-256.
+    ///
+    /// Tries again where that may help. `into` holds the file only if this returns `Ok`.
+    pub async fn download(
+        &self,
+        filename: &str,
+        file: &LockedFile,
+        limit: u64,
+        into: &mut File,
+    ) -> Result<(), Error> {
+        if self.offline {
+            return Err(Error::Offline {
+                file: filename.to_owned(),
+            });
+        }
+        if !is_secure(&file.url, self.plain_host.as_deref()) {
+            let (host, file) = (host(&file.url), filename.to_owned());
+            return Err(Error::InsecureUrl { host, file });
+        }
+        let _slot = self.slots.acquire().await;
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            match self.attempt(filename, file, limit, into).await {
+                Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                outcome => return outcome,
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(
+        &self,
+        filename: &str,
+        locked: &LockedFile,
+        limit: u64,
+        into: &mut File,
+    ) -> Result<(), Error> {
+        let name = || filename.to_owned();
+        let host = || host(&locked.url);
+        let unavailable = |error: reqwest::Error| Error::UpstreamUnavailable {
+            host: host(),
+            problem: describe(&error.without_url()),
+        };
+        let unwritable =
+            |error| Error::cache("could not write the download", filename.as_ref(), error);
+        into.rewind()
+            .and_then(|()| into.set_len(0))
+            .map_err(unwritable)?;
+
+        let client = self.client()?;
+        let mut response = client
+            .get(locked.url.clone())
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let status = response.status();
+        if status.is_server_error()
+            || matches!(
+                status,
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+            )
+        {
+            let problem = format!("HTTP status {}", status.as_u16());
+            return Err(Error::UpstreamUnavailable {
+                host: host(),
+                problem,
+            });
+        }
+        if !status.is_success() {
+            return Err(Error::FileNotFound {
+                host: host(),
+                file: name(),
+                status: status.as_u16(),
+            });
+        }
+        let expected = response.content_length();
+        if expected.is_some_and(|expected| expected > limit) {
+            return Err(Error::DownloadTooLarge {
+                file: name(),
+                limit,
+            });
+        }
+        self.progress.on(Event::Downloading {
+            filename: name(),
+            size: expected,
+        });
+        let (mut received, mut hasher) = (0, sha2::Sha256::new());
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => {
+                    return Err(match expected {
+                        Some(expected) if received < expected && !error.is_timeout() => {
+                            Error::DownloadIncomplete {
+                                file: name(),
+                                received,
+                                expected,
+                            }
+                        }
+                        _ => unavailable(error),
+                    });
+                }
+            };
+            received += chunk.len() as u64;
+            if received > limit {
+                return Err(Error::DownloadTooLarge {
+                    file: name(),
+                    limit,
+                });
+            }
+            hasher.update(&chunk);
+            into.write_all(&chunk).map_err(unwritable)?;
+            self.progress.on(Event::Downloaded(chunk.len() as u64));
+        }
+        self.progress.on(Event::DownloadFinished);
+        let actual = Sha256(hasher.finalize().into());
+        if actual != locked.sha256 {
+            return Err(Error::HashMismatch {
+                file: name(),
+                expected: locked.sha256,
+                actual,
+            });
+        }
+        Ok(())
+    }
+
+    /// The client, made when it is first needed: it reads the machine's certificates.
+    fn client(&self) -> Result<&reqwest::Client, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let plain_host = self.plain_host.clone();
+        let redirects = reqwest::redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > 10 {
+                attempt.error("too many redirects")
+            } else if is_secure(attempt.url(), plain_host.as_deref()) {
+                attempt.follow()
+            } else {
+                attempt.error("redirected to plain HTTP")
+            }
+        });
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirects)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(|error| Error::UpstreamUnavailable {
+                host: "any server".to_owned(),
+                problem: describe(&error),
+            })?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+fn is_transient(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::UpstreamUnavailable { .. } | Error::DownloadIncomplete { .. }
+    )
+}
+
+/// Whether a URL is encrypted, or does not leave this machine, or is where the user said so.
+fn is_secure(url: &Url, plain_host: Option<&str>) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let is_loopback = host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && (is_loopback || plain_host == Some(host)))
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or("the server").to_owned()
+}
+
+/// An error with its causes, in one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,260 @@
+//! What can go wrong on this machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use accretion_core::digest::Sha256;
+use accretion_core::{Class, Fault};
+
+/// What can go wrong on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no uv.
+    #[error("uv was not found{}", at.as_ref().map(|at| format!(" at {}", at.display())).unwrap_or_default())]
+    UvMissing {
+        /// Where it should have been; `None` for the folders of `PATH`.
+        at: Option<PathBuf>,
+    },
+    /// uv failed in a way we do not know.
+    #[error("uv failed: {output}")]
+    UvFailed {
+        /// What it wrote.
+        output: String,
+    },
+    /// There is no Python interpreter.
+    #[error("no Python interpreter was found; uv needs one to resolve")]
+    PythonMissing,
+    /// The requirements contradict each other, or what exists.
+    #[error("the requirements cannot be satisfied: {explanation}")]
+    RequirementsUnsatisfiable {
+        /// What uv found out.
+        explanation: String,
+    },
+    /// A distribution is not in the index.
+    #[error("a required package does not exist: {explanation}")]
+    PackageNotFound {
+        /// What uv found out.
+        explanation: String,
+    },
+    /// A distribution has no wheel that the target can use, and source distributions are not
+    /// allowed.
+    #[error("a required package has no wheel for {target}: {explanation}")]
+    WheelNotFound {
+        /// The target, as people read it.
+        target: String,
+        /// What uv found out.
+        explanation: String,
+    },
+    /// An index or file server did not answer as it should.
+    #[error("{host} could not be reached or did not answer as it should: {problem}")]
+    UpstreamUnavailable {
+        /// The server; never a whole URL, which may hold a secret.
+        host: String,
+        /// What happened.
+        problem: String,
+    },
+    /// A server does not have a file that the lock names.
+    #[error("{host} does not have `{file}` (HTTP status {status})")]
+    FileNotFound {
+        /// The server.
+        host: String,
+        /// The file's name.
+        file: String,
+        /// What the server said.
+        status: u16,
+    },
+    /// A download ended early.
+    #[error("`{file}` was cut off after {received} of {expected} bytes")]
+    DownloadIncomplete {
+        /// The file's name.
+        file: String,
+        /// Bytes that came.
+        received: u64,
+        /// Bytes that were announced.
+        expected: u64,
+    },
+    /// A file is larger than the limit.
+    #[error("`{file}` has more than {limit} bytes, the limit for one download")]
+    DownloadTooLarge {
+        /// The file's name.
+        file: String,
+        /// How many bytes it may have.
+        limit: u64,
+    },
+    /// A file is not the one that was locked.
+    #[error("`{file}` has the SHA-256 {actual}; expected was {expected}")]
+    HashMismatch {
+        /// The file's name.
+        file: String,
+        /// What was locked.
+        expected: Sha256,
+        /// What came.
+        actual: Sha256,
+    },
+    /// A file is not in the cache, and the network may not be used.
+    #[error("`{file}` is not in the cache, and the network is off")]
+    Offline {
+        /// The file's name.
+        file: String,
+    },
+    /// A download's address is not allowed.
+    #[error("`{file}` would come over plain HTTP from {host}")]
+    InsecureUrl {
+        /// The server.
+        host: String,
+        /// The file's name.
+        file: String,
+    },
+    /// A package would have to be built for another architecture.
+    #[error(
+        "`{file}` has to be built from source, which works only on {target}'s own architecture"
+    )]
+    ArchitectureForeign {
+        /// The source distribution's file name.
+        file: String,
+        /// The target, as people read it.
+        target: String,
+    },
+    /// There is no interpreter to build a package with.
+    #[error("`{file}` has to be built from source, and there is no {python} on this machine")]
+    InterpreterMissing {
+        /// The source distribution's file name.
+        file: String,
+        /// The interpreter's name, such as `python3.13`.
+        python: String,
+    },
+    /// A package could not be built.
+    #[error("`{file}` could not be built: {output}")]
+    SourceBuildFailed {
+        /// The source distribution's file name.
+        file: String,
+        /// The end of what the build wrote.
+        output: String,
+    },
+    /// A file of the cache or of the output could not be read or written.
+    #[error("{action} {}: {error}", path.display())]
+    Files {
+        /// What was tried: "could not write", for example.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Whether it is what the user named as output.
+        is_output: bool,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The domain refuses.
+    #[error(transparent)]
+    Core(#[from] accretion_core::Error),
+}
+
+impl Error {
+    pub(crate) fn cache(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Files {
+            action,
+            path: path.to_owned(),
+            is_output: false,
+            error,
+        }
+    }
+
+    pub(crate) fn output(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Files {
+            action,
+            path: path.to_owned(),
+            is_output: true,
+            error,
+        }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UvMissing { .. } => "UvMissing",
+            Self::UvFailed { .. } => "UvFailed",
+            Self::PythonMissing => "PythonMissing",
+            Self::RequirementsUnsatisfiable { .. } => "RequirementsUnsatisfiable",
+            Self::PackageNotFound { .. } => "PackageNotFound",
+            Self::WheelNotFound { .. } => "WheelNotFound",
+            Self::UpstreamUnavailable { .. } => "UpstreamUnavailable",
+            Self::FileNotFound { .. } => "FileNotFound",
+            Self::DownloadIncomplete { .. } => "DownloadIncomplete",
+            Self::DownloadTooLarge { .. } => "DownloadTooLarge",
+            Self::HashMismatch { .. } => "HashMismatch",
+            Self::Offline { .. } => "Offline",
+            Self::InsecureUrl { .. } => "InsecureUrl",
+            Self::ArchitectureForeign { .. } => "ArchitectureForeign",
+            Self::InterpreterMissing { .. } => "InterpreterMissing",
+            Self::SourceBuildFailed { .. } => "SourceBuildFailed",
+            Self::Files {
+                is_output: true, ..
+            } => "OutputUnwritable",
+            Self::Files {
+                is_output: false, ..
+            } => "CacheUnusable",
+            Self::Core(error) => error.code(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => Class::Transient,
+            Self::UvMissing { .. }
+            | Self::UvFailed { .. }
+            | Self::PythonMissing
+            | Self::Files { .. } => Class::Internal,
+            Self::Core(error) => error.class(),
+            _ => Class::User,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::UvMissing { .. } => {
+                "install it (`pip install uv`), or set ACCRETION_UV to its path".into()
+            }
+            Self::UvFailed { .. } => return None,
+            Self::PythonMissing => {
+                "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path".into()
+            }
+            Self::RequirementsUnsatisfiable { .. } => "relax one of the requirements named".into(),
+            Self::PackageNotFound { .. } => "check the name's spelling".into(),
+            Self::WheelNotFound { .. } => "require a version that has one, leave this target out, \
+                                           or allow source distributions"
+                .into(),
+            Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
+                "check the network and try again; what was downloaded is kept".into()
+            }
+            Self::FileNotFound { .. } => {
+                "lock again: the file may have been removed from the index".into()
+            }
+            Self::DownloadTooLarge { .. } => {
+                "Lambda takes 250 MiB unzipped: exclude the package, or use a container image"
+                    .into()
+            }
+            Self::HashMismatch { .. } => {
+                "do not use the file; lock again only if you know why it changed".into()
+            }
+            Self::Offline { .. } => "build once without --offline".into(),
+            Self::InsecureUrl { .. } => "use https".into(),
+            Self::ArchitectureForeign { .. } => {
+                "require a version that has a wheel, or build on such a machine".into()
+            }
+            Self::InterpreterMissing { python, .. } => {
+                format!("install {python}, or require a version that has a wheel")
+            }
+            Self::SourceBuildFailed { .. } => {
+                "the package may need compilers or libraries; a version with a wheel does not"
+                    .into()
+            }
+            Self::Files {
+                is_output: true, ..
+            } => "choose another folder with --output".into(),
+            Self::Files {
+                is_output: false, ..
+            } => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),
+            Self::Core(error) => return error.hint(),
+        })
+    }
+}

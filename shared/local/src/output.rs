@@ -1,0 +1,125 @@
+//! Artifacts in a folder: `<layer name>.zip` and `<layer name>.manifest`.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use accretion_core::archive::Written;
+use accretion_core::digest::{Digest, Sha256};
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::Manifest;
+use accretion_service::ports::{Artifacts, PortError};
+use sha2::Digest as _;
+use tempfile::NamedTempFile;
+
+use crate::Error;
+
+/// A folder that layers are written to.
+#[derive(Debug)]
+pub struct OutputFolder {
+    path: PathBuf,
+}
+
+impl OutputFolder {
+    /// A folder, which is made when the first layer is written.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where a layer's zip is.
+    pub fn zip(&self, layer: &LayerName) -> PathBuf {
+        self.path.join(format!("{layer}.zip"))
+    }
+
+    /// Where a layer's manifest is.
+    pub fn manifest(&self, layer: &LayerName) -> PathBuf {
+        self.path.join(format!("{layer}.manifest"))
+    }
+
+    fn unwritable(&self) -> impl Fn(io::Error) -> PortError + '_ {
+        |error| PortError::new(Error::output("could not write to", &self.path, error))
+    }
+
+    fn temporary(&self) -> io::Result<NamedTempFile> {
+        fs::create_dir_all(&self.path)?;
+        tempfile::Builder::new()
+            .prefix(".accretion-")
+            .tempfile_in(&self.path)
+    }
+
+    fn write_manifest(&self, layer: &LayerName, manifest: &Manifest) -> io::Result<()> {
+        let mut file = self.temporary()?;
+        file.write_all(manifest.to_json().as_bytes())?;
+        persist(file, &self.manifest(layer))
+    }
+}
+
+/// Gives a temporary file its name, replacing what had it, with the mode that other files get.
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    // Temporary files are private; these are to be read like any other output.
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o644))?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+impl Artifacts for OutputFolder {
+    type Staged = NamedTempFile;
+
+    async fn find(&self, layer: &LayerName, digest: Digest) -> Result<Option<Manifest>, PortError> {
+        // What can't be read, or is not ours, is not what we look for, and gets written anew.
+        let manifest = fs::read(self.manifest(layer)).ok();
+        let manifest = manifest.and_then(|bytes| Manifest::from_json(&bytes).ok());
+        let Some(manifest) = manifest.filter(|manifest| manifest.digest == digest) else {
+            return Ok(None);
+        };
+        let zip = self.zip(layer);
+        let (sha256, size) = (manifest.artifact_sha256, manifest.artifact_size);
+        let whole = tokio::task::spawn_blocking(move || is_whole(&zip, sha256, size)).await;
+        Ok(whole.unwrap_or(false).then_some(manifest))
+    }
+
+    fn stage(&self, _layer: &LayerName) -> Result<NamedTempFile, PortError> {
+        self.temporary().map_err(self.unwritable())
+    }
+
+    async fn commit(
+        &self,
+        layer: &LayerName,
+        staged: NamedTempFile,
+        _written: Written,
+        manifest: &Manifest,
+    ) -> Result<(), PortError> {
+        persist(staged, &self.zip(layer)).map_err(self.unwritable())?;
+        self.write_manifest(layer, manifest)
+            .map_err(self.unwritable())
+    }
+
+    async fn keep(&self, layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+        let path = self.manifest(layer);
+        if fs::read(&path).is_ok_and(|bytes| bytes == manifest.to_json().as_bytes()) {
+            return Ok(());
+        }
+        self.write_manifest(layer, manifest)
+            .map_err(self.unwritable())
+    }
+}
+
+fn is_whole(zip: &Path, sha256: Sha256, size: u64) -> bool {
+    fs::metadata(zip).is_ok_and(|metadata| metadata.len() == size)
+        && hash(zip).is_ok_and(|hash| hash == sha256)
+}
+
+/// The SHA-256 of a file.
+pub(crate) fn hash(path: &Path) -> io::Result<Sha256> {
+    let mut file = File::open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Sha256(hasher.finalize().into())),
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+}

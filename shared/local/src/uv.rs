@@ -1,0 +1,303 @@
+//! uv as a subprocess: resolving requirements, building source distributions.
+//!
+//! uv gets an environment of its own making, an empty working folder and no configuration, so that
+//! nothing on the machine changes what a request resolves to, and nothing in a request reaches
+//! uv's command line.
+
+use std::env::consts::ARCH;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::{Arc, OnceLock};
+
+use accretion_core::lock::Lock;
+use accretion_core::requirement::RequirementSet;
+use accretion_core::target::Target;
+use accretion_service::ports::{PortError, Resolver};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::Error;
+use crate::python::Interpreters;
+
+/// uv processes at the same time.
+const PROCESSES: usize = 4;
+
+/// What of the user's environment uv gets: how to reach the network, and where temporary files go.
+const ENVIRONMENT: [&str; 12] = [
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CLIENT_CERT",
+];
+
+/// How to run uv.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The program; `None` looks for `uv` in the folders of `path`.
+    pub program: Option<PathBuf>,
+    /// The user's `PATH`. Builds of source distributions get it, nothing else does.
+    pub path: Option<OsString>,
+    /// Variables of the user's environment; uv gets those that it needs to reach the network.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Where uv keeps what it learns from indexes.
+    pub cache: PathBuf,
+    /// The package index, instead of uv's default one.
+    pub index: Option<Url>,
+    /// Use nothing but the cache.
+    pub offline: bool,
+    /// The interpreters that uv may run.
+    pub interpreters: Interpreters,
+}
+
+/// uv.
+#[derive(Debug)]
+pub struct Uv {
+    settings: Settings,
+    program: OnceLock<Option<PathBuf>>,
+    any_python: OnceLock<Option<PathBuf>>,
+    processes: Semaphore,
+}
+
+impl Uv {
+    /// Nothing is looked for before it is needed.
+    pub fn new(settings: Settings) -> Self {
+        let processes = Semaphore::new(PROCESSES);
+        Self {
+            settings,
+            program: OnceLock::new(),
+            any_python: OnceLock::new(),
+            processes,
+        }
+    }
+
+    fn program(&self) -> Result<&Path, Error> {
+        let found = self.program.get_or_init(|| match &self.settings.program {
+            Some(program) => Some(program.clone()).filter(|program| program.is_file()),
+            None => std::env::split_paths(self.settings.path.as_deref().unwrap_or_default())
+                .map(|folder| folder.join("uv"))
+                .find(|candidate| candidate.is_file()),
+        });
+        found.as_deref().ok_or_else(|| Error::UvMissing {
+            at: self.settings.program.clone(),
+        })
+    }
+
+    /// A uv command with everything that must not come from the user's environment settled.
+    fn command(&self, verb: &[&str], python: &Path) -> Result<Command, Error> {
+        let settings = &self.settings;
+        let mut command = Command::new(self.program()?);
+        command
+            .args(verb)
+            .arg("--no-config")
+            .arg("--python")
+            .arg(python);
+        if let Some(index) = &settings.index {
+            command.arg("--default-index").arg(index.as_str());
+        }
+        if settings.offline {
+            command.arg("--offline");
+        }
+        let passed = |name: &OsStr| ENVIRONMENT.iter().any(|passed| OsStr::new(passed) == name);
+        command
+            .env_clear()
+            .envs(
+                settings
+                    .environment
+                    .iter()
+                    .filter(|(name, _)| passed(name))
+                    .cloned(),
+            )
+            .env("UV_CACHE_DIR", &settings.cache)
+            .env("UV_PYTHON_DOWNLOADS", "never")
+            .env("UV_NO_PROGRESS", "1")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    async fn run(&self, command: &mut Command) -> Result<Output, Error> {
+        let _process = self.processes.acquire().await;
+        command.output().await.map_err(|error| Error::UvFailed {
+            output: error.to_string(),
+        })
+    }
+
+    fn python_for(&self, target: Target, must_match: bool) -> Result<PathBuf, Error> {
+        let matching = || self.settings.interpreters.of(target.runtime);
+        let any = || {
+            let found = self
+                .any_python
+                .get_or_init(|| self.settings.interpreters.any());
+            found.clone().ok_or(Error::PythonMissing)
+        };
+        if must_match {
+            matching().map_or_else(any, Ok)
+        } else {
+            any()
+        }
+    }
+
+    async fn compile(
+        &self,
+        requirements: &RequirementSet,
+        target: Target,
+        allow_source_distributions: bool,
+    ) -> Result<Lock, Error> {
+        let work = tempfile::tempdir()
+            .map_err(|error| Error::cache("could not write to", &std::env::temp_dir(), error))?;
+        let write = |name: &str, text: String| {
+            let path = work.path().join(name);
+            fs::write(&path, text).map_err(|error| Error::cache("could not write", &path, error))
+        };
+        write("requirements.txt", requirements.to_requirements_txt())?;
+        write("constraints.txt", requirements.to_constraints_txt())?;
+        // Metadata of a source distribution may take running it, with the target's Python.
+        let python = self.python_for(target, allow_source_distributions)?;
+        let mut command = self.command(&["pip", "compile", "requirements.txt"], &python)?;
+        command
+            .args([
+                "--constraint",
+                "constraints.txt",
+                "--output-file",
+                "pylock.toml",
+            ])
+            .args([
+                "--format",
+                "pylock.toml",
+                "--generate-hashes",
+                "--no-header",
+                "--quiet",
+            ])
+            .args([
+                "--python-version",
+                &format!("3.{}", target.runtime.python_minor()),
+            ])
+            .args(["--python-platform", &target.uv_platform()])
+            .current_dir(work.path());
+        if allow_source_distributions {
+            command.envs(self.settings.path.iter().map(|path| ("PATH", path)));
+        } else {
+            command.arg("--no-build");
+        }
+        let output = self.run(&mut command).await?;
+        if !output.status.success() {
+            return Err(explain(&String::from_utf8_lossy(&output.stderr), target));
+        }
+        let path = work.path().join("pylock.toml");
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Error::cache("could not read uv's", &path, error))?;
+        Ok(Lock::parse(&text)?)
+    }
+
+    /// What can build a source distribution for a target.
+    pub(crate) fn builder(
+        self: &Arc<Self>,
+        filename: &str,
+        target: Target,
+    ) -> Result<WheelBuilder, Error> {
+        let file = filename.to_owned();
+        if target.architecture.machine() != ARCH {
+            return Err(Error::ArchitectureForeign {
+                file,
+                target: target.to_string(),
+            });
+        }
+        let python = self
+            .settings
+            .interpreters
+            .of(target.runtime)
+            .ok_or_else(|| Error::InterpreterMissing {
+                file,
+                python: target.runtime.identifier().to_owned(),
+            })?;
+        Ok(WheelBuilder {
+            uv: Arc::clone(self),
+            python,
+        })
+    }
+}
+
+impl Resolver for Uv {
+    async fn resolve(
+        &self,
+        requirements: &RequirementSet,
+        target: Target,
+        allow_source_distributions: bool,
+    ) -> Result<Lock, PortError> {
+        let lock = self
+            .compile(requirements, target, allow_source_distributions)
+            .await;
+        lock.map_err(PortError::new)
+    }
+}
+
+/// Builds wheels with one interpreter.
+pub(crate) struct WheelBuilder {
+    uv: Arc<Uv>,
+    python: PathBuf,
+}
+
+impl WheelBuilder {
+    /// Builds a source distribution into a folder, which runs its code. Returns the wheel's path.
+    pub(crate) async fn build(&self, source: &Path, into: &Path) -> Result<PathBuf, Error> {
+        let failed = |output: String| Error::SourceBuildFailed {
+            file: source
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            output,
+        };
+        let mut command = self
+            .uv
+            .command(&["build", "--wheel", "--quiet"], &self.python)?;
+        command
+            .arg("--out-dir")
+            .arg(into)
+            .arg(source)
+            .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
+            .current_dir(source.parent().unwrap_or(into));
+        let output = self.uv.run(&mut command).await?;
+        if !output.status.success() {
+            return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr))));
+        }
+        let wheels = fs::read_dir(into)
+            .map_err(|error| Error::cache("could not read", into, error))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension() == Some(OsStr::new("whl")));
+        match wheels.collect::<Vec<_>>().as_slice() {
+            [wheel] => Ok(wheel.clone()),
+            wheels => Err(failed(format!(
+                "it gave {} wheels instead of one",
+                wheels.len()
+            ))),
+        }
+    }
+}
+
+/// The end of what a build wrote.
+fn last_lines(output: &str) -> String {
+    const LINES: usize = 20;
+    let lines: Vec<_> = output.trim().lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// What uv's messages mean.
+fn explain(stderr: &str, target: Target) -> Error {
+    let explanation = stderr.trim().to_owned();
+    Error::UvFailed {
+        output: explanation,
+    }
+}

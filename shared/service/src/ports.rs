@@ -1,0 +1,194 @@
+//! What a use case needs of the world.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use accretion_core::archive::Written;
+use accretion_core::layer::{LayerName, WheelFiles};
+use accretion_core::lock::{Lock, LockedFile};
+use accretion_core::manifest::Manifest;
+use accretion_core::requirement::RequirementSet;
+use accretion_core::target::Target;
+use accretion_core::wheel::{Layout, WheelFilename};
+use accretion_core::{Class, Fault};
+
+/// A port's failure, whatever is behind the port.
+#[derive(Debug)]
+pub struct PortError(Box<dyn Fault>);
+
+impl PortError {
+    /// A port's failure out of an adapter's error.
+    pub fn new(error: impl Fault) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for PortError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Fault for PortError {
+    fn code(&self) -> &'static str {
+        self.0.code()
+    }
+
+    fn class(&self) -> Class {
+        self.0.class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.0.hint()
+    }
+}
+
+/// Turns requirements into locked packages.
+pub trait Resolver: Send + Sync {
+    /// Resolves requirements for one target.
+    ///
+    /// Runs no package's code unless source distributions are allowed.
+    fn resolve(
+        &self,
+        requirements: &RequirementSet,
+        target: Target,
+        allow_source_distributions: bool,
+    ) -> impl Future<Output = Result<Lock, PortError>> + Send;
+}
+
+/// A verified wheel that is on this machine.
+#[derive(Debug)]
+pub struct StoredWheel {
+    /// Its file name.
+    pub filename: WheelFilename,
+    /// What it puts into a layer.
+    pub layout: Layout,
+    /// Where the wheel is.
+    pub wheel: PathBuf,
+    /// Where the file with its layout is.
+    pub layout_file: PathBuf,
+}
+
+impl StoredWheel {
+    /// Opens the files that the wheel's packed data lies in.
+    pub fn open(&self) -> io::Result<WheelFiles<File>> {
+        Ok(WheelFiles {
+            wheel: File::open(&self.wheel)?,
+            layout: File::open(&self.layout_file)?,
+        })
+    }
+}
+
+/// Has wheels, or gets them.
+pub trait Wheels: Send + Sync {
+    /// Gets a wheel: out of the store, or downloaded and verified in full.
+    fn get(
+        &self,
+        filename: &WheelFilename,
+        file: &LockedFile,
+    ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
+
+    /// Gets the wheel of a source distribution: out of the store, or built for the target, which
+    /// runs the package's code.
+    fn build(
+        &self,
+        filename: &str,
+        file: &LockedFile,
+        target: Target,
+    ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
+}
+
+/// Keeps artifacts and their manifests.
+pub trait Artifacts: Send + Sync {
+    /// An artifact that is being written. Dropped before it is committed, it leaves nothing.
+    type Staged: Write + Send + 'static;
+
+    /// The manifest of the artifact of this digest, if there is one and it is whole.
+    fn find(
+        &self,
+        layer: &LayerName,
+        digest: accretion_core::digest::Digest,
+    ) -> impl Future<Output = Result<Option<Manifest>, PortError>> + Send;
+
+    /// Starts an artifact.
+    fn stage(&self, layer: &LayerName) -> Result<Self::Staged, PortError>;
+
+    /// Keeps a written artifact and its manifest, the manifest last.
+    fn commit(
+        &self,
+        layer: &LayerName,
+        staged: Self::Staged,
+        written: Written,
+        manifest: &Manifest,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Keeps a manifest for an artifact that is there already.
+    fn keep(
+        &self,
+        layer: &LayerName,
+        manifest: &Manifest,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> jiff::Timestamp;
+}
+
+/// What happens during a build, for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The requirements of a target are being resolved.
+    Resolving(Target),
+    /// A target's packages are known.
+    Resolved {
+        /// The target.
+        target: Target,
+        /// How many packages go into the layer.
+        packages: usize,
+    },
+    /// A download has started.
+    Downloading {
+        /// The file's name.
+        filename: String,
+        /// Its bytes, if the server said.
+        size: Option<u64>,
+    },
+    /// So many more bytes have come.
+    Downloaded(u64),
+    /// A download is complete.
+    DownloadFinished,
+    /// A wheel is being built from source.
+    BuildingWheel {
+        /// The source distribution's file name.
+        filename: String,
+    },
+    /// A target's layer is being written.
+    Splicing(Target),
+    /// A target is done, well or not.
+    Finished(Target),
+}
+
+/// Watches.
+pub trait Progress: Send + Sync {
+    /// Is told what happens. Must not block.
+    fn on(&self, event: Event);
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn on(&self, _event: Event) {}
+}
