@@ -360,3 +360,6 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
     );
     Err(report)
 }
+
+#[cfg(test)]
+mod tests;

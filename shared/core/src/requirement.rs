@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use pep508_rs::VerbatimUrl;
+use pep508_rs::{PackageName, VerbatimUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
@@ -32,11 +32,14 @@ pub const MAX_CONSTRAINTS: usize = 5_000;
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// How many bytes one requirement may have without its hashes.
-pub const MAX_REQUIREMENT_BYTES: usize = 2_048;
+pub const MAX_REQUIREMENT_BYTES: usize = 8 * 1024;
 
-/// How many comparisons one environment marker may have. The time to normalise a marker grows
-/// exponentially with them.
-pub const MAX_MARKER_COMPARISONS: usize = 16;
+/// How many different comparisons one environment marker may have. The time to normalise a marker
+/// grows exponentially with them.
+pub const MAX_MARKER_COMPARISONS: usize = 12;
+
+/// How deeply brackets in an environment marker may be nested.
+pub const MAX_MARKER_DEPTH: usize = 32;
 
 /// How deeply files may include each other.
 pub const MAX_INCLUDE_DEPTH: usize = 10;
@@ -128,6 +131,11 @@ pub(crate) fn decode<'a>(source_name: &str, bytes: &'a [u8]) -> Result<&'a str, 
     })
 }
 
+/// Parses the name of a distribution, normalised. The library's own parser takes an empty text too.
+pub(crate) fn distribution_name(text: &str) -> Option<PackageName> {
+    text.parse().ok().filter(|_| !text.is_empty())
+}
+
 /// [`parse`] of bytes.
 pub fn parse_bytes(
     source_name: &str,
@@ -138,3 +146,6 @@ pub fn parse_bytes(
     let text = decode(source_name, bytes)?;
     parse(source_name, text, include, allow_source_distributions)
 }
+
+#[cfg(test)]
+mod tests;

@@ -358,11 +358,7 @@ impl Reader<'_> {
         let fields = self.fields(object, &["Name", "Details"], "a requirement");
         let name = self.required(&fields, "Name").and_then(|value| {
             let lit = self.string(value, "`Name`")?;
-            self.parsed::<PackageName>(
-                lit,
-                code::DISTRIBUTION_NAME_INVALID,
-                "`{}` is not the name of a distribution",
-            )?;
+            self.distribution_name(lit)?;
             Some(lit)
         });
         let details = self
@@ -509,9 +505,7 @@ impl Reader<'_> {
             let Some(lit) = self.string(element, "an item of `Exclude`") else {
                 continue;
             };
-            let what = "`{}` is not the name of a distribution";
-            let name = self.parsed::<PackageName>(lit, code::DISTRIBUTION_NAME_INVALID, what);
-            if let Some(name) = name {
+            if let Some(name) = self.distribution_name(lit) {
                 let message = format!("`{name}`");
                 if !names.insert(name) {
                     self.repeated(&message, span(&lit.range));
@@ -547,10 +541,7 @@ impl Reader<'_> {
             let place = span(&lit.range);
             let Ok(choice) = lit.value.parse::<T>() else {
                 let message = format!("`{}` is not supported in `{field}`", shown(&lit.value));
-                self.push(
-                    Problem::error(unknown, message).help(suggestion(&lit.value, known)),
-                    place,
-                );
+                self.push(Problem::error(unknown, message).help(listed(known)), place);
                 continue;
             };
             if chosen.iter().any(|(earlier, _)| *earlier == choice) {
@@ -593,21 +584,29 @@ impl Reader<'_> {
         code: &'static str,
         message: &str,
     ) -> Option<T> {
-        match lit.value.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
+        lit.value
+            .parse()
+            .map_err(|error: T::Err| {
                 let message = message.replace("{}", &shown(&lit.value));
-                let help = if code == code::DISTRIBUTION_NAME_INVALID {
+                let problem = Problem::error(code, message).help(error.to_string());
+                self.push(problem, span(&lit.range));
+            })
+            .ok()
+    }
+
+    fn distribution_name(&mut self, lit: &StringLit<'_>) -> Option<PackageName> {
+        let name = requirement::distribution_name(&lit.value);
+        if name.is_none() {
+            let message = format!("`{}` is not the name of a distribution", shown(&lit.value));
+            self.push(
+                Problem::error(code::DISTRIBUTION_NAME_INVALID, message).help(
                     "names have letters, digits, `-`, `_` and `.`, and start and end with a \
-                     letter or digit"
-                        .to_owned()
-                } else {
-                    error.to_string()
-                };
-                self.push(Problem::error(code, message).help(help), span(&lit.range));
-                None
-            }
+                     letter or digit",
+                ),
+                span(&lit.range),
+            );
         }
+        name
     }
 
     /// The fields of an object; unknown and repeated ones are reported.
@@ -731,14 +730,17 @@ fn shown(text: &str) -> String {
     shown
 }
 
+/// Help with a name that is not among the known ones.
 fn suggestion(typed: &str, known: &[&str]) -> String {
-    let closest = closest(typed, known.iter().copied());
-    let quoted: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    let all = quoted.join(", ");
-    match closest {
-        Some(name) => format!("did you mean `{name}`? known are {all}"),
-        None => format!("known are {all}"),
+    match closest(typed, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => listed(known),
     }
+}
+
+fn listed(known: &[&str]) -> String {
+    let quoted: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("known are {}", quoted.join(", "))
 }
 
 /// The offset in a JSON string literal, quotes included, of an offset in its value.
