@@ -20,16 +20,16 @@ pub(crate) fn render(report: &Report, colour: bool) -> String {
         Renderer::plain()
     };
     let renderer = renderer.term_width(WIDTH);
-    let mut rendered = String::new();
+    let mut text = String::new();
     for problem in &report.problems {
-        rendered += &render_problem(report, problem, &renderer);
-        rendered += "\n\n";
+        text += &render_problem(report, problem, &renderer);
+        text += "\n\n";
     }
     if !report.problems.is_empty() {
-        rendered += &counts(report);
-        rendered.push('\n');
+        text += &counts(report);
+        text.push('\n');
     }
-    rendered
+    text
 }
 
 fn render_problem(report: &Report, problem: &Problem, renderer: &Renderer) -> String {

@@ -5,9 +5,10 @@
 //! paths, version control, other indexes, environment variables) is refused with a reason, because
 //! a layer must follow from its request alone.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use pep508_rs::{PackageName, VerbatimUrl};
+use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
@@ -93,18 +94,32 @@ impl RequirementSet {
         lines(&self.constraints)
     }
 
-    /// Whether any requirement or constraint demands certain files.
-    pub fn has_hashes(&self) -> bool {
-        let mut all = self.requirements.iter().chain(&self.constraints);
-        all.any(|requirement| !requirement.hashes.is_empty())
+    /// The files of a distribution that are accepted in an environment: those that every
+    /// applicable line with hashes lists, as pip has it. `None` if any file is.
+    ///
+    /// uv's `pip compile` does not look at the hashes of its input: whoever fetches a file must.
+    pub fn accepted_hashes(
+        &self,
+        name: &PackageName,
+        environment: &MarkerEnvironment,
+    ) -> Option<BTreeSet<Sha256>> {
+        self.requirements
+            .iter()
+            .chain(&self.constraints)
+            .filter(|line| line.specifier.name == *name && !line.hashes.is_empty())
+            .filter(|line| line.specifier.evaluate_markers(environment, &[]))
+            .map(|line| line.hashes.iter().copied().collect::<BTreeSet<_>>())
+            .reduce(|accepted, hashes| &accepted & &hashes)
     }
 }
 
 fn lines(requirements: &[Requirement]) -> String {
-    requirements
-        .iter()
-        .map(|requirement| format!("{requirement}\n"))
-        .collect()
+    let mut text = String::new();
+    for requirement in requirements {
+        text += &requirement.to_string();
+        text.push('\n');
+    }
+    text
 }
 
 /// Sorts by normalised lines. PEP 508 types have an order too, but that of markers depends on what

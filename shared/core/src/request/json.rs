@@ -90,7 +90,7 @@ fn json_invalid(message: &str, span: Range<usize>) -> Problem {
     .help("a request is one JSON object, without comments and trailing commas")
 }
 
-/// The place of a line and a column (in bytes, from 1) of serde_json.
+/// The place of a line and a column (in bytes, from 1) of `serde_json`.
 fn offset(text: &str, line: usize, column: usize) -> Range<usize> {
     let start: usize = text
         .split_inclusive('\n')
@@ -229,15 +229,15 @@ impl Reader<'_> {
         };
         let fields = self.fields(object, known, "`Requirements`");
         let type_value = self.required(&fields, "Type");
-        let content = self.required(&fields, "Requirements");
+        let value = self.required(&fields, "Requirements");
         let lit = self.string(type_value?, "`Type`")?;
         match &*lit.value {
             "accretion" => {
-                let array = self.array(content?, "`Requirements` of the type `accretion`")?;
+                let array = self.array(value?, "`Requirements` of the type `accretion`")?;
                 self.requirement_list(array, context)
             }
             "requirements.txt" => {
-                let text = content.and_then(|value| {
+                let text = value.and_then(|value| {
                     self.string(value, "`Requirements` of the type `requirements.txt`")
                 });
                 let constraints = fields.get("Constraints").map(|value| {
@@ -252,7 +252,7 @@ impl Reader<'_> {
                 }))
             }
             "pylock.toml" => {
-                let text = self.string(content?, "`Requirements` of the type `pylock.toml`")?;
+                let text = self.string(value?, "`Requirements` of the type `pylock.toml`")?;
                 if text.value.trim().is_empty() {
                     self.push(lock_empty(), span(&text.range));
                     return None;
@@ -366,10 +366,11 @@ impl Reader<'_> {
             .and_then(|value| self.string(value, "`Details`"));
         let (name, details) = (name?, details?);
         let text = &details.value;
-        // `Name` is the whole name: what follows can't go on with it.
-        if text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-            || text.contains(|c: char| c.is_control() || c == '#') && !text.contains("://")
-            || text.contains(['\n', '\r', '\\'])
+        // `Name` is the whole name, so nothing may go on with it; and both are one logical line.
+        let continues = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if text.starts_with(continues)
+            || text.contains(|c: char| c.is_control() || c == '\\')
+            || text.split_whitespace().any(|word| word.starts_with('#'))
         {
             self.push(
                 Problem::error(

@@ -146,6 +146,7 @@ fn hashes_are_read_as_pip_compile_and_poetry_write_them() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_reaches_outside_or_is_wrong_is_refused_at_its_place() {
     let table = [
         ("", "RequirementsEmpty"),
@@ -401,6 +402,49 @@ fn a_requirement_that_never_applies_is_left_out() {
     assert!(check(text.strip_prefix("a\n").unwrap()).is_err());
 }
 
+fn environment(python: &str) -> MarkerEnvironment {
+    let minor = python.rsplit_once('.').map_or(python, |(minor, _)| minor);
+    let builder = pep508_rs::MarkerEnvironmentBuilder {
+        implementation_name: "cpython",
+        implementation_version: python,
+        os_name: "posix",
+        platform_machine: "x86_64",
+        platform_python_implementation: "CPython",
+        platform_release: "",
+        platform_system: "Linux",
+        platform_version: "",
+        python_full_version: python,
+        python_version: minor,
+        sys_platform: "linux",
+    };
+    builder.try_into().unwrap()
+}
+
+#[test]
+fn accepted_files_are_those_of_every_line_that_applies() {
+    let hash = |digit: &str| digit.repeat(64);
+    let (a, b, c) = (hash("a"), hash("b"), hash("c"));
+    let text = format!(
+        "one --hash=sha256:{a} --hash=sha256:{b}\n\
+         two==1 ; python_version < '3.13' --hash=sha256:{a}\n\
+         two==2 ; python_version >= '3.13' --hash=sha256:{b}\n\
+         three\n\
+         -c limits.txt\n"
+    );
+    let limits = move |_: &str| Ok(format!("one --hash=sha256:{b} --hash=sha256:{c}\n"));
+    let (set, _) = parse("requirements.txt", &text, &limits, false).unwrap();
+    let accepted = |name: &str, python: &str| {
+        let hashes = set.accepted_hashes(&name.parse().unwrap(), &environment(python))?;
+        let first = |hash: &Sha256| hash.to_string().remove(0);
+        Some(hashes.iter().map(first).collect::<String>())
+    };
+    assert_eq!(accepted("one", "3.13.1").as_deref(), Some("b"));
+    assert_eq!(accepted("two", "3.12.1").as_deref(), Some("a"));
+    assert_eq!(accepted("two", "3.13.1").as_deref(), Some("b"));
+    assert_eq!(accepted("three", "3.13.1"), None);
+    assert_eq!(accepted("four", "3.13.1"), None);
+}
+
 /// Files in memory.
 struct Files(BTreeMap<&'static str, &'static str>);
 
@@ -471,22 +515,28 @@ fn includes_have_limits() {
     assert_eq!(report.problems[0].code, "IncludeTooDeep");
     assert_eq!(report.sources.len(), MAX_INCLUDE_DEPTH + 1);
 
-    let wide: String = (0..=MAX_INCLUDED_FILES)
-        .map(|n| format!("-r {n}.txt\n"))
+    let wide: Vec<String> = (0..=MAX_INCLUDED_FILES)
+        .map(|n| format!("-r {n}.txt"))
         .collect();
     let leaf = |_: &str| Ok("a\n".to_owned());
-    let report = parse("requirements.txt", &wide, &leaf, false).unwrap_err();
+    let report = parse("requirements.txt", &wide.join("\n"), &leaf, false).unwrap_err();
     assert_eq!(report.problems.last().unwrap().code, "IncludeTooDeep");
     assert_eq!(report.sources.len(), MAX_INCLUDED_FILES + 1);
 }
 
 #[test]
 fn texts_have_limits() {
-    let lines = |count: usize| (0..count).map(|n| format!("a{n}\n")).collect::<String>();
+    let lines = |count: usize| {
+        let lines: Vec<String> = (0..count).map(|n| format!("a{n}")).collect();
+        lines.join("\n")
+    };
     assert!(check(&lines(MAX_REQUIREMENTS)).is_ok());
     let report = check(&lines(MAX_REQUIREMENTS + 5)).unwrap_err();
     assert_eq!(report.problems.len(), 1);
     assert_eq!(report.problems[0].code, "TooManyRequirements");
+
+    let report = check(&"a\n".repeat(MAX_REQUIREMENTS * 2)).unwrap_err();
+    assert_eq!(report.problems.last().unwrap().code, "TooManyRequirements");
 
     let long = format!("a{}", ">1,".repeat(MAX_REQUIREMENT_BYTES / 3 + 1));
     assert_eq!(check(&long).unwrap_err().problems[0].code, "LineTooLong");
