@@ -132,6 +132,13 @@ impl Report {
         }
     }
 
+    /// Whether further errors would not be listed.
+    pub fn is_full(&self) -> bool {
+        let errors = self.problems.iter();
+        let errors = errors.filter(|problem| problem.severity == Severity::Error);
+        errors.count() > MAX_PROBLEMS
+    }
+
     /// The value with this report, or the report alone if it has errors.
     ///
     /// # Panics

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::digest::Sha256;
 use crate::error::Error;
+use crate::requirement::RequirementSet;
 use crate::target::Target;
 use crate::wheel::WheelFilename;
 
@@ -72,8 +73,8 @@ pub struct LockedPackage {
 pub struct Policy<'a> {
     /// Whether a package without a fitting wheel may come from its source distribution.
     pub allow_source_distributions: bool,
-    /// The only hashes that a package may have, for the packages that are named.
-    pub hashes: Option<&'a BTreeMap<PackageName, Vec<Sha256>>>,
+    /// What the packages were resolved from: files must have the hashes that it demands.
+    pub requirements: Option<&'a RequirementSet>,
 }
 
 /// A parsed `pylock.toml`.
@@ -166,7 +167,7 @@ impl Lock {
             {
                 return Err(mismatch(format!("{name} requires Python {requires}")));
             }
-            let locked = package.select(&name, target, policy)?;
+            let locked = package.select(&name, target, &environment, policy)?;
             if selected.insert(name.clone(), locked).is_some() {
                 return Err(invalid(format!(
                     "more than one version of {name} applies to {target}"
@@ -196,6 +197,7 @@ impl Package {
         &self,
         name: &PackageName,
         target: Target,
+        environment: &MarkerEnvironment,
         policy: Policy<'_>,
     ) -> Result<LockedPackage, Error> {
         let origin = match (&self.vcs, &self.directory) {
@@ -224,10 +226,12 @@ impl Package {
             }
         }
         let version = self.version(name, &wheels)?;
-        let allowed = policy.hashes.and_then(|hashes| hashes.get(name));
-        let is_allowed = |file: &File| match allowed {
+        let accepted = policy
+            .requirements
+            .and_then(|set| set.accepted_hashes(name, environment));
+        let is_accepted = |file: &File| match &accepted {
             None => Ok(true),
-            Some(allowed) => Ok(allowed.contains(&file.sha256(name)?)),
+            Some(accepted) => Ok(accepted.contains(&file.sha256(name)?)),
         };
         let fitting: Vec<_> = wheels
             .iter()
@@ -235,7 +239,7 @@ impl Package {
             .collect();
         let mut usable = Vec::new();
         for wheel in &fitting {
-            if is_allowed(wheel.2)? {
+            if is_accepted(wheel.2)? {
                 usable.push(wheel);
             }
         }
@@ -267,7 +271,7 @@ impl Package {
         }
         match sdist {
             Some((filename, file)) if policy.allow_source_distributions => {
-                if !is_allowed(file)? {
+                if !is_accepted(file)? {
                     return Err(Error::HashNotAllowed {
                         package: name.to_string(),
                         version,

@@ -329,10 +329,14 @@ impl Request {
     }
 
     /// The normalised JSON: every default is written out.
+    ///
+    /// # Panics
+    ///
+    /// Never: strings, lists and booleans are always JSON.
     pub fn to_json(&self) -> String {
         let document = RequestDocument::from(self);
         let mut text = serde_json::to_string_pretty(&document)
-            .expect("a document of strings, lists and booleans is always JSON");
+            .expect("strings, lists and booleans are always JSON");
         text.push('\n');
         text
     }
@@ -360,3 +364,6 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
     );
     Err(report)
 }
+
+#[cfg(test)]
+mod tests;

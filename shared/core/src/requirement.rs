@@ -5,10 +5,10 @@
 //! paths, version control, other indexes, environment variables) is refused with a reason, because
 //! a layer must follow from its request alone.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
-use pep508_rs::{PackageName, VerbatimUrl};
+use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
@@ -33,11 +33,14 @@ pub const MAX_CONSTRAINTS: usize = 5_000;
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// How many bytes one requirement may have without its hashes.
-pub const MAX_REQUIREMENT_BYTES: usize = 2_048;
+pub const MAX_REQUIREMENT_BYTES: usize = 8 * 1024;
 
-/// How many comparisons one environment marker may have. The time to normalise a marker grows
-/// exponentially with them.
-pub const MAX_MARKER_COMPARISONS: usize = 16;
+/// How many different comparisons one environment marker may have. The time to normalise a marker
+/// grows exponentially with them.
+pub const MAX_MARKER_COMPARISONS: usize = 12;
+
+/// How deeply brackets in an environment marker may be nested.
+pub const MAX_MARKER_DEPTH: usize = 32;
 
 /// How deeply files may include each other.
 pub const MAX_INCLUDE_DEPTH: usize = 10;
@@ -91,32 +94,32 @@ impl RequirementSet {
         lines(&self.constraints)
     }
 
-    /// The hashes that files may have, for the distributions that are demanded with hashes.
-    pub fn hashes_by_name(&self) -> BTreeMap<PackageName, Vec<Sha256>> {
-        let mut hashes: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for requirement in self.requirements.iter().chain(&self.constraints) {
-            if !requirement.hashes.is_empty() {
-                let allowed = hashes
-                    .entry(requirement.specifier.name.clone())
-                    .or_default();
-                allowed.extend(&requirement.hashes);
-            }
-        }
-        hashes
-    }
-
-    /// Whether any requirement or constraint demands certain files.
-    pub fn has_hashes(&self) -> bool {
-        let mut all = self.requirements.iter().chain(&self.constraints);
-        all.any(|requirement| !requirement.hashes.is_empty())
+    /// The files of a distribution that are accepted in an environment: those that every
+    /// applicable line with hashes lists, as pip has it. `None` if any file is.
+    ///
+    /// uv's `pip compile` does not look at the hashes of its input: whoever fetches a file must.
+    pub fn accepted_hashes(
+        &self,
+        name: &PackageName,
+        environment: &MarkerEnvironment,
+    ) -> Option<BTreeSet<Sha256>> {
+        self.requirements
+            .iter()
+            .chain(&self.constraints)
+            .filter(|line| line.specifier.name == *name && !line.hashes.is_empty())
+            .filter(|line| line.specifier.evaluate_markers(environment, &[]))
+            .map(|line| line.hashes.iter().copied().collect::<BTreeSet<_>>())
+            .reduce(|accepted, hashes| &accepted & &hashes)
     }
 }
 
 fn lines(requirements: &[Requirement]) -> String {
-    requirements
-        .iter()
-        .map(|requirement| format!("{requirement}\n"))
-        .collect()
+    let mut text = String::new();
+    for requirement in requirements {
+        text += &requirement.to_string();
+        text.push('\n');
+    }
+    text
 }
 
 /// Sorts by normalised lines. PEP 508 types have an order too, but that of markers depends on what
@@ -143,6 +146,11 @@ pub(crate) fn decode<'a>(source_name: &str, bytes: &'a [u8]) -> Result<&'a str, 
     })
 }
 
+/// Parses the name of a distribution, normalised. The library's own parser takes an empty text too.
+pub(crate) fn distribution_name(text: &str) -> Option<PackageName> {
+    text.parse().ok().filter(|_| !text.is_empty())
+}
+
 /// [`parse`] of bytes.
 pub fn parse_bytes(
     source_name: &str,
@@ -153,3 +161,6 @@ pub fn parse_bytes(
     let text = decode(source_name, bytes)?;
     parse(source_name, text, include, allow_source_distributions)
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,26 +298,39 @@ fn last_lines(output: &str) -> String {
 fn explain(stderr: &str, target: Target) -> Error {
     let has = |words: &str| stderr.contains(words);
     if has("network was disabled") {
-        return Error::Offline { file: "what the requirements need".to_owned() };
+        return Error::Offline {
+            file: "what the requirements need".to_owned(),
+        };
     }
     if has("No solution found") {
         let explanation = explanation(stderr);
         return if has("was not found in the package registry") {
             Error::PackageNotFound { explanation }
         } else if has("no usable wheels") || has("no wheels with a matching") {
-            Error::WheelNotFound { target: target.to_string(), explanation }
+            Error::WheelNotFound {
+                target: target.to_string(),
+                explanation,
+            }
         } else {
             Error::RequirementsUnsatisfiable { explanation }
         };
     }
     if has("Failed to fetch") || has("Request failed") {
-        let url = stderr.split_whitespace().find_map(|word| word.parse::<Url>().ok());
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or("the package index").to_owned();
+        let url = stderr
+            .split_whitespace()
+            .find_map(|word| word.parse::<Url>().ok());
+        let host = url
+            .as_ref()
+            .and_then(Url::host_str)
+            .unwrap_or("the package index")
+            .to_owned();
         let problem = stderr.trim().lines().next_back().unwrap_or_default();
         let problem = problem.trim().trim_start_matches("cause: ").to_owned();
         return Error::UpstreamUnavailable { host, problem };
     }
-    Error::UvFailed { output: last_lines(stderr) }
+    Error::UvFailed {
+        output: last_lines(stderr),
+    }
 }
 
 /// uv's reasoning without its headline, its indentation and its advice about uv's own options.

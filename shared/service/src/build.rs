@@ -1,18 +1,16 @@
 //! Building a request's layers: resolve, compare digests, fetch, splice, keep.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accretion_core::archive::Written;
-use accretion_core::digest::{Digest, Sha256};
+use accretion_core::digest::Digest;
 use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, artifact_key, splice};
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, RequestRef};
 use accretion_core::request::{MAX_DESCRIPTION_CHARS, Request, Requirements};
 use accretion_core::target::Target;
 use futures_util::future::try_join_all;
-use pep508_rs::PackageName;
 use tokio::sync::Semaphore;
 
 use crate::Error;
@@ -50,7 +48,6 @@ pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
     lock: Option<Lock>,
-    hashes: Option<BTreeMap<PackageName, Vec<Sha256>>>,
     options: Options,
     resolver: &'a R,
     wheels: &'a W,
@@ -78,16 +75,15 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         clock: &'a C,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let (lock, hashes) = match &request.requirements {
-            Requirements::Lock(text) => (Some(Lock::parse(text)?), None),
-            Requirements::Set(set) => (None, Some(set.hashes_by_name())),
+        let lock = match &request.requirements {
+            Requirements::Lock(text) => Some(Lock::parse(text)?),
+            Requirements::Set(_) => None,
         };
         let splices = Semaphore::new(SPLICES);
         Ok(Self {
             request,
             origin,
             lock,
-            hashes,
             options,
             resolver,
             wheels,
@@ -161,20 +157,27 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
 
     async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
         let allow_source_distributions = self.request.allow_source_distributions;
-        let policy = Policy {
-            allow_source_distributions,
-            hashes: self.hashes.as_ref(),
-        };
         let packages = match (&self.lock, &self.request.requirements) {
             (None, Requirements::Set(set)) => {
                 self.progress.on(Event::Resolving(target));
                 let lock = self
                     .resolver
-                    .resolve(set, target, allow_source_distributions);
-                lock.await?.select(target, policy)?
+                    .resolve(set, target, allow_source_distributions)
+                    .await?;
+                let policy = Policy {
+                    allow_source_distributions,
+                    requirements: Some(set),
+                };
+                lock.select(target, policy)?
             }
-            (Some(lock), _) => lock.select(target, policy)?,
-            (None, Requirements::Lock(text)) => Lock::parse(text)?.select(target, policy)?,
+            (Some(lock), _) => {
+                let policy = Policy {
+                    allow_source_distributions,
+                    requirements: None,
+                };
+                lock.select(target, policy)?
+            }
+            (None, Requirements::Lock(_)) => Vec::new(),
         };
         let (excluded, packages) = packages
             .into_iter()

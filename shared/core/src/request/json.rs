@@ -90,7 +90,7 @@ fn json_invalid(message: &str, span: Range<usize>) -> Problem {
     .help("a request is one JSON object, without comments and trailing commas")
 }
 
-/// The place of a line and a column (in bytes, from 1) of serde_json.
+/// The place of a line and a column (in bytes, from 1) of `serde_json`.
 fn offset(text: &str, line: usize, column: usize) -> Range<usize> {
     let start: usize = text
         .split_inclusive('\n')
@@ -229,15 +229,15 @@ impl Reader<'_> {
         };
         let fields = self.fields(object, known, "`Requirements`");
         let type_value = self.required(&fields, "Type");
-        let content = self.required(&fields, "Requirements");
+        let value = self.required(&fields, "Requirements");
         let lit = self.string(type_value?, "`Type`")?;
         match &*lit.value {
             "accretion" => {
-                let array = self.array(content?, "`Requirements` of the type `accretion`")?;
+                let array = self.array(value?, "`Requirements` of the type `accretion`")?;
                 self.requirement_list(array, context)
             }
             "requirements.txt" => {
-                let text = content.and_then(|value| {
+                let text = value.and_then(|value| {
                     self.string(value, "`Requirements` of the type `requirements.txt`")
                 });
                 let constraints = fields.get("Constraints").map(|value| {
@@ -252,7 +252,7 @@ impl Reader<'_> {
                 }))
             }
             "pylock.toml" => {
-                let text = self.string(content?, "`Requirements` of the type `pylock.toml`")?;
+                let text = self.string(value?, "`Requirements` of the type `pylock.toml`")?;
                 if text.value.trim().is_empty() {
                     self.push(lock_empty(), span(&text.range));
                     return None;
@@ -358,11 +358,7 @@ impl Reader<'_> {
         let fields = self.fields(object, &["Name", "Details"], "a requirement");
         let name = self.required(&fields, "Name").and_then(|value| {
             let lit = self.string(value, "`Name`")?;
-            self.parsed::<PackageName>(
-                lit,
-                code::DISTRIBUTION_NAME_INVALID,
-                "`{}` is not the name of a distribution",
-            )?;
+            self.distribution_name(lit)?;
             Some(lit)
         });
         let details = self
@@ -370,10 +366,11 @@ impl Reader<'_> {
             .and_then(|value| self.string(value, "`Details`"));
         let (name, details) = (name?, details?);
         let text = &details.value;
-        // `Name` is the whole name: what follows can't go on with it.
-        if text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-            || text.contains(|c: char| c.is_control() || c == '#') && !text.contains("://")
-            || text.contains(['\n', '\r', '\\'])
+        // `Name` is the whole name, so nothing may go on with it; and both are one logical line.
+        let continues = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if text.starts_with(continues)
+            || text.contains(|c: char| c.is_control() || c == '\\')
+            || text.split_whitespace().any(|word| word.starts_with('#'))
         {
             self.push(
                 Problem::error(
@@ -509,9 +506,7 @@ impl Reader<'_> {
             let Some(lit) = self.string(element, "an item of `Exclude`") else {
                 continue;
             };
-            let what = "`{}` is not the name of a distribution";
-            let name = self.parsed::<PackageName>(lit, code::DISTRIBUTION_NAME_INVALID, what);
-            if let Some(name) = name {
+            if let Some(name) = self.distribution_name(lit) {
                 let message = format!("`{name}`");
                 if !names.insert(name) {
                     self.repeated(&message, span(&lit.range));
@@ -547,10 +542,7 @@ impl Reader<'_> {
             let place = span(&lit.range);
             let Ok(choice) = lit.value.parse::<T>() else {
                 let message = format!("`{}` is not supported in `{field}`", shown(&lit.value));
-                self.push(
-                    Problem::error(unknown, message).help(suggestion(&lit.value, known)),
-                    place,
-                );
+                self.push(Problem::error(unknown, message).help(listed(known)), place);
                 continue;
             };
             if chosen.iter().any(|(earlier, _)| *earlier == choice) {
@@ -593,21 +585,29 @@ impl Reader<'_> {
         code: &'static str,
         message: &str,
     ) -> Option<T> {
-        match lit.value.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
+        lit.value
+            .parse()
+            .map_err(|error: T::Err| {
                 let message = message.replace("{}", &shown(&lit.value));
-                let help = if code == code::DISTRIBUTION_NAME_INVALID {
+                let problem = Problem::error(code, message).help(error.to_string());
+                self.push(problem, span(&lit.range));
+            })
+            .ok()
+    }
+
+    fn distribution_name(&mut self, lit: &StringLit<'_>) -> Option<PackageName> {
+        let name = requirement::distribution_name(&lit.value);
+        if name.is_none() {
+            let message = format!("`{}` is not the name of a distribution", shown(&lit.value));
+            self.push(
+                Problem::error(code::DISTRIBUTION_NAME_INVALID, message).help(
                     "names have letters, digits, `-`, `_` and `.`, and start and end with a \
-                     letter or digit"
-                        .to_owned()
-                } else {
-                    error.to_string()
-                };
-                self.push(Problem::error(code, message).help(help), span(&lit.range));
-                None
-            }
+                     letter or digit",
+                ),
+                span(&lit.range),
+            );
         }
+        name
     }
 
     /// The fields of an object; unknown and repeated ones are reported.
@@ -731,14 +731,17 @@ fn shown(text: &str) -> String {
     shown
 }
 
+/// Help with a name that is not among the known ones.
 fn suggestion(typed: &str, known: &[&str]) -> String {
-    let closest = closest(typed, known.iter().copied());
-    let quoted: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    let all = quoted.join(", ");
-    match closest {
-        Some(name) => format!("did you mean `{name}`? known are {all}"),
-        None => format!("known are {all}"),
+    match closest(typed, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => listed(known),
     }
+}
+
+fn listed(known: &[&str]) -> String {
+    let quoted: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("known are {}", quoted.join(", "))
 }
 
 /// The offset in a JSON string literal, quotes included, of an offset in its value.

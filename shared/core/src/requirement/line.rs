@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
 
-use pep508_rs::{ExtraName, PackageName, VerbatimUrl, VersionOrUrl};
+use pep508_rs::{ExtraName, VerbatimUrl, VersionOrUrl};
 
 use super::{
-    MAX_LINE_BYTES, MAX_MARKER_COMPARISONS, MAX_REQUIREMENT_BYTES, Requirement, option, url,
+    MAX_LINE_BYTES, MAX_MARKER_COMPARISONS, MAX_MARKER_DEPTH, MAX_REQUIREMENT_BYTES, Requirement,
+    distribution_name, option, url,
 };
 use crate::diagnostic::{Problem, code};
 use crate::digest::Sha256;
@@ -93,6 +94,8 @@ pub(crate) fn parse_line(line: &str, context: LineContext) -> (Option<Requiremen
     let requirement = read_line(line, context, &mut findings);
     if let Some(requirement) = &requirement
         && findings.is_empty()
+        // It is left out, and an unsatisfiable marker is written as another one.
+        && !requirement.specifier.marker.is_false()
     {
         let written = requirement.to_string();
         // Markers may hold quotes and other surprises: what can't be written can't be resolved.
@@ -102,7 +105,7 @@ pub(crate) fn parse_line(line: &str, context: LineContext) -> (Option<Requiremen
                 Finding::error(
                     code::REQUIREMENT_INVALID,
                     0..line.len(),
-                    "the requirement means something else when it is normalised",
+                    "the requirement can't be normalised",
                 )
                 .help("simplify its marker"),
             );
@@ -302,8 +305,7 @@ fn read_body(body: &str, context: LineContext) -> Result<(Specifier, Option<Sha2
     let name_end = body
         .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_'))
         .unwrap_or(body.len());
-    let name = PackageName::from_str(&body[..name_end]);
-    let Some(name) = name.ok().filter(|_| name_end > 0) else {
+    let Some(name) = distribution_name(&body[..name_end]) else {
         return Err(name_invalid(body, name_end));
     };
     let mut rest = skip_whitespace(body, name_end);
@@ -439,14 +441,15 @@ fn check_extras(body: &str, start: usize) -> Result<usize, Finding> {
 /// Parses a requirement without URL by PEP 508.
 fn pep508(text: &str) -> Result<Specifier, Finding> {
     let marker = text.find(';').map_or("", |at| &text[at..]);
-    let quotes = marker.matches(['"', '\'']).count();
-    let brackets = text.matches('(').count();
-    if quotes > 2 * MAX_MARKER_COMPARISONS || brackets > MAX_MARKER_COMPARISONS {
+    if comparisons(marker) > MAX_MARKER_COMPARISONS || brackets(text) > MAX_MARKER_DEPTH {
         let start = text.len() - marker.len();
         return Err(Finding::error(
             code::MARKER_INVALID,
             start..text.len(),
-            format!("a marker may have at most {MAX_MARKER_COMPARISONS} comparisons"),
+            format!(
+                "a marker may have {MAX_MARKER_COMPARISONS} different comparisons and be \
+                 {MAX_MARKER_DEPTH} brackets deep"
+            ),
         )
         .help("simplify it, or write several lines"));
     }
@@ -481,6 +484,48 @@ fn pep508(text: &str) -> Result<Specifier, Finding> {
     specifier.extras.sort();
     specifier.extras.dedup();
     Ok(specifier)
+}
+
+/// How many different pairs of a name and a value a marker compares, whatever the operator.
+fn comparisons(marker: &str) -> usize {
+    let mut pairs = BTreeSet::new();
+    let mut pair: Vec<&str> = Vec::new();
+    let mut rest = marker;
+    while let Some(c) = rest.chars().next() {
+        let length = if matches!(c, '"' | '\'') {
+            rest[1..].find(c).map_or(rest.len(), |end| end + 2)
+        } else if c.is_alphabetic() {
+            let word = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'));
+            rest.find(word).unwrap_or(rest.len())
+        } else {
+            rest = &rest[c.len_utf8()..];
+            continue;
+        };
+        let (token, after) = rest.split_at(length);
+        rest = after;
+        if matches!(token, "and" | "or") {
+            pair.sort_unstable();
+            pairs.insert(std::mem::take(&mut pair));
+        } else if !matches!(token, "in" | "not") {
+            pair.push(token);
+        }
+    }
+    pair.sort_unstable();
+    pairs.insert(pair);
+    pairs.len()
+}
+
+/// How many brackets are open at most.
+fn brackets(text: &str) -> usize {
+    let depth = |open: &mut usize, c| {
+        match c {
+            '(' => *open += 1,
+            ')' => *open = open.saturating_sub(1),
+            _ => {}
+        }
+        Some(*open)
+    };
+    text.chars().scan(0, depth).max().unwrap_or_default()
 }
 
 /// A library's message as a fragment: its first sentence in one line.

@@ -57,28 +57,31 @@ fn physical_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// The logical lines of a text that have content.
-pub(super) fn logical_lines(text: &str) -> Vec<LogicalLine> {
-    let mut lines = Vec::new();
-    let mut joined = String::new();
-    let mut pieces = Vec::new();
-    for (start, line) in physical_lines(text) {
-        // A line that is a comment as a whole is never continued and ends what was.
-        let continued = if line.trim_start().starts_with('#') {
-            false
-        } else {
-            pieces.push((joined.len(), start));
-            let piece = line.strip_suffix('\\');
-            joined.push_str(piece.unwrap_or(line));
-            piece.is_some()
-        };
-        if !continued {
-            lines.extend(finish(&joined, &pieces));
-            joined.clear();
-            pieces.clear();
+pub(super) fn logical_lines(text: &str) -> impl Iterator<Item = LogicalLine> {
+    let mut physical = physical_lines(text).peekable();
+    std::iter::from_fn(move || {
+        while physical.peek().is_some() {
+            let mut joined = String::new();
+            let mut pieces = Vec::new();
+            for (start, line) in physical.by_ref() {
+                // A line that is a comment as a whole is never continued and ends what was.
+                if line.trim_start().starts_with('#') {
+                    break;
+                }
+                pieces.push((joined.len(), start));
+                let piece = line.strip_suffix('\\');
+                joined.push_str(piece.unwrap_or(line));
+                if piece.is_none() {
+                    break;
+                }
+            }
+            let line = finish(&joined, &pieces);
+            if line.is_some() {
+                return line;
+            }
         }
-    }
-    lines.extend(finish(&joined, &pieces));
-    lines
+        None
+    })
 }
 
 fn finish(joined: &str, pieces: &[(usize, usize)]) -> Option<LogicalLine> {
@@ -130,8 +133,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<String> {
-        let lines = logical_lines(text);
-        lines.into_iter().map(|line| line.text).collect()
+        logical_lines(text).map(|line| line.text).collect()
     }
 
     #[test]
@@ -160,9 +162,9 @@ mod tests {
     #[test]
     fn spans_lead_back_through_continuations() {
         let text = "\n  ab \\\r\n   cd # x\n";
-        let [line] = &logical_lines(text)[..] else {
-            panic!("one line is expected");
-        };
+        let mut lines = logical_lines(text);
+        let line = lines.next().expect("a line");
+        assert_eq!(lines.next(), None);
         assert_eq!(line.text, "ab    cd");
         assert_eq!(&text[line.span(0..2)], "ab");
         assert_eq!(&text[line.span(6..8)], "cd");
@@ -173,9 +175,13 @@ mod tests {
     #[test]
     fn a_comment_with_a_continuation_is_pointed_out() {
         let text = "a # b \\\nc";
-        let lines = logical_lines(text);
-        let span = lines[0].continued_comment.clone().expect("a comment");
-        assert_eq!(&text[span], "# b ");
-        assert_eq!(logical_lines("a # b \\\n\n")[0].continued_comment, None);
+        let comment = |text| {
+            logical_lines(text)
+                .next()
+                .expect("a line")
+                .continued_comment
+        };
+        assert_eq!(comment(text).map(|span| &text[span]), Some("# b "));
+        assert_eq!(comment("a # b \\\n\n"), None);
     }
 }

@@ -131,7 +131,8 @@ struct Collected {
     limit: usize,
     items: Vec<Requirement>,
     lines: BTreeSet<String>,
-    over_limit: bool,
+    /// Lines so far, those that are not kept included.
+    seen: usize,
 }
 
 impl Collected {
@@ -141,12 +142,26 @@ impl Collected {
             limit,
             items: Vec::new(),
             lines: BTreeSet::new(),
-            over_limit: false,
+            seen: 0,
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.seen > self.limit
     }
 
     /// Adds a requirement, unless there is a problem with that.
     fn add(&mut self, requirement: Requirement) -> Option<Problem> {
+        self.seen += 1;
+        if self.is_over() {
+            return Some(
+                Problem::error(
+                    code::TOO_MANY_REQUIREMENTS,
+                    format!("there are over {} {}", self.limit, self.what),
+                )
+                .help("make several layers of them"),
+            );
+        }
         if requirement.specifier.marker.is_false() {
             return Some(
                 Problem::warning(
@@ -167,16 +182,6 @@ impl Collected {
                 )
                 .help("remove one"),
             );
-        }
-        if self.items.len() == self.limit {
-            let first = !std::mem::replace(&mut self.over_limit, true);
-            return first.then(|| {
-                Problem::error(
-                    code::TOO_MANY_REQUIREMENTS,
-                    format!("there are over {} {}", self.limit, self.what),
-                )
-                .help("make several layers of them")
-            });
         }
         self.items.push(requirement);
         None
@@ -216,6 +221,10 @@ impl Parser<'_> {
             );
         }
         for line in logical_lines(text) {
+            // What follows would be neither kept nor reported.
+            if self.report.is_full() || self.requirements.is_over() || self.constraints.is_over() {
+                return;
+            }
             if let Some(span) = line.continued_comment.clone() {
                 self.report.push(
                     Problem::error(

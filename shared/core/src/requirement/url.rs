@@ -5,6 +5,7 @@ use std::ops::Range;
 use pep508_rs::PackageName;
 use url::{Host, Url};
 
+use super::distribution_name;
 use super::line::{Finding, LineContext};
 use crate::diagnostic::code;
 use crate::digest::Sha256;
@@ -200,7 +201,7 @@ fn distribution(
         )
         .help("the path must end in `.whl`"));
     };
-    name.parse().map_err(|_| {
+    distribution_name(name).ok_or_else(|| {
         Finding::error(
             code::URL_INVALID,
             span.clone(),

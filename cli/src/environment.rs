@@ -1,0 +1,42 @@
+//! Environment variables that the command reads, each in one place.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The folder of the wheel cache and of uv's cache. Without it: `accretion` in `XDG_CACHE_HOME`,
+/// or in `~/.cache`.
+const CACHE_DIR: &str = "ACCRETION_CACHE_DIR";
+
+/// The path of uv. Without it: `uv` in the folders of `PATH`.
+const UV: &str = "ACCRETION_UV";
+
+/// The path of the Python interpreter that uv runs. Without it: `python3` in the folders of
+/// `PATH`.
+const PYTHON: &str = "ACCRETION_PYTHON";
+
+/// The environment, read once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) uv: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) path: Option<OsString>,
+    /// All of it, for uv to take what it needs.
+    pub(crate) variables: Vec<(OsString, OsString)>,
+}
+
+impl Environment {
+    pub(crate) fn read() -> Self {
+        let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let user_cache =
+            || path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
+        Self {
+            cache: path(CACHE_DIR).or_else(|| Some(user_cache()?.join("accretion"))),
+            uv: path(UV),
+            python: path(PYTHON),
+            path: env::var_os("PATH"),
+            variables: env::vars_os().collect(),
+        }
+    }
+}

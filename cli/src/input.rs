@@ -1,0 +1,104 @@
+//! Reading what the user names as input.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use accretion_core::diagnostic::{Checked, Report};
+use accretion_core::request::{MAX_REQUEST_BYTES, ProjectName, Request};
+use accretion_core::requirement::{Include, IncludeError};
+
+use crate::args::Input;
+use crate::error::Error;
+
+/// What kind of file an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Request,
+    RequirementsTxt,
+    Lock,
+}
+
+/// Reads the input and checks all of it.
+pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
+    let unreadable = |error| Error::InputUnreadable { path: input.path.clone(), error };
+    let bytes = read_limited(&input.path).map_err(unreadable)?;
+    let source_name = input.path.display().to_string();
+    let kind = kind(&input.path, &bytes);
+    let checked: Checked<Request> = match kind {
+        Kind::Request => Request::from_json(&source_name, &bytes),
+        Kind::RequirementsTxt => {
+            let include = Folder::of(&input.path).map_err(unreadable)?;
+            let allow = input.allow_source_distributions;
+            Request::from_requirements_txt(name(input)?, &source_name, &bytes, &include, allow)
+        }
+        Kind::Lock => Request::from_lock(name(input)?, &source_name, &bytes),
+    };
+    let (mut request, report) = checked.map_err(Error::InputInvalid)?;
+    if kind == Kind::Request
+        && let Some(name) = &input.name
+    {
+        request.name = name.clone();
+    }
+    if !input.runtimes.is_empty() {
+        request.targets = request.targets.with_runtimes(input.runtimes.iter().copied());
+    }
+    if !input.architectures.is_empty() {
+        request.targets = request.targets.with_architectures(input.architectures.iter().copied());
+    }
+    request.allow_source_distributions |= input.allow_source_distributions;
+    Ok((request, report))
+}
+
+/// Reads a file, but no more than shows that it is too large.
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_REQUEST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// By the name where it tells, otherwise by the content.
+fn kind(path: &Path, bytes: &[u8]) -> Kind {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let start = bytes.trim_ascii_start();
+    match extension.as_ref() {
+        "json" => Kind::Request,
+        "toml" => Kind::Lock,
+        _ if name.starts_with("requirements") => Kind::RequirementsTxt,
+        _ if start.starts_with(b"{") => Kind::Request,
+        _ if start.starts_with(b"lock-version") => Kind::Lock,
+        _ => Kind::RequirementsTxt,
+    }
+}
+
+/// The project's name: the one given, or that of the folder that the input is in.
+fn name(input: &Input) -> Result<ProjectName, Error> {
+    if let Some(name) = &input.name {
+        return Ok(name.clone());
+    }
+    let folder = fs::canonicalize(&input.path)
+        .ok()
+        .and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()))
+        .unwrap_or_default();
+    folder.parse().map_err(|_| Error::NameMissing { folder })
+}
+
+/// Lets a requirements.txt include files of its own folder.
+struct Folder {
+    /// Free of links.
+    path: PathBuf,
+}
+
+impl Folder {
+    fn of(file: &Path) -> io::Result<Self> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Ok(Self { path: fs::canonicalize(folder.unwrap_or(Path::new(".")))? })
+    }
+}
+
+impl Include for Folder {
+    fn read(&self, path: &str) -> Result<String, IncludeError> {
+        todo!()
+    }
+}
