@@ -8,6 +8,7 @@ mod wheel;
 pub mod zip;
 
 pub use sdist::{Sdist, SdistForge};
+pub(crate) use wheel::escape;
 pub use wheel::{Part, Wheel, WheelForge};
 
 use sha2::Digest as _;

@@ -4,3 +4,4 @@
 //! The crate knows nothing of the engine: what is forged here is what the engine is tested with.
 
 pub mod forge;
+pub mod index;

@@ -411,7 +411,7 @@ impl WheelForge {
 }
 
 /// A project's name as filenames have it: lowercase, runs of `-_.` as one underscore.
-pub(super) fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for letter in name.chars() {
         match letter {
