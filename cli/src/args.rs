@@ -71,7 +71,12 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) offline: bool,
     /// Take packages from this index instead of the default one
-    #[arg(long, value_name = "URL", env = "ACCRETION_DEFAULT_INDEX", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ACCRETION_DEFAULT_INDEX",
+        hide_env_values = true
+    )]
     pub(crate) default_index: Option<Url>,
 }
 

@@ -28,9 +28,12 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) fn read() -> Self {
-        let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let user_cache =
-            || path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
+        let path = |name| {
+            env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        let user_cache = || path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")));
         Self {
             cache: path(CACHE_DIR).or_else(|| Some(user_cache()?.join("accretion"))),
             uv: path(UV),

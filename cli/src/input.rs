@@ -21,7 +21,10 @@ enum Kind {
 
 /// Reads the input and checks all of it.
 pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
-    let unreadable = |error| Error::InputUnreadable { path: input.path.clone(), error };
+    let unreadable = |error| Error::InputUnreadable {
+        path: input.path.clone(),
+        error,
+    };
     let bytes = read_limited(&input.path).map_err(unreadable)?;
     let source_name = input.path.display().to_string();
     let kind = kind(&input.path, &bytes);
@@ -41,10 +44,14 @@ pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
         request.name = name.clone();
     }
     if !input.runtimes.is_empty() {
-        request.targets = request.targets.with_runtimes(input.runtimes.iter().copied());
+        request.targets = request
+            .targets
+            .with_runtimes(input.runtimes.iter().copied());
     }
     if !input.architectures.is_empty() {
-        request.targets = request.targets.with_architectures(input.architectures.iter().copied());
+        request.targets = request
+            .targets
+            .with_architectures(input.architectures.iter().copied());
     }
     request.allow_source_distributions |= input.allow_source_distributions;
     Ok((request, report))
@@ -53,7 +60,9 @@ pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
 /// Reads a file, but no more than shows that it is too large.
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_REQUEST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(MAX_REQUEST_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -92,13 +101,34 @@ struct Folder {
 
 impl Folder {
     fn of(file: &Path) -> io::Result<Self> {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok(Self { path: fs::canonicalize(folder.unwrap_or(Path::new(".")))? })
+        let folder = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        Ok(Self {
+            path: fs::canonicalize(folder.unwrap_or(Path::new(".")))?,
+        })
     }
 }
 
 impl Include for Folder {
     fn read(&self, path: &str) -> Result<String, IncludeError> {
-        todo!()
+        let unreadable = |error: io::Error| IncludeError::Unreadable(error.to_string());
+        // Links are followed first, so that none leads out of the folder.
+        let path = fs::canonicalize(self.path.join(path)).map_err(unreadable)?;
+        if !path.starts_with(&self.path) {
+            return Err(IncludeError::Outside);
+        }
+        let bytes = read_limited(&path).map_err(unreadable)?;
+        if bytes.len() > MAX_REQUEST_BYTES {
+            return Err(IncludeError::Unreadable(
+                "the file has more than 4 MiB".to_owned(),
+            ));
+        }
+        let bytes = bytes
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&bytes)
+            .to_vec();
+        String::from_utf8(bytes)
+            .map_err(|_| IncludeError::Unreadable("the file is not UTF-8".to_owned()))
     }
 }

@@ -21,7 +21,10 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let args = Args::parse();
     let environment = Environment::read();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             anstream::eprintln!("error: no threads can be started: {error}");
@@ -57,5 +60,19 @@ async fn interrupted() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+    }
+}
+
+/// Prints one JSON document to standard output.
+fn print_json(document: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(document)
+        .expect("documents of strings, numbers and lists are always JSON");
+    anstream::println!("{text}");
+}
+
+/// Prints what is wrong with an input to standard error; only errors if the user wants quiet.
+fn print_report(report: &accretion_core::diagnostic::Report, global: args::Global) {
+    if !global.quiet || report.has_errors() {
+        anstream::eprint!("{}", report::render(report, true));
     }
 }

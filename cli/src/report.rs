@@ -110,6 +110,7 @@ fn counts(report: &Report) -> String {
 
 /// A problem for programs: what `--format json` writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct ProblemRecord<'a> {
     code: &'a str,
     /// `error` or `warning`.

@@ -139,6 +139,17 @@ impl Report {
         errors.count() > MAX_PROBLEMS
     }
 
+    /// Adds what is not listed yet, wherever it is listed.
+    pub fn add_missing(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        for problem in problems {
+            let same =
+                |listed: &Problem| listed.code == problem.code && listed.message == problem.message;
+            if !self.problems.iter().any(same) {
+                self.push(problem);
+            }
+        }
+    }
+
     /// The value with this report, or the report alone if it has errors.
     ///
     /// # Panics

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::requirement::RequirementSet;
+use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
 
@@ -188,9 +188,8 @@ impl Lock {
 
 impl Package {
     fn name(&self) -> Result<PackageName, Error> {
-        self.name
-            .parse()
-            .map_err(|_| invalid(format!("`{}` is not a package name", self.name)))
+        distribution_name(&self.name)
+            .ok_or_else(|| invalid(format!("`{}` is not a package name", self.name)))
     }
 
     fn select(

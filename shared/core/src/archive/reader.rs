@@ -94,7 +94,7 @@ pub struct Entry {
     pub compressed_size: u64,
     /// Bytes of the unpacked data.
     pub size: u64,
-    /// Permission bits, where the archive was made on a system that has them.
+    /// Permission bits, where the archive has them.
     pub permissions: Option<u32>,
     /// What kind of file it is.
     pub kind: EntryKind,
@@ -512,10 +512,8 @@ fn parse_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
     if method == Method::Stored && size != compressed_size {
         return Err(error("is stored but has two sizes"));
     }
-    // Only where "version made by" is Unix or macOS do the upper bits hold a mode.
-    let mode = matches!(bytes[5], 3 | 19)
-        .then(|| u32_at(bytes, 38) >> 16)
-        .filter(|mode| *mode != 0);
+    // A mode counts whatever system the archive claims to be made on: installers have it so.
+    let mode = Some(u32_at(bytes, 38) >> 16).filter(|mode| *mode != 0);
     let kind = match mode.map_or(0, |mode| mode & 0o170_000) {
         _ if raw_name.ends_with(b"/") => EntryKind::Directory,
         0 | 0o100_000 => EntryKind::File,

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
+use crate::requirement::distribution_name;
+
 /// The build number of a wheel, which breaks ties between wheels of equal tags: leading digits,
 /// then the rest as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,9 +122,8 @@ impl FromStr for WheelFilename {
                 "`{name}` is not an escaped distribution name"
             )));
         }
-        let name: PackageName = name
-            .parse()
-            .map_err(|_| error(format!("`{name}` is not a distribution name")))?;
+        let name = distribution_name(name)
+            .ok_or_else(|| error(format!("`{name}` is not a distribution name")))?;
         let version: Version = version
             .parse()
             .map_err(|_| error(format!("`{version}` is not a version")))?;

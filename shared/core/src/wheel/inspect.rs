@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pep440_rs::Version;
-use pep508_rs::PackageName;
 
 use super::layout::{Layout, LayoutFile, Origin};
 use super::{WheelFilename, metadata, record, scripts};
@@ -14,6 +13,7 @@ use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, 
 use crate::digest::Sha256;
 use crate::error::Error;
 use crate::limits::WheelLimits;
+use crate::requirement::distribution_name;
 
 /// What `INSTALLER` says (PEP 376).
 const INSTALLER: &[u8] = b"accretion\n";
@@ -354,8 +354,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     /// Whether `NAME-VERSION` is that of the file name, however it is written.
     fn is_own(&self, stem: &str) -> bool {
         stem.rsplit_once('-').is_some_and(|(name, version)| {
-            name.parse::<PackageName>()
-                .is_ok_and(|name| name == *self.filename.name())
+            distribution_name(name).is_some_and(|name| name == *self.filename.name())
                 && version
                     .parse::<Version>()
                     .is_ok_and(|version| version == *self.filename.version())
@@ -454,9 +453,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         let metadata = read("METADATA")?;
         let field = |name: &str| metadata::header(&metadata, name).unwrap_or_default();
         let (name, version) = (field("Name"), field("Version"));
-        let same = name
-            .parse::<PackageName>()
-            .is_ok_and(|name| name == *self.filename.name())
+        let same = distribution_name(name).is_some_and(|name| name == *self.filename.name())
             && version
                 .parse::<Version>()
                 .is_ok_and(|version| version == *self.filename.version());
@@ -485,13 +482,15 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         let mut content = Vec::new();
         // A program of many megabytes is no script: its start tells.
         let unpacked = directory.unpack(self.archive, index, |bytes| {
-            if content.is_empty() || (content.starts_with(b"#!python") && content.len() <= limit) {
+            if content.is_empty()
+                || (content.starts_with(scripts::PLACEHOLDER) && content.len() <= limit)
+            {
                 content.extend_from_slice(bytes);
             }
             Ok(())
         });
         unpacked.map_err(|e| self.broken(e))?;
-        if content.starts_with(b"#!python") && content.len() > limit {
+        if content.starts_with(scripts::PLACEHOLDER) && content.len() > limit {
             let name = &directory.entries[index].name;
             return Err(self.over_limit(format!("the script `{name}` has more than {limit} bytes")));
         }

@@ -3,31 +3,24 @@
 //! A layer is unpacked wherever the runtime likes, so no script may know its own or the
 //! interpreter's path.
 
+/// How a script starts whose first line the installer has to write.
+pub(super) const PLACEHOLDER: &[u8] = b"#!python";
 /// What starts the interpreter that the runtime has on its `PATH`.
 const INTERPRETER: &str = "/usr/bin/env python3";
-/// The same with arguments, which a shebang line passes as one.
-const INTERPRETER_WITH_ARGUMENTS: &str = "/usr/bin/env -S python3";
 
-/// Rewrites the first line of a script that asks the installer for it: `#!python` or
-/// `#!pythonw`. `None` for every other file, which stays as it is.
+/// Rewrites the first line of a script that asks the installer for it by starting with `#!python`
+/// (PEP 427). `None` for every other file, which stays as it is.
+///
+/// As uv does, the line is replaced whole: neither arguments nor the `w` of `#!pythonw` remain.
 pub(super) fn rewrite_shebang(script: &[u8]) -> Option<Vec<u8>> {
-    let rest = script.strip_prefix(b"#!python")?;
-    let rest = rest.strip_prefix(b"w").unwrap_or(rest);
-    let end = rest
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .unwrap_or(rest.len());
-    let (line, body) = rest.split_at(end);
-    let arguments = str::from_utf8(line).ok()?;
-    // `#!python3` names an interpreter itself.
-    if !arguments.is_empty() && !arguments.starts_with(char::is_whitespace) {
+    if !script.starts_with(PLACEHOLDER) {
         return None;
     }
-    let shebang = match arguments.trim() {
-        "" => format!("#!{INTERPRETER}"),
-        arguments => format!("#!{INTERPRETER_WITH_ARGUMENTS} {arguments}"),
-    };
-    Some([shebang.as_bytes(), body].concat())
+    let end = script
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(script.len());
+    Some([b"#!", INTERPRETER.as_bytes(), &script[end..]].concat())
 }
 
 /// A script to generate: what `console_scripts` or `gui_scripts` says.
@@ -119,9 +112,9 @@ mod tests {
             ("#!python\nx", Some("#!/usr/bin/env python3\nx")),
             ("#!pythonw\nx", Some("#!/usr/bin/env python3\nx")),
             ("#!python\r\nx", Some("#!/usr/bin/env python3\nx")),
-            ("#!python -E\nx", Some("#!/usr/bin/env -S python3 -E\nx")),
+            ("#!python -E\nx", Some("#!/usr/bin/env python3\nx")),
+            ("#!python3\nx", Some("#!/usr/bin/env python3\nx")),
             ("#!python", Some("#!/usr/bin/env python3")),
-            ("#!python3\nx", None),
             ("#!/usr/bin/python\nx", None),
             ("#!/bin/sh\nx", None),
             ("\u{7f}ELF", None),

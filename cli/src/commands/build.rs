@@ -1,0 +1,254 @@
+//! `accretion build`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use accretion_core::Fault;
+use accretion_core::layer::LayerName;
+use accretion_core::limits::WheelLimits;
+use accretion_core::request::Request;
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_local::Downloader;
+use accretion_local::cache::WheelCache;
+use accretion_local::output::OutputFolder;
+use accretion_local::python::Interpreters;
+use accretion_local::uv::{Settings, Uv};
+use accretion_service::build::{Build, Built, Options};
+use accretion_service::ports::{Clock, Progress};
+use comfy_table::{CellAlignment, Table, presets};
+use futures_util::future::join_all;
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+use crate::args::{self, Format, Global};
+use crate::environment::Environment;
+use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
+use crate::input;
+use crate::progress::Terminal;
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
+
+/// A target whose layer could not be built.
+struct Failed {
+    target: Target,
+    layer: LayerName,
+    error: accretion_service::Error,
+}
+
+/// Builds the layers of an input.
+pub(crate) async fn run(
+    args: args::Build,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
+    let (request, mut report) = input::read(&args.input)?;
+    report.add_missing(request.targets.warnings());
+    if global.format == Format::Text {
+        crate::print_report(&report, global);
+    }
+    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let output = OutputFolder::new(&args.output);
+    let outcomes = build(&request, &args, environment, &output, Arc::clone(&progress)).await?;
+    progress.clear();
+
+    let (mut built, mut failed) = (Vec::new(), Vec::new());
+    for (target, outcome) in outcomes {
+        let layer = LayerName::new(&request.name, target);
+        match outcome {
+            Ok(layer) => built.push(layer),
+            Err(error) => failed.push(Failed {
+                target,
+                layer,
+                error,
+            }),
+        }
+    }
+    match global.format {
+        Format::Json => print_document(&built, &failed, &output),
+        Format::Text => print_text(&built, &failed, global),
+    }
+    // The machine's own faults first: they make what the others say doubtful.
+    let worst = failed
+        .iter()
+        .map(|failed| code_of(failed.error.class()))
+        .min();
+    Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+async fn build(
+    request: &Request,
+    args: &args::Build,
+    environment: &Environment,
+    output: &OutputFolder,
+    progress: Arc<Terminal>,
+) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
+    let cache = environment.cache.clone().ok_or(Error::CacheFolderMissing)?;
+    let interpreters = Interpreters::new(environment.path.as_deref(), environment.python.clone());
+    let uv = Arc::new(Uv::new(Settings {
+        program: environment.uv.clone(),
+        path: environment.path.clone(),
+        environment: environment.variables.clone(),
+        cache: cache.join("uv"),
+        index: args.default_index.clone(),
+        offline: args.offline,
+        interpreters,
+    }));
+    let watcher = || Arc::clone(&progress) as Arc<dyn Progress>;
+    let downloader = Downloader::new(args.default_index.as_ref(), args.offline, watcher());
+    let wheels = WheelCache::new(
+        cache,
+        downloader,
+        Arc::clone(&uv),
+        WheelLimits::default(),
+        watcher(),
+    );
+    let options = Options {
+        strict: args.strict,
+    };
+    let build = Build::new(
+        request,
+        None,
+        options,
+        &*uv,
+        &wheels,
+        output,
+        &SystemClock,
+        &*progress,
+    )?;
+    let targets = request.targets.iter();
+    let outcomes = targets.map(async |target| (target, build.target(target).await));
+    Ok(join_all(outcomes).await)
+}
+
+fn print_text(built: &[Built], failed: &[Failed], global: Global) {
+    for layer in built {
+        if !global.quiet {
+            layer
+                .warnings
+                .iter()
+                .for_each(|warning| print_warning(layer.layer.as_str(), warning));
+        }
+    }
+    if !built.is_empty() && !global.quiet {
+        anstream::println!("{}", table(built));
+    }
+    if global.verbose {
+        for layer in built {
+            anstream::println!("\n{}", layer.layer);
+            for package in &layer.manifest.installed {
+                anstream::println!("  {} {}  {}", package.name, package.version, package.wheel);
+            }
+        }
+    }
+    // What several targets say alike is said once.
+    let mut told: Vec<(&str, String)> = Vec::new();
+    for failure in failed {
+        let said = (failure.error.code(), failure.error.to_string());
+        if told.contains(&said) {
+            continue;
+        }
+        let alike = failed
+            .iter()
+            .filter(|other| other.error.code() == said.0 && other.error.to_string() == said.1);
+        let layers: Vec<_> = alike.map(|other| other.layer.as_str()).collect();
+        print_fault(&failure.error, Some(&layers.join(", ")));
+        told.push(said);
+    }
+}
+
+fn table(built: &[Built]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["layer", "packages", "zip", "unzipped", "time", ""]);
+    for layer in built {
+        let manifest = &layer.manifest;
+        table.add_row([
+            layer.layer.to_string(),
+            manifest.installed.len().to_string(),
+            BinaryBytes(manifest.artifact_size).to_string(),
+            BinaryBytes(manifest.unzipped_size).to_string(),
+            format!("{:.2} s", layer.elapsed.as_secs_f64()),
+            if layer.changed {
+                "changed"
+            } else {
+                "unchanged"
+            }
+            .to_owned(),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1).take(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    layers: Vec<LayerRecord<'a>>,
+    failures: Vec<FailureRecord<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LayerRecord<'a> {
+    layer: &'a str,
+    runtime: Runtime,
+    architecture: Architecture,
+    changed: bool,
+    zip: String,
+    manifest: String,
+    digest: String,
+    artifact_sha256: String,
+    artifact_size: u64,
+    unzipped_size: u64,
+    packages: usize,
+    seconds: f64,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FailureRecord<'a> {
+    layer: &'a str,
+    runtime: Runtime,
+    architecture: Architecture,
+    error: ErrorRecord,
+}
+
+fn print_document(built: &[Built], failed: &[Failed], output: &OutputFolder) {
+    let layers = built.iter().map(|built| LayerRecord {
+        layer: built.layer.as_str(),
+        runtime: built.target.runtime,
+        architecture: built.target.architecture,
+        changed: built.changed,
+        zip: output.zip(&built.layer).display().to_string(),
+        manifest: output.manifest(&built.layer).display().to_string(),
+        digest: built.manifest.digest.to_string(),
+        artifact_sha256: built.manifest.artifact_sha256.to_string(),
+        artifact_size: built.manifest.artifact_size,
+        unzipped_size: built.manifest.unzipped_size,
+        packages: built.manifest.installed.len(),
+        seconds: built.elapsed.as_secs_f64(),
+        warnings: &built.warnings,
+    });
+    let failures = failed.iter().map(|failed| FailureRecord {
+        layer: failed.layer.as_str(),
+        runtime: failed.target.runtime,
+        architecture: failed.target.architecture,
+        error: ErrorRecord::from(&failed.error as &dyn Fault),
+    });
+    crate::print_json(&Document {
+        layers: layers.collect(),
+        failures: failures.collect(),
+    });
+}

@@ -1,0 +1,59 @@
+//! `accretion check`
+
+use std::process::ExitCode;
+
+use accretion_core::diagnostic::Report;
+use serde::Serialize;
+
+use crate::args::{Check, Format, Global};
+use crate::error::{Error, INPUT_AT_FAULT};
+use crate::input;
+use crate::report::{self, ProblemRecord};
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    valid: bool,
+    problems: Vec<ProblemRecord<'a>>,
+}
+
+/// Checks an input and says everything that is wrong with it.
+pub(crate) fn run(check: &Check, global: Global) -> Result<ExitCode, Error> {
+    let (valid, report) = match input::read(&check.input) {
+        Ok((request, mut report)) => {
+            // A lock file's content is the resolver's matter; its form is ours.
+            if let accretion_core::request::Requirements::Lock(text) = &request.requirements {
+                accretion_core::lock::Lock::parse(text)?;
+            }
+            // The command line may name deprecated runtimes too.
+            report.add_missing(request.targets.warnings());
+            (true, report)
+        }
+        Err(Error::InputInvalid(report)) => (false, report),
+        Err(error) => return Err(error),
+    };
+    print(&report, valid, global);
+    Ok(if valid {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INPUT_AT_FAULT)
+    })
+}
+
+fn print(report: &Report, valid: bool, global: Global) {
+    match global.format {
+        Format::Json => {
+            let document = Document {
+                valid,
+                problems: report::records(report),
+            };
+            crate::print_json(&document);
+        }
+        Format::Text => {
+            crate::print_report(report, global);
+            if valid && report.problems.is_empty() && !global.quiet {
+                anstream::eprintln!("no problems found");
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What ends the command, for people, for programs and for shells.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use accretion_core::diagnostic::Report;
+use accretion_core::{Class, Fault};
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::report;
+
+/// The exit code for [`Class::Internal`].
+pub(crate) const MACHINE_AT_FAULT: u8 = 1;
+/// The exit code for a wrong command line; clap's own.
+pub(crate) const USAGE: u8 = 2;
+/// The exit code for [`Class::User`].
+pub(crate) const INPUT_AT_FAULT: u8 = 3;
+/// The exit code for [`Class::Transient`].
+pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
+
+/// What ends the command before anything is built.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{} cannot be read: {error}", path.display())]
+    InputUnreadable { path: PathBuf, error: io::Error },
+    #[error("the input has problems")]
+    InputInvalid(Report),
+    #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
+    NameMissing { folder: String },
+    #[error("there is no folder for the cache")]
+    CacheFolderMissing,
+    #[error(transparent)]
+    Core(#[from] accretion_core::Error),
+    #[error(transparent)]
+    Service(#[from] accretion_service::Error),
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::InputUnreadable { .. } => "InputUnreadable",
+            Self::InputInvalid(_) => "InputInvalid",
+            Self::NameMissing { .. } => "NameMissing",
+            Self::CacheFolderMissing => "CacheFolderMissing",
+            Self::Core(error) => error.code(),
+            Self::Service(error) => error.code(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::InputUnreadable { .. } | Self::InputInvalid(_) | Self::NameMissing { .. } => {
+                Class::User
+            }
+            Self::CacheFolderMissing => Class::Internal,
+            Self::Core(error) => error.class(),
+            Self::Service(error) => error.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::InputUnreadable { .. } | Self::InputInvalid(_) => None,
+            Self::NameMissing { .. } => {
+                Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
+            }
+            Self::CacheFolderMissing => {
+                Some("set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME".to_owned())
+            }
+            Self::Core(error) => error.hint(),
+            Self::Service(error) => error.hint(),
+        }
+    }
+}
+
+/// An error for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ErrorRecord {
+    code: &'static str,
+    class: String,
+    message: String,
+    hint: Option<String>,
+}
+
+impl From<&dyn Fault> for ErrorRecord {
+    fn from(error: &dyn Fault) -> Self {
+        Self {
+            code: error.code(),
+            class: error.class().to_string(),
+            message: error.to_string(),
+            hint: error.hint(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    error: ErrorRecord,
+    problems: Vec<report::ProblemRecord<'a>>,
+}
+
+impl Error {
+    /// Says what happened.
+    pub(crate) fn print(&self, format: Format) {
+        match (format, self) {
+            (Format::Json, error) => {
+                let problems = match error {
+                    Self::InputInvalid(report) => report::records(report),
+                    _ => Vec::new(),
+                };
+                crate::print_json(&Document {
+                    error: ErrorRecord::from(error as &dyn Fault),
+                    problems,
+                });
+            }
+            (Format::Text, Self::InputInvalid(report)) => {
+                anstream::eprint!("{}", report::render(report, true));
+            }
+            (Format::Text, error) => print_fault(error, None),
+        }
+    }
+
+    /// What the shell is told.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NameMissing { .. } => ExitCode::from(USAGE),
+            error => ExitCode::from(code_of(error.class())),
+        }
+    }
+}
+
+/// The exit code for a class of errors.
+pub(crate) fn code_of(class: Class) -> u8 {
+    match class {
+        Class::User => INPUT_AT_FAULT,
+        Class::Transient => UPSTREAM_AT_FAULT,
+        Class::Internal => MACHINE_AT_FAULT,
+    }
+}
+
+/// Prints an error for people, and what it is about.
+pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
+    let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
+    let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
+    let message = indent(&error.to_string());
+    anstream::eprintln!("{red}error[{}]{red:#}: {about}{message}", error.code());
+    if let Some(hint) = error.hint() {
+        anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(&hint));
+    }
+}
+
+/// Prints a warning for people.
+pub(crate) fn print_warning(about: &str, warning: &str) {
+    let yellow = bold(AnsiColor::Yellow);
+    anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {}", indent(warning));
+}
+
+fn bold(color: AnsiColor) -> Style {
+    color.on_default().bold()
+}
+
+/// The lines after the first one indented, so that they are seen to belong to it.
+fn indent(text: &str) -> String {
+    text.replace('\n', "\n  ")
+}

@@ -1,0 +1,97 @@
+//! What a build is doing, on a terminal.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use accretion_core::target::Target;
+use accretion_service::ports::{Event, Progress};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Progress on standard error: a line for each target, and one for all downloads.
+pub(crate) struct Terminal {
+    all: MultiProgress,
+    downloads: ProgressBar,
+    targets: Mutex<BTreeMap<Target, ProgressBar>>,
+}
+
+impl Terminal {
+    /// Shows progress if standard error is a terminal and the user has not asked for quiet.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let all = MultiProgress::with_draw_target(target);
+        let downloads = ProgressBar::new(0).with_style(style(
+            "  downloading {wide_bar:.cyan} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
+        ));
+        Self {
+            all,
+            downloads,
+            targets: Mutex::default(),
+        }
+    }
+
+    /// Takes everything off the screen.
+    pub(crate) fn clear(&self) {
+        self.downloads.finish_and_clear();
+        for bar in self.lock().values() {
+            bar.finish_and_clear();
+        }
+        // Nothing to do about a terminal that is gone.
+        let _ = self.all.clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Target, ProgressBar>> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, target: Target, message: String) {
+        let mut targets = self.lock();
+        let bar = targets.entry(target).or_insert_with(|| {
+            let bar =
+                ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {prefix:<13} {msg}"));
+            let bar = self.all.add(bar).with_prefix(target.slug());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        bar.set_message(message);
+    }
+}
+
+impl Progress for Terminal {
+    fn on(&self, event: Event) {
+        match event {
+            Event::Resolving(target) => self.say(target, "resolving".to_owned()),
+            Event::Resolved { target, packages } => {
+                self.say(target, format!("{packages} packages"));
+            }
+            Event::Splicing(target) => self.say(target, "writing the layer".to_owned()),
+            Event::Finished(target) => {
+                if let Some(bar) = self.lock().remove(&target) {
+                    bar.finish_and_clear();
+                }
+            }
+            Event::Downloading { size, .. } => {
+                if self.downloads.length() == Some(0) {
+                    self.all.add(self.downloads.clone());
+                }
+                self.downloads.inc_length(size.unwrap_or(0));
+            }
+            Event::Downloaded(bytes) => self.downloads.inc(bytes),
+            Event::DownloadFinished => {}
+            Event::BuildingWheel { filename } => {
+                // Nothing to do about a terminal that is gone.
+                let _ = self.all.println(format!("  building {filename}"));
+            }
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
