@@ -32,7 +32,7 @@ pub enum ArchiveError {
     #[error("{0}")]
     Structure(String),
     /// An entry is broken or contradicts itself.
-    #[error("entry `{name}` {problem}")]
+    #[error("entry `{}` {problem}", shown(name))]
     Entry {
         /// The entry's name.
         name: String,
@@ -41,7 +41,8 @@ pub enum ArchiveError {
     },
     /// An entry is packed with a method that is not supported.
     #[error(
-        "entry `{name}` is compressed with method {method}; only stored, deflate and zstd are supported"
+        "entry `{}` is compressed with method {method}; only stored, deflate and zstd are supported",
+        shown(name)
     )]
     Method {
         /// The entry's name.
@@ -60,6 +61,17 @@ pub enum ArchiveError {
     /// The bytes could not be read.
     #[error(transparent)]
     Read(#[from] io::Error),
+}
+
+/// A text from an archive as a message can show it: control characters would garble it, and a
+/// name may have 64 KiB.
+pub(crate) fn shown(text: &str) -> String {
+    const LIMIT: usize = 80;
+    let mut shown: String = text.escape_debug().take(LIMIT).collect();
+    if text.escape_debug().nth(LIMIT).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl ArchiveError {
@@ -185,6 +197,11 @@ impl Directory {
             )));
         }
         entries.sort_by_key(|entry| entry.header_offset);
+        if entries.first().is_some_and(|first| first.header_offset > 0) {
+            return Err(ArchiveError::structure(
+                "it has bytes before its first entry",
+            ));
+        }
         let directory = Self {
             entries,
             offset: end.offset,
@@ -241,7 +258,7 @@ impl Directory {
             Method::Deflated => inflate(entry, &mut raw, &mut unpacked)?,
             Method::Zstandard => {
                 let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut raw)
-                    .map_err(|error| entry.error(format!("is not valid zstd data: {error}")))?;
+                    .map_err(|_| entry.error("is not valid zstd data"))?;
                 unpacked.take_all(&mut decoder)?;
             }
         }
@@ -403,18 +420,21 @@ fn read_end(archive: &(impl ReadAt + ?Sized), length: u64) -> Result<End, Archiv
     let position = tail_start + at as u64;
     if let Some(end) = read_end64(archive, position)? {
         // Where the short record gives a figure, it has to be the same.
-        let differs = |short: u64, saturated: u64, long: u64| short != saturated && short != long;
-        if differs(
-            u64::from(u16_at(record, 10)),
-            u64::from(u16::MAX),
-            end.entries,
-        ) || differs(u64::from(u32_at(record, 12)), u64::from(u32::MAX), end.size)
-            || differs(
-                u64::from(u32_at(record, 16)),
-                u64::from(u32::MAX),
-                end.offset,
-            )
-        {
+        let short16 = |at: usize, long: u64| {
+            let short = u16_at(record, at);
+            short == u16::MAX || u64::from(short) == long
+        };
+        let short32 = |at: usize, long: u64| {
+            let short = u32_at(record, at);
+            short == u32::MAX || u64::from(short) == long
+        };
+        let same = short16(4, 0)
+            && short16(6, 0)
+            && short16(8, end.entries)
+            && short16(10, end.entries)
+            && short32(12, end.size)
+            && short32(16, end.offset);
+        if !same {
             return Err(ArchiveError::structure(
                 "its two end records contradict each other",
             ));

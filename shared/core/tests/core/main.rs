@@ -1,0 +1,9 @@
+//! The engine on forged wheels and lock files: what it refuses, what it makes of legal oddities,
+//! and that the same input gives the same bytes.
+
+mod bench;
+mod conflict;
+mod hostile;
+mod legal;
+mod lock;
+mod reproducible;
