@@ -13,7 +13,6 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use reader::shown;
 pub use reader::{ArchiveError, Directory, Entry, EntryKind, Verified};
 pub use writer::{Header, WriteError, Writer, Written};
 

@@ -6,6 +6,7 @@ use sha2::Digest as _;
 
 use super::{FLAG_DESCRIPTOR, FLAG_UTF8, Method, ReadAt, signature, u16_at, u32_at, u64_at};
 use crate::digest::Sha256;
+use crate::error::shown;
 
 /// Length of the fixed part of a local file header.
 const LOCAL_LENGTH: usize = 30;
@@ -61,17 +62,6 @@ pub enum ArchiveError {
     /// The bytes could not be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-}
-
-/// A text from an archive as a message can show it: control characters would garble it, and a
-/// name may have 64 KiB.
-pub(crate) fn shown(text: &str) -> String {
-    const LIMIT: usize = 80;
-    let mut shown: String = text.escape_debug().take(LIMIT).collect();
-    if text.escape_debug().nth(LIMIT).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 impl ArchiveError {

@@ -9,11 +9,9 @@ use pep440_rs::Version;
 
 use super::layout::{Layout, LayoutFile, Origin};
 use super::{WheelFilename, metadata, record, scripts};
-use crate::archive::{
-    ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack, shown,
-};
+use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack};
 use crate::digest::Sha256;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::limits::WheelLimits;
 use crate::requirement::distribution_name;
 

@@ -3,7 +3,7 @@
 //! A layer is unpacked wherever the runtime likes, so no script may know its own or the
 //! interpreter's path.
 
-use crate::archive::shown;
+use crate::error::shown;
 
 /// How a script starts whose first line the installer has to write.
 pub(super) const PLACEHOLDER: &[u8] = b"#!python";
