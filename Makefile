@@ -14,8 +14,6 @@ CARGO_SHEAR_VERSION := 1.9.1
 CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 # The pinned uv before whatever else is installed.
 WITH_TOOLS := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
-# The oldest Python that the locks must work for.
-LOCK_PYTHON := 3.9
 
 .DEFAULT_GOAL := help
 .PHONY: help tools build demo test lint bench tool-locks clean-tools
@@ -23,13 +21,14 @@ LOCK_PYTHON := 3.9
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
-# $(call venv,folder,lock): a virtual environment that holds exactly what the lock says. The lock
-# is copied into it last, so that it is made again if the lock changed or an attempt was cut off.
+# $(call venv,folder,lock,minor): a virtual environment that holds exactly what the lock says, made
+# with Python 3.minor or newer. The lock is copied into it last, so that it is made again if the lock
+# changed or an attempt was cut off.
 define venv
 @if ! cmp -s "$(2)" "$(1)/installed.txt" || ! "$(1)/bin/python" -c ""; then \
   set -e; \
-  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 9))' \
-    || { echo "error: $(PYTHON) is older than Python 3.9; hint: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, $(3)))' \
+    || { echo "error: $(PYTHON) is older than Python 3.$(3); hint: make PYTHON=/path/to/python3" >&2; exit 1; }; \
   echo "installing $(2) into $(1)"; \
   "$(PYTHON)" -m venv --clear "$(1)"; \
   "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
@@ -39,7 +38,7 @@ fi
 endef
 
 tools: ## install the pinned tools (uv and what the harnesses need) into .tools/venv
-	$(call venv,$(VENV),tests/tools/requirements.txt)
+	$(call venv,$(VENV),tests/tools/requirements.txt,9)
 
 build: ## build everything, unoptimised
 	$(CARGO) build --workspace --locked
@@ -67,18 +66,14 @@ $(CARGO_SHEAR):
 	  cargo-shear@$(CARGO_SHEAR_VERSION)
 
 bench: tools ## measure against the usual ways to build a layer
-	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt)
-	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py
+	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
+	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
 
-tool-locks: tools ## pin the tools again after a change of tests/*/requirements.in
-	@set -e; for source in tests/*/requirements.in; do \
-	  echo "$$source"; \
-	  $(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
-	    --python $(VENV)/bin/python --python-version $(LOCK_PYTHON) \
-	    --no-emit-index-url --no-emit-find-links \
-	    --custom-compile-command 'make tool-locks' \
-	    --output-file "$${source%.in}.txt" "$$source"; \
-	done
+tool-locks: tools ## pin the tools again after a change of tests/tools/requirements.in
+	$(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
+	  --python $(VENV)/bin/python --python-version 3.9 \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make tool-locks' \
+	  --output-file tests/tools/requirements.txt tests/tools/requirements.in
 
 clean-tools: ## remove the installed tools and the caches of the tests
 	rm -rf .tools
