@@ -58,11 +58,11 @@ lint: $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code and the dep
 
 # Unoptimised: they compile in far less time and are done with this tree in a second.
 $(CARGO_DENY):
-	$(CARGO) install --locked --debug --root .tools/cargo-deny-$(CARGO_DENY_VERSION) \
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-deny-$(CARGO_DENY_VERSION) \
 	  cargo-deny@$(CARGO_DENY_VERSION)
 
 $(CARGO_SHEAR):
-	$(CARGO) install --locked --debug --root .tools/cargo-shear-$(CARGO_SHEAR_VERSION) \
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-shear-$(CARGO_SHEAR_VERSION) \
 	  cargo-shear@$(CARGO_SHEAR_VERSION)
 
 bench: tools ## measure against the usual ways to build a layer
