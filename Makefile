@@ -12,8 +12,8 @@ CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # The newest that the pinned toolchain compiles.
 CARGO_SHEAR_VERSION := 1.9.1
 CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
-# The pinned uv before whatever else is installed.
-WITH_TOOLS := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+# The pinned uv before whatever else is installed; what Pythons there are has to do.
+WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
 .PHONY: help tools build demo test lint bench tool-locks clean-tools
