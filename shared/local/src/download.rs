@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::Error;
+use crate::dns::SharedLookups;
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;
@@ -202,6 +203,7 @@ impl Downloader {
         let client = reqwest::Client::builder()
             .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
             .redirect(redirects)
+            .dns_resolver(SharedLookups::default())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()
