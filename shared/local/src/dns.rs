@@ -38,8 +38,8 @@ impl Resolve for SharedLookups {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&host);
-            let addresses = answer?;
-            Ok(Box::new(addresses.to_vec().into_iter()) as Addrs)
+            let addresses: Vec<_> = answer?.to_vec();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
