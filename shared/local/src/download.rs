@@ -55,6 +55,13 @@ impl Downloader {
         }
     }
 
+    /// Makes the client before it is needed, which takes a while: it reads the certificates that
+    /// the machine trusts.
+    pub fn prepare(&self) {
+        // What is wrong will be said by the download that needs the client.
+        let _ = self.client();
+    }
+
     /// Downloads a file into `into`, from its start, and checks its SHA-256.
     ///
     /// Tries again where that may help. `into` holds the file only if this returns `Ok`.
