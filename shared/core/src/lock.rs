@@ -83,7 +83,8 @@ pub struct Policy<'a> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Lock {
-    lock_version: String,
+    #[serde(rename = "lock-version")]
+    form: String,
     #[serde(default)]
     environments: Vec<String>,
     requires_python: Option<String>,
@@ -128,8 +129,8 @@ impl Lock {
             let place = line.map_or_else(String::new, |line| format!("line {line}: "));
             invalid(format!("{place}{}", error.message()))
         })?;
-        if lock.lock_version.split('.').next() != Some("1") {
-            let version = &lock.lock_version;
+        if lock.form.split('.').next() != Some("1") {
+            let version = &lock.form;
             return Err(invalid(format!(
                 "its lock-version is {version}; 1.x is supported"
             )));

@@ -30,7 +30,7 @@ type Cell = Arc<OnceCell<Arc<StoredWheel>>>;
 /// The wheel cache in a folder.
 pub struct WheelCache {
     root: PathBuf,
-    downloader: Downloader,
+    downloader: Arc<Downloader>,
     uv: Arc<Uv>,
     limits: WheelLimits,
     verifications: Semaphore,
@@ -44,7 +44,7 @@ impl WheelCache {
     /// A cache in `root`, which is made when it is first written to.
     pub fn new(
         root: impl Into<PathBuf>,
-        downloader: Downloader,
+        downloader: Arc<Downloader>,
         uv: Arc<Uv>,
         limits: WheelLimits,
         progress: Arc<dyn Progress>,

@@ -122,7 +122,6 @@ pub fn inspect(
         wheel_size: length,
         record,
         files,
-        warnings: Vec::new(),
     })
 }
 

@@ -1,0 +1,81 @@
+# Every task of the project. Needs rustup's cargo, a python3 (3.9 or newer) with venv, and make;
+# what else is needed is installed, pinned, into .tools/.
+# Paths are relative wherever make sees them, so that a checkout below a folder with a space works.
+
+PYTHON ?= python3
+CARGO ?= cargo
+
+VENV := .tools/venv
+BENCH_VENV := .tools/bench
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+# The newest that the pinned toolchain compiles.
+CARGO_SHEAR_VERSION := 1.9.1
+CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
+# The pinned uv before whatever else is installed; what Pythons there are has to do.
+WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help tools build demo test lint bench tool-locks clean-tools
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+# $(call venv,folder,lock,minor): a virtual environment that holds exactly what the lock says, made
+# with Python 3.minor or newer. The lock is copied into it last, so that it is made again if the lock
+# changed or an attempt was cut off. --no-deps because the lock is complete: older pips refuse a
+# range between packages that are all pinned.
+define venv
+@if ! cmp -s "$(2)" "$(1)/installed.txt" || ! "$(1)/bin/python" -c ""; then \
+  set -e; \
+  "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, $(3)))' \
+    || { echo "error: $(PYTHON) is older than Python 3.$(3); hint: make PYTHON=/path/to/python3" >&2; exit 1; }; \
+  echo "installing $(2) into $(1)"; \
+  "$(PYTHON)" -m venv --clear "$(1)"; \
+  "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    --no-deps --require-hashes --only-binary :all: -r "$(2)"; \
+  cp "$(2)" "$(1)/installed.txt"; \
+fi
+endef
+
+tools: ## install the pinned tools (uv and what the harnesses need) into .tools/venv
+	$(call venv,$(VENV),tests/tools/requirements.txt,9)
+
+build: ## build everything, unoptimised
+	$(CARGO) build --workspace --locked
+
+demo: tools ## build the example request for all its targets into dist/demo
+	$(CARGO) build --release --locked -p accretion
+	$(WITH_TOOLS) target/release/accretion build examples/data-tools.json --output dist/demo
+
+test: tools ## run every test
+	$(WITH_TOOLS) $(CARGO) test --workspace --locked --no-fail-fast
+
+lint: $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code and the dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO_DENY) --workspace --locked check bans licenses sources
+	$(CARGO_SHEAR)
+
+# Unoptimised: they compile in far less time and are done with this tree in a second.
+$(CARGO_DENY):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-deny-$(CARGO_DENY_VERSION) \
+	  cargo-deny@$(CARGO_DENY_VERSION)
+
+$(CARGO_SHEAR):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-shear-$(CARGO_SHEAR_VERSION) \
+	  cargo-shear@$(CARGO_SHEAR_VERSION)
+
+bench: tools ## measure against the usual ways to build a layer
+	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
+	$(CARGO) build --release --locked -p accretion
+	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
+
+tool-locks: tools ## pin the tools again after a change of tests/tools/requirements.in
+	$(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
+	  --python $(VENV)/bin/python --python-version 3.9 \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make tool-locks' \
+	  --output-file tests/tools/requirements.txt tests/tools/requirements.in
+
+clean-tools: ## remove the installed tools and the caches of the tests
+	rm -rf .tools

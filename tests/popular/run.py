@@ -1,0 +1,139 @@
+"""Builds a layer of each popular distribution and holds it against what uv installs.
+
+`python tests/popular/run.py --accretion target/release/accretion [NAME…]` locks each distribution of
+distributions.txt (or those named) with its dependencies, builds the lock with `accretion build`,
+installs the same lock with `uv pip install --target`, and compares the two with verify.py. Exits
+with 1 if any differs. Downloads are kept in --cache, by default `.tools/cache`.
+
+Where the machine has an interpreter that is a Lambda runtime (interpreters.py), the layers are made
+for it and imported; otherwise that part is left out, which CI does not accept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import interpreters
+
+HERE = Path(__file__).resolve().parent
+PINS = [HERE / "distributions.txt", HERE / "constraints.txt"]
+
+
+class Failed(Exception):
+    """A step of one distribution failed; the text is what it printed."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--accretion", type=Path, required=True, help="the command to test")
+    parser.add_argument("--cache", type=Path, default=HERE.parents[1] / ".tools" / "cache")
+    parser.add_argument("names", nargs="*", help="the distributions; all of them by default")
+    arguments = parser.parse_args()
+
+    interpreter = interpreters.find()
+    if interpreter is None:
+        if os.environ.get("CI"):
+            sys.exit("error: no CPython 3.12, 3.13 or 3.14 to import the layers with")
+        architecture = interpreters.ARCHITECTURES[platform.machine()]
+        interpreter = interpreters.Interpreter("python3.13", architecture, "")
+        print("note: no CPython 3.12, 3.13 or 3.14 here: nothing is imported")
+
+    lines = PINS[0].read_text().splitlines()
+    pins = [line for line in lines if "==" in line and not line.startswith("#")]
+    if arguments.names:
+        pins = [pin for pin in pins if pin.partition("==")[0] in arguments.names]
+    if not pins:
+        sys.exit("error: none of the distributions is in distributions.txt")
+
+    start = time.monotonic()
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="popular-") as folder:
+        check = Check(arguments.accretion.resolve(), arguments.cache, interpreter, Path(folder))
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            for pin, problem in zip(pins, threads.map(check.run, pins)):
+                print(f"{'FAILED' if problem else 'ok':<7} {pin}", flush=True)
+                if problem:
+                    failures += 1
+                    print(problem)
+    seconds = time.monotonic() - start
+    print(
+        f"{len(pins) - failures} of {len(pins)} layers for {interpreter.runtime} on"
+        f" {interpreter.architecture} equal what uv installs ({seconds:.0f} s)"
+    )
+    return 1 if failures else 0
+
+
+class Check:
+    def __init__(
+        self, accretion: Path, cache: Path, interpreter: interpreters.Interpreter, folder: Path
+    ) -> None:
+        self.accretion = accretion
+        self.interpreter = interpreter
+        self.folder = folder
+        # uv only needs some Python to work with; what it works for is said with each command.
+        self.python = interpreter.path or sys.executable
+        self.environment = {
+            **os.environ,
+            "UV_CACHE_DIR": str(cache / "uv"),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "ACCRETION_CACHE_DIR": str(cache / "accretion"),
+        }
+
+    def run(self, pin: str) -> str | None:
+        """What is wrong with the layer of a distribution, or nothing."""
+        try:
+            self.compare(pin)
+        except Failed as failed:
+            return str(failed)
+        return None
+
+    def compare(self, pin: str) -> None:
+        name = pin.partition("==")[0]
+        folder = self.folder / name
+        folder.mkdir()
+        requirements, lock = folder / "requirements.txt", folder / "pylock.toml"
+        requirements.write_text(f"{pin}\n")
+        minor = self.interpreter.runtime.removeprefix("python")
+        machine = "aarch64" if self.interpreter.architecture == "arm64" else "x86_64"
+        options = ["--quiet", "--no-config", "--no-build", "--python", self.python]
+        options += ["--python-version", minor]
+        options += ["--python-platform", f"{machine}-manylinux_2_34"]
+        constraints = [word for pins in PINS for word in ("--constraint", str(pins))]
+        self.call(
+            "uv", "pip", "compile", *options, *constraints,
+            "--format", "pylock.toml", "--output-file", str(lock), str(requirements),
+        )
+        installed = folder / "installed"
+        self.call(
+            "uv", "pip", "install", *options, "--link-mode", "hardlink",
+            "--target", str(installed), "--requirements", str(lock),
+        )
+        self.call(
+            str(self.accretion), "build", str(lock), "--name", "popular",
+            "--runtime", self.interpreter.runtime,
+            "--architecture", self.interpreter.architecture,
+            "--output", str(folder / "layers"), "--quiet",
+        )
+        [layer] = (folder / "layers").glob("*.zip")
+        imports = ["--python", self.interpreter.path] if self.interpreter.path else []
+        self.call(
+            sys.executable, str(HERE / "verify.py"), str(layer), str(installed),
+            "--distribution", name, *imports,
+        )
+
+    def call(self, *command: str) -> None:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
