@@ -3,6 +3,8 @@
 //! `ACCRETION_TOOLS_PYTHON` names a Python that has it; by default that of the workspace's
 //! `.tools/venv`.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -109,11 +111,9 @@ fn tags_rank_as_packaging_ranks_them() {
     }
 }
 
-/// Of many more tags, exactly those fit that `packaging` lists.
-#[test]
-fn near_misses_do_not_fit() {
-    let answer = ask(&[]);
-    let pythons: Vec<String> = (0..=16)
+/// Python tags, those that fit and those that nearly do.
+fn pythons() -> Vec<String> {
+    (0..=16)
         .flat_map(|minor| [format!("cp3{minor}"), format!("py3{minor}")])
         .chain(
             [
@@ -150,8 +150,12 @@ fn near_misses_do_not_fit() {
             ]
             .map(str::to_owned),
         )
-        .collect();
-    let abis: Vec<String> = (9..=15)
+        .collect()
+}
+
+/// ABI tags, those that fit and those that nearly do.
+fn abis() -> Vec<String> {
+    (9..=15)
         .flat_map(|minor| [format!("cp3{minor}"), format!("cp3{minor}t")])
         .chain(
             [
@@ -172,7 +176,11 @@ fn near_misses_do_not_fit() {
             ]
             .map(str::to_owned),
         )
-        .collect();
+        .collect()
+}
+
+/// Platform tags, those that fit and those that nearly do.
+fn platforms() -> Vec<String> {
     let mut platforms = vec!["any".to_owned()];
     for machine in ["x86_64", "aarch64", "i686", ""] {
         let versions = (0..=36).map(|minor| format!("manylinux_2_{minor}_{machine}"));
@@ -218,7 +226,14 @@ fn near_misses_do_not_fit() {
         ]
         .map(str::to_owned),
     );
+    platforms
+}
 
+/// Of many more tags, exactly those fit that `packaging` lists.
+#[test]
+fn near_misses_do_not_fit() {
+    let answer = ask(&[]);
+    let (pythons, abis, platforms) = (pythons(), abis(), platforms());
     for (target, ranked) in targets().zip(&answer.ranked) {
         let fitting: HashSet<&[String; 3]> = ranked.iter().collect();
         let mut found = HashSet::new();

@@ -227,10 +227,6 @@ impl Package {
             }
         }
         let version = self.version(name, &wheels)?;
-        if version.parse::<Version>().is_err() {
-            let version = shown(&version);
-            return Err(invalid(format!("`{version}` is not a version of {name}")));
-        }
         let accepted = policy
             .requirements
             .and_then(|set| set.accepted_hashes(name, environment));
@@ -313,7 +309,11 @@ impl Package {
         wheels: &[(WheelFilename, &File)],
     ) -> Result<String, Error> {
         match (&self.version, wheels) {
-            (Some(version), _) => Ok(version.clone()),
+            (Some(version), _) if version.parse::<Version>().is_ok() => Ok(version.clone()),
+            (Some(version), _) => {
+                let version = shown(version);
+                Err(invalid(format!("`{version}` is not a version of {name}")))
+            }
             (None, [(filename, _), ..]) => Ok(filename.version().to_string()),
             (None, []) => Err(invalid(format!("{name} has no version"))),
         }
@@ -323,17 +323,16 @@ impl Package {
 impl File {
     /// The file's name: one that can be the name of a file in any folder, and of no other.
     fn filename(&self, package: &PackageName) -> Result<String, Error> {
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => {
-                let url = self.url(package)?;
-                let last = url
-                    .path_segments()
-                    .and_then(|mut segments| segments.next_back());
-                last.map(|segment| percent_decode_str(segment).decode_utf8_lossy())
-                    .unwrap_or_default()
-                    .into_owned()
-            }
+        let name = if let Some(name) = &self.name {
+            name.clone()
+        } else {
+            let url = self.url(package)?;
+            let last = url
+                .path_segments()
+                .and_then(|mut segments| segments.next_back());
+            last.map(|segment| percent_decode_str(segment).decode_utf8_lossy())
+                .unwrap_or_default()
+                .into_owned()
         };
         let is_file_name = (1..=255).contains(&name.len())
             && !name.starts_with('.')

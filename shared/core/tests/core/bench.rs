@@ -103,7 +103,7 @@ pub(crate) struct File {
     pub(crate) mode: u32,
 }
 
-/// One file of a wheel or of a layer file, that counts nothing and holds everything.
+/// A wheel, or the file of its layout, in memory.
 #[derive(Debug)]
 struct Bytes<'a>(&'a [u8]);
 
@@ -208,15 +208,12 @@ fn check_records(files: &BTreeMap<String, File>) {
         let text = std::str::from_utf8(&file.content).unwrap();
         assert!(text.ends_with('\n') && !text.contains('\r'), "{record}");
         for line in text.lines() {
-            let (path, rest) = match line.strip_prefix('"') {
-                Some(quoted) => {
-                    let (path, rest) = quoted.rsplit_once("\",").unwrap();
-                    (path.replace("\"\"", "\""), rest)
-                }
-                None => {
-                    let (path, rest) = line.split_once(',').unwrap();
-                    (path.to_owned(), rest)
-                }
+            let (path, rest) = if let Some(quoted) = line.strip_prefix('"') {
+                let (path, rest) = quoted.rsplit_once("\",").unwrap();
+                (path.replace("\"\"", "\""), rest)
+            } else {
+                let (path, rest) = line.split_once(',').unwrap();
+                (path.to_owned(), rest)
             };
             let path = format!("python/{path}");
             let content = &files

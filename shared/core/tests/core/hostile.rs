@@ -1,5 +1,10 @@
 //! Broken and hostile wheels: each refused, with its reason, before it can do anything.
 
+#![expect(
+    clippy::too_many_lines,
+    reason = "tables are as long as what they list"
+)]
+
 use accretion_core::archive::Directory;
 use accretion_core::limits::WheelLimits;
 use accretion_testing::forge::zip::{

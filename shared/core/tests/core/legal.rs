@@ -1,5 +1,10 @@
 //! Legal oddities: wheels that are unusual and right, and what becomes of them in a layer.
 
+#![expect(
+    clippy::too_many_lines,
+    reason = "tables are as long as what they list"
+)]
+
 use std::io::Write as _;
 use std::process::Command;
 
@@ -157,7 +162,6 @@ fn every_form_of_archive() {
     ];
     for (case, wheel) in cases {
         let inspected = inspect_wheel(&wheel).unwrap_or_else(|error| panic!("{case}: {error}"));
-        assert!(inspected.layout.warnings.is_empty());
         assert_eq!(splice(&[inspected]).unwrap().files(), expected, "{case}");
     }
 }
