@@ -232,7 +232,7 @@ impl Directory {
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<Verified, ArchiveError> {
         let entry = &self.entries[index];
-        let data_offset = check_local(archive, entry)?;
+        let data_offset = check_local(archive, entry, self.limit_of(index))?;
         let end = data_offset
             .checked_add(entry.compressed_size)
             .filter(|end| *end <= self.limit_of(index))
@@ -241,17 +241,22 @@ impl Directory {
             archive,
             position: data_offset,
             end,
+            failure: None,
         };
         let mut unpacked = Unpacked::new(entry, &mut sink);
-        match entry.method {
-            Method::Stored => unpacked.take_all(&mut raw)?,
-            Method::Deflated => inflate(entry, &mut raw, &mut unpacked)?,
-            Method::Zstandard => {
-                let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut raw)
-                    .map_err(|_| entry.error("is not valid zstd data"))?;
-                unpacked.take_all(&mut decoder)?;
-            }
+        let outcome = match entry.method {
+            Method::Stored => unpacked.take_all(&mut raw),
+            Method::Deflated => inflate(entry, &mut raw, &mut unpacked),
+            Method::Zstandard => match ruzstd::decoding::StreamingDecoder::new(&mut raw) {
+                Ok(mut decoder) => unpacked.take_all(&mut decoder),
+                Err(_) => Err(entry.error("is not valid zstd data")),
+            },
+        };
+        // Decoders take a failure to read for broken data.
+        if let Some(failure) = raw.failure {
+            return Err(failure.into());
         }
+        outcome?;
         if raw.position != end {
             return Err(entry.error("has bytes behind its compressed data"));
         }
@@ -334,14 +339,22 @@ struct RawReader<'a, A: ?Sized> {
     archive: &'a A,
     position: u64,
     end: u64,
+    /// Why the archive could not be read.
+    failure: Option<io::Error>,
 }
 
 impl<A: ReadAt + ?Sized> Read for RawReader<'_, A> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
-        self.archive
-            .read_exact_at(&mut buffer[..length], self.position)?;
+        let read = self
+            .archive
+            .read_exact_at(&mut buffer[..length], self.position);
+        if let Err(error) = read {
+            let kind = error.kind();
+            self.failure = Some(error);
+            return Err(kind.into());
+        }
         self.position += length as u64;
         Ok(length)
     }
@@ -597,8 +610,12 @@ impl<'a> Zip64Extra<'a> {
     }
 }
 
-/// Checks the local header and gives the offset of the data behind it.
-fn check_local(archive: &(impl ReadAt + ?Sized), entry: &Entry) -> Result<u64, ArchiveError> {
+/// Checks the local header and gives the offset of the data behind it, which is before `limit`.
+fn check_local(
+    archive: &(impl ReadAt + ?Sized),
+    entry: &Entry,
+    limit: u64,
+) -> Result<u64, ArchiveError> {
     let mut header = vec![0; LOCAL_LENGTH + entry.raw_name.len()];
     archive
         .read_exact_at(&mut header, entry.header_offset)
@@ -627,6 +644,9 @@ fn check_local(archive: &(impl ReadAt + ?Sized), entry: &Entry) -> Result<u64, A
     }
     let mut extra = vec![0; usize::from(u16_at(&header, 28))];
     let extra_offset = entry.header_offset + header.len() as u64;
+    if extra_offset + extra.len() as u64 > limit {
+        return Err(entry.error("overlaps what comes after it"));
+    }
     archive.read_exact_at(&mut extra, extra_offset)?;
     let mut long =
         Zip64Extra::find(&extra).map_err(|()| entry.error("has a broken extra field"))?;
