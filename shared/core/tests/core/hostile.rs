@@ -330,6 +330,17 @@ fn figures_that_are_not_true() {
     assert_snapshot!(refusals(cases));
 }
 
+/// Length of the ZIP64 end record, which the locator follows.
+const END64_LENGTH: usize = 56;
+
+/// The demo wheel with a change of its ZIP64 end records.
+fn zip64_patched(patch: &dyn Fn(&mut [u8])) -> Wheel {
+    let archive = demo().archive().zip64_end(Zip64End::Redundant);
+    let (mut bytes, layout) = archive.build_with_layout();
+    patch(&mut bytes[layout.end.start..]);
+    Wheel::new(demo().file_name(), bytes)
+}
+
 #[test]
 fn archives_that_contradict_themselves() {
     let zip64 = |place: EndPlace, claim: EndClaim| {
@@ -444,6 +455,18 @@ fn archives_that_contradict_themselves() {
         (
             "ZIP64 record beyond everything",
             zip64(EndPlace::Zip64, EndClaim::Zip64Offset(u64::MAX - 8)),
+        ),
+        (
+            "ZIP64 disk in the locator",
+            zip64_patched(&|end| end[END64_LENGTH + 4] = 1),
+        ),
+        (
+            "ZIP64 record of another length",
+            zip64_patched(&|end| end[4] += 1),
+        ),
+        (
+            "ZIP64 record with another signature",
+            zip64_patched(&|end| end[3] = 9),
         ),
         (
             "count of the short record beside ZIP64",
