@@ -19,19 +19,17 @@ struct Document<'a> {
 
 /// Checks an input and says everything that is wrong with it.
 pub(crate) fn run(check: &Check, global: Global) -> Result<ExitCode, Error> {
-    let (valid, report) = match input::read(&check.input) {
+    let report = match input::read(&check.input) {
         Ok((request, mut report)) => {
-            // A lock file's content is the resolver's matter; its form is ours.
-            if let accretion_core::request::Requirements::Lock(text) = &request.requirements {
-                accretion_core::lock::Lock::parse(text)?;
-            }
             // The command line may name deprecated runtimes too.
             report.add_missing(request.targets.warnings());
-            (true, report)
+            report.add_missing(request.lock_problems());
+            report
         }
-        Err(Error::InputInvalid(report)) => (false, report),
+        Err(Error::InputInvalid(report)) => report,
         Err(error) => return Err(error),
     };
+    let valid = !report.has_errors();
     print(&report, valid, global);
     Ok(if valid {
         ExitCode::SUCCESS

@@ -235,6 +235,7 @@ pub mod code {
         LIST_EMPTY = "ListEmpty", "A list that must name something is empty.";
         LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
         LOCK_EMPTY = "LockEmpty", "A lock file without content.";
+        LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";

@@ -7,6 +7,7 @@ mod marker;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, PackageName};
@@ -79,6 +80,20 @@ pub struct Policy<'a> {
     pub requirements: Option<&'a RequirementSet>,
 }
 
+/// Why a text is no lock file, and where in it.
+pub(crate) struct NotALock {
+    pub(crate) problem: String,
+    pub(crate) span: Option<Range<usize>>,
+}
+
+impl NotALock {
+    /// The line of the place, from 1.
+    pub(crate) fn line(&self, text: &str) -> Option<usize> {
+        let start = self.span.as_ref()?.start;
+        Some(text.get(..start)?.matches('\n').count() + 1)
+    }
+}
+
 /// A parsed `pylock.toml`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,18 +137,27 @@ struct File {
 impl Lock {
     /// Parses a `pylock.toml`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let lock: Self = toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .map(|span| text[..span.start].matches('\n').count() + 1);
-            let place = line.map_or_else(String::new, |line| format!("line {line}: "));
-            invalid(format!("{place}{}", error.message()))
+        Self::read(text).map_err(|error| {
+            let line = error.line(text);
+            invalid(line.map_or_else(String::new, |line| format!("line {line}: ")) + &error.problem)
+        })
+    }
+
+    /// [`Self::parse`] for who wants to show the place.
+    pub(crate) fn read(text: &str) -> Result<Self, NotALock> {
+        let lock: Self = toml::from_str(text).map_err(|error| NotALock {
+            problem: error.message().to_owned(),
+            span: error.span(),
         })?;
         if lock.form.split('.').next() != Some("1") {
-            let version = &lock.form;
-            return Err(invalid(format!(
-                "its lock-version is {version}; 1.x is supported"
-            )));
+            let problem = format!(
+                "its lock-version is {}; 1.x is supported",
+                shown(&lock.form)
+            );
+            return Err(NotALock {
+                problem,
+                span: None,
+            });
         }
         Ok(lock)
     }

@@ -11,6 +11,8 @@ use std::str::FromStr;
 use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
+use crate::error::Fault as _;
+use crate::lock::{Lock, Policy};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
 use crate::target::{Architecture, Runtime, Target};
 
@@ -316,16 +318,54 @@ impl Request {
         Ok((request, report))
     }
 
-    /// A request with every default from a `pylock.toml`. Its content is checked when it is used.
+    /// A request with every default from a `pylock.toml`.
+    ///
+    /// Whether it has what a target needs shows when packages are selected for it.
     pub fn from_lock(name: ProjectName, source_name: &str, bytes: &[u8]) -> Checked<Self> {
         check_size(source_name, bytes)?;
         let text = decode(source_name, bytes)?;
         let mut report = Report::new(source_name, text);
         if text.trim().is_empty() {
             report.push(lock_empty());
+        } else if let Err(error) = Lock::read(text) {
+            let problem = lock_invalid(error.problem);
+            report.push(match error.span {
+                Some(span) => problem.at(0, span),
+                None => problem,
+            });
         }
         let request = Self::new(name, Requirements::Lock(text.to_owned()));
         report.conclude(Some(request))
+    }
+
+    /// What a lock file lacks for the request's targets: one problem for each target that can't be
+    /// built. Empty for requirements that have to be resolved.
+    pub fn lock_problems(&self) -> Vec<Problem> {
+        let Requirements::Lock(text) = &self.requirements else {
+            return Vec::new();
+        };
+        let allow_source_distributions = self.allow_source_distributions;
+        let policy = Policy {
+            allow_source_distributions,
+            requirements: None,
+        };
+        let lock = match Lock::parse(text) {
+            Ok(lock) => lock,
+            Err(error) => return vec![Problem::error(error.code(), error.to_string())],
+        };
+        let errors = self
+            .targets
+            .iter()
+            .filter_map(|target| lock.select(target, policy).err());
+        errors
+            .map(|error| {
+                let problem = Problem::error(error.code(), error.to_string());
+                match error.hint() {
+                    Some(hint) => problem.help(hint),
+                    None => problem,
+                }
+            })
+            .collect()
     }
 
     /// The normalised JSON: every default is written out.
@@ -340,6 +380,11 @@ impl Request {
         text.push('\n');
         text
     }
+}
+
+fn lock_invalid(problem: String) -> Problem {
+    Problem::error(code::LOCK_INVALID, problem)
+        .help("write the lock file again with the tool that made it")
 }
 
 fn lock_empty() -> Problem {

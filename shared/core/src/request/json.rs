@@ -12,9 +12,10 @@ use pep508_rs::PackageName;
 
 use super::{
     MAX_DESCRIPTION_CHARS, MAX_LICENSE_INFO_CHARS, Permission, Request, Requirements, Targets,
-    deprecation, lock_empty,
+    deprecation, lock_empty, lock_invalid,
 };
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
+use crate::lock::Lock;
 use crate::requirement::{
     self, LineContext, MAX_REQUIREMENTS, NoInclude, Requirement, RequirementSet, parse_line,
 };
@@ -255,6 +256,13 @@ impl Reader<'_> {
                 let text = self.string(value?, "`Requirements` of the type `pylock.toml`")?;
                 if text.value.trim().is_empty() {
                     self.push(lock_empty(), span(&text.range));
+                    return None;
+                }
+                if let Err(error) = Lock::read(&text.value) {
+                    let line = error.line(&text.value);
+                    let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+                    let problem = format!("the lock file{line}: {}", error.problem);
+                    self.push(lock_invalid(problem), span(&text.range));
                     return None;
                 }
                 Some(Requirements::Lock(text.value.clone().into_owned()))

@@ -157,6 +157,26 @@ fn a_lock_file_is_kept_as_it_is() {
 }
 
 #[test]
+fn a_broken_lock_file_is_shown_where_it_breaks() {
+    let name: ProjectName = "x".parse().unwrap();
+    let text = "lock-version = \"1.0\"\npackages = 3\n";
+    let report = Request::from_lock(name, "pylock.toml", text.as_bytes()).unwrap_err();
+    assert_eq!(codes(&report), ["LockInvalid"]);
+    let location = report.problems[0].location.as_ref().unwrap();
+    assert_eq!(report.line_column(location), (2, 12));
+}
+
+#[test]
+fn a_lock_file_is_held_against_every_target() {
+    let name: ProjectName = "x".parse().unwrap();
+    let text = "lock-version = \"1.0\"\nrequires-python = \">=3.13\"\n";
+    let (request, _) = Request::from_lock(name, "pylock.toml", text.as_bytes()).unwrap();
+    let problems = request.lock_problems();
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["LockMismatch"; 2], "{problems:?}");
+}
+
+#[test]
 fn every_problem_is_reported_at_its_place() {
     let text = r#"{
   "name": "data tools",
@@ -279,7 +299,11 @@ fn forms_of_requirements_are_checked() {
             "LockEmpty",
         ),
         (
-            json!({"Type": "pylock.toml", "Requirements": "a", "Constraints": ""}),
+            json!({"Type": "pylock.toml", "Requirements": "lock-version = 1"}),
+            "LockInvalid",
+        ),
+        (
+            json!({"Type": "pylock.toml", "Requirements": "lock-version = '1.0'", "Constraints": ""}),
             "FieldUnknown",
         ),
         (
@@ -416,7 +440,7 @@ fn the_schema_and_the_parser_agree() {
         (true, txt("requests\nflask\n")),
         (
             true,
-            json!({"Requirements": {"Type": "pylock.toml", "Requirements": "a"}}),
+            json!({"Requirements": {"Type": "pylock.toml", "Requirements": "lock-version = '1.0'"}}),
         ),
         (
             true,
@@ -486,7 +510,7 @@ fn the_schema_and_the_parser_agree() {
         ),
         (
             false,
-            json!({"Requirements": {"Type": "pylock.toml", "Requirements": "a", "Extra": 1}}),
+            json!({"Requirements": {"Type": "pylock.toml", "Requirements": "lock-version = '1.0'", "Extra": 1}}),
         ),
         (false, accretion("a b", "")),
         (false, accretion("a-", "")),
@@ -498,6 +522,7 @@ fn the_schema_and_the_parser_agree() {
         txt("-e ."),
         accretion("requests", "=2"),
         json!({"Requirements": {"Type": "pylock.toml", "Requirements": " "}}),
+        json!({"Requirements": {"Type": "pylock.toml", "Requirements": "a"}}),
     ];
     let agreed = agreed
         .into_iter()
@@ -566,7 +591,8 @@ fn requirements() -> impl Strategy<Value = Requirements> {
                 crate::requirement::parse("requirements.txt", &text, &include, false).unwrap();
             Requirements::Set(set)
         });
-    let lock = "\\PC{0,20}[a-z]\\PC{0,20}".prop_map(Requirements::Lock);
+    let lock = "\\PC{0,40}"
+        .prop_map(|comment| Requirements::Lock(format!("lock-version = \"1.0\" # {comment}")));
     prop_oneof![set, lock]
 }
 
