@@ -113,6 +113,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let digest = Digest::of_layer(target, packages);
         let (manifest, changed, mut warnings) = match self.artifacts.find(&layer, digest).await? {
             Some(found) => {
+                // It may have been built when conflicts were allowed.
+                if self.options.strict
+                    && let Some(conflict) = found.conflicts.first()
+                {
+                    return Err(conflict.clone().into_error().into());
+                }
                 let manifest = self.manifest(target, digest, resolved, Content::from(found));
                 self.artifacts.keep(&layer, &manifest).await?;
                 (manifest, false, Vec::new())
@@ -141,7 +147,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         warnings.extend(manifest.conflicts.iter().map(|conflict| {
             let (path, winner) = (&conflict.path, &conflict.winner);
             format!(
-                "`{path}` is that of {winner}, not that of {}",
+                "`{path}` comes from {winner}, not from {}",
                 conflict.losers.join(" or ")
             )
         }));
