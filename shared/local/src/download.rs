@@ -66,7 +66,7 @@ impl Downloader {
     ) -> Result<(), Error> {
         if self.offline {
             return Err(Error::Offline {
-                file: filename.to_owned(),
+                what: format!("`{filename}`"),
             });
         }
         if !is_secure(&file.url, self.plain_host.as_deref()) {

@@ -91,11 +91,11 @@ pub enum Error {
         /// What came.
         actual: Sha256,
     },
-    /// A file is not in the cache, and the network may not be used.
-    #[error("`{file}` is not in the cache, and the network is off")]
+    /// Something is not in the cache, and the network may not be used.
+    #[error("{what} is not in the cache, and the network is off")]
     Offline {
-        /// The file's name.
-        file: String,
+        /// What it is, in words.
+        what: String,
     },
     /// A download's address is not allowed.
     #[error("`{file}` would come over plain HTTP from {host}")]

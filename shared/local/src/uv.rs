@@ -299,7 +299,7 @@ fn explain(stderr: &str, target: Target) -> Error {
     let has = |words: &str| stderr.contains(words);
     if has("network was disabled") {
         return Error::Offline {
-            file: "what the requirements need".to_owned(),
+            what: "what the index says of the requirements".to_owned(),
         };
     }
     if has("No solution found") {
@@ -333,13 +333,21 @@ fn explain(stderr: &str, target: Target) -> Error {
     }
 }
 
-/// uv's reasoning without its headline, its indentation and its advice about uv's own options.
+/// uv's reasoning without its headline, its indentation, its advice about uv's own options and the
+/// conclusion that we draw ourselves.
 fn explanation(stderr: &str) -> String {
-    stderr
+    const CONCLUSION: &str = ", we can conclude that your requirements are unsatisfiable.";
+    let lines = stderr
         .lines()
         .map(|line| line.trim().trim_start_matches("cause: "))
         .filter(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("error: No solution found") && !line.contains("`--no-"))
+        .filter(|line| !line.starts_with("error: No solution found") && !line.contains("`--no-"));
+    let said = lines
         .collect::<Vec<_>>()
         .join("\n")
+        .replacen(CONCLUSION, "", 1);
+    match said.strip_prefix("Because ") {
+        Some(reasons) => reasons.to_owned(),
+        None => said,
+    }
 }
