@@ -1,7 +1,11 @@
 //! Whole commands, run as users run them, on forged packages from an index on loopback.
 
 mod build;
+mod check;
+mod faults;
+mod inputs;
 mod reference;
+mod reproducible;
 
 use std::path::Path;
 
