@@ -6,6 +6,17 @@ use std::path::{Path, PathBuf};
 use accretion_core::digest::Sha256;
 use accretion_core::{Class, Fault};
 
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Layers.
+    Output,
+    /// Wheels, and what uv knows.
+    Cache,
+    /// What is not kept.
+    Temporary,
+}
+
 /// What can go wrong on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,8 +64,14 @@ pub enum Error {
         /// What happened.
         problem: String,
     },
-    /// A server does not have a file that the lock names.
-    #[error("{host} does not have `{file}` (HTTP status {status})")]
+    /// The package index lets nobody in, or not us.
+    #[error("the package index wants credentials, or others: {explanation}")]
+    IndexForbidden {
+        /// What uv found out.
+        explanation: String,
+    },
+    /// A server does not have a file that the lock names, or does not give it out.
+    #[error("{host} does not {} `{file}` (HTTP status {status})", if is_gone(*status) { "have" } else { "give out" })]
     FileNotFound {
         /// The server.
         host: String,
@@ -131,15 +148,15 @@ pub enum Error {
         /// The end of what the build wrote.
         output: String,
     },
-    /// A file of the cache or of the output could not be read or written.
+    /// A file of the cache, of the output or of the temporary ones could not be read or written.
     #[error("{action} {}: {error}", path.display())]
     Files {
         /// What was tried: "could not write", for example.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Whether it is what the user named as output.
-        is_output: bool,
+        /// What the folder is for.
+        purpose: Purpose,
         /// What the system said.
         error: io::Error,
     },
@@ -150,21 +167,42 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn cache(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::Files {
-            action,
-            path: path.to_owned(),
-            is_output: false,
-            error,
-        }
+        Self::files(Purpose::Cache, action, path, error)
     }
 
     pub(crate) fn output(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::files(Purpose::Output, action, path, error)
+    }
+
+    /// Something about a file below the folder for temporary files.
+    pub(crate) fn temporary(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::files(Purpose::Temporary, action, path, error)
+    }
+
+    fn files(purpose: Purpose, action: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Files {
             action,
             path: path.to_owned(),
-            is_output: true,
-            error,
+            purpose,
+            error: plain(error),
         }
+    }
+}
+
+/// uv's words for a package that has only a source distribution, where those are not allowed.
+pub(crate) const SOURCE_ONLY: &str = "has no usable wheels";
+
+fn is_gone(status: u16) -> bool {
+    matches!(status, 404 | 410)
+}
+
+/// The system's error without the path that `tempfile` adds: ours names it already.
+fn plain(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|wrapper| wrapper.source());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
     }
 }
 
@@ -178,6 +216,7 @@ impl Fault for Error {
             Self::PackageNotFound { .. } => "PackageNotFound",
             Self::WheelNotFound { .. } => "WheelNotFound",
             Self::UpstreamUnavailable { .. } => "UpstreamUnavailable",
+            Self::IndexForbidden { .. } => "IndexForbidden",
             Self::FileNotFound { .. } => "FileNotFound",
             Self::DownloadIncomplete { .. } => "DownloadIncomplete",
             Self::DownloadTooLarge { .. } => "DownloadTooLarge",
@@ -187,12 +226,11 @@ impl Fault for Error {
             Self::ArchitectureForeign { .. } => "ArchitectureForeign",
             Self::InterpreterMissing { .. } => "InterpreterMissing",
             Self::SourceBuildFailed { .. } => "SourceBuildFailed",
-            Self::Files {
-                is_output: true, ..
-            } => "OutputUnwritable",
-            Self::Files {
-                is_output: false, ..
-            } => "CacheUnusable",
+            Self::Files { purpose, .. } => match purpose {
+                Purpose::Output => "OutputUnwritable",
+                Purpose::Cache => "CacheUnusable",
+                Purpose::Temporary => "TemporaryFolderUnusable",
+            },
             Self::Core(error) => error.code(),
         }
     }
@@ -220,21 +258,31 @@ impl Fault for Error {
             }
             Self::RequirementsUnsatisfiable { .. } => "relax one of the requirements named".into(),
             Self::PackageNotFound { .. } => "check the name's spelling".into(),
-            Self::WheelNotFound { .. } => "require a version that has one, leave this target out, \
-                                           or allow source distributions"
-                .into(),
+            Self::WheelNotFound { explanation, .. } if explanation.contains(SOURCE_ONLY) => {
+                "require a version that has one, leave this target out, or allow source \
+                 distributions"
+                    .into()
+            }
+            Self::WheelNotFound { .. } => {
+                "require a version that has one, or leave this target out".into()
+            }
+            Self::IndexForbidden { .. } => "check the index's URL and the credentials in it".into(),
             Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
                 "check the network and try again; what was downloaded is kept".into()
             }
-            Self::FileNotFound { .. } => {
-                "lock again: the file may have been removed from the index".into()
+            Self::FileNotFound { status, .. } if is_gone(*status) => {
+                "it may have been removed from the index; a lock file has to be made again then"
+                    .into()
             }
+            Self::FileNotFound { .. } => "check the index's URL and the credentials in it".into(),
             Self::DownloadTooLarge { .. } => {
                 "Lambda takes 250 MiB unzipped: exclude the package, or use a container image"
                     .into()
             }
             Self::HashMismatch { .. } => {
-                "do not use the file; lock again only if you know why it changed".into()
+                "it was damaged on its way, or replaced: try again, and lock it again only if you \
+                 know why it changed"
+                    .into()
             }
             Self::Offline { .. } => "build once without --offline".into(),
             Self::InsecureUrl { .. } => "use https".into(),
@@ -248,12 +296,11 @@ impl Fault for Error {
                 "the package may need compilers or libraries; a version with a wheel does not"
                     .into()
             }
-            Self::Files {
-                is_output: true, ..
-            } => "choose another folder with --output".into(),
-            Self::Files {
-                is_output: false, ..
-            } => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),
+            Self::Files { purpose, .. } => match purpose {
+                Purpose::Output => "choose another folder with --output".into(),
+                Purpose::Cache => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),
+                Purpose::Temporary => "set TMPDIR to a folder that can be written".into(),
+            },
             Self::Core(error) => return error.hint(),
         })
     }

@@ -4,7 +4,7 @@
 //! nothing on the machine changes what a request resolves to, and nothing in a request reaches
 //! uv's command line.
 
-use std::env::consts::ARCH;
+use std::env::{self, consts::ARCH};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,14 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::Error;
+use crate::error::SOURCE_ONLY;
 use crate::python::Interpreters;
 
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
 /// What of the user's environment uv gets: how to reach the network, and where temporary files go.
-const ENVIRONMENT: [&str; 12] = [
+const ENVIRONMENT: [&str; 14] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -39,6 +40,8 @@ const ENVIRONMENT: [&str; 12] = [
     "https_proxy",
     "no_proxy",
     "SSL_CLIENT_CERT",
+    "UV_HTTP_RETRIES",
+    "UV_HTTP_TIMEOUT",
 ];
 
 /// How to run uv.
@@ -84,7 +87,7 @@ impl Uv {
     fn program(&self) -> Result<&Path, Error> {
         let found = self.program.get_or_init(|| match &self.settings.program {
             Some(program) => Some(program.clone()).filter(|program| program.is_file()),
-            None => std::env::split_paths(self.settings.path.as_deref().unwrap_or_default())
+            None => env::split_paths(self.settings.path.as_deref().unwrap_or_default())
                 .map(|folder| folder.join("uv"))
                 .find(|candidate| candidate.is_file()),
         });
@@ -97,6 +100,9 @@ impl Uv {
     fn command(&self, verb: &[&str], python: &Path) -> Result<Command, Error> {
         let settings = &self.settings;
         let mut command = Command::new(self.program()?);
+        fs::create_dir_all(&settings.cache).map_err(|error| {
+            Error::cache("could not write to the cache", &settings.cache, error)
+        })?;
         command
             .args(verb)
             .arg("--no-config")
@@ -129,8 +135,12 @@ impl Uv {
 
     async fn run(&self, command: &mut Command) -> Result<Output, Error> {
         let _process = self.processes.acquire().await;
-        command.output().await.map_err(|error| Error::UvFailed {
-            output: error.to_string(),
+        let output = command.output().await;
+        output.map_err(|error| Error::UvFailed {
+            output: format!(
+                "{} cannot be run: {error}",
+                command.as_std().get_program().display()
+            ),
         })
     }
 
@@ -156,10 +166,11 @@ impl Uv {
         allow_source_distributions: bool,
     ) -> Result<Lock, Error> {
         let work = tempfile::tempdir()
-            .map_err(|error| Error::cache("could not write to", &std::env::temp_dir(), error))?;
+            .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
         let write = |name: &str, text: String| {
             let path = work.path().join(name);
-            fs::write(&path, text).map_err(|error| Error::cache("could not write", &path, error))
+            fs::write(&path, text)
+                .map_err(|error| Error::temporary("could not write", &path, error))
         };
         write("requirements.txt", requirements.to_requirements_txt())?;
         write("constraints.txt", requirements.to_constraints_txt())?;
@@ -197,7 +208,7 @@ impl Uv {
         }
         let path = work.path().join("pylock.toml");
         let text = fs::read_to_string(&path)
-            .map_err(|error| Error::cache("could not read uv's", &path, error))?;
+            .map_err(|error| Error::temporary("could not read uv's", &path, error))?;
         Ok(Lock::parse(&text)?)
     }
 
@@ -274,7 +285,7 @@ impl WheelBuilder {
             return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr))));
         }
         let wheels = fs::read_dir(into)
-            .map_err(|error| Error::cache("could not read", into, error))?
+            .map_err(|error| Error::temporary("could not read", into, error))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension() == Some(OsStr::new("whl")));
         match wheels.collect::<Vec<_>>().as_slice() {
@@ -304,9 +315,11 @@ fn explain(stderr: &str, target: Target) -> Error {
     }
     if has("No solution found") {
         let explanation = explanation(stderr);
-        return if has("was not found in the package registry") {
+        return if has("401 Unauthorized") || has("403 Forbidden") {
+            Error::IndexForbidden { explanation }
+        } else if has("was not found in the package registry") {
             Error::PackageNotFound { explanation }
-        } else if has("no usable wheels") || has("no wheels with a matching") {
+        } else if has(SOURCE_ONLY) || has("no wheels with a matching") {
             Error::WheelNotFound {
                 target: target.to_string(),
                 explanation,
@@ -316,8 +329,10 @@ fn explain(stderr: &str, target: Target) -> Error {
         };
     }
     if has("Failed to fetch") || has("Request failed") {
-        let url = stderr
-            .split_whitespace()
+        let words = stderr.split_whitespace();
+        let url = words
+            .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+            .filter(|word| word.contains("://"))
             .find_map(|word| word.parse::<Url>().ok());
         let host = url
             .as_ref()
@@ -325,7 +340,10 @@ fn explain(stderr: &str, target: Target) -> Error {
             .unwrap_or("the package index")
             .to_owned();
         let problem = stderr.trim().lines().next_back().unwrap_or_default();
-        let problem = problem.trim().trim_start_matches("cause: ").to_owned();
+        let problem = problem.trim().trim_start_matches("cause: ");
+        // The host says enough; a URL may hold a secret.
+        let problem = problem.split(" for url (").next().unwrap_or_default();
+        let problem = problem.to_owned();
         return Error::UpstreamUnavailable { host, problem };
     }
     Error::UvFailed {
@@ -333,21 +351,24 @@ fn explain(stderr: &str, target: Target) -> Error {
     }
 }
 
-/// uv's reasoning without its headline, its indentation, its advice about uv's own options and the
-/// conclusion that we draw ourselves.
+/// uv's reasoning without its headline, its indentation and its advice about uv's own options.
 fn explanation(stderr: &str) -> String {
     const CONCLUSION: &str = ", we can conclude that your requirements are unsatisfiable.";
     let lines = stderr
         .lines()
         .map(|line| line.trim().trim_start_matches("cause: "))
-        .filter(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("error: No solution found") && !line.contains("`--no-"));
-    let said = lines
-        .collect::<Vec<_>>()
-        .join("\n")
-        .replacen(CONCLUSION, "", 1);
-    match said.strip_prefix("Because ") {
-        Some(reasons) => reasons.to_owned(),
-        None => said,
+        .filter(|line| !line.is_empty() && !line.starts_with("error: No solution found"))
+        .filter(|line| !(line.starts_with("hint: ") && line.contains("`--")))
+        // The hint is what we say.
+        .map(|line| line.trim_start_matches("hint: "));
+    let said = lines.collect::<Vec<_>>().join("\n");
+    let Some(reasons) = said.strip_prefix("Because ") else {
+        return said;
+    };
+    if said.matches(", we can conclude").count() == 1 {
+        // The error itself says what is to be concluded.
+        reasons.replacen(CONCLUSION, "", 1)
+    } else {
+        format!("because {reasons}")
     }
 }
