@@ -21,7 +21,11 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
 use crate::download::Downloader;
+use crate::temporary;
 use crate::uv::Uv;
+
+/// What the names of half-done files start with.
+const PARTIAL: &str = ".partial-";
 
 /// Wheels that are verified at the same time; each uses every core.
 const VERIFICATIONS: usize = 2;
@@ -77,12 +81,7 @@ impl WheelCache {
 
     fn temporary(&self) -> Result<NamedTempFile, Error> {
         let folder = self.folder();
-        fs::create_dir_all(&folder)
-            .and_then(|()| {
-                tempfile::Builder::new()
-                    .prefix(".partial-")
-                    .tempfile_in(&folder)
-            })
+        temporary::file(&folder, PARTIAL)
             .map_err(|error| Error::cache("could not write to the cache", &folder, error))
     }
 
@@ -204,8 +203,7 @@ impl WheelCache {
     ) -> Result<(), Error> {
         let folder = self.root.join("built");
         let write = || -> io::Result<()> {
-            fs::create_dir_all(&folder)?;
-            let mut file = NamedTempFile::new_in(&folder)?;
+            let mut file = temporary::file(&folder, PARTIAL)?;
             writeln!(file, "{sha256} {wheel}")?;
             match file.persist_noclobber(record) {
                 Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {

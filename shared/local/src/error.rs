@@ -65,7 +65,7 @@ pub enum Error {
         problem: String,
     },
     /// The package index lets nobody in, or not us.
-    #[error("the package index wants credentials, or others: {explanation}")]
+    #[error("the package index refused to answer: {explanation}")]
     IndexForbidden {
         /// What uv found out.
         explanation: String,
@@ -123,9 +123,7 @@ pub enum Error {
         file: String,
     },
     /// A package would have to be built for another architecture.
-    #[error(
-        "`{file}` has to be built from source, which works only on {target}'s own architecture"
-    )]
+    #[error("`{file}` has to be built from source for {target}, and this is no such machine")]
     ArchitectureForeign {
         /// The source distribution's file name.
         file: String,
@@ -141,7 +139,7 @@ pub enum Error {
         python: String,
     },
     /// A package could not be built.
-    #[error("`{file}` could not be built: {output}")]
+    #[error("`{file}` could not be built:\n{output}")]
     SourceBuildFailed {
         /// The source distribution's file name.
         file: String,
@@ -198,10 +196,9 @@ fn is_gone(status: u16) -> bool {
 
 /// The system's error without the path that `tempfile` adds: ours names it already.
 fn plain(error: io::Error) -> io::Error {
-    let cause = error.get_ref().and_then(|wrapper| wrapper.source());
-    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-    match cause.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
+    let text = error.to_string();
+    match text.split_once(" at path \"") {
+        Some((text, _)) => io::Error::new(error.kind(), text),
         None => error,
     }
 }

@@ -7,6 +7,7 @@
 use std::env::{self, consts::ARCH};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,8 @@ use accretion_core::lock::Lock;
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_service::ports::{PortError, Resolver};
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -129,19 +131,26 @@ impl Uv {
             .env("UV_NO_PROGRESS", "1")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
+            .process_group(0)
             .kill_on_drop(true);
         Ok(command)
     }
 
     async fn run(&self, command: &mut Command) -> Result<Output, Error> {
         let _process = self.processes.acquire().await;
-        let output = command.output().await;
-        output.map_err(|error| Error::UvFailed {
+        let unable = |error: io::Error, command: &Command| Error::UvFailed {
             output: format!(
                 "{} cannot be run: {error}",
                 command.as_std().get_program().display()
             ),
-        })
+        };
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| unable(error, command))?;
+        let group = Group::led_by(&child);
+        let output = child.wait_with_output().await;
+        // Whoever waited for it has it all; there is nobody left to end.
+        std::mem::forget(group);
+        output.map_err(|error| unable(error, command))
     }
 
     fn python_for(&self, target: Target, must_match: bool) -> Result<PathBuf, Error> {
@@ -240,6 +249,26 @@ impl Uv {
     }
 }
 
+/// uv and what it runs, ended when dropped: to end uv alone would leave the build of a source
+/// distribution running.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself just now.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
 impl Resolver for Uv {
     async fn resolve(
         &self,
@@ -271,9 +300,7 @@ impl WheelBuilder {
                 .into_owned(),
             output,
         };
-        let mut command = self
-            .uv
-            .command(&["build", "--wheel", "--quiet"], &self.python)?;
+        let mut command = self.uv.command(&["build", "--wheel"], &self.python)?;
         command
             .arg("--out-dir")
             .arg(into)
@@ -282,7 +309,8 @@ impl WheelBuilder {
             .current_dir(source.parent().unwrap_or(into));
         let output = self.uv.run(&mut command).await?;
         if !output.status.success() {
-            return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr))));
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(failed(build_failure(&stderr).1));
         }
         let wheels = fs::read_dir(into)
             .map_err(|error| Error::temporary("could not read", into, error))?
@@ -303,6 +331,33 @@ fn last_lines(output: &str) -> String {
     const LINES: usize = 20;
     let lines: Vec<_> = output.trim().lines().collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// What could not be built, as uv names it, and the end of what the build wrote.
+fn build_failure(stderr: &str) -> (Option<String>, String) {
+    let headline = stderr.split_once("error: Failed to build `");
+    let Some((before, (file, after))) =
+        headline.and_then(|(before, rest)| Some((before, rest.split_once('`')?)))
+    else {
+        return (None, last_lines(stderr));
+    };
+    // `uv build` shows the build's words as they come, `uv pip compile` below what it says itself.
+    let words = after
+        .split_once("[stderr]\n")
+        .map_or(before, |(_, words)| words);
+    let words = words.split("\nhint: ").next().unwrap_or_default();
+    let indentation = words.len() - words.trim_start_matches(' ').len();
+    let lines = words.lines().map(|line| {
+        let (margin, rest) = line.split_at_checked(indentation).unwrap_or(("", line));
+        if margin.trim().is_empty() { rest } else { line }
+    });
+    let words = last_lines(&lines.collect::<Vec<_>>().join("\n"));
+    let said = if words.is_empty() {
+        last_lines(after)
+    } else {
+        words
+    };
+    (Some(file.to_owned()), said)
 }
 
 /// What uv's messages mean. uv has no codes; its words are held by a test against the real uv.
@@ -345,6 +400,9 @@ fn explain(stderr: &str, target: Target) -> Error {
         let problem = problem.split(" for url (").next().unwrap_or_default();
         let problem = problem.to_owned();
         return Error::UpstreamUnavailable { host, problem };
+    }
+    if let (Some(file), output) = build_failure(stderr) {
+        return Error::SourceBuildFailed { file, output };
     }
     Error::UvFailed {
         output: last_lines(stderr),
