@@ -257,6 +257,31 @@ fn a_wheel_that_is_none() {
 }
 
 #[test]
+fn a_wheel_that_speaks_to_the_terminal() {
+    let name = "evil/\u{1b}[31m\u{7}\u{9b}x.py";
+    let wheel = pure("evil").file(&format!("../{name}"), "").build();
+    let run = refuses(wheel, "WheelInvalid");
+    let controls = run.chars().filter(|c| c.is_control() && *c != '\n');
+    assert_eq!(controls.count(), 0, "{run:?}");
+    assert!(run.contains("x.py"), "{run}");
+    // Such a warning shows too.
+    let clash = |name: &str| {
+        let file = "shared/\u{1b}[31m.py";
+        pure(name).file(file, name.to_owned()).build()
+    };
+    let index = index([clash("a"), clash("b")]);
+    let project = project(&index);
+    project.write("requirements.txt", "a\nb\n");
+    let mut command = project.command(["build", "requirements.txt", "-v"]);
+    command
+        .args(ONE.split(' '))
+        .env("CLICOLOR_FORCE", "1")
+        .env("NO_COLOR", "1");
+    let run = project.finish(command);
+    assert!(!run.to_string().contains('\u{1b}'), "{run:?}");
+}
+
+#[test]
 fn a_layer_over_the_limit() {
     let bomb = |name: &str| Entry::bomb(format!("{name}/zeros"), 130 << 20);
     let large = |name: &str| {
@@ -367,6 +392,36 @@ fn an_index_that_fails() {
     }
     index.fault("/simple/a/", Fault::StatusTimes(503, 2));
     build(&project).exits(0);
+}
+
+#[test]
+fn credentials_in_the_url_of_the_index_are_not_told() {
+    let index = index([pure("a").build()]);
+    let url = index.url().replace("://", "://user:s3cret@");
+    let project = Project::with_index_url(crate::PROGRAM, Some(url));
+    project.write("requirements.txt", "a\nb\n");
+    for (path, fault) in [
+        ("/simple/a/", Fault::Status(401)),
+        ("/simple/a/", Fault::Status(500)),
+        ("/simple/b/", Fault::Status(404)),
+        (&pure_name("a"), Fault::Status(500)),
+    ] {
+        index.fault(path, fault);
+        let mut command = project.command(["build", "requirements.txt"]);
+        command.args(ONE.split(' ')).env("UV_HTTP_RETRIES", "0");
+        let run = project.finish(command);
+        assert_ne!(run.code, Some(0), "{run}");
+        assert!(!run.to_string().contains("s3cret"), "{run}");
+        index.heal(path);
+        if path.starts_with("/simple/b") {
+            project.write("requirements.txt", "a\n");
+        }
+    }
+    project
+        .run(&format!("build requirements.txt {ONE}"))
+        .exits(0);
+    let manifest = project.manifest(LAYER).to_string();
+    assert!(!manifest.contains("s3cret"), "{manifest}");
 }
 
 #[test]

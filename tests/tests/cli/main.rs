@@ -4,8 +4,11 @@ mod build;
 mod check;
 mod faults;
 mod inputs;
+mod isolation;
+mod processes;
 mod reference;
 mod reproducible;
+mod sources;
 
 use std::path::Path;
 
