@@ -372,6 +372,30 @@ fn hashes_that_nothing_has() {
 }
 
 #[test]
+fn wheels_by_url() {
+    let index = index([Distribution::from(pure("a").build()).unlisted()]);
+    let project = project(&index);
+    let (url, right) = (index.file_url(&pure_name("a")), pure("a").build().sha256);
+    let other = "0".repeat(64);
+    for (requirement, code) in [
+        (format!("a @ {url}"), 0),
+        (format!("a @ {url}#sha256={right}"), 0),
+        (url.clone(), 0),
+        (format!("a @ {url}#sha256={other}"), 3),
+        (format!("a @ {url} --hash=sha256:{other}"), 3),
+        (format!("a @ {url} --hash=sha256:{right}"), 0),
+    ] {
+        let _ = std::fs::remove_dir_all(project.layers());
+        let _ = std::fs::remove_dir_all(project.cache());
+        project.write("requirements.txt", &requirement);
+        let run = build(&project).exits(code);
+        let expected = if code == 0 { 2 } else { 0 };
+        assert_eq!(project.outputs().len(), expected, "{requirement}: {run}");
+        project.assert_tidy();
+    }
+}
+
+#[test]
 fn an_index_that_fails() {
     let index = index([pure("a").build()]);
     let project = project(&index);

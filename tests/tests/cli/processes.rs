@@ -284,5 +284,6 @@ fn a_reader_that_has_enough_is_no_disaster() {
     command.args(ONE.split(' ')).stdout(writer);
     let run = project.finish(command);
     assert!(!run.stderr.contains("panicked"), "{run}");
+    assert_ne!(run.code, None, "{run}");
     assert_eq!(project.outputs().len(), 2);
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use accretion_testing::forge::Wheel;
-use accretion_testing::index::PackageIndex;
+use accretion_testing::index::{Distribution, PackageIndex};
 use integration_tests::Project;
 use serde_json::Value;
 
@@ -126,9 +126,12 @@ fn from_any_kind_of_index() {
     let html = index(packages());
     html.html_only();
     html.without_ranges();
+    let bare = packages()
+        .into_iter()
+        .map(|wheel| Distribution::from(wheel).without_sha256().without_size());
+    let bare = crate::index(bare.map(Distribution::without_core_metadata));
     let requirements = "c\na\nnative\n";
-    assert_same(
-        &build(&json, requirements, |_| {}),
-        &build(&html, requirements, |_| {}),
-    );
+    let one = build(&json, requirements, |_| {});
+    assert_same(&one, &build(&html, requirements, |_| {}));
+    assert_same(&one, &build(&bare, requirements, |_| {}));
 }
