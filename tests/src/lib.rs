@@ -1,6 +1,15 @@
 //! What the test binaries of this package share: a project in a folder of its own, and a way to
 //! run the command on it that nothing of the user's machine reaches.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "all of this is for tests, which end with a panic where something is wrong"
+)]
+#![expect(
+    clippy::return_self_not_must_use,
+    reason = "to hold an exit code is often all that a test wants"
+)]
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -23,10 +32,6 @@ pub struct Project {
 
 impl Project {
     /// Makes the folders. `program` is the command; packages come from `index`.
-    ///
-    /// # Panics
-    ///
-    /// If files cannot be written, as all functions here.
     pub fn new(program: impl Into<PathBuf>, index: &PackageIndex) -> Self {
         Self::with_index_url(program, Some(index.url()))
     }
@@ -158,10 +163,6 @@ impl Project {
     }
 
     /// Holds that nothing half-done lies about, neither in the cache nor among temporary files.
-    ///
-    /// # Panics
-    ///
-    /// If it does.
     #[track_caller]
     pub fn assert_tidy(&self) {
         let cached: Vec<_> = ["wheels", "built"]
@@ -208,10 +209,6 @@ pub struct Run {
 
 impl Run {
     /// Holds the exit code.
-    ///
-    /// # Panics
-    ///
-    /// If it is another one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
@@ -220,10 +217,6 @@ impl Run {
 
     /// Holds that the command failed with this error and no other, and was silent on standard
     /// output.
-    ///
-    /// # Panics
-    ///
-    /// If it was not so.
     #[track_caller]
     pub fn fails(self, exit: i32, code: &str) -> Self {
         let run = self.exits(exit);
@@ -241,10 +234,6 @@ impl Run {
     }
 
     /// Standard output, parsed.
-    ///
-    /// # Panics
-    ///
-    /// If it is not one JSON document.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{self}"))
@@ -290,10 +279,6 @@ pub const FILTERS: [(&str, &str); 5] = [
 ];
 
 /// uv, which these tests need.
-///
-/// # Panics
-///
-/// If there is none.
 pub fn uv() -> &'static Path {
     static UV: OnceLock<PathBuf> = OnceLock::new();
     UV.get_or_init(|| {
@@ -320,10 +305,6 @@ pub struct Python {
 }
 
 /// A Python of a version that layers can be built for, which these tests need.
-///
-/// # Panics
-///
-/// If there is none.
 pub fn python() -> &'static Python {
     static PYTHON: OnceLock<Python> = OnceLock::new();
     PYTHON.get_or_init(|| {

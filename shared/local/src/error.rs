@@ -263,7 +263,6 @@ impl Fault for Error {
             Self::WheelNotFound { .. } => {
                 "require a version that has one, or leave this target out".into()
             }
-            Self::IndexForbidden { .. } => "check the index's URL and the credentials in it".into(),
             Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
                 "check the network and try again; what was downloaded is kept".into()
             }
@@ -271,7 +270,9 @@ impl Fault for Error {
                 "it may have been removed from the index; a lock file has to be made again then"
                     .into()
             }
-            Self::FileNotFound { .. } => "check the index's URL and the credentials in it".into(),
+            Self::IndexForbidden { .. } | Self::FileNotFound { .. } => {
+                "check the index's URL and the credentials in it".into()
+            }
             Self::DownloadTooLarge { .. } => {
                 "Lambda takes 250 MiB unzipped: exclude the package, or use a container image"
                     .into()

@@ -111,38 +111,36 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             packages: packages.len(),
         });
         let digest = Digest::of_layer(target, packages);
-        let (manifest, changed, mut warnings) = match self.artifacts.find(&layer, digest).await? {
-            Some(found) => {
-                // It may have been built when conflicts were allowed.
-                if self.options.strict
-                    && let Some(conflict) = found.conflicts.first()
-                {
-                    return Err(conflict.clone().into_error().into());
-                }
-                let manifest = self.manifest(target, digest, resolved, Content::from(found));
-                self.artifacts.keep(&layer, &manifest).await?;
-                (manifest, false, Vec::new())
+        let found = self.artifacts.find(&layer, digest).await?;
+        let (manifest, changed, mut warnings) = if let Some(found) = found {
+            // It may have been built when conflicts were allowed.
+            if self.options.strict
+                && let Some(conflict) = found.conflicts.first()
+            {
+                return Err(conflict.clone().into_error().into());
             }
-            None => {
-                let fetches = packages.iter().map(|package| self.fetch(package, target));
-                let wheels = try_join_all(fetches).await?;
-                let _permit = self.splices.acquire().await;
-                self.progress.on(Event::Splicing(target));
-                let staged = self.artifacts.stage(&layer)?;
-                let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
-                let content = self.content(packages, &wheels, &spliced);
-                let manifest = self.manifest(target, digest, resolved, content);
-                let Spliced {
-                    staged, written, ..
-                } = spliced;
-                self.artifacts
-                    .commit(&layer, staged, written, &manifest)
-                    .await?;
-                let warnings = wheels
-                    .iter()
-                    .flat_map(|wheel| wheel.layout.warnings.clone());
-                (manifest, true, warnings.collect())
-            }
+            let manifest = self.manifest(target, digest, resolved, Content::from(found));
+            self.artifacts.keep(&layer, &manifest).await?;
+            (manifest, false, Vec::new())
+        } else {
+            let fetches = packages.iter().map(|package| self.fetch(package, target));
+            let wheels = try_join_all(fetches).await?;
+            let _permit = self.splices.acquire().await;
+            self.progress.on(Event::Splicing(target));
+            let staged = self.artifacts.stage(&layer)?;
+            let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
+            let content = self.content(packages, &wheels, &spliced);
+            let manifest = self.manifest(target, digest, resolved, content);
+            let Spliced {
+                staged, written, ..
+            } = spliced;
+            self.artifacts
+                .commit(&layer, staged, written, &manifest)
+                .await?;
+            let warnings = wheels
+                .iter()
+                .flat_map(|wheel| wheel.layout.warnings.clone());
+            (manifest, true, warnings.collect())
         };
         warnings.extend(manifest.conflicts.iter().map(|conflict| {
             let (path, winner) = (&conflict.path, &conflict.winner);

@@ -26,7 +26,7 @@ fn app() -> Vec<Wheel> {
         .collect()
 }
 
-fn request(changes: Value) -> String {
+fn request(changes: &Value) -> String {
     let mut request = json!({
         "Name": "tools",
         "Language": "python",
@@ -58,7 +58,7 @@ fn downloads(index: &PackageIndex) -> usize {
 fn a_request_becomes_a_layer_for_every_target() {
     let index = index(app());
     let project = project(&index);
-    project.write("request.json", request(json!({})));
+    project.write("request.json", request(&json!({})));
     let run = project.run("build request.json").exits(0);
     snapshot!("table", run);
 
@@ -112,7 +112,7 @@ fn a_request_becomes_a_layer_for_every_target() {
 fn what_is_there_already_is_left_alone() {
     let index = index(app());
     let project = project(&index);
-    project.write("request.json", request(json!({})));
+    project.write("request.json", request(&json!({})));
     let first = project
         .run("build request.json --format json")
         .exits(0)
@@ -160,7 +160,7 @@ fn a_description_changes_manifests_only() {
     let with = |description: &str| {
         let requirements = json!({"Type": "requirements.txt", "Requirements": "a"});
         let changes = json!({"Requirements": requirements, "Description": description});
-        project.write("request.json", request(changes));
+        project.write("request.json", request(&changes));
         project
             .run(&format!("build request.json --format json {ONE}"))
             .exits(0)
@@ -257,7 +257,7 @@ fn a_name_can_be_given() {
         .write("no name!/requirements.txt", "a\n")
         .write(
             "request.json",
-            request(json!({"Requirements": {
+            request(&json!({"Requirements": {
                 "Type": "requirements.txt", "Requirements": "a",
             }})),
         );
@@ -348,7 +348,7 @@ fn excluded_packages_are_listed_and_not_packed() {
     let project = project(&index);
     project.write(
         "request.json",
-        request(json!({"Exclude": ["LIB", "absent"]})),
+        request(&json!({"Exclude": ["LIB", "absent"]})),
     );
     project.run(&format!("build request.json {ONE}")).exits(0);
     let manifest = project.manifest(LAYER);
@@ -429,7 +429,7 @@ fn the_command_line_overrides_the_request() {
     let requirements = json!({"Type": "requirements.txt", "Requirements": "a"});
     project.write(
         "request.json",
-        request(json!({
+        request(&json!({
             "Requirements": requirements,
             "Runtimes": ["python3.14"],
             "Architectures": ["arm64"],

@@ -1,5 +1,10 @@
 //! Whole commands, run as users run them, on forged packages from an index on loopback.
 
+#![expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the names here are the command's own or forged"
+)]
+
 mod build;
 mod check;
 mod faults;

@@ -60,8 +60,10 @@ fn two_builds_share_a_cold_cache() {
         let children = [start(&projects[0]), start(&projects[1])];
         for (project, child) in projects.iter().zip(children) {
             project.wait(child).exits(0);
-            project.assert_tidy();
         }
+        // Not before both are done: they share what is half-done.
+        projects[0].assert_tidy();
+        projects[1].assert_tidy();
         for layer in DEFAULT_LAYERS {
             assert!(
                 projects[0].zip(layer) == projects[1].zip(layer),
@@ -148,7 +150,7 @@ fn slow(index: &accretion_testing::index::PackageIndex) -> Project {
 
 fn start(project: &Project) -> Child {
     let mut command = project.command(["build", "requirements.txt"]);
-    command.args(ONE.split(' ')).spawn().unwrap()
+    command.args(ONE.split(' ')).spawn().expect("it can be run")
 }
 
 #[test]

@@ -121,7 +121,7 @@ fn built(project: &Project, arguments: &str) -> (serde_json::Value, Vec<u8>) {
         .exits(0);
     let layer = run.json()["Layers"][0]["Layer"]
         .as_str()
-        .unwrap()
+        .expect("one layer is built")
         .to_owned();
     (project.manifest(&layer), project.zip(&layer))
 }
