@@ -23,7 +23,8 @@ help: ## list the tasks
 
 # $(call venv,folder,lock,minor): a virtual environment that holds exactly what the lock says, made
 # with Python 3.minor or newer. The lock is copied into it last, so that it is made again if the lock
-# changed or an attempt was cut off.
+# changed or an attempt was cut off. --no-deps because the lock is complete: older pips refuse a
+# range between packages that are all pinned.
 define venv
 @if ! cmp -s "$(2)" "$(1)/installed.txt" || ! "$(1)/bin/python" -c ""; then \
   set -e; \
@@ -32,7 +33,7 @@ define venv
   echo "installing $(2) into $(1)"; \
   "$(PYTHON)" -m venv --clear "$(1)"; \
   "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-    --require-hashes --only-binary :all: -r "$(2)"; \
+    --no-deps --require-hashes --only-binary :all: -r "$(2)"; \
   cp "$(2)" "$(1)/installed.txt"; \
 fi
 endef
@@ -67,6 +68,7 @@ $(CARGO_SHEAR):
 
 bench: tools ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
+	$(CARGO) build --release --locked -p accretion
 	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
 
 tool-locks: tools ## pin the tools again after a change of tests/tools/requirements.in

@@ -7,6 +7,8 @@ use accretion_core::target::{Architecture, Runtime};
 use clap::{Parser, Subcommand, ValueEnum};
 use url::Url;
 
+use crate::environment::DEFAULT_INDEX;
+
 /// Builds reproducible AWS Lambda layers from Python requirements.
 #[derive(Debug, Parser)]
 #[command(bin_name = "accretion", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -74,7 +76,7 @@ pub(crate) struct Build {
     #[arg(
         long,
         value_name = "URL",
-        env = "ACCRETION_DEFAULT_INDEX",
+        env = DEFAULT_INDEX,
         hide_env_values = true,
         value_parser = index_url
     )]

@@ -15,6 +15,9 @@ const UV: &str = "ACCRETION_UV";
 /// `PATH`.
 const PYTHON: &str = "ACCRETION_PYTHON";
 
+/// The URL of the package index, for `--default-index`, whose parser reads it.
+pub(crate) const DEFAULT_INDEX: &str = "ACCRETION_DEFAULT_INDEX";
+
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {

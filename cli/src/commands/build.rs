@@ -6,7 +6,7 @@ use std::sync::Arc;
 use accretion_core::Fault;
 use accretion_core::layer::LayerName;
 use accretion_core::limits::WheelLimits;
-use accretion_core::request::Request;
+use accretion_core::request::{Request, Requirements};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_local::Downloader;
 use accretion_local::cache::WheelCache;
@@ -101,6 +101,12 @@ async fn build(
     }));
     let watcher = || Arc::clone(&progress) as Arc<dyn Progress>;
     let downloader = Downloader::new(args.default_index.as_ref(), args.offline, watcher());
+    let downloader = Arc::new(downloader);
+    if !args.offline && matches!(request.requirements, Requirements::Set(_)) {
+        // While uv resolves.
+        let downloader = Arc::clone(&downloader);
+        tokio::task::spawn_blocking(move || downloader.prepare());
+    }
     let wheels = WheelCache::new(
         cache,
         downloader,

@@ -3,17 +3,19 @@
 //! uv resolves into this format, and a user may bring one. Locked means locked: nothing here
 //! chooses a version.
 
+mod marker;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree, PackageName};
+use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, PackageName};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::Url;
 
 use crate::digest::Sha256;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
@@ -81,7 +83,8 @@ pub struct Policy<'a> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Lock {
-    lock_version: String,
+    #[serde(rename = "lock-version")]
+    form: String,
     #[serde(default)]
     environments: Vec<String>,
     requires_python: Option<String>,
@@ -126,8 +129,8 @@ impl Lock {
             let place = line.map_or_else(String::new, |line| format!("line {line}: "));
             invalid(format!("{place}{}", error.message()))
         })?;
-        if lock.lock_version.split('.').next() != Some("1") {
-            let version = &lock.lock_version;
+        if lock.form.split('.').next() != Some("1") {
+            let version = &lock.form;
             return Err(invalid(format!(
                 "its lock-version is {version}; 1.x is supported"
             )));
@@ -178,18 +181,17 @@ impl Lock {
     }
 
     fn applies(&self, marker: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
-        let plain = settle_memberships(marker, &self.default_groups);
-        let tree: MarkerTree = plain
-            .parse()
-            .map_err(|error| invalid(format!("the marker `{marker}` is not valid: {error}")))?;
-        Ok(tree.evaluate(environment, &[]))
+        marker::evaluate(marker, environment, &self.default_groups).map_err(|problem| {
+            let marker = shown(marker);
+            invalid(format!("the marker `{marker}` is not valid: {problem}"))
+        })
     }
 }
 
 impl Package {
     fn name(&self) -> Result<PackageName, Error> {
         distribution_name(&self.name)
-            .ok_or_else(|| invalid(format!("`{}` is not a package name", self.name)))
+            .ok_or_else(|| invalid(format!("`{}` is not a package name", shown(&self.name))))
     }
 
     fn select(
@@ -307,7 +309,11 @@ impl Package {
         wheels: &[(WheelFilename, &File)],
     ) -> Result<String, Error> {
         match (&self.version, wheels) {
-            (Some(version), _) => Ok(version.clone()),
+            (Some(version), _) if version.parse::<Version>().is_ok() => Ok(version.clone()),
+            (Some(version), _) => {
+                let version = shown(version);
+                Err(invalid(format!("`{version}` is not a version of {name}")))
+            }
             (None, [(filename, _), ..]) => Ok(filename.version().to_string()),
             (None, []) => Err(invalid(format!("{name} has no version"))),
         }
@@ -315,21 +321,30 @@ impl Package {
 }
 
 impl File {
+    /// The file's name: one that can be the name of a file in any folder, and of no other.
     fn filename(&self, package: &PackageName) -> Result<String, Error> {
-        if let Some(name) = &self.name {
-            return Ok(name.clone());
+        let name = if let Some(name) = &self.name {
+            name.clone()
+        } else {
+            let url = self.url(package)?;
+            let last = url
+                .path_segments()
+                .and_then(|mut segments| segments.next_back());
+            last.map(|segment| percent_decode_str(segment).decode_utf8_lossy())
+                .unwrap_or_default()
+                .into_owned()
+        };
+        let is_file_name = (1..=255).contains(&name.len())
+            && !name.starts_with('.')
+            && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control());
+        if is_file_name {
+            Ok(name)
+        } else {
+            let name = shown(&name);
+            Err(invalid(format!(
+                "`{name}` of {package} is not the name of a file"
+            )))
         }
-        let url = self.url(package)?;
-        let last = url
-            .path_segments()
-            .and_then(|mut segments| segments.next_back());
-        let name = last
-            .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
-            .unwrap_or_default();
-        if name.is_empty() || name.contains('/') {
-            return Err(invalid(format!("a file of {package} has no name")));
-        }
-        Ok(name.into_owned())
     }
 
     fn url(&self, package: &PackageName) -> Result<Url, Error> {
@@ -341,9 +356,10 @@ impl File {
             });
         }
         let url = self.url.as_deref().unwrap_or_default();
-        let url: Url = url
-            .parse()
-            .map_err(|error| invalid(format!("`{url}` of {package} is not a URL: {error}")))?;
+        let url: Url = url.parse().map_err(|error| {
+            let url = shown(url);
+            invalid(format!("`{url}` of {package} is not a URL: {error}"))
+        })?;
         match url.scheme() {
             "https" | "http" => Ok(url),
             scheme => Err(invalid(format!(
@@ -383,7 +399,7 @@ fn same_version(version: &Version, text: &str) -> bool {
 fn python_satisfies(requires: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
     let specifiers: VersionSpecifiers = requires
         .parse()
-        .map_err(|error| invalid(format!("`{requires}` is not a requires-python: {error}")))?;
+        .map_err(|_| invalid(format!("`{}` is not a requires-python", shown(requires))))?;
     Ok(specifiers.contains(&environment.python_full_version().version))
 }
 
@@ -407,46 +423,4 @@ pub fn marker_environment(target: Target) -> Result<MarkerEnvironment, Error> {
         sys_platform: "linux",
     })
     .map_err(|error| invalid(error.to_string()))
-}
-
-/// Replaces the clauses that PEP 751 adds to markers, `'x' in extras` and
-/// `'x' in dependency_groups`, by clauses of PEP 508 that are always true or always false.
-///
-/// No extra is ever selected; of the groups, the lock file's default ones are.
-fn settle_memberships(marker: &str, default_groups: &[String]) -> String {
-    const ALWAYS: &str = "python_version >= '3'";
-    const NEVER: &str = "python_version < '3'";
-    let mut tokens: Vec<&str> = Vec::new();
-    let mut rest = marker.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let end = match first {
-            '\'' | '"' => rest[1..].find(first).map_or(rest.len(), |end| end + 2),
-            '(' | ')' => 1,
-            _ => rest
-                .find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '(' | ')'))
-                .unwrap_or(rest.len()),
-        };
-        let (token, after) = rest.split_at(end);
-        tokens.push(token);
-        rest = after.trim_start();
-    }
-    let mut settled = Vec::new();
-    let mut tokens = tokens.as_slice();
-    while let [first, others @ ..] = tokens {
-        let (value, negated, length) = match tokens {
-            [value, "in", "extras" | "dependency_groups", ..] => (value, false, 3),
-            [value, "not", "in", "extras" | "dependency_groups", ..] => (value, true, 4),
-            _ => {
-                settled.push(*first);
-                tokens = others;
-                continue;
-            }
-        };
-        let value = value.trim_matches(['\'', '"']);
-        let is_group = tokens[length - 1] == "dependency_groups";
-        let member = is_group && default_groups.iter().any(|group| group == value);
-        settled.push(if member == negated { NEVER } else { ALWAYS });
-        tokens = &tokens[length..];
-    }
-    settled.join(" ")
 }

@@ -36,7 +36,7 @@ type Cells<K> = Mutex<HashMap<K, Cell>>;
 /// The wheel cache in a folder.
 pub struct WheelCache {
     root: PathBuf,
-    downloader: Downloader,
+    downloader: Arc<Downloader>,
     uv: Arc<Uv>,
     limits: WheelLimits,
     verifications: Semaphore,
@@ -50,7 +50,7 @@ impl WheelCache {
     /// A cache in `root`, which is made when it is first written to.
     pub fn new(
         root: impl Into<PathBuf>,
-        downloader: Downloader,
+        downloader: Arc<Downloader>,
         uv: Arc<Uv>,
         limits: WheelLimits,
         progress: Arc<dyn Progress>,

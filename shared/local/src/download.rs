@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::Error;
+use crate::dns::SharedLookups;
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;
@@ -52,6 +53,13 @@ impl Downloader {
             slots,
             progress,
         }
+    }
+
+    /// Makes the client before it is needed, which takes a while: it reads the certificates that
+    /// the machine trusts.
+    pub fn prepare(&self) {
+        // What is wrong will be said by the download that needs the client.
+        let _ = self.client();
     }
 
     /// Downloads a file into `into`, from its start, and checks its SHA-256.
@@ -210,6 +218,7 @@ impl Downloader {
         let client = reqwest::Client::builder()
             .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
             .redirect(redirects)
+            .dns_resolver(SharedLookups::default())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()

@@ -2,6 +2,7 @@
 //! a subprocess, downloads over HTTP, the wheel cache, an output folder.
 
 pub mod cache;
+mod dns;
 mod download;
 mod error;
 pub mod output;

@@ -2,6 +2,8 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,7 +27,7 @@ impl Interpreters {
         Self { folders, preferred }
     }
 
-    /// Any interpreter that works, for uv to run.
+    /// Any interpreter, for uv to run.
     pub fn any(&self) -> Option<PathBuf> {
         let newest_first: Vec<_> = Runtime::all().collect();
         let versioned = newest_first
@@ -37,7 +39,7 @@ impl Interpreters {
             .iter()
             .cloned()
             .chain(names.flat_map(|name| self.named(name)))
-            .find(|candidate| version(candidate).is_some())
+            .find(|candidate| is_program(candidate) || version(candidate).is_some())
     }
 
     /// An interpreter of a runtime's minor version.
@@ -57,9 +59,20 @@ impl Interpreters {
     }
 }
 
-/// The version of CPython 3 that an interpreter is, if it runs.
+/// Whether a file is a native program named after Python 3, which need not be run to be believed.
 ///
-/// Shims of version managers are files on `PATH` that may well not run.
+/// Shims of version managers are scripts, and may well lead nowhere.
+fn is_program(candidate: &Path) -> bool {
+    let name = candidate.file_name().unwrap_or_default().to_string_lossy();
+    let mut magic = [0; 4];
+    name.starts_with("python3")
+        && File::open(candidate)
+            .and_then(|mut file| file.read_exact(&mut magic))
+            .is_ok()
+        && magic == *b"\x7fELF"
+}
+
+/// The version of CPython 3 that an interpreter is, if it runs.
 fn version(interpreter: &Path) -> Option<(u8, u8)> {
     let output = Command::new(interpreter)
         .args(["-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"])

@@ -105,14 +105,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
         let resolved = self.resolve(target).await?;
-        let packages = &resolved.packages;
-        self.progress.on(Event::Resolved {
-            target,
-            packages: packages.len(),
-        });
-        let digest = Digest::of_layer(target, packages);
+        let packages = resolved.packages.len();
+        self.progress.on(Event::Resolved { target, packages });
+        let digest = Digest::of_layer(target, &resolved.packages);
         let found = self.artifacts.find(&layer, digest).await?;
-        let (manifest, changed, mut warnings) = if let Some(found) = found {
+        let changed = found.is_none();
+        let manifest = if let Some(found) = found {
             // It may have been built when conflicts were allowed.
             if self.options.strict
                 && let Some(conflict) = found.conflicts.first()
@@ -121,44 +119,56 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             }
             let manifest = self.manifest(target, digest, resolved, Content::from(found));
             self.artifacts.keep(&layer, &manifest).await?;
-            (manifest, false, Vec::new())
+            manifest
         } else {
-            let fetches = packages.iter().map(|package| self.fetch(package, target));
-            let wheels = try_join_all(fetches).await?;
-            let _permit = self.splices.acquire().await;
-            self.progress.on(Event::Splicing(target));
-            let staged = self.artifacts.stage(&layer)?;
-            let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
-            let content = self.content(packages, &wheels, &spliced);
-            let manifest = self.manifest(target, digest, resolved, content);
-            let Spliced {
-                staged, written, ..
-            } = spliced;
-            self.artifacts
-                .commit(&layer, staged, written, &manifest)
-                .await?;
-            let warnings = wheels
-                .iter()
-                .flat_map(|wheel| wheel.layout.warnings.clone());
-            (manifest, true, warnings.collect())
+            self.make(target, &layer, digest, resolved).await?
         };
-        warnings.extend(manifest.conflicts.iter().map(|conflict| {
+        let warnings = manifest.conflicts.iter().map(|conflict| {
             let (path, winner) = (&conflict.path, &conflict.winner);
-            format!(
-                "`{path}` comes from {winner}, not from {}",
-                conflict.losers.join(" or ")
-            )
-        }));
+            let losers = conflict.losers.join(" or ");
+            format!("`{path}` comes from {winner}, not from {losers}")
+        });
+        let warnings = warnings.collect();
+        let elapsed = start.elapsed();
         Ok(Built {
             target,
             layer,
             manifest,
             changed,
-            elapsed: start.elapsed(),
+            elapsed,
             warnings,
         })
     }
 
+    /// Makes a new artifact and its manifest.
+    async fn make(
+        &self,
+        target: Target,
+        layer: &LayerName,
+        digest: Digest,
+        resolved: Resolved,
+    ) -> Result<Manifest, Error> {
+        let fetches = resolved
+            .packages
+            .iter()
+            .map(|package| self.fetch(package, target));
+        let wheels = try_join_all(fetches).await?;
+        let _permit = self.splices.acquire().await;
+        self.progress.on(Event::Splicing(target));
+        let staged = self.artifacts.stage(layer)?;
+        let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
+        let content = self.content(&resolved.packages, &wheels, &spliced);
+        let manifest = self.manifest(target, digest, resolved, content);
+        let Spliced {
+            staged, written, ..
+        } = spliced;
+        self.artifacts
+            .commit(layer, staged, written, &manifest)
+            .await?;
+        Ok(manifest)
+    }
+
+    /// The packages that go into the layer, and those that are left out.
     async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
         let allow_source_distributions = self.request.allow_source_distributions;
         let packages = match (&self.lock, &self.request.requirements) {

@@ -6,6 +6,7 @@ use sha2::Digest as _;
 
 use super::{FLAG_DESCRIPTOR, FLAG_UTF8, Method, ReadAt, signature, u16_at, u32_at, u64_at};
 use crate::digest::Sha256;
+use crate::error::shown;
 
 /// Length of the fixed part of a local file header.
 const LOCAL_LENGTH: usize = 30;
@@ -32,7 +33,7 @@ pub enum ArchiveError {
     #[error("{0}")]
     Structure(String),
     /// An entry is broken or contradicts itself.
-    #[error("entry `{name}` {problem}")]
+    #[error("entry `{}` {problem}", shown(name))]
     Entry {
         /// The entry's name.
         name: String,
@@ -41,7 +42,8 @@ pub enum ArchiveError {
     },
     /// An entry is packed with a method that is not supported.
     #[error(
-        "entry `{name}` is compressed with method {method}; only stored, deflate and zstd are supported"
+        "entry `{}` is compressed with method {method}; only stored, deflate and zstd are supported",
+        shown(name)
     )]
     Method {
         /// The entry's name.
@@ -185,6 +187,11 @@ impl Directory {
             )));
         }
         entries.sort_by_key(|entry| entry.header_offset);
+        if entries.first().is_some_and(|first| first.header_offset > 0) {
+            return Err(ArchiveError::structure(
+                "it has bytes before its first entry",
+            ));
+        }
         let directory = Self {
             entries,
             offset: end.offset,
@@ -225,7 +232,7 @@ impl Directory {
         mut sink: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<Verified, ArchiveError> {
         let entry = &self.entries[index];
-        let data_offset = check_local(archive, entry)?;
+        let data_offset = check_local(archive, entry, self.limit_of(index))?;
         let end = data_offset
             .checked_add(entry.compressed_size)
             .filter(|end| *end <= self.limit_of(index))
@@ -234,17 +241,22 @@ impl Directory {
             archive,
             position: data_offset,
             end,
+            failure: None,
         };
         let mut unpacked = Unpacked::new(entry, &mut sink);
-        match entry.method {
-            Method::Stored => unpacked.take_all(&mut raw)?,
-            Method::Deflated => inflate(entry, &mut raw, &mut unpacked)?,
-            Method::Zstandard => {
-                let mut decoder = ruzstd::decoding::StreamingDecoder::new(&mut raw)
-                    .map_err(|error| entry.error(format!("is not valid zstd data: {error}")))?;
-                unpacked.take_all(&mut decoder)?;
-            }
+        let outcome = match entry.method {
+            Method::Stored => unpacked.take_all(&mut raw),
+            Method::Deflated => inflate(entry, &mut raw, &mut unpacked),
+            Method::Zstandard => match ruzstd::decoding::StreamingDecoder::new(&mut raw) {
+                Ok(mut decoder) => unpacked.take_all(&mut decoder),
+                Err(_) => Err(entry.error("is not valid zstd data")),
+            },
+        };
+        // Decoders take a failure to read for broken data.
+        if let Some(failure) = raw.failure {
+            return Err(failure.into());
         }
+        outcome?;
         if raw.position != end {
             return Err(entry.error("has bytes behind its compressed data"));
         }
@@ -327,14 +339,22 @@ struct RawReader<'a, A: ?Sized> {
     archive: &'a A,
     position: u64,
     end: u64,
+    /// Why the archive could not be read.
+    failure: Option<io::Error>,
 }
 
 impl<A: ReadAt + ?Sized> Read for RawReader<'_, A> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
-        self.archive
-            .read_exact_at(&mut buffer[..length], self.position)?;
+        let read = self
+            .archive
+            .read_exact_at(&mut buffer[..length], self.position);
+        if let Err(error) = read {
+            let kind = error.kind();
+            self.failure = Some(error);
+            return Err(kind.into());
+        }
         self.position += length as u64;
         Ok(length)
     }
@@ -403,18 +423,21 @@ fn read_end(archive: &(impl ReadAt + ?Sized), length: u64) -> Result<End, Archiv
     let position = tail_start + at as u64;
     if let Some(end) = read_end64(archive, position)? {
         // Where the short record gives a figure, it has to be the same.
-        let differs = |short: u64, saturated: u64, long: u64| short != saturated && short != long;
-        if differs(
-            u64::from(u16_at(record, 10)),
-            u64::from(u16::MAX),
-            end.entries,
-        ) || differs(u64::from(u32_at(record, 12)), u64::from(u32::MAX), end.size)
-            || differs(
-                u64::from(u32_at(record, 16)),
-                u64::from(u32::MAX),
-                end.offset,
-            )
-        {
+        let short16 = |at: usize, long: u64| {
+            let short = u16_at(record, at);
+            short == u16::MAX || u64::from(short) == long
+        };
+        let short32 = |at: usize, long: u64| {
+            let short = u32_at(record, at);
+            short == u32::MAX || u64::from(short) == long
+        };
+        let same = short16(4, 0)
+            && short16(6, 0)
+            && short16(8, end.entries)
+            && short16(10, end.entries)
+            && short32(12, end.size)
+            && short32(16, end.offset);
+        if !same {
             return Err(ArchiveError::structure(
                 "its two end records contradict each other",
             ));
@@ -587,8 +610,12 @@ impl<'a> Zip64Extra<'a> {
     }
 }
 
-/// Checks the local header and gives the offset of the data behind it.
-fn check_local(archive: &(impl ReadAt + ?Sized), entry: &Entry) -> Result<u64, ArchiveError> {
+/// Checks the local header and gives the offset of the data behind it, which is before `limit`.
+fn check_local(
+    archive: &(impl ReadAt + ?Sized),
+    entry: &Entry,
+    limit: u64,
+) -> Result<u64, ArchiveError> {
     let mut header = vec![0; LOCAL_LENGTH + entry.raw_name.len()];
     archive
         .read_exact_at(&mut header, entry.header_offset)
@@ -617,6 +644,9 @@ fn check_local(archive: &(impl ReadAt + ?Sized), entry: &Entry) -> Result<u64, A
     }
     let mut extra = vec![0; usize::from(u16_at(&header, 28))];
     let extra_offset = entry.header_offset + header.len() as u64;
+    if extra_offset + extra.len() as u64 > limit {
+        return Err(entry.error("overlaps what comes after it"));
+    }
     archive.read_exact_at(&mut extra, extra_offset)?;
     let mut long =
         Zip64Extra::find(&extra).map_err(|()| entry.error("has a broken extra field"))?;

@@ -196,12 +196,13 @@ fn check_folders(entries: &[Planned<'_>], wheels: &[Wheel<'_>]) -> Result<(), Er
     Ok(())
 }
 
-/// A wheel's `RECORD` without the paths that another wheel's file is at.
+/// A wheel's `RECORD` without the paths that another wheel's file is at; `lost` is in order.
 fn record_without(layout: &Layout, lost: &[&str]) -> (LayoutFile, Vec<u8>) {
     let lines = layout
         .files
         .iter()
-        .filter(|file| file.path != layout.record && !lost.contains(&file.path.as_str()))
+        .filter(|file| file.path != layout.record)
+        .filter(|file| lost.binary_search(&file.path.as_str()).is_err())
         .map(|file| (file.path.as_str(), file.sha256, file.size));
     let text = record::write(&layout.record, lines).into_bytes();
     let (method, data) = pack::pack(&text);

@@ -473,11 +473,10 @@ fn pep508(text: &str) -> Result<Specifier, Finding> {
     // not.
     if let Some(warning) = warnings.first() {
         let start = text.len() - marker.len();
-        let warning = warning.replace(", will be ignored", "");
         return Err(Finding::error(
             code::MARKER_INVALID,
             start..text.len(),
-            format!("the marker's meaning is unclear: {}", fragment(&warning)),
+            format!("the marker's meaning is unclear: {}", fragment(warning)),
         )
         .help("PEP 508 defines markers, as in `python_version < \"3.13\"`"));
     }
@@ -529,10 +528,11 @@ fn brackets(text: &str) -> usize {
 }
 
 /// A library's message as a fragment: its first sentence in one line.
-fn fragment(message: &str) -> String {
+pub(crate) fn fragment(message: &str) -> String {
     let message = message.split("\n==").next().unwrap_or_default();
     let words: Vec<&str> = message.split_whitespace().collect();
-    let message = words.join(" ");
+    // What the library would leave out is refused here.
+    let message = words.join(" ").replace(", will be ignored", "");
     let message = message.trim_end_matches(['.', ':']);
     let mut chars = message.chars();
     match chars.next() {

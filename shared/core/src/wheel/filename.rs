@@ -6,12 +6,21 @@ use std::str::FromStr;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
+use crate::error::shown_within;
 use crate::requirement::distribution_name;
 
 /// The build number of a wheel, which breaks ties between wheels of equal tags: leading digits,
 /// then the rest as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BuildTag(Option<(u64, String)>);
+
+impl BuildTag {
+    /// The leading number and the rest; `None` if there is no build number.
+    pub fn parts(&self) -> Option<(u64, &str)> {
+        let (number, rest) = self.0.as_ref()?;
+        Some((*number, rest))
+    }
+}
 
 /// A compatibility tag (PEP 425): one combination of a wheel's compressed tag set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +47,7 @@ pub struct WheelFilename {
 
 /// A text that is no wheel file name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{filename}` is not a wheel file name: {reason}")]
+#[error("`{}` is not a wheel file name: {reason}", shown_within(filename, 255))]
 pub struct ParseWheelFilenameError {
     filename: String,
     reason: String,
@@ -93,6 +102,12 @@ impl FromStr for WheelFilename {
             filename: filename.into(),
             reason,
         };
+        // What `packaging` lets through besides, spaces and slashes among it, is in no real name,
+        // and names become files and lines of messages.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+!".contains(c);
+        if let Some(other) = filename.chars().find(|c| !is_plain(*c)) {
+            return Err(error(format!("it has the character {other:?}")));
+        }
         let stem = filename
             .strip_suffix(".whl")
             .ok_or_else(|| error("it does not end in `.whl`".into()))?;
@@ -111,12 +126,7 @@ impl FromStr for WheelFilename {
                 )));
             }
         };
-        let is_name = |name: &str| {
-            !name.contains("__")
-                && name
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
-        };
+        let is_name = |name: &str| !name.contains("__") && !name.contains(['+', '!']);
         if !is_name(name) {
             return Err(error(format!(
                 "`{name}` is not an escaped distribution name"
@@ -136,14 +146,15 @@ impl FromStr for WheelFilename {
                         "the build tag `{build}` does not start with a number"
                     ))
                 })?;
+                if build.contains(['+', '!']) {
+                    return Err(error(format!("`{build}` is not a build tag")));
+                }
                 BuildTag(Some((number, build[digits..].to_owned())))
             }
         };
         let [python, abi, platform] = tags.map(str::to_ascii_lowercase);
         for tags in [&python, &abi, &platform] {
-            if !tags.split('.').all(|tag| {
-                !tag.is_empty() && tag.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            }) {
+            if tags.contains(['+', '!']) || tags.split('.').any(str::is_empty) {
                 return Err(error(format!("`{tags}` is not a tag")));
             }
         }
@@ -203,6 +214,12 @@ mod tests {
             "../a-1.0-py3-none-any.whl",
             "a-1.0-py3-none-.whl",
             "a-1.0-py3-none-any/x.whl",
+            "a-1.0-1../../x-py3-none-any.whl",
+            "a-1.0-1\n-py3-none-any.whl",
+            "a- 1.0-py3-none-any.whl",
+            "a-1.0-1+1-py3-none-any.whl",
+            "a-1.0-py3+-none-any.whl",
+            "a!-1.0-py3-none-any.whl",
         ] {
             assert!(name.parse::<WheelFilename>().is_err(), "{name}");
         }

@@ -11,7 +11,7 @@ use super::layout::{Layout, LayoutFile, Origin};
 use super::{WheelFilename, metadata, record, scripts};
 use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack};
 use crate::digest::Sha256;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::limits::WheelLimits;
 use crate::requirement::distribution_name;
 
@@ -122,7 +122,6 @@ pub fn inspect(
         wheel_size: length,
         record,
         files,
-        warnings: Vec::new(),
     })
 }
 
@@ -140,17 +139,10 @@ impl Roots {
     /// The path below `python/` that an entry goes to and whether it is a script; `None` for what
     /// is not taken. The error is a sentence.
     fn place(&self, name: &str) -> Result<Option<(String, bool)>, String> {
-        let below = |root: &str| {
-            name.strip_prefix(root)
-                .and_then(|rest| rest.strip_prefix('/'))
+        let Some(rest) = self.data.as_deref().and_then(|data| below(data, name)) else {
+            return Ok(self.taken(name.to_owned(), false));
         };
-        if below(&self.dist_info).is_some_and(|rest| NOT_TAKEN.contains(&rest)) {
-            return Ok(None);
-        }
-        let Some(rest) = self.data.as_deref().and_then(below) else {
-            return Ok(Some((name.to_owned(), false)));
-        };
-        let placed = match rest.split_once('/') {
+        let (path, is_script) = match rest.split_once('/') {
             Some(("purelib" | "platlib" | "data", rest)) => (rest.to_owned(), false),
             Some(("headers", rest)) => (format!("{}/{rest}", self.headers), false),
             Some(("scripts", rest)) => (format!("bin/{rest}"), true),
@@ -160,8 +152,19 @@ impl Roots {
                 ));
             }
         };
-        Ok(Some(placed))
+        Ok(self.taken(path, is_script))
     }
+
+    /// What an installer writes itself is not taken, whichever way the wheel would put it there.
+    fn taken(&self, path: String, is_script: bool) -> Option<(String, bool)> {
+        let is_taken = !below(&self.dist_info, &path).is_some_and(|rest| NOT_TAKEN.contains(&rest));
+        is_taken.then_some((path, is_script))
+    }
+}
+
+/// The rest of a path below a folder.
+fn below<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
+    path.strip_prefix(folder)?.strip_prefix('/')
 }
 
 /// The files that an installation adds, on their way into the layout file.
@@ -267,12 +270,11 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
 
     fn check_path(&self, entry: &Entry) -> Result<(), Error> {
         let name = entry.name.as_str();
-        // Escaped, for control characters would garble the message.
-        let shown = name.escape_debug();
+        let shown = shown(name);
         if name.len() > self.limits.path {
-            let (limit, start) = (self.limits.path, shown.take(80).collect::<String>());
+            let limit = self.limits.path;
             return Err(self.over_limit(format!(
-                "the path `{start}…` has {} bytes; the limit is {limit}",
+                "the path `{shown}` has {} bytes; the limit is {limit}",
                 name.len()
             )));
         }
@@ -322,7 +324,9 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
                 let stem = top.strip_suffix(suffix);
                 let is_data_of_another =
                     suffix == ".data" && stem.is_some_and(|stem| !self.is_own(stem));
-                if stem.is_some() && !is_data_of_another && !found.contains(&top) {
+                // Two are too many already; a hostile wheel may have as many as it has entries.
+                let is_new = found.len() < 2 && !found.contains(&top);
+                if stem.is_some() && !is_data_of_another && is_new {
                     found.push(top);
                 }
             }
@@ -330,13 +334,17 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         let dist_info = match dist_infos[..] {
             [dist_info] => dist_info,
             [] => return Err(self.invalid("it has no .dist-info folder")),
-            _ => return Err(self.invalid(format!("it has several: {}", dist_infos.join(", ")))),
+            _ => {
+                let all = dist_infos.join("` and `");
+                return Err(self.invalid(format!("it has several .dist-info folders: `{all}`")));
+            }
         };
-        if !self.is_own(dist_info.trim_end_matches(".dist-info")) {
+        if !self.is_own(dist_info.strip_suffix(".dist-info").unwrap_or_default()) {
             return Err(self.invalid(format!("`{dist_info}` does not belong to its name")));
         }
         if datas.len() > 1 {
-            return Err(self.invalid(format!("it has several: {}", datas.join(", "))));
+            let all = datas.join("` and `");
+            return Err(self.invalid(format!("it has several .data folders: `{all}`")));
         }
         let required = ["METADATA", "WHEEL", "RECORD"].map(|file| format!("{dist_info}/{file}"));
         for path in required {
@@ -448,6 +456,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         let wheel = read("WHEEL")?;
         let version = metadata::header(&wheel, "Wheel-Version").unwrap_or("none");
         if version.split('.').next() != Some("1") {
+            let version = shown(version);
             return Err(self.invalid(format!("its Wheel-Version is {version}; 1.x is supported")));
         }
         let metadata = read("METADATA")?;
@@ -460,6 +469,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         if same {
             Ok(())
         } else {
+            let (name, version) = (shown(name), shown(version));
             Err(self.invalid(format!("its metadata says that it is `{name}` `{version}`")))
         }
     }
@@ -480,9 +490,9 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     fn rewritten(&self, directory: &Directory, index: usize) -> Result<Option<Vec<u8>>, Error> {
         let limit = usize::try_from(self.limits.metadata).unwrap_or(usize::MAX);
         let mut content = Vec::new();
-        // A program of many megabytes is no script: its start tells.
+        // A program of many megabytes is no script: its start tells, once it is there.
         let unpacked = directory.unpack(self.archive, index, |bytes| {
-            if content.is_empty()
+            if content.len() < scripts::PLACEHOLDER.len()
                 || (content.starts_with(scripts::PLACEHOLDER) && content.len() <= limit)
             {
                 content.extend_from_slice(bytes);

@@ -64,8 +64,6 @@ pub struct Layout {
     pub record: String,
     /// The files, ordered by the bytes of their paths; no path twice.
     pub files: Vec<LayoutFile>,
-    /// What deserves attention about the wheel.
-    pub warnings: Vec<String>,
 }
 
 impl Layout {

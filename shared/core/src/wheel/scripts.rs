@@ -3,6 +3,8 @@
 //! A layer is unpacked wherever the runtime likes, so no script may know its own or the
 //! interpreter's path.
 
+use crate::error::shown;
+
 /// How a script starts whose first line the installer has to write.
 pub(super) const PLACEHOLDER: &[u8] = b"#!python";
 /// What starts the interpreter that the runtime has on its `PATH`.
@@ -77,7 +79,10 @@ pub(super) fn parse_entry_points(text: &str) -> Result<Vec<EntryPoint>, String> 
 }
 
 fn parse_entry_point(line: &str) -> Result<EntryPoint, String> {
-    let error = || format!("has an entry point that cannot become a script: `{line}`");
+    let error = || {
+        let line = shown(line);
+        format!("has an entry point that cannot become a script: `{line}`")
+    };
     let (name, object) = line.split_once('=').ok_or_else(error)?;
     // Extras have no meaning any more; installers ignore them.
     let object = object.split('[').next().unwrap_or(object);
@@ -89,7 +94,7 @@ fn parse_entry_point(line: &str) -> Result<EntryPoint, String> {
                 && part.chars().all(|c| c.is_alphanumeric() || c == '_')
         })
     };
-    let is_file_name = !name.is_empty()
+    let is_file_name = (1..=255).contains(&name.len())
         && !matches!(name, "." | "..")
         && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control());
     if !is_file_name || !is_dotted(module) || !is_dotted(attribute) {

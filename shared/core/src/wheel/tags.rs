@@ -2,7 +2,8 @@
 //!
 //! The order is that of `packaging.tags`: tags of the interpreter's own ABI before the stable ABI
 //! before pure Python, newer Python versions before older ones, and within each the platform from
-//! the newest C library that the runtime satisfies to the oldest.
+//! the newest C library that the runtime satisfies to the oldest. Only `linux_*` is last, as uv has
+//! it, where `packaging` has it first: it asks for the machine such a wheel was built on.
 
 use crate::target::{Architecture, Target};
 use crate::wheel::{Tag, WheelFilename};

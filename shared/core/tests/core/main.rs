@@ -1,0 +1,11 @@
+//! The engine on forged wheels and lock files: what it refuses, what it makes of legal oddities,
+//! and that the same input gives the same bytes.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+mod bench;
+mod conflict;
+mod hostile;
+mod legal;
+mod lock;
+mod reproducible;

@@ -1,0 +1,243 @@
+//! The same inputs give the same bytes and the same digest: in any order, on any machine.
+
+use std::collections::BTreeSet;
+
+use accretion_core::digest::{ARCHIVE_FORMAT, Digest, Sha256};
+use accretion_core::limits::WheelLimits;
+use accretion_core::lock::{Locked, LockedFile, LockedPackage};
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_testing::forge::zip::{Entry, Method};
+use accretion_testing::forge::{Part, Wheel, WheelForge};
+use proptest::prelude::*;
+
+use crate::bench::{inspect_with, splice};
+
+const TARGET: Target = Target {
+    runtime: Runtime::Python313,
+    architecture: Architecture::Arm64,
+};
+
+fn package(name: &str, sha256: u8, is_source: bool) -> LockedPackage {
+    let filename = format!("{}-1.0-py3-none-any.whl", name.replace('-', "_"));
+    let file = LockedFile {
+        url: format!("https://example.com/{filename}").parse().unwrap(),
+        sha256: Sha256([sha256; 32]),
+        size: None,
+    };
+    LockedPackage {
+        name: name.parse().unwrap(),
+        version: "1.0".into(),
+        locked: if is_source {
+            let filename = format!("{name}-1.0.tar.gz");
+            Locked::SourceDistribution { filename, file }
+        } else {
+            let filename = filename.parse().unwrap();
+            Locked::Wheel { filename, file }
+        },
+    }
+}
+
+/// Two wheels whose every byte is given here: what compressors of other versions or machines
+/// make of them does not count.
+fn golden_wheels() -> [Wheel; 2] {
+    // `deflated\n` as one block with fixed codes.
+    let stream = vec![
+        0x4b, 0x49, 0x4d, 0xcb, 0x49, 0x2c, 0x49, 0x4d, 0xe1, 0x02, 0x00,
+    ];
+    let deflated = Method::Raw { number: 8, stream };
+    let stored = |path: &str, content: &str| Entry::file(path, content).method(Method::Stored);
+    let one = WheelForge::new("Golden.One", "1.0")
+        .method(Method::Stored)
+        .file("golden/__init__.py", "")
+        .file("golden/é.txt", "é\n")
+        .executable("golden/run.sh", "#!/bin/sh\n")
+        .data("scripts", "golden-tool", "#!python\nimport golden\n")
+        .data("headers", "golden.h", "#pragma once\n")
+        .entry_point("console_scripts", "golden", "golden:main")
+        .file("shared.py", "one = 1\n".repeat(40))
+        .build();
+    let two = WheelForge::new("golden-two", "2.0")
+        .method(Method::Stored)
+        .record(Part::Crlf)
+        .file("shared.py", "two = 2\n")
+        .build_with(|archive| {
+            archive
+                .entry(stored("golden/__init__.py", ""))
+                .entry(Entry::file("two.txt", "deflated\n").method(deflated))
+                .entry(Entry::file("two.zst", "zstandard\n".repeat(30)).method(Method::Zstd))
+        });
+    [one, two]
+}
+
+/// Fails when the same wheels give other bytes than before.
+///
+/// Artifacts are found again by their digest, which says nothing of the code that wrote them.
+#[test]
+fn the_bytes_of_a_layer_are_pinned() {
+    let wheels =
+        golden_wheels().map(|wheel| inspect_with(&wheel, &WheelLimits::default(), 1).unwrap());
+    let layer = splice(&wheels).unwrap();
+    layer.files();
+    let pinned = (
+        1,
+        "fb384ec24f6610577a3c2768fd7a28cf1aa60e46ef62a48db3f212149757f48c",
+    );
+    assert_eq!(
+        (ARCHIVE_FORMAT, layer.written.sha256.to_string().as_str()),
+        pinned,
+        "the same wheels give another layer than before: if that is meant, raise ARCHIVE_FORMAT, \
+         so that no digest names two contents, and pin the new hash here"
+    );
+}
+
+#[test]
+fn the_text_that_is_digested_is_pinned() {
+    let canonical = format!(
+        "{{\"ArchiveFormat\":{ARCHIVE_FORMAT},\"Architecture\":\"arm64\",\"Runtime\":\"python3.13\",\
+         \"Wheels\":[\
+         {{\"Name\":\"golden-one\",\"Sha256\":\"{}\",\"Source\":false}},\
+         {{\"Name\":\"golden-two\",\"Sha256\":\"{}\",\"Source\":true}}]}}",
+        "01".repeat(32),
+        "02".repeat(32),
+    );
+    let packages = [
+        package("golden-two", 2, true),
+        package("golden-one", 1, false),
+    ];
+    assert_eq!(
+        Digest::of_layer(TARGET, &packages),
+        Digest(Sha256::of(canonical.as_bytes())),
+        "the text under the digest is another than before: if that is meant, raise ARCHIVE_FORMAT \
+         and pin the new text here"
+    );
+    assert_eq!(
+        Digest::of_layer(TARGET, &packages).to_string(),
+        "sha256:0caaff4858a61095261a5d8ab110a5c38ced16a6e0865da597d38fc87d6e37fc"
+    );
+}
+
+#[test]
+fn the_digest_tells_what_determines_the_bytes() {
+    let digest = |target, packages: &[LockedPackage]| Digest::of_layer(target, packages);
+    let base = [package("aa", 1, false), package("bb", 2, false)];
+    let mut all = vec![
+        digest(TARGET, &base),
+        digest(TARGET, &base[..1]),
+        digest(TARGET, &[]),
+        digest(TARGET, &[package("aa", 1, false), package("bb", 3, false)]),
+        digest(TARGET, &[package("aa", 1, false), package("bb", 2, true)]),
+        digest(TARGET, &[package("aa", 1, false), package("bc", 2, false)]),
+        digest(TARGET, &[package("aa", 2, false), package("bb", 1, false)]),
+    ];
+    for runtime in Runtime::all() {
+        for architecture in Architecture::ALL {
+            let target = Target {
+                runtime,
+                architecture,
+            };
+            if target != TARGET {
+                all.push(digest(target, &base));
+            }
+        }
+    }
+    let distinct: BTreeSet<_> = all.iter().collect();
+    assert_eq!(distinct.len(), all.len());
+
+    // Where a file comes from, how large it is and how its version is written change no byte.
+    let mut moved = base.clone();
+    moved[0].version = "1".into();
+    let Locked::Wheel { file, .. } = &mut moved[0].locked else {
+        unreachable!()
+    };
+    file.url = "https://example.org/elsewhere.whl".parse().unwrap();
+    file.size = Some(9);
+    assert_eq!(digest(TARGET, &moved), digest(TARGET, &base));
+}
+
+/// A path, with contents that differ between wheels or do not.
+fn file() -> impl Strategy<Value = (&'static str, String, bool, Method)> {
+    let path = prop::sample::select(vec![
+        "shared/__init__.py",
+        "shared/é.py",
+        "shared/sub/x.py",
+        "shared.py",
+        "shared-x",
+        "top.py",
+        "share/data,1.txt",
+    ]);
+    let content = prop::sample::select(vec!["", "x = 1\n", "y = 2\n"]);
+    let method = prop_oneof![
+        Just(Method::Stored),
+        Just(Method::Deflate(6)),
+        Just(Method::Deflate(1)),
+        Just(Method::Zstd)
+    ];
+    (path, content, 0..40_usize, any::<bool>(), method).prop_map(
+        |(path, content, times, executable, method)| {
+            (path, content.repeat(times), executable, method)
+        },
+    )
+}
+
+fn forge(name: &'static str) -> impl Strategy<Value = WheelForge> {
+    let files = prop::collection::vec(file(), 0..5);
+    (files, any::<bool>(), any::<bool>()).prop_map(move |(files, entry_point, script)| {
+        let mut forge = WheelForge::new(name, "1.0");
+        let mut taken = BTreeSet::new();
+        for (path, content, executable, method) in files {
+            let mode = if executable { 0o100_755 } else { 0o100_644 };
+            if taken.insert(path) {
+                forge = forge.entry(Entry::file(path, content).mode(mode).method(method));
+            }
+        }
+        if entry_point {
+            let object = format!("{}:main", name.replace('-', "_"));
+            forge = forge.entry_point("console_scripts", "tool", &object);
+        }
+        if script {
+            forge = forge.data("scripts", "tool", format!("#!python\n{name}\n"));
+        }
+        forge
+    })
+}
+
+fn forges() -> impl Strategy<Value = Vec<WheelForge>> {
+    let all = (forge("aa"), forge("bb"), forge("b-c"), forge("dd"));
+    let all = all.prop_map(|(aa, bb, bc, dd)| vec![aa, bb, bc, dd]);
+    all.prop_flat_map(|all| prop::sample::subsequence(all, 1..=4))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_order_and_any_number_of_threads_give_the_same_bytes(
+        (one, other) in forges().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+        threads in 1..8_usize,
+    ) {
+        let limits = WheelLimits::default();
+        let layer = |forges: &[WheelForge], threads| {
+            let wheels = forges.iter().map(WheelForge::build);
+            let inspected = wheels.map(|wheel| inspect_with(&wheel, &limits, threads).unwrap());
+            splice(&inspected.collect::<Vec<_>>()).unwrap()
+        };
+        let layer_of_one = layer(&one, 1);
+        layer_of_one.files();
+        prop_assert_eq!(layer(&other, threads), layer_of_one);
+    }
+
+    #[test]
+    fn the_digest_does_not_depend_on_order(
+        hashes in prop::collection::btree_map("[a-z]{1,8}", (any::<u8>(), any::<bool>()), 0..8)
+            .prop_flat_map(|all| {
+                let all: Vec<_> = all.into_iter().collect();
+                (Just(all.clone()), Just(all).prop_shuffle())
+            }),
+    ) {
+        let digest = |packages: &[(String, (u8, bool))]| {
+            let packages = packages.iter().map(|(name, (sha, source))| package(name, *sha, *source));
+            Digest::of_layer(TARGET, &packages.collect::<Vec<_>>())
+        };
+        prop_assert_eq!(digest(&hashes.0), digest(&hashes.1));
+    }
+}
