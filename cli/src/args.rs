@@ -11,7 +11,7 @@ use crate::environment::DEFAULT_INDEX;
 
 /// Builds reproducible AWS Lambda layers from Python requirements.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(bin_name = "accretion", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -77,9 +77,16 @@ pub(crate) struct Build {
         long,
         value_name = "URL",
         env = DEFAULT_INDEX,
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = index_url
     )]
     pub(crate) default_index: Option<Url>,
+}
+
+fn index_url(text: &str) -> Result<Url, String> {
+    let url = text.parse::<Url>().ok();
+    url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+        .ok_or_else(|| "an index has a URL that starts with `https://` or `http://`".to_owned())
 }
 
 /// Check a request, a requirements.txt or a pylock.toml without building it

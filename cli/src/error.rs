@@ -164,7 +164,9 @@ fn bold(color: AnsiColor) -> Style {
     color.on_default().bold()
 }
 
-/// The lines after the first one indented, so that they are seen to belong to it.
+/// The lines after the first one indented, so that they are seen to belong to it. What packages
+/// and servers say is in there: no line may do more than show.
 fn indent(text: &str) -> String {
-    text.replace('\n', "\n  ")
+    let lines: Vec<_> = text.lines().map(report::printable).collect();
+    lines.join("\n  ")
 }

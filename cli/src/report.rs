@@ -80,7 +80,7 @@ fn snippet<'a>(
 }
 
 /// A text that only shows: terminals act on control characters.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     without_c1(&normalize_untrusted_str(text))
 }
 

@@ -133,16 +133,19 @@ async fn build(
 }
 
 fn print_text(built: &[Built], failed: &[Failed], global: Global) {
-    for layer in built {
-        if !global.quiet {
-            layer
-                .warnings
-                .iter()
-                .for_each(|warning| print_warning(layer.layer.as_str(), warning));
+    if !global.quiet {
+        let warnings = built.iter().flat_map(|built| {
+            let warnings = built.warnings.iter();
+            warnings.map(|warning| (built.layer.as_str(), warning.as_str()))
+        });
+        for (warning, layers) in grouped(warnings) {
+            print_warning(&layers.join(", "), warning);
         }
     }
     if !built.is_empty() && !global.quiet {
-        anstream::println!("{}", table(built));
+        for line in table(built).lines() {
+            anstream::println!("{}", line.trim_end());
+        }
     }
     if global.verbose {
         for layer in built {
@@ -152,20 +155,33 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
             }
         }
     }
-    // What several targets say alike is said once.
-    let mut told: Vec<(&str, String)> = Vec::new();
-    for failure in failed {
-        let said = (failure.error.code(), failure.error.to_string());
-        if told.contains(&said) {
-            continue;
-        }
-        let alike = failed
-            .iter()
-            .filter(|other| other.error.code() == said.0 && other.error.to_string() == said.1);
-        let layers: Vec<_> = alike.map(|other| other.layer.as_str()).collect();
-        print_fault(&failure.error, Some(&layers.join(", ")));
-        told.push(said);
+    let errors = failed
+        .iter()
+        .map(|failed| (failed.layer.as_str(), Said(&failed.error)));
+    for (Said(error), layers) in grouped(errors) {
+        print_fault(error, Some(&layers.join(", ")));
     }
+}
+
+/// An error, equal to those that say the same.
+struct Said<'a>(&'a accretion_service::Error);
+
+impl PartialEq for Said<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
+    }
+}
+
+/// What several layers say alike is said once, with all of their names.
+fn grouped<'a, T: PartialEq>(said: impl Iterator<Item = (&'a str, T)>) -> Vec<(T, Vec<&'a str>)> {
+    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
+    for (layer, what) in said {
+        match groups.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, layers)) => layers.push(layer),
+            None => groups.push((what, vec![layer])),
+        }
+    }
+    groups
 }
 
 fn table(built: &[Built]) -> Table {

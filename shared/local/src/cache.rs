@@ -14,18 +14,24 @@ use accretion_core::limits::WheelLimits;
 use accretion_core::lock::LockedFile;
 use accretion_core::target::Target;
 use accretion_core::wheel::{Layout, WheelFilename, inspect};
+use accretion_core::{Class, Fault};
 use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels};
 use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
 use crate::download::Downloader;
+use crate::temporary;
 use crate::uv::Uv;
+
+/// What the names of half-done files start with.
+const PARTIAL: &str = ".partial-";
 
 /// Wheels that are verified at the same time; each uses every core.
 const VERIFICATIONS: usize = 2;
 
-type Cell = Arc<OnceCell<Arc<StoredWheel>>>;
+type Cell = Arc<OnceCell<Result<Arc<StoredWheel>, Arc<Error>>>>;
+type Cells<K> = Mutex<HashMap<K, Cell>>;
 
 /// The wheel cache in a folder.
 pub struct WheelCache {
@@ -36,8 +42,8 @@ pub struct WheelCache {
     verifications: Semaphore,
     progress: Arc<dyn Progress>,
     /// What this process has got already, or is getting: targets share most wheels.
-    wheels: Mutex<HashMap<Sha256, Cell>>,
-    built: Mutex<HashMap<(Sha256, Target), Cell>>,
+    wheels: Cells<Sha256>,
+    built: Cells<(Sha256, Target)>,
 }
 
 impl WheelCache {
@@ -75,12 +81,7 @@ impl WheelCache {
 
     fn temporary(&self) -> Result<NamedTempFile, Error> {
         let folder = self.folder();
-        fs::create_dir_all(&folder)
-            .and_then(|()| {
-                tempfile::Builder::new()
-                    .prefix(".partial-")
-                    .tempfile_in(&folder)
-            })
+        temporary::file(&folder, PARTIAL)
             .map_err(|error| Error::cache("could not write to the cache", &folder, error))
     }
 
@@ -146,9 +147,10 @@ impl WheelCache {
             return Ok(Arc::new(stored));
         }
         let builder = self.uv.builder(filename, target)?;
-        let work = tempfile::tempdir()
-            .map_err(|error| Error::cache("could not write to", &std::env::temp_dir(), error))?;
-        let unwritable = |error| Error::cache("could not write to", work.path(), error);
+        let work = tempfile::tempdir().map_err(|error| {
+            Error::temporary("could not write to", &std::env::temp_dir(), error)
+        })?;
+        let unwritable = |error| Error::temporary("could not write to", work.path(), error);
         let source = work.path().join(filename);
         let mut into = File::create_new(&source).map_err(unwritable)?;
         self.downloader
@@ -201,8 +203,7 @@ impl WheelCache {
     ) -> Result<(), Error> {
         let folder = self.root.join("built");
         let write = || -> io::Result<()> {
-            fs::create_dir_all(&folder)?;
-            let mut file = NamedTempFile::new_in(&folder)?;
+            let mut file = temporary::file(&folder, PARTIAL)?;
             writeln!(file, "{sha256} {wheel}")?;
             match file.persist_noclobber(record) {
                 Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
@@ -221,11 +222,8 @@ impl Wheels for WheelCache {
         filename: &WheelFilename,
         file: &LockedFile,
     ) -> Result<Arc<StoredWheel>, PortError> {
-        let cell = cell(&self.wheels, file.sha256);
-        let stored = cell
-            .get_or_try_init(|| self.load_or_download(filename, file))
-            .await
-            .map_err(PortError::new)?;
+        let get = || self.load_or_download(filename, file);
+        let stored = once(&self.wheels, file.sha256, get).await?;
         if !stored.layout.is_of(filename) {
             // One file under two names: it can be only one of them.
             let (wheel, problem) = (filename.to_string(), format!("it is {}", stored.filename));
@@ -234,7 +232,7 @@ impl Wheels for WheelCache {
                 problem,
             }));
         }
-        Ok(Arc::clone(stored))
+        Ok(stored)
     }
 
     async fn build(
@@ -243,22 +241,57 @@ impl Wheels for WheelCache {
         file: &LockedFile,
         target: Target,
     ) -> Result<Arc<StoredWheel>, PortError> {
-        let cell = cell(&self.built, (file.sha256, target));
-        let stored = cell
-            .get_or_try_init(|| self.load_or_build(filename, file, target))
-            .await;
-        stored.map(Arc::clone).map_err(PortError::new)
+        let build = || self.load_or_build(filename, file, target);
+        once(&self.built, (file.sha256, target), build).await
     }
 }
 
-fn cell<K: std::hash::Hash + Eq>(cells: &Mutex<HashMap<K, Cell>>, key: K) -> Cell {
-    Arc::clone(
-        cells
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(key)
-            .or_default(),
-    )
+/// Does for a key what nobody has done yet. Whoever waits for it shares the outcome, a failure
+/// too: a server that does not answer is not waited for by one target after the other. Whoever
+/// comes after a failure tries again.
+async fn once<K, F>(
+    cells: &Cells<K>,
+    key: K,
+    work: impl FnOnce() -> F,
+) -> Result<Arc<StoredWheel>, PortError>
+where
+    K: std::hash::Hash + Eq + Clone,
+    F: Future<Output = Result<Arc<StoredWheel>, Error>>,
+{
+    let lock = || cells.lock().unwrap_or_else(PoisonError::into_inner);
+    let cell = Arc::clone(lock().entry(key.clone()).or_default());
+    let outcome = cell
+        .get_or_init(|| async { work().await.map_err(Arc::new) })
+        .await;
+    outcome.clone().map_err(|error| {
+        let mut cells = lock();
+        if cells
+            .get(&key)
+            .is_some_and(|known| Arc::ptr_eq(known, &cell))
+        {
+            cells.remove(&key);
+        }
+        PortError::new(Shared(error))
+    })
+}
+
+/// An error that several targets have in common.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Shared(Arc<Error>);
+
+impl Fault for Shared {
+    fn code(&self) -> &'static str {
+        self.0.code()
+    }
+
+    fn class(&self) -> Class {
+        self.0.class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.0.hint()
+    }
 }
 
 struct Paths {

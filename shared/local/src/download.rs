@@ -74,7 +74,7 @@ impl Downloader {
     ) -> Result<(), Error> {
         if self.offline {
             return Err(Error::Offline {
-                file: filename.to_owned(),
+                what: format!("`{filename}`"),
             });
         }
         if !is_secure(&file.url, self.plain_host.as_deref()) {
@@ -115,11 +115,18 @@ impl Downloader {
             .map_err(unwritable)?;
 
         let client = self.client()?;
-        let mut response = client
-            .get(locked.url.clone())
-            .send()
-            .await
-            .map_err(unavailable)?;
+        let mut response = match client.get(locked.url.clone()).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(match cause::<PlainRedirect>(&error) {
+                    Some(PlainRedirect { host }) => Error::InsecureUrl {
+                        host: host.clone(),
+                        file: name(),
+                    },
+                    None => unavailable(error),
+                });
+            }
+        };
         let status = response.status();
         if status.is_server_error()
             || matches!(
@@ -204,7 +211,8 @@ impl Downloader {
             } else if is_secure(attempt.url(), plain_host.as_deref()) {
                 attempt.follow()
             } else {
-                attempt.error("redirected to plain HTTP")
+                let host = host(attempt.url());
+                attempt.error(PlainRedirect { host })
             }
         });
         let client = reqwest::Client::builder()
@@ -220,6 +228,19 @@ impl Downloader {
             })?;
         Ok(self.client.get_or_init(|| client))
     }
+}
+
+/// A server sends us on to where nothing is encrypted.
+#[derive(Debug, thiserror::Error)]
+#[error("redirected to plain HTTP on {host}")]
+struct PlainRedirect {
+    host: String,
+}
+
+/// The error of a type among the causes of another.
+fn cause<E: std::error::Error + 'static>(error: &dyn std::error::Error) -> Option<&E> {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .find_map(<dyn std::error::Error>::downcast_ref)
 }
 
 fn is_transient(error: &Error) -> bool {

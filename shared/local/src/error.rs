@@ -6,6 +6,17 @@ use std::path::{Path, PathBuf};
 use accretion_core::digest::Sha256;
 use accretion_core::{Class, Fault};
 
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Layers.
+    Output,
+    /// Wheels, and what uv knows.
+    Cache,
+    /// What is not kept.
+    Temporary,
+}
+
 /// What can go wrong on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,8 +64,14 @@ pub enum Error {
         /// What happened.
         problem: String,
     },
-    /// A server does not have a file that the lock names.
-    #[error("{host} does not have `{file}` (HTTP status {status})")]
+    /// The package index lets nobody in, or not us.
+    #[error("the package index refused to answer: {explanation}")]
+    IndexForbidden {
+        /// What uv found out.
+        explanation: String,
+    },
+    /// A server does not have a file that the lock names, or does not give it out.
+    #[error("{host} does not {} `{file}` (HTTP status {status})", if is_gone(*status) { "have" } else { "give out" })]
     FileNotFound {
         /// The server.
         host: String,
@@ -91,11 +108,11 @@ pub enum Error {
         /// What came.
         actual: Sha256,
     },
-    /// A file is not in the cache, and the network may not be used.
-    #[error("`{file}` is not in the cache, and the network is off")]
+    /// Something is not in the cache, and the network may not be used.
+    #[error("{what} is not in the cache, and the network is off")]
     Offline {
-        /// The file's name.
-        file: String,
+        /// What it is, in words.
+        what: String,
     },
     /// A download's address is not allowed.
     #[error("`{file}` would come over plain HTTP from {host}")]
@@ -106,9 +123,7 @@ pub enum Error {
         file: String,
     },
     /// A package would have to be built for another architecture.
-    #[error(
-        "`{file}` has to be built from source, which works only on {target}'s own architecture"
-    )]
+    #[error("`{file}` has to be built from source for {target}, and this is no such machine")]
     ArchitectureForeign {
         /// The source distribution's file name.
         file: String,
@@ -124,22 +139,22 @@ pub enum Error {
         python: String,
     },
     /// A package could not be built.
-    #[error("`{file}` could not be built: {output}")]
+    #[error("`{file}` could not be built:\n{output}")]
     SourceBuildFailed {
         /// The source distribution's file name.
         file: String,
         /// The end of what the build wrote.
         output: String,
     },
-    /// A file of the cache or of the output could not be read or written.
+    /// A file of the cache, of the output or of the temporary ones could not be read or written.
     #[error("{action} {}: {error}", path.display())]
     Files {
         /// What was tried: "could not write", for example.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// Whether it is what the user named as output.
-        is_output: bool,
+        /// What the folder is for.
+        purpose: Purpose,
         /// What the system said.
         error: io::Error,
     },
@@ -150,21 +165,41 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn cache(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::Files {
-            action,
-            path: path.to_owned(),
-            is_output: false,
-            error,
-        }
+        Self::files(Purpose::Cache, action, path, error)
     }
 
     pub(crate) fn output(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::files(Purpose::Output, action, path, error)
+    }
+
+    /// Something about a file below the folder for temporary files.
+    pub(crate) fn temporary(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::files(Purpose::Temporary, action, path, error)
+    }
+
+    fn files(purpose: Purpose, action: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Files {
             action,
             path: path.to_owned(),
-            is_output: true,
-            error,
+            purpose,
+            error: plain(error),
         }
+    }
+}
+
+/// uv's words for a package that has only a source distribution, where those are not allowed.
+pub(crate) const SOURCE_ONLY: &str = "has no usable wheels";
+
+fn is_gone(status: u16) -> bool {
+    matches!(status, 404 | 410)
+}
+
+/// The system's error without the path that `tempfile` adds: ours names it already.
+fn plain(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.split_once(" at path \"") {
+        Some((text, _)) => io::Error::new(error.kind(), text),
+        None => error,
     }
 }
 
@@ -178,6 +213,7 @@ impl Fault for Error {
             Self::PackageNotFound { .. } => "PackageNotFound",
             Self::WheelNotFound { .. } => "WheelNotFound",
             Self::UpstreamUnavailable { .. } => "UpstreamUnavailable",
+            Self::IndexForbidden { .. } => "IndexForbidden",
             Self::FileNotFound { .. } => "FileNotFound",
             Self::DownloadIncomplete { .. } => "DownloadIncomplete",
             Self::DownloadTooLarge { .. } => "DownloadTooLarge",
@@ -187,12 +223,11 @@ impl Fault for Error {
             Self::ArchitectureForeign { .. } => "ArchitectureForeign",
             Self::InterpreterMissing { .. } => "InterpreterMissing",
             Self::SourceBuildFailed { .. } => "SourceBuildFailed",
-            Self::Files {
-                is_output: true, ..
-            } => "OutputUnwritable",
-            Self::Files {
-                is_output: false, ..
-            } => "CacheUnusable",
+            Self::Files { purpose, .. } => match purpose {
+                Purpose::Output => "OutputUnwritable",
+                Purpose::Cache => "CacheUnusable",
+                Purpose::Temporary => "TemporaryFolderUnusable",
+            },
             Self::Core(error) => error.code(),
         }
     }
@@ -220,21 +255,32 @@ impl Fault for Error {
             }
             Self::RequirementsUnsatisfiable { .. } => "relax one of the requirements named".into(),
             Self::PackageNotFound { .. } => "check the name's spelling".into(),
-            Self::WheelNotFound { .. } => "require a version that has one, leave this target out, \
-                                           or allow source distributions"
-                .into(),
+            Self::WheelNotFound { explanation, .. } if explanation.contains(SOURCE_ONLY) => {
+                "require a version that has one, leave this target out, or allow source \
+                 distributions"
+                    .into()
+            }
+            Self::WheelNotFound { .. } => {
+                "require a version that has one, or leave this target out".into()
+            }
             Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
                 "check the network and try again; what was downloaded is kept".into()
             }
-            Self::FileNotFound { .. } => {
-                "lock again: the file may have been removed from the index".into()
+            Self::FileNotFound { status, .. } if is_gone(*status) => {
+                "it may have been removed from the index; a lock file has to be made again then"
+                    .into()
+            }
+            Self::IndexForbidden { .. } | Self::FileNotFound { .. } => {
+                "check the index's URL and the credentials in it".into()
             }
             Self::DownloadTooLarge { .. } => {
                 "Lambda takes 250 MiB unzipped: exclude the package, or use a container image"
                     .into()
             }
             Self::HashMismatch { .. } => {
-                "do not use the file; lock again only if you know why it changed".into()
+                "it was damaged on its way, or replaced: try again, and lock it again only if you \
+                 know why it changed"
+                    .into()
             }
             Self::Offline { .. } => "build once without --offline".into(),
             Self::InsecureUrl { .. } => "use https".into(),
@@ -248,12 +294,11 @@ impl Fault for Error {
                 "the package may need compilers or libraries; a version with a wheel does not"
                     .into()
             }
-            Self::Files {
-                is_output: true, ..
-            } => "choose another folder with --output".into(),
-            Self::Files {
-                is_output: false, ..
-            } => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),
+            Self::Files { purpose, .. } => match purpose {
+                Purpose::Output => "choose another folder with --output".into(),
+                Purpose::Cache => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),
+                Purpose::Temporary => "set TMPDIR to a folder that can be written".into(),
+            },
             Self::Core(error) => return error.hint(),
         })
     }

@@ -7,6 +7,7 @@ mod download;
 mod error;
 pub mod output;
 pub mod python;
+mod temporary;
 pub mod uv;
 
 pub use download::Downloader;

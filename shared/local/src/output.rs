@@ -14,6 +14,7 @@ use sha2::Digest as _;
 use tempfile::NamedTempFile;
 
 use crate::Error;
+use crate::temporary;
 
 /// A folder that layers are written to.
 #[derive(Debug)]
@@ -42,10 +43,7 @@ impl OutputFolder {
     }
 
     fn temporary(&self) -> io::Result<NamedTempFile> {
-        fs::create_dir_all(&self.path)?;
-        tempfile::Builder::new()
-            .prefix(".accretion-")
-            .tempfile_in(&self.path)
+        temporary::file(&self.path, ".accretion-")
     }
 
     fn write_manifest(&self, layer: &LayerName, manifest: &Manifest) -> io::Result<()> {

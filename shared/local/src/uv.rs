@@ -4,9 +4,10 @@
 //! nothing on the machine changes what a request resolves to, and nothing in a request reaches
 //! uv's command line.
 
-use std::env::consts::ARCH;
+use std::env::{self, consts::ARCH};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -15,18 +16,20 @@ use accretion_core::lock::Lock;
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_service::ports::{PortError, Resolver};
-use tokio::process::Command;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::Error;
+use crate::error::SOURCE_ONLY;
 use crate::python::Interpreters;
 
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
 /// What of the user's environment uv gets: how to reach the network, and where temporary files go.
-const ENVIRONMENT: [&str; 12] = [
+const ENVIRONMENT: [&str; 14] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -39,6 +42,8 @@ const ENVIRONMENT: [&str; 12] = [
     "https_proxy",
     "no_proxy",
     "SSL_CLIENT_CERT",
+    "UV_HTTP_RETRIES",
+    "UV_HTTP_TIMEOUT",
 ];
 
 /// How to run uv.
@@ -84,7 +89,7 @@ impl Uv {
     fn program(&self) -> Result<&Path, Error> {
         let found = self.program.get_or_init(|| match &self.settings.program {
             Some(program) => Some(program.clone()).filter(|program| program.is_file()),
-            None => std::env::split_paths(self.settings.path.as_deref().unwrap_or_default())
+            None => env::split_paths(self.settings.path.as_deref().unwrap_or_default())
                 .map(|folder| folder.join("uv"))
                 .find(|candidate| candidate.is_file()),
         });
@@ -97,6 +102,9 @@ impl Uv {
     fn command(&self, verb: &[&str], python: &Path) -> Result<Command, Error> {
         let settings = &self.settings;
         let mut command = Command::new(self.program()?);
+        fs::create_dir_all(&settings.cache).map_err(|error| {
+            Error::cache("could not write to the cache", &settings.cache, error)
+        })?;
         command
             .args(verb)
             .arg("--no-config")
@@ -123,15 +131,26 @@ impl Uv {
             .env("UV_NO_PROGRESS", "1")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
+            .process_group(0)
             .kill_on_drop(true);
         Ok(command)
     }
 
     async fn run(&self, command: &mut Command) -> Result<Output, Error> {
         let _process = self.processes.acquire().await;
-        command.output().await.map_err(|error| Error::UvFailed {
-            output: error.to_string(),
-        })
+        let unable = |error: io::Error, command: &Command| Error::UvFailed {
+            output: format!(
+                "{} cannot be run: {error}",
+                command.as_std().get_program().display()
+            ),
+        };
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| unable(error, command))?;
+        let group = Group::led_by(&child);
+        let output = child.wait_with_output().await;
+        // Whoever waited for it has it all; there is nobody left to end.
+        std::mem::forget(group);
+        output.map_err(|error| unable(error, command))
     }
 
     fn python_for(&self, target: Target, must_match: bool) -> Result<PathBuf, Error> {
@@ -156,10 +175,11 @@ impl Uv {
         allow_source_distributions: bool,
     ) -> Result<Lock, Error> {
         let work = tempfile::tempdir()
-            .map_err(|error| Error::cache("could not write to", &std::env::temp_dir(), error))?;
+            .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
         let write = |name: &str, text: String| {
             let path = work.path().join(name);
-            fs::write(&path, text).map_err(|error| Error::cache("could not write", &path, error))
+            fs::write(&path, text)
+                .map_err(|error| Error::temporary("could not write", &path, error))
         };
         write("requirements.txt", requirements.to_requirements_txt())?;
         write("constraints.txt", requirements.to_constraints_txt())?;
@@ -197,7 +217,7 @@ impl Uv {
         }
         let path = work.path().join("pylock.toml");
         let text = fs::read_to_string(&path)
-            .map_err(|error| Error::cache("could not read uv's", &path, error))?;
+            .map_err(|error| Error::temporary("could not read uv's", &path, error))?;
         Ok(Lock::parse(&text)?)
     }
 
@@ -226,6 +246,26 @@ impl Uv {
             uv: Arc::clone(self),
             python,
         })
+    }
+}
+
+/// uv and what it runs, ended when dropped: to end uv alone would leave the build of a source
+/// distribution running.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself just now.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }
 
@@ -260,9 +300,7 @@ impl WheelBuilder {
                 .into_owned(),
             output,
         };
-        let mut command = self
-            .uv
-            .command(&["build", "--wheel", "--quiet"], &self.python)?;
+        let mut command = self.uv.command(&["build", "--wheel"], &self.python)?;
         command
             .arg("--out-dir")
             .arg(into)
@@ -271,10 +309,11 @@ impl WheelBuilder {
             .current_dir(source.parent().unwrap_or(into));
         let output = self.uv.run(&mut command).await?;
         if !output.status.success() {
-            return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr))));
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(failed(build_failure(&stderr).1));
         }
         let wheels = fs::read_dir(into)
-            .map_err(|error| Error::cache("could not read", into, error))?
+            .map_err(|error| Error::temporary("could not read", into, error))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| path.extension() == Some(OsStr::new("whl")));
         match wheels.collect::<Vec<_>>().as_slice() {
@@ -294,19 +333,48 @@ fn last_lines(output: &str) -> String {
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
+/// What could not be built, as uv names it, and the end of what the build wrote.
+fn build_failure(stderr: &str) -> (Option<String>, String) {
+    let headline = stderr.split_once("error: Failed to build `");
+    let Some((before, (file, after))) =
+        headline.and_then(|(before, rest)| Some((before, rest.split_once('`')?)))
+    else {
+        return (None, last_lines(stderr));
+    };
+    // `uv build` shows the build's words as they come, `uv pip compile` below what it says itself.
+    let words = after
+        .split_once("[stderr]\n")
+        .map_or(before, |(_, words)| words);
+    let words = words.split("\nhint: ").next().unwrap_or_default();
+    let indentation = words.len() - words.trim_start_matches(' ').len();
+    let lines = words.lines().map(|line| {
+        let (margin, rest) = line.split_at_checked(indentation).unwrap_or(("", line));
+        if margin.trim().is_empty() { rest } else { line }
+    });
+    let words = last_lines(&lines.collect::<Vec<_>>().join("\n"));
+    let said = if words.is_empty() {
+        last_lines(after)
+    } else {
+        words
+    };
+    (Some(file.to_owned()), said)
+}
+
 /// What uv's messages mean. uv has no codes; its words are held by a test against the real uv.
 fn explain(stderr: &str, target: Target) -> Error {
     let has = |words: &str| stderr.contains(words);
     if has("network was disabled") {
         return Error::Offline {
-            file: "what the requirements need".to_owned(),
+            what: "what the index says of the requirements".to_owned(),
         };
     }
     if has("No solution found") {
         let explanation = explanation(stderr);
-        return if has("was not found in the package registry") {
+        return if has("401 Unauthorized") || has("403 Forbidden") {
+            Error::IndexForbidden { explanation }
+        } else if has("was not found in the package registry") {
             Error::PackageNotFound { explanation }
-        } else if has("no usable wheels") || has("no wheels with a matching") {
+        } else if has(SOURCE_ONLY) || has("no wheels with a matching") {
             Error::WheelNotFound {
                 target: target.to_string(),
                 explanation,
@@ -316,8 +384,10 @@ fn explain(stderr: &str, target: Target) -> Error {
         };
     }
     if has("Failed to fetch") || has("Request failed") {
-        let url = stderr
-            .split_whitespace()
+        let words = stderr.split_whitespace();
+        let url = words
+            .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+            .filter(|word| word.contains("://"))
             .find_map(|word| word.parse::<Url>().ok());
         let host = url
             .as_ref()
@@ -325,8 +395,14 @@ fn explain(stderr: &str, target: Target) -> Error {
             .unwrap_or("the package index")
             .to_owned();
         let problem = stderr.trim().lines().next_back().unwrap_or_default();
-        let problem = problem.trim().trim_start_matches("cause: ").to_owned();
+        let problem = problem.trim().trim_start_matches("cause: ");
+        // The host says enough; a URL may hold a secret.
+        let problem = problem.split(" for url (").next().unwrap_or_default();
+        let problem = problem.to_owned();
         return Error::UpstreamUnavailable { host, problem };
+    }
+    if let (Some(file), output) = build_failure(stderr) {
+        return Error::SourceBuildFailed { file, output };
     }
     Error::UvFailed {
         output: last_lines(stderr),
@@ -335,11 +411,22 @@ fn explain(stderr: &str, target: Target) -> Error {
 
 /// uv's reasoning without its headline, its indentation and its advice about uv's own options.
 fn explanation(stderr: &str) -> String {
-    stderr
+    const CONCLUSION: &str = ", we can conclude that your requirements are unsatisfiable.";
+    let lines = stderr
         .lines()
         .map(|line| line.trim().trim_start_matches("cause: "))
-        .filter(|line| !line.is_empty())
-        .filter(|line| !line.starts_with("error: No solution found") && !line.contains("`--no-"))
-        .collect::<Vec<_>>()
-        .join("\n")
+        .filter(|line| !line.is_empty() && !line.starts_with("error: No solution found"))
+        .filter(|line| !(line.starts_with("hint: ") && line.contains("`--")))
+        // The hint is what we say.
+        .map(|line| line.trim_start_matches("hint: "));
+    let said = lines.collect::<Vec<_>>().join("\n");
+    let Some(reasons) = said.strip_prefix("Because ") else {
+        return said;
+    };
+    if said.matches(", we can conclude").count() == 1 {
+        // The error itself says what is to be concluded.
+        reasons.replacen(CONCLUSION, "", 1)
+    } else {
+        format!("because {reasons}")
+    }
 }

@@ -111,6 +111,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let found = self.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();
         let manifest = if let Some(found) = found {
+            // It may have been built when conflicts were allowed.
+            if self.options.strict
+                && let Some(conflict) = found.conflicts.first()
+            {
+                return Err(conflict.clone().into_error().into());
+            }
             let manifest = self.manifest(target, digest, resolved, Content::from(found));
             self.artifacts.keep(&layer, &manifest).await?;
             manifest
@@ -120,7 +126,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let warnings = manifest.conflicts.iter().map(|conflict| {
             let (path, winner) = (&conflict.path, &conflict.winner);
             let losers = conflict.losers.join(" or ");
-            format!("`{path}` is that of {winner}, not that of {losers}")
+            format!("`{path}` comes from {winner}, not from {losers}")
         });
         let warnings = warnings.collect();
         let elapsed = start.elapsed();

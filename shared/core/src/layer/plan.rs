@@ -34,6 +34,18 @@ pub struct Conflict {
     pub losers: Vec<String>,
 }
 
+impl Conflict {
+    /// The conflict where none is allowed.
+    pub fn into_error(self) -> Error {
+        let mut claimants = self.losers;
+        claimants.push(self.winner);
+        Error::LayerConflict {
+            path: self.path,
+            claimants,
+        }
+    }
+}
+
 /// One entry of the layer: a file of one of the wheels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned<'a> {
@@ -107,12 +119,7 @@ impl<'a> Plan<'a> {
             });
         }
         if let Some(conflict) = conflicts.first().filter(|_| strict) {
-            let mut claimants = conflict.losers.clone();
-            claimants.push(conflict.winner.clone());
-            return Err(Error::LayerConflict {
-                path: conflict.path.clone(),
-                claimants,
-            });
+            return Err(conflict.clone().into_error());
         }
         check_folders(&entries, wheels)?;
 

@@ -1,0 +1,81 @@
+//! The `accretion` command, as a library of one function, so that tests of other packages can run
+//! it without asking Cargo for a binary of this one.
+
+mod args;
+mod commands;
+mod environment;
+mod error;
+mod input;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+use crate::environment::Environment;
+
+/// What a shell reports for a command that ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the command with the arguments and the environment of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let environment = Environment::read();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            anstream::eprintln!("error: no threads can be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            code = run(args, &environment) => code,
+            // What is half-written is removed as the tasks are dropped.
+            () = interrupted() => ExitCode::from(INTERRUPTED),
+        }
+    })
+}
+
+async fn run(args: Args, environment: &Environment) -> ExitCode {
+    let outcome = match args.command {
+        Command::Build(build) => commands::build::run(build, args.global, environment).await,
+        Command::Check(check) => commands::check::run(&check, args.global),
+    };
+    outcome.unwrap_or_else(|error| {
+        error.print(args.global.format);
+        error.exit_code()
+    })
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// Prints one JSON document to standard output.
+fn print_json(document: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(document)
+        .expect("documents of strings, numbers and lists are always JSON");
+    anstream::println!("{text}");
+}
+
+/// Prints what is wrong with an input to standard error; only errors if the user wants quiet.
+fn print_report(report: &accretion_core::diagnostic::Report, global: args::Global) {
+    if !global.quiet || report.has_errors() {
+        anstream::eprint!("{}", report::render(report, true));
+    }
+}

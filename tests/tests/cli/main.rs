@@ -1,0 +1,107 @@
+//! Whole commands, run as users run them, on forged packages from an index on loopback.
+
+#![expect(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "the names here are the command's own or forged"
+)]
+
+mod build;
+mod check;
+mod faults;
+mod inputs;
+mod isolation;
+mod processes;
+mod reference;
+mod reproducible;
+mod sources;
+
+use std::path::Path;
+
+use accretion_testing::forge::{Wheel, WheelForge};
+use accretion_testing::index::{Distribution, PackageIndex};
+use integration_tests::{Project, python};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_accretion-under-test");
+
+/// The layers of a project `tools` for the targets that are built without being named.
+const DEFAULT_LAYERS: [&str; 6] = [
+    "tools-py312",
+    "tools-py312-arm64",
+    "tools-py313",
+    "tools-py313-arm64",
+    "tools-py314",
+    "tools-py314-arm64",
+];
+
+/// One target, for tests to which any will do.
+const ONE: &str = "--runtime python3.13 --architecture x86_64";
+
+/// The layer of [`ONE`].
+const LAYER: &str = "tools-py313";
+
+fn project(index: &PackageIndex) -> Project {
+    Project::new(PROGRAM, index)
+}
+
+fn index<D: Into<Distribution>>(distributions: impl IntoIterator<Item = D>) -> PackageIndex {
+    PackageIndex::start(distributions)
+}
+
+/// A small pure wheel of version 1.0 with one module.
+fn pure(name: &str) -> WheelForge {
+    WheelForge::new(name, "1.0").file(&format!("{name}/__init__.py"), format!("# {name}\n"))
+}
+
+/// The file name of what [`pure`] forges.
+fn pure_name(name: &str) -> String {
+    pure(name).file_name()
+}
+
+/// A package with a wheel for each default target, and with one for Windows.
+fn native() -> Vec<Wheel> {
+    let machines = [
+        "manylinux_2_17_x86_64.manylinux2014_x86_64",
+        "manylinux_2_28_aarch64",
+        "win_amd64",
+    ];
+    let wheel = |minor: u8, machine: &str| {
+        let tag = format!("cp3{minor}-cp3{minor}-{machine}");
+        let path = format!("native/_core.cpython-3{minor}.so");
+        WheelForge::new("native", "1.0")
+            .tag(&tag)
+            .purelib(false)
+            .executable(&path, tag.clone())
+            .build()
+    };
+    [12, 13, 14]
+        .into_iter()
+        .flat_map(|minor| machines.map(|machine| wheel(minor, machine)))
+        .collect()
+}
+
+/// The runtime and the architecture that this machine's Python can build sources for.
+fn own_target() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        architecture => architecture,
+    };
+    format!(
+        "--runtime {} --architecture {architecture}",
+        python().runtime
+    )
+}
+
+/// Every file in this folder has to be a module: a forgotten one would test nothing.
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let text = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    let modules = integration_tests::names(&folder);
+    for module in modules.iter().filter_map(|name| name.strip_suffix(".rs")) {
+        let declared = text.contains(&format!("\nmod {module};\n"));
+        assert!(
+            declared || module == "main",
+            "{module}.rs is not a module of main.rs"
+        );
+    }
+}
