@@ -22,6 +22,13 @@ use std::sync::OnceLock;
 use accretion_testing::index::PackageIndex;
 use tempfile::TempDir;
 
+/// The Python of the pinned tools: the one that `ACCRETION_TOOLS_PYTHON` names, or that of the
+/// workspace's `.tools/venv`.
+pub fn tools_python() -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin/python");
+    std::env::var_os("ACCRETION_TOOLS_PYTHON").map_or_else(default, PathBuf::from)
+}
+
 /// A project's folder `tools`, and beside it a home, a cache and a folder for temporary files.
 #[derive(Debug)]
 pub struct Project {

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::wheel::{Tag, WheelFilename};
+use integration_tests::tools_python;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -39,11 +40,6 @@ struct Parts {
     tags: BTreeSet<String>,
 }
 
-fn python() -> PathBuf {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin/python");
-    std::env::var_os("ACCRETION_TOOLS_PYTHON").map_or_else(default, PathBuf::from)
-}
-
 fn ask(filenames: &[String]) -> Answer {
     let targets: Vec<_> = targets()
         .map(|target| {
@@ -56,7 +52,7 @@ fn ask(filenames: &[String]) -> Answer {
         .collect();
     let question = json!({ "targets": targets, "filenames": filenames });
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle/packaging_oracle.py");
-    let python = python();
+    let python = tools_python();
     let mut child = Command::new(&python)
         .arg(script)
         .stdin(Stdio::piped())
