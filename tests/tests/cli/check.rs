@@ -126,6 +126,6 @@ fn a_lock_file_without_form() {
         .run("check pylock.toml --format json")
         .exits(3)
         .json();
-    assert_eq!(json["Error"]["Code"], "LockInvalid", "{json:#}");
+    assert_eq!(json["Problems"][0]["Code"], "LockInvalid", "{json:#}");
     assert_untouched(&index, &project);
 }
