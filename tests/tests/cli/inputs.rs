@@ -187,21 +187,25 @@ fn folders_that_cannot_be_written() {
     for (name, folder) in [
         ("file", project.path("taken")),
         ("below_a_file", project.path("taken/layers")),
-        // Where even root cannot make folders.
+        // Where even root cannot make folders, for another reason than other users.
         ("refused", "/proc/accretion".into()),
     ] {
         let mut command = build(&project);
         command.arg("--output").arg(&folder);
         let run = project.finish(command).fails(1, "OutputUnwritable");
-        snapshot!(format!("unwritable_output_{name}"), run);
+        if name != "refused" {
+            snapshot!(format!("unwritable_output_{name}"), run);
+        }
 
         let mut command = build(&project);
         command.env("ACCRETION_CACHE_DIR", &folder);
         let run = project.finish(command).fails(1, "CacheUnusable");
-        snapshot!(format!("unwritable_cache_{name}"), run);
+        if name != "refused" {
+            snapshot!(format!("unwritable_cache_{name}"), run);
+        }
     }
     let mut command = build(&project);
-    command.env("TMPDIR", "/proc/accretion");
+    command.env("TMPDIR", project.path("taken"));
     let run = project.finish(command).fails(1, "TemporaryFolderUnusable");
     snapshot!("unwritable_tmp", run);
 
