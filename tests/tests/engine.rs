@@ -10,7 +10,11 @@ use integration_tests::tools_python;
 fn layers_of_popular_distributions_equal_what_uv_installs() {
     let run = concat!(env!("CARGO_MANIFEST_DIR"), "/popular/run.py");
     let output = Command::new(tools_python())
-        .args([run, "--accretion", env!("CARGO_BIN_EXE_accretion-under-test")])
+        .args([
+            run,
+            "--accretion",
+            env!("CARGO_BIN_EXE_accretion-under-test"),
+        ])
         .stdin(Stdio::null())
         .output()
         .expect("the tools' Python runs");
