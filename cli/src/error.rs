@@ -33,8 +33,6 @@ pub(crate) enum Error {
     #[error("there is no folder for the cache")]
     CacheFolderMissing,
     #[error(transparent)]
-    Core(#[from] accretion_core::Error),
-    #[error(transparent)]
     Service(#[from] accretion_service::Error),
 }
 
@@ -45,7 +43,6 @@ impl Fault for Error {
             Self::InputInvalid(_) => "InputInvalid",
             Self::NameMissing { .. } => "NameMissing",
             Self::CacheFolderMissing => "CacheFolderMissing",
-            Self::Core(error) => error.code(),
             Self::Service(error) => error.code(),
         }
     }
@@ -56,7 +53,6 @@ impl Fault for Error {
                 Class::User
             }
             Self::CacheFolderMissing => Class::Internal,
-            Self::Core(error) => error.class(),
             Self::Service(error) => error.class(),
         }
     }
@@ -70,7 +66,6 @@ impl Fault for Error {
             Self::CacheFolderMissing => {
                 Some("set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME".to_owned())
             }
-            Self::Core(error) => error.hint(),
             Self::Service(error) => error.hint(),
         }
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::Fault;
+use accretion_core::diagnostic::Report;
 use accretion_core::layer::LayerName;
 use accretion_core::limits::WheelLimits;
 use accretion_core::request::{Request, Requirements};
@@ -25,6 +26,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
 use crate::input;
 use crate::progress::Terminal;
+use crate::report::{self, ProblemRecord};
 
 struct SystemClock;
 
@@ -70,7 +72,7 @@ pub(crate) async fn run(
         }
     }
     match global.format {
-        Format::Json => print_document(&built, &failed, &output),
+        Format::Json => print_document(&report, &built, &failed, &output),
         Format::Text => print_text(&built, &failed, global),
     }
     // The machine's own faults first: they make what the others say doubtful.
@@ -108,7 +110,7 @@ async fn build(
         tokio::task::spawn_blocking(move || downloader.prepare());
     }
     let wheels = WheelCache::new(
-        cache,
+        &cache,
         downloader,
         Arc::clone(&uv),
         WheelLimits::default(),
@@ -216,6 +218,7 @@ fn table(built: &[Built]) -> Table {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
+    problems: Vec<ProblemRecord<'a>>,
     layers: Vec<LayerRecord<'a>>,
     failures: Vec<FailureRecord<'a>>,
 }
@@ -247,7 +250,7 @@ struct FailureRecord<'a> {
     error: ErrorRecord,
 }
 
-fn print_document(built: &[Built], failed: &[Failed], output: &OutputFolder) {
+fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &OutputFolder) {
     let layers = built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
         runtime: built.target.runtime,
@@ -270,6 +273,7 @@ fn print_document(built: &[Built], failed: &[Failed], output: &OutputFolder) {
         error: ErrorRecord::from(&failed.error as &dyn Fault),
     });
     crate::print_json(&Document {
+        problems: report::records(report),
         layers: layers.collect(),
         failures: failures.collect(),
     });

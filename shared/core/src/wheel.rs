@@ -10,5 +10,5 @@ mod tags;
 
 pub use filename::{BuildTag, ParseWheelFilenameError, Tag, WheelFilename};
 pub use inspect::inspect;
-pub use layout::{Layout, LayoutFile, Origin};
+pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
 pub use tags::Rank;

@@ -13,7 +13,7 @@ use accretion_core::digest::Sha256;
 use accretion_core::limits::WheelLimits;
 use accretion_core::lock::LockedFile;
 use accretion_core::target::Target;
-use accretion_core::wheel::{Layout, WheelFilename, inspect};
+use accretion_core::wheel::{LAYOUT_EXTENSION, Layout, WheelFilename, inspect};
 use accretion_core::{Class, Fault};
 use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels};
 use tempfile::NamedTempFile;
@@ -21,7 +21,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
 use crate::download::Downloader;
-use crate::temporary;
+use crate::temporary::Folder;
 use crate::uv::Uv;
 
 /// What the names of half-done files start with.
@@ -35,7 +35,10 @@ type Cells<K> = Mutex<HashMap<K, Cell>>;
 
 /// The wheel cache in a folder.
 pub struct WheelCache {
-    root: PathBuf,
+    /// Wheels and their layouts.
+    files: Folder,
+    /// What was built from which source distribution.
+    records: Folder,
     downloader: Arc<Downloader>,
     uv: Arc<Uv>,
     limits: WheelLimits,
@@ -49,14 +52,15 @@ pub struct WheelCache {
 impl WheelCache {
     /// A cache in `root`, which is made when it is first written to.
     pub fn new(
-        root: impl Into<PathBuf>,
+        root: &Path,
         downloader: Arc<Downloader>,
         uv: Arc<Uv>,
         limits: WheelLimits,
         progress: Arc<dyn Progress>,
     ) -> Self {
         Self {
-            root: root.into(),
+            files: Folder::new(root.join("wheels"), PARTIAL),
+            records: Folder::new(root.join("built"), PARTIAL),
             downloader,
             uv,
             limits,
@@ -67,22 +71,38 @@ impl WheelCache {
         }
     }
 
-    fn folder(&self) -> PathBuf {
-        self.root.join("wheels")
-    }
-
     fn paths(&self, sha256: Sha256) -> Paths {
-        let folder = self.folder();
+        let folder = self.files.path();
         Paths {
             wheel: folder.join(format!("{sha256}.whl")),
-            layout: folder.join(format!("{sha256}.layout")),
+            layout: folder.join(format!("{sha256}.{LAYOUT_EXTENSION}")),
         }
     }
 
     fn temporary(&self) -> Result<NamedTempFile, Error> {
-        let folder = self.folder();
-        temporary::file(&folder, PARTIAL)
-            .map_err(|error| Error::cache("could not write to the cache", &folder, error))
+        self.files
+            .file()
+            .map_err(|error| Error::cache("could not write to the cache", self.files.path(), error))
+    }
+
+    /// A wheel that is in the cache. One without a layout that can be used is verified again.
+    async fn load(
+        &self,
+        sha256: Sha256,
+        filename: &WheelFilename,
+    ) -> Result<Option<Arc<StoredWheel>>, Error> {
+        let paths = self.paths(sha256);
+        if let Some(stored) = load(&paths, filename) {
+            return Ok(Some(Arc::new(stored)));
+        }
+        let wheel = paths.wheel.clone();
+        let hash = tokio::task::spawn_blocking(move || crate::output::hash(&wheel)).await;
+        match hash {
+            Ok(Ok(hash)) if hash == sha256 => {
+                self.add(filename.clone(), None, paths).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn load_or_download(
@@ -90,34 +110,44 @@ impl WheelCache {
         filename: &WheelFilename,
         file: &LockedFile,
     ) -> Result<Arc<StoredWheel>, Error> {
-        let paths = self.paths(file.sha256);
-        if let Some(stored) = load(&paths, filename) {
-            return Ok(Arc::new(stored));
+        if let Some(stored) = self.load(file.sha256, filename).await? {
+            return Ok(stored);
         }
         let mut partial = self.temporary()?;
         let limit = self.limits.download;
         self.downloader
             .download(filename.as_str(), file, limit, partial.as_file_mut())
             .await?;
-        self.add(filename.clone(), partial, paths).await
+        self.add(filename.clone(), Some(partial), self.paths(file.sha256))
+            .await
     }
 
-    /// Verifies a wheel and gives it its name.
+    /// Verifies a wheel, which is in the cache already unless it is given, and gives it and its
+    /// layout their names.
     async fn add(
         &self,
         filename: WheelFilename,
-        wheel: NamedTempFile,
+        wheel: Option<NamedTempFile>,
         paths: Paths,
     ) -> Result<Arc<StoredWheel>, Error> {
         let layout_file = self.temporary()?;
         let limits = self.limits;
         let _permit = self.verifications.acquire().await;
         let work = move || {
-            let layout = write_layout(wheel.as_file(), &filename, &limits, &layout_file)?;
-            for (file, path) in [(wheel, &paths.wheel), (layout_file, &paths.layout)] {
-                file.persist(path).map_err(|error| {
-                    Error::cache("could not write to the cache", path, error.error)
-                })?;
+            let unusable =
+                |path: &Path, error| Error::cache("could not write to the cache", path, error);
+            let layout = match &wheel {
+                Some(wheel) => write_layout(wheel.as_file(), &filename, &limits, &layout_file)?,
+                None => {
+                    let wheel =
+                        File::open(&paths.wheel).map_err(|error| unusable(&paths.wheel, error))?;
+                    write_layout(&wheel, &filename, &limits, &layout_file)?
+                }
+            };
+            let files = wheel.map(|wheel| (wheel, &paths.wheel));
+            for (file, path) in files.into_iter().chain([(layout_file, &paths.layout)]) {
+                file.persist(path)
+                    .map_err(|error| unusable(path, error.error))?;
             }
             let Paths {
                 wheel,
@@ -139,12 +169,10 @@ impl WheelCache {
         file: &LockedFile,
         target: Target,
     ) -> Result<Arc<StoredWheel>, Error> {
-        let record = self
-            .root
-            .join("built")
-            .join(format!("{}-{}", file.sha256, target.slug()));
-        if let Some(stored) = self.load_built(&record) {
-            return Ok(Arc::new(stored));
+        let record = format!("{}-{}", file.sha256, target.slug());
+        let record = self.records.path().join(record);
+        if let Some(stored) = self.load_built(&record).await? {
+            return Ok(stored);
         }
         let builder = self.uv.builder(filename, target)?;
         let work = tempfile::tempdir().map_err(|error| {
@@ -180,18 +208,24 @@ impl WheelCache {
         io::copy(&mut bytes, copy.as_file_mut()).map_err(unwritable)?;
         let sha256 = crate::output::hash(&wheel).map_err(unwritable)?;
         let paths = self.paths(sha256);
-        let stored = self.add(built.clone(), copy, paths).await?;
+        let stored = self.add(built.clone(), Some(copy), paths).await?;
         self.keep_built(&record, sha256, &built)?;
         // Another process may have been first: its wheel is the one that everybody uses.
-        Ok(self.load_built(&record).map_or(stored, Arc::new))
+        Ok(self.load_built(&record).await?.unwrap_or(stored))
     }
 
     /// What was built from a source distribution for a target before: the hash and the file name
     /// of the wheel.
-    fn load_built(&self, record: &Path) -> Option<StoredWheel> {
-        let text = fs::read_to_string(record).ok()?;
-        let (sha256, filename) = text.trim().split_once(' ')?;
-        load(&self.paths(sha256.parse().ok()?), &filename.parse().ok()?)
+    async fn load_built(&self, record: &Path) -> Result<Option<Arc<StoredWheel>>, Error> {
+        let read = || {
+            let text = fs::read_to_string(record).ok()?;
+            let (sha256, filename) = text.trim().split_once(' ')?;
+            Some((sha256.parse().ok()?, filename.parse().ok()?))
+        };
+        match read() {
+            Some((sha256, filename)) => self.load(sha256, &filename).await,
+            None => Ok(None),
+        }
     }
 
     /// Remembers what was built, unless another process was first.
@@ -201,9 +235,8 @@ impl WheelCache {
         sha256: Sha256,
         wheel: &WheelFilename,
     ) -> Result<(), Error> {
-        let folder = self.root.join("built");
         let write = || -> io::Result<()> {
-            let mut file = temporary::file(&folder, PARTIAL)?;
+            let mut file = self.records.file()?;
             writeln!(file, "{sha256} {wheel}")?;
             match file.persist_noclobber(record) {
                 Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {

@@ -14,40 +14,44 @@ use sha2::Digest as _;
 use tempfile::NamedTempFile;
 
 use crate::Error;
-use crate::temporary;
+use crate::temporary::Folder;
 
 /// A folder that layers are written to.
 #[derive(Debug)]
 pub struct OutputFolder {
-    path: PathBuf,
+    folder: Folder,
 }
 
 impl OutputFolder {
     /// A folder, which is made when the first layer is written.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            folder: Folder::new(path.into(), ".accretion-"),
+        }
     }
 
     /// Where a layer's zip is.
     pub fn zip(&self, layer: &LayerName) -> PathBuf {
-        self.path.join(format!("{layer}.zip"))
+        self.folder.path().join(format!("{layer}.zip"))
     }
 
     /// Where a layer's manifest is.
     pub fn manifest(&self, layer: &LayerName) -> PathBuf {
-        self.path.join(format!("{layer}.manifest"))
+        self.folder.path().join(format!("{layer}.manifest"))
     }
 
     fn unwritable(&self) -> impl Fn(io::Error) -> PortError + '_ {
-        |error| PortError::new(Error::output("could not write to", &self.path, error))
-    }
-
-    fn temporary(&self) -> io::Result<NamedTempFile> {
-        temporary::file(&self.path, ".accretion-")
+        |error| {
+            PortError::new(Error::output(
+                "could not write to",
+                self.folder.path(),
+                error,
+            ))
+        }
     }
 
     fn write_manifest(&self, layer: &LayerName, manifest: &Manifest) -> io::Result<()> {
-        let mut file = self.temporary()?;
+        let mut file = self.folder.file()?;
         file.write_all(manifest.to_json().as_bytes())?;
         persist(file, &self.manifest(layer))
     }
@@ -79,7 +83,7 @@ impl Artifacts for OutputFolder {
     }
 
     fn stage(&self, _layer: &LayerName) -> Result<NamedTempFile, PortError> {
-        self.temporary().map_err(self.unwritable())
+        self.folder.file().map_err(self.unwritable())
     }
 
     async fn commit(

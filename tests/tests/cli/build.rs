@@ -216,6 +216,33 @@ fn a_damaged_layer_is_written_again() {
 }
 
 #[test]
+fn a_cached_wheel_with_a_damaged_layout_is_verified_again_not_downloaded() {
+    let index = index(app());
+    let project = project(&index);
+    project.write("request.json", request(&json!({})));
+    project.run(&format!("build request.json {ONE}")).exits(0);
+    let zip = project.zip(LAYER);
+    index.forget_requests();
+    let wheels = project.cache().join("wheels");
+    let layouts = names(&wheels)
+        .into_iter()
+        .filter(|name| !name.ends_with(".whl"));
+    for (at, name) in layouts.enumerate() {
+        let layout = wheels.join(name);
+        if at % 2 == 0 {
+            fs::remove_file(layout).expect("layouts can be removed");
+        } else {
+            fs::write(layout, "damaged").expect("layouts can be written");
+        }
+    }
+    fs::remove_dir_all(project.layers()).expect("layers can be removed");
+    project.run(&format!("build request.json {ONE}")).exits(0);
+    assert_eq!(downloads(&index), 0);
+    assert_eq!(project.zip(LAYER), zip);
+    project.assert_tidy();
+}
+
+#[test]
 fn a_requirements_file_may_include_others_of_its_folder() {
     let index = index([
         pure("a").build(),

@@ -14,9 +14,10 @@ use crate::digest::Sha256;
 use crate::error::Error;
 use crate::wheel::WheelFilename;
 
-/// Changes with the form of [`Layout`] and with what it says about a wheel.
-const MAGIC: &[u8; 8] = b"layout01";
-/// Length of the layout, its CRC-32, [`MAGIC`].
+/// The extension of layout files, and their last bytes. It changes with the form of [`Layout`] and
+/// with what a layout says about a wheel, so that versions of Accretion can share a cache.
+pub const LAYOUT_EXTENSION: &str = "layout01";
+/// Length of the layout, its CRC-32, [`LAYOUT_EXTENSION`].
 const TRAILER: u64 = 8 + 4 + 8;
 
 /// Which file the packed data of a [`LayoutFile`] lies in.
@@ -88,7 +89,7 @@ impl Layout {
         let (length, crc32) = (bytes.len() as u64, crc32fast::hash(&bytes));
         bytes.extend(length.to_le_bytes());
         bytes.extend(crc32.to_le_bytes());
-        bytes.extend(MAGIC);
+        bytes.extend(LAYOUT_EXTENSION.as_bytes());
         Ok(bytes)
     }
 
@@ -105,7 +106,10 @@ impl Layout {
         let (size, rest) = trailer.split_at(8);
         let (crc32, magic) = rest.split_at(4);
         let size = u64::from_le_bytes(size.try_into().unwrap_or_default());
-        let Some(start) = end.checked_sub(size).filter(|_| magic == MAGIC) else {
+        let Some(start) = end
+            .checked_sub(size)
+            .filter(|_| magic == LAYOUT_EXTENSION.as_bytes())
+        else {
             return Ok(None);
         };
         let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
