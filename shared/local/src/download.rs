@@ -32,27 +32,47 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Downloader {
     client: OnceLock<reqwest::Client>,
     offline: bool,
-    /// The host of an index that the user named with `http:`.
-    plain_host: Option<String>,
+    /// The package index that the user chose.
+    index: Option<Url>,
     slots: Semaphore,
     progress: Arc<dyn Progress>,
 }
 
 impl Downloader {
     /// Makes a downloader. `index` is the package index that the user chose, if any: where it is
-    /// plain HTTP, so may its files be. With `offline` every download is an error.
+    /// plain HTTP, so may its files be, and what it wants as credentials, its server wants for
+    /// files. With `offline` every download is an error.
     pub fn new(index: Option<&Url>, offline: bool, progress: Arc<dyn Progress>) -> Self {
-        let plain_host = index
-            .filter(|index| index.scheme() == "http")
-            .and_then(|index| index.host_str().map(ToOwned::to_owned));
         let slots = Semaphore::new(DOWNLOADS);
         Self {
             client: OnceLock::new(),
             offline,
-            plain_host,
+            index: index.cloned(),
             slots,
             progress,
         }
+    }
+
+    /// The host of an index that the user named with `http:`.
+    fn plain_host(&self) -> Option<&str> {
+        let index = self.index.as_ref()?;
+        index.host_str().filter(|_| index.scheme() == "http")
+    }
+
+    /// A URL with the credentials of the index where that is the same server: uv leaves them out of
+    /// what it locks. A URL that has its own keeps them.
+    fn authorized(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        if let Some(index) = &self.index
+            && index.origin() == url.origin()
+            && url.username().is_empty()
+            && url.password().is_none()
+        {
+            // Neither can fail: a URL with an origin has a host.
+            let _ = url.set_username(index.username());
+            let _ = url.set_password(index.password());
+        }
+        url
     }
 
     /// Makes the client before it is needed, which takes a while: it reads the certificates that
@@ -77,7 +97,7 @@ impl Downloader {
                 what: format!("`{filename}`"),
             });
         }
-        if !is_secure(&file.url, self.plain_host.as_deref()) {
+        if !is_secure(&file.url, self.plain_host()) {
             let (host, file) = (host(&file.url), filename.to_owned());
             return Err(Error::InsecureUrl { host, file });
         }
@@ -115,7 +135,7 @@ impl Downloader {
             .map_err(unwritable)?;
 
         let client = self.client()?;
-        let mut response = match client.get(locked.url.clone()).send().await {
+        let mut response = match client.get(self.authorized(&locked.url)).send().await {
             Ok(response) => response,
             Err(error) => {
                 return Err(match cause::<PlainRedirect>(&error) {
@@ -204,7 +224,7 @@ impl Downloader {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let plain_host = self.plain_host.clone();
+        let plain_host = self.plain_host().map(ToOwned::to_owned);
         let redirects = reqwest::redirect::Policy::custom(move |attempt| {
             if attempt.previous().len() > 10 {
                 attempt.error("too many redirects")

@@ -209,6 +209,8 @@ struct State {
     faults: HashMap<String, Fault>,
     requests: Vec<Request>,
     options: Options,
+    /// The `Authorization` header without which there is no answer.
+    authorization: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -245,6 +247,7 @@ impl PackageIndex {
                 json: true,
                 ranges: true,
             },
+            authorization: None,
         })));
         let listener =
             std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
@@ -296,6 +299,11 @@ impl PackageIndex {
     /// Ignores `Range` headers.
     pub fn without_ranges(&self) {
         self.shared.lock().options.ranges = false;
+    }
+
+    /// Answers 401 to whoever does not send this `Authorization` header.
+    pub fn require_authorization(&self, value: &str) {
+        self.shared.lock().authorization = Some(value.to_owned());
     }
 
     /// Lets the answers for a file go wrong, or for a path if it starts with a slash:

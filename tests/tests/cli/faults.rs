@@ -1,6 +1,8 @@
 //! Indexes that fail, lie or serve what they should not: what the user is told, and that nothing
 //! half-done stays behind.
 
+use std::fs;
+
 use accretion_testing::forge::zip::{Claim, Entry, Place};
 use accretion_testing::forge::{Part, SdistForge, Wheel, WheelForge};
 use accretion_testing::index::{Distribution, Fault, PackageIndex};
@@ -446,6 +448,29 @@ fn credentials_in_the_url_of_the_index_are_not_told() {
         .exits(0);
     let manifest = project.manifest(LAYER).to_string();
     assert!(!manifest.contains("s3cret"), "{manifest}");
+}
+
+#[test]
+fn credentials_in_the_url_of_the_index_serve_for_its_files() {
+    let index = index([pure("a").build()]);
+    // `user` and `s3cret:@`.
+    index.require_authorization("Basic dXNlcjpzM2NyZXQ6QA==");
+    let url = index.url().replace("://", "://user:s3cret%3A%40@");
+    let project = Project::with_index_url(crate::PROGRAM, Some(url));
+    project.write("requirements.txt", "a\n");
+    build(&project).exits(0);
+
+    // They are for the index's own server only.
+    let elsewhere = crate::index([pure("a").build()]);
+    elsewhere.require_authorization("Basic dXNlcjpzM2NyZXQ6QA==");
+    index.fault(
+        &pure_name("a"),
+        Fault::Redirect(elsewhere.file_url(&pure_name("a"))),
+    );
+    fs::remove_dir_all(project.cache()).unwrap();
+    fs::remove_dir_all(project.layers()).unwrap();
+    build(&project).fails(3, "FileNotFound");
+    assert_eq!(elsewhere.count(&pure_name("a")), 1);
 }
 
 #[test]

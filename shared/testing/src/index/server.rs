@@ -152,6 +152,13 @@ fn truth(state: &State, request: &hyper::Request<Incoming>) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Answer::new(StatusCode::METHOD_NOT_ALLOWED, "read only\n");
     }
+    let given = request.headers().get(header::AUTHORIZATION);
+    if let Some(wanted) = &state.authorization
+        && given.is_none_or(|given| given.as_bytes() != wanted.as_bytes())
+    {
+        return Answer::new(StatusCode::UNAUTHORIZED, "who are you?\n")
+            .header(header::WWW_AUTHENTICATE, "Basic");
+    }
     let path = request.uri().path();
     if let Some(filename) = path.strip_prefix("/files/") {
         return file(state, filename, request.headers()).unwrap_or_else(not_found);
