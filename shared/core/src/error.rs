@@ -147,6 +147,14 @@ pub enum Error {
     /// What the cache holds about a wheel can't be read.
     #[error("the layout of a cached wheel is damaged: {0}")]
     LayoutDamaged(&'static str),
+    /// What the cache is to hold about a wheel can't be written.
+    #[error("the layout of the wheel `{wheel}` could not be written: {error}")]
+    LayoutWrite {
+        /// The wheel's file name.
+        wheel: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// A wheel could not be read.
     #[error("the wheel `{wheel}` could not be read: {error}")]
     WheelRead {
@@ -171,15 +179,17 @@ impl Fault for Error {
             Self::LayerTooLarge { .. } => "LayerTooLarge",
             Self::LayerWrite(_) => "LayerWrite",
             Self::LayoutDamaged(_) => "LayoutDamaged",
+            Self::LayoutWrite { .. } => "LayoutWrite",
             Self::WheelRead { .. } => "WheelRead",
         }
     }
 
     fn class(&self) -> Class {
         match self {
-            Self::LayerWrite(_) | Self::LayoutDamaged(_) | Self::WheelRead { .. } => {
-                Class::Internal
-            }
+            Self::LayerWrite(_)
+            | Self::LayoutDamaged(_)
+            | Self::LayoutWrite { .. }
+            | Self::WheelRead { .. } => Class::Internal,
             _ => Class::User,
         }
     }
@@ -220,7 +230,9 @@ impl Fault for Error {
                     .join(", ")
             ),
             Self::LayoutDamaged(_) => "remove the cache folder".into(),
-            Self::LayerWrite(_) | Self::WheelRead { .. } => return None,
+            Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {
+                return None;
+            }
         })
     }
 }

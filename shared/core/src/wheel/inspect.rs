@@ -227,7 +227,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     }
 
     fn unwritten(&self, error: io::Error) -> Error {
-        Error::WheelRead {
+        Error::LayoutWrite {
             wheel: self.filename.to_string(),
             error,
         }
@@ -482,8 +482,16 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     ) -> Result<Vec<scripts::EntryPoint>, Error> {
         let path = format!("{}/entry_points.txt", roots.dist_info);
         let text = self.text(directory, entries, &path)?.unwrap_or_default();
-        scripts::parse_entry_points(&text)
-            .map_err(|problem| self.invalid(format!("`{path}` {problem}")))
+        let points = scripts::parse_entry_points(&text)
+            .map_err(|problem| self.invalid(format!("`{path}` {problem}")))?;
+        // Each becomes a file, as if it were one of the archive's.
+        if points.len() as u64 > self.limits.entries {
+            let (points, limit) = (points.len(), self.limits.entries);
+            return Err(self.over_limit(format!(
+                "`{path}` has {points} scripts; the limit is {limit}"
+            )));
+        }
+        Ok(points)
     }
 
     /// The rewritten content of a script, if it has to be rewritten.
@@ -516,7 +524,18 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         packed: &mut Packed<'_, impl Write>,
     ) -> Result<LayoutFile, Error> {
         let mut deflate = pack::Deflater::new(&mut *packed.sink);
-        let unpacked = directory.unpack(self.archive, index, |bytes| deflate.write_all(bytes));
+        let mut failure = None;
+        let unpacked = directory.unpack(self.archive, index, |bytes| {
+            deflate.write_all(bytes).map_err(|error| {
+                let kind = error.kind();
+                failure = Some(error);
+                kind.into()
+            })
+        });
+        // The archive takes it for one of its own.
+        if let Some(failure) = failure {
+            return Err(self.unwritten(failure));
+        }
         unpacked.map_err(|e| self.broken(e))?;
         let compressed_size = deflate.finish().map_err(|e| self.unwritten(e))?;
         let offset = packed.offset;

@@ -763,6 +763,61 @@ fn bombs_do_not_go_off() {
     assert!(start.elapsed().as_secs() < 2, "it was unpacked");
 }
 
+#[test]
+fn more_scripts_than_files() {
+    let limits = WheelLimits {
+        entries: 10,
+        ..WheelLimits::default()
+    };
+    let scripts = |count: usize| {
+        let scripts = (0..count).map(|n| format!("script{n}"));
+        let forge = scripts.fold(demo(), |forge, name| {
+            forge.entry_point("console_scripts", &name, "demo:main")
+        });
+        refusal(inspect_with(&forge.build(), &limits, 1))
+    };
+    assert_eq!(scripts(10), "accepted");
+    assert_eq!(
+        scripts(11),
+        "WheelOverLimit: the wheel `demo-1.0-py3-none-any.whl` is over a limit: \
+         `demo-1.0.dist-info/entry_points.txt` has 11 scripts; the limit is 10"
+    );
+}
+
+/// A disk that is full.
+struct Full;
+
+impl io::Write for Full {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_is_not_the_wheels_fault() {
+    let zstd = Entry::file("demo/data.bin", vec![7; 1 << 20]).method(Method::Zstd);
+    for wheel in [demo().build(), with(zstd)] {
+        let bytes = wheel.bytes.as_slice();
+        let filename = wheel.filename.parse().unwrap();
+        let length = bytes.len() as u64;
+        let limits = WheelLimits::default();
+        let error = inspect(bytes, length, &filename, &limits, 1, &mut Full).unwrap_err();
+        assert_eq!(
+            (error.code(), error.class()),
+            ("LayoutWrite", Class::Internal)
+        );
+        assert_eq!(
+            error.to_string(),
+            "the layout of the wheel `demo-1.0-py3-none-any.whl` could not be written: no storage \
+             space"
+        );
+    }
+}
+
 /// A disk that fails wherever a read starts in its bad part.
 struct Failing<'a> {
     bytes: &'a [u8],
