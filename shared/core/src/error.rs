@@ -128,6 +128,12 @@ pub enum Error {
         /// The wheels that claim it.
         claimants: Vec<String>,
     },
+    /// There is nothing to make a layer of. Lambda refuses empty zips.
+    #[error(
+        "no package is left for the layer: what is required does not apply to its target, or is \
+         excluded"
+    )]
+    LayerEmpty,
     /// The layer is over what Lambda takes.
     #[error(
         "the layer would have {} MiB unzipped; Lambda takes {} MiB",
@@ -176,6 +182,7 @@ impl Fault for Error {
             Self::LockMismatch { .. } => "LockMismatch",
             Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported",
             Self::LayerConflict { .. } => "LayerConflict",
+            Self::LayerEmpty => "LayerEmpty",
             Self::LayerTooLarge { .. } => "LayerTooLarge",
             Self::LayerWrite(_) => "LayerWrite",
             Self::LayoutDamaged(_) => "LayoutDamaged",
@@ -221,6 +228,7 @@ impl Fault for Error {
                 "leave one of the packages out, or let the one that sorts last win (no --strict)"
                     .into()
             }
+            Self::LayerEmpty => "leave this target out".into(),
             Self::LayerTooLarge { packages, .. } => format!(
                 "split the requirements or exclude packages; the largest are {}",
                 packages

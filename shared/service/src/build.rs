@@ -107,6 +107,9 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let resolved = self.resolve(target).await?;
         let packages = resolved.packages.len();
         self.progress.on(Event::Resolved { target, packages });
+        if resolved.packages.is_empty() {
+            return Err(accretion_core::Error::LayerEmpty.into());
+        }
         let digest = Digest::of_layer(target, &resolved.packages);
         let found = self.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();

@@ -28,6 +28,26 @@ fn refused(name: &str, content: &str) -> Run {
 }
 
 #[test]
+fn a_layer_without_a_package() {
+    let index = one_package();
+    let project = project(&index);
+    project.write("requirements.txt", "a; python_version < '3.13'\n");
+    let run = project.run("build requirements.txt --architecture arm64");
+    let run = run.exits(3);
+    assert_eq!(run.codes(), ["LayerEmpty"], "{run}");
+    assert!(
+        run.stderr.contains("tools-py313-arm64, tools-py314-arm64"),
+        "{run}"
+    );
+    // AWS Lambda takes no empty zip; the layer that is not empty is there.
+    let layers = project.outputs();
+    assert_eq!(
+        layers,
+        ["tools-py312-arm64.manifest", "tools-py312-arm64.zip"]
+    );
+}
+
+#[test]
 fn requests_that_are_wrong() {
     for (name, code, text) in [
         ("json", "JsonInvalid", r#"{"Name": "tools", }"#),
