@@ -26,6 +26,12 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
     InputUnreadable { path: PathBuf, error: io::Error },
+    #[error("{} is not supported as an input", path.display())]
+    InputUnsupported {
+        path: PathBuf,
+        /// What makes an input of it.
+        hint: &'static str,
+    },
     #[error("the input has problems")]
     InputInvalid(Report),
     #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
@@ -40,6 +46,7 @@ impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::InputUnreadable { .. } => "InputUnreadable",
+            Self::InputUnsupported { .. } => "InputUnsupported",
             Self::InputInvalid(_) => "InputInvalid",
             Self::NameMissing { .. } => "NameMissing",
             Self::CacheFolderMissing => "CacheFolderMissing",
@@ -49,9 +56,10 @@ impl Fault for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::InputUnreadable { .. } | Self::InputInvalid(_) | Self::NameMissing { .. } => {
-                Class::User
-            }
+            Self::InputUnreadable { .. }
+            | Self::InputUnsupported { .. }
+            | Self::InputInvalid(_)
+            | Self::NameMissing { .. } => Class::User,
             Self::CacheFolderMissing => Class::Internal,
             Self::Service(error) => error.class(),
         }
@@ -60,6 +68,7 @@ impl Fault for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::InputUnreadable { .. } | Self::InputInvalid(_) => None,
+            Self::InputUnsupported { hint, .. } => Some((*hint).to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
             }

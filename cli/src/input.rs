@@ -26,6 +26,10 @@ pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
         error,
     };
     let bytes = read_limited(&input.path).map_err(unreadable)?;
+    if let Some(hint) = unsupported(&input.path) {
+        let path = input.path.clone();
+        return Err(Error::InputUnsupported { path, hint });
+    }
     let source_name = input.path.display().to_string();
     let kind = kind(&input.path, &bytes);
     let checked: Checked<Request> = match kind {
@@ -64,6 +68,20 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         .take(MAX_REQUEST_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// How to make an input of a file that is known not to be one: read as something else, it would
+/// have a problem on every line.
+fn unsupported(path: &Path) -> Option<&'static str> {
+    match path.file_name()?.to_str()? {
+        "uv.lock" | "pyproject.toml" => {
+            Some("export the project: `uv export --format pylock.toml --output-file pylock.toml`")
+        }
+        "poetry.lock" | "Pipfile.lock" | "Pipfile" => {
+            Some("export it as a `requirements.txt` or a `pylock.toml`")
+        }
+        _ => None,
+    }
 }
 
 /// By the name where it tells, otherwise by the content.

@@ -28,6 +28,15 @@ fn refused(name: &str, content: &str) -> Run {
 }
 
 #[test]
+fn files_that_are_known_not_to_be_inputs() {
+    for name in ["uv.lock", "pyproject.toml", "poetry.lock", "Pipfile.lock"] {
+        let run = refused(name, "version = 1\n");
+        assert_eq!(run.codes(), ["InputUnsupported"], "{run}");
+        assert!(run.stderr.contains("pylock.toml"), "{run}");
+    }
+}
+
+#[test]
 fn a_layer_without_a_package() {
     let index = one_package();
     let project = project(&index);
