@@ -12,6 +12,7 @@ mod report;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Command};
 use crate::environment::Environment;
@@ -24,6 +25,7 @@ const INTERRUPTED: u8 = 130;
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let environment = Environment::read();
+    open_more_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -41,6 +43,24 @@ pub fn main() -> ExitCode {
             () = interrupted() => ExitCode::from(INTERRUPTED),
         }
     })
+}
+
+/// Takes as many open files as the system lets us have: each download and each wheel of a layer
+/// holds some, and the usual 1,024 are for programs that use `select`.
+fn open_more_files() {
+    const PLENTY: u64 = 1 << 16;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(PLENTY).min(PLENTY);
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Small layers do with fewer.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(wanted),
+                ..limit
+            },
+        );
+    }
 }
 
 async fn run(args: Args, environment: &Environment) -> ExitCode {

@@ -9,7 +9,7 @@ use accretion_testing::index::PackageIndex;
 use integration_tests::{Project, names, python, snapshot, uv};
 use serde_json::{Value, json};
 
-use crate::{DEFAULT_LAYERS, LAYER, ONE, index, native, project, pure, pure_name};
+use crate::{DEFAULT_LAYERS, LAYER, ONE, after, index, native, project, pure, pure_name};
 
 /// `app` needs `lib` and `native`.
 fn app() -> Vec<Wheel> {
@@ -178,6 +178,17 @@ fn a_description_changes_manifests_only() {
     assert_eq!(new["Publish"]["Description"], "1.1.0");
     new["Publish"] = old["Publish"].clone();
     assert_eq!(new, old);
+}
+
+#[test]
+fn a_layer_of_more_wheels_than_files_may_be_open() {
+    let names: Vec<_> = (0..40).map(|n| format!("package{n}")).collect();
+    let index = index(names.iter().map(|name| pure(name).build()));
+    let project = project(&index);
+    project.write("requirements.txt", names.join("\n"));
+    let mut command = project.command(["build", "requirements.txt"]);
+    command.args(ONE.split(' '));
+    project.finish(after("ulimit -S -n 48", &command)).exits(0);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod reproducible;
 mod sources;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::{Distribution, PackageIndex};
@@ -89,6 +90,27 @@ fn own_target() -> String {
         "--runtime {} --architecture {architecture}",
         python().runtime
     )
+}
+
+/// A command of a [`Project`], run by a shell that has done something to itself first.
+fn after(first: &str, command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", &format!("{first}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell
 }
 
 /// Every file in this folder has to be a module: a forgotten one would test nothing.

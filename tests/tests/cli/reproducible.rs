@@ -7,7 +7,7 @@ use accretion_testing::index::{Distribution, PackageIndex};
 use integration_tests::Project;
 use serde_json::Value;
 
-use crate::{DEFAULT_LAYERS, index, native, project, pure};
+use crate::{DEFAULT_LAYERS, after, index, native, project, pure};
 
 fn packages() -> Vec<Wheel> {
     let clash = |name: &str| {
@@ -83,22 +83,8 @@ fn with_any_umask() {
     let one = build(&index, requirements, |_| {});
     let other = project(&index);
     other.write("requirements.txt", requirements);
-    let template = other.command(["build", "requirements.txt"]);
-    let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
-        .arg(template.get_program())
-        .args(template.get_args())
-        .current_dir(other.path(""))
-        .env_clear()
-        .envs(
-            template
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
-    other.finish(command).exits(0);
+    let command = other.command(["build", "requirements.txt"]);
+    other.finish(after("umask 077", &command)).exits(0);
     assert_same(&one, &other);
 }
 
