@@ -25,7 +25,8 @@ Exit codes:
   1  this machine is at fault: uv is missing, a folder can't be written
   2  the command line is at fault
   3  the input is at fault
-  4  the network or an index is at fault: try again";
+  4  the network or an index is at fault: try again
+  128 + N  ended by the signal N, such as 130 for ctrl-C";
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Global {
@@ -35,7 +36,7 @@ pub(crate) struct Global {
     /// Say nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more
+    /// Say more: list the packages of each layer
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }

@@ -12,13 +12,11 @@ mod report;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use futures_util::future::select_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::args::{Args, Command};
 use crate::environment::Environment;
-
-/// What a shell reports for a command that ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 /// Runs the command with the arguments and the environment of this process.
 #[must_use]
@@ -40,7 +38,7 @@ pub fn main() -> ExitCode {
         tokio::select! {
             code = run(args, &environment) => code,
             // What is half-written is removed as the tasks are dropped.
-            () = interrupted() => ExitCode::from(INTERRUPTED),
+            code = interrupted() => ExitCode::from(code),
         }
     })
 }
@@ -74,16 +72,24 @@ async fn run(args: Args, environment: &Environment) -> ExitCode {
     })
 }
 
-async fn interrupted() {
+/// Waits for a signal that asks the command to end. Returns what a shell reports for it: 128 and
+/// the signal's number.
+async fn interrupted() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let signals = kinds.into_iter().filter_map(|kind| {
+        let mut signals = signal(kind).ok()?;
+        Some(Box::pin(async move {
+            signals.recv().await;
+            u8::try_from(128 + kind.as_raw_value()).unwrap_or(u8::MAX)
+        }))
+    });
+    let signals: Vec<_> = signals.collect();
+    if signals.is_empty() {
         return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
+    select_all(signals).await.0
 }
 
 /// Prints one JSON document to standard output.

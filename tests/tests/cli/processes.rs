@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::{DEFAULT_LAYERS, LAYER, ONE, index, native, own_target, project, pure, pure_name};
 
+/// Signals that ask a command to end, and what a shell reports for them.
+const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
+
 /// Waits until something is so.
 #[track_caller]
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -199,13 +202,13 @@ fn what_killed_builds_left_is_removed_in_time() {
 
 #[test]
 fn signals_end_a_download_and_leave_nothing() {
-    for signal in ["INT", "TERM"] {
+    for (signal, exit) in SIGNALS {
         let index = index([pure("a").build(), pure("b").build()]);
         let project = slow(&index);
         let child = start(&project);
         wait_for("the download", || is_downloading(&project));
         send(signal, &child);
-        let run = project.wait(child).exits(130);
+        let run = project.wait(child).exits(exit);
         assert_eq!(run.stdout, "");
         assert_eq!(project.outputs(), [""; 0]);
         project.assert_tidy();
@@ -214,7 +217,7 @@ fn signals_end_a_download_and_leave_nothing() {
 
 #[test]
 fn signals_end_a_resolution_and_leave_nothing() {
-    for signal in ["INT", "TERM"] {
+    for (signal, exit) in SIGNALS {
         let index = index([pure("a").build()]);
         let project = project(&index);
         project.write("requirements.txt", "a\n");
@@ -222,7 +225,7 @@ fn signals_end_a_resolution_and_leave_nothing() {
         let child = start(&project);
         wait_for("the question", || index.count("/simple/a/") > 0);
         send(signal, &child);
-        project.wait(child).exits(130);
+        project.wait(child).exits(exit);
         assert_eq!(project.outputs(), [""; 0]);
         project.assert_tidy();
     }
@@ -245,7 +248,7 @@ fn signals_end_a_build_of_a_source_distribution() {
     let sdist = SdistForge::new("source", "1.0").static_metadata();
     index.add(sdist.file("forged_backend.py", backend).build());
     project.write("requirements.txt", "source\n");
-    for signal in ["INT", "TERM"] {
+    for (signal, exit) in SIGNALS {
         let _ = fs::remove_file(&pid);
         let mut command = project.command(["build", "requirements.txt"]);
         command
@@ -254,7 +257,7 @@ fn signals_end_a_build_of_a_source_distribution() {
         let child = command.spawn().unwrap();
         wait_for("the build", || pid.exists());
         send(signal, &child);
-        project.wait(child).exits(130);
+        project.wait(child).exits(exit);
         // What it runs ends with it.
         let backend = fs::read_to_string(&pid).unwrap();
         wait_for("the end of the backend", || !is_running(&backend));
