@@ -113,10 +113,11 @@ impl WheelCache {
         if let Some(stored) = self.load(file.sha256, filename).await? {
             return Ok(stored);
         }
+        let turn = self.downloader.turn().await;
         let mut partial = self.temporary()?;
         let limit = self.limits.download;
         self.downloader
-            .download(filename.as_str(), file, limit, partial.as_file_mut())
+            .download(turn, filename.as_str(), file, limit, partial.as_file_mut())
             .await?;
         self.add(filename.clone(), Some(partial), self.paths(file.sha256))
             .await
@@ -130,9 +131,9 @@ impl WheelCache {
         wheel: Option<NamedTempFile>,
         paths: Paths,
     ) -> Result<Arc<StoredWheel>, Error> {
-        let layout_file = self.temporary()?;
         let limits = self.limits;
         let _permit = self.verifications.acquire().await;
+        let layout_file = self.temporary()?;
         let work = move || {
             let unusable =
                 |path: &Path, error| Error::cache("could not write to the cache", path, error);
@@ -175,6 +176,7 @@ impl WheelCache {
             return Ok(stored);
         }
         let builder = self.uv.builder(filename, target)?;
+        let turn = self.downloader.turn().await;
         let work = tempfile::tempdir().map_err(|error| {
             Error::temporary("could not write to", &std::env::temp_dir(), error)
         })?;
@@ -182,7 +184,7 @@ impl WheelCache {
         let source = work.path().join(filename);
         let mut into = File::create_new(&source).map_err(unwritable)?;
         self.downloader
-            .download(filename, file, self.limits.download, &mut into)
+            .download(turn, filename, file, self.limits.download, &mut into)
             .await?;
         drop(into);
         self.progress.on(Event::BuildingWheel {

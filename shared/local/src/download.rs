@@ -11,7 +11,7 @@ use accretion_core::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
 use sha2::Digest as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::Error;
@@ -36,6 +36,11 @@ pub struct Downloader {
     index: Option<Url>,
     slots: Semaphore,
     progress: Arc<dyn Progress>,
+}
+
+/// The right to one download.
+pub(crate) struct Turn<'a> {
+    _slot: Result<SemaphorePermit<'a>, AcquireError>,
 }
 
 impl Downloader {
@@ -82,11 +87,20 @@ impl Downloader {
         let _ = self.client();
     }
 
+    /// Waits until there may be one more download. Who waits need not have a file open yet: a
+    /// build asks for hundreds at once.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        Turn {
+            _slot: self.slots.acquire().await,
+        }
+    }
+
     /// Downloads a file into `into`, from its start, and checks its SHA-256.
     ///
     /// Tries again where that may help. `into` holds the file only if this returns `Ok`.
-    pub async fn download(
+    pub(crate) async fn download(
         &self,
+        _turn: Turn<'_>,
         filename: &str,
         file: &LockedFile,
         limit: u64,
@@ -101,7 +115,6 @@ impl Downloader {
             let (host, file) = (host(&file.url), filename.to_owned());
             return Err(Error::InsecureUrl { host, file });
         }
-        let _slot = self.slots.acquire().await;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             match self.attempt(filename, file, limit, into).await {
