@@ -10,7 +10,9 @@ use crate::lock::{Locked, LockedPackage};
 use crate::target::Target;
 
 /// The version of the layer archive's form. It changes whenever the same wheels would give other
-/// bytes, and so every digest with it.
+/// bytes, and so every digest with it. Where the change is in what is worked out of a wheel (its
+/// scripts, its `RECORD`), [`LAYOUT_EXTENSION`](crate::wheel::LAYOUT_EXTENSION) has to change too:
+/// a cache would bring back what the old version worked out.
 pub const ARCHIVE_FORMAT: u32 = 1;
 
 /// The SHA-256 of a file's bytes. Written as 64 lowercase hexadecimal digits.

@@ -6,6 +6,7 @@ use accretion_core::digest::{ARCHIVE_FORMAT, Digest, Sha256};
 use accretion_core::limits::WheelLimits;
 use accretion_core::lock::{Locked, LockedFile, LockedPackage};
 use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::wheel::LAYOUT_EXTENSION;
 use accretion_testing::forge::zip::{Entry, Method};
 use accretion_testing::forge::{Part, Wheel, WheelForge};
 use proptest::prelude::*;
@@ -80,13 +81,19 @@ fn the_bytes_of_a_layer_are_pinned() {
     layer.files();
     let pinned = (
         1,
+        "layout01",
         "fb384ec24f6610577a3c2768fd7a28cf1aa60e46ef62a48db3f212149757f48c",
     );
     assert_eq!(
-        (ARCHIVE_FORMAT, layer.written.sha256.to_string().as_str()),
+        (
+            ARCHIVE_FORMAT,
+            LAYOUT_EXTENSION,
+            layer.written.sha256.to_string().as_str()
+        ),
         pinned,
         "the same wheels give another layer than before: if that is meant, raise ARCHIVE_FORMAT, \
-         so that no digest names two contents, and pin the new hash here"
+         so that no digest names two contents, and LAYOUT_EXTENSION, so that no cache brings the \
+         old files back; then pin the new hash here"
     );
 }
 
