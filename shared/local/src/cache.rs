@@ -137,13 +137,12 @@ impl WheelCache {
         let work = move || {
             let unusable =
                 |path: &Path, error| Error::cache("could not write to the cache", path, error);
-            let layout = match &wheel {
-                Some(wheel) => write_layout(wheel.as_file(), &filename, &limits, &layout_file)?,
-                None => {
-                    let wheel =
-                        File::open(&paths.wheel).map_err(|error| unusable(&paths.wheel, error))?;
-                    write_layout(&wheel, &filename, &limits, &layout_file)?
-                }
+            let layout = if let Some(wheel) = &wheel {
+                write_layout(wheel.as_file(), &filename, &limits, &layout_file)?
+            } else {
+                let wheel =
+                    File::open(&paths.wheel).map_err(|error| unusable(&paths.wheel, error))?;
+                write_layout(&wheel, &filename, &limits, &layout_file)?
             };
             let files = wheel.map(|wheel| (wheel, &paths.wheel));
             for (file, path) in files.into_iter().chain([(layout_file, &paths.layout)]) {
