@@ -29,6 +29,7 @@ Exit codes:
   128 + N  ended by the signal N, such as 130 for ctrl-C";
 
 #[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// What goes to standard output
     #[arg(long, global = true, value_enum, default_value_t)]

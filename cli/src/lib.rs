@@ -10,6 +10,7 @@ mod progress;
 mod report;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use futures_util::future::select_all;
@@ -34,14 +35,20 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         tokio::select! {
             code = run(args, &environment) => code,
             // What is half-written is removed as the tasks are dropped.
             code = interrupted() => ExitCode::from(code),
         }
-    })
+    });
+    // What can't be dropped, such as a name look-up, is not waited for without end.
+    runtime.shutdown_timeout(PATIENCE);
+    code
 }
+
+/// How long unfinished work may take to notice that it is not wanted any more.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes as many open files as the system lets us have: each download and each wheel of a layer
 /// holds some, and the usual 1,024 are for programs that use `select`.

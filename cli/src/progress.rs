@@ -83,7 +83,6 @@ impl Progress for Terminal {
                 self.downloads.inc_length(size.unwrap_or(0));
             }
             Event::Downloaded(bytes) => self.downloads.inc(bytes),
-            Event::DownloadFinished => {}
             Event::BuildingWheel { filename } => {
                 // Nothing to do about a terminal that is gone.
                 let _ = self.all.println(format!("  building {filename}"));

@@ -150,9 +150,6 @@ pub enum Error {
     /// The layer's archive could not be written.
     #[error("the layer could not be written: {0}")]
     LayerWrite(#[source] crate::archive::WriteError),
-    /// What the cache holds about a wheel can't be read.
-    #[error("the layout of a cached wheel is damaged: {0}")]
-    LayoutDamaged(&'static str),
     /// What the cache is to hold about a wheel can't be written.
     #[error("the layout of the wheel `{wheel}` could not be written: {error}")]
     LayoutWrite {
@@ -185,7 +182,6 @@ impl Fault for Error {
             Self::LayerEmpty => "LayerEmpty",
             Self::LayerTooLarge { .. } => "LayerTooLarge",
             Self::LayerWrite(_) => "LayerWrite",
-            Self::LayoutDamaged(_) => "LayoutDamaged",
             Self::LayoutWrite { .. } => "LayoutWrite",
             Self::WheelRead { .. } => "WheelRead",
         }
@@ -193,10 +189,9 @@ impl Fault for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::LayerWrite(_)
-            | Self::LayoutDamaged(_)
-            | Self::LayoutWrite { .. }
-            | Self::WheelRead { .. } => Class::Internal,
+            Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {
+                Class::Internal
+            }
             _ => Class::User,
         }
     }
@@ -237,7 +232,6 @@ impl Fault for Error {
                     .collect::<Vec<_>>()
                     .join(", ")
             ),
-            Self::LayoutDamaged(_) => "remove the cache folder".into(),
             Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {
                 return None;
             }

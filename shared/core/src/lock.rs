@@ -420,11 +420,18 @@ fn same_version(version: &Version, text: &str) -> bool {
     text.parse::<Version>().is_ok_and(|other| other == *version)
 }
 
+/// Whether a runtime's Python, at some patch version, is what a `requires-python` wants: Lambda keeps
+/// its runtimes at a recent one, and which one is not ours to know.
 fn python_satisfies(requires: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
+    const NEWEST_PATCH: u64 = 999;
     let specifiers: VersionSpecifiers = requires
         .parse()
         .map_err(|_| invalid(format!("`{}` is not a requires-python", shown(requires))))?;
-    Ok(specifiers.contains(&environment.python_full_version().version))
+    let oldest = &environment.python_full_version().version;
+    let mut release = oldest.release().to_vec();
+    release.truncate(2);
+    release.push(NEWEST_PATCH);
+    Ok(specifiers.contains(oldest) || specifiers.contains(&Version::new(release)))
 }
 
 /// The values of environment markers in a target's runtime (PEP 508).

@@ -1,7 +1,7 @@
 //! The artifact manifest: what a built layer consists of and how to publish it.
 //!
-//! A superset of what Accretion (2019) wrote, so that its readers keep working. Readers take what
-//! its code wrote and what its documentation said, which differ.
+//! A superset of what Accretion (2019) wrote, so that its readers keep working. Where its code and its
+//! documentation differ, both forms are read.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::layer::Conflict;
 use crate::request::PermissionDocument;
 use crate::target::{Architecture, Runtime};
 
-/// The version of this form. Accretion's, which had no such field, counts as 1.
+/// The version of this form. That of Accretion (2019), which had no such field, counts as 1.
 pub const VERSION: u32 = 2;
 
 /// The artifact manifest.
@@ -21,7 +21,6 @@ pub const VERSION: u32 = 2;
 #[serde(rename_all = "PascalCase")]
 pub struct Manifest {
     /// [`VERSION`].
-    #[serde(default = "accretion_version")]
     pub manifest_version: u32,
     /// The project.
     pub project_name: String,
@@ -135,14 +134,10 @@ impl Manifest {
         text
     }
 
-    /// Reads a manifest, Accretion's included.
+    /// Reads a manifest of this form.
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
-}
-
-fn accretion_version() -> u32 {
-    1
 }
 
 /// Requirements as strings, or as Accretion's `{"Name", "Details"}`.

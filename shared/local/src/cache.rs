@@ -360,7 +360,7 @@ fn write_layout(
     let mut packed = BufWriter::new(into.as_file());
     let layout = inspect(wheel, length, filename, limits, threads, &mut packed)?;
     packed
-        .write_all(&layout.encode()?)
+        .write_all(&layout.encode())
         .and_then(|()| packed.flush())
         .map_err(unwritable)?;
     Ok(layout)

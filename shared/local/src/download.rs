@@ -220,7 +220,6 @@ impl Downloader {
             into.write_all(&chunk).map_err(unwritable)?;
             self.progress.on(Event::Downloaded(chunk.len() as u64));
         }
-        self.progress.on(Event::DownloadFinished);
         let actual = Sha256(hasher.finalize().into());
         if actual != locked.sha256 {
             return Err(Error::HashMismatch {

@@ -274,8 +274,7 @@ impl Fault for Error {
                 "check the index's URL and the credentials in it".into()
             }
             Self::DownloadTooLarge { .. } => {
-                "Lambda takes 250 MiB unzipped: exclude the package, or use a container image"
-                    .into()
+                "Lambda takes 250 MiB unzipped: exclude the package".into()
             }
             Self::HashMismatch { .. } => {
                 "it was damaged on its way, or replaced: try again, and lock it again only if you \

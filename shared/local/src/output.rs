@@ -57,9 +57,9 @@ impl OutputFolder {
     }
 }
 
-/// Gives a temporary file its name, replacing what had it, with the mode that other files get.
+/// Gives a temporary file its name, replacing what had it, and lets everybody read it.
 fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    // Temporary files are private; these are to be read like any other output.
+    // Temporary files are private whatever the umask says; layers are made to be passed on.
     file.as_file()
         .set_permissions(fs::Permissions::from_mode(0o644))?;
     file.persist(path).map_err(|error| error.error)?;

@@ -110,9 +110,6 @@ impl Uv {
             .arg("--no-config")
             .arg("--python")
             .arg(python);
-        if let Some(index) = &settings.index {
-            command.arg("--default-index").arg(index.as_str());
-        }
         if settings.offline {
             command.arg("--offline");
         }
@@ -126,7 +123,16 @@ impl Uv {
                     .filter(|(name, _)| passed(name))
                     .cloned(),
             )
+            // Not on the command line, which every user of the machine can read.
+            .envs(
+                settings
+                    .index
+                    .iter()
+                    .map(|index| ("UV_DEFAULT_INDEX", index.as_str())),
+            )
             .env("UV_CACHE_DIR", &settings.cache)
+            // The certificates that the downloads trust too.
+            .env("UV_SYSTEM_CERTS", "true")
             .env("UV_PYTHON_DOWNLOADS", "never")
             .env("UV_NO_PROGRESS", "1")
             .env("NO_COLOR", "1")

@@ -9,6 +9,7 @@ use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, artifact_key, spli
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, RequestRef};
 use accretion_core::request::{MAX_DESCRIPTION_CHARS, Request, Requirements};
+use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
@@ -43,11 +44,17 @@ pub struct Built {
     pub warnings: Vec<String>,
 }
 
+/// Where the packages of a layer come from.
+enum Source<'a> {
+    Resolve(&'a RequirementSet),
+    Locked(Lock),
+}
+
 /// Builds the layers of one request.
 pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
-    lock: Option<Lock>,
+    source: Source<'a>,
     options: Options,
     resolver: &'a R,
     wheels: &'a W,
@@ -75,15 +82,15 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         clock: &'a C,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let lock = match &request.requirements {
-            Requirements::Lock(text) => Some(Lock::parse(text)?),
-            Requirements::Set(_) => None,
+        let source = match &request.requirements {
+            Requirements::Set(set) => Source::Resolve(set),
+            Requirements::Lock(text) => Source::Locked(Lock::parse(text)?),
         };
         let splices = Semaphore::new(SPLICES);
         Ok(Self {
             request,
             origin,
-            lock,
+            source,
             options,
             resolver,
             wheels,
@@ -174,8 +181,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     /// The packages that go into the layer, and those that are left out.
     async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
         let allow_source_distributions = self.request.allow_source_distributions;
-        let packages = match (&self.lock, &self.request.requirements) {
-            (None, Requirements::Set(set)) => {
+        let packages = match &self.source {
+            Source::Resolve(set) => {
                 self.progress.on(Event::Resolving(target));
                 let lock = self
                     .resolver
@@ -187,14 +194,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 };
                 lock.select(target, policy)?
             }
-            (Some(lock), _) => {
+            Source::Locked(lock) => {
                 let policy = Policy {
                     allow_source_distributions,
                     requirements: None,
                 };
                 lock.select(target, policy)?
             }
-            (None, Requirements::Lock(_)) => Vec::new(),
         };
         let (excluded, packages) = packages
             .into_iter()
@@ -228,7 +234,10 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             .map(|(package, wheel)| Installed {
                 name: package.name.to_string(),
                 version: package.version.clone(),
-                wheel: wheel.filename.to_string(),
+                wheel: match &package.locked {
+                    Locked::Wheel { filename, .. } => filename.to_string(),
+                    Locked::SourceDistribution { .. } => wheel.filename.to_string(),
+                },
                 sha256: Some(package.locked.file().sha256),
                 built_from: match &package.locked {
                     Locked::Wheel { .. } => None,

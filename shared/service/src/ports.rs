@@ -166,8 +166,6 @@ pub enum Event {
     },
     /// So many more bytes have come.
     Downloaded(u64),
-    /// A download is complete.
-    DownloadFinished,
     /// A wheel is being built from source.
     BuildingWheel {
         /// The source distribution's file name.
@@ -183,12 +181,4 @@ pub enum Event {
 pub trait Progress: Send + Sync {
     /// Is told what happens. Must not block.
     fn on(&self, event: Event);
-}
-
-/// Watches nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn on(&self, _event: Event) {}
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Method, ReadAt};
 use crate::digest::Sha256;
-use crate::error::Error;
 use crate::wheel::WheelFilename;
 
 /// The extension of layout files, and their last bytes. It changes with the form of [`Layout`] and
@@ -83,14 +82,14 @@ impl Layout {
     }
 
     /// The end of a layout file: what follows the packed data.
-    pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        let mut bytes =
-            postcard::to_stdvec(self).map_err(|_| Error::LayoutDamaged("it cannot be written"))?;
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = postcard::to_stdvec(self)
+            .expect("strings, numbers and lists of known length can always be written");
         let (length, crc32) = (bytes.len() as u64, crc32fast::hash(&bytes));
         bytes.extend(length.to_le_bytes());
         bytes.extend(crc32.to_le_bytes());
         bytes.extend(LAYOUT_EXTENSION.as_bytes());
-        Ok(bytes)
+        bytes
     }
 
     /// Reads the layout out of a layout file of `length` bytes.

@@ -57,7 +57,7 @@ pub(crate) fn inspect_with(
         threads,
         &mut packed,
     )?;
-    packed.extend(layout.encode()?);
+    packed.extend(layout.encode());
     // What is used from here on is what the cache would read back.
     let layout = Layout::decode(&packed, packed.len() as u64)
         .unwrap()
