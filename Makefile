@@ -68,6 +68,7 @@ $(CARGO_SHEAR):
 
 bench: tools ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
+	$(BENCH_VENV)/bin/python -m unittest discover --quiet -s tests/bench -t tests/bench
 	$(CARGO) build --release --locked -p accretion
 	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
 

@@ -8,7 +8,7 @@ use accretion_testing::forge::WheelForge;
 use accretion_testing::forge::zip::{Entry, Method};
 use insta::assert_snapshot;
 
-use crate::bench::{Inspected, Layer, inspect_wheel, refusal, splice, splice_with};
+use crate::harness::{Inspected, Layer, inspect_wheel, refusal, splice, splice_with};
 
 fn forge(name: &str) -> WheelForge {
     WheelForge::new(name, "1.0").file(&format!("{name}/__init__.py"), name)

@@ -20,7 +20,7 @@ use accretion_testing::forge::{Part, Wheel, WheelForge};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
-use crate::bench::{File, inspect_wheel, inspect_with, refusal, splice, table};
+use crate::harness::{File, inspect_wheel, inspect_with, refusal, splice, table};
 
 fn demo() -> WheelForge {
     WheelForge::new("demo", "1.0").file("demo/__init__.py", "x = 1\n".repeat(50))

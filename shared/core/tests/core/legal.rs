@@ -14,7 +14,7 @@ use accretion_testing::forge::zip::{Archive, Descriptor, Entry, Method, Place, Z
 use accretion_testing::forge::{Part, Wheel, WheelForge};
 use insta::assert_snapshot;
 
-use crate::bench::{Inspected, inspect_wheel, splice};
+use crate::harness::{Inspected, inspect_wheel, splice};
 
 fn demo() -> WheelForge {
     WheelForge::new("demo", "1.0")
@@ -362,9 +362,9 @@ fn threads_do_not_matter() {
     });
     let wheel = many.build();
     let limits = accretion_core::limits::WheelLimits::default();
-    let alone = crate::bench::inspect_with(&wheel, &limits, 1).unwrap();
+    let alone = crate::harness::inspect_with(&wheel, &limits, 1).unwrap();
     for threads in [0, 2, 3, 64] {
-        let several = crate::bench::inspect_with(&wheel, &limits, threads).unwrap();
+        let several = crate::harness::inspect_with(&wheel, &limits, threads).unwrap();
         assert_eq!(several.layout, alone.layout);
     }
 }

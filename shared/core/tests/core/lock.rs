@@ -8,7 +8,7 @@ use accretion_core::requirement::{self, NoInclude, RequirementSet};
 use accretion_core::target::{Architecture, Runtime, Target};
 use insta::assert_snapshot;
 
-use crate::bench::{refusal, table};
+use crate::harness::{refusal, table};
 
 const TARGET: Target = Target {
     runtime: Runtime::Python313,

@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
-mod bench;
 mod conflict;
+mod harness;
 mod hostile;
 mod legal;
 mod lock;

@@ -11,7 +11,7 @@ use accretion_testing::forge::zip::{Entry, Method};
 use accretion_testing::forge::{Part, Wheel, WheelForge};
 use proptest::prelude::*;
 
-use crate::bench::{inspect_with, splice};
+use crate::harness::{inspect_with, splice};
 
 const TARGET: Target = Target {
     runtime: Runtime::Python313,
