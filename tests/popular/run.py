@@ -2,7 +2,7 @@
 
 `python tests/popular/run.py --accretion target/release/accretion [NAME…]` locks each distribution of
 distributions.txt (or those named) with its dependencies, builds the lock with `accretion build`,
-installs the same lock with `uv pip install --target`, and compares the two with verify.py. Exits
+installs the same versions with `uv pip install --target`, and compares the two with verify.py. Exits
 with 1 if any differs. Downloads are kept in --cache, by default `.tools/cache`.
 
 Where the machine has an interpreter that is a Lambda runtime (interpreters.py), the layers are made
@@ -107,14 +107,17 @@ class Check:
         options += ["--python-version", minor]
         options += ["--python-platform", f"{machine}-manylinux_2_34"]
         constraints = [word for pins in PINS for word in ("--constraint", str(pins))]
-        self.call(
-            "uv", "pip", "compile", *options, *constraints,
-            "--format", "pylock.toml", "--output-file", str(lock), str(requirements),
-        )
+        # The same lock in two forms: uv takes no pylock.toml for a Python that it does not run.
+        pinned = folder / "pinned.txt"
+        for output in (lock, pinned):
+            self.call(
+                "uv", "pip", "compile", *options, *constraints, "--generate-hashes",
+                "--output-file", str(output), str(requirements),
+            )
         installed = folder / "installed"
         self.call(
             "uv", "pip", "install", *options, "--link-mode", "hardlink",
-            "--target", str(installed), "--requirements", str(lock),
+            "--target", str(installed), "--require-hashes", "--requirements", str(pinned),
         )
         self.call(
             str(self.accretion), "build", str(lock), "--name", "popular",
