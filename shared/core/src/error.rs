@@ -1,6 +1,7 @@
 //! What can go wrong, with stable codes.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
 /// code.
@@ -57,6 +58,21 @@ pub(crate) fn shown_within(text: &str, limit: usize) -> String {
         shown.push('…');
     }
     shown
+}
+
+/// An error that several have in common.
+impl<F: Fault> Fault for Arc<F> {
+    fn code(&self) -> &'static str {
+        (**self).code()
+    }
+
+    fn class(&self) -> Class {
+        (**self).class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        (**self).hint()
+    }
 }
 
 /// What can go wrong in this crate.

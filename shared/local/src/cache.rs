@@ -14,7 +14,6 @@ use accretion_core::limits::WheelLimits;
 use accretion_core::lock::LockedFile;
 use accretion_core::target::Target;
 use accretion_core::wheel::{LAYOUT_EXTENSION, Layout, WheelFilename, inspect};
-use accretion_core::{Class, Fault};
 use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels};
 use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
@@ -305,27 +304,8 @@ where
         {
             cells.remove(&key);
         }
-        PortError::new(Shared(error))
+        PortError::new(error)
     })
-}
-
-/// An error that several targets have in common.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct Shared(Arc<Error>);
-
-impl Fault for Shared {
-    fn code(&self) -> &'static str {
-        self.0.code()
-    }
-
-    fn class(&self) -> Class {
-        self.0.class()
-    }
-
-    fn hint(&self) -> Option<String> {
-        self.0.hint()
-    }
 }
 
 struct Paths {

@@ -154,7 +154,7 @@ fn the_digest_tells_what_determines_the_bytes() {
     let mut moved = base.clone();
     moved[0].version = "1".into();
     let Locked::Wheel { file, .. } = &mut moved[0].locked else {
-        unreachable!()
+        panic!("the first package is locked to a wheel")
     };
     file.url = "https://example.org/elsewhere.whl".parse().unwrap();
     file.size = Some(9);
