@@ -39,7 +39,7 @@ fi
 endef
 
 tools: ## install the pinned tools (uv and what the harnesses need) into .tools/venv
-	$(call venv,$(VENV),tests/tools/requirements.txt,9)
+	$(call venv,$(VENV),tests/tools/requirements.txt,10)
 
 build: ## build everything, unoptimised
 	$(CARGO) build --workspace --locked
@@ -72,11 +72,17 @@ bench: tools ## measure against the usual ways to build a layer
 	$(CARGO) build --release --locked -p accretion
 	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
 
-tool-locks: tools ## pin the tools again after a change of tests/tools/requirements.in
-	$(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
-	  --python $(VENV)/bin/python --python-version 3.9 \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make tool-locks' \
-	  --output-file tests/tools/requirements.txt tests/tools/requirements.in
+# $(call lock,name): pins tests/tools/name.in, for every platform and Python 3.10 or newer.
+define lock
+$(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
+  --python $(VENV)/bin/python --python-version 3.10 \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make tool-locks' \
+  --output-file tests/tools/$(1).txt tests/tools/$(1).in
+endef
+
+tool-locks: tools ## pin the tools again after a change of tests/tools/*.in
+	$(call lock,requirements)
+	$(call lock,lint)
 
 clean-tools: ## remove the installed tools and the caches of the tests
 	rm -rf .tools
