@@ -3,5 +3,6 @@
 pub mod build;
 mod error;
 pub mod ports;
+pub mod publish;
 
 pub use error::Error;
