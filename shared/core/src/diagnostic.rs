@@ -238,6 +238,7 @@ pub mod code {
         LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
+        OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
         OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip that Accretion does not allow.";
