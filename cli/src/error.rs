@@ -4,13 +4,12 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::{ProblemRecord, Report, printable};
 use accretion_core::{Class, Fault};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::report;
 
 /// The exit code for [`Class::Internal`].
 pub(crate) const MACHINE_AT_FAULT: u8 = 1;
@@ -105,7 +104,7 @@ impl From<&dyn Fault> for ErrorRecord {
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     error: ErrorRecord,
-    problems: Vec<report::ProblemRecord<'a>>,
+    problems: Vec<ProblemRecord<'a>>,
 }
 
 impl Error {
@@ -114,7 +113,7 @@ impl Error {
         match (format, self) {
             (Format::Json, error) => {
                 let problems = match error {
-                    Self::InputInvalid(report) => report::records(report),
+                    Self::InputInvalid(report) => report.records(),
                     _ => Vec::new(),
                 };
                 crate::print_json(&Document {
@@ -123,7 +122,7 @@ impl Error {
                 });
             }
             (Format::Text, Self::InputInvalid(report)) => {
-                anstream::eprint!("{}", report::render(report, true));
+                anstream::eprint!("{}", report.render_coloured());
             }
             (Format::Text, error) => print_fault(error, None),
         }
@@ -171,6 +170,6 @@ fn bold(color: AnsiColor) -> Style {
 /// The lines after the first one indented, so that they are seen to belong to it. What packages
 /// and servers say is in there: no line may do more than show.
 fn indent(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(report::printable).collect();
+    let lines: Vec<_> = text.lines().map(printable).collect();
     lines.join("\n  ")
 }

@@ -1,6 +1,13 @@
-//! Problems found in a text that a person wrote, each with the place it stands at.
+//! Problems found in a text that a person wrote, each with the place it stands at; and the report
+//! of them for people and for programs.
 
 use std::ops::Range;
+
+mod record;
+mod render;
+
+pub use self::record::ProblemRecord;
+pub use self::render::printable;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -265,3 +272,6 @@ pub mod code {
         WRONG_TYPE = "WrongType", "A JSON value of another type than expected.";
     }
 }
+
+#[cfg(test)]
+mod tests;
