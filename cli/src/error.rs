@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_core::diagnostic::{ProblemRecord, Report, printable};
+use accretion_core::request::InputUnsupported;
 use accretion_core::{Class, Fault};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -25,12 +26,8 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
     InputUnreadable { path: PathBuf, error: io::Error },
-    #[error("{} is not supported as an input", path.display())]
-    InputUnsupported {
-        path: PathBuf,
-        /// What makes an input of it.
-        hint: &'static str,
-    },
+    #[error(transparent)]
+    InputUnsupported(#[from] InputUnsupported),
     #[error("the input has problems")]
     InputInvalid(Report),
     #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
@@ -45,7 +42,7 @@ impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::InputUnreadable { .. } => "InputUnreadable",
-            Self::InputUnsupported { .. } => "InputUnsupported",
+            Self::InputUnsupported(_) => "InputUnsupported",
             Self::InputInvalid(_) => "InputInvalid",
             Self::NameMissing { .. } => "NameMissing",
             Self::CacheFolderMissing => "CacheFolderMissing",
@@ -56,7 +53,7 @@ impl Fault for Error {
     fn class(&self) -> Class {
         match self {
             Self::InputUnreadable { .. }
-            | Self::InputUnsupported { .. }
+            | Self::InputUnsupported(_)
             | Self::InputInvalid(_)
             | Self::NameMissing { .. } => Class::User,
             Self::CacheFolderMissing => Class::Internal,
@@ -67,7 +64,7 @@ impl Fault for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::InputUnreadable { .. } | Self::InputInvalid(_) => None,
-            Self::InputUnsupported { hint, .. } => Some((*hint).to_owned()),
+            Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
             }

@@ -17,11 +17,13 @@ use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
 use crate::target::{Architecture, Runtime, Target};
 
 mod document;
+mod input;
 mod json;
 
 pub use self::document::{
     PermissionDocument, RequestDocument, RequirementDocument, RequirementsDocument, schema,
 };
+pub use self::input::{InputKind, InputUnsupported};
 
 /// How many bytes a request may have as an object of the inbox.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
