@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::Fault;
-use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::LayerName;
 use accretion_core::limits::WheelLimits;
 use accretion_core::request::{Request, Requirements};
@@ -26,7 +26,6 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
 use crate::input;
 use crate::progress::Terminal;
-use crate::report::{self, ProblemRecord};
 
 struct SystemClock;
 
@@ -273,7 +272,7 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
         error: ErrorRecord::from(&failed.error as &dyn Fault),
     });
     crate::print_json(&Document {
-        problems: report::records(report),
+        problems: report.records(),
         layers: layers.collect(),
         failures: failures.collect(),
     });

@@ -1,6 +1,13 @@
-//! Problems found in a text that a person wrote, each with the place it stands at.
+//! Problems found in a text that a person wrote, each with the place it stands at; and the report
+//! of them for people and for programs.
 
 use std::ops::Range;
+
+mod record;
+mod render;
+
+pub use self::record::ProblemRecord;
+pub use self::render::printable;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -250,7 +257,7 @@ pub mod code {
         REQUIREMENT_REPEATED = "RequirementRepeated", "The same requirement twice.";
         REQUIREMENTS_EMPTY = "RequirementsEmpty", "There is no requirement.";
         REQUIREMENTS_TYPE_UNKNOWN = "RequirementsTypeUnknown", "A type of requirements that does not exist.";
-        REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements that is not supported yet.";
+        REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
         SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";
@@ -266,3 +273,6 @@ pub mod code {
         WRONG_TYPE = "WrongType", "A JSON value of another type than expected.";
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,11 @@ where
 
     async fn read(&self, object: InboxObject) -> Result<Received, Error> {
         // One byte more shows that there are too many.
-        let bytes = self.ports.inbox.read(&object, MAX_REQUEST_BYTES + 1).await?;
+        let bytes = self
+            .ports
+            .inbox
+            .read(&object, MAX_REQUEST_BYTES + 1)
+            .await?;
         Ok(Received {
             request: RequestRef {
                 received_at: object.event_time,
@@ -213,9 +217,8 @@ impl Received {
         let Some(bytes) = &self.bytes else {
             let mut report = Report::new(name, "");
             let message = "the object was gone before it could be read";
-            report.push(
-                Problem::error(code::OBJECT_MISSING, message).help("drop the request again"),
-            );
+            report
+                .push(Problem::error(code::OBJECT_MISSING, message).help("drop the request again"));
             return Err(report);
         };
         let kind = match self.origin {
