@@ -10,7 +10,7 @@ use accretion_core::limits::WheelLimits;
 use accretion_core::request::{Request, Requirements};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_local::Downloader;
-use accretion_local::cache::WheelCache;
+use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Settings, Uv};
@@ -95,7 +95,7 @@ async fn build(
         program: environment.uv.clone(),
         path: environment.path.clone(),
         environment: environment.variables.clone(),
-        cache: cache.join("uv"),
+        cache: CacheFolder::new(&cache).uv(),
         index: args.default_index.clone(),
         offline: args.offline,
         interpreters,
