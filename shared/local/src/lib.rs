@@ -5,6 +5,7 @@ pub mod cache;
 mod dns;
 mod download;
 mod error;
+mod origin;
 pub mod output;
 pub mod python;
 mod temporary;
