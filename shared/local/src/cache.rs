@@ -25,6 +25,7 @@ use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::download::Downloader;
 use crate::temporary::Folder;
 use crate::uv::Uv;
@@ -105,10 +106,18 @@ impl WheelCache {
         filename: &WheelFilename,
     ) -> Result<Option<Arc<StoredWheel>>, Error> {
         let paths = self.paths(sha256);
-        if let Some(stored) = load(&paths, filename) {
+        let wheel = paths.wheel.clone();
+        let (paths, stored) = {
+            let filename = filename.clone();
+            blocking(move || {
+                let stored = load(&paths, filename);
+                (paths, stored)
+            })
+            .await
+        };
+        if let Some(stored) = stored {
             return Ok(Some(Arc::new(stored)));
         }
-        let wheel = paths.wheel.clone();
         match blocking(move || crate::output::hash(&wheel)).await {
             Ok(hash) if hash == sha256 => self.add(filename.clone(), None, paths).await.map(Some),
             _ => Ok(None),
@@ -184,7 +193,7 @@ impl WheelCache {
         if let Some(stored) = self.load_built(&record).await? {
             return Ok(stored);
         }
-        let builder = self.uv.builder(filename, target)?;
+        let builder = self.uv.builder(filename, target).await?;
         let turn = self.downloader.turn().await;
         let work = tempfile::tempdir().map_err(|error| {
             Error::temporary("could not write to", &std::env::temp_dir(), error)
@@ -215,9 +224,13 @@ impl WheelCache {
             )));
         }
         let mut copy = self.temporary()?;
-        let mut bytes = File::open(&wheel).map_err(unwritable)?;
-        io::copy(&mut bytes, copy.as_file_mut()).map_err(unwritable)?;
-        let sha256 = crate::output::hash(&wheel).map_err(unwritable)?;
+        let copied = blocking(move || {
+            let mut bytes = File::open(&wheel)?;
+            io::copy(&mut bytes, copy.as_file_mut())?;
+            let sha256 = crate::output::hash(&wheel)?;
+            io::Result::Ok((copy, sha256))
+        });
+        let (copy, sha256) = copied.await.map_err(unwritable)?;
         let paths = self.paths(sha256);
         let stored = self.add(built.clone(), Some(copy), paths).await?;
         self.keep_built(&record, sha256, &built)?;
@@ -326,17 +339,17 @@ struct Paths {
 
 /// A wheel that is in the cache. What is not whole, or was written by another version, is not
 /// there.
-fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
+fn load(paths: &Paths, filename: WheelFilename) -> Option<StoredWheel> {
     let size = fs::metadata(&paths.wheel).ok()?.len();
     let file = File::open(&paths.layout).ok()?;
     let layout = Layout::decode(&file, file.metadata().ok()?.len()).ok()??;
-    if layout.wheel_size != size || !layout.is_of(filename) {
+    if layout.wheel_size != size || !layout.is_of(&filename) {
         return None;
     }
     // What was used last is pruned last. A cache that can't be written serves as it is.
     let _ = file.set_modified(SystemTime::now());
     Some(StoredWheel {
-        filename: filename.clone(),
+        filename,
         layout,
         wheel: paths.wheel.clone(),
         layout_file: paths.layout.clone(),
@@ -359,10 +372,4 @@ fn write_layout(
         .and_then(|()| packed.flush())
         .map_err(unwritable)?;
     Ok(layout)
-}
-
-/// Does work on a thread where it may take its time. A panic there goes on here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let outcome = tokio::task::spawn_blocking(work).await;
-    outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
