@@ -1,5 +1,6 @@
 //! What can go wrong in a use case.
 
+use accretion_core::request::RequestId;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault};
 
@@ -19,6 +20,13 @@ pub enum Error {
     MessageUnknown {
         /// What is wrong with it.
         problem: String,
+    },
+    /// A request that was accepted before can't be read any more, neither where it was dropped nor
+    /// where it was kept.
+    #[error("the accepted request `{id}` is not kept any more")]
+    RequestMissing {
+        /// The request.
+        id: RequestId,
     },
     /// There is no artifact manifest of this key.
     #[error("there is no artifact manifest `{key}`")]
@@ -62,6 +70,7 @@ impl Fault for Error {
             Self::Core(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::MessageUnknown { .. } => "MessageUnknown",
+            Self::RequestMissing { .. } => "RequestMissing",
             Self::ManifestMissing { .. } => "ManifestMissing",
             Self::ManifestInvalid { .. } => "ManifestInvalid",
             Self::ArtifactMissing { .. } => "ArtifactMissing",
@@ -75,7 +84,8 @@ impl Fault for Error {
             Self::Core(error) => error.class(),
             Self::Port(error) => error.class(),
             Self::MessageUnknown { .. } => Class::User,
-            Self::ManifestMissing { .. }
+            Self::RequestMissing { .. }
+            | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::ArtifactMissing { .. }
             | Self::ArtifactDiffers { .. } => Class::Internal,
@@ -92,6 +102,9 @@ impl Fault for Error {
                  the request again"
                     .to_owned(),
             ),
+            Self::RequestMissing { .. } => {
+                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
+            }
             Self::MessageUnknown { .. }
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }

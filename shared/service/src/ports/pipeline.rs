@@ -40,6 +40,12 @@ pub trait Requests: Send + Sync {
         id: &RequestId,
         request: String,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// The request that is kept under an id; `None` if none is.
+    fn kept(
+        &self,
+        id: &RequestId,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
 }
 
 /// Where a request came from.
