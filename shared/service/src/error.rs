@@ -28,6 +28,12 @@ pub enum Error {
         /// The request.
         id: RequestId,
     },
+    /// A build has neither brought forth a manifest nor said that it failed.
+    #[error("nothing has been heard of the build since {since}")]
+    BuildLost {
+        /// When it was last heard of.
+        since: Timestamp,
+    },
     /// There is no artifact manifest of this key.
     #[error("there is no artifact manifest `{key}`")]
     ManifestMissing {
@@ -71,6 +77,7 @@ impl Fault for Error {
             Self::Port(error) => error.code(),
             Self::MessageUnknown { .. } => "MessageUnknown",
             Self::RequestMissing { .. } => "RequestMissing",
+            Self::BuildLost { .. } => "BuildLost",
             Self::ManifestMissing { .. } => "ManifestMissing",
             Self::ManifestInvalid { .. } => "ManifestInvalid",
             Self::ArtifactMissing { .. } => "ArtifactMissing",
@@ -85,6 +92,7 @@ impl Fault for Error {
             Self::Port(error) => error.class(),
             Self::MessageUnknown { .. } => Class::User,
             Self::RequestMissing { .. }
+            | Self::BuildLost { .. }
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::ArtifactMissing { .. }
@@ -105,6 +113,11 @@ impl Fault for Error {
             Self::RequestMissing { .. } => {
                 Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
             }
+            Self::BuildLost { .. } => Some(
+                "somebody has stopped its execution, or its message is among the dead letters: \
+                 drop the request again"
+                    .to_owned(),
+            ),
             Self::MessageUnknown { .. }
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
