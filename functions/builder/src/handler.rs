@@ -41,8 +41,6 @@ pub(crate) struct Receipt {
 pub(crate) enum Error {
     #[error("the order cannot be read: {0}")]
     OrderInvalid(#[from] serde_json::Error),
-    #[error("the request {id} is not in the artifacts bucket")]
-    RequestMissing { id: RequestId },
     #[error("the request {id} in the artifacts bucket is not one: {codes}")]
     RequestInvalid { id: RequestId, codes: String },
     #[error(transparent)]
@@ -55,7 +53,6 @@ impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::OrderInvalid(_) => "OrderInvalid",
-            Self::RequestMissing { .. } => "RequestMissing",
             Self::RequestInvalid { .. } => "RequestInvalid",
             Self::Build(error) => error.code(),
             Self::Port(error) => error.code(),
@@ -64,9 +61,7 @@ impl Fault for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::OrderInvalid(_) | Self::RequestMissing { .. } | Self::RequestInvalid { .. } => {
-                Class::Internal
-            }
+            Self::OrderInvalid(_) | Self::RequestInvalid { .. } => Class::Internal,
             Self::Build(error) => error.class(),
             Self::Port(error) => error.class(),
         }
@@ -75,7 +70,7 @@ impl Fault for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::OrderInvalid(_) => None,
-            Self::RequestMissing { .. } | Self::RequestInvalid { .. } => Some(
+            Self::RequestInvalid { .. } => Some(
                 "somebody has changed the artifacts bucket: restore the object, or drop the \
                  request again"
                     .to_owned(),
@@ -151,7 +146,8 @@ impl Builder {
     /// The request as the dispatcher kept it.
     async fn request(&self, id: &RequestId) -> Result<Request, Error> {
         let text = self.requests.read(id).await.map_err(PortError::new)?;
-        let text = text.ok_or_else(|| Error::RequestMissing { id: id.clone() })?;
+        let missing = || accretion_service::Error::RequestMissing { id: id.clone() };
+        let text = text.ok_or_else(missing)?;
         let name = keys::request(id);
         let (request, _) = Request::from_json(&name, &text).map_err(|report| {
             let codes = report.problems.iter().map(|problem| problem.code);
