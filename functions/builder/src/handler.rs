@@ -9,21 +9,21 @@ use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, keys};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
-use accretion_local::uv::Uv;
-use accretion_local::{Downloader, SystemClock};
+use accretion_lambda::{Invocation, SystemClock};
+use accretion_local::Downloader;
 use accretion_service::build::{Build, Options, Sources};
 use accretion_service::ports::{Event, PortError, Progress};
 use serde::{Deserialize, Serialize};
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 /// What an execution of the state machine passes on.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Order {
-    pub(crate) request_id: RequestId,
-    pub(crate) received_at: Timestamp,
-    pub(crate) runtime: Runtime,
-    pub(crate) architecture: Architecture,
+    request_id: RequestId,
+    received_at: Timestamp,
+    runtime: Runtime,
+    architecture: Architecture,
 }
 
 /// What the execution is told.
@@ -39,8 +39,6 @@ pub(crate) struct Receipt {
 /// What can go wrong with an order.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the order cannot be read: {0}")]
-    OrderInvalid(#[from] serde_json::Error),
     #[error("the request {id} in the artifacts bucket is not one: {codes}")]
     RequestInvalid { id: RequestId, codes: String },
     #[error(transparent)]
@@ -52,7 +50,6 @@ pub(crate) enum Error {
 impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::OrderInvalid(_) => "OrderInvalid",
             Self::RequestInvalid { .. } => "RequestInvalid",
             Self::Build(error) => error.code(),
             Self::Port(error) => error.code(),
@@ -61,7 +58,7 @@ impl Fault for Error {
 
     fn class(&self) -> Class {
         match self {
-            Self::OrderInvalid(_) | Self::RequestInvalid { .. } => Class::Internal,
+            Self::RequestInvalid { .. } => Class::Internal,
             Self::Build(error) => error.class(),
             Self::Port(error) => error.class(),
         }
@@ -69,7 +66,6 @@ impl Fault for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::OrderInvalid(_) => None,
             Self::RequestInvalid { .. } => Some(
                 "somebody has changed the artifacts bucket: restore the object, or drop the \
                  request again"
@@ -95,7 +91,15 @@ pub(crate) struct Builder {
 impl Builder {
     /// Builds the layer of one target, or finds that there is one of the same content, and writes
     /// its manifest.
-    pub(crate) async fn build(&self, order: Order) -> Result<Receipt, Error> {
+    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
+        let order = invocation.event;
+        let (request_id, runtime, architecture) =
+            (&order.request_id, order.runtime, order.architecture);
+        let span = info_span!("build", %request_id, %runtime, %architecture);
+        self.build(order).instrument(span).await
+    }
+
+    async fn build(&self, order: Order) -> Result<Receipt, Error> {
         let request = self.request(&order.request_id).await?;
         let target = Target {
             runtime: order.runtime,
