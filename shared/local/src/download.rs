@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
@@ -10,10 +10,11 @@ use accretion_core::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
 use sha2::Digest as _;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OnceCell, Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::dns::SharedLookups;
 use crate::origin::{Origins, Refusal};
 
@@ -30,7 +31,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Downloads files, and makes sure that they are the right ones.
 pub struct Downloader {
-    client: OnceLock<reqwest::Client>,
+    client: OnceCell<reqwest::Client>,
     offline: bool,
     origins: Origins,
     slots: Semaphore,
@@ -49,7 +50,7 @@ impl Downloader {
     pub fn new(index: Option<&Url>, offline: bool, progress: Arc<dyn Progress>) -> Self {
         let slots = Semaphore::new(DOWNLOADS);
         Self {
-            client: OnceLock::new(),
+            client: OnceCell::new(),
             offline,
             origins: Origins {
                 index: index.cloned(),
@@ -67,7 +68,7 @@ impl Downloader {
     #[must_use]
     pub fn refusing_local_addresses(mut self) -> Self {
         self.origins.refuse_local = true;
-        self.client = OnceLock::new();
+        self.client = OnceCell::new();
         self
     }
 
@@ -89,9 +90,9 @@ impl Downloader {
 
     /// Makes the client before it is needed, which takes a while: it reads the certificates that
     /// the machine trusts.
-    pub fn prepare(&self) {
+    pub async fn prepare(&self) {
         // What is wrong will be said by the download that needs the client.
-        let _ = self.client();
+        let _ = self.client().await;
     }
 
     /// Waits until there may be one more download. Who waits need not have a file open yet: a
@@ -153,7 +154,7 @@ impl Downloader {
             .and_then(|()| into.set_len(0))
             .map_err(unwritable)?;
 
-        let client = self.client()?;
+        let client = self.client().await?;
         let mut response = match client.get(self.authorized(&locked.url)).send().await {
             Ok(response) => response,
             Err(error) => {
@@ -234,35 +235,39 @@ impl Downloader {
         Ok(())
     }
 
-    /// The client, made when it is first needed: it reads the machine's certificates.
-    fn client(&self) -> Result<&reqwest::Client, Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let origins = self.origins.clone();
-        let redirects = reqwest::redirect::Policy::custom(move |attempt| {
-            if attempt.previous().len() > 10 {
-                attempt.error("too many redirects")
-            } else {
-                match origins.check(attempt.url()) {
-                    Ok(()) => attempt.follow(),
-                    Err(refusal) => attempt.error(refusal),
-                }
-            }
-        });
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirects)
-            .dns_resolver(SharedLookups::new(self.origins.clone()))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .build()
-            .map_err(|error| Error::UpstreamUnavailable {
-                host: "any server".to_owned(),
-                problem: describe(&error),
-            })?;
-        Ok(self.client.get_or_init(|| client))
+    /// The client, made when it is first needed.
+    async fn client(&self) -> Result<&reqwest::Client, Error> {
+        let make = || {
+            let origins = self.origins.clone();
+            blocking(move || client(origins))
+        };
+        self.client.get_or_try_init(make).await
     }
+}
+
+/// Makes a client, which reads the certificates that the machine trusts.
+fn client(origins: Origins) -> Result<reqwest::Client, Error> {
+    let lookups = SharedLookups::new(origins.clone());
+    let redirects = reqwest::redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > 10 {
+            return attempt.error("too many redirects");
+        }
+        match origins.check(attempt.url()) {
+            Ok(()) => attempt.follow(),
+            Err(refusal) => attempt.error(refusal),
+        }
+    });
+    reqwest::Client::builder()
+        .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirects)
+        .dns_resolver(lookups)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .build()
+        .map_err(|error| Error::UpstreamUnavailable {
+            host: "any server".to_owned(),
+            problem: describe(&error),
+        })
 }
 
 /// The error of a type among the causes of another.
@@ -303,12 +308,12 @@ mod tests {
     #[tokio::test]
     async fn what_the_resolver_refuses_is_told_from_what_fails() {
         let client = |refuse_local| {
-            let origins = Origins {
-                index: None,
+            let index = None;
+            client(Origins {
+                index,
                 refuse_local,
-            };
-            let client = reqwest::Client::builder().dns_resolver(SharedLookups::new(origins));
-            client.build().unwrap()
+            })
+            .unwrap()
         };
         // Nothing listens on this port; to be refused comes before to find out.
         let url = "https://localhost:1/";
