@@ -2,6 +2,7 @@
 
 pub mod build;
 mod error;
+mod open_files;
 pub mod ports;
 
 pub use error::Error;
