@@ -8,9 +8,9 @@ use accretion_core::request::{Request, RequestId, RequestRef};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, keys};
-use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::Downloader;
+use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_service::build::{Build, Options, Sources};
 use accretion_service::ports::{Event, PortError, Progress};
 use serde::{Deserialize, Serialize};
@@ -167,7 +167,11 @@ impl Builder {
     async fn prune(&self) {
         match self.cache.prune(self.budget).await {
             Ok(Some(pruned)) if pruned.removed > 0 => {
-                info!(wheels = pruned.wheels, bytes = pruned.removed, "pruned the cache");
+                info!(
+                    wheels = pruned.wheels,
+                    bytes = pruned.removed,
+                    "pruned the cache"
+                );
             }
             Ok(_) => {}
             Err(error) => warn!(code = error.code(), %error, "the cache could not be pruned"),

@@ -32,7 +32,9 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
     let path = env::var_os("PATH");
     let uv = Uv::new(Settings {
         // The package has it beside this program.
-        program: env::current_exe().ok().map(|program| program.with_file_name("uv")),
+        program: env::current_exe()
+            .ok()
+            .map(|program| program.with_file_name("uv")),
         interpreters: Interpreters::new(path.as_deref(), None),
         path,
         environment: env::vars_os().collect(),

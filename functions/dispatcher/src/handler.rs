@@ -47,7 +47,10 @@ fn message(record: &SqsMessage) -> Result<Message, Error> {
     let sent_at =
         sent_at.and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds.parse().ok()?));
     Ok(Message {
-        id: record.message_id.clone().ok_or_else(|| missing("`messageId`"))?,
+        id: record
+            .message_id
+            .clone()
+            .ok_or_else(|| missing("`messageId`"))?,
         sent_at: sent_at.ok_or_else(|| missing("`SentTimestamp`"))?,
         body: record.body.clone().unwrap_or_default(),
     })
@@ -67,9 +70,8 @@ mod tests {
             "body": "{}",
             "attributes": {"SentTimestamp": "1763632800123"},
         });
-        let parse = |record: &serde_json::Value| {
-            message(&serde_json::from_value(record.clone()).unwrap())
-        };
+        let parse =
+            |record: &serde_json::Value| message(&serde_json::from_value(record.clone()).unwrap());
         let read = parse(&record).unwrap();
         assert_eq!(read.id, "059f36b4-87a3-44ab-83d2-661975830a7d");
         assert_eq!(read.sent_at.to_string(), "2025-11-20T10:00:00.123Z");
@@ -80,7 +82,11 @@ mod tests {
         ] {
             let mut record = record.clone();
             *record.pointer_mut(pointer).unwrap() = value;
-            assert_eq!(parse(&record).unwrap_err().code(), "MessageUnknown", "{pointer}");
+            assert_eq!(
+                parse(&record).unwrap_err().code(),
+                "MessageUnknown",
+                "{pointer}"
+            );
         }
     }
 }
