@@ -1,5 +1,7 @@
 //! What can go wrong in a use case.
 
+use accretion_core::request::RequestId;
+use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault};
 
 use crate::ports::PortError;
@@ -13,6 +15,59 @@ pub enum Error {
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// A message of the request queue is neither a request nor an event of the inbox.
+    #[error("the message is neither a request nor an event of S3: {problem}")]
+    MessageUnknown {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A request that was accepted before can't be read any more, neither where it was dropped nor
+    /// where it was kept.
+    #[error("the accepted request `{id}` is not kept any more")]
+    RequestMissing {
+        /// The request.
+        id: RequestId,
+    },
+    /// A build has neither brought forth a manifest nor said that it failed.
+    #[error("nothing has been heard of the build since {since}")]
+    BuildLost {
+        /// When it was last heard of.
+        since: Timestamp,
+    },
+    /// There is no artifact manifest of this key.
+    #[error("there is no artifact manifest `{key}`")]
+    ManifestMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
+    /// An artifact manifest can't be published from.
+    #[error("the artifact manifest `{key}` cannot be used: {problem}")]
+    ManifestInvalid {
+        /// The key in the artifacts bucket.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The artifact of a manifest is not there.
+    #[error("the artifact `{key}` is missing")]
+    ArtifactMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
+    /// An artifact is not what its manifest says.
+    #[error("the artifact `{key}` does not have the SHA-256 of its manifest")]
+    ArtifactDiffers {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
+    /// Somebody else was publishing the layer for as long as could be waited.
+    #[error("`{layer}` is being published by somebody else, until {until} at the latest")]
+    LayerBusy {
+        /// The layer.
+        layer: String,
+        /// When the claim ends.
+        until: Timestamp,
+    },
 }
 
 impl Fault for Error {
@@ -20,6 +75,14 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.code(),
             Self::Port(error) => error.code(),
+            Self::MessageUnknown { .. } => "MessageUnknown",
+            Self::RequestMissing { .. } => "RequestMissing",
+            Self::BuildLost { .. } => "BuildLost",
+            Self::ManifestMissing { .. } => "ManifestMissing",
+            Self::ManifestInvalid { .. } => "ManifestInvalid",
+            Self::ArtifactMissing { .. } => "ArtifactMissing",
+            Self::ArtifactDiffers { .. } => "ArtifactDiffers",
+            Self::LayerBusy { .. } => "LayerBusy",
         }
     }
 
@@ -27,6 +90,14 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.class(),
             Self::Port(error) => error.class(),
+            Self::MessageUnknown { .. } => Class::User,
+            Self::RequestMissing { .. }
+            | Self::BuildLost { .. }
+            | Self::ManifestMissing { .. }
+            | Self::ManifestInvalid { .. }
+            | Self::ArtifactMissing { .. }
+            | Self::ArtifactDiffers { .. } => Class::Internal,
+            Self::LayerBusy { .. } => Class::Transient,
         }
     }
 
@@ -34,6 +105,23 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.hint(),
             Self::Port(error) => error.hint(),
+            Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
+                "somebody has changed the artifacts bucket: restore the object's version, or drop \
+                 the request again"
+                    .to_owned(),
+            ),
+            Self::RequestMissing { .. } => {
+                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
+            }
+            Self::BuildLost { .. } => Some(
+                "somebody has stopped its execution, or its message is among the dead letters: \
+                 drop the request again"
+                    .to_owned(),
+            ),
+            Self::MessageUnknown { .. }
+            | Self::ManifestMissing { .. }
+            | Self::ManifestInvalid { .. }
+            | Self::LayerBusy { .. } => None,
         }
     }
 }
