@@ -81,6 +81,20 @@ fn the_schema_finds_slips() {
     }
 }
 
+/// The same from another hand, in case both we and our schema misunderstand the language.
+#[test]
+fn cfn_lint_finds_nothing() {
+    let lint = |definition: &Value| {
+        let deployed = definition.to_string().replace("${Partition}", "aws");
+        let deployed = serde_json::from_str(&deployed).unwrap();
+        ask_script("stack/lint_definition.py", &[], &deployed)
+    };
+    assert_eq!(lint(&definition()), json!([]));
+    let mut broken = definition();
+    broken["States"]["Failed"]["Next"] = json!("Build");
+    assert_ne!(lint(&broken), json!([]));
+}
+
 #[test]
 fn every_transition_leads_somewhere_and_every_state_can_be_reached() {
     let definition = definition();
