@@ -12,7 +12,7 @@ use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::uv::Uv;
-use accretion_service::build::{Build, Options, Sources};
+use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::ports::{Event, PortError, Progress, Requests as _};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, debug, info, info_span, warn};
@@ -125,7 +125,7 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            sources: Sources::Never,
+            source_distributions: SourceDistributions::Never,
         };
         let build = Build::new(
             &request,
