@@ -1,0 +1,3 @@
+//! The pipeline, deployed by the SAM CLI on an emulator of AWS that enforces policies.
+
+mod launcher;
