@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::{ProblemRecord, Report, printable};
+use accretion_core::request::InputUnsupported;
 use accretion_core::{Class, Fault};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::report;
 
 /// The exit code for [`Class::Internal`].
 pub(crate) const MACHINE_AT_FAULT: u8 = 1;
@@ -26,12 +26,8 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
     InputUnreadable { path: PathBuf, error: io::Error },
-    #[error("{} is not supported as an input", path.display())]
-    InputUnsupported {
-        path: PathBuf,
-        /// What makes an input of it.
-        hint: &'static str,
-    },
+    #[error(transparent)]
+    InputUnsupported(#[from] InputUnsupported),
     #[error("the input has problems")]
     InputInvalid(Report),
     #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
@@ -46,7 +42,7 @@ impl Fault for Error {
     fn code(&self) -> &'static str {
         match self {
             Self::InputUnreadable { .. } => "InputUnreadable",
-            Self::InputUnsupported { .. } => "InputUnsupported",
+            Self::InputUnsupported(_) => "InputUnsupported",
             Self::InputInvalid(_) => "InputInvalid",
             Self::NameMissing { .. } => "NameMissing",
             Self::CacheFolderMissing => "CacheFolderMissing",
@@ -57,7 +53,7 @@ impl Fault for Error {
     fn class(&self) -> Class {
         match self {
             Self::InputUnreadable { .. }
-            | Self::InputUnsupported { .. }
+            | Self::InputUnsupported(_)
             | Self::InputInvalid(_)
             | Self::NameMissing { .. } => Class::User,
             Self::CacheFolderMissing => Class::Internal,
@@ -68,7 +64,7 @@ impl Fault for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::InputUnreadable { .. } | Self::InputInvalid(_) => None,
-            Self::InputUnsupported { hint, .. } => Some((*hint).to_owned()),
+            Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
             }
@@ -105,7 +101,7 @@ impl From<&dyn Fault> for ErrorRecord {
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     error: ErrorRecord,
-    problems: Vec<report::ProblemRecord<'a>>,
+    problems: Vec<ProblemRecord<'a>>,
 }
 
 impl Error {
@@ -114,7 +110,7 @@ impl Error {
         match (format, self) {
             (Format::Json, error) => {
                 let problems = match error {
-                    Self::InputInvalid(report) => report::records(report),
+                    Self::InputInvalid(report) => report.records(),
                     _ => Vec::new(),
                 };
                 crate::print_json(&Document {
@@ -123,7 +119,7 @@ impl Error {
                 });
             }
             (Format::Text, Self::InputInvalid(report)) => {
-                anstream::eprint!("{}", report::render(report, true));
+                anstream::eprint!("{}", report.render_coloured());
             }
             (Format::Text, error) => print_fault(error, None),
         }
@@ -171,6 +167,6 @@ fn bold(color: AnsiColor) -> Style {
 /// The lines after the first one indented, so that they are seen to belong to it. What packages
 /// and servers say is in there: no line may do more than show.
 fn indent(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(report::printable).collect();
+    let lines: Vec<_> = text.lines().map(printable).collect();
     lines.join("\n  ")
 }

@@ -3,19 +3,26 @@
 //!
 //! A [`request`] names requirements and [`target`]s. For each target a set of locked packages
 //! ([`lock`]) yields one [`wheel`] a package; the wheels are spliced into a [`layer`] zip
-//! ([`archive`]) that a [`manifest`] describes under a [`digest`].
+//! ([`archive`]) that a [`manifest`] describes under a [`digest`]. What is published of it follows
+//! from [`publication`], [`tracking`] says how far a request has come, and [`notification`] tells.
 
 pub mod archive;
+pub mod delivery;
 pub mod diagnostic;
 pub mod digest;
 pub mod error;
+pub mod keys;
 pub mod layer;
 pub mod limits;
 pub mod lock;
 pub mod manifest;
+pub mod notification;
+pub mod publication;
 pub mod request;
 pub mod requirement;
 pub mod target;
+pub mod timestamp;
+pub mod tracking;
 pub mod wheel;
 
 pub use error::{Class, Error, Fault};

@@ -10,8 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::{Digest, Sha256};
 use crate::layer::Conflict;
-use crate::request::PermissionDocument;
-use crate::target::{Architecture, Runtime};
+use crate::notification::{LayerRef, ObjectRef};
+use crate::request::{PermissionDocument, RequestRef};
+use crate::target::{Architecture, Runtime, Target};
+use crate::timestamp::Timestamp;
 
 /// The version of this form. That of Accretion (2019), which had no such field, counts as 1.
 pub const VERSION: u32 = 2;
@@ -105,16 +107,6 @@ pub struct Publish {
     pub permissions: Vec<PermissionDocument>,
 }
 
-/// The request that a layer was built for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct RequestRef {
-    /// The request's identity.
-    pub id: String,
-    /// When it was received: RFC 3339 with milliseconds, in UTC.
-    pub received_at: String,
-}
-
 /// What built a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -125,7 +117,45 @@ pub struct Builder {
     pub built_at: String,
 }
 
+/// The manifest of a layer version. `Layer` and `ArtifactManifest` are Accretion's (2019).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LayerManifest {
+    /// The layer and the number of the version.
+    pub layer: LayerRef,
+    /// What it was published from.
+    pub artifact_manifest: ObjectRef,
+    /// The ARN of the version.
+    pub version_arn: String,
+    /// The digest of its content.
+    pub digest: Digest,
+    /// When Lambda made the version.
+    pub published_at: Timestamp,
+}
+
+impl LayerManifest {
+    /// The manifest as it is written: indented JSON with a final newline.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a manifest of strings and numbers is always JSON");
+        text.push('\n');
+        text
+    }
+}
+
 impl Manifest {
+    /// The one target that the layer is for; `None` in a manifest of Accretion (2019) that names
+    /// several runtimes or no architecture.
+    pub fn target(&self) -> Option<Target> {
+        match (&*self.runtimes, &*self.architectures) {
+            (&[runtime], &[architecture]) => Some(Target {
+                runtime,
+                architecture,
+            }),
+            _ => None,
+        }
+    }
+
     /// The manifest as it is written: indented JSON with a final newline.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self)

@@ -17,14 +17,22 @@ use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
 use crate::target::{Architecture, Runtime, Target};
 
 mod document;
+mod identity;
+mod input;
 mod json;
 
 pub use self::document::{
-    PermissionDocument, RequestDocument, RequirementDocument, RequirementsDocument, schema,
+    ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
+    RequirementsDocument, schema,
 };
+pub use self::identity::{ParseRequestIdError, RequestId, RequestRef};
+pub use self::input::{InputKind, InputUnsupported};
 
 /// How many bytes a request may have as an object of the inbox.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many bytes a request may have as a message of the request queue.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// How many characters a description may have. Source: the API reference of `PublishLayerVersion`.
 pub const MAX_DESCRIPTION_CHARS: usize = 256;

@@ -2,12 +2,18 @@
 //!
 //! Files get their names only once they are whole and verified, by a rename. Any number of
 //! processes may use one cache at a time: two that get the same wheel both write the same bytes.
+//!
+//! The folder grows without end unless it is pruned to a [`Budget`], under which every build has to
+//! hold a [`Lease`].
+
+mod folder;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
 use accretion_core::limits::WheelLimits;
@@ -23,8 +29,11 @@ use crate::download::Downloader;
 use crate::temporary::Folder;
 use crate::uv::Uv;
 
-/// What the names of half-done files start with.
-const PARTIAL: &str = ".partial-";
+pub use self::folder::{Budget, CacheFolder, Lease, Pruned};
+
+/// What the names of half-done files start with. Pruning removes all that there are in the cache's
+/// folder itself, among the wheels, and among the records of what was built.
+pub const PARTIAL: &str = ".partial-";
 
 /// Wheels that are verified at the same time; each uses every core.
 const VERIFICATIONS: usize = 2;
@@ -32,7 +41,11 @@ const VERIFICATIONS: usize = 2;
 type Cell = Arc<OnceCell<Result<Arc<StoredWheel>, Arc<Error>>>>;
 type Cells<K> = Mutex<HashMap<K, Cell>>;
 
-/// The wheel cache in a folder.
+/// The wheel cache in a folder, for one build.
+///
+/// It remembers which wheels are there, so it must not outlive the [`Lease`] that it is used under
+/// where the folder is pruned: a new one is made for each build, which costs next to nothing. uv and
+/// the downloader, which cost something, are meant to be shared between builds.
 pub struct WheelCache {
     /// Wheels and their layouts.
     files: Folder,
@@ -57,9 +70,10 @@ impl WheelCache {
         limits: WheelLimits,
         progress: Arc<dyn Progress>,
     ) -> Self {
+        let folder = CacheFolder::new(root);
         Self {
-            files: Folder::new(root.join("wheels"), PARTIAL),
-            records: Folder::new(root.join("built"), PARTIAL),
+            files: Folder::new(folder.wheels(), PARTIAL),
+            records: Folder::new(folder.records(), PARTIAL),
             downloader,
             uv,
             limits,
@@ -95,11 +109,8 @@ impl WheelCache {
             return Ok(Some(Arc::new(stored)));
         }
         let wheel = paths.wheel.clone();
-        let hash = tokio::task::spawn_blocking(move || crate::output::hash(&wheel)).await;
-        match hash {
-            Ok(Ok(hash)) if hash == sha256 => {
-                self.add(filename.clone(), None, paths).await.map(Some)
-            }
+        match blocking(move || crate::output::hash(&wheel)).await {
+            Ok(hash) if hash == sha256 => self.add(filename.clone(), None, paths).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -159,7 +170,7 @@ impl WheelCache {
                 layout_file,
             }))
         };
-        join(tokio::task::spawn_blocking(work).await)
+        blocking(work).await
     }
 
     async fn load_or_build(
@@ -319,8 +330,12 @@ fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
     let size = fs::metadata(&paths.wheel).ok()?.len();
     let file = File::open(&paths.layout).ok()?;
     let layout = Layout::decode(&file, file.metadata().ok()?.len()).ok()??;
-    let is_same = layout.wheel_size == size && layout.is_of(filename);
-    is_same.then(|| StoredWheel {
+    if layout.wheel_size != size || !layout.is_of(filename) {
+        return None;
+    }
+    // What was used last is pruned last. A cache that can't be written serves as it is.
+    let _ = file.set_modified(SystemTime::now());
+    Some(StoredWheel {
         filename: filename.clone(),
         layout,
         wheel: paths.wheel.clone(),
@@ -346,7 +361,8 @@ fn write_layout(
     Ok(layout)
 }
 
-/// The outcome of a blocking task, whose panic goes on here.
-fn join<T>(outcome: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
+/// Does work on a thread where it may take its time. A panic there goes on here.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let outcome = tokio::task::spawn_blocking(work).await;
     outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
-use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, artifact_key, splice};
+use accretion_core::keys;
+use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, splice};
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
-use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, RequestRef};
-use accretion_core::request::{MAX_DESCRIPTION_CHARS, Request, Requirements};
+use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
+use accretion_core::request::{MAX_DESCRIPTION_CHARS, Request, RequestRef, Requirements};
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use futures_util::future::try_join_all;
@@ -292,7 +293,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Manifest {
             manifest_version: manifest::VERSION,
             project_name: request.name.to_string(),
-            artifact_s3_key: artifact_key(&request.name, digest),
+            artifact_s3_key: keys::artifact(&request.name, digest),
             runtimes: vec![target.runtime],
             architectures: vec![target.architecture],
             requirements,

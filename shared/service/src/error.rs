@@ -1,5 +1,6 @@
 //! What can go wrong in a use case.
 
+use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault};
 
 use crate::ports::PortError;
@@ -13,6 +14,46 @@ pub enum Error {
     /// A port failed.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// A message of the request queue is neither a request nor an event of the inbox.
+    #[error("the message is neither a request nor an event of S3: {problem}")]
+    MessageUnknown {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no artifact manifest of this key.
+    #[error("there is no artifact manifest `{key}`")]
+    ManifestMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
+    /// An artifact manifest can't be published from.
+    #[error("the artifact manifest `{key}` cannot be used: {problem}")]
+    ManifestInvalid {
+        /// The key in the artifacts bucket.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The artifact of a manifest is not there.
+    #[error("the artifact `{key}` is missing")]
+    ArtifactMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
+    /// An artifact is not what its manifest says.
+    #[error("the artifact `{key}` does not have the SHA-256 of its manifest")]
+    ArtifactDiffers {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
+    /// Somebody else was publishing the layer for as long as could be waited.
+    #[error("`{layer}` is being published by somebody else, until {until} at the latest")]
+    LayerBusy {
+        /// The layer.
+        layer: String,
+        /// When the claim ends.
+        until: Timestamp,
+    },
 }
 
 impl Fault for Error {
@@ -20,6 +61,12 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.code(),
             Self::Port(error) => error.code(),
+            Self::MessageUnknown { .. } => "MessageUnknown",
+            Self::ManifestMissing { .. } => "ManifestMissing",
+            Self::ManifestInvalid { .. } => "ManifestInvalid",
+            Self::ArtifactMissing { .. } => "ArtifactMissing",
+            Self::ArtifactDiffers { .. } => "ArtifactDiffers",
+            Self::LayerBusy { .. } => "LayerBusy",
         }
     }
 
@@ -27,6 +74,12 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.class(),
             Self::Port(error) => error.class(),
+            Self::MessageUnknown { .. } => Class::User,
+            Self::ManifestMissing { .. }
+            | Self::ManifestInvalid { .. }
+            | Self::ArtifactMissing { .. }
+            | Self::ArtifactDiffers { .. } => Class::Internal,
+            Self::LayerBusy { .. } => Class::Transient,
         }
     }
 
@@ -34,6 +87,15 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.hint(),
             Self::Port(error) => error.hint(),
+            Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
+                "somebody has changed the artifacts bucket: restore the object's version, or drop \
+                 the request again"
+                    .to_owned(),
+            ),
+            Self::MessageUnknown { .. }
+            | Self::ManifestMissing { .. }
+            | Self::ManifestInvalid { .. }
+            | Self::LayerBusy { .. } => None,
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What a use case needs of the world.
 
+mod pipeline;
+
+pub use pipeline::*;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};

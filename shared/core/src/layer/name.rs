@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::digest::Digest;
 use crate::request::ProjectName;
 use crate::target::Target;
 
@@ -28,10 +27,4 @@ impl fmt::Display for LayerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// The key of an artifact in the artifacts bucket. It is named after its content and never
-/// overwritten.
-pub fn artifact_key(project: &ProjectName, digest: Digest) -> String {
-    format!("accretion/artifacts/{project}/{}.zip", digest.0)
 }

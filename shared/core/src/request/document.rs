@@ -146,6 +146,27 @@ impl From<&Permission> for PermissionDocument {
     }
 }
 
+/// A principal or an organization that is none, or two that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it is no permission: `*`, an account id, or `*` with the id of an organization is expected"
+)]
+pub struct ParsePermissionError;
+
+impl TryFrom<&PermissionDocument> for Permission {
+    type Error = ParsePermissionError;
+
+    fn try_from(document: &PermissionDocument) -> Result<Self, Self::Error> {
+        let permission = match (document.principal.as_str(), &document.organization_id) {
+            ("*", None) => Some(Self::Everyone),
+            ("*", Some(id)) => id.parse().ok().map(Self::Organization),
+            (account, None) => account.parse().ok().map(Self::Account),
+            (_, Some(_)) => None,
+        };
+        permission.ok_or(ParsePermissionError)
+    }
+}
+
 /// The JSON Schema of a request.
 pub fn schema() -> Schema {
     schemars::schema_for!(RequestDocument)

@@ -1,0 +1,123 @@
+//! Points in time as the pipeline writes them.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A point in time, to the millisecond. Written as RFC 3339 in UTC, always as long, so that texts
+/// sort as times do: `2026-11-20T10:00:00.000Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(jiff::Timestamp);
+
+impl Timestamp {
+    /// The point in time of so many milliseconds since 1970; `None` past the year 9999.
+    pub fn from_milliseconds(milliseconds: i64) -> Option<Self> {
+        jiff::Timestamp::from_millisecond(milliseconds)
+            .ok()
+            .map(Self)
+    }
+
+    /// Milliseconds since 1970.
+    pub fn milliseconds(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// Seconds since 1970.
+    pub fn seconds(self) -> i64 {
+        self.0.as_second()
+    }
+
+    /// So much later; the last point in time there is if that is past it.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        self.0
+            .saturating_add(duration)
+            .map_or(Self(jiff::Timestamp::MAX), Self::from)
+    }
+
+    /// So much earlier; the first point in time there is if that is before it.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        self.0
+            .saturating_sub(duration)
+            .map_or(Self(jiff::Timestamp::MIN), Self::from)
+    }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    /// Without what is finer than milliseconds.
+    fn from(timestamp: jiff::Timestamp) -> Self {
+        Self::from_milliseconds(timestamp.as_millisecond()).unwrap_or(Self(timestamp))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+/// A text that is no point in time by RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a point in time such as 2026-11-20T10:00:00.000Z")]
+pub struct ParseTimestampError(String);
+
+impl FromStr for Timestamp {
+    type Err = ParseTimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>()
+            .map(Self::from)
+            .map_err(|_| ParseTimestampError(crate::error::shown(text)))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_written_to_the_millisecond() {
+        for (text, written) in [
+            ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00.000Z"),
+            ("2026-11-20T10:00:00.123456Z", "2026-11-20T10:00:00.123Z"),
+            ("2026-11-20T10:00:00.5+01:00", "2026-11-20T09:00:00.500Z"),
+        ] {
+            let timestamp: Timestamp = text.parse().unwrap();
+            assert_eq!(timestamp.to_string(), written);
+            assert_eq!(written.parse(), Ok(timestamp));
+            let milliseconds = timestamp.milliseconds();
+            assert_eq!(Timestamp::from_milliseconds(milliseconds), Some(timestamp));
+        }
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn never_leaves_the_calendar() {
+        let start: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
+        assert_eq!(
+            start
+                .after(Duration::from_millis(90))
+                .before(Duration::from_millis(90)),
+            start
+        );
+        assert!(start.after(Duration::MAX) > start);
+        assert!(start.before(Duration::MAX) < start);
+    }
+}

@@ -1,0 +1,91 @@
+//! How far a request has come.
+
+use std::fmt;
+
+/// The status of a request or of one of its targets.
+///
+/// Statuses have ranks and are only ever raised: what happens late or twice changes nothing. The
+/// order here is that of the ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It is known.
+    Received,
+    /// Its build has begun.
+    Building,
+    /// Its layer is built, and not published yet.
+    Built,
+    /// It could not be built or published.
+    Failed,
+    /// The request can't be used.
+    Rejected,
+    /// A newer request was published before it.
+    Superseded,
+    /// What is published has the same content.
+    Unchanged,
+    /// It is a new layer version.
+    Published,
+}
+
+impl Status {
+    /// Every status, lowest first.
+    pub const ALL: [Self; 8] = [
+        Self::Received,
+        Self::Building,
+        Self::Built,
+        Self::Failed,
+        Self::Rejected,
+        Self::Superseded,
+        Self::Unchanged,
+        Self::Published,
+    ];
+
+    /// The name in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Received => "Received",
+            Self::Building => "Building",
+            Self::Built => "Built",
+            Self::Failed => "Failed",
+            Self::Rejected => "Rejected",
+            Self::Superseded => "Superseded",
+            Self::Unchanged => "Unchanged",
+            Self::Published => "Published",
+        }
+    }
+
+    /// The rank in the tables. A status replaces those of lower ranks only; a failure can still
+    /// turn out well.
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::Received => 0,
+            Self::Building => 10,
+            Self::Built => 20,
+            Self::Failed | Self::Rejected => 30,
+            Self::Superseded => 40,
+            Self::Unchanged => 50,
+            Self::Published => 60,
+        }
+    }
+
+    /// Whether nothing more happens by itself.
+    pub fn is_terminal(self) -> bool {
+        self.rank() >= Self::Failed.rank()
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_that_of_the_ranks() {
+        assert!(Status::ALL.is_sorted());
+        assert!(Status::ALL.is_sorted_by_key(|status| status.rank()));
+    }
+}

@@ -1,0 +1,6 @@
+//! The ports of one machine, on real files and an index on loopback.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+mod cache;
+mod harness;

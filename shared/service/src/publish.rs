@@ -1,0 +1,700 @@
+//! Publishing built layers: exactly one layer version for each change of content.
+//!
+//! The table of layers decides. Every step may be repeated, and a crash between any two of them
+//! leaves what the next attempt, or the [repair](Publish::repair), finishes.
+
+use std::time::Duration;
+
+use accretion_core::keys;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::{LayerManifest, Manifest};
+use accretion_core::notification::{Changes, Event, LayerRef, Notification, ObjectRef};
+use accretion_core::publication::{Candidate, Claim, LayerState, Published, Step};
+use accretion_core::request::{Permission, ProjectName, RequestRef};
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_core::{Class, Fault as _};
+use tracing::{info, warn};
+
+use crate::Error;
+use crate::ports::{
+    Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Library, Mark, Pending, Pointers,
+    PortError, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
+};
+
+/// How long a claim outlives the invocation that made it: its last call may still be under way.
+const LEASE_MARGIN: Duration = Duration::from_mins(1);
+
+/// The pause before a claimed layer is looked at again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What has to be left of an invocation's time to wait once more.
+const RESERVE: Duration = Duration::from_secs(20);
+
+/// How old a mark has to be for the repair to take it for forgotten.
+const MARK_AGE: Duration = Duration::from_mins(1);
+
+/// How long nothing may be heard of a target before the repair looks for its manifest.
+const SILENCE: Duration = Duration::from_mins(15);
+
+/// What came of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a new layer version.
+    Published,
+    /// The layer has that content already.
+    Unchanged,
+    /// A newer request was published before.
+    Superseded,
+    /// It was dealt with before.
+    Known,
+}
+
+/// What a repair has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// Dead claims that were finished.
+    pub claims: usize,
+    /// Marks that were told.
+    pub marks: usize,
+    /// Manifests that nobody had dealt with.
+    pub manifests: usize,
+    /// What could not be repaired this time.
+    pub failures: usize,
+}
+
+/// The ports of the use case.
+#[derive(Debug)]
+pub struct Ports<'a, S, L, V, P, T, N, C> {
+    /// The artifacts bucket.
+    pub library: &'a S,
+    /// The table of layers.
+    pub layers: &'a L,
+    /// Lambda.
+    pub versions: &'a V,
+    /// The latest pointers.
+    pub pointers: &'a P,
+    /// The table of requests.
+    pub tracking: &'a T,
+    /// The topic.
+    pub topic: &'a N,
+    /// The time.
+    pub timer: &'a C,
+}
+
+/// Publishes layers, for the time of one invocation.
+#[derive(Debug)]
+pub struct Publish<'a, S, L, V, P, T, N, C> {
+    ports: Ports<'a, S, L, V, P, T, N, C>,
+    /// Unique to this attempt.
+    owner: String,
+    /// When the invocation ends, done or not.
+    deadline: Timestamp,
+}
+
+/// A manifest that can be published from.
+struct Ready {
+    key: String,
+    manifest: Manifest,
+    request: RequestRef,
+    project: ProjectName,
+    target: Target,
+    layer: LayerName,
+}
+
+/// A claim of ours, and what it was made on.
+struct Claimed {
+    /// The revision since the claim.
+    revision: u64,
+    owner: String,
+    before: Option<Published>,
+    /// Whether somebody may have published already under this claim.
+    is_inherited: bool,
+}
+
+impl<'a, S, L, V, P, T, N, C> Publish<'a, S, L, V, P, T, N, C>
+where
+    S: Library,
+    L: Layers,
+    V: LayerVersions,
+    P: Pointers,
+    T: Tracking,
+    N: Topic,
+    C: Timer,
+{
+    /// Prepares to publish until `deadline`, under a name that no other attempt has.
+    pub fn new(ports: Ports<'a, S, L, V, P, T, N, C>, owner: String, deadline: Timestamp) -> Self {
+        Self {
+            ports,
+            owner,
+            deadline,
+        }
+    }
+
+    /// Publishes from the artifact manifest of a key, if that is due.
+    ///
+    /// What can't succeed by trying again is recorded and announced as a failure before it is
+    /// returned.
+    pub async fn manifest(&self, key: &str) -> Result<Outcome, Error> {
+        let ready = self.read(key).await?;
+        let outcome = self.settle(&ready).await;
+        if let Err(error) = &outcome
+            && error.class() != Class::Transient
+        {
+            self.fail(&ready, error).await?;
+        }
+        outcome
+    }
+
+    /// Finishes what others have left undone.
+    pub async fn repair(&self) -> Result<Repaired, Error> {
+        let now = self.now();
+        let mut repaired = Repaired::default();
+        let pending = self.ports.layers.pending_before(now.before(MARK_AGE));
+        for pending in pending.await? {
+            if !self.has_time() {
+                return Ok(repaired);
+            }
+            let outcome = match &pending {
+                Pending::Claim(layer) => self.finish_dead_claim(layer).await,
+                Pending::Mark { layer, event_id } => self.tell_marked(layer, event_id).await,
+            };
+            match (outcome, &pending) {
+                (Ok(false), _) => {}
+                (Ok(true), Pending::Claim(_)) => repaired.claims += 1,
+                (Ok(true), Pending::Mark { .. }) => repaired.marks += 1,
+                (Err(error), _) => {
+                    warn!(code = error.code(), %error, ?pending, "could not be repaired");
+                    repaired.failures += 1;
+                }
+            }
+        }
+        let open = self.ports.tracking.open_before(now.before(SILENCE));
+        for open in open.await? {
+            if !self.has_time() {
+                break;
+            }
+            let key = keys::manifest(&open.project, &open.request, open.target);
+            match self.manifest(&key).await {
+                Ok(_) => repaired.manifests += 1,
+                // Its build has not come so far.
+                Err(Error::ManifestMissing { .. }) => {}
+                Err(error) => {
+                    warn!(code = error.code(), %error, key, "could not be repaired");
+                    repaired.failures += 1;
+                }
+            }
+        }
+        Ok(repaired)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.timer.now().into()
+    }
+
+    /// Whether there is time for more.
+    fn has_time(&self) -> bool {
+        self.now().after(RESERVE) < self.deadline
+    }
+
+    /// Reads a manifest of ours.
+    async fn read(&self, key: &str) -> Result<Ready, Error> {
+        let text = self.ports.library.manifest(key).await?;
+        let key = key.to_owned();
+        let Some(text) = text else {
+            return Err(Error::ManifestMissing { key });
+        };
+        let invalid = |problem: String| Error::ManifestInvalid {
+            key: key.clone(),
+            problem,
+        };
+        let manifest = Manifest::from_json(&text).map_err(|error| invalid(error.to_string()))?;
+        let target = manifest
+            .target()
+            .ok_or_else(|| invalid("it names no single target".to_owned()))?;
+        let project: ProjectName = manifest
+            .project_name
+            .parse()
+            .map_err(|_| invalid("its `ProjectName` is none".to_owned()))?;
+        let request = manifest
+            .request
+            .clone()
+            .ok_or_else(|| invalid("it names no `Request`".to_owned()))?;
+        if key != keys::manifest(&project, &request.id, target) {
+            return Err(invalid("its key is not the one of its content".to_owned()));
+        }
+        Ok(Ready {
+            layer: LayerName::new(&project, target),
+            key,
+            manifest,
+            request,
+            project,
+            target,
+        })
+    }
+
+    /// Does one step after the other until the manifest is dealt with.
+    async fn settle(&self, ready: &Ready) -> Result<Outcome, Error> {
+        let candidate = Candidate {
+            request: ready.request.clone(),
+            digest: ready.manifest.digest,
+        };
+        loop {
+            let state = self.ports.layers.state(&ready.layer).await?;
+            let (published, still_stands) = match state.next(&candidate, self.now()) {
+                Step::Settled(_) => {
+                    self.tell_forgotten(ready).await?;
+                    return Ok(Outcome::Known);
+                }
+                Step::Superseded(published) => {
+                    let settlement = superseded(ready, published, self.ports.library.bucket());
+                    return self.record(settlement, Outcome::Superseded).await.map(
+                        // There is no item to lose.
+                        |outcome| outcome.unwrap_or(Outcome::Known),
+                    );
+                }
+                Step::Wait(claim) => {
+                    if !self.has_time() {
+                        let layer = ready.layer.to_string();
+                        let until = claim.lease_until;
+                        return Err(Error::LayerBusy { layer, until });
+                    }
+                    self.ports.timer.sleep(PAUSE).await;
+                    continue;
+                }
+                Step::Finish(claim) => {
+                    let claim = claim.clone();
+                    self.take_over(&ready.layer, &state, &claim).await?;
+                    continue;
+                }
+                Step::Compare(published) => {
+                    let version = self.ports.versions.get(&ready.layer, published.version);
+                    (Some(published), version.await?.is_some())
+                }
+                Step::Publish => (state.published.as_ref(), false),
+            };
+            if let (Some(published), true) = (published, still_stands) {
+                self.grant(ready, published.version).await?;
+                let bucket = self.ports.library.bucket();
+                let settlement = unchanged(ready, published, state.revision, bucket);
+                match self.record(settlement, Outcome::Unchanged).await? {
+                    Some(outcome) => return Ok(outcome),
+                    None => continue,
+                }
+            }
+            // Nothing is claimed for what could not be published anyway.
+            let artifact = self.artifact(ready).await?;
+            let before = state.published.clone();
+            let Some(claimed) = self.claim(ready, state.revision, before, false).await? else {
+                continue;
+            };
+            if let Some(outcome) = self.publish(ready, &artifact, claimed).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// The artifact of a manifest, which has to be what the manifest says.
+    async fn artifact(&self, ready: &Ready) -> Result<StoredArtifact, Error> {
+        let manifest = &ready.manifest;
+        let key = &manifest.artifact_s3_key;
+        let Some(artifact) = self.ports.library.artifact(key).await? else {
+            return Err(Error::ArtifactMissing { key: key.clone() });
+        };
+        if artifact.sha256 != Some(manifest.artifact_sha256)
+            || artifact.size != manifest.artifact_size
+        {
+            return Err(Error::ArtifactDiffers { key: key.clone() });
+        }
+        Ok(artifact)
+    }
+
+    /// Claims a layer for a manifest; `None` if its state has changed since.
+    async fn claim(
+        &self,
+        ready: &Ready,
+        revision: u64,
+        before: Option<Published>,
+        is_inherited: bool,
+    ) -> Result<Option<Claimed>, Error> {
+        let claim = Claim {
+            owner: self.owner.clone(),
+            request: ready.request.clone(),
+            manifest_key: ready.key.clone(),
+            lease_until: self.deadline.after(LEASE_MARGIN),
+        };
+        let is_ours = self
+            .ports
+            .layers
+            .claim(&ready.layer, revision, &claim)
+            .await?;
+        Ok(is_ours.then(|| Claimed {
+            revision: revision + 1,
+            owner: claim.owner,
+            before,
+            is_inherited,
+        }))
+    }
+
+    /// Publishes under a claim; `None` if the claim was lost meanwhile.
+    ///
+    /// The claim stays only where it can't be said whether there is a version by now.
+    async fn publish(
+        &self,
+        ready: &Ready,
+        artifact: &StoredArtifact,
+        claimed: Claimed,
+    ) -> Result<Option<Outcome>, Error> {
+        let version = match self.version(ready, artifact, &claimed).await {
+            Ok(version) => version,
+            Err(Unpublished::Unknown(error)) => return Err(error),
+            Err(Unpublished::Certainly(error)) => {
+                self.ports
+                    .layers
+                    .release(&ready.layer, &claimed.owner)
+                    .await?;
+                return Err(error);
+            }
+        };
+        self.grant(ready, version.version).await?;
+        let changes = self.changes(ready, claimed.before.as_ref()).await?;
+        let bucket = self.ports.library.bucket();
+        let layer_manifest = LayerManifest {
+            layer: layer_ref(&version.layer_arn, version.version),
+            artifact_manifest: object_ref(bucket, &ready.key),
+            version_arn: version.version_arn.clone(),
+            digest: ready.manifest.digest,
+            published_at: version.created_at,
+        };
+        self.ports
+            .library
+            .describe(&ready.layer, &layer_manifest)
+            .await?;
+        let settlement = published(ready, &version, claimed, changes, bucket);
+        self.record(settlement, Outcome::Published).await
+    }
+
+    /// The version that a claim is for: one that was made under it before, or a new one.
+    async fn version(
+        &self,
+        ready: &Ready,
+        artifact: &StoredArtifact,
+        claimed: &Claimed,
+    ) -> Result<LayerVersion, Unpublished> {
+        if claimed.is_inherited
+            && let Some(version) = self.find_version(ready, claimed).await?
+        {
+            return Ok(version);
+        }
+        let versions = self.ports.versions;
+        match versions
+            .publish(&ready.layer, &ready.manifest, artifact)
+            .await
+        {
+            Attempt::Made(version) if version.code_sha256 == ready.manifest.artifact_sha256 => {
+                info!(version_arn = version.version_arn, "published");
+                Ok(version)
+            }
+            Attempt::Made(_) => Err(Unpublished::Certainly(Error::ArtifactDiffers {
+                key: artifact.key.clone(),
+            })),
+            Attempt::Refused(error) => Err(Unpublished::Certainly(error.into())),
+            Attempt::Unknown(error) => match self.find_version(ready, claimed).await? {
+                Some(version) => Ok(version),
+                None => Err(Unpublished::Unknown(error.into())),
+            },
+        }
+    }
+
+    /// The first version after the last committed one that has the content of a manifest.
+    async fn find_version(
+        &self,
+        ready: &Ready,
+        claimed: &Claimed,
+    ) -> Result<Option<LayerVersion>, Unpublished> {
+        let committed = claimed.before.as_ref().map_or(0, |before| before.version);
+        let versions = self.ports.versions;
+        for number in versions.above(&ready.layer, committed).await? {
+            let version = versions.get(&ready.layer, number).await?;
+            if let Some(version) = version
+                && version.code_sha256 == ready.manifest.artifact_sha256
+            {
+                info!(version_arn = version.version_arn, "adopted");
+                return Ok(Some(version));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn grant(&self, ready: &Ready, version: u64) -> Result<(), Error> {
+        for permission in &ready.manifest.publish.permissions {
+            let Ok(permission) = Permission::try_from(permission) else {
+                return Err(Error::ManifestInvalid {
+                    key: ready.key.clone(),
+                    problem: "one of its `Permissions` is none".to_owned(),
+                });
+            };
+            self.ports
+                .versions
+                .grant(&ready.layer, version, &permission)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What is new against what was published before.
+    async fn changes(&self, ready: &Ready, before: Option<&Published>) -> Result<Changes, Error> {
+        let before = match before {
+            Some(before) => self.ports.library.manifest(&before.manifest_key).await?,
+            None => None,
+        };
+        let before = before.and_then(|text| Manifest::from_json(&text).ok());
+        let before = before
+            .map(|manifest| manifest.installed)
+            .unwrap_or_default();
+        Ok(Changes::between(&before, &ready.manifest.installed))
+    }
+
+    /// Finishes the claim of somebody who died: its manifest first, whatever comes after.
+    async fn take_over(
+        &self,
+        layer: &LayerName,
+        state: &LayerState,
+        claim: &Claim,
+    ) -> Result<(), Error> {
+        warn!(%layer, owner = claim.owner, manifest = claim.manifest_key, "taking over a dead claim");
+        let ready = match self.read(&claim.manifest_key).await {
+            Ok(ready) => ready,
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            // What can't be read now could not have been published from either.
+            Err(error) => {
+                warn!(code = error.code(), %error, "a dead claim can't be finished");
+                return Ok(self.ports.layers.release(layer, &claim.owner).await?);
+            }
+        };
+        let before = state.published.clone();
+        let Some(claimed) = self.claim(&ready, state.revision, before, true).await? else {
+            return Ok(());
+        };
+        let outcome = match self.artifact(&ready).await {
+            Ok(artifact) => self.publish(&ready, &artifact, claimed).await.map(|_| ()),
+            Err(error) if error.class() == Class::Transient => Err(error),
+            Err(error) => {
+                self.ports.layers.release(layer, &claimed.owner).await?;
+                Err(error)
+            }
+        };
+        match outcome {
+            Err(error) if error.class() != Class::Transient => self.fail(&ready, &error).await,
+            outcome => outcome,
+        }
+    }
+
+    /// Finishes a layer's claim if it is dead; tells whether it was.
+    async fn finish_dead_claim(&self, layer: &LayerName) -> Result<bool, Error> {
+        let state = self.ports.layers.state(layer).await?;
+        match &state.claim {
+            Some(claim) if claim.lease_until <= self.now() => {
+                self.take_over(layer, &state, claim).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Records what has come of a target and tells it; `None` if the layer's item has changed.
+    async fn record(
+        &self,
+        settlement: Settlement,
+        outcome: Outcome,
+    ) -> Result<Option<Outcome>, Error> {
+        match self.ports.layers.settle(&settlement).await? {
+            Recorded::Lost => Ok(None),
+            Recorded::Known => Ok(Some(Outcome::Known)),
+            Recorded::Done => {
+                self.tell(&settlement.mark).await?;
+                Ok(Some(outcome))
+            }
+        }
+    }
+
+    /// Records and announces that a manifest can't be published.
+    async fn fail(&self, ready: &Ready, error: &Error) -> Result<(), Error> {
+        let notification = Notification {
+            manifest: Some(object_ref(self.ports.library.bucket(), &ready.key)),
+            digest: Some(ready.manifest.digest),
+            code: Some(error.code().to_owned()),
+            reason: Some(error.to_string()),
+            hint: error.hint(),
+            ..notification(Event::BuildFailed, ready)
+        };
+        let settlement = settlement(ready, Status::Failed, None, notification);
+        self.record(settlement, Outcome::Known).await?;
+        Ok(())
+    }
+
+    /// Tells what an earlier attempt recorded and did not live to tell.
+    async fn tell_forgotten(&self, ready: &Ready) -> Result<(), Error> {
+        for event in [Event::LayerPublished, Event::LayerUnchanged] {
+            let event_id = notification(event, ready).event_id;
+            self.tell_marked(&ready.layer, &event_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells what a mark of the table says, if it is still there.
+    async fn tell_marked(&self, layer: &LayerName, event_id: &str) -> Result<bool, Error> {
+        match self.ports.layers.mark(layer, event_id).await? {
+            Some(mark) => {
+                self.tell(&mark).await?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Points to the version that stands, notifies, and clears the mark.
+    async fn tell(&self, mark: &Mark) -> Result<(), Error> {
+        let layer = mark.layer();
+        let event = mark.notification.event;
+        if matches!(event, Event::LayerPublished | Event::LayerUnchanged) {
+            self.point(mark, &layer).await?;
+        }
+        self.ports.topic.send(&mark.notification).await?;
+        info!(event_id = mark.notification.event_id, "notified");
+        let event_id = &mark.notification.event_id;
+        Ok(self.ports.layers.clear(&layer, event_id).await?)
+    }
+
+    /// Lets the pointer point to what stands, and looks again whether that has changed meanwhile.
+    async fn point(&self, mark: &Mark, layer: &LayerName) -> Result<(), Error> {
+        let mut pointed = None;
+        loop {
+            let state = self.ports.layers.state(layer).await?;
+            let stands = state.published.map(|published| published.version_arn);
+            if stands.is_none() || stands == pointed {
+                return Ok(());
+            }
+            if let Some(version_arn) = &stands {
+                let pointers = self.ports.pointers;
+                pointers
+                    .point(&mark.project, mark.target, version_arn)
+                    .await?;
+            }
+            pointed = stands;
+        }
+    }
+}
+
+/// Why there is no version after an attempt.
+enum Unpublished {
+    /// There is none.
+    Certainly(Error),
+    /// There may be one.
+    Unknown(Error),
+}
+
+impl From<PortError> for Unpublished {
+    /// What has been done before a look-up failed, it can't say.
+    fn from(error: PortError) -> Self {
+        Self::Unknown(error.into())
+    }
+}
+
+fn layer_ref(arn: &str, version: u64) -> LayerRef {
+    let arn = arn.to_owned();
+    LayerRef { arn, version }
+}
+
+fn object_ref(bucket: &str, key: &str) -> ObjectRef {
+    ObjectRef {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+    }
+}
+
+fn notification(event: Event, ready: &Ready) -> Notification {
+    Notification::of_layer(event, &ready.request, ready.project.as_str(), ready.target)
+}
+
+/// The notification about a manifest's layer, with the version that stands.
+fn notification_of(event: Event, ready: &Ready, stands: &Published, bucket: &str) -> Notification {
+    Notification {
+        layer: Some(layer_ref(&stands.layer_arn, stands.version)),
+        version_arn: Some(stands.version_arn.clone()),
+        manifest: Some(object_ref(bucket, &ready.key)),
+        digest: Some(ready.manifest.digest),
+        ..notification(event, ready)
+    }
+}
+
+fn settlement(
+    ready: &Ready,
+    status: Status,
+    change: Option<LayerChange>,
+    notification: Notification,
+) -> Settlement {
+    Settlement {
+        request: ready.request.clone(),
+        status,
+        manifest_key: ready.key.clone(),
+        digest: ready.manifest.digest,
+        change,
+        mark: Mark {
+            project: ready.project.clone(),
+            target: ready.target,
+            notification,
+        },
+    }
+}
+
+fn superseded(ready: &Ready, stands: &Published, bucket: &str) -> Settlement {
+    let notification = notification_of(Event::LayerSuperseded, ready, stands, bucket);
+    settlement(ready, Status::Superseded, None, notification)
+}
+
+fn unchanged(ready: &Ready, stands: &Published, revision: u64, bucket: &str) -> Settlement {
+    let notification = notification_of(Event::LayerUnchanged, ready, stands, bucket);
+    // The order advances: what is older than this request comes too late from now on.
+    let published = Published {
+        request: ready.request.clone(),
+        ..stands.clone()
+    };
+    let change = LayerChange {
+        revision,
+        owner: None,
+        published,
+        is_new_version: false,
+    };
+    settlement(ready, Status::Unchanged, Some(change), notification)
+}
+
+fn published(
+    ready: &Ready,
+    version: &LayerVersion,
+    claimed: Claimed,
+    changes: Changes,
+    bucket: &str,
+) -> Settlement {
+    let published = Published {
+        request: ready.request.clone(),
+        digest: ready.manifest.digest,
+        artifact_sha256: ready.manifest.artifact_sha256,
+        version: version.version,
+        layer_arn: version.layer_arn.clone(),
+        version_arn: version.version_arn.clone(),
+        manifest_key: ready.key.clone(),
+    };
+    let notification = Notification {
+        changes: Some(changes),
+        ..notification_of(Event::LayerPublished, ready, &published, bucket)
+    };
+    let change = LayerChange {
+        revision: claimed.revision,
+        owner: Some(claimed.owner),
+        published,
+        is_new_version: true,
+    };
+    settlement(ready, Status::Published, Some(change), notification)
+}
