@@ -8,6 +8,7 @@ mod ministack;
 pub mod sam;
 mod stack;
 mod subscription;
+pub mod testbed;
 pub mod workspace;
 
 pub use error::{Error, Result};

@@ -23,10 +23,12 @@ pub struct MiniStack {
 }
 
 /// How a server is to behave.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Whether each call needs a policy that allows it.
     pub enforce_iam: bool,
+    /// Where the builder keeps wheels; by default in a folder that ends with the server.
+    pub cache: Option<PathBuf>,
 }
 
 /// How long a server may take to answer.
@@ -34,7 +36,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 impl MiniStack {
     /// Starts a server and waits until it answers. `log` takes what it says, and is emptied first.
-    pub fn start(log: &Path, options: Options) -> Result<Self> {
+    pub fn start(log: &Path, options: &Options) -> Result<Self> {
         let parent = log.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::io(parent))?;
         // Somebody may take the port between our finding it free and the server's binding it.
@@ -51,7 +53,7 @@ impl MiniStack {
         }
     }
 
-    fn launch(log: &Path, options: Options) -> Result<Self> {
+    fn launch(log: &Path, options: &Options) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let port = listener
             .and_then(|listener| listener.local_addr())
@@ -65,6 +67,7 @@ impl MiniStack {
             let path = folder.path().join(name);
             fs::create_dir(&path).map_err(Error::io(&path))?;
         }
+        let cache = folder.path().join("cache");
         fs::write(log, "").map_err(Error::io(log))?;
 
         let python = tool("python");
@@ -85,6 +88,7 @@ impl MiniStack {
             .env("HOME", folder.path().join("home"))
             .env("STATE_DIR", folder.path().join("state"))
             .env("S3_DATA_DIR", folder.path().join("s3"))
+            .env("CACHE_FOLDER", options.cache.clone().unwrap_or(cache))
             .current_dir(folder.path())
             // Ctrl-C on a terminal is for the caller alone.
             .process_group(0)

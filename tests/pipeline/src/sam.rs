@@ -1,6 +1,7 @@
 //! The SAM CLI, as users run it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::workspace::{command, root, run, tool};
 use crate::{MiniStack, Result};
@@ -32,27 +33,28 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A template and what it is deployed as.
-#[derive(Debug, Clone, Copy)]
-pub struct Deployment<'a> {
-    /// The stack's name.
-    pub stack: &'a str,
-    /// The template.
-    pub template: &'a Path,
-    /// Parameters that differ from their defaults.
-    pub parameters: &'a [(&'a str, &'a str)],
+/// Deploys a built template as the pipeline's stack with `sam deploy` and returns what that wrote.
+pub fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+    let mut sam = sam("deploy");
+    sam.args(["--config-env", "local", "--config-file"])
+        .arg(root().join("sam/samconfig.toml"));
+    finish(sam, server, stack, template)
 }
 
-/// Deploys a stack with `sam deploy` and returns what that wrote.
-pub fn deploy(server: &MiniStack, deployment: Deployment<'_>) -> Result<String> {
+/// Deploys any other template, which needs no build, in the same way.
+pub fn deploy_template(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
     let mut sam = sam("deploy");
-    sam.arg("--config-env")
-        .arg("local")
-        .arg("--config-file")
-        .arg(root().join("sam/samconfig.toml"))
-        .arg("--template-file")
-        .arg(deployment.template)
-        .args(["--stack-name", deployment.stack])
+    sam.args(["--resolve-s3", "--capabilities", "CAPABILITY_IAM"])
+        .args(["--no-confirm-changeset", "--no-progressbar"]);
+    finish(sam, server, stack, template)
+}
+
+fn finish(mut sam: Command, server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+    sam.arg("--template-file")
+        .arg(template)
+        .args(["--stack-name", stack])
+        // How often it looks whether the stack is done, in seconds: an emulator is soon.
+        .env("SAM_CLI_POLL_DELAY", "0.2")
         .env("AWS_ENDPOINT_URL", server.endpoint());
     run(sam)
 }
@@ -65,7 +67,7 @@ pub fn delete(server: &MiniStack, stack: &str) -> Result<String> {
     run(sam)
 }
 
-fn sam(verb: &str) -> std::process::Command {
+fn sam(verb: &str) -> Command {
     let mut command = command(&tool("sam"));
     command
         .arg(verb)

@@ -13,7 +13,7 @@ use pipeline_tests::{MiniStack, Options};
 fn a_dropped_server_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("ministack.log");
-    let server = MiniStack::start(&log, Options::default()).unwrap();
+    let server = MiniStack::start(&log, &Options::default()).unwrap();
     let address = server.endpoint().replace("http://", "");
     assert!(TcpStream::connect(&address).is_ok());
     assert!(server.log_tail().contains("Ready"), "{}", server.log_tail());
