@@ -14,4 +14,4 @@ pub mod workspace;
 pub use error::{Error, Result};
 pub use ministack::{MiniStack, Options};
 pub use stack::{LayerVersion, Stack, Table};
-pub use subscription::{Notification, Subscription};
+pub use subscription::{Filter, Notification, Subscription};

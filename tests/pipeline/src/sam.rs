@@ -15,29 +15,26 @@ pub enum Profile {
     Release,
 }
 
-/// Builds the functions with `sam build` and returns the folder with the built template.
+/// Builds the functions with `sam build` and returns the built template.
 pub fn build(profile: Profile) -> Result<PathBuf> {
-    let folder = root().join("target/sam").join(match profile {
-        Profile::Debug => "debug",
-        Profile::Release => "release",
-    });
     let mut sam = sam("build");
-    sam.arg("--template-file")
-        .arg(root().join("sam/template.yaml"))
-        .arg("--build-dir")
-        .arg(&folder);
-    if profile == Profile::Debug {
-        sam.env("SAM_BUILD_MODE", "debug");
-    }
+    sam.args(["--config-env", "local"]);
+    let folder = match profile {
+        Profile::Debug => {
+            sam.env("SAM_BUILD_MODE", "debug");
+            ".aws-sam/build"
+        }
+        Profile::Release => ".aws-sam/release",
+    };
+    sam.args(["--build-dir", folder]);
     run(sam)?;
-    Ok(folder)
+    Ok(root().join("sam").join(folder).join("template.yaml"))
 }
 
 /// Deploys a built template as the pipeline's stack with `sam deploy` and returns what that wrote.
 pub fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
     let mut sam = sam("deploy");
-    sam.args(["--config-env", "local", "--config-file"])
-        .arg(root().join("sam/samconfig.toml"));
+    sam.args(["--config-env", "local"]);
     finish(sam, server, stack, template)
 }
 
@@ -62,7 +59,7 @@ fn finish(mut sam: Command, server: &MiniStack, stack: &str, template: &Path) ->
 /// Deletes a stack with `sam delete`.
 pub fn delete(server: &MiniStack, stack: &str) -> Result<String> {
     let mut sam = sam("delete");
-    sam.args(["--stack-name", stack, "--no-prompts"])
+    sam.args(["--config-env", "local", "--stack-name", stack])
         .env("AWS_ENDPOINT_URL", server.endpoint());
     run(sam)
 }
@@ -72,6 +69,6 @@ fn sam(verb: &str) -> Command {
     command
         .arg(verb)
         .env("SAM_CLI_TELEMETRY", "0")
-        .current_dir(root());
+        .current_dir(root().join("sam"));
     command
 }

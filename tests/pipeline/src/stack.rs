@@ -11,7 +11,7 @@ use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use serde_json::Value;
 
 use crate::aws::{configuration, item};
-use crate::{Error, Result, Subscription};
+use crate::{Error, Filter, Result, Subscription};
 
 /// A deployed stack: its outputs, and clients of the services that it is made of.
 #[derive(Debug, Clone)]
@@ -112,8 +112,8 @@ impl Stack {
         Ok(answer.message_id().unwrap_or_default().to_owned())
     }
 
-    /// Subscribes a new queue to the topic. `filter` is a filter policy over message attributes.
-    pub async fn subscribe(&self, queue: &str, filter: Option<&Value>) -> Result<Subscription> {
+    /// Subscribes a new queue to the topic.
+    pub async fn subscribe(&self, queue: &str, filter: &Filter) -> Result<Subscription> {
         Subscription::new(self, queue, filter).await
     }
 

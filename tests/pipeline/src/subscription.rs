@@ -15,6 +15,17 @@ pub struct Subscription {
     queue_url: String,
 }
 
+/// What a subscription wants to hear of: a filter policy, and what it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// Everything.
+    None,
+    /// What has such message attributes.
+    Attributes(Value),
+    /// What has such members. MiniStack's Step Functions leaves out the attributes.
+    Body(Value),
+}
+
 /// A notification as it arrived.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
@@ -32,7 +43,7 @@ impl Notification {
 }
 
 impl Subscription {
-    pub(crate) async fn new(stack: &Stack, queue: &str, filter: Option<&Value>) -> Result<Self> {
+    pub(crate) async fn new(stack: &Stack, queue: &str, filter: &Filter) -> Result<Self> {
         let sqs = stack.sqs.clone();
         let topic = stack.output("NotificationTopicArn");
         let created = sqs.create_queue().queue_name(queue).send().await;
@@ -71,8 +82,11 @@ impl Subscription {
             .endpoint(arn)
             .attributes("RawMessageDelivery", "true");
         let subscribe = match filter {
-            Some(filter) => subscribe.attributes("FilterPolicy", filter.to_string()),
-            None => subscribe,
+            Filter::None => subscribe,
+            Filter::Attributes(policy) => subscribe.attributes("FilterPolicy", policy.to_string()),
+            Filter::Body(policy) => subscribe
+                .attributes("FilterPolicy", policy.to_string())
+                .attributes("FilterPolicyScope", "MessageBody"),
         };
         subscribe.send().await.map_err(Error::aws("Subscribe"))?;
         Ok(Self { sqs, queue_url })

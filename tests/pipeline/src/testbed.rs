@@ -15,8 +15,8 @@ pub struct Testbed {
     runtime: tokio::runtime::Runtime,
     /// The server.
     pub server: MiniStack,
-    /// The folder with the built template.
-    pub built: PathBuf,
+    /// The built template.
+    pub template: PathBuf,
     /// The stack.
     pub stack: Stack,
 }
@@ -24,14 +24,13 @@ pub struct Testbed {
 impl Testbed {
     /// Builds the functions, starts a server, deploys the pipeline. Logs go into `folder`.
     ///
-    /// `ACCRETION_SAM_BUILD` names a folder of functions that are built already.
+    /// `ACCRETION_TEMPLATE` names a template that is built already.
     pub fn start(folder: &Path, options: &Options) -> Result<Self> {
-        let built = match std::env::var_os("ACCRETION_SAM_BUILD") {
-            Some(built) => built.into(),
+        let template = match std::env::var_os("ACCRETION_TEMPLATE") {
+            Some(template) => template.into(),
             None => sam::build(Profile::Debug)?,
         };
         let server = MiniStack::start(&folder.join("ministack.log"), options)?;
-        let template = built.join("template.yaml");
         sam::deploy(&server, STACK, &template)?;
         // One for all tests: a client's connections die with the runtime that made them.
         let runtime = tokio::runtime::Runtime::new().map_err(Error::io(folder))?;
@@ -39,7 +38,7 @@ impl Testbed {
         Ok(Self {
             runtime,
             server,
-            built,
+            template,
             stack,
         })
     }

@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use pipeline_tests::testbed::Testbed;
-use pipeline_tests::{Error, Notification, Options, Result, Stack, Subscription};
+use pipeline_tests::{Error, Filter, Notification, Options, Result, Stack, Subscription};
 use serde_json::{Value, json};
 
 /// How long anything may take that is bound to happen: far longer than it does.
@@ -78,9 +78,8 @@ fn small_request(name: &str, requirements: &[&str]) -> Value {
 
 /// Subscribes to all that is said of a project.
 async fn listen(stack: &Stack, project: &str) -> Result<Subscription> {
-    stack
-        .subscribe(project, Some(&json!({"ProjectName": [project]})))
-        .await
+    let filter = Filter::Body(json!({"ProjectName": [project]}));
+    stack.subscribe(project, &filter).await
 }
 
 /// Waits for as many notifications and holds that no more come, and none twice.

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use pipeline_tests::Result;
 use pipeline_tests::workspace::tool;
+use pipeline_tests::{Filter, Result};
 use serde_json::json;
 
 use crate::outcome::Expected;
@@ -35,10 +35,12 @@ fn a_request_file() {
             "Runtime": ["python3.13"],
             "Architecture": ["arm64"],
         });
-        let one = stack.subscribe("request-file-arm64", Some(&filter)).await?;
-        let filter = json!({"ProjectName": [project], "Event": ["BuildFailed"]});
+        let one = stack
+            .subscribe("request-file-arm64", &Filter::Attributes(filter))
+            .await?;
+        let filter = json!({"ProjectName": [project], "Event": ["LayerUnchanged"]});
         let none = stack
-            .subscribe("request-file-failed", Some(&filter))
+            .subscribe("request-file-unchanged", &Filter::Attributes(filter))
             .await?;
 
         stack

@@ -20,9 +20,8 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
     let testbed = testbed();
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipeline/stacks.log");
     let server = MiniStack::start(&log, &Options::default()).unwrap();
-    let template = testbed.built.join("template.yaml");
     testbed.run(async {
-        sam::deploy(&server, "accretion", &template)?;
+        sam::deploy(&server, "accretion", &testbed.template)?;
         let stack = Stack::connect(&server.endpoint(), "accretion").await?;
         let resources = resources(&stack).await?;
         assert!(
@@ -31,7 +30,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
         );
         let buckets = buckets(&stack).await;
 
-        let said = sam::deploy(&server, "accretion", &template)?;
+        let said = sam::deploy(&server, "accretion", &testbed.template)?;
         assert!(said.contains("No changes to deploy"), "{said}");
         assert_eq!(self::resources(&stack).await?, resources);
 
