@@ -1,4 +1,4 @@
-# Every task of the project. Needs rustup's cargo, a python3 (3.9 or newer) with venv, and make;
+# Every task of the project. Needs rustup's cargo, a python3 (3.10 or newer) with venv, and make;
 # what else is needed is installed, pinned, into .tools/.
 # Paths are relative wherever make sees them, so that a checkout below a folder with a space works.
 
@@ -16,7 +16,7 @@ CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build demo test lint bench tool-locks clean-tools
+.PHONY: help tools build stack demo test lint bench tool-locks clean-tools release-tools
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,11 +38,33 @@ define venv
 fi
 endef
 
-tools: ## install the pinned tools (uv and what the harnesses need) into .tools/venv
-	$(call venv,$(VENV),tests/tools/requirements.txt,9)
+tools: ## install the pinned tools (uv, SAM, MiniStack, what the harnesses need) into .tools/venv
+	$(call venv,$(VENV),tests/tools/requirements.txt,10)
 
 build: ## build everything, unoptimised
-	$(CARGO) build --workspace --locked
+	$(CARGO) build --workspace --all-targets --locked
+
+stack: tools ## build the stack for this machine, unoptimised: what `sam deploy` deploys to MiniStack
+	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 SAM_BUILD_MODE=debug sam build --config-env local
+
+# The pinned uv as it is for another machine; pip holds it against the hashes of the tools' lock.
+.tools/uv-%/uv: tests/tools/requirements.txt | tools
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	awk '/^[a-z]/ { uv = /^uv==/ } uv' $< > $(@D)/requirements.txt
+	$(VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-input --no-deps \
+	  --require-hashes --only-binary :all: --platform manylinux2014_$* --dest $(@D) \
+	  -r $(@D)/requirements.txt
+	cd $(@D) && "$(CURDIR)/$(VENV)/bin/python" -m zipfile -e uv-*.whl wheel
+	mv $(@D)/wheel/uv-*.data/scripts/uv $@
+	chmod 0755 $@
+	touch $@
+	rm -rf $(@D)/wheel $(@D)/*.whl
+
+# What compiles the functions for Lambda from any machine.
+release-tools:
+	$(call venv,.tools/release,tests/tools/release.txt,10)
+	@rustup target list --installed | grep -qx "$(RUST_TARGET)" || rustup target add "$(RUST_TARGET)"
 
 demo: tools ## build the example request for all its targets into dist/demo
 	$(CARGO) build --release --locked -p accretion
@@ -72,11 +94,18 @@ bench: tools ## measure against the usual ways to build a layer
 	$(CARGO) build --release --locked -p accretion
 	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
 
-tool-locks: tools ## pin the tools again after a change of tests/tools/requirements.in
-	$(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
-	  --python $(VENV)/bin/python --python-version 3.9 \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make tool-locks' \
-	  --output-file tests/tools/requirements.txt tests/tools/requirements.in
+# $(call lock,name): pins tests/tools/name.in, for every platform and Python 3.10 or newer.
+define lock
+$(VENV)/bin/uv pip compile --quiet --no-config --universal --generate-hashes \
+  --python $(VENV)/bin/python --python-version 3.10 \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make tool-locks' \
+  --output-file tests/tools/$(1).txt tests/tools/$(1).in
+endef
+
+tool-locks: tools ## pin the tools again after a change of tests/tools/*.in
+	$(call lock,requirements)
+	$(call lock,lint)
+	$(call lock,release)
 
 clean-tools: ## remove the installed tools and the caches of the tests
 	rm -rf .tools

@@ -4,13 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_core::diagnostic::Report;
-use accretion_core::{Class, Fault};
+use accretion_core::diagnostic::{ProblemRecord, Report, printable};
+use accretion_core::request::InputUnsupported;
+use accretion_core::{Class, Fault, fault_codes};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::report;
 
 /// The exit code for [`Class::Internal`].
 pub(crate) const MACHINE_AT_FAULT: u8 = 1;
@@ -26,12 +26,8 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
     InputUnreadable { path: PathBuf, error: io::Error },
-    #[error("{} is not supported as an input", path.display())]
-    InputUnsupported {
-        path: PathBuf,
-        /// What makes an input of it.
-        hint: &'static str,
-    },
+    #[error(transparent)]
+    InputUnsupported(#[from] InputUnsupported),
     #[error("the input has problems")]
     InputInvalid(Report),
     #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
@@ -42,33 +38,33 @@ pub(crate) enum Error {
     Service(#[from] accretion_service::Error),
 }
 
+fault_codes! {
+    #[cfg(test)]
+    impl Error {
+        Self::InputUnreadable { .. } => "InputUnreadable", User;
+        Self::InputUnsupported(_) => "InputUnsupported", User;
+        Self::InputInvalid(_) => "InputInvalid", User;
+        Self::NameMissing { .. } => "NameMissing", User;
+        Self::CacheFolderMissing => "CacheFolderMissing", Internal;
+    }
+    else {
+        Self::Service(error) => error;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::InputUnreadable { .. } => "InputUnreadable",
-            Self::InputUnsupported { .. } => "InputUnsupported",
-            Self::InputInvalid(_) => "InputInvalid",
-            Self::NameMissing { .. } => "NameMissing",
-            Self::CacheFolderMissing => "CacheFolderMissing",
-            Self::Service(error) => error.code(),
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::InputUnreadable { .. }
-            | Self::InputUnsupported { .. }
-            | Self::InputInvalid(_)
-            | Self::NameMissing { .. } => Class::User,
-            Self::CacheFolderMissing => Class::Internal,
-            Self::Service(error) => error.class(),
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::InputUnreadable { .. } | Self::InputInvalid(_) => None,
-            Self::InputUnsupported { hint, .. } => Some((*hint).to_owned()),
+            Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
             }
@@ -105,7 +101,7 @@ impl From<&dyn Fault> for ErrorRecord {
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     error: ErrorRecord,
-    problems: Vec<report::ProblemRecord<'a>>,
+    problems: Vec<ProblemRecord<'a>>,
 }
 
 impl Error {
@@ -114,7 +110,7 @@ impl Error {
         match (format, self) {
             (Format::Json, error) => {
                 let problems = match error {
-                    Self::InputInvalid(report) => report::records(report),
+                    Self::InputInvalid(report) => report.records(),
                     _ => Vec::new(),
                 };
                 crate::print_json(&Document {
@@ -123,7 +119,7 @@ impl Error {
                 });
             }
             (Format::Text, Self::InputInvalid(report)) => {
-                anstream::eprint!("{}", report::render(report, true));
+                anstream::eprint!("{}", report.render_coloured());
             }
             (Format::Text, error) => print_fault(error, None),
         }
@@ -171,6 +167,26 @@ fn bold(color: AnsiColor) -> Style {
 /// The lines after the first one indented, so that they are seen to belong to it. What packages
 /// and servers say is in there: no line may do more than show.
 fn indent(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(report::printable).collect();
+    let lines: Vec<_> = text.lines().map(printable).collect();
     lines.join("\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented() {
+        let formats = include_str!("../../docs/formats.md");
+        let tables = [
+            accretion_core::Error::CODES,
+            accretion_local::Error::CODES,
+            accretion_service::Error::CODES,
+            Error::CODES,
+        ];
+        for (code, class) in tables.into_iter().flatten() {
+            let row = format!("\n| `{code}` | {class} | ");
+            assert!(formats.contains(&row), "docs/formats.md lacks{row}");
+        }
+    }
 }

@@ -4,20 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use accretion_core::diagnostic::{Checked, Report};
-use accretion_core::request::{MAX_REQUEST_BYTES, ProjectName, Request};
+use accretion_core::diagnostic::Report;
+use accretion_core::request::{InputKind, MAX_REQUEST_BYTES, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
 
 use crate::args::Input;
 use crate::error::Error;
-
-/// What kind of file an input is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Request,
-    RequirementsTxt,
-    Lock,
-}
 
 /// Reads the input and checks all of it.
 pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
@@ -26,23 +18,17 @@ pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
         error,
     };
     let bytes = read_limited(&input.path).map_err(unreadable)?;
-    if let Some(hint) = unsupported(&input.path) {
-        let path = input.path.clone();
-        return Err(Error::InputUnsupported { path, hint });
-    }
     let source_name = input.path.display().to_string();
-    let kind = kind(&input.path, &bytes);
-    let checked: Checked<Request> = match kind {
-        Kind::Request => Request::from_json(&source_name, &bytes),
-        Kind::RequirementsTxt => {
-            let include = Folder::of(&input.path).map_err(unreadable)?;
-            let allow = input.allow_source_distributions;
-            Request::from_requirements_txt(name(input)?, &source_name, &bytes, &include, allow)
-        }
-        Kind::Lock => Request::from_lock(name(input)?, &source_name, &bytes),
+    let kind = InputKind::of(&source_name, &bytes)?;
+    let name = match kind {
+        InputKind::Request => None,
+        InputKind::RequirementsTxt | InputKind::Lock => Some(name(input)?),
     };
+    let include = Folder::of(&input.path).map_err(unreadable)?;
+    let allow = input.allow_source_distributions;
+    let checked = Request::from_input(kind, name, &source_name, &bytes, &include, allow);
     let (mut request, report) = checked.map_err(Error::InputInvalid)?;
-    if kind == Kind::Request
+    if kind == InputKind::Request
         && let Some(name) = &input.name
     {
         request.name = name.clone();
@@ -68,35 +54,6 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         .take(MAX_REQUEST_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// How to make an input of a file that is known not to be one: read as something else, it would
-/// have a problem on every line.
-fn unsupported(path: &Path) -> Option<&'static str> {
-    match path.file_name()?.to_str()? {
-        "uv.lock" | "pyproject.toml" => {
-            Some("export the project: `uv export --format pylock.toml --output-file pylock.toml`")
-        }
-        "poetry.lock" | "Pipfile.lock" | "Pipfile" => {
-            Some("export it as a `requirements.txt` or a `pylock.toml`")
-        }
-        _ => None,
-    }
-}
-
-/// By the name where it tells, otherwise by the content.
-fn kind(path: &Path, bytes: &[u8]) -> Kind {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let start = bytes.trim_ascii_start();
-    match extension.as_ref() {
-        "json" => Kind::Request,
-        "toml" => Kind::Lock,
-        _ if name.starts_with("requirements") => Kind::RequirementsTxt,
-        _ if start.starts_with(b"{") => Kind::Request,
-        _ if start.starts_with(b"lock-version") => Kind::Lock,
-        _ => Kind::RequirementsTxt,
-    }
 }
 
 /// The project's name: the one given, or that of the folder that the input is in.

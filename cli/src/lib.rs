@@ -7,7 +7,6 @@ mod environment;
 mod error;
 mod input;
 mod progress;
-mod report;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -109,6 +108,6 @@ fn print_json(document: &impl serde::Serialize) {
 /// Prints what is wrong with an input to standard error; only errors if the user wants quiet.
 fn print_report(report: &accretion_core::diagnostic::Report, global: args::Global) {
     if !global.quiet || report.has_errors() {
-        anstream::eprint!("{}", report::render(report, true));
+        anstream::eprint!("{}", report.render_coloured());
     }
 }

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::Fault;
-use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::LayerName;
 use accretion_core::limits::WheelLimits;
 use accretion_core::request::{Request, Requirements};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_local::Downloader;
-use accretion_local::cache::WheelCache;
+use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Settings, Uv};
@@ -26,7 +26,6 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
 use crate::input;
 use crate::progress::Terminal;
-use crate::report::{self, ProblemRecord};
 
 struct SystemClock;
 
@@ -96,7 +95,7 @@ async fn build(
         program: environment.uv.clone(),
         path: environment.path.clone(),
         environment: environment.variables.clone(),
-        cache: cache.join("uv"),
+        cache: CacheFolder::new(&cache).uv(),
         index: args.default_index.clone(),
         offline: args.offline,
         interpreters,
@@ -107,7 +106,7 @@ async fn build(
     if !args.offline && matches!(request.requirements, Requirements::Set(_)) {
         // While uv resolves.
         let downloader = Arc::clone(&downloader);
-        tokio::task::spawn_blocking(move || downloader.prepare());
+        tokio::spawn(async move { downloader.prepare().await });
     }
     let wheels = WheelCache::new(
         &cache,
@@ -118,6 +117,7 @@ async fn build(
     );
     let options = Options {
         strict: args.strict,
+        ..Options::default()
     };
     let build = Build::new(
         request,
@@ -273,7 +273,7 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
         error: ErrorRecord::from(&failed.error as &dyn Fault),
     });
     crate::print_json(&Document {
-        problems: report::records(report),
+        problems: report.records(),
         layers: layers.collect(),
         failures: failures.collect(),
     });

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::{ProblemRecord, Report};
 use serde::Serialize;
 
 use crate::args::{Check, Format, Global};
 use crate::error::{Error, INPUT_AT_FAULT};
 use crate::input;
-use crate::report::{self, ProblemRecord};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -43,7 +42,7 @@ fn print(report: &Report, valid: bool, global: Global) {
         Format::Json => {
             let document = Document {
                 valid,
-                problems: report::records(report),
+                problems: report.records(),
             };
             crate::print_json(&document);
         }

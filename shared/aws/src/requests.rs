@@ -20,16 +20,16 @@ impl S3Requests {
             bucket: Bucket::new(clients.s3(), bucket),
         }
     }
-
-    /// A request that was kept, normalised; `None` if there is none.
-    pub async fn read(&self, id: &RequestId) -> Result<Option<Vec<u8>>, crate::Error> {
-        self.bucket.read(&keys::request(id)).await
-    }
 }
 
 impl Requests for S3Requests {
     async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
         let kept = self.bucket.write_new(&keys::request(id), request).await;
         kept.map(|_| ()).map_err(PortError::new)
+    }
+
+    async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
+        let text = self.bucket.read(&keys::request(id)).await;
+        text.map_err(PortError::new)
     }
 }

@@ -349,6 +349,14 @@ impl Update {
         self
     }
 
+    /// Sets an attribute, or leaves it if there is no value for it.
+    pub(crate) fn set_if(self, name: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
     /// Sets an attribute, or removes it if it is to have no value.
     pub(crate) fn set_or_remove(self, name: &str, value: Option<AttributeValue>) -> Self {
         match value {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use accretion_core::Fault as _;
 use accretion_core::layer::LayerName;
-use accretion_core::request::RequestId;
+use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -200,8 +200,8 @@ impl RequestItems {
             .set("StatusRank", number(status.rank()))
             .set("UpdatedAt", text(&now))
             .set("ExpiresAt", self.expires_at(now))
-            .set("ManifestKey", text(&settlement.manifest_key))
-            .set("Digest", text(&settlement.digest))
+            .set_if("ManifestKey", optional(&settlement.manifest_key))
+            .set_if("Digest", settlement.digest.as_ref().map(text))
             .set_or_remove("VersionArn", optional(&notification.version_arn))
             .set_or_remove("Code", optional(&notification.code))
             .set_or_remove("Reason", optional(&notification.reason))
@@ -247,7 +247,11 @@ pub(crate) fn now() -> Timestamp {
 fn open_target(item: Record<'_>) -> Result<OpenTarget, String> {
     let slug = item.text("Item")?;
     Ok(OpenTarget {
-        request: item.parsed("RequestId")?,
+        request: RequestRef {
+            received_at: item.parsed("ReceivedAt")?,
+            id: item.parsed("RequestId")?,
+        },
+        updated_at: item.parsed("UpdatedAt")?,
         project: item.parsed("ProjectName")?,
         target: Target::from_slug(slug).ok_or_else(|| format!("`{slug}` is no target"))?,
     })

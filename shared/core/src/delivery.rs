@@ -79,7 +79,8 @@ impl Delivery {
 /// Whether a record tells of something else than a new object, such as a deletion.
 fn is_other_event(record: &Value) -> bool {
     let name = record["eventName"].as_str();
-    name.is_some_and(|name| !name.trim_start_matches("s3:").starts_with("ObjectCreated:"))
+    let is_other = |name: &str| !name.trim_start_matches("s3:").starts_with("ObjectCreated:");
+    name.is_some_and(|name| !name.is_empty() && is_other(name))
 }
 
 fn object(record: usize, value: &Value) -> Result<InboxObject, ParseDeliveryError> {

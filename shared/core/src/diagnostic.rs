@@ -1,6 +1,13 @@
-//! Problems found in a text that a person wrote, each with the place it stands at.
+//! Problems found in a text that a person wrote, each with the place it stands at; and the report
+//! of them for people and for programs.
 
 use std::ops::Range;
+
+mod record;
+mod render;
+
+pub use self::record::ProblemRecord;
+pub use self::render::printable;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -238,6 +245,7 @@ pub mod code {
         LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
+        OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
         OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip that Accretion does not allow.";
@@ -249,7 +257,7 @@ pub mod code {
         REQUIREMENT_REPEATED = "RequirementRepeated", "The same requirement twice.";
         REQUIREMENTS_EMPTY = "RequirementsEmpty", "There is no requirement.";
         REQUIREMENTS_TYPE_UNKNOWN = "RequirementsTypeUnknown", "A type of requirements that does not exist.";
-        REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements that is not supported yet.";
+        REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
         SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";
@@ -265,3 +273,6 @@ pub mod code {
         WRONG_TYPE = "WrongType", "A JSON value of another type than expected.";
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use crate::target::{Architecture, Runtime, Target};
 
 mod document;
 mod identity;
+mod input;
 mod json;
 
 pub use self::document::{
@@ -25,6 +26,7 @@ pub use self::document::{
     RequirementsDocument, schema,
 };
 pub use self::identity::{ParseRequestIdError, RequestId, RequestRef};
+pub use self::input::{InputKind, InputUnsupported};
 
 /// How many bytes a request may have as an object of the inbox.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;

@@ -129,11 +129,14 @@ pub(crate) fn sort(requirements: &mut Vec<Requirement>) {
     requirements.dedup();
 }
 
+/// What some editors put before a text in UTF-8.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads a text that may start with a byte order mark.
 ///
 /// What is no UTF-8 is reported at its first bad byte, in a copy of the text that shows it.
 pub(crate) fn decode<'a>(source_name: &str, bytes: &'a [u8]) -> Result<&'a str, Report> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let mut report = Report::new(source_name, String::from_utf8_lossy(bytes));

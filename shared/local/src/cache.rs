@@ -2,12 +2,18 @@
 //!
 //! Files get their names only once they are whole and verified, by a rename. Any number of
 //! processes may use one cache at a time: two that get the same wheel both write the same bytes.
+//!
+//! The folder grows without end unless it is pruned to a [`Budget`], under which every build has to
+//! hold a [`Lease`].
+
+mod folder;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
 use accretion_core::limits::WheelLimits;
@@ -19,12 +25,16 @@ use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::download::Downloader;
 use crate::temporary::Folder;
 use crate::uv::Uv;
 
-/// What the names of half-done files start with.
-const PARTIAL: &str = ".partial-";
+pub use self::folder::{Budget, CacheFolder, Lease, Pruned};
+
+/// What the names of half-done files start with. Pruning removes all that there are in the cache's
+/// folder itself, among the wheels, and among the records of what was built.
+pub const PARTIAL: &str = ".partial-";
 
 /// Wheels that are verified at the same time; each uses every core.
 const VERIFICATIONS: usize = 2;
@@ -32,7 +42,11 @@ const VERIFICATIONS: usize = 2;
 type Cell = Arc<OnceCell<Result<Arc<StoredWheel>, Arc<Error>>>>;
 type Cells<K> = Mutex<HashMap<K, Cell>>;
 
-/// The wheel cache in a folder.
+/// The wheel cache in a folder, for one build.
+///
+/// It remembers which wheels are there, so it must not outlive the [`Lease`] that it is used under
+/// where the folder is pruned: a new one is made for each build, which costs next to nothing. uv and
+/// the downloader, which cost something, are meant to be shared between builds.
 pub struct WheelCache {
     /// Wheels and their layouts.
     files: Folder,
@@ -57,9 +71,10 @@ impl WheelCache {
         limits: WheelLimits,
         progress: Arc<dyn Progress>,
     ) -> Self {
+        let folder = CacheFolder::new(root);
         Self {
-            files: Folder::new(root.join("wheels"), PARTIAL),
-            records: Folder::new(root.join("built"), PARTIAL),
+            files: Folder::new(folder.wheels(), PARTIAL),
+            records: Folder::new(folder.records(), PARTIAL),
             downloader,
             uv,
             limits,
@@ -91,15 +106,13 @@ impl WheelCache {
         filename: &WheelFilename,
     ) -> Result<Option<Arc<StoredWheel>>, Error> {
         let paths = self.paths(sha256);
+        // Takes a tenth of a millisecond: to hand it to another thread costs more.
         if let Some(stored) = load(&paths, filename) {
             return Ok(Some(Arc::new(stored)));
         }
         let wheel = paths.wheel.clone();
-        let hash = tokio::task::spawn_blocking(move || crate::output::hash(&wheel)).await;
-        match hash {
-            Ok(Ok(hash)) if hash == sha256 => {
-                self.add(filename.clone(), None, paths).await.map(Some)
-            }
+        match blocking(move || crate::output::hash(&wheel)).await {
+            Ok(hash) if hash == sha256 => self.add(filename.clone(), None, paths).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -159,7 +172,7 @@ impl WheelCache {
                 layout_file,
             }))
         };
-        join(tokio::task::spawn_blocking(work).await)
+        blocking(work).await
     }
 
     async fn load_or_build(
@@ -173,7 +186,7 @@ impl WheelCache {
         if let Some(stored) = self.load_built(&record).await? {
             return Ok(stored);
         }
-        let builder = self.uv.builder(filename, target)?;
+        let builder = self.uv.builder(filename, target).await?;
         let turn = self.downloader.turn().await;
         let work = tempfile::tempdir().map_err(|error| {
             Error::temporary("could not write to", &std::env::temp_dir(), error)
@@ -204,9 +217,13 @@ impl WheelCache {
             )));
         }
         let mut copy = self.temporary()?;
-        let mut bytes = File::open(&wheel).map_err(unwritable)?;
-        io::copy(&mut bytes, copy.as_file_mut()).map_err(unwritable)?;
-        let sha256 = crate::output::hash(&wheel).map_err(unwritable)?;
+        let copied = blocking(move || {
+            let mut bytes = File::open(&wheel)?;
+            io::copy(&mut bytes, copy.as_file_mut())?;
+            let sha256 = crate::output::hash(&wheel)?;
+            io::Result::Ok((copy, sha256))
+        });
+        let (copy, sha256) = copied.await.map_err(unwritable)?;
         let paths = self.paths(sha256);
         let stored = self.add(built.clone(), Some(copy), paths).await?;
         self.keep_built(&record, sha256, &built)?;
@@ -319,8 +336,12 @@ fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
     let size = fs::metadata(&paths.wheel).ok()?.len();
     let file = File::open(&paths.layout).ok()?;
     let layout = Layout::decode(&file, file.metadata().ok()?.len()).ok()??;
-    let is_same = layout.wheel_size == size && layout.is_of(filename);
-    is_same.then(|| StoredWheel {
+    if layout.wheel_size != size || !layout.is_of(filename) {
+        return None;
+    }
+    // What was used last is pruned last. A cache that can't be written serves as it is.
+    let _ = file.set_modified(SystemTime::now());
+    Some(StoredWheel {
         filename: filename.clone(),
         layout,
         wheel: paths.wheel.clone(),
@@ -344,9 +365,4 @@ fn write_layout(
         .and_then(|()| packed.flush())
         .map_err(unwritable)?;
     Ok(layout)
-}
-
-/// The outcome of a blocking task, whose panic goes on here.
-fn join<T>(outcome: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
-    outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

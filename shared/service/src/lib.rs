@@ -1,7 +1,9 @@
 //! The use cases of Accretion over narrow ports: no AWS, no terminal, no network of its own.
 
 pub mod build;
+pub mod dispatch;
 mod error;
+mod open_files;
 pub mod ports;
 pub mod publish;
 

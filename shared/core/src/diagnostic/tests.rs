@@ -1,0 +1,82 @@
+use super::*;
+use crate::request::Request;
+use crate::requirement::{self, IncludeError};
+
+fn included() -> Report {
+    let include = |path: &str| match path {
+        "base.txt" => Ok("boto3\nboto3\nflask[async>=3  # ünïcode\n".to_owned()),
+        _ => Err(IncludeError::Unreadable("there is no such file".to_owned())),
+    };
+    let text = "-r base.txt\n-r gone.txt\nnumpy \\\n    --hash=md5:00 \\\n    --hash=x\n";
+    requirement::parse("in/requirements.txt", text, &include, false).unwrap_err()
+}
+
+fn request() -> Report {
+    let text = r#"{"Name": "tools", "Languge": "python",
+  "Requirements": {"Type": "requirements.txt", "Requirements": "requests\n-e .\n"},
+  "Runtimes": ["python3.11"]}"#;
+    Request::from_json("request.json", text.as_bytes()).unwrap_err()
+}
+
+#[test]
+fn problems_are_shown_in_the_text() {
+    insta::assert_snapshot!(included().render());
+    insta::assert_snapshot!(request().render());
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    for report in [included(), request()] {
+        let coloured = report.render_coloured();
+        assert!(coloured.contains("\u{1b}["));
+        assert_eq!(without_escapes(&coloured), report.render());
+    }
+}
+
+fn without_escapes(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        plain + part.split_once('m').map_or("", |(_, rest)| rest)
+    })
+}
+
+#[test]
+fn a_problem_of_the_whole_names_the_file() {
+    let report =
+        requirement::parse("requirements.txt", "", &requirement::NoInclude, false).unwrap_err();
+    insta::assert_snapshot!(report.render());
+    assert_eq!(Report::default().render(), "");
+}
+
+#[test]
+fn control_characters_never_reach_the_terminal() {
+    let text = "ok \u{1b}[31mred\u{7}\n\u{9b}x\n";
+    let report =
+        requirement::parse("a\u{1b}.txt", text, &requirement::NoInclude, false).unwrap_err();
+    let rendered = report.render();
+    let controls = rendered.chars().filter(|c| c.is_control() && *c != '\n');
+    assert_eq!(controls.count(), 0, "{rendered:?}");
+}
+
+#[test]
+fn every_problem_at_every_place_can_be_rendered() {
+    let texts = [
+        "é=1",
+        "é\r\n=\r\n",
+        "a \\\n =1",
+        "a\u{301}\u{301}=1\t\t=",
+        "\t-e",
+        "a==\n",
+    ];
+    for text in texts {
+        let checked = requirement::parse("r.txt", text, &requirement::NoInclude, false);
+        let rendered = checked.unwrap_err().render();
+        assert!(rendered.contains("--> r.txt:"), "{rendered}");
+    }
+}
+
+#[test]
+fn programs_read_the_same_problems() {
+    insta::assert_json_snapshot!(included().records());
+}

@@ -1,0 +1,226 @@
+//! What a request can be read from, told by a file's name and content.
+
+use std::path::Path;
+
+use super::{ProjectName, Request};
+use crate::diagnostic::{Checked, Problem, Report, code};
+use crate::requirement::{BYTE_ORDER_MARK, Include};
+
+/// What kind of file an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// A request, in JSON.
+    Request,
+    /// A `requirements.txt`, whatever its name.
+    RequirementsTxt,
+    /// A `pylock.toml` (PEP 751), whatever its name.
+    Lock,
+}
+
+/// A file that is known not to be an input: read as something else, it would have a problem on
+/// every line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file} is not supported as an input")]
+pub struct InputUnsupported {
+    /// The file, as it was named.
+    pub file: String,
+    /// How to make an input of it.
+    pub hint: &'static str,
+}
+
+impl InputKind {
+    /// By the name where it tells, otherwise by the content. The last part of `source_name` is the
+    /// file's own name.
+    pub fn of(source_name: &str, bytes: &[u8]) -> Result<Self, InputUnsupported> {
+        let path = Path::new(source_name);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
+        if let Some(hint) = unsupported(name) {
+            let file = source_name.to_owned();
+            return Err(InputUnsupported { file, hint });
+        }
+        let start = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let start = start.trim_ascii_start();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        Ok(match extension {
+            Some("json") => Self::Request,
+            Some("toml") => Self::Lock,
+            _ if name.starts_with("requirements") => Self::RequirementsTxt,
+            _ if start.starts_with(b"{") => Self::Request,
+            _ if start.starts_with(b"lock-version") => Self::Lock,
+            _ => Self::RequirementsTxt,
+        })
+    }
+}
+
+fn unsupported(name: &str) -> Option<&'static str> {
+    match name {
+        "uv.lock" | "pyproject.toml" => {
+            Some("export the project: `uv export --format pylock.toml --output-file pylock.toml`")
+        }
+        "poetry.lock" | "Pipfile.lock" | "Pipfile" => {
+            Some("export it as a `requirements.txt` or a `pylock.toml`")
+        }
+        _ => None,
+    }
+}
+
+/// The report for who has nothing else to say about an input.
+impl From<InputUnsupported> for Report {
+    fn from(unsupported: InputUnsupported) -> Self {
+        let mut report = Self::new(unsupported.file.as_str(), "");
+        let message = unsupported.to_string();
+        report.push(
+            Problem::error(code::REQUIREMENTS_TYPE_UNSUPPORTED, message).help(unsupported.hint),
+        );
+        report
+    }
+}
+
+impl Request {
+    /// Reads an input of any kind; a request with every default from a bare requirements or lock
+    /// file.
+    ///
+    /// `name` is what the project is called and `allow_source_distributions` what is allowed where
+    /// the file does not say it: a request does. The last part of `source_name` is the file's own
+    /// name in the folder that includes are relative to.
+    pub fn from_input(
+        kind: InputKind,
+        name: Option<ProjectName>,
+        source_name: &str,
+        bytes: &[u8],
+        include: &dyn Include,
+        allow_source_distributions: bool,
+    ) -> Checked<Self> {
+        match kind {
+            InputKind::Request => Self::from_json(source_name, bytes),
+            InputKind::RequirementsTxt => Self::from_requirements_txt(
+                named(name, source_name)?,
+                source_name,
+                bytes,
+                include,
+                allow_source_distributions,
+            ),
+            InputKind::Lock => {
+                let name = named(name, source_name)?;
+                let (request, report) = Self::from_lock(name, source_name, bytes)?;
+                let request = Self {
+                    allow_source_distributions,
+                    ..request
+                };
+                Ok((request, report))
+            }
+        }
+    }
+}
+
+fn named(name: Option<ProjectName>, source_name: &str) -> Result<ProjectName, Report> {
+    name.ok_or_else(|| {
+        let mut report = Report::new(source_name, "");
+        report.push(
+            Problem::error(code::PROJECT_NAME_INVALID, "the project has no name").help(
+                "put the file into a folder that is named after the project: letters, digits, \
+                 `-` and `_`, at most 70",
+            ),
+        );
+        report
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Requirements;
+    use crate::requirement::NoInclude;
+
+    #[test]
+    fn the_name_tells_before_the_content_does() {
+        use InputKind::{Lock, Request, RequirementsTxt};
+
+        for (source_name, bytes, kind) in [
+            ("request.json", "lock-version", Request),
+            ("in/pylock.toml", "{", Lock),
+            ("requests/tools/pylock.dev.toml", "", Lock),
+            ("requirements.txt", "{", RequirementsTxt),
+            ("a.json/requirements-dev.in", "{", RequirementsTxt),
+            ("stdin", " \n{\"Name\"", Request),
+            ("stdin", "\u{feff}{", Request),
+            ("stdin", "\nlock-version = \"1.0\"", Lock),
+            ("stdin", "lockfile", RequirementsTxt),
+            ("a.txt", "", RequirementsTxt),
+            (".json", "a", RequirementsTxt),
+            ("", "a", RequirementsTxt),
+        ] {
+            let told = InputKind::of(source_name, bytes.as_bytes());
+            assert_eq!(told, Ok(kind), "{source_name} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_other_tools_are_refused_by_their_names() {
+        for name in [
+            "uv.lock",
+            "pyproject.toml",
+            "poetry.lock",
+            "Pipfile.lock",
+            "Pipfile",
+        ] {
+            let file = format!("requests/tools/{name}");
+            let unsupported = InputKind::of(&file, b"{").unwrap_err();
+            assert!(unsupported.hint.contains("pylock.toml"), "{unsupported:?}");
+            let report = Report::from(unsupported);
+            assert_eq!(
+                report.problems[0].code,
+                code::REQUIREMENTS_TYPE_UNSUPPORTED,
+                "{report:?}"
+            );
+        }
+        let report = Report::from(InputKind::of("tools/uv.lock", b"").unwrap_err());
+        insta::assert_snapshot!(report.render(), @r"
+        error[RequirementsTypeUnsupported]: tools/uv.lock is not supported as an input
+        --> tools/uv.lock
+         = help: export the project: `uv export --format pylock.toml --output-file pylock.toml`
+
+        1 error
+        ");
+    }
+
+    fn read(kind: InputKind, name: Option<&str>, text: &str) -> Checked<Request> {
+        let name = name.map(|name| name.parse().unwrap());
+        Request::from_input(kind, name, "in", text.as_bytes(), &NoInclude, true)
+    }
+
+    #[test]
+    fn every_kind_is_read() {
+        const REQUEST: &str = r#"{"Name": "own", "Language": "python",
+            "Requirements": {"Type": "requirements.txt", "Requirements": "a"}}"#;
+        let lock = "lock-version = \"1.0\"\n";
+        // What a request says of itself holds, what it leaves out has its defaults.
+        for name in [None, Some("folder")] {
+            let (request, _) = read(InputKind::Request, name, REQUEST).unwrap();
+            assert_eq!(request.name.as_str(), "own");
+            assert!(!request.allow_source_distributions);
+        }
+        let (request, _) = read(InputKind::RequirementsTxt, Some("folder"), "a").unwrap();
+        assert_eq!(request.name.as_str(), "folder");
+        assert!(request.allow_source_distributions);
+        assert!(matches!(request.requirements, Requirements::Set(_)));
+        let (request, _) = read(InputKind::Lock, Some("folder"), lock).unwrap();
+        assert_eq!(request.name.as_str(), "folder");
+        assert!(request.allow_source_distributions);
+        assert_eq!(request.requirements, Requirements::Lock(lock.to_owned()));
+    }
+
+    #[test]
+    fn a_bare_file_needs_a_name() {
+        let report = read(InputKind::RequirementsTxt, None, "a").unwrap_err();
+        assert_eq!(read(InputKind::Lock, None, "a").unwrap_err(), report);
+        insta::assert_snapshot!(report.render(), @r"
+        error[ProjectNameInvalid]: the project has no name
+        --> in
+         = help: put the file into a folder that is named after the project: letters, digits, `-` and `_`, at most 70
+
+        1 error
+        ");
+    }
+}

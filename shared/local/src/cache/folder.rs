@@ -1,0 +1,290 @@
+//! The cache's folder, within a budget of bytes.
+//!
+//! Builds of any number of processes use one folder at a time, each under a [`Lease`]. Pruning
+//! needs the folder for itself: while anybody holds a lease it does nothing.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, File, Metadata, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::PARTIAL;
+use crate::Error;
+use crate::blocking::blocking;
+
+/// What leases and pruning lock. It is never removed: a lock on a file without a name locks
+/// nobody out.
+const LOCK: &str = ".lock";
+
+/// What files take on a disk comes in blocks.
+const BLOCK: u64 = 4 << 10;
+
+/// uv's folder may take this part of the budget.
+const UV_SHARE: u64 = 4;
+
+/// The folder that wheels, what was built, and what uv knows are kept in.
+#[derive(Debug, Clone)]
+pub struct CacheFolder {
+    root: PathBuf,
+}
+
+/// How many bytes a cache's folder may have after it was pruned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Budget {
+    /// Bytes, in whole blocks of the disk.
+    pub bytes: u64,
+}
+
+impl Budget {
+    /// A budget of so many MiB.
+    pub fn mib(mib: u64) -> Self {
+        Self {
+            bytes: mib.saturating_mul(1 << 20),
+        }
+    }
+}
+
+/// The right to use what is in a cache's folder: nothing is pruned until it is dropped.
+///
+/// It ends with the process too, however that ends.
+#[derive(Debug)]
+#[must_use = "the folder is in use for as long as this is held"]
+pub struct Lease {
+    _lock: File,
+}
+
+/// What pruning has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Wheels that were removed.
+    pub wheels: usize,
+    /// Whether uv's folder was removed.
+    pub uv: bool,
+    /// Bytes that were removed.
+    pub removed: u64,
+    /// Bytes that are left.
+    pub left: u64,
+}
+
+impl CacheFolder {
+    /// A folder, which is made when it is first used.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where everything is.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where wheels are, and their layouts.
+    pub(super) fn wheels(&self) -> PathBuf {
+        self.root.join("wheels")
+    }
+
+    /// Where it is written what was built from which source distribution.
+    pub(super) fn records(&self) -> PathBuf {
+        self.root.join("built")
+    }
+
+    /// Where uv keeps what it learns from indexes.
+    pub fn uv(&self) -> PathBuf {
+        self.root.join("uv")
+    }
+
+    /// Begins to use the folder. Waits while it is being pruned.
+    pub async fn lease(&self) -> Result<Lease, Error> {
+        let folder = self.clone();
+        blocking(move || {
+            let lock = folder.lock_file()?;
+            lock.lock_shared()
+                .map_err(|error| folder.error("could not lock", LOCK, error))?;
+            Ok(Lease { _lock: lock })
+        })
+        .await
+    }
+
+    /// Removes what is half-done, and then, until the rest is within the budget, uv's folder if it
+    /// takes more than a quarter of that, and the wheels that were not used for longest.
+    ///
+    /// Does nothing and returns `None` while anybody holds a [`Lease`]. Whoever uses the folder
+    /// without one, as the command does, must not let it be pruned meanwhile.
+    pub async fn prune(&self, budget: Budget) -> Result<Option<Pruned>, Error> {
+        let folder = self.clone();
+        blocking(move || {
+            let lock = folder.lock_file()?;
+            match lock.try_lock() {
+                Ok(()) => folder.prune_locked(budget).map(Some),
+                Err(TryLockError::WouldBlock) => Ok(None),
+                Err(TryLockError::Error(error)) => Err(folder.error("could not lock", LOCK, error)),
+            }
+        })
+        .await
+    }
+
+    fn lock_file(&self) -> Result<File, Error> {
+        let open = || {
+            fs::create_dir_all(&self.root)?;
+            File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(self.root.join(LOCK))
+        };
+        open().map_err(|error| Error::cache("could not write to the cache", &self.root, error))
+    }
+
+    fn error(&self, action: &'static str, path: impl AsRef<Path>, error: io::Error) -> Error {
+        Error::cache(action, &self.root.join(path), error)
+    }
+
+    /// [`Self::prune`] by who has the folder for itself.
+    fn prune_locked(&self, budget: Budget) -> Result<Pruned, Error> {
+        let unable = |error| self.error("could not prune the cache", "", error);
+        for folder in [&self.root, &self.wheels(), &self.records()] {
+            remove_partial(folder).map_err(unable)?;
+        }
+        let mut pruned = Pruned::default();
+        let uv = tree_bytes(&self.uv()).map_err(unable)?;
+        if uv > budget.bytes / UV_SHARE {
+            self.remove_uv().map_err(unable)?;
+            pruned.uv = true;
+            pruned.removed += uv;
+        } else {
+            pruned.left += uv;
+        }
+        let mut wheels = self.cached_wheels().map_err(unable)?;
+        pruned.left += wheels.iter().map(|wheel| wheel.bytes).sum::<u64>();
+        wheels.sort_by(|one, other| {
+            (one.used, &one.files)
+                .cmp(&(other.used, &other.files))
+                .reverse()
+        });
+        while pruned.left > budget.bytes
+            && let Some(oldest) = wheels.pop()
+        {
+            oldest.files.iter().try_for_each(remove).map_err(unable)?;
+            pruned.wheels += 1;
+            pruned.removed += oldest.bytes;
+            pruned.left -= oldest.bytes;
+        }
+        if pruned.wheels > 0 {
+            self.remove_records_without_wheels().map_err(unable)?;
+        }
+        Ok(pruned)
+    }
+
+    /// Removes uv's folder in one step: uv is not to find half of what it wrote.
+    fn remove_uv(&self) -> io::Result<()> {
+        let removed = self.root.join(format!("{PARTIAL}uv"));
+        fs::rename(self.uv(), &removed)?;
+        fs::remove_dir_all(removed)
+    }
+
+    /// Each wheel with the files that go with it, which have its SHA-256 in their names.
+    fn cached_wheels(&self) -> io::Result<Vec<CachedWheel>> {
+        let mut wheels: BTreeMap<String, CachedWheel> = BTreeMap::new();
+        for entry in entries(&self.wheels())? {
+            let Some(metadata) = metadata(&entry)?.filter(Metadata::is_file) else {
+                continue;
+            };
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let sha256 = name.split('.').next().unwrap_or_default().to_owned();
+            let wheel = wheels.entry(sha256).or_default();
+            wheel.files.push(entry.path());
+            wheel.bytes += blocks(&metadata);
+            wheel.used = wheel.used.max(metadata.modified().ok());
+        }
+        Ok(wheels.into_values().collect())
+    }
+
+    fn remove_records_without_wheels(&self) -> io::Result<()> {
+        for entry in entries(&self.records())? {
+            let path = entry.path();
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let sha256 = text.split(' ').next().unwrap_or_default();
+            if !self.wheels().join(format!("{sha256}.whl")).exists() {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A wheel in the cache.
+#[derive(Debug, Default)]
+struct CachedWheel {
+    /// The wheel and its layouts.
+    files: Vec<PathBuf>,
+    bytes: u64,
+    /// When it was used last.
+    used: Option<SystemTime>,
+}
+
+/// What killed processes left in a folder: nobody else works in it now.
+fn remove_partial(folder: &Path) -> io::Result<()> {
+    let is_partial = |name: &OsStr| name.to_string_lossy().starts_with(PARTIAL);
+    for entry in entries(folder)? {
+        if !is_partial(&entry.file_name()) {
+            continue;
+        }
+        match metadata(&entry)? {
+            Some(metadata) if metadata.is_dir() => fs::remove_dir_all(entry.path())?,
+            Some(_) => remove(entry.path())?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a folder takes on the disk with all that is below it; nothing if there is none.
+fn tree_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in entries(&folder)? {
+            let Some(metadata) = metadata(&entry)? else {
+                continue;
+            };
+            bytes += blocks(&metadata);
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// What a file or folder takes on the disk. Systems that write late do not tell it at once, so it
+/// is worked out.
+fn blocks(metadata: &Metadata) -> u64 {
+    metadata.len().next_multiple_of(BLOCK)
+}
+
+/// What is in a folder; nothing if there is none.
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a file or folder is, links not followed; `None` if it is gone.
+fn metadata(entry: &DirEntry) -> io::Result<Option<Metadata>> {
+    found(entry.metadata())
+}
+
+fn remove(path: impl AsRef<Path>) -> io::Result<()> {
+    found(fs::remove_file(path)).map(drop)
+}
+
+fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

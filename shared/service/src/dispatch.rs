@@ -1,0 +1,295 @@
+//! Taking requests off the queue: check, record, start one build for each target.
+//!
+//! A message may be delivered twice, and a dispatch may die between any two steps: every step does
+//! nothing if it was done before.
+
+use accretion_core::delivery::{Delivery, InboxObject};
+use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
+use accretion_core::keys;
+use accretion_core::notification::Notification;
+use accretion_core::request::{
+    InputKind, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, ProjectName, Request, RequestId, RequestRef,
+};
+use accretion_core::requirement::NoInclude;
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use futures_util::future::try_join_all;
+use tracing::{Instrument as _, info, info_span, warn};
+
+use crate::Error;
+use crate::ports::{
+    Accepted, BuildOrder, Builds, Inbox, Origin, Rejected, Requests, Topic, Tracking,
+};
+
+/// What reports call a request that came as a message.
+const MESSAGE_NAME: &str = "request.json";
+
+/// How much of a report is kept and sent: SNS takes 256 KiB in all, DynamoDB 400 KiB.
+const MAX_REASON_BYTES: usize = 64 * 1024;
+
+/// A message of the request queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// SQS's id of it.
+    pub id: String,
+    /// When SQS took it.
+    pub sent_at: Timestamp,
+    /// What it says.
+    pub body: String,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its builds are started.
+    Accepted(RequestId),
+    /// It can't be used, and whoever listens was told.
+    Rejected(RequestId),
+}
+
+/// The ports of the use case.
+#[derive(Debug)]
+pub struct Ports<'a, I, R, T, B, N> {
+    /// The inbox.
+    pub inbox: &'a I,
+    /// Where requests are kept.
+    pub requests: &'a R,
+    /// The table of requests.
+    pub tracking: &'a T,
+    /// The state machine.
+    pub builds: &'a B,
+    /// The topic.
+    pub topic: &'a N,
+}
+
+/// Dispatches requests.
+#[derive(Debug)]
+pub struct Dispatch<'a, I, R, T, B, N> {
+    ports: Ports<'a, I, R, T, B, N>,
+}
+
+/// A request as it came.
+struct Received {
+    request: RequestRef,
+    origin: Origin,
+    /// What a report calls it.
+    name: String,
+    bytes: Option<Vec<u8>>,
+}
+
+impl<'a, I, R, T, B, N> Dispatch<'a, I, R, T, B, N>
+where
+    I: Inbox,
+    R: Requests,
+    T: Tracking,
+    B: Builds,
+    N: Topic,
+{
+    /// Prepares to dispatch.
+    pub fn new(ports: Ports<'a, I, R, T, B, N>) -> Self {
+        Self { ports }
+    }
+
+    /// Dispatches the requests that a message brings or tells of.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MessageUnknown`] for what is neither, and those of the ports. The message is to be
+    /// delivered again then.
+    pub async fn message(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
+        let delivery = Delivery::parse(&message.body).map_err(|error| Error::MessageUnknown {
+            problem: error.to_string(),
+        })?;
+        match delivery {
+            Delivery::Test => {
+                info!("S3 has tried out the queue");
+                Ok(Vec::new())
+            }
+            Delivery::Objects(objects) => {
+                let mut outcomes = Vec::new();
+                for object in objects.into_iter().filter(|object| !object.is_folder()) {
+                    outcomes.push(self.dispatch(self.read(object).await?).await?);
+                }
+                Ok(outcomes)
+            }
+            Delivery::Request => {
+                let received = Received {
+                    request: RequestRef {
+                        received_at: message.sent_at,
+                        id: RequestId::of_message(&message.id),
+                    },
+                    origin: Origin::Message(message.id.clone()),
+                    name: MESSAGE_NAME.to_owned(),
+                    bytes: Some(message.body.clone().into_bytes()),
+                };
+                Ok(vec![self.dispatch(received).await?])
+            }
+        }
+    }
+
+    async fn read(&self, object: InboxObject) -> Result<Received, Error> {
+        // One byte more shows that there are too many.
+        let bytes = self
+            .ports
+            .inbox
+            .read(&object, MAX_REQUEST_BYTES + 1)
+            .await?;
+        Ok(Received {
+            request: RequestRef {
+                received_at: object.event_time,
+                id: RequestId::of_object(&object.bucket, &object.key, object.version()),
+            },
+            name: object.key.clone(),
+            origin: Origin::Object(object),
+            bytes,
+        })
+    }
+
+    async fn dispatch(&self, received: Received) -> Result<Outcome, Error> {
+        let id = received.request.id.clone();
+        let span = info_span!("request", request_id = %id);
+        let dispatch = async {
+            match received.check() {
+                Ok((request, _warnings)) => self.accept(&request, received).await?,
+                Err(report) => match self.ports.tracking.status(&id).await? {
+                    Some(Status::Rejected) => return Ok(Outcome::Rejected(id)),
+                    Some(_) => self.accept(&self.kept(&id).await?, received).await?,
+                    None => {
+                        self.reject(&report, received).await?;
+                        return Ok(Outcome::Rejected(id));
+                    }
+                },
+            }
+            Ok(Outcome::Accepted(id))
+        };
+        dispatch.instrument(span).await
+    }
+
+    /// A request that was accepted before, whatever has become of what was dropped: the object may
+    /// be deleted by now.
+    async fn kept(&self, id: &RequestId) -> Result<Request, Error> {
+        let missing = || Error::RequestMissing { id: id.clone() };
+        let text = self.ports.requests.kept(id).await?.ok_or_else(missing)?;
+        let checked = Request::from_json(&keys::request(id), &text);
+        checked
+            .map(|(request, _warnings)| request)
+            .map_err(|_| missing())
+    }
+
+    /// Records a request, then starts its builds: a build finds its request.
+    async fn accept(&self, request: &Request, received: Received) -> Result<(), Error> {
+        let ports = &self.ports;
+        let accepted = Accepted {
+            request: received.request,
+            project: request.name.clone(),
+            origin: received.origin,
+            targets: request.targets.iter().collect(),
+        };
+        let id = &accepted.request.id;
+        ports.requests.keep(id, request.to_json()).await?;
+        ports.tracking.accept(&accepted).await?;
+        let start = |&target: &Target| {
+            let order = BuildOrder {
+                request: accepted.request.clone(),
+                project: accepted.project.clone(),
+                target,
+            };
+            async move { ports.builds.start(&order).await }
+        };
+        try_join_all(accepted.targets.iter().map(start)).await?;
+        let builds = accepted.targets.len();
+        info!(project = %accepted.project, builds, "accepted");
+        Ok(())
+    }
+
+    /// Tells, then records: what is recorded as rejected has been told.
+    async fn reject(&self, report: &Report, received: Received) -> Result<(), Error> {
+        let id = &received.request.id;
+        let (reason, codes) = (reason(report), codes(report));
+        warn!(?codes, "rejected");
+        let project = received.project();
+        let notification =
+            Notification::rejected(id, project.clone(), reason.clone(), codes.clone());
+        self.ports.topic.send(&notification).await?;
+        let rejected = Rejected {
+            request: received.request,
+            project,
+            origin: received.origin,
+            reason,
+            codes,
+        };
+        Ok(self.ports.tracking.reject(&rejected).await?)
+    }
+}
+
+impl Received {
+    /// Checks all of it, as the command `accretion check` does.
+    fn check(&self) -> Checked<Request> {
+        let name = self.name.as_str();
+        let Some(bytes) = &self.bytes else {
+            let mut report = Report::new(name, "");
+            let message = "the object was gone before it could be read";
+            report
+                .push(Problem::error(code::OBJECT_MISSING, message).help("drop the request again"));
+            return Err(report);
+        };
+        let kind = match self.origin {
+            Origin::Message(_) if bytes.len() > MAX_MESSAGE_BYTES => {
+                let mut report = Report::new(name, "");
+                let message = "a request may have 256 KiB as a message";
+                report.push(
+                    Problem::error(code::TOO_LARGE, message)
+                        .help("drop it into the inbox: objects may have 4 MiB"),
+                );
+                return Err(report);
+            }
+            Origin::Message(_) => InputKind::Request,
+            Origin::Object(_) => InputKind::of(name, bytes)?,
+        };
+        let checked = Request::from_input(kind, self.folder(), name, bytes, &NoInclude, false);
+        let (request, mut report) = checked?;
+        report.add_missing(request.lock_problems());
+        report.conclude(Some(request))
+    }
+
+    /// The project's name by the folder that the object is in.
+    fn folder(&self) -> Option<ProjectName> {
+        match &self.origin {
+            Origin::Object(object) => object.folder()?.parse().ok(),
+            Origin::Message(_) => None,
+        }
+    }
+
+    /// The project's name of a request that can't be used, if it can be told.
+    fn project(&self) -> Option<String> {
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        let of_request = || {
+            let request: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+            request["Name"].as_str()?.parse().ok()
+        };
+        let project: Option<ProjectName> = of_request().or_else(|| self.folder());
+        project.map(|project| project.to_string())
+    }
+}
+
+/// What a report says, as people read it.
+fn reason(report: &Report) -> String {
+    let mut reason = report.render();
+    if reason.len() > MAX_REASON_BYTES {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        reason.push_str("…\n");
+    }
+    reason
+}
+
+/// The codes of a report's errors, each once.
+fn codes(report: &Report) -> Vec<String> {
+    let mut codes = Vec::new();
+    for problem in &report.problems {
+        if problem.severity == Severity::Error && !codes.contains(&problem.code) {
+            codes.push(problem.code);
+        }
+    }
+    codes.into_iter().map(ToOwned::to_owned).collect()
+}
