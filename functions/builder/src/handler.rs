@@ -7,12 +7,13 @@ use accretion_core::limits::WheelLimits;
 use accretion_core::request::{Request, RequestId, RequestRef};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
-use accretion_core::{Class, Fault, keys};
+use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
-use accretion_service::build::{Build, Options, Sources};
-use accretion_service::ports::{Event, PortError, Progress};
+use accretion_local::uv::Uv;
+use accretion_service::build::{Build, Options, SourceDistributions};
+use accretion_service::ports::{Event, PortError, Progress, Requests as _};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
@@ -47,21 +48,24 @@ pub(crate) enum Error {
     Port(#[from] PortError),
 }
 
+fault_codes! {
+    #[cfg(test)]
+    impl Error {
+        Self::RequestInvalid { .. } => "RequestInvalid", Internal;
+    }
+    else {
+        Self::Build(error) => error;
+        Self::Port(error) => error;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::RequestInvalid { .. } => "RequestInvalid",
-            Self::Build(error) => error.code(),
-            Self::Port(error) => error.code(),
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::RequestInvalid { .. } => Class::Internal,
-            Self::Build(error) => error.class(),
-            Self::Port(error) => error.class(),
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {
@@ -124,7 +128,7 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            sources: Sources::Never,
+            source_distributions: SourceDistributions::Never,
         };
         let build = Build::new(
             &request,
@@ -149,7 +153,7 @@ impl Builder {
 
     /// The request as the dispatcher kept it.
     async fn request(&self, id: &RequestId) -> Result<Request, Error> {
-        let text = self.requests.read(id).await.map_err(PortError::new)?;
+        let text = self.requests.kept(id).await?;
         let missing = || accretion_service::Error::RequestMissing { id: id.clone() };
         let text = text.ok_or_else(missing)?;
         let name = keys::request(id);

@@ -2,7 +2,8 @@
 
 use accretion_core::request::RequestId;
 use accretion_core::timestamp::Timestamp;
-use accretion_core::{Class, Fault};
+use accretion_core::wheel::WheelFilename;
+use accretion_core::{Class, Fault, fault_codes};
 
 use crate::ports::PortError;
 
@@ -68,37 +69,64 @@ pub enum Error {
         /// When the claim ends.
         until: Timestamp,
     },
+    /// A package has no fitting wheel; its source may be built, but not by this builder.
+    #[error("this builder builds nothing from source: {problem}")]
+    SourceDistributionUnsupported {
+        /// Which package has no wheel.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// What to say where a request allows source distributions and the builder takes none: that a
+    /// package has no wheel would be answered with that it need not have one.
+    pub(crate) fn for_want_of_sources(self) -> Self {
+        let is_for_want = match &self {
+            Self::Core(accretion_core::Error::WheelNotFound { instead, .. }) => instead
+                .iter()
+                .any(|file| file.parse::<WheelFilename>().is_err()),
+            // A resolver that was told to take no source distribution does not say whether there
+            // is one.
+            Self::Port(error) => error.code() == WHEEL_NOT_FOUND,
+            _ => false,
+        };
+        if is_for_want {
+            let problem = self.to_string();
+            Self::SourceDistributionUnsupported { problem }
+        } else {
+            self
+        }
+    }
+}
+
+/// The code of resolvers for a package without a fitting wheel; core's own.
+const WHEEL_NOT_FOUND: &str = "WheelNotFound";
+
+fault_codes! {
+    impl Error {
+        Self::MessageUnknown { .. } => "MessageUnknown", User;
+        Self::RequestMissing { .. } => "RequestMissing", Internal;
+        Self::BuildLost { .. } => "BuildLost", Internal;
+        Self::ManifestMissing { .. } => "ManifestMissing", Internal;
+        Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
+        Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
+        Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
+        Self::LayerBusy { .. } => "LayerBusy", Transient;
+        Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
+    }
+    else {
+        Self::Core(error) => error;
+        Self::Port(error) => error;
+    }
 }
 
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::Core(error) => error.code(),
-            Self::Port(error) => error.code(),
-            Self::MessageUnknown { .. } => "MessageUnknown",
-            Self::RequestMissing { .. } => "RequestMissing",
-            Self::BuildLost { .. } => "BuildLost",
-            Self::ManifestMissing { .. } => "ManifestMissing",
-            Self::ManifestInvalid { .. } => "ManifestInvalid",
-            Self::ArtifactMissing { .. } => "ArtifactMissing",
-            Self::ArtifactDiffers { .. } => "ArtifactDiffers",
-            Self::LayerBusy { .. } => "LayerBusy",
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::Core(error) => error.class(),
-            Self::Port(error) => error.class(),
-            Self::MessageUnknown { .. } => Class::User,
-            Self::RequestMissing { .. }
-            | Self::BuildLost { .. }
-            | Self::ManifestMissing { .. }
-            | Self::ManifestInvalid { .. }
-            | Self::ArtifactMissing { .. }
-            | Self::ArtifactDiffers { .. } => Class::Internal,
-            Self::LayerBusy { .. } => Class::Transient,
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {
@@ -122,6 +150,11 @@ impl Fault for Error {
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
+            Self::SourceDistributionUnsupported { .. } => Some(
+                "require a version that has a wheel, or build the layer with the `accretion` \
+                 command"
+                    .into(),
+            ),
         }
     }
 }

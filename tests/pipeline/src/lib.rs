@@ -1,1 +1,17 @@
-//! x
+//! The pipeline on this machine: deployed by the SAM CLI on MiniStack, and looked at through the
+//! AWS SDK as a user would. Tests, the demo and the benchmark share it.
+
+mod aws;
+mod error;
+mod http;
+mod ministack;
+pub mod sam;
+mod stack;
+mod subscription;
+pub mod testbed;
+pub mod workspace;
+
+pub use error::{Error, Result};
+pub use ministack::{MiniStack, Options};
+pub use stack::{LayerVersion, Stack, Table};
+pub use subscription::{Filter, Notification, Subscription};

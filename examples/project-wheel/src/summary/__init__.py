@@ -1,0 +1,1 @@
+"""Says in words how much there is."""

@@ -1,0 +1,161 @@
+//! What the publisher does with an event.
+
+use std::time::Instant;
+
+use accretion_aws::{
+    DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Library, SnsTopic, SsmPointers,
+};
+use accretion_core::delivery::InboxObject;
+use accretion_core::{Class, Fault};
+use accretion_lambda::{Invocation, SystemClock};
+use accretion_service::ports::Library as _;
+use accretion_service::publish::{Ports, Publish};
+use serde_json::{Value, json};
+use tracing::{Instrument as _, error, info, info_span};
+
+use crate::event::Work;
+
+/// What outlives an invocation.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) library: S3Library,
+    pub(crate) layers: DynamoLayers,
+    pub(crate) versions: LambdaLayerVersions,
+    pub(crate) pointers: SsmPointers,
+    pub(crate) tracking: DynamoTracking,
+    pub(crate) topic: SnsTopic,
+}
+
+/// The use case over AWS.
+type UseCase<'a> = Publish<
+    'a,
+    S3Library,
+    DynamoLayers,
+    LambdaLayerVersions,
+    SsmPointers,
+    DynamoTracking,
+    SnsTopic,
+    SystemClock,
+>;
+
+/// What can go wrong with an event.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Event(#[from] accretion_lambda::Error),
+    #[error(transparent)]
+    Publish(#[from] accretion_service::Error),
+}
+
+impl Error {
+    fn fault(&self) -> &dyn Fault {
+        match self {
+            Self::Event(error) => error,
+            Self::Publish(error) => error,
+        }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        self.fault().code()
+    }
+
+    fn class(&self) -> Class {
+        self.fault().class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.fault().hint()
+    }
+}
+
+impl Publisher {
+    /// Publishes from the manifests that an event of S3 names, or repairs.
+    pub(crate) async fn handle(&self, invocation: Invocation<Value>) -> Result<Value, Error> {
+        let work = Work::read(&invocation.event, self.library.bucket())?;
+        let use_case = self.use_case(&invocation);
+        match work {
+            Work::Publish(manifests) => publish_each(&use_case, &manifests).await,
+            Work::Repair => repair(&use_case).await,
+        }
+    }
+
+    fn use_case(&self, invocation: &Invocation<Value>) -> UseCase<'_> {
+        let ports = Ports {
+            library: &self.library,
+            layers: &self.layers,
+            versions: &self.versions,
+            pointers: &self.pointers,
+            tracking: &self.tracking,
+            topic: &self.topic,
+            timer: &SystemClock,
+        };
+        Publish::new(ports, owner(&invocation.id), invocation.deadline)
+    }
+}
+
+/// A name that no other attempt has: a retry has the id of the invocation before it, and processes
+/// in different sandboxes may have the same number.
+fn owner(invocation: &str) -> String {
+    let (process, now) = (std::process::id(), jiff::Timestamp::now());
+    format!("{invocation}/{process}/{now}")
+}
+
+/// Publishes from each manifest. One that fails keeps none of the others from its turn, and lets
+/// the whole event come again: those that were dealt with are known then.
+async fn publish_each(use_case: &UseCase<'_>, manifests: &[InboxObject]) -> Result<Value, Error> {
+    let mut outcomes = Vec::with_capacity(manifests.len());
+    let mut failure = None;
+    for manifest in manifests {
+        let key = manifest.key.as_str();
+        // <request id>-<slug>.manifest
+        let request_id = manifest.file_name().split('-').next();
+        let span = info_span!("publish", key, request_id);
+        match publish(use_case, key).instrument(span).await {
+            Ok(outcome) => outcomes.push(json!({"Key": key, "Outcome": outcome})),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match failure {
+        Some(error) => Err(error.into()),
+        None => Ok(json!({"Manifests": outcomes})),
+    }
+}
+
+async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_service::Error> {
+    let start = Instant::now();
+    let outcome = use_case.manifest(key).await;
+    let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Ok(outcome) => {
+            let outcome = format!("{outcome:?}");
+            info!(outcome, duration_ms, "dealt with");
+            Ok(outcome)
+        }
+        Err(fault) => {
+            let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
+            error!(code, %class, hint, duration_ms, "{fault}");
+            Err(fault)
+        }
+    }
+}
+
+async fn repair(use_case: &UseCase<'_>) -> Result<Value, Error> {
+    let repaired = use_case.repair().await?;
+    let (claims, marks) = (repaired.claims, repaired.marks);
+    let (targets, failures) = (repaired.targets, repaired.failures);
+    info!(claims, marks, targets, failures, "repaired");
+    Ok(json!({"Claims": claims, "Marks": marks, "Targets": targets, "Failures": failures}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_attempts_have_one_name() {
+        let owners = [owner("i-1"), owner("i-1"), owner("i-2")];
+        assert!(owners[0] != owners[1] && owners[1] != owners[2]);
+    }
+}

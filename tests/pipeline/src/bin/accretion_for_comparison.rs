@@ -1,0 +1,7 @@
+//! The `accretion` command, as Cargo builds it for the tests of this package.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    accretion::main()
+}

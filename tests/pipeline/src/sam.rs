@@ -1,0 +1,74 @@
+//! The SAM CLI, as users run it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::workspace::{command, root, run, tool};
+use crate::{MiniStack, Result};
+
+/// How the functions are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Unoptimised, like the tests themselves.
+    Debug,
+    /// As they are deployed.
+    Release,
+}
+
+/// Builds the functions with `sam build` and returns the built template.
+pub fn build(profile: Profile) -> Result<PathBuf> {
+    let mut sam = sam("build");
+    sam.args(["--config-env", "local"]);
+    let folder = match profile {
+        Profile::Debug => {
+            sam.env("SAM_BUILD_MODE", "debug");
+            ".aws-sam/build"
+        }
+        Profile::Release => ".aws-sam/release",
+    };
+    sam.args(["--build-dir", folder]);
+    run(sam)?;
+    Ok(root().join("sam").join(folder).join("template.yaml"))
+}
+
+/// Deploys a built template as the pipeline's stack with `sam deploy` and returns what that wrote.
+pub fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+    let mut sam = sam("deploy");
+    sam.args(["--config-env", "local"]);
+    finish(sam, server, stack, template)
+}
+
+/// Deploys any other template, which needs no build, in the same way.
+pub fn deploy_template(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+    let mut sam = sam("deploy");
+    sam.args(["--resolve-s3", "--capabilities", "CAPABILITY_IAM"])
+        .args(["--no-confirm-changeset", "--no-progressbar"]);
+    finish(sam, server, stack, template)
+}
+
+fn finish(mut sam: Command, server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+    sam.arg("--template-file")
+        .arg(template)
+        .args(["--stack-name", stack])
+        // How often it looks whether the stack is done, in seconds: an emulator is soon.
+        .env("SAM_CLI_POLL_DELAY", "0.2")
+        .env("AWS_ENDPOINT_URL", server.endpoint());
+    run(sam)
+}
+
+/// Deletes a stack with `sam delete`.
+pub fn delete(server: &MiniStack, stack: &str) -> Result<String> {
+    let mut sam = sam("delete");
+    sam.args(["--config-env", "local", "--stack-name", stack])
+        .env("AWS_ENDPOINT_URL", server.endpoint());
+    run(sam)
+}
+
+fn sam(verb: &str) -> Command {
+    let mut command = command(&tool("sam"));
+    command
+        .arg(verb)
+        .env("SAM_CLI_TELEMETRY", "0")
+        .current_dir(root().join("sam"));
+    command
+}

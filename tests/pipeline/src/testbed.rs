@@ -1,0 +1,90 @@
+//! A deployed stack that the tests of a binary share.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::sam::{self, Profile};
+use crate::{Error, MiniStack, Options, Result, Stack};
+
+/// The stack's name.
+pub const STACK: &str = "accretion";
+
+/// A server with the pipeline deployed on it.
+#[derive(Debug)]
+pub struct Testbed {
+    runtime: tokio::runtime::Runtime,
+    /// The server.
+    pub server: MiniStack,
+    /// The built template.
+    pub template: PathBuf,
+    /// The stack.
+    pub stack: Stack,
+}
+
+impl Testbed {
+    /// Builds the functions, starts a server, deploys the pipeline. Logs go into `folder`.
+    ///
+    /// `ACCRETION_TEMPLATE` names a template that is built already.
+    pub fn start(folder: &Path, options: &Options) -> Result<Self> {
+        let template = match std::env::var_os("ACCRETION_TEMPLATE") {
+            Some(template) => template.into(),
+            None => sam::build(Profile::Debug)?,
+        };
+        let server = MiniStack::start(&folder.join("ministack.log"), options)?;
+        sam::deploy(&server, STACK, &template)?;
+        // One for all tests: a client's connections die with the runtime that made them.
+        let runtime = tokio::runtime::Runtime::new().map_err(Error::io(folder))?;
+        let stack = runtime.block_on(Stack::connect(&server.endpoint(), STACK))?;
+        Ok(Self {
+            runtime,
+            server,
+            template,
+            stack,
+        })
+    }
+
+    /// Runs a test. If it fails, the end of the server's log is shown.
+    #[track_caller]
+    pub fn run<T>(&self, test: impl Future<Output = Result<T>>) -> T {
+        let shown_on_panic = ShownOnPanic(&self.server);
+        let outcome = self.runtime.block_on(test);
+        match outcome {
+            Ok(value) => {
+                std::mem::forget(shown_on_panic);
+                value
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+struct ShownOnPanic<'a>(&'a MiniStack);
+
+impl Drop for ShownOnPanic<'_> {
+    #[expect(clippy::print_stderr, reason = "tests speak to people there")]
+    fn drop(&mut self) {
+        let (path, tail) = (self.0.log().display(), self.0.log_tail());
+        eprintln!("----- the end of {path} -----\n{tail}\n-----");
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub async fn wait_for<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+        if start.elapsed() > patience {
+            return Err(Error::Timeout {
+                what: what.to_owned(),
+                after: patience,
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
