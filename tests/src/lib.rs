@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use accretion_testing::index::PackageIndex;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The Python of the pinned tools: the one that `ACCRETION_TOOLS_PYTHON` names, or that of the
@@ -27,6 +28,38 @@ use tempfile::TempDir;
 pub fn tools_python() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin/python");
     std::env::var_os("ACCRETION_TOOLS_PYTHON").map_or_else(default, PathBuf::from)
+}
+
+/// What a Python script of this package writes, which has to be JSON, when it is given the
+/// arguments and the question. `script` is its path in the package.
+pub fn ask_script(script: &str, arguments: &[&OsStr], question: &Value) -> Value {
+    let python = tools_python();
+    let mut child = Command::new(&python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!(
+                "{} cannot be run ({error}): `make tools`, or set ACCRETION_TOOLS_PYTHON to a \
+                 Python with what tests/tools/requirements.txt names",
+                python.display()
+            )
+        });
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    let asked = stdin.write_all(question.to_string().as_bytes());
+    drop(stdin);
+    let output = child
+        .wait_with_output()
+        .expect("children can be waited for");
+    assert!(
+        output.status.success(),
+        "{script} failed with {}",
+        python.display()
+    );
+    asked.expect("a script that succeeds has read its question");
+    serde_json::from_slice(&output.stdout).expect("a script answers with JSON")
 }
 
 /// A project's folder `tools`, and beside it a home, a cache and a folder for temporary files.

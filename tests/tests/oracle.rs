@@ -6,13 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::wheel::{Tag, WheelFilename};
-use integration_tests::tools_python;
+use integration_tests::ask_script;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -51,29 +48,7 @@ fn ask(filenames: &[String]) -> Answer {
         })
         .collect();
     let question = json!({ "targets": targets, "filenames": filenames });
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle/packaging_oracle.py");
-    let python = tools_python();
-    let mut child = Command::new(&python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{} cannot be run ({error}): set ACCRETION_TOOLS_PYTHON to a Python with packaging",
-                python.display()
-            )
-        });
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(question.to_string().as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{} has no usable packaging (26.3 or newer is needed)",
-        python.display()
-    );
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_value(ask_script("oracle/packaging_oracle.py", &[], &question)).unwrap()
 }
 
 fn rank(

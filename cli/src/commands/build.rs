@@ -106,7 +106,7 @@ async fn build(
     if !args.offline && matches!(request.requirements, Requirements::Set(_)) {
         // While uv resolves.
         let downloader = Arc::clone(&downloader);
-        tokio::task::spawn_blocking(move || downloader.prepare());
+        tokio::spawn(async move { downloader.prepare().await });
     }
     let wheels = WheelCache::new(
         &cache,

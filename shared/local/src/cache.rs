@@ -25,6 +25,7 @@ use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::download::Downloader;
 use crate::temporary::Folder;
 use crate::uv::Uv;
@@ -105,6 +106,7 @@ impl WheelCache {
         filename: &WheelFilename,
     ) -> Result<Option<Arc<StoredWheel>>, Error> {
         let paths = self.paths(sha256);
+        // Takes a tenth of a millisecond: to hand it to another thread costs more.
         if let Some(stored) = load(&paths, filename) {
             return Ok(Some(Arc::new(stored)));
         }
@@ -184,7 +186,7 @@ impl WheelCache {
         if let Some(stored) = self.load_built(&record).await? {
             return Ok(stored);
         }
-        let builder = self.uv.builder(filename, target)?;
+        let builder = self.uv.builder(filename, target).await?;
         let turn = self.downloader.turn().await;
         let work = tempfile::tempdir().map_err(|error| {
             Error::temporary("could not write to", &std::env::temp_dir(), error)
@@ -215,9 +217,13 @@ impl WheelCache {
             )));
         }
         let mut copy = self.temporary()?;
-        let mut bytes = File::open(&wheel).map_err(unwritable)?;
-        io::copy(&mut bytes, copy.as_file_mut()).map_err(unwritable)?;
-        let sha256 = crate::output::hash(&wheel).map_err(unwritable)?;
+        let copied = blocking(move || {
+            let mut bytes = File::open(&wheel)?;
+            io::copy(&mut bytes, copy.as_file_mut())?;
+            let sha256 = crate::output::hash(&wheel)?;
+            io::Result::Ok((copy, sha256))
+        });
+        let (copy, sha256) = copied.await.map_err(unwritable)?;
         let paths = self.paths(sha256);
         let stored = self.add(built.clone(), Some(copy), paths).await?;
         self.keep_built(&record, sha256, &built)?;
@@ -359,10 +365,4 @@ fn write_layout(
         .and_then(|()| packed.flush())
         .map_err(unwritable)?;
     Ok(layout)
-}
-
-/// Does work on a thread where it may take its time. A panic there goes on here.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let outcome = tokio::task::spawn_blocking(work).await;
-    outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
@@ -11,11 +10,13 @@ use accretion_core::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
 use sha2::Digest as _;
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OnceCell, Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::dns::SharedLookups;
+use crate::origin::{Origins, Refusal};
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;
@@ -30,10 +31,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Downloads files, and makes sure that they are the right ones.
 pub struct Downloader {
-    client: OnceLock<reqwest::Client>,
+    client: OnceCell<reqwest::Client>,
     offline: bool,
-    /// The package index that the user chose.
-    index: Option<Url>,
+    origins: Origins,
     slots: Semaphore,
     progress: Arc<dyn Progress>,
 }
@@ -50,25 +50,33 @@ impl Downloader {
     pub fn new(index: Option<&Url>, offline: bool, progress: Arc<dyn Progress>) -> Self {
         let slots = Semaphore::new(DOWNLOADS);
         Self {
-            client: OnceLock::new(),
+            client: OnceCell::new(),
             offline,
-            index: index.cloned(),
+            origins: Origins {
+                index: index.cloned(),
+                refuse_local: false,
+            },
             slots,
             progress,
         }
     }
 
-    /// The host of an index that the user named with `http:`.
-    fn plain_host(&self) -> Option<&str> {
-        let index = self.index.as_ref()?;
-        index.host_str().filter(|_| index.scheme() == "http")
+    /// Refuses addresses of the machine itself, over HTTP and HTTPS alike, unless the index that
+    /// was chosen is there: loopback and link-local ones, however a URL, a redirect or a name
+    /// leads to them. For machines where what listens there is not for those who make requests,
+    /// such as the runtime interface of an AWS Lambda function.
+    #[must_use]
+    pub fn refusing_local_addresses(mut self) -> Self {
+        self.origins.refuse_local = true;
+        self.client = OnceCell::new();
+        self
     }
 
     /// A URL with the credentials of the index where that is the same server: uv leaves them out of
     /// what it locks. A URL that has its own keeps them.
     fn authorized(&self, url: &Url) -> Url {
         let mut url = url.clone();
-        if let Some(index) = &self.index
+        if let Some(index) = &self.origins.index
             && index.origin() == url.origin()
             && url.username().is_empty()
             && url.password().is_none()
@@ -82,9 +90,9 @@ impl Downloader {
 
     /// Makes the client before it is needed, which takes a while: it reads the certificates that
     /// the machine trusts.
-    pub fn prepare(&self) {
+    pub async fn prepare(&self) {
         // What is wrong will be said by the download that needs the client.
-        let _ = self.client();
+        let _ = self.client().await;
     }
 
     /// Waits until there may be one more download. Who waits need not have a file open yet: a
@@ -111,9 +119,8 @@ impl Downloader {
                 what: format!("`{filename}`"),
             });
         }
-        if !is_secure(&file.url, self.plain_host()) {
-            let (host, file) = (host(&file.url), filename.to_owned());
-            return Err(Error::InsecureUrl { host, file });
+        if let Err(refusal) = self.origins.check(&file.url) {
+            return Err(refusal.of(filename));
         }
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
@@ -147,15 +154,12 @@ impl Downloader {
             .and_then(|()| into.set_len(0))
             .map_err(unwritable)?;
 
-        let client = self.client()?;
+        let client = self.client().await?;
         let mut response = match client.get(self.authorized(&locked.url)).send().await {
             Ok(response) => response,
             Err(error) => {
-                return Err(match cause::<PlainRedirect>(&error) {
-                    Some(PlainRedirect { host }) => Error::InsecureUrl {
-                        host: host.clone(),
-                        file: name(),
-                    },
+                return Err(match cause::<Refusal>(&error) {
+                    Some(refusal) => refusal.clone().of(filename),
                     None => unavailable(error),
                 });
             }
@@ -231,42 +235,39 @@ impl Downloader {
         Ok(())
     }
 
-    /// The client, made when it is first needed: it reads the machine's certificates.
-    fn client(&self) -> Result<&reqwest::Client, Error> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let plain_host = self.plain_host().map(ToOwned::to_owned);
-        let redirects = reqwest::redirect::Policy::custom(move |attempt| {
-            if attempt.previous().len() > 10 {
-                attempt.error("too many redirects")
-            } else if is_secure(attempt.url(), plain_host.as_deref()) {
-                attempt.follow()
-            } else {
-                let host = host(attempt.url());
-                attempt.error(PlainRedirect { host })
-            }
-        });
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirects)
-            .dns_resolver(SharedLookups::default())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .build()
-            .map_err(|error| Error::UpstreamUnavailable {
-                host: "any server".to_owned(),
-                problem: describe(&error),
-            })?;
-        Ok(self.client.get_or_init(|| client))
+    /// The client, made when it is first needed.
+    async fn client(&self) -> Result<&reqwest::Client, Error> {
+        let make = || {
+            let origins = self.origins.clone();
+            blocking(move || client(origins))
+        };
+        self.client.get_or_try_init(make).await
     }
 }
 
-/// A server sends us on to where nothing is encrypted.
-#[derive(Debug, thiserror::Error)]
-#[error("redirected to plain HTTP on {host}")]
-struct PlainRedirect {
-    host: String,
+/// Makes a client, which reads the certificates that the machine trusts.
+fn client(origins: Origins) -> Result<reqwest::Client, Error> {
+    let lookups = SharedLookups::new(origins.clone());
+    let redirects = reqwest::redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > 10 {
+            return attempt.error("too many redirects");
+        }
+        match origins.check(attempt.url()) {
+            Ok(()) => attempt.follow(),
+            Err(refusal) => attempt.error(refusal),
+        }
+    });
+    reqwest::Client::builder()
+        .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirects)
+        .dns_resolver(lookups)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .build()
+        .map_err(|error| Error::UpstreamUnavailable {
+            host: "any server".to_owned(),
+            problem: describe(&error),
+        })
 }
 
 /// The error of a type among the causes of another.
@@ -280,19 +281,6 @@ fn is_transient(error: &Error) -> bool {
         error,
         Error::UpstreamUnavailable { .. } | Error::DownloadIncomplete { .. }
     )
-}
-
-/// Whether a URL is encrypted, or does not leave this machine, or is where the user said so.
-fn is_secure(url: &Url, plain_host: Option<&str>) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let is_loopback = host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback());
-    url.scheme() == "https" || (url.scheme() == "http" && (is_loopback || plain_host == Some(host)))
 }
 
 fn host(url: &Url) -> String {
@@ -311,4 +299,27 @@ fn describe(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_resolver_refuses_is_told_from_what_fails() {
+        let client = |refuse_local| {
+            let index = None;
+            client(Origins {
+                index,
+                refuse_local,
+            })
+            .unwrap()
+        };
+        // Nothing listens on this port; to be refused comes before to find out.
+        let url = "https://localhost:1/";
+        let error = client(true).get(url).send().await.unwrap_err();
+        assert!(cause::<Refusal>(&error).is_some(), "{error:?}");
+        let error = client(false).get(url).send().await.unwrap_err();
+        assert!(cause::<Refusal>(&error).is_none(), "{error:?}");
+    }
 }

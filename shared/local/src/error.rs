@@ -122,6 +122,14 @@ pub enum Error {
         /// The file's name.
         file: String,
     },
+    /// A download's address is one of this machine, where they are refused.
+    #[error("`{file}` would come from {host}, an address of the machine that builds the layer")]
+    LocalAddressRefused {
+        /// The server.
+        host: String,
+        /// The file's name.
+        file: String,
+    },
     /// A package would have to be built for another architecture.
     #[error("`{file}` has to be built from source for {target}, and this is no such machine")]
     ArchitectureForeign {
@@ -220,6 +228,7 @@ impl Fault for Error {
             Self::HashMismatch { .. } => "HashMismatch",
             Self::Offline { .. } => "Offline",
             Self::InsecureUrl { .. } => "InsecureUrl",
+            Self::LocalAddressRefused { .. } => "LocalAddressRefused",
             Self::ArchitectureForeign { .. } => "ArchitectureForeign",
             Self::InterpreterMissing { .. } => "InterpreterMissing",
             Self::SourceBuildFailed { .. } => "SourceBuildFailed",
@@ -283,6 +292,9 @@ impl Fault for Error {
             }
             Self::Offline { .. } => "build once without --offline".into(),
             Self::InsecureUrl { .. } => "use https".into(),
+            Self::LocalAddressRefused { .. } => {
+                "put it on a server that can be reached from there, such as a package index".into()
+            }
             Self::ArchitectureForeign { .. } => {
                 "require a version that has a wheel, or build on such a machine".into()
             }

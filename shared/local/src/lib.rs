@@ -1,10 +1,12 @@
 //! The ports of `accretion-service` on one machine, for the command and for functions alike: uv as
 //! a subprocess, downloads over HTTP, the wheel cache, an output folder.
 
+mod blocking;
 pub mod cache;
 mod dns;
 mod download;
 mod error;
+mod origin;
 pub mod output;
 pub mod python;
 mod temporary;

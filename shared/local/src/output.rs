@@ -14,6 +14,7 @@ use sha2::Digest as _;
 use tempfile::NamedTempFile;
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::temporary::Folder;
 
 /// A folder that layers are written to.
@@ -78,8 +79,8 @@ impl Artifacts for OutputFolder {
         };
         let zip = self.zip(layer);
         let (sha256, size) = (manifest.artifact_sha256, manifest.artifact_size);
-        let whole = tokio::task::spawn_blocking(move || is_whole(&zip, sha256, size)).await;
-        Ok(whole.unwrap_or(false).then_some(manifest))
+        let is_whole = blocking(move || is_whole(&zip, sha256, size)).await;
+        Ok(is_whole.then_some(manifest))
     }
 
     fn stage(&self, _layer: &LayerName) -> Result<NamedTempFile, PortError> {

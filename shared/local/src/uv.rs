@@ -18,10 +18,11 @@ use accretion_core::target::Target;
 use accretion_service::ports::{PortError, Resolver};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::error::SOURCE_ONLY;
 use crate::python::Interpreters;
 
@@ -70,7 +71,7 @@ pub struct Settings {
 pub struct Uv {
     settings: Settings,
     program: OnceLock<Option<PathBuf>>,
-    any_python: OnceLock<Option<PathBuf>>,
+    any_python: OnceCell<Option<PathBuf>>,
     processes: Semaphore,
 }
 
@@ -81,7 +82,7 @@ impl Uv {
         Self {
             settings,
             program: OnceLock::new(),
-            any_python: OnceLock::new(),
+            any_python: OnceCell::new(),
             processes,
         }
     }
@@ -159,19 +160,21 @@ impl Uv {
         output.map_err(|error| unable(error, command))
     }
 
-    fn python_for(&self, target: Target, must_match: bool) -> Result<PathBuf, Error> {
-        let matching = || self.settings.interpreters.of(target.runtime);
-        let any = || {
-            let found = self
-                .any_python
-                .get_or_init(|| self.settings.interpreters.any());
-            found.clone().ok_or(Error::PythonMissing)
-        };
-        if must_match {
-            matching().map_or_else(any, Ok)
-        } else {
-            any()
+    /// An interpreter for uv to run: for a target's own version if it has to be.
+    async fn python_for(&self, target: Target, must_match: bool) -> Result<PathBuf, Error> {
+        if must_match && let Some(matching) = self.matching_python(target).await {
+            return Ok(matching);
         }
+        let any = self.any_python.get_or_init(|| {
+            let interpreters = self.settings.interpreters.clone();
+            blocking(move || interpreters.any())
+        });
+        any.await.clone().ok_or(Error::PythonMissing)
+    }
+
+    async fn matching_python(&self, target: Target) -> Option<PathBuf> {
+        let interpreters = self.settings.interpreters.clone();
+        blocking(move || interpreters.of(target.runtime)).await
     }
 
     async fn compile(
@@ -190,7 +193,7 @@ impl Uv {
         write("requirements.txt", requirements.to_requirements_txt())?;
         write("constraints.txt", requirements.to_constraints_txt())?;
         // Metadata of a source distribution may take running it, with the target's Python.
-        let python = self.python_for(target, allow_source_distributions)?;
+        let python = self.python_for(target, allow_source_distributions).await?;
         let mut command = self.command(&["pip", "compile", "requirements.txt"], &python)?;
         command
             .args([
@@ -228,7 +231,7 @@ impl Uv {
     }
 
     /// What can build a source distribution for a target.
-    pub(crate) fn builder(
+    pub(crate) async fn builder(
         self: &Arc<Self>,
         filename: &str,
         target: Target,
@@ -240,14 +243,13 @@ impl Uv {
                 target: target.to_string(),
             });
         }
-        let python = self
-            .settings
-            .interpreters
-            .of(target.runtime)
-            .ok_or_else(|| Error::InterpreterMissing {
-                file,
-                python: target.runtime.identifier().to_owned(),
-            })?;
+        let python =
+            self.matching_python(target)
+                .await
+                .ok_or_else(|| Error::InterpreterMissing {
+                    file,
+                    python: target.runtime.identifier().to_owned(),
+                })?;
         Ok(WheelBuilder {
             uv: Arc::clone(self),
             python,

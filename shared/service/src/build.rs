@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
 use accretion_core::keys;
-use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, splice};
+use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, WheelFiles, splice};
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{MAX_DESCRIPTION_CHARS, Request, RequestRef, Requirements};
@@ -16,10 +16,15 @@ use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::open_files::OpenFiles;
 use crate::ports::{Artifacts, Clock, Event, PortError, Progress, Resolver, StoredWheel, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
+
+/// Files of wheels that are open at the same time, for each layer that is being written. A layer's
+/// entries are ordered by path, so few wheels take turns.
+const OPEN_FILES: usize = 64;
 
 /// How a build goes about it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -385,18 +390,7 @@ async fn splice_blocking<S: std::io::Write + Send + 'static>(
             })
             .collect();
         let plan = Plan::new(&planned, strict)?;
-        let files = wheels
-            .iter()
-            .map(|wheel| {
-                wheel
-                    .open()
-                    .map_err(|error| accretion_core::Error::WheelRead {
-                        wheel: wheel.filename.to_string(),
-                        error,
-                    })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let written = splice(&plan, &files, &mut staged)?;
+        let written = splice_files(&plan, &wheels, &mut staged)?;
         Ok(Spliced {
             staged,
             written,
@@ -408,6 +402,33 @@ async fn splice_blocking<S: std::io::Write + Send + 'static>(
         Ok(spliced) => spliced,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// Writes a planned layer out of the wheels' files.
+fn splice_files(
+    plan: &Plan<'_>,
+    wheels: &[Arc<StoredWheel>],
+    out: impl std::io::Write,
+) -> Result<Written, accretion_core::Error> {
+    let paths = wheels
+        .iter()
+        .flat_map(|wheel| [wheel.wheel.clone(), wheel.layout_file.clone()]);
+    let open = OpenFiles::new(paths.collect(), OPEN_FILES);
+    let files: Vec<_> = (0..wheels.len())
+        .map(|index| WheelFiles {
+            wheel: open.file(2 * index),
+            layout: open.file(2 * index + 1),
+        })
+        .collect();
+    let written = splice(plan, &files, out);
+    drop(files);
+    written.map_err(|error| match open.into_failure() {
+        Some((index, error)) => accretion_core::Error::WheelRead {
+            wheel: wheels[index / 2].filename.to_string(),
+            error,
+        },
+        None => error,
+    })
 }
 
 #[cfg(test)]

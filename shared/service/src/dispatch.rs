@@ -5,6 +5,7 @@
 
 use accretion_core::delivery::{Delivery, InboxObject};
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
+use accretion_core::keys;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
     InputKind, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, ProjectName, Request, RequestId, RequestRef,
@@ -151,14 +152,29 @@ where
         let dispatch = async {
             match received.check() {
                 Ok((request, _warnings)) => self.accept(&request, received).await?,
-                Err(report) => {
-                    self.reject(&report, received).await?;
-                    return Ok(Outcome::Rejected(id));
-                }
+                Err(report) => match self.ports.tracking.status(&id).await? {
+                    Some(Status::Rejected) => return Ok(Outcome::Rejected(id)),
+                    Some(_) => self.accept(&self.kept(&id).await?, received).await?,
+                    None => {
+                        self.reject(&report, received).await?;
+                        return Ok(Outcome::Rejected(id));
+                    }
+                },
             }
             Ok(Outcome::Accepted(id))
         };
         dispatch.instrument(span).await
+    }
+
+    /// A request that was accepted before, whatever has become of what was dropped: the object may
+    /// be deleted by now.
+    async fn kept(&self, id: &RequestId) -> Result<Request, Error> {
+        let missing = || Error::RequestMissing { id: id.clone() };
+        let text = self.ports.requests.kept(id).await?.ok_or_else(missing)?;
+        let checked = Request::from_json(&keys::request(id), &text);
+        checked
+            .map(|(request, _warnings)| request)
+            .map_err(|_| missing())
     }
 
     /// Records a request, then starts its builds: a build finds its request.
@@ -190,9 +206,6 @@ where
     /// Tells, then records: what is recorded as rejected has been told.
     async fn reject(&self, report: &Report, received: Received) -> Result<(), Error> {
         let id = &received.request.id;
-        if self.ports.tracking.status(id).await? == Some(Status::Rejected) {
-            return Ok(());
-        }
         let (reason, codes) = (reason(report), codes(report));
         warn!(?codes, "rejected");
         let project = received.project();

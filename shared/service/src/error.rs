@@ -1,5 +1,6 @@
 //! What can go wrong in a use case.
 
+use accretion_core::request::RequestId;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault};
 
@@ -19,6 +20,19 @@ pub enum Error {
     MessageUnknown {
         /// What is wrong with it.
         problem: String,
+    },
+    /// A request that was accepted before can't be read any more, neither where it was dropped nor
+    /// where it was kept.
+    #[error("the accepted request `{id}` is not kept any more")]
+    RequestMissing {
+        /// The request.
+        id: RequestId,
+    },
+    /// A build has neither brought forth a manifest nor said that it failed.
+    #[error("nothing has been heard of the build since {since}")]
+    BuildLost {
+        /// When it was last heard of.
+        since: Timestamp,
     },
     /// There is no artifact manifest of this key.
     #[error("there is no artifact manifest `{key}`")]
@@ -62,6 +76,8 @@ impl Fault for Error {
             Self::Core(error) => error.code(),
             Self::Port(error) => error.code(),
             Self::MessageUnknown { .. } => "MessageUnknown",
+            Self::RequestMissing { .. } => "RequestMissing",
+            Self::BuildLost { .. } => "BuildLost",
             Self::ManifestMissing { .. } => "ManifestMissing",
             Self::ManifestInvalid { .. } => "ManifestInvalid",
             Self::ArtifactMissing { .. } => "ArtifactMissing",
@@ -75,7 +91,9 @@ impl Fault for Error {
             Self::Core(error) => error.class(),
             Self::Port(error) => error.class(),
             Self::MessageUnknown { .. } => Class::User,
-            Self::ManifestMissing { .. }
+            Self::RequestMissing { .. }
+            | Self::BuildLost { .. }
+            | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::ArtifactMissing { .. }
             | Self::ArtifactDiffers { .. } => Class::Internal,
@@ -90,6 +108,14 @@ impl Fault for Error {
             Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
                 "somebody has changed the artifacts bucket: restore the object's version, or drop \
                  the request again"
+                    .to_owned(),
+            ),
+            Self::RequestMissing { .. } => {
+                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
+            }
+            Self::BuildLost { .. } => Some(
+                "somebody has stopped its execution, or its message is among the dead letters: \
+                 drop the request again"
                     .to_owned(),
             ),
             Self::MessageUnknown { .. }

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod dispatch;
 mod error;
+mod open_files;
 pub mod ports;
 pub mod publish;
 

@@ -5,13 +5,12 @@ mod pipeline;
 pub use pipeline::*;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use accretion_core::archive::Written;
-use accretion_core::layer::{LayerName, WheelFiles};
+use accretion_core::layer::LayerName;
 use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
 use accretion_core::requirement::RequirementSet;
@@ -80,16 +79,6 @@ pub struct StoredWheel {
     pub wheel: PathBuf,
     /// Where the file with its layout is.
     pub layout_file: PathBuf,
-}
-
-impl StoredWheel {
-    /// Opens the files that the wheel's packed data lies in.
-    pub fn open(&self) -> io::Result<WheelFiles<File>> {
-        Ok(WheelFiles {
-            wheel: File::open(&self.wheel)?,
-            layout: File::open(&self.layout_file)?,
-        })
-    }
 }
 
 /// Has wheels, or gets them.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use accretion_core::digest::Digest;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
@@ -19,8 +20,8 @@ use tracing::{info, warn};
 
 use crate::Error;
 use crate::ports::{
-    Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Library, Mark, Pending, Pointers,
-    PortError, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
+    Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Library, Mark, OpenTarget, Pending,
+    Pointers, PortError, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
 };
 
 /// How long a claim outlives the invocation that made it: its last call may still be under way.
@@ -37,6 +38,10 @@ const MARK_AGE: Duration = Duration::from_mins(1);
 
 /// How long nothing may be heard of a target before the repair looks for its manifest.
 const SILENCE: Duration = Duration::from_mins(15);
+
+/// How long nothing may be heard of a target for its build to be still under way. Longer than an
+/// execution with all of its retries takes.
+const PATIENCE: Duration = Duration::from_hours(6);
 
 /// What came of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +63,8 @@ pub struct Repaired {
     pub claims: usize,
     /// Marks that were told.
     pub marks: usize,
-    /// Manifests that nobody had dealt with.
-    pub manifests: usize,
+    /// Targets that were open, and came to their end.
+    pub targets: usize,
     /// What could not be repaired this time.
     pub failures: usize,
 }
@@ -93,13 +98,18 @@ pub struct Publish<'a, S, L, V, P, T, N, C> {
     deadline: Timestamp,
 }
 
+/// What a layer is wanted for.
+struct Subject {
+    request: RequestRef,
+    project: ProjectName,
+    target: Target,
+}
+
 /// A manifest that can be published from.
 struct Ready {
     key: String,
     manifest: Manifest,
-    request: RequestRef,
-    project: ProjectName,
-    target: Target,
+    subject: Subject,
     layer: LayerName,
 }
 
@@ -138,11 +148,15 @@ where
     /// returned.
     pub async fn manifest(&self, key: &str) -> Result<Outcome, Error> {
         let ready = self.read(key).await?;
-        let outcome = self.settle(&ready).await;
+        self.ready(&ready).await
+    }
+
+    async fn ready(&self, ready: &Ready) -> Result<Outcome, Error> {
+        let outcome = self.settle(ready).await;
         if let Err(error) = &outcome
             && error.class() != Class::Transient
         {
-            self.fail(&ready, error).await?;
+            self.fail_ready(ready, error).await?;
         }
         outcome
     }
@@ -175,18 +189,39 @@ where
             if !self.has_time() {
                 break;
             }
-            let key = keys::manifest(&open.project, &open.request, open.target);
-            match self.manifest(&key).await {
-                Ok(_) => repaired.manifests += 1,
-                // Its build has not come so far.
-                Err(Error::ManifestMissing { .. }) => {}
+            match self.close(&open).await {
+                Ok(false) => {}
+                Ok(true) => repaired.targets += 1,
                 Err(error) => {
-                    warn!(code = error.code(), %error, key, "could not be repaired");
+                    warn!(code = error.code(), %error, ?open, "could not be repaired");
                     repaired.failures += 1;
                 }
             }
         }
         Ok(repaired)
+    }
+
+    /// Brings an open target to its end; `false` if its build may be under way.
+    async fn close(&self, open: &OpenTarget) -> Result<bool, Error> {
+        let key = keys::manifest(&open.project, &open.request.id, open.target);
+        let is_patient = self.now().before(PATIENCE) < open.updated_at;
+        let (error, key) = match self.read(&key).await {
+            Ok(ready) => return self.ready(&ready).await.map(|_| true),
+            Err(Error::ManifestMissing { .. }) if is_patient => return Ok(false),
+            Err(Error::ManifestMissing { .. }) => {
+                let since = open.updated_at;
+                (Error::BuildLost { since }, None)
+            }
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            Err(error) => (error, Some(key)),
+        };
+        let subject = Subject {
+            request: open.request.clone(),
+            project: open.project.clone(),
+            target: open.target,
+        };
+        self.fail(&subject, key, None, &error).await?;
+        Ok(true)
     }
 
     fn now(&self) -> Timestamp {
@@ -228,16 +263,18 @@ where
             layer: LayerName::new(&project, target),
             key,
             manifest,
-            request,
-            project,
-            target,
+            subject: Subject {
+                request,
+                project,
+                target,
+            },
         })
     }
 
     /// Does one step after the other until the manifest is dealt with.
     async fn settle(&self, ready: &Ready) -> Result<Outcome, Error> {
         let candidate = Candidate {
-            request: ready.request.clone(),
+            request: ready.subject.request.clone(),
             digest: ready.manifest.digest,
         };
         loop {
@@ -320,7 +357,7 @@ where
     ) -> Result<Option<Claimed>, Error> {
         let claim = Claim {
             owner: self.owner.clone(),
-            request: ready.request.clone(),
+            request: ready.subject.request.clone(),
             manifest_key: ready.key.clone(),
             lease_until: self.deadline.after(LEASE_MARGIN),
         };
@@ -486,7 +523,9 @@ where
             }
         };
         match outcome {
-            Err(error) if error.class() != Class::Transient => self.fail(&ready, &error).await,
+            Err(error) if error.class() != Class::Transient => {
+                self.fail_ready(&ready, &error).await
+            }
             outcome => outcome,
         }
     }
@@ -520,16 +559,37 @@ where
     }
 
     /// Records and announces that a manifest can't be published.
-    async fn fail(&self, ready: &Ready, error: &Error) -> Result<(), Error> {
+    async fn fail_ready(&self, ready: &Ready, error: &Error) -> Result<(), Error> {
+        let (key, digest) = (ready.key.clone(), ready.manifest.digest);
+        self.fail(&ready.subject, Some(key), Some(digest), error)
+            .await
+    }
+
+    /// Records and announces that there will be no layer.
+    async fn fail(
+        &self,
+        subject: &Subject,
+        key: Option<String>,
+        digest: Option<Digest>,
+        error: &Error,
+    ) -> Result<(), Error> {
+        let bucket = self.ports.library.bucket();
         let notification = Notification {
-            manifest: Some(object_ref(self.ports.library.bucket(), &ready.key)),
-            digest: Some(ready.manifest.digest),
+            manifest: key.as_ref().map(|key| object_ref(bucket, key)),
+            digest,
             code: Some(error.code().to_owned()),
             reason: Some(error.to_string()),
             hint: error.hint(),
-            ..notification(Event::BuildFailed, ready)
+            ..subject.notification(Event::BuildFailed)
         };
-        let settlement = settlement(ready, Status::Failed, None, notification);
+        let settlement = Settlement {
+            request: subject.request.clone(),
+            status: Status::Failed,
+            manifest_key: key,
+            digest,
+            change: None,
+            mark: subject.mark(notification),
+        };
         self.record(settlement, Outcome::Known).await?;
         Ok(())
     }
@@ -537,7 +597,7 @@ where
     /// Tells what an earlier attempt recorded and did not live to tell.
     async fn tell_forgotten(&self, ready: &Ready) -> Result<(), Error> {
         for event in [Event::LayerPublished, Event::LayerUnchanged] {
-            let event_id = notification(event, ready).event_id;
+            let event_id = ready.subject.notification(event).event_id;
             self.tell_marked(&ready.layer, &event_id).await?;
         }
         Ok(())
@@ -614,8 +674,19 @@ fn object_ref(bucket: &str, key: &str) -> ObjectRef {
     }
 }
 
-fn notification(event: Event, ready: &Ready) -> Notification {
-    Notification::of_layer(event, &ready.request, ready.project.as_str(), ready.target)
+impl Subject {
+    /// A notification about it, so far without its particulars.
+    fn notification(&self, event: Event) -> Notification {
+        Notification::of_layer(event, &self.request, self.project.as_str(), self.target)
+    }
+
+    fn mark(&self, notification: Notification) -> Mark {
+        Mark {
+            project: self.project.clone(),
+            target: self.target,
+            notification,
+        }
+    }
 }
 
 /// The notification about a manifest's layer, with the version that stands.
@@ -625,7 +696,7 @@ fn notification_of(event: Event, ready: &Ready, stands: &Published, bucket: &str
         version_arn: Some(stands.version_arn.clone()),
         manifest: Some(object_ref(bucket, &ready.key)),
         digest: Some(ready.manifest.digest),
-        ..notification(event, ready)
+        ..ready.subject.notification(event)
     }
 }
 
@@ -636,16 +707,12 @@ fn settlement(
     notification: Notification,
 ) -> Settlement {
     Settlement {
-        request: ready.request.clone(),
+        request: ready.subject.request.clone(),
         status,
-        manifest_key: ready.key.clone(),
-        digest: ready.manifest.digest,
+        manifest_key: Some(ready.key.clone()),
+        digest: Some(ready.manifest.digest),
         change,
-        mark: Mark {
-            project: ready.project.clone(),
-            target: ready.target,
-            notification,
-        },
+        mark: ready.subject.mark(notification),
     }
 }
 
@@ -658,7 +725,7 @@ fn unchanged(ready: &Ready, stands: &Published, revision: u64, bucket: &str) -> 
     let notification = notification_of(Event::LayerUnchanged, ready, stands, bucket);
     // The order advances: what is older than this request comes too late from now on.
     let published = Published {
-        request: ready.request.clone(),
+        request: ready.subject.request.clone(),
         ..stands.clone()
     };
     let change = LayerChange {
@@ -678,7 +745,7 @@ fn published(
     bucket: &str,
 ) -> Settlement {
     let published = Published {
-        request: ready.request.clone(),
+        request: ready.subject.request.clone(),
         digest: ready.manifest.digest,
         artifact_sha256: ready.manifest.artifact_sha256,
         version: version.version,

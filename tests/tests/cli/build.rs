@@ -192,6 +192,22 @@ fn a_layer_of_more_wheels_than_files_may_be_open() {
 }
 
 #[test]
+fn layers_of_more_wheels_than_files_may_ever_be_open() {
+    let names: Vec<_> = (0..150).map(|n| format!("package{n}")).collect();
+    let index = index(names.iter().map(|name| pure(name).build()));
+    let project = project(&index);
+    project.write("requirements.txt", names.join("\n"));
+    // The limit that no process can raise, and two layers at a time.
+    for _ in ["cold", "warm"] {
+        let _ = fs::remove_dir_all(project.layers());
+        let mut command = project.command(["build", "requirements.txt"]);
+        command.args(["--runtime", "python3.13"]);
+        project.finish(after("ulimit -n 200", &command)).exits(0);
+        assert_eq!(project.content(LAYER).len(), 150 * 5);
+    }
+}
+
+#[test]
 fn a_damaged_layer_is_written_again() {
     let index = index([pure("a").build()]);
     let project = project(&index);

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use super::PARTIAL;
 use crate::Error;
+use crate::blocking::blocking;
 
 /// What leases and pruning lock. It is never removed: a lock on a file without a name locks
 /// nobody out.
@@ -96,7 +97,7 @@ impl CacheFolder {
     /// Begins to use the folder. Waits while it is being pruned.
     pub async fn lease(&self) -> Result<Lease, Error> {
         let folder = self.clone();
-        super::blocking(move || {
+        blocking(move || {
             let lock = folder.lock_file()?;
             lock.lock_shared()
                 .map_err(|error| folder.error("could not lock", LOCK, error))?;
@@ -112,7 +113,7 @@ impl CacheFolder {
     /// without one, as the command does, must not let it be pruned meanwhile.
     pub async fn prune(&self, budget: Budget) -> Result<Option<Pruned>, Error> {
         let folder = self.clone();
-        super::blocking(move || {
+        blocking(move || {
             let lock = folder.lock_file()?;
             match lock.try_lock() {
                 Ok(()) => folder.prune_locked(budget).map(Some),

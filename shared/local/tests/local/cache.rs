@@ -12,7 +12,7 @@ use accretion_service::ports::Wheels as _;
 use accretion_testing::index::PackageIndex;
 use tempfile::TempDir;
 
-use crate::harness::{locked, pure, wheel_cache};
+use crate::harness::{downloader, locked, pure, wheel_cache};
 
 const KIB: u64 = 1 << 10;
 const NOTHING: Budget = Budget { bytes: 0 };
@@ -126,7 +126,7 @@ async fn a_wheel_that_is_used_is_kept() {
     let lease = cache.folder.lease().await.unwrap();
     for wheel in [&a, &b] {
         let (filename, file) = locked(&index, wheel);
-        let wheels = wheel_cache(cache.root.path());
+        let wheels = wheel_cache(cache.root.path(), downloader(None));
         wheels.get(&filename, &file).await.unwrap();
     }
     drop(lease);
@@ -138,7 +138,7 @@ async fn a_wheel_that_is_used_is_kept() {
     // The next build uses the older one.
     let lease = cache.folder.lease().await.unwrap();
     let (filename, file) = locked(&index, &a);
-    let wheels = wheel_cache(cache.root.path());
+    let wheels = wheel_cache(cache.root.path(), downloader(None));
     wheels.get(&filename, &file).await.unwrap();
     drop(lease);
     let pruned = cache.prune(Budget { bytes: 8 * KIB }).await;
@@ -147,7 +147,7 @@ async fn a_wheel_that_is_used_is_kept() {
 
     // The one after that gets both, each whole.
     let _lease = cache.folder.lease().await.unwrap();
-    let wheels = wheel_cache(cache.root.path());
+    let wheels = wheel_cache(cache.root.path(), downloader(None));
     for wheel in [&a, &b] {
         let (filename, file) = locked(&index, wheel);
         let stored = wheels.get(&filename, &file).await.unwrap();

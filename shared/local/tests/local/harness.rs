@@ -12,6 +12,7 @@ use accretion_local::uv::{Settings, Uv};
 use accretion_service::ports::{Event, Progress};
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
+use url::Url;
 
 /// Nobody watches.
 pub(crate) struct Unwatched;
@@ -37,9 +38,13 @@ pub(crate) fn locked(index: &PackageIndex, wheel: &Wheel) -> (WheelFilename, Loc
     (wheel.filename.parse().unwrap(), file)
 }
 
+/// What downloads where anything may.
+pub(crate) fn downloader(index: Option<&Url>) -> Downloader {
+    Downloader::new(index, false, Arc::new(Unwatched))
+}
+
 /// The cache of one build.
-pub(crate) fn wheel_cache(root: &Path) -> WheelCache {
-    let downloader = Downloader::new(None, false, Arc::new(Unwatched));
+pub(crate) fn wheel_cache(root: &Path, downloader: Downloader) -> WheelCache {
     let uv = Uv::new(Settings::default());
     WheelCache::new(
         root,

@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod cache;
+mod download;
 mod harness;

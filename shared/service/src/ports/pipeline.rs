@@ -40,6 +40,12 @@ pub trait Requests: Send + Sync {
         id: &RequestId,
         request: String,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// The request that is kept under an id; `None` if none is.
+    fn kept(
+        &self,
+        id: &RequestId,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
 }
 
 /// Where a request came from.
@@ -83,11 +89,13 @@ pub struct Rejected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenTarget {
     /// The request.
-    pub request: RequestId,
+    pub request: RequestRef,
     /// The project.
     pub project: ProjectName,
     /// The target.
     pub target: Target,
+    /// When it was last heard of.
+    pub updated_at: Timestamp,
 }
 
 /// Knows how far each request has come. Statuses are only ever raised.
@@ -291,10 +299,10 @@ pub struct Settlement {
     pub request: RequestRef,
     /// What happens to the target's status: raised, or nothing of this is recorded.
     pub status: Status,
-    /// The key of the target's artifact manifest.
-    pub manifest_key: String,
-    /// The digest of the target's layer.
-    pub digest: Digest,
+    /// The key of the target's artifact manifest; `None` if there is none.
+    pub manifest_key: Option<String>,
+    /// The digest of the target's layer; `None` if it is not known.
+    pub digest: Option<Digest>,
     /// What becomes of the layer's item; `None` leaves it.
     pub change: Option<LayerChange>,
     /// What is to be told afterwards.

@@ -1,0 +1,192 @@
+//! What the builder does with an order of the state machine.
+
+use std::sync::Arc;
+
+use accretion_aws::{S3Artifacts, S3Requests};
+use accretion_core::limits::WheelLimits;
+use accretion_core::request::{Request, RequestId, RequestRef};
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::timestamp::Timestamp;
+use accretion_core::{Class, Fault, keys};
+use accretion_lambda::{Invocation, SystemClock};
+use accretion_local::Downloader;
+use accretion_local::cache::{Budget, CacheFolder, WheelCache};
+use accretion_service::build::{Build, Options, Sources};
+use accretion_service::ports::{Event, PortError, Progress};
+use serde::{Deserialize, Serialize};
+use tracing::{Instrument as _, debug, info, info_span, warn};
+
+/// What an execution of the state machine passes on.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Order {
+    request_id: RequestId,
+    received_at: Timestamp,
+    runtime: Runtime,
+    architecture: Architecture,
+}
+
+/// What the execution is told.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Receipt {
+    manifest_key: String,
+    digest: String,
+    changed: bool,
+    warnings: Vec<String>,
+}
+
+/// What can go wrong with an order.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the request {id} in the artifacts bucket is not one: {codes}")]
+    RequestInvalid { id: RequestId, codes: String },
+    #[error(transparent)]
+    Build(#[from] accretion_service::Error),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::RequestInvalid { .. } => "RequestInvalid",
+            Self::Build(error) => error.code(),
+            Self::Port(error) => error.code(),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::RequestInvalid { .. } => Class::Internal,
+            Self::Build(error) => error.class(),
+            Self::Port(error) => error.class(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::RequestInvalid { .. } => Some(
+                "somebody has changed the artifacts bucket: restore the object, or drop the \
+                 request again"
+                    .to_owned(),
+            ),
+            Self::Build(error) => error.hint(),
+            Self::Port(error) => error.hint(),
+        }
+    }
+}
+
+/// What outlives an invocation.
+pub(crate) struct Builder {
+    pub(crate) clients: accretion_aws::Clients,
+    pub(crate) requests: S3Requests,
+    pub(crate) bucket: String,
+    pub(crate) cache: CacheFolder,
+    pub(crate) budget: Budget,
+    pub(crate) downloader: Arc<Downloader>,
+    pub(crate) uv: Arc<Uv>,
+}
+
+impl Builder {
+    /// Builds the layer of one target, or finds that there is one of the same content, and writes
+    /// its manifest.
+    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
+        let order = invocation.event;
+        let (request_id, runtime, architecture) =
+            (&order.request_id, order.runtime, order.architecture);
+        let span = info_span!("build", %request_id, %runtime, %architecture);
+        self.build(order).instrument(span).await
+    }
+
+    async fn build(&self, order: Order) -> Result<Receipt, Error> {
+        let request = self.request(&order.request_id).await?;
+        let target = Target {
+            runtime: order.runtime,
+            architecture: order.architecture,
+        };
+        self.prune().await;
+        let _lease = self.cache.lease().await.map_err(PortError::new)?;
+        // Made anew for each build: what it remembers may have been pruned since.
+        let wheels = WheelCache::new(
+            self.cache.path(),
+            Arc::clone(&self.downloader),
+            Arc::clone(&self.uv),
+            WheelLimits::default(),
+            Arc::new(Log),
+        );
+        let project = request.name.clone();
+        let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
+        let origin = RequestRef {
+            id: order.request_id,
+            received_at: order.received_at,
+        };
+        let manifest_key = keys::manifest(&project, &origin.id, target);
+        let options = Options {
+            strict: false,
+            sources: Sources::Never,
+        };
+        let build = Build::new(
+            &request,
+            Some(origin),
+            options,
+            &*self.uv,
+            &wheels,
+            &artifacts,
+            &SystemClock,
+            &Log,
+        )?;
+        let built = build.target(target).await?;
+        let (layer, digest) = (&built.layer, built.manifest.digest);
+        info!(%layer, %digest, changed = built.changed, "built");
+        Ok(Receipt {
+            manifest_key,
+            digest: digest.to_string(),
+            changed: built.changed,
+            warnings: built.warnings,
+        })
+    }
+
+    /// The request as the dispatcher kept it.
+    async fn request(&self, id: &RequestId) -> Result<Request, Error> {
+        let text = self.requests.read(id).await.map_err(PortError::new)?;
+        let missing = || accretion_service::Error::RequestMissing { id: id.clone() };
+        let text = text.ok_or_else(missing)?;
+        let name = keys::request(id);
+        let (request, _) = Request::from_json(&name, &text).map_err(|report| {
+            let codes = report.problems.iter().map(|problem| problem.code);
+            Error::RequestInvalid {
+                id: id.clone(),
+                codes: codes.collect::<Vec<_>>().join(", "),
+            }
+        })?;
+        Ok(request)
+    }
+
+    /// Makes room for a build. One that finds too little of it says so itself.
+    async fn prune(&self) {
+        match self.cache.prune(self.budget).await {
+            Ok(Some(pruned)) if pruned.removed > 0 => {
+                info!(
+                    wheels = pruned.wheels,
+                    bytes = pruned.removed,
+                    "pruned the cache"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => warn!(code = error.code(), %error, "the cache could not be pruned"),
+        }
+    }
+}
+
+/// Logs what happens during a build.
+pub(crate) struct Log;
+
+impl Progress for Log {
+    fn on(&self, event: Event) {
+        // One for each piece of a download: too many for any log.
+        if !matches!(event, Event::Downloaded(_)) {
+            debug!(?event, "building");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the dispatcher does with a batch of messages.
+
+use accretion_aws::{DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
+use accretion_core::timestamp::Timestamp;
+use accretion_lambda::{Invocation, each_message};
+use accretion_service::Error;
+use accretion_service::dispatch::{Dispatch, Message, Ports};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+
+/// What outlives an invocation.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub(crate) inbox: S3Inbox,
+    pub(crate) requests: S3Requests,
+    pub(crate) tracking: DynamoTracking,
+    pub(crate) builds: StepFunctionsBuilds,
+    pub(crate) topic: SnsTopic,
+}
+
+impl Dispatcher {
+    /// Dispatches every message of a batch. Those that fail, and no others, are delivered again.
+    pub(crate) async fn handle(
+        &self,
+        invocation: Invocation<SqsEvent>,
+    ) -> Result<SqsBatchResponse, accretion_lambda::Error> {
+        let dispatch = Dispatch::new(Ports {
+            inbox: &self.inbox,
+            requests: &self.requests,
+            tracking: &self.tracking,
+            builds: &self.builds,
+            topic: &self.topic,
+        });
+        let dispatch_one = async |record: &SqsMessage| -> Result<(), Error> {
+            dispatch.message(&message(record)?).await?;
+            Ok(())
+        };
+        Ok(each_message(&invocation.event, dispatch_one).await)
+    }
+}
+
+/// What the use case needs of a message.
+fn message(record: &SqsMessage) -> Result<Message, Error> {
+    let missing = |what: &str| Error::MessageUnknown {
+        problem: format!("SQS says no {what}"),
+    };
+    let sent_at = record.attributes.get("SentTimestamp");
+    let sent_at =
+        sent_at.and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds.parse().ok()?));
+    Ok(Message {
+        id: record
+            .message_id
+            .clone()
+            .ok_or_else(|| missing("`messageId`"))?,
+        sent_at: sent_at.ok_or_else(|| missing("`SentTimestamp`"))?,
+        body: record.body.clone().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::Fault as _;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_needs_its_identity_and_its_time() {
+        let record = json!({
+            "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+            "body": "{}",
+            "attributes": {"SentTimestamp": "1763632800123"},
+        });
+        let parse =
+            |record: &serde_json::Value| message(&serde_json::from_value(record.clone()).unwrap());
+        let read = parse(&record).unwrap();
+        assert_eq!(read.id, "059f36b4-87a3-44ab-83d2-661975830a7d");
+        assert_eq!(read.sent_at.to_string(), "2025-11-20T10:00:00.123Z");
+        for (pointer, value) in [
+            ("/messageId", json!(null)),
+            ("/attributes", json!({})),
+            ("/attributes/SentTimestamp", json!("yesterday")),
+        ] {
+            let mut record = record.clone();
+            *record.pointer_mut(pointer).unwrap() = value;
+            assert_eq!(
+                parse(&record).unwrap_err().code(),
+                "MessageUnknown",
+                "{pointer}"
+            );
+        }
+    }
+}

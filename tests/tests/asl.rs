@@ -1,0 +1,367 @@
+//! The state machine, as far as it can be held against something without running it: the Amazon
+//! States Language, the template that deploys it, and its expressions' values.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use integration_tests::ask_script;
+use serde_json::{Map, Value, json};
+
+fn definition() -> Value {
+    serde_json::from_str(include_str!("../../statemachine/build_layer.asl.json")).unwrap()
+}
+
+fn states(definition: &Value) -> &Map<String, Value> {
+    definition["States"].as_object().unwrap()
+}
+
+/// The retriers or catchers of a state, or of any part of it that may be absent.
+fn list<'a>(state: &'a Value, field: &str) -> &'a [Value] {
+    state[field].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn error_names(rule: &Value) -> impl Iterator<Item = &str> {
+    list(rule, "ErrorEquals")
+        .iter()
+        .map(|name| name.as_str().unwrap())
+}
+
+/// What is wrong with a definition by the language's schema.
+fn violations(definition: &Value) -> Vec<String> {
+    let schema = serde_json::from_str(include_str!("../stack/asl.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let violation = |error: jsonschema::ValidationError<'_>| error.to_string();
+    validator.iter_errors(definition).map(violation).collect()
+}
+
+#[test]
+fn it_is_valid() {
+    assert_eq!(violations(&definition()), Vec::<String>::new());
+}
+
+#[test]
+fn the_schema_finds_slips() {
+    let slips: [(&str, fn(&mut Value)); 10] = [
+        ("an unknown field", |d| {
+            d["States"]["Build"]["Argument"] = json!({})
+        }),
+        ("a field of JSONPath", |d| {
+            d["States"]["Build"]["ResultPath"] = json!("$.x")
+        }),
+        ("an unknown field of a retrier", |d| {
+            d["States"]["Build"]["Retry"][0]["BackOffRate"] = json!(2);
+        }),
+        ("a strategy that is none", |d| {
+            d["States"]["Build"]["Retry"][0]["JitterStrategy"] = json!("Full");
+        }),
+        ("an error that is none", |d| {
+            d["States"]["Build"]["Catch"][0]["ErrorEquals"] = json!(["States.All"]);
+        }),
+        ("all errors beside one", |d| {
+            d["States"]["Build"]["Catch"][0]["ErrorEquals"] = json!(["States.ALL", "Throttled"]);
+        }),
+        ("a resource with a partition", |d| {
+            d["States"]["Build"]["Resource"] = json!("arn:aws:states:::lambda:invoke");
+        }),
+        ("nothing next", |d| {
+            d["States"]["Build"].as_object_mut().unwrap().remove("Next");
+        }),
+        ("something after the end", |d| {
+            d["States"]["Failed"]["Next"] = json!("Build")
+        }),
+        ("no language", |d| {
+            d.as_object_mut().unwrap().remove("QueryLanguage");
+        }),
+    ];
+    for (slip, make) in slips {
+        let mut definition = definition();
+        make(&mut definition);
+        assert_ne!(violations(&definition), Vec::<String>::new(), "{slip}");
+    }
+}
+
+#[test]
+fn every_transition_leads_somewhere_and_every_state_can_be_reached() {
+    let definition = definition();
+    let states = states(&definition);
+    let mut reached = BTreeSet::new();
+    let mut next = vec![definition["StartAt"].as_str().unwrap()];
+    while let Some(name) = next.pop() {
+        let state = states
+            .get(name)
+            .unwrap_or_else(|| panic!("there is no state {name}"));
+        if reached.insert(name) {
+            next.extend(state["Next"].as_str());
+            next.extend(
+                list(state, "Catch")
+                    .iter()
+                    .map(|catcher| catcher["Next"].as_str().unwrap()),
+            );
+        }
+    }
+    let all: BTreeSet<_> = states.keys().map(String::as_str).collect();
+    assert_eq!(reached, all);
+}
+
+/// Otherwise an error would end the execution without a trace in the table or on the topic.
+#[test]
+fn every_task_catches_every_error() {
+    for (name, state) in states(&definition()) {
+        if state["Type"] == "Task" {
+            let last = list(state, "Catch").last();
+            let names = last.map(|catcher| error_names(catcher).collect::<Vec<_>>());
+            assert_eq!(names, Some(vec!["States.ALL"]), "{name}");
+        }
+    }
+}
+
+/// The first rule with an error's name decides, so that a later one would never be looked at.
+#[test]
+fn rules_do_not_hide_each_other() {
+    for (name, state) in states(&definition()) {
+        for field in ["Retry", "Catch"] {
+            let mut seen = BTreeSet::new();
+            for rule in list(state, field) {
+                assert!(
+                    !seen.contains("States.ALL"),
+                    "{name}: a rule after that for all errors"
+                );
+                for error in error_names(rule) {
+                    assert!(
+                        seen.insert(error.to_owned()),
+                        "{name}: {error} twice in {field}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn retries_wait_longer_and_longer_with_jitter() {
+    for (name, state) in states(&definition()) {
+        for retrier in list(state, "Retry") {
+            let attempts = retrier["MaxAttempts"].as_u64().unwrap();
+            if attempts == 0 {
+                continue;
+            }
+            assert_eq!(retrier["JitterStrategy"], "FULL", "{name}");
+            if attempts > 1 {
+                assert!(retrier["BackoffRate"].as_f64().unwrap() > 1.0, "{name}");
+                let longest = retrier["MaxDelaySeconds"].as_u64().unwrap();
+                assert!(
+                    longest > retrier["IntervalSeconds"].as_u64().unwrap(),
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+/// What stands between `{%` and `%}`, with where it stands.
+fn expressions(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(inner) = text
+                .strip_prefix("{%")
+                .and_then(|rest| rest.strip_suffix("%}"))
+            {
+                found.insert(path.to_owned(), inner.trim().to_owned());
+            }
+        }
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                expressions(value, &format!("{path}/{at}"), found);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                expressions(value, &format!("{path}/{name}"), found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The values of some of the definition's expressions, each with its variables.
+fn evaluate(questions: &[(&str, Value)]) -> Vec<Value> {
+    let mut known = BTreeMap::new();
+    expressions(&definition()["States"], "", &mut known);
+    let asked: Vec<_> = questions
+        .iter()
+        .map(|(path, variables)| json!({"expression": known[*path], "variables": variables}))
+        .collect();
+    let answers = ask_script("stack/jsonata_evaluator.py", &[], &json!(asked));
+    let answers = answers.as_array().unwrap().iter().zip(questions);
+    answers
+        .map(|(answer, question)| match &answer["value"] {
+            Value::Null => panic!("{question:?}: {answer}"),
+            value => value.clone(),
+        })
+        .collect()
+}
+
+fn input() -> Value {
+    json!({
+        "RequestId": "0123456789abcdef0123456789abcdef",
+        "ReceivedAt": "2026-11-20T10:00:00.000Z",
+        "ProjectName": "data-tools",
+        "Runtime": "python3.13",
+        "Architecture": "arm64",
+        "Target": "py313-arm64",
+        "LayerName": "data-tools-py313-arm64",
+    })
+}
+
+/// What the states of a failure see.
+fn failed(hint: &str) -> Value {
+    json!({
+        "failure": {"Code": "WheelNotFound", "Reason": "numpy 1.0 has no wheel", "Hint": hint},
+        "states": {"input": input()},
+    })
+}
+
+/// Each expression where it stands, with all that there may be: a misspelt name has no value.
+#[test]
+fn every_expression_has_a_value() {
+    let mut known = BTreeMap::new();
+    expressions(&definition()["States"], "", &mut known);
+    let mut variables = failed("try another");
+    variables["caught"] = json!({"Error": "LayerEmpty", "Cause": "no package is left"});
+    let mut questions = Vec::new();
+    for path in known.keys() {
+        let mut variables = variables.clone();
+        let states = &mut variables["states"];
+        states["context"] = json!({"Execution": {"Input": input()}});
+        let built =
+            json!({"ManifestKey": "accretion/manifests/a/b.manifest", "Digest": "sha256:0"});
+        match path.split('/').nth(1).unwrap() {
+            "Build" => {
+                states["result"] = json!({"StatusCode": 200, "Payload": built});
+                states["errorOutput"] = json!({"Error": "States.Timeout"});
+            }
+            "RecordBuilt" => states["input"] = built,
+            _ => {}
+        }
+        questions.push((path.as_str(), variables));
+    }
+    assert!(questions.len() > 20, "{questions:?}");
+    evaluate(&questions);
+}
+
+#[test]
+fn a_failure_is_described_whatever_its_cause_looks_like() {
+    let document = |message: &str| {
+        let document = json!({"errorType": "Any", "errorMessage": message, "stackTrace": []});
+        json!({"Error": "Any", "Cause": document.to_string()})
+    };
+    let plain = |cause: &str| json!({"Error": "Any", "Cause": cause});
+    let unknown = "the build ended without a message";
+    let long = "x\"é".repeat(20_000);
+    let cut: String = long.chars().take(8000).chain(['…']).collect();
+    let cases = [
+        (document("no package is left"), "no package is left", ""),
+        (
+            document("numpy 1.0 has no wheel\nhint: require \"another\"\n\tC:\\x 😀"),
+            "numpy 1.0 has no wheel",
+            "require \"another\"\n\tC:\\x 😀",
+        ),
+        (document("a\nhint: b\nhint: c"), "a", "b\nhint: c"),
+        (document("the hint: is none"), "the hint: is none", ""),
+        (document("\u{1}\u{7f}\u{2028}"), "\u{1}\u{7f}\u{2028}", ""),
+        (document(&long), &cut, ""),
+        (document(&format!("short\nhint: {long}")), "short", &cut),
+        (document(""), unknown, ""),
+        // Without a document, or with what only looks like one.
+        (json!({"Error": "States.Timeout"}), unknown, ""),
+        (plain(""), unknown, ""),
+        (plain("exit status 1\nhint: none"), "exit status 1", "none"),
+        (
+            plain("{\"errorMessage\": \"cut o"),
+            "{\"errorMessage\": \"cut o",
+            "",
+        ),
+        (
+            plain("{\"errorMessage\": \"\\x\"}"),
+            "{\"errorMessage\": \"\\x\"}",
+            "",
+        ),
+        (
+            plain("{\"errorMessage\": \"a\nb\"}"),
+            "{\"errorMessage\": \"a\nb\"}",
+            "",
+        ),
+        (plain("{\"errorMessage\": 7}"), "{\"errorMessage\": 7}", ""),
+        (
+            plain("{\"errorMessage\" : \"a\\u00e9\\/b\"} and more"),
+            "aé/b",
+            "",
+        ),
+    ];
+    let questions = cases
+        .each_ref()
+        .map(|(caught, ..)| ("/DescribeFailure/Assign/failure", json!({"caught": caught})));
+    for (failure, (caught, reason, hint)) in evaluate(&questions).iter().zip(&cases) {
+        let expected = json!({"Code": caught["Error"], "Reason": reason, "Hint": hint});
+        assert_eq!(failure, &expected, "{caught}");
+    }
+}
+
+#[test]
+fn a_failure_is_announced_with_its_hint_if_it_has_one() {
+    let path = "/NotifyFailure/Arguments/Message";
+    let messages = evaluate(&[(path, failed("require another")), (path, failed(""))]);
+    let message =
+        |message: &Value| -> Value { serde_json::from_str(message.as_str().unwrap()).unwrap() };
+    let mut expected = json!({
+        "Event": "BuildFailed",
+        "EventId": "0123456789abcdef0123456789abcdef-py313-arm64-BuildFailed",
+        "RequestId": "0123456789abcdef0123456789abcdef",
+        "ProjectName": "data-tools",
+        "Runtime": "python3.13",
+        "Architecture": "arm64",
+        "Code": "WheelNotFound",
+        "Reason": "numpy 1.0 has no wheel",
+        "Hint": "require another",
+    });
+    assert_eq!(message(&messages[0]), expected);
+    expected.as_object_mut().unwrap().remove("Hint");
+    assert_eq!(message(&messages[1]), expected);
+}
+
+/// DynamoDB refuses names and values that no expression uses, and expressions with unknown ones.
+#[test]
+fn updates_use_exactly_the_names_and_values_they_come_with() {
+    let definition = definition();
+    for (name, hint) in [
+        ("RecordBuilding", ""),
+        ("RecordBuilt", ""),
+        ("RecordFailed", ""),
+        ("RecordFailed", "require another"),
+    ] {
+        let arguments = &definition["States"][name]["Arguments"];
+        let resolved = |field: &str| match &arguments[field] {
+            Value::String(text) if text.starts_with("{%") => {
+                let path = format!("/{name}/Arguments/{field}");
+                evaluate(&[(&path, failed(hint))]).remove(0)
+            }
+            value => value.clone(),
+        };
+        let expression = format!(
+            "{} {}",
+            resolved("UpdateExpression").as_str().unwrap(),
+            resolved("ConditionExpression").as_str().unwrap()
+        );
+        let used: BTreeSet<_> = expression
+            .split([' ', ',', '(', ')'])
+            .filter(|word| word.starts_with(['#', ':']))
+            .collect();
+        let names = resolved("ExpressionAttributeNames");
+        let values = resolved("ExpressionAttributeValues");
+        let [names, values] = [&names, &values].map(|map| map.as_object().unwrap().keys());
+        let given: BTreeSet<_> = names.chain(values).map(String::as_str).collect();
+        assert_eq!(used, given, "{name} with the hint {hint:?}");
+        assert_eq!(given.contains("#hint"), !hint.is_empty(), "{name}");
+    }
+}
