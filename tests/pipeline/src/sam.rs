@@ -35,7 +35,8 @@ pub async fn build(profile: Profile) -> Result<PathBuf> {
 /// Deploys a built template as the pipeline's stack with `sam deploy` and returns what that wrote.
 pub async fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
     let mut sam = sam("deploy");
-    sam.args(["--config-env", "local"]);
+    sam.args(["--config-env", "local", "--config-file"])
+        .arg(root().join("sam/samconfig.toml"));
     finish(sam, server, stack, template).await
 }
 
@@ -65,7 +66,8 @@ async fn finish(
 /// Deletes a stack with `sam delete`.
 pub async fn delete(server: &MiniStack, stack: &str) -> Result<String> {
     let mut sam = sam("delete");
-    sam.args(["--config-env", "local", "--stack-name", stack])
+    sam.args(["--config-env", "local", "--no-prompts"])
+        .args(["--stack-name", stack])
         .env("AWS_ENDPOINT_URL", server.endpoint());
     run(sam).await
 }
