@@ -117,6 +117,7 @@ async fn build(
     );
     let options = Options {
         strict: args.strict,
+        ..Options::default()
     };
     let build = Build::new(
         request,

@@ -11,8 +11,9 @@ use accretion_core::{Class, Fault, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
-use accretion_service::build::{Build, Options, Sources};
-use accretion_service::ports::{Event, PortError, Progress};
+use accretion_local::uv::Uv;
+use accretion_service::build::{Build, Options, SourceDistributions};
+use accretion_service::ports::{Event, PortError, Progress, Requests as _};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
@@ -124,7 +125,7 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            sources: Sources::Never,
+            source_distributions: SourceDistributions::Never,
         };
         let build = Build::new(
             &request,
@@ -149,7 +150,7 @@ impl Builder {
 
     /// The request as the dispatcher kept it.
     async fn request(&self, id: &RequestId) -> Result<Request, Error> {
-        let text = self.requests.read(id).await.map_err(PortError::new)?;
+        let text = self.requests.kept(id).await?;
         let missing = || accretion_service::Error::RequestMissing { id: id.clone() };
         let text = text.ok_or_else(missing)?;
         let name = keys::request(id);

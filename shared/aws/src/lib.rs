@@ -1,1 +1,34 @@
-//! x
+//! The ports of the pipeline over AWS. Types of the SDK end here.
+//!
+//! [`Clients`] is made once; every adapter is made with it. Each call of AWS that fails says what
+//! was done to what, and what AWS said, never what was sent.
+
+mod artifacts;
+mod bucket;
+mod builds;
+mod checksum;
+mod clients;
+mod error;
+mod inbox;
+mod layers;
+mod library;
+mod patience;
+mod pointers;
+mod requests;
+mod table;
+mod topic;
+mod tracking;
+mod versions;
+
+pub use artifacts::S3Artifacts;
+pub use builds::StepFunctionsBuilds;
+pub use clients::Clients;
+pub use error::{CODES, Call, Error};
+pub use inbox::S3Inbox;
+pub use layers::DynamoLayers;
+pub use library::S3Library;
+pub use pointers::SsmPointers;
+pub use requests::S3Requests;
+pub use topic::SnsTopic;
+pub use tracking::DynamoTracking;
+pub use versions::LambdaLayerVersions;

@@ -4,7 +4,7 @@ mod name;
 mod plan;
 mod splice;
 
-pub use name::LayerName;
+pub use name::{LayerName, ParseLayerNameError};
 pub use plan::{Conflict, Plan, Wheel};
 pub use splice::{WheelFiles, splice};
 

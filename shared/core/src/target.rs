@@ -213,6 +213,21 @@ pub struct Target {
 }
 
 impl Target {
+    /// Every target that can be built for, by runtime and then architecture.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Runtime::all().flat_map(|runtime| {
+            Architecture::ALL.map(|architecture| Self {
+                runtime,
+                architecture,
+            })
+        })
+    }
+
+    /// The target of a [`slug`](Self::slug).
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        Self::all().find(|target| target.slug() == slug)
+    }
+
     /// The short form that layer names end in: `py313` for x86_64, `py313-arm64` for arm64.
     pub fn slug(self) -> String {
         let minor = self.runtime.python_minor();
@@ -251,6 +266,17 @@ mod tests {
             assert_eq!(facts.runtime as usize, row);
             assert_eq!(facts.identifier.parse(), Ok(facts.runtime));
             assert_eq!(facts.identifier, format!("python3.{}", facts.minor));
+        }
+    }
+
+    #[test]
+    fn short_forms_tell_targets_apart() {
+        for target in Target::all() {
+            assert_eq!(Target::from_slug(&target.slug()), Some(target));
+        }
+        assert_eq!(Target::all().count(), 10);
+        for slug in ["", "py3", "py313-", "py313-x86_64", "py299"] {
+            assert_eq!(Target::from_slug(slug), None, "{slug}");
         }
     }
 }

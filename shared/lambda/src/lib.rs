@@ -1,1 +1,15 @@
-//! x
+//! What the functions share: how they start and end, what they log, how their errors reach whoever
+//! invoked them.
+
+mod batch;
+mod clock;
+mod environment;
+mod error;
+mod run;
+mod telemetry;
+
+pub use batch::each_message;
+pub use clock::SystemClock;
+pub use environment::Environment;
+pub use error::{CODES, Error};
+pub use run::{Invocation, run};

@@ -391,6 +391,15 @@ fn explain(stderr: &str, target: Target) -> Error {
             Error::RequirementsUnsatisfiable { explanation }
         };
     }
+    // A direct URL to a source distribution, where they are not allowed.
+    if let Some((_, rest)) = stderr.split_once("Building source distributions for `")
+        && let Some((package, _)) = rest.split_once("` is disabled")
+    {
+        return Error::WheelNotFound {
+            target: target.to_string(),
+            explanation: format!("{package} {SOURCE_ONLY}"),
+        };
+    }
     if has("Failed to fetch") || has("Request failed") {
         let words = stderr.split_whitespace();
         let url = words

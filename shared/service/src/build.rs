@@ -31,6 +31,18 @@ const OPEN_FILES: usize = 64;
 pub struct Options {
     /// Refuse layers in which wheels claim the same path with different content.
     pub strict: bool,
+    /// Whether packages may be built from source.
+    pub source_distributions: SourceDistributions,
+}
+
+/// Whether packages without a fitting wheel may be built from source, which runs their code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceDistributions {
+    /// If the request allows it.
+    #[default]
+    AsRequested,
+    /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
+    Never,
 }
 
 /// One layer, built or found unchanged.
@@ -186,32 +198,41 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
 
     /// The packages that go into the layer, and those that are left out.
     async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
-        let allow_source_distributions = self.request.allow_source_distributions;
-        let packages = match &self.source {
+        let requested = self.request.allow_source_distributions;
+        let allowed =
+            requested && self.options.source_distributions == SourceDistributions::AsRequested;
+        let selected = self.select(target, allowed).await;
+        let packages = if requested && !allowed {
+            selected.map_err(Error::for_want_of_sources)?
+        } else {
+            selected?
+        };
+        let (excluded, packages) = packages
+            .into_iter()
+            .partition(|package| self.request.exclude.contains(&package.name));
+        Ok(Resolved { packages, excluded })
+    }
+
+    async fn select(
+        &self,
+        target: Target,
+        allow_source_distributions: bool,
+    ) -> Result<Vec<LockedPackage>, Error> {
+        let policy = |requirements| Policy {
+            allow_source_distributions,
+            requirements,
+        };
+        match &self.source {
             Source::Resolve(set) => {
                 self.progress.on(Event::Resolving(target));
                 let lock = self
                     .resolver
                     .resolve(set, target, allow_source_distributions)
                     .await?;
-                let policy = Policy {
-                    allow_source_distributions,
-                    requirements: Some(set),
-                };
-                lock.select(target, policy)?
+                Ok(lock.select(target, policy(Some(set)))?)
             }
-            Source::Locked(lock) => {
-                let policy = Policy {
-                    allow_source_distributions,
-                    requirements: None,
-                };
-                lock.select(target, policy)?
-            }
-        };
-        let (excluded, packages) = packages
-            .into_iter()
-            .partition(|package| self.request.exclude.contains(&package.name));
-        Ok(Resolved { packages, excluded })
+            Source::Locked(lock) => Ok(lock.select(target, policy(None))?),
+        }
     }
 
     async fn fetch(

@@ -2,6 +2,7 @@
 
 use accretion_core::request::RequestId;
 use accretion_core::timestamp::Timestamp;
+use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault};
 
 use crate::ports::PortError;
@@ -68,7 +69,38 @@ pub enum Error {
         /// When the claim ends.
         until: Timestamp,
     },
+    /// A package has no fitting wheel; its source may be built, but not by this builder.
+    #[error("this builder builds nothing from source: {problem}")]
+    SourceDistributionUnsupported {
+        /// Which package has no wheel.
+        problem: String,
+    },
 }
+
+impl Error {
+    /// What to say where a request allows source distributions and the builder takes none: that a
+    /// package has no wheel would be answered with that it need not have one.
+    pub(crate) fn for_want_of_sources(self) -> Self {
+        let is_for_want = match &self {
+            Self::Core(accretion_core::Error::WheelNotFound { instead, .. }) => instead
+                .iter()
+                .any(|file| file.parse::<WheelFilename>().is_err()),
+            // A resolver that was told to take no source distribution does not say whether there
+            // is one.
+            Self::Port(error) => error.code() == WHEEL_NOT_FOUND,
+            _ => false,
+        };
+        if is_for_want {
+            let problem = self.to_string();
+            Self::SourceDistributionUnsupported { problem }
+        } else {
+            self
+        }
+    }
+}
+
+/// The code of resolvers for a package without a fitting wheel; core's own.
+const WHEEL_NOT_FOUND: &str = "WheelNotFound";
 
 impl Fault for Error {
     fn code(&self) -> &'static str {
@@ -83,6 +115,7 @@ impl Fault for Error {
             Self::ArtifactMissing { .. } => "ArtifactMissing",
             Self::ArtifactDiffers { .. } => "ArtifactDiffers",
             Self::LayerBusy { .. } => "LayerBusy",
+            Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported",
         }
     }
 
@@ -98,6 +131,7 @@ impl Fault for Error {
             | Self::ArtifactMissing { .. }
             | Self::ArtifactDiffers { .. } => Class::Internal,
             Self::LayerBusy { .. } => Class::Transient,
+            Self::SourceDistributionUnsupported { .. } => Class::User,
         }
     }
 
@@ -122,6 +156,11 @@ impl Fault for Error {
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
+            Self::SourceDistributionUnsupported { .. } => Some(
+                "require a version that has a wheel, or build the layer with the `accretion` \
+                 command"
+                    .into(),
+            ),
         }
     }
 }

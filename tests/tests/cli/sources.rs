@@ -70,6 +70,19 @@ fn nothing_runs_that_was_not_allowed() {
 }
 
 #[test]
+fn a_url_in_a_wheel_does_not_lead_to_a_build() {
+    let (index, project) = aviary(|canary| vec![source(canary).build()]);
+    let url = index.file_url("source-1.0.tar.gz");
+    let needs = pure("needs").requires(&format!("source @ {url}")).build();
+    index.add(&needs);
+    let url = index.file_url(&needs.filename);
+    project.write("requirements.txt", format!("needs @ {url}\n"));
+    let build = format!("build requirements.txt {ONE}");
+    snapshot!(project.run(&build).fails(3, "WheelNotFound"));
+    assert_eq!(runs(&project), 0);
+}
+
+#[test]
 fn an_older_wheel_is_taken_where_sources_may_not_be_built() {
     let (index, project) = aviary(|canary| {
         let newer = SdistForge::new("both", "2.0").canary(canary);

@@ -1,6 +1,7 @@
 //! What layers are called.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
 
@@ -26,5 +27,51 @@ impl LayerName {
 impl fmt::Display for LayerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A text that is no layer's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the name of a layer: a project's and a target's, such as tools-py313-arm64")]
+pub struct ParseLayerNameError(String);
+
+impl FromStr for LayerName {
+    type Err = ParseLayerNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = Target::all().find_map(|target| {
+            let project = text.strip_suffix(&target.slug())?.strip_suffix('-')?;
+            Some((project.parse().ok()?, target))
+        });
+        match parts {
+            Some((project, target)) => Ok(Self::new(&project, target)),
+            None => Err(ParseLayerNameError(crate::error::shown(text))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for target in Target::all() {
+            for project in ["a", "data-tools", "tools-py312", "x-py313-arm64", "-", "_"] {
+                let name = LayerName::new(&project.parse().unwrap(), target);
+                assert_eq!(name.as_str().parse(), Ok(name));
+            }
+        }
+        for text in [
+            "",
+            "tools",
+            "-py313",
+            "tools-py27",
+            "to ols-py313",
+            "tools-py313-",
+            "py313",
+        ] {
+            assert!(text.parse::<LayerName>().is_err(), "{text}");
+        }
     }
 }

@@ -24,7 +24,8 @@ pub trait Timer: Clock {
 
 /// Reads what is dropped into the inbox.
 pub trait Inbox: Send + Sync {
-    /// Reads that very version of an object, but no more than `limit` bytes; `None` if it is gone.
+    /// Reads that very version of an object; `None` if it is gone. Of one that is longer than
+    /// `limit` bytes, at most one byte more is read, so that its reader can tell.
     fn read(
         &self,
         object: &InboxObject,

@@ -1,0 +1,151 @@
+//! Artifacts and their manifests in the artifacts bucket, as the builder writes them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+
+use accretion_core::archive::Written;
+use accretion_core::digest::Digest;
+use accretion_core::keys;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::Manifest;
+use accretion_core::request::ProjectName;
+use accretion_service::ports::{Artifacts, PortError};
+use tempfile::NamedTempFile;
+
+use crate::bucket::{Bucket, New};
+use crate::{Clients, Error};
+
+/// What the names of artifacts that are being written start with.
+const PREFIX: &str = ".accretion-artifact-";
+
+/// No function lives longer: an older file is of a process that was killed.
+const STALE: Duration = Duration::from_mins(15);
+
+/// The artifacts of a project.
+#[derive(Debug)]
+pub struct S3Artifacts {
+    bucket: Bucket,
+    project: ProjectName,
+    folder: PathBuf,
+}
+
+impl S3Artifacts {
+    /// The artifacts of a project in a bucket. They are written in the folder for temporary files
+    /// first.
+    pub fn new(clients: &Clients, bucket: impl Into<String>, project: ProjectName) -> Self {
+        Self {
+            bucket: Bucket::new(clients.s3(), bucket),
+            project,
+            folder: std::env::temp_dir(),
+        }
+    }
+
+    /// Where a manifest belongs: what has no request or no single target belongs nowhere.
+    fn manifest_key(&self, manifest: &Manifest) -> Result<String, PortError> {
+        match (&manifest.request, manifest.target()) {
+            (Some(request), Some(target)) => Ok(keys::manifest(&self.project, &request.id, target)),
+            _ => Err(PortError::new(accretion_service::Error::ManifestInvalid {
+                key: manifest.artifact_s3_key.clone(),
+                problem: "it names no `Request`, or no single target".to_owned(),
+            })),
+        }
+    }
+
+    /// The artifact's manifest as it was first written, if both belong together.
+    async fn find(&self, digest: Digest) -> Result<Option<Manifest>, Error> {
+        let key = keys::artifact(&self.project, digest);
+        let description = keys::artifact_description(&self.project, digest);
+        let (stored, description) =
+            tokio::try_join!(self.bucket.stored(&key), self.bucket.read(&description))?;
+        // What can't be read, or is not ours, gets written anew.
+        let manifest = description.and_then(|text| Manifest::from_json(&text).ok());
+        Ok(stored.zip(manifest).and_then(|(stored, manifest)| {
+            let is_whole = manifest.digest == digest
+                && stored.sha256 == Some(manifest.artifact_sha256)
+                && stored.size == manifest.artifact_size;
+            is_whole.then_some(manifest)
+        }))
+    }
+
+    async fn upload(
+        &self,
+        staged: &NamedTempFile,
+        written: Written,
+        key: &str,
+    ) -> Result<(), PortError> {
+        let uploaded = self
+            .bucket
+            .upload_new(key, staged.path(), written.sha256)
+            .await;
+        if uploaded.map_err(PortError::new)? == New::Written {
+            return Ok(());
+        }
+        // Somebody has built it at the same time, or has died before describing it.
+        let stored = self.bucket.stored(key).await.map_err(PortError::new)?;
+        if stored.is_some_and(|stored| stored.sha256 == Some(written.sha256)) {
+            return Ok(());
+        }
+        let key = key.to_owned();
+        Err(PortError::new(accretion_service::Error::ArtifactDiffers {
+            key,
+        }))
+    }
+
+    /// Removes what killed processes left. Nothing depends on it.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+            let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+            if is_ours && age().is_some_and(|age| age > STALE) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+impl Artifacts for S3Artifacts {
+    type Staged = NamedTempFile;
+
+    async fn find(
+        &self,
+        _layer: &LayerName,
+        digest: Digest,
+    ) -> Result<Option<Manifest>, PortError> {
+        self.find(digest).await.map_err(PortError::new)
+    }
+
+    fn stage(&self, _layer: &LayerName) -> Result<NamedTempFile, PortError> {
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(|| self.sweep());
+        let file = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempfile_in(&self.folder);
+        file.map_err(|error| {
+            let folder = self.folder.display().to_string();
+            PortError::new(Error::StagingFailed { folder, error })
+        })
+    }
+
+    async fn commit(
+        &self,
+        layer: &LayerName,
+        staged: NamedTempFile,
+        written: Written,
+        manifest: &Manifest,
+    ) -> Result<(), PortError> {
+        let key = keys::artifact(&self.project, manifest.digest);
+        self.upload(&staged, written, &key).await?;
+        let description = keys::artifact_description(&self.project, manifest.digest);
+        let described = self.bucket.write(&description, manifest.to_json()).await;
+        described.map_err(PortError::new)?;
+        self.keep(layer, manifest).await
+    }
+
+    async fn keep(&self, _layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+        let key = self.manifest_key(manifest)?;
+        let kept = self.bucket.write_new(&key, manifest.to_json()).await;
+        kept.map(|_| ()).map_err(PortError::new)
+    }
+}

@@ -1,0 +1,202 @@
+//! Objects of a bucket.
+
+use std::time::Duration;
+
+use accretion_service::ports::StoredArtifact;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumMode;
+
+use crate::checksum;
+use crate::error::{Call, CallError, Error, failed, shown};
+use crate::patience::{self, SHORT};
+
+/// The content type of everything that is JSON.
+pub(crate) const JSON: &str = "application/json";
+
+/// How long one attempt may take to upload an artifact.
+const UPLOAD: Duration = Duration::from_mins(4);
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    client: Client,
+    name: String,
+}
+
+/// What came of writing an object that must not be there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum New {
+    Written,
+    /// It is there already, and has stayed what it was.
+    Exists,
+}
+
+impl Bucket {
+    pub(crate) fn new(client: Client, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { client, name }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn call(&self, operation: &'static str, key: &str) -> Call {
+        Call::new(operation, format!("{}/{key}", self.name))
+    }
+
+    /// An object's bytes; `None` if there is none.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        read(request, self.call("s3:GetObject", key), usize::MAX).await
+    }
+
+    /// The bytes of a version of an object, or of the latest one; `None` if it is gone. Of a longer
+    /// one, one byte more than `limit` is read.
+    pub(crate) async fn read_version(
+        &self,
+        key: &str,
+        version_id: Option<&str>,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let call = self.call("s3:GetObject", key);
+        let Some(version_id) = version_id else {
+            return read(request, call, limit).await;
+        };
+        let request = request.version_id(version_id);
+        read(request, call.allowed_by("s3:GetObjectVersion"), limit).await
+    }
+
+    /// What is stored under a key; `None` if nothing is.
+    pub(crate) async fn stored(&self, key: &str) -> Result<Option<StoredArtifact>, Error> {
+        let request = self.client.head_object().bucket(&self.name).key(key);
+        let head = match request.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(head) => head,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => {
+                let call = self.call("s3:HeadObject", key).allowed_by("s3:GetObject");
+                return Err(failed(call, &error));
+            }
+        };
+        Ok(Some(StoredArtifact {
+            key: key.to_owned(),
+            sha256: head.checksum_sha256().and_then(checksum::decode),
+            size: head.content_length().unwrap_or_default().unsigned_abs(),
+            // What was stored before the bucket had versions has the version `null`.
+            version_id: head.version_id,
+        }))
+    }
+
+    /// Writes a JSON text, over what may be there.
+    pub(crate) async fn write(&self, key: &str, text: String) -> Result<(), Error> {
+        let call = || {
+            let body = ByteStream::from(text.clone().into_bytes());
+            self.put(key).content_type(JSON).body(body).send()
+        };
+        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(self.call("s3:PutObject", key), &error)),
+        }
+    }
+
+    /// Writes a JSON text, unless something is there.
+    pub(crate) async fn write_new(&self, key: &str, text: String) -> Result<New, Error> {
+        let call = || {
+            let body = ByteStream::from(text.clone().into_bytes());
+            let request = self.put(key).content_type(JSON).body(body);
+            request.if_none_match("*").send()
+        };
+        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        self.new_object(key, outcome)
+    }
+
+    /// Uploads an artifact in one piece, unless something is there. S3 refuses it if its bytes do
+    /// not have that SHA-256.
+    pub(crate) async fn upload_new(
+        &self,
+        key: &str,
+        file: &std::path::Path,
+        sha256: accretion_core::digest::Sha256,
+    ) -> Result<New, Error> {
+        let checksum = checksum::encode(sha256);
+        let call = || async {
+            let body = ByteStream::from_path(file).await;
+            let body = body.map_err(SdkError::construction_failure)?;
+            let request = self.put(key).content_type("application/zip").body(body);
+            let request = request.if_none_match("*").checksum_sha256(&checksum);
+            let timeouts = TimeoutConfig::builder()
+                .operation_attempt_timeout(UPLOAD)
+                .operation_timeout(UPLOAD * 2);
+            let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build());
+            request.customize().config_override(config).send().await
+        };
+        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        self.new_object(key, outcome)
+    }
+
+    fn put(&self, key: &str) -> PutObjectFluentBuilder {
+        self.client.put_object().bucket(&self.name).key(key)
+    }
+
+    fn new_object<T>(
+        &self,
+        key: &str,
+        outcome: Result<T, CallError<PutObjectError>>,
+    ) -> Result<New, Error> {
+        match outcome {
+            Ok(_) => Ok(New::Written),
+            Err(error) if error.code() == Some("PreconditionFailed") => Ok(New::Exists),
+            Err(error) => Err(failed(self.call("s3:PutObject", key), &error)),
+        }
+    }
+}
+
+async fn read(
+    request: GetObjectFluentBuilder,
+    call: Call,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, Error> {
+    let mut body = match request.send().await {
+        Ok(object) => object.body,
+        Err(error) if is_missing(&error) => return Ok(None),
+        Err(error) => return Err(failed(call, &error)),
+    };
+    let mut bytes = Vec::new();
+    loop {
+        match body.try_next().await {
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) => return Ok(Some(bytes)),
+            Err(error) => {
+                let problem = shown(&format!("the object was cut off: {error}"));
+                return Err(Error::ServiceUnavailable { call, problem });
+            }
+        }
+        if bytes.len() > limit {
+            bytes.truncate(limit + 1);
+            return Ok(Some(bytes));
+        }
+    }
+}
+
+/// Whether an object or that version of it is not there. A delete marker is no object either.
+fn is_missing<E>(error: &CallError<E>) -> bool
+where
+    E: aws_sdk_s3::error::ProvideErrorMetadata,
+{
+    match error.code() {
+        Some("NoSuchKey" | "NoSuchVersion" | "NotFound" | "MethodNotAllowed") => true,
+        Some(_) => false,
+        // HEAD has no body that could hold a code.
+        None => error
+            .raw_response()
+            .is_some_and(|response| response.status().as_u16() == 404),
+    }
+}

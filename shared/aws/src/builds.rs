@@ -1,0 +1,61 @@
+//! Builds as executions of the state machine.
+
+use accretion_core::layer::LayerName;
+use accretion_service::ports::{BuildOrder, Builds, PortError};
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::error::ProvideErrorMetadata as _;
+use serde_json::json;
+
+use crate::Clients;
+use crate::error::{Call, failed};
+
+/// Builds as executions of a state machine of Step Functions.
+#[derive(Debug, Clone)]
+pub struct StepFunctionsBuilds {
+    client: Client,
+    state_machine: String,
+}
+
+impl StepFunctionsBuilds {
+    /// Starts executions of the state machine of an ARN.
+    pub fn new(clients: &Clients, state_machine_arn: impl Into<String>) -> Self {
+        Self {
+            client: clients.sfn(),
+            state_machine: state_machine_arn.into(),
+        }
+    }
+}
+
+impl Builds for StepFunctionsBuilds {
+    async fn start(&self, order: &BuildOrder) -> Result<(), PortError> {
+        let request = self
+            .client
+            .start_execution()
+            .state_machine_arn(&self.state_machine)
+            .name(order.execution())
+            .input(input(order));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
+            Err(error) => {
+                let call = Call::new("states:StartExecution", &self.state_machine);
+                Err(PortError::new(failed(call, &error)))
+            }
+        }
+    }
+}
+
+/// What the state machine is given, and hands on to the builder.
+fn input(order: &BuildOrder) -> String {
+    let (project, target) = (&order.project, order.target);
+    json!({
+        "RequestId": order.request.id,
+        "ReceivedAt": order.request.received_at,
+        "ProjectName": project.as_str(),
+        "Runtime": target.runtime,
+        "Architecture": target.architecture,
+        "Target": target.slug(),
+        "LayerName": LayerName::new(project, target),
+    })
+    .to_string()
+}

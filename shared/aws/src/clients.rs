@@ -1,0 +1,89 @@
+//! The SDK's configuration, and its clients.
+
+use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long one attempt may take, unless a call says otherwise.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How long a call may take with all its attempts, unless it says otherwise.
+const OPERATION: Duration = Duration::from_secs(30);
+
+/// How often a call is attempted. Lambda's control plane takes few calls a second, and many layers
+/// are published at the same time.
+const ATTEMPTS: u32 = 5;
+
+/// What every adapter is made with: region, credentials, one pool of connections.
+///
+/// Making it calls nobody. Adapters of the same service may be made as often as convenient.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    config: SdkConfig,
+}
+
+impl Clients {
+    /// Reads the configuration from where every SDK of AWS reads it: environment variables first
+    /// (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` and so on), then the shared files.
+    pub async fn from_environment() -> Self {
+        let http_client = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::AwsLc,
+            ))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(OPERATION);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client)
+            .timeout_config(timeouts.build())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
+        // The chain of all other sources makes clients of its own, which takes a while.
+        if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
+            loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+        }
+        Self::from(loader.load().await)
+    }
+
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        // Emulators have no names for buckets below their own.
+        let path_style = self.config.endpoint_url().is_some();
+        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(path_style);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config)
+    }
+
+    pub(crate) fn lambda(&self) -> aws_sdk_lambda::Client {
+        aws_sdk_lambda::Client::new(&self.config)
+    }
+
+    pub(crate) fn sfn(&self) -> aws_sdk_sfn::Client {
+        aws_sdk_sfn::Client::new(&self.config)
+    }
+
+    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.config)
+    }
+
+    pub(crate) fn ssm(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.config)
+    }
+}
+
+impl From<SdkConfig> for Clients {
+    /// Takes a configuration as it is, its timeouts and retries too.
+    fn from(config: SdkConfig) -> Self {
+        Self { config }
+    }
+}

@@ -1,0 +1,306 @@
+//! What can go wrong between here and AWS.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use accretion_core::{Class, Fault};
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+/// How many characters of a foreign message are shown.
+const MESSAGE_CHARS: usize = 600;
+
+/// A call of AWS: what was done to what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Service and operation, such as `s3:HeadObject`.
+    pub operation: &'static str,
+    /// What a policy has to allow for it, such as `s3:GetObject`.
+    pub action: &'static str,
+    /// What it was about, by the name that people know it by.
+    pub resource: String,
+}
+
+impl Call {
+    /// A call whose policy action has the same name.
+    pub(crate) fn new(operation: &'static str, resource: impl Into<String>) -> Self {
+        Self {
+            operation,
+            action: operation,
+            resource: resource.into(),
+        }
+    }
+
+    /// With another policy action.
+    pub(crate) fn allowed_by(self, action: &'static str) -> Self {
+        Self { action, ..self }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of `{}`", self.operation, self.resource)
+    }
+}
+
+/// What can go wrong between here and AWS.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A service wants to be called less often, or somebody else is changing the same thing.
+    #[error("{call} was put off: {problem}")]
+    Throttled {
+        /// What was tried.
+        call: Call,
+        /// What the service said.
+        problem: String,
+    },
+    /// A service did not answer, or could not do its work.
+    #[error("{call} got no usable answer: {problem}")]
+    ServiceUnavailable {
+        /// What was tried.
+        call: Call,
+        /// What happened.
+        problem: String,
+    },
+    /// A service does not let us.
+    #[error("{call} is not allowed: {problem}")]
+    AccessDenied {
+        /// What was tried.
+        call: Call,
+        /// What the service said.
+        problem: String,
+    },
+    /// A service can't make sense of what we want.
+    #[error("{call} was refused: {problem}")]
+    ServiceRefused {
+        /// What was tried.
+        call: Call,
+        /// What the service said.
+        problem: String,
+    },
+    /// Lambda does not take the layer.
+    #[error("Lambda does not take the layer `{layer}`: {problem}")]
+    LayerRefused {
+        /// The layer.
+        layer: String,
+        /// What Lambda said.
+        problem: String,
+    },
+    /// The account's storage for functions and layers is full.
+    #[error("there is no room for another version of `{layer}`: {problem}")]
+    CodeStorageExceeded {
+        /// The layer.
+        layer: String,
+        /// What Lambda said.
+        problem: String,
+    },
+    /// An item of a table is not what was written there.
+    #[error("the item `{item}` of the table `{table}` cannot be read: {problem}")]
+    ItemInvalid {
+        /// The table.
+        table: String,
+        /// Its keys.
+        item: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that an artifact is written to can't be made.
+    #[error("no file could be made in {folder} for an artifact: {error}")]
+    StagingFailed {
+        /// The folder.
+        folder: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// The codes of [`Error`] and their classes.
+pub const CODES: &[(&str, Class)] = &[
+    ("AccessDenied", Class::Internal),
+    ("CodeStorageExceeded", Class::User),
+    ("ItemInvalid", Class::Internal),
+    ("LayerRefused", Class::User),
+    ("ServiceRefused", Class::Internal),
+    ("ServiceUnavailable", Class::Transient),
+    ("StagingFailed", Class::Internal),
+    ("Throttled", Class::Transient),
+];
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "Throttled",
+            Self::ServiceUnavailable { .. } => "ServiceUnavailable",
+            Self::AccessDenied { .. } => "AccessDenied",
+            Self::ServiceRefused { .. } => "ServiceRefused",
+            Self::LayerRefused { .. } => "LayerRefused",
+            Self::CodeStorageExceeded { .. } => "CodeStorageExceeded",
+            Self::ItemInvalid { .. } => "ItemInvalid",
+            Self::StagingFailed { .. } => "StagingFailed",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Throttled { .. } | Self::ServiceUnavailable { .. } => Class::Transient,
+            Self::LayerRefused { .. } | Self::CodeStorageExceeded { .. } => Class::User,
+            Self::AccessDenied { .. }
+            | Self::ServiceRefused { .. }
+            | Self::ItemInvalid { .. }
+            | Self::StagingFailed { .. } => Class::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::AccessDenied { call, .. } => {
+                let mut hint = format!("allow `{}` on `{}`", call.action, call.resource);
+                if call.action.starts_with("s3:GetObject") {
+                    hint.push_str("; without `s3:ListBucket`, what is missing is forbidden, too");
+                }
+                Some(hint)
+            }
+            Self::LayerRefused { .. } => {
+                Some("change what the message names, and drop the request again".to_owned())
+            }
+            Self::CodeStorageExceeded { .. } => Some(
+                "delete layer versions that nobody uses, or ask AWS for more storage of \
+                 functions and layers; then drop the request again"
+                    .to_owned(),
+            ),
+            Self::ItemInvalid { .. } => {
+                Some("somebody has changed it, or a newer version of Accretion has".to_owned())
+            }
+            Self::Throttled { .. }
+            | Self::ServiceUnavailable { .. }
+            | Self::ServiceRefused { .. }
+            | Self::StagingFailed { .. } => None,
+        }
+    }
+}
+
+/// What the SDK returns when a call has failed.
+pub(crate) type CallError<E> = SdkError<E, HttpResponse>;
+
+/// Tells what a failed call was, for whoever is to do something about it.
+pub(crate) fn failed<E>(call: Call, error: &CallError<E>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let problem = problem(error);
+    let SdkError::ServiceError(answer) = error else {
+        // Of a call that could not even be put together, no repetition will come to more.
+        return if matches!(error, SdkError::ConstructionFailure(_)) {
+            Error::ServiceRefused { call, problem }
+        } else if lacks_credentials(error) {
+            Error::AccessDenied { call, problem }
+        } else {
+            Error::ServiceUnavailable { call, problem }
+        };
+    };
+    match kind(error.code(), answer.raw().status().as_u16()) {
+        Kind::Throttled => Error::Throttled { call, problem },
+        Kind::Unavailable => Error::ServiceUnavailable { call, problem },
+        Kind::Denied => Error::AccessDenied { call, problem },
+        Kind::Refused => Error::ServiceRefused { call, problem },
+    }
+}
+
+/// What a service's refusal means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Throttled,
+    Unavailable,
+    Denied,
+    Refused,
+}
+
+/// Sorts an answer by its code, and by its HTTP status where the code says nothing.
+///
+/// Sources: the SDK's own lists (`aws-runtime`, `retries::classifiers`), and the API references'
+/// "Common Errors".
+fn kind(code: Option<&str>, status: u16) -> Kind {
+    match code.unwrap_or_default() {
+        "BandwidthLimitExceeded"
+        // S3: somebody else is writing that key.
+        | "ConditionalRequestConflict"
+        | "EC2ThrottledException"
+        | "LimitExceededException"
+        | "OperationAborted"
+        | "PriorRequestNotComplete"
+        | "ProvisionedThroughputExceededException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "ThrottledException"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequestsException"
+        | "TooManyUpdates"
+        | "TransactionConflictException"
+        | "TransactionInProgressException" => Kind::Throttled,
+        "InternalError" | "InternalFailure" | "RequestTimeout" | "RequestTimeoutException"
+        | "ServiceUnavailable" => Kind::Unavailable,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "AuthorizationError"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "InvalidAccessKeyId"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken"
+        | "NotAuthorized"
+        | "OptInRequired"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Kind::Denied,
+        _ => match status {
+            401 | 403 => Kind::Denied,
+            429 => Kind::Throttled,
+            500.. => Kind::Unavailable,
+            _ => Kind::Refused,
+        },
+    }
+}
+
+/// Whether nobody could sign a call. The SDK has no kind of its own for it.
+fn lacks_credentials<E: StdError + 'static>(error: &CallError<E>) -> bool {
+    let SdkError::DispatchFailure(failure) = error else {
+        return false;
+    };
+    failure.is_other() && failure.as_other().is_none() && chain(error).contains("credentials")
+}
+
+/// What a service said: its code and message. What happened, if it said nothing.
+pub(crate) fn problem<E>(error: &CallError<E>) -> String
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    let text = match (error, error.code(), error.message()) {
+        (_, Some(code), Some(message)) if !message.is_empty() => format!("{code}: {message}"),
+        (_, Some(code), _) => code.to_owned(),
+        (SdkError::ServiceError(answer), None, _) => {
+            format!("HTTP status {}", answer.raw().status().as_u16())
+        }
+        (_, None, _) => chain(error),
+    };
+    shown(&text)
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let causes: Vec<_> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+/// A foreign text as a message can show it: on one line, and cut.
+pub(crate) fn shown(text: &str) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let mut shown: String = text.chars().take(MESSAGE_CHARS).map(line).collect();
+    if text.chars().nth(MESSAGE_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}

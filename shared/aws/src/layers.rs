@@ -1,0 +1,350 @@
+//! The table of layers.
+
+use accretion_core::Fault as _;
+use accretion_core::digest::Sha256;
+use accretion_core::layer::LayerName;
+use accretion_core::notification::Notification;
+use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::request::RequestRef;
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_service::ports::{
+    LayerChange, Layers, Mark, Pending, PortError, Recorded, Settlement,
+};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use tracing::warn;
+
+use crate::table::{
+    ITEM, Index, Item, Record, Table, Transacted, Update, Updated, item, number, text,
+};
+use crate::tracking::{RequestItems, now};
+use crate::{Clients, Error};
+
+/// The sort key of a layer's own item.
+const LAYER: &str = "layer";
+
+/// What the sort keys of marks start with; the `EventId` follows.
+const OUTBOX: &str = "outbox#";
+
+/// What is not finished: claims by when their lease ends, marks by when they were made.
+const PENDING: Index = Index {
+    name: "pending",
+    shard: "Pending",
+    time: "PendingSince",
+};
+
+/// Decides who publishes what, by the table of layers.
+///
+/// A claim counts as pending since the end of its lease, so that one that is alive is never found
+/// by who looks for what has been left undone.
+#[derive(Debug, Clone)]
+pub struct DynamoLayers {
+    table: Table,
+    requests: RequestItems,
+}
+
+impl DynamoLayers {
+    /// The layers in a table. What comes of targets goes into the table of requests, whose items
+    /// are kept for so long after the last change.
+    pub fn new(
+        clients: &Clients,
+        table: impl Into<String>,
+        requests_table: impl Into<String>,
+        retention: std::time::Duration,
+    ) -> Self {
+        Self {
+            table: Table::new(clients.dynamodb(), table, "LayerName"),
+            requests: RequestItems::new(clients, requests_table, retention),
+        }
+    }
+
+    async fn read_state(&self, layer: &LayerName) -> Result<LayerState, Error> {
+        let item = self.table.get(layer.as_str(), LAYER).await?;
+        let state = item.as_ref().map(|item| layer_state(Record(item)));
+        let state = state.transpose();
+        state
+            .map(Option::unwrap_or_default)
+            .map_err(|problem| self.table.invalid(layer.as_str(), LAYER, problem))
+    }
+
+    async fn write_claim(
+        &self,
+        layer: &LayerName,
+        revision: u64,
+        claim: &Claim,
+    ) -> Result<bool, Error> {
+        let update = Update::new()
+            .set("Revision", number(revision + 1))
+            .set("Claim", AttributeValue::M(claim_attributes(claim)))
+            .set(PENDING.shard, text(&shard(layer)))
+            .set(PENDING.time, text(&claim.lease_until));
+        let update = on_revision(update, revision);
+        match self.table.update(layer.as_str(), LAYER, &update).await? {
+            Updated::Done => Ok(true),
+            // The SDK has repeated a call of ours that had been answered, but not heard.
+            Updated::Refused(stands) => Ok(layer_state(Record(&stands)).is_ok_and(|stands| {
+                stands.revision == revision + 1 && stands.claim.as_ref() == Some(claim)
+            })),
+        }
+    }
+
+    async fn write_release(&self, layer: &LayerName, owner: &str) -> Result<(), Error> {
+        let update = Update::new()
+            .add("Revision", number(1))
+            .if_equal("Claim.Owner", text(owner));
+        let update = without_claim(update);
+        match self.table.update(layer.as_str(), LAYER, &update).await? {
+            Updated::Done | Updated::Refused(_) => Ok(()),
+        }
+    }
+
+    async fn write_settlement(&self, settlement: &Settlement) -> Result<Recorded, Error> {
+        let now = now();
+        let mut writes = Vec::with_capacity(4);
+        if let Some(change) = &settlement.change {
+            let layer = settlement.mark.layer();
+            writes.push(self.changing(&layer, change));
+            if change.is_new_version {
+                let version = version_attributes(&change.published, now);
+                let sort = version_item(change.published.version);
+                writes.push(self.table.putting(layer.as_str(), &sort, version));
+            }
+        }
+        let target = writes.len();
+        writes.push(self.requests.settling(settlement, now));
+        writes.push(self.marking(&settlement.mark, now));
+        let event_id = &settlement.mark.notification.event_id;
+        match self.table.transact(event_id, writes).await? {
+            Transacted::Done => Ok(Recorded::Done),
+            Transacted::Refused(refused) if refused.get(target) != Some(&true) => {
+                Ok(Recorded::Lost)
+            }
+            // Both at once: what the layer's item has become is looked at again first.
+            Transacted::Refused(refused) if settlement.change.is_some() && refused[0] => {
+                Ok(Recorded::Lost)
+            }
+            Transacted::Refused(_) => Ok(Recorded::Known),
+        }
+    }
+
+    fn changing(&self, layer: &LayerName, change: &LayerChange) -> TransactWriteItem {
+        let published = AttributeValue::M(published_attributes(&change.published));
+        let update = Update::new()
+            .set("Published", published)
+            .set("Revision", number(change.revision + 1));
+        let update = on_revision(update, change.revision);
+        let update = match &change.owner {
+            Some(owner) => without_claim(update).if_equal("Claim.Owner", text(owner)),
+            None => update.if_absent("Claim"),
+        };
+        self.table.updating(layer.as_str(), LAYER, &update)
+    }
+
+    fn marking(&self, mark: &Mark, now: Timestamp) -> TransactWriteItem {
+        let layer = mark.layer();
+        let attributes = mark_attributes(mark, now);
+        let sort = outbox_item(&mark.notification.event_id);
+        self.table.putting(layer.as_str(), &sort, attributes)
+    }
+
+    async fn read_mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, Error> {
+        let sort = outbox_item(event_id);
+        let item = self.table.get(layer.as_str(), &sort).await?;
+        let mark = item.as_ref().map(|item| mark(Record(item)));
+        let mark = mark.transpose();
+        mark.map_err(|problem| self.table.invalid(layer.as_str(), &sort, problem))
+    }
+
+    async fn read_pending(&self, before: Timestamp) -> Result<Vec<Pending>, Error> {
+        let keys = self.table.older(&PENDING, before).await?;
+        let pending = keys.iter().filter_map(|keys| {
+            let text = |name| Record(keys).text(name).unwrap_or_default();
+            match pending(Record(keys)) {
+                Ok(pending) => Some(pending),
+                Err(problem) => {
+                    // The others can be helped nevertheless.
+                    let error = self.table.invalid(text("LayerName"), text(ITEM), problem);
+                    warn!(code = error.code(), %error, "skipped");
+                    None
+                }
+            }
+        });
+        Ok(pending.collect())
+    }
+}
+
+impl Layers for DynamoLayers {
+    async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
+        self.read_state(layer).await.map_err(PortError::new)
+    }
+
+    async fn claim(
+        &self,
+        layer: &LayerName,
+        revision: u64,
+        claim: &Claim,
+    ) -> Result<bool, PortError> {
+        let claimed = self.write_claim(layer, revision, claim).await;
+        claimed.map_err(PortError::new)
+    }
+
+    async fn release(&self, layer: &LayerName, owner: &str) -> Result<(), PortError> {
+        let released = self.write_release(layer, owner).await;
+        released.map_err(PortError::new)
+    }
+
+    async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
+        let settled = self.write_settlement(settlement).await;
+        settled.map_err(PortError::new)
+    }
+
+    async fn mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, PortError> {
+        let mark = self.read_mark(layer, event_id).await;
+        mark.map_err(PortError::new)
+    }
+
+    async fn clear(&self, layer: &LayerName, event_id: &str) -> Result<(), PortError> {
+        let sort = outbox_item(event_id);
+        let cleared = self.table.delete(layer.as_str(), &sort).await;
+        cleared.map_err(PortError::new)
+    }
+
+    async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
+        self.read_pending(before).await.map_err(PortError::new)
+    }
+}
+
+/// Sorts as the numbers do.
+fn version_item(version: u64) -> String {
+    format!("version#{version:010}")
+}
+
+fn outbox_item(event_id: &str) -> String {
+    format!("{OUTBOX}{event_id}")
+}
+
+/// One of 16 equally likely digits.
+fn shard(layer: &LayerName) -> String {
+    let mut digits = Sha256::of(layer.as_str().as_bytes()).to_string();
+    digits.truncate(1);
+    digits
+}
+
+/// On condition that a layer's item has that revision; without an item it is 0.
+fn on_revision(update: Update, revision: u64) -> Update {
+    match revision {
+        0 => update.if_absent("LayerName"),
+        revision => update.if_equal("Revision", number(revision)),
+    }
+}
+
+fn without_claim(update: Update) -> Update {
+    let claim = ["Claim", PENDING.shard, PENDING.time];
+    claim.into_iter().fold(update, Update::remove)
+}
+
+fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
+    Ok(LayerState {
+        revision: item.number("Revision")?,
+        published: item.map("Published")?.map(published).transpose()?,
+        claim: item.map("Claim")?.map(claim).transpose()?,
+    })
+}
+
+fn request_ref(item: Record<'_>) -> Result<RequestRef, String> {
+    Ok(RequestRef {
+        received_at: item.parsed("ReceivedAt")?,
+        id: item.parsed("RequestId")?,
+    })
+}
+
+fn published_attributes(published: &Published) -> Item {
+    item([
+        ("RequestId", text(&published.request.id)),
+        ("ReceivedAt", text(&published.request.received_at)),
+        ("Digest", text(&published.digest)),
+        ("ArtifactSha256", text(&published.artifact_sha256)),
+        ("Version", number(published.version)),
+        ("LayerArn", text(&published.layer_arn)),
+        ("VersionArn", text(&published.version_arn)),
+        ("ManifestKey", text(&published.manifest_key)),
+    ])
+}
+
+/// A version's record: what was published, and when.
+fn version_attributes(published: &Published, now: Timestamp) -> Item {
+    let mut attributes = published_attributes(published);
+    attributes.insert("PublishedAt".to_owned(), text(&now));
+    attributes
+}
+
+fn published(item: Record<'_>) -> Result<Published, String> {
+    Ok(Published {
+        request: request_ref(item)?,
+        digest: item.parsed("Digest")?,
+        artifact_sha256: item.parsed("ArtifactSha256")?,
+        version: item.number("Version")?,
+        layer_arn: item.text("LayerArn")?.to_owned(),
+        version_arn: item.text("VersionArn")?.to_owned(),
+        manifest_key: item.text("ManifestKey")?.to_owned(),
+    })
+}
+
+fn claim_attributes(claim: &Claim) -> Item {
+    item([
+        ("Owner", text(&claim.owner)),
+        ("RequestId", text(&claim.request.id)),
+        ("ReceivedAt", text(&claim.request.received_at)),
+        ("ManifestKey", text(&claim.manifest_key)),
+        ("LeaseUntil", text(&claim.lease_until)),
+    ])
+}
+
+fn claim(item: Record<'_>) -> Result<Claim, String> {
+    Ok(Claim {
+        owner: item.text("Owner")?.to_owned(),
+        request: request_ref(item)?,
+        manifest_key: item.text("ManifestKey")?.to_owned(),
+        lease_until: item.parsed("LeaseUntil")?,
+    })
+}
+
+fn mark_attributes(mark: &Mark, now: Timestamp) -> Item {
+    item([
+        ("ProjectName", text(&mark.project)),
+        ("Runtime", text(&mark.target.runtime)),
+        ("Architecture", text(&mark.target.architecture)),
+        ("Notification", text(&mark.notification.to_json())),
+        (PENDING.shard, text(&shard(&mark.layer()))),
+        (PENDING.time, text(&now)),
+    ])
+}
+
+fn mark(item: Record<'_>) -> Result<Mark, String> {
+    let notification = item.text("Notification")?;
+    let notification: Notification = serde_json::from_str(notification)
+        .map_err(|error| format!("`Notification` is none: {error}"))?;
+    Ok(Mark {
+        project: item.parsed("ProjectName")?,
+        target: Target {
+            runtime: item.parsed("Runtime")?,
+            architecture: item.parsed("Architecture")?,
+        },
+        notification,
+    })
+}
+
+/// What the keys of an item in the index say.
+fn pending(keys: Record<'_>) -> Result<Pending, String> {
+    let layer = keys.parsed("LayerName")?;
+    match keys.text(ITEM)? {
+        LAYER => Ok(Pending::Claim(layer)),
+        item => match item.strip_prefix(OUTBOX) {
+            Some(event_id) => Ok(Pending::Mark {
+                layer,
+                event_id: event_id.to_owned(),
+            }),
+            None => Err(format!("`{item}` is never pending")),
+        },
+    }
+}

@@ -1,0 +1,44 @@
+//! The artifacts bucket as the publisher sees it.
+
+use accretion_core::keys;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::LayerManifest;
+use accretion_service::ports::{Library, PortError, StoredArtifact};
+
+use crate::Clients;
+use crate::bucket::Bucket;
+
+/// The artifacts bucket as the publisher sees it.
+#[derive(Debug, Clone)]
+pub struct S3Library {
+    bucket: Bucket,
+}
+
+impl S3Library {
+    /// The library in a bucket.
+    pub fn new(clients: &Clients, bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: Bucket::new(clients.s3(), bucket),
+        }
+    }
+}
+
+impl Library for S3Library {
+    fn bucket(&self) -> &str {
+        self.bucket.name()
+    }
+
+    async fn manifest(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.bucket.read(key).await.map_err(PortError::new)
+    }
+
+    async fn artifact(&self, key: &str) -> Result<Option<StoredArtifact>, PortError> {
+        self.bucket.stored(key).await.map_err(PortError::new)
+    }
+
+    async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
+        let key = keys::layer_manifest(layer, manifest.layer.version);
+        let written = self.bucket.write(&key, manifest.to_json()).await;
+        written.map_err(PortError::new)
+    }
+}

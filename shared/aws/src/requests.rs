@@ -1,0 +1,35 @@
+//! Accepted requests in the artifacts bucket.
+
+use accretion_core::keys;
+use accretion_core::request::RequestId;
+use accretion_service::ports::{PortError, Requests};
+
+use crate::Clients;
+use crate::bucket::Bucket;
+
+/// Accepted requests in the artifacts bucket.
+#[derive(Debug, Clone)]
+pub struct S3Requests {
+    bucket: Bucket,
+}
+
+impl S3Requests {
+    /// The requests in a bucket.
+    pub fn new(clients: &Clients, bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: Bucket::new(clients.s3(), bucket),
+        }
+    }
+}
+
+impl Requests for S3Requests {
+    async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
+        let kept = self.bucket.write_new(&keys::request(id), request).await;
+        kept.map(|_| ()).map_err(PortError::new)
+    }
+
+    async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
+        let text = self.bucket.read(&keys::request(id)).await;
+        text.map_err(PortError::new)
+    }
+}

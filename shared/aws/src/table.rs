@@ -1,0 +1,478 @@
+//! Items of a table.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use accretion_core::timestamp::Timestamp;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
+use futures_util::future;
+
+use crate::error::{Call, CallError, Error, failed};
+use crate::patience::{self, SHORT};
+
+/// The sort key of both tables.
+pub(crate) const ITEM: &str = "Item";
+
+/// How many keys one reading of an index gives at most: what is older comes first, and the rest
+/// next time.
+const MAX_KEYS: usize = 1000;
+
+/// Attributes by name.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// A text attribute.
+pub(crate) fn text(value: &(impl ToString + ?Sized)) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+/// A number attribute.
+pub(crate) fn number(value: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}
+
+/// Attributes as an item.
+pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+    attributes.into()
+}
+
+/// A table whose items have two keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    client: Client,
+    name: String,
+    /// The name of the partition key.
+    partition: &'static str,
+}
+
+impl Table {
+    pub(crate) fn new(client: Client, name: impl Into<String>, partition: &'static str) -> Self {
+        Self {
+            client,
+            name: name.into(),
+            partition,
+        }
+    }
+
+    fn call(&self, operation: &'static str, partition: &str, sort: &str) -> Call {
+        Call::new(operation, format!("{}/{partition}/{sort}", self.name))
+    }
+
+    /// The keys of an item.
+    pub(crate) fn key(&self, partition: &str, sort: &str) -> Item {
+        item([(self.partition, text(partition)), (ITEM, text(sort))])
+    }
+
+    /// An item that somebody else has spoilt.
+    pub(crate) fn invalid(&self, partition: &str, sort: &str, problem: String) -> Error {
+        Error::ItemInvalid {
+            table: self.name.clone(),
+            item: format!("{partition}/{sort}"),
+            problem,
+        }
+    }
+
+    /// An item as of now; `None` if there is none.
+    pub(crate) async fn get(&self, partition: &str, sort: &str) -> Result<Option<Item>, Error> {
+        let request = self.client.get_item().table_name(&self.name);
+        let request = request.set_key(Some(self.key(partition, sort)));
+        match request.consistent_read(true).send().await {
+            Ok(answer) => Ok(answer.item),
+            Err(error) => Err(failed(
+                self.call("dynamodb:GetItem", partition, sort),
+                &error,
+            )),
+        }
+    }
+
+    /// Changes an item, or makes it, if its condition holds.
+    pub(crate) async fn update(
+        &self,
+        partition: &str,
+        sort: &str,
+        update: &Update,
+    ) -> Result<Updated, Error> {
+        let call = || {
+            let request = self.client.update_item().table_name(&self.name);
+            request
+                .set_key(Some(self.key(partition, sort)))
+                .update_expression(update.expression())
+                .set_condition_expression(update.condition())
+                .set_expression_attribute_names(Some(update.names()))
+                .set_expression_attribute_values(update.values())
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .send()
+        };
+        match patience::while_worth_it(SHORT, patience::is_conflict, call).await {
+            Ok(_) => Ok(Updated::Done),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                    let stands = refused.item.clone();
+                    Ok(Updated::Refused(stands.unwrap_or_default()))
+                }
+                _ => Err(failed(
+                    self.call("dynamodb:UpdateItem", partition, sort),
+                    &error,
+                )),
+            },
+        }
+    }
+
+    /// Removes an item, whether it is there or not.
+    pub(crate) async fn delete(&self, partition: &str, sort: &str) -> Result<(), Error> {
+        let call = || {
+            let request = self.client.delete_item().table_name(&self.name);
+            request.set_key(Some(self.key(partition, sort))).send()
+        };
+        match patience::while_worth_it(SHORT, patience::is_conflict, call).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(
+                self.call("dynamodb:DeleteItem", partition, sort),
+                &error,
+            )),
+        }
+    }
+
+    /// The keys in an index whose point in time is before another one, oldest first, from all
+    /// shards.
+    pub(crate) async fn older(&self, index: &Index, before: Timestamp) -> Result<Vec<Item>, Error> {
+        let shards = SHARDS.map(|shard| self.older_in(index, shard, before));
+        let shards = future::try_join_all(shards).await?;
+        let mut keys: Vec<Item> = shards.into_iter().flatten().collect();
+        let time = |keys: &Item| Record(keys).text(index.time).unwrap_or_default().to_owned();
+        keys.sort_by_cached_key(time);
+        keys.truncate(MAX_KEYS);
+        Ok(keys)
+    }
+
+    async fn older_in(
+        &self,
+        index: &Index,
+        shard: &str,
+        before: Timestamp,
+    ) -> Result<Vec<Item>, Error> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(index.name)
+            .key_condition_expression("#Shard = :Shard AND #Time < :Before")
+            .expression_attribute_names("#Shard", index.shard)
+            .expression_attribute_names("#Time", index.time)
+            .expression_attribute_values(":Shard", text(shard))
+            .expression_attribute_values(":Before", text(&before));
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while keys.len() < MAX_KEYS {
+            match pages.next().await {
+                Some(Ok(page)) => keys.extend(page.items.unwrap_or_default()),
+                Some(Err(error)) => {
+                    let resource = format!("{}/index/{}", self.name, index.name);
+                    return Err(failed(Call::new("dynamodb:Query", resource), &error));
+                }
+                None => break,
+            }
+        }
+        Ok(keys)
+    }
+
+    /// As a part of a transaction: changes an item, or makes it.
+    pub(crate) fn updating(
+        &self,
+        partition: &str,
+        sort: &str,
+        update: &Update,
+    ) -> TransactWriteItem {
+        let update = aws_sdk_dynamodb::types::Update::builder()
+            .table_name(&self.name)
+            .set_key(Some(self.key(partition, sort)))
+            .update_expression(update.expression())
+            .set_condition_expression(update.condition())
+            .set_expression_attribute_names(Some(update.names()))
+            .set_expression_attribute_values(update.values())
+            .build()
+            .expect("it has a table, a key and an expression");
+        TransactWriteItem::builder().update(update).build()
+    }
+
+    /// As a part of a transaction: writes an item, over the one that may be there.
+    pub(crate) fn putting(&self, partition: &str, sort: &str, rest: Item) -> TransactWriteItem {
+        self.put(partition, sort, rest, None)
+    }
+
+    /// As a part of a transaction: writes an item that must not be there yet.
+    pub(crate) fn putting_new(&self, partition: &str, sort: &str, rest: Item) -> TransactWriteItem {
+        let condition = format!("attribute_not_exists({})", self.partition);
+        self.put(partition, sort, rest, Some(condition))
+    }
+
+    fn put(
+        &self,
+        partition: &str,
+        sort: &str,
+        rest: Item,
+        condition: Option<String>,
+    ) -> TransactWriteItem {
+        let mut item = self.key(partition, sort);
+        item.extend(rest);
+        let put = Put::builder()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .set_condition_expression(condition)
+            .build()
+            .expect("it has a table and an item");
+        TransactWriteItem::builder().put(put).build()
+    }
+
+    /// Does all of it or nothing. `what` is what messages call it.
+    pub(crate) async fn transact(
+        &self,
+        what: &str,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<Transacted, Error> {
+        // Each attempt of ours is a decision of its own, with a token of its own from the SDK,
+        // which repeats it with that one.
+        let call = || {
+            let request = self.client.transact_write_items();
+            request.set_transact_items(Some(writes.clone())).send()
+        };
+        let Err(error) = patience::while_worth_it(SHORT, is_in_the_way, call).await else {
+            return Ok(Transacted::Done);
+        };
+        let refused = reasons(&error).map(|code| code == "ConditionalCheckFailed");
+        let refused: Vec<_> = refused.collect();
+        if refused.contains(&true) {
+            return Ok(Transacted::Refused(refused));
+        }
+        let resource = format!("{}/{what}", self.name);
+        let call = Call::new("dynamodb:TransactWriteItems", resource)
+            .allowed_by("dynamodb:PutItem` and `dynamodb:UpdateItem");
+        if is_in_the_way(&error) {
+            let problem = crate::error::problem(&error);
+            return Err(Error::Throttled { call, problem });
+        }
+        Err(failed(call, &error))
+    }
+}
+
+/// An index of what is to be looked at later, spread over 16 shards.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    /// The partition key: a hexadecimal digit.
+    pub(crate) shard: &'static str,
+    /// The sort key: a point in time.
+    pub(crate) time: &'static str,
+}
+
+/// The shards of every [`Index`].
+const SHARDS: [&str; 16] = [
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f",
+];
+
+/// What came of an update.
+#[derive(Debug)]
+pub(crate) enum Updated {
+    Done,
+    /// Its condition does not hold for this item, which is empty if there is none.
+    Refused(Item),
+}
+
+/// What came of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Transacted {
+    Done,
+    /// Nothing of it: which of its conditions did not hold.
+    Refused(Vec<bool>),
+}
+
+/// Why a transaction was cancelled: a code for each of its items, `None` for those that were well.
+fn reasons(error: &CallError<TransactWriteItemsError>) -> impl Iterator<Item = &str> {
+    let cancelled = match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => &[],
+    };
+    cancelled
+        .iter()
+        .map(|reason| reason.code().unwrap_or_default())
+}
+
+/// Whether a transaction was cancelled because of others that are under way, or of how many there
+/// are; not because of a condition, which will not hold next time either.
+fn is_in_the_way(error: &CallError<TransactWriteItemsError>) -> bool {
+    let temporary = [
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    ];
+    let is_final = reasons(error).any(|code| code == "ConditionalCheckFailed");
+    !is_final && reasons(error).any(|code| temporary.contains(&code))
+}
+
+/// A change of an item. Attributes are named as they are: none can be taken for a reserved word.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Update {
+    sets: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl Update {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets an attribute.
+    pub(crate) fn set(mut self, name: &str, value: AttributeValue) -> Self {
+        let (name, value) = (self.name(name), self.value(name, value));
+        self.sets.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Sets an attribute that has no value yet.
+    pub(crate) fn set_new(mut self, name: &str, value: AttributeValue) -> Self {
+        let (name, value) = (self.name(name), self.value(name, value));
+        self.sets
+            .push(format!("{name} = if_not_exists({name}, {value})"));
+        self
+    }
+
+    /// Sets an attribute, or leaves it if there is no value for it.
+    pub(crate) fn set_if(self, name: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// Sets an attribute, or removes it if it is to have no value.
+    pub(crate) fn set_or_remove(self, name: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
+    /// Adds a number to an attribute that has one.
+    pub(crate) fn add(mut self, name: &str, summand: AttributeValue) -> Self {
+        let (name, value) = (self.name(name), self.value(name, summand));
+        self.sets.push(format!("{name} = {name} + {value}"));
+        self
+    }
+
+    /// Removes an attribute.
+    pub(crate) fn remove(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.removes.push(name);
+        self
+    }
+
+    /// On condition that an attribute has no value.
+    pub(crate) fn if_absent(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.conditions
+            .push(format!("attribute_not_exists({name})"));
+        self
+    }
+
+    /// On condition that an attribute has this value. `path` may lead into a map.
+    pub(crate) fn if_equal(mut self, path: &str, value: AttributeValue) -> Self {
+        let (path, value) = (self.name(path), self.value(&format!("If{path}"), value));
+        self.conditions.push(format!("{path} = {value}"));
+        self
+    }
+
+    /// On condition that an attribute has no value or a lower one.
+    pub(crate) fn if_lower(mut self, name: &str, value: AttributeValue) -> Self {
+        let (name, value) = (self.name(name), self.value(&format!("If{name}"), value));
+        self.conditions.push(format!(
+            "(attribute_not_exists({name}) OR {name} < {value})"
+        ));
+        self
+    }
+
+    fn name(&mut self, path: &str) -> String {
+        let parts = path.split('.').map(|part| {
+            let placeholder = format!("#{part}");
+            self.names.insert(placeholder.clone(), part.to_owned());
+            placeholder
+        });
+        parts.collect::<Vec<_>>().join(".")
+    }
+
+    fn value(&mut self, name: &str, value: AttributeValue) -> String {
+        let placeholder = format!(":{}", name.replace('.', ""));
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    fn expression(&self) -> String {
+        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes)];
+        let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
+        let clauses = clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", ")));
+        clauses.collect::<Vec<_>>().join(" ")
+    }
+
+    fn condition(&self) -> Option<String> {
+        (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "))
+    }
+
+    fn names(&self) -> HashMap<String, String> {
+        self.names.clone()
+    }
+
+    fn values(&self) -> Option<Item> {
+        (!self.values.is_empty()).then(|| self.values.clone())
+    }
+}
+
+/// An item, or a map in one, that is being read. What is wrong with it is a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a>(pub(crate) &'a Item);
+
+impl<'a> Record<'a> {
+    /// A text attribute.
+    pub(crate) fn text(self, name: &str) -> Result<&'a str, String> {
+        let value = self.0.get(name).and_then(|value| value.as_s().ok());
+        value.map(String::as_str).ok_or_else(|| lacks(name))
+    }
+
+    /// A text attribute, as what it stands for.
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(self, name: &str) -> Result<T, String> {
+        let parsed = self.text(name)?.parse();
+        parsed.map_err(|error: T::Err| format!("`{name}`: {error}"))
+    }
+
+    /// A number attribute.
+    pub(crate) fn number<T: FromStr>(self, name: &str) -> Result<T, String> {
+        let value = self.0.get(name).and_then(|value| value.as_n().ok());
+        value
+            .and_then(|value| value.parse().ok())
+            .ok_or_else(|| lacks(name))
+    }
+
+    /// A map attribute; `None` if there is none.
+    pub(crate) fn map(self, name: &str) -> Result<Option<Record<'a>>, String> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(AttributeValue::M(map)) => Ok(Some(Record(map))),
+            Some(_) => Err(lacks(name)),
+        }
+    }
+}
+
+fn lacks(name: &str) -> String {
+    format!("it has no usable `{name}`")
+}

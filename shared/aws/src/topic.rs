@@ -1,0 +1,54 @@
+//! The topic of notifications.
+
+use std::collections::HashMap;
+
+use accretion_core::notification::Notification;
+use accretion_service::ports::{PortError, Topic};
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::MessageAttributeValue;
+
+use crate::Clients;
+use crate::error::{Call, failed};
+
+/// A topic of SNS.
+#[derive(Debug, Clone)]
+pub struct SnsTopic {
+    client: Client,
+    arn: String,
+}
+
+impl SnsTopic {
+    /// The topic of an ARN.
+    pub fn new(clients: &Clients, arn: impl Into<String>) -> Self {
+        Self {
+            client: clients.sns(),
+            arn: arn.into(),
+        }
+    }
+}
+
+impl Topic for SnsTopic {
+    async fn send(&self, notification: &Notification) -> Result<(), PortError> {
+        let attributes = notification.attributes().into_iter();
+        let attributes: HashMap<_, _> = attributes
+            .map(|(name, value)| (name.to_owned(), attribute(value)))
+            .collect();
+        let request = self.client.publish().topic_arn(&self.arn);
+        let request = request.set_message_attributes(Some(attributes));
+        match request.message(notification.to_json()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let call = Call::new("sns:Publish", &self.arn);
+                Err(PortError::new(failed(call, &error)))
+            }
+        }
+    }
+}
+
+fn attribute(value: String) -> MessageAttributeValue {
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+        .expect("it has a type")
+}

@@ -1,0 +1,273 @@
+//! The table of requests.
+
+use std::time::Duration;
+
+use accretion_core::Fault as _;
+use accretion_core::layer::LayerName;
+use accretion_core::request::{RequestId, RequestRef};
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_service::ports::{
+    Accepted, OpenTarget, Origin, PortError, Rejected, Settlement, Tracking,
+};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tracing::warn;
+
+use crate::table::{
+    ITEM, Index, Item, Record, Table, Transacted, Update, Updated, item, number, text,
+};
+use crate::{Clients, Error};
+
+/// The sort key of the item about a whole request.
+const REQUEST: &str = "request";
+
+/// Targets that have not come to their end, by when they were last heard of.
+const OPEN: Index = Index {
+    name: "open",
+    shard: "Open",
+    time: "UpdatedAt",
+};
+
+/// Items that are read at the same time.
+const READS: usize = 16;
+
+/// Knows how far each request has come, in the table of requests.
+#[derive(Debug, Clone)]
+pub struct DynamoTracking {
+    items: RequestItems,
+}
+
+/// The table of requests, and for how long its items are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestItems {
+    table: Table,
+    retention: Duration,
+}
+
+impl DynamoTracking {
+    /// Tracks in a table whose items are kept for so long after the last change.
+    pub fn new(clients: &Clients, table: impl Into<String>, retention: Duration) -> Self {
+        Self {
+            items: RequestItems::new(clients, table, retention),
+        }
+    }
+
+    async fn read_status(&self, id: &RequestId) -> Result<Option<Status>, Error> {
+        let table = &self.items.table;
+        let Some(item) = table.get(id.as_str(), REQUEST).await? else {
+            return Ok(None);
+        };
+        let invalid = |problem| table.invalid(id.as_str(), REQUEST, problem);
+        let name = Record(&item).text("Status").map_err(invalid)?;
+        let status = Status::ALL.into_iter().find(|status| status.name() == name);
+        let unknown = || invalid(format!("`{name}` is no `Status`"));
+        status.ok_or_else(unknown).map(Some)
+    }
+
+    async fn write_accepted(&self, accepted: &Accepted) -> Result<(), Error> {
+        let writes = self.items.accepting(accepted, now());
+        let transacted = self
+            .items
+            .table
+            .transact(accepted.request.id.as_str(), writes);
+        match transacted.await? {
+            // Known is what has an item about the whole request.
+            Transacted::Done | Transacted::Refused(_) => Ok(()),
+        }
+    }
+
+    async fn write_rejected(&self, rejected: &Rejected) -> Result<(), Error> {
+        let update = self.items.rejecting(rejected, now());
+        let id = rejected.request.id.as_str();
+        match self.items.table.update(id, REQUEST, &update).await? {
+            // It is rejected already, or better.
+            Updated::Done | Updated::Refused(_) => Ok(()),
+        }
+    }
+
+    async fn read_open(&self, before: Timestamp) -> Result<Vec<OpenTarget>, Error> {
+        let keys = self.items.table.older(&OPEN, before).await?;
+        let open = stream::iter(keys).map(|keys| self.read_open_target(keys));
+        let open: Vec<_> = open.buffered(READS).try_collect().await?;
+        Ok(open.into_iter().flatten().collect())
+    }
+
+    /// A target of which the index has the keys; `None` if it has come to its end by now.
+    async fn read_open_target(&self, keys: Item) -> Result<Option<OpenTarget>, Error> {
+        let table = &self.items.table;
+        let text = |name| Record(&keys).text(name).unwrap_or_default();
+        let (id, slug) = (text("RequestId"), text(ITEM));
+        let item = table.get(id, slug).await?;
+        let Some(item) = item.filter(|item| item.contains_key(OPEN.shard)) else {
+            return Ok(None);
+        };
+        match open_target(Record(&item)) {
+            Ok(target) => Ok(Some(target)),
+            Err(problem) => {
+                // The others can be helped nevertheless.
+                let error = table.invalid(id, slug, problem);
+                warn!(code = error.code(), %error, "skipped");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl RequestItems {
+    pub(crate) fn new(clients: &Clients, table: impl Into<String>, retention: Duration) -> Self {
+        Self {
+            table: Table::new(clients.dynamodb(), table, "RequestId"),
+            retention,
+        }
+    }
+
+    fn expires_at(&self, now: Timestamp) -> AttributeValue {
+        number(now.after(self.retention).seconds())
+    }
+
+    /// The first items of a request.
+    fn accepting(&self, accepted: &Accepted, now: Timestamp) -> Vec<TransactWriteItem> {
+        let id = &accepted.request.id;
+        let received = |rest: Item| {
+            let mut received = item([
+                ("ProjectName", text(&accepted.project)),
+                ("Status", text(&Status::Received)),
+                ("StatusRank", number(Status::Received.rank())),
+                ("ReceivedAt", text(&accepted.request.received_at)),
+                ("UpdatedAt", text(&now)),
+                ("ExpiresAt", self.expires_at(now)),
+            ]);
+            received.extend(rest);
+            received
+        };
+        let targets = accepted.targets.iter();
+        let slugs = targets.clone().map(|target| text(&target.slug())).collect();
+        let request = received(item([
+            ("Source", source(&accepted.origin)),
+            ("Targets", AttributeValue::L(slugs)),
+        ]));
+        let targets = targets.map(|&target| {
+            let rest = received(item([
+                ("Runtime", text(&target.runtime)),
+                ("Architecture", text(&target.architecture)),
+                (
+                    "LayerName",
+                    text(&LayerName::new(&accepted.project, target)),
+                ),
+                ("Open", text(id.shard())),
+            ]));
+            self.table.putting(id.as_str(), &target.slug(), rest)
+        });
+        let request = self.table.putting_new(id.as_str(), REQUEST, request);
+        std::iter::once(request).chain(targets).collect()
+    }
+
+    fn rejecting(&self, rejected: &Rejected, now: Timestamp) -> Update {
+        let codes = rejected.codes.iter().map(text).collect();
+        let project = rejected.project.as_ref();
+        Update::new()
+            .set_or_remove("ProjectName", project.map(text))
+            .set("Status", text(&Status::Rejected))
+            .set("StatusRank", number(Status::Rejected.rank()))
+            .set("ReceivedAt", text(&rejected.request.received_at))
+            .set("UpdatedAt", text(&now))
+            .set("Source", source(&rejected.origin))
+            .set("Reason", text(&rejected.reason))
+            .set("Codes", AttributeValue::L(codes))
+            .set("ExpiresAt", self.expires_at(now))
+            .if_lower("StatusRank", number(Status::Rejected.rank()))
+    }
+
+    /// What becomes of a target's item by a settlement.
+    pub(crate) fn settling(&self, settlement: &Settlement, now: Timestamp) -> TransactWriteItem {
+        let Settlement {
+            request,
+            status,
+            mark,
+            ..
+        } = settlement;
+        let (target, notification) = (mark.target, &mark.notification);
+        let optional = |value: &Option<String>| value.as_ref().map(text);
+        let update = Update::new()
+            .set_new("ProjectName", text(&mark.project))
+            .set_new("Runtime", text(&target.runtime))
+            .set_new("Architecture", text(&target.architecture))
+            .set_new("LayerName", text(&mark.layer()))
+            .set_new("ReceivedAt", text(&request.received_at))
+            .set("Status", text(&status))
+            .set("StatusRank", number(status.rank()))
+            .set("UpdatedAt", text(&now))
+            .set("ExpiresAt", self.expires_at(now))
+            .set_if("ManifestKey", optional(&settlement.manifest_key))
+            .set_if("Digest", settlement.digest.as_ref().map(text))
+            .set_or_remove("VersionArn", optional(&notification.version_arn))
+            .set_or_remove("Code", optional(&notification.code))
+            .set_or_remove("Reason", optional(&notification.reason))
+            .set_or_remove("Hint", optional(&notification.hint));
+        let shard = (!status.is_terminal()).then(|| text(request.id.shard()));
+        let update = update.set_or_remove("Open", shard);
+        // Nothing is above it. What a restored table says of a target must not stand in the way of
+        // a version that exists.
+        let update = if *status == Status::Published {
+            update
+        } else {
+            update.if_lower("StatusRank", number(status.rank()))
+        };
+        let id = request.id.as_str();
+        self.table.updating(id, &target.slug(), &update)
+    }
+}
+
+impl Tracking for DynamoTracking {
+    async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
+        self.read_status(id).await.map_err(PortError::new)
+    }
+
+    async fn accept(&self, accepted: &Accepted) -> Result<(), PortError> {
+        let written = self.write_accepted(accepted).await;
+        written.map_err(PortError::new)
+    }
+
+    async fn reject(&self, rejected: &Rejected) -> Result<(), PortError> {
+        let written = self.write_rejected(rejected).await;
+        written.map_err(PortError::new)
+    }
+
+    async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
+        self.read_open(before).await.map_err(PortError::new)
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}
+
+fn open_target(item: Record<'_>) -> Result<OpenTarget, String> {
+    let slug = item.text("Item")?;
+    Ok(OpenTarget {
+        request: RequestRef {
+            received_at: item.parsed("ReceivedAt")?,
+            id: item.parsed("RequestId")?,
+        },
+        updated_at: item.parsed("UpdatedAt")?,
+        project: item.parsed("ProjectName")?,
+        target: Target::from_slug(slug).ok_or_else(|| format!("`{slug}` is no target"))?,
+    })
+}
+
+fn source(origin: &Origin) -> AttributeValue {
+    AttributeValue::M(match origin {
+        Origin::Object(object) => {
+            let mut source = item([
+                ("S3Bucket", text(&object.bucket)),
+                ("S3Key", text(&object.key)),
+            ]);
+            let version_id = object.version_id.as_ref();
+            source.extend(version_id.map(|id| ("S3VersionId".to_owned(), text(&id))));
+            source
+        }
+        Origin::Message(id) => item([("MessageId", text(&id))]),
+    })
+}

@@ -1,0 +1,284 @@
+//! Layer versions in Lambda.
+
+use std::time::Duration;
+
+use accretion_core::digest::Sha256;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::Manifest;
+use accretion_core::request::Permission;
+use accretion_service::ports::{Attempt, LayerVersion, LayerVersions, PortError, StoredArtifact};
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_lambda::operation::publish_layer_version::PublishLayerVersionError;
+use aws_sdk_lambda::operation::publish_layer_version::builders::PublishLayerVersionFluentBuilder;
+use aws_sdk_lambda::types::{
+    Architecture, LayerVersionContentInput, LayerVersionContentOutput, Runtime,
+};
+
+use crate::Clients;
+use crate::checksum;
+use crate::error::{Call, CallError, Error, failed, problem};
+use crate::patience::{self, LONG};
+
+/// How long Lambda may take to copy and unpack a layer.
+const PUBLISH: Duration = Duration::from_mins(1);
+
+/// Layer versions in Lambda.
+#[derive(Debug, Clone)]
+pub struct LambdaLayerVersions {
+    client: Client,
+    bucket: String,
+}
+
+impl LambdaLayerVersions {
+    /// Publishes from the artifacts of a bucket.
+    pub fn new(clients: &Clients, bucket: impl Into<String>) -> Self {
+        Self {
+            client: clients.lambda(),
+            bucket: bucket.into(),
+        }
+    }
+
+    fn publication(
+        &self,
+        layer: &LayerName,
+        manifest: &Manifest,
+        artifact: &StoredArtifact,
+    ) -> PublishLayerVersionFluentBuilder {
+        let content = LayerVersionContentInput::builder()
+            .s3_bucket(&self.bucket)
+            .s3_key(&artifact.key)
+            .set_s3_object_version(artifact.version_id.clone())
+            .build();
+        let runtimes = manifest.runtimes.iter();
+        let runtimes = runtimes.map(|runtime| Runtime::from(runtime.identifier()));
+        let architectures = manifest.architectures.iter();
+        let architectures = architectures.map(|it| Architecture::from(it.name()));
+        self.client
+            .publish_layer_version()
+            .layer_name(layer.as_str())
+            .description(&manifest.publish.description)
+            .set_license_info(manifest.publish.license_info.clone())
+            .content(content)
+            .set_compatible_runtimes(Some(runtimes.collect()))
+            .set_compatible_architectures(Some(architectures.collect()))
+    }
+
+    async fn read(&self, layer: &LayerName, version: u64) -> Result<Option<LayerVersion>, Error> {
+        let request = self.client.get_layer_version();
+        let request = request
+            .layer_name(layer.as_str())
+            .version_number(signed(version));
+        let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
+        let found = match request.send().await {
+            Ok(found) => found,
+            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) => return Err(failed(call, &error)),
+        };
+        let version = layer_version(&Answer {
+            layer_arn: found.layer_arn(),
+            version: found.version(),
+            version_arn: found.layer_version_arn(),
+            content: found.content(),
+            created_at: found.created_date(),
+        });
+        let incomplete = |problem| Error::ServiceUnavailable { call, problem };
+        version.map(Some).map_err(incomplete)
+    }
+
+    async fn list_above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, Error> {
+        let request = self.client.list_layer_versions().layer_name(layer.as_str());
+        let mut pages = request.into_paginator().send();
+        let mut numbers = Vec::new();
+        while let Some(page) = pages.next().await {
+            match page {
+                Ok(page) => {
+                    let versions = page.layer_versions().iter();
+                    let known = versions.map(|known| known.version().unsigned_abs());
+                    numbers.extend(known.filter(|number| *number > version));
+                }
+                // A layer without versions is no layer.
+                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
+                Err(error) => {
+                    let call = Call::new("lambda:ListLayerVersions", layer.as_str());
+                    return Err(failed(call, &error));
+                }
+            }
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    async fn add_permission(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        permission: &Permission,
+    ) -> Result<(), Error> {
+        let request = self
+            .client
+            .add_layer_version_permission()
+            .layer_name(layer.as_str())
+            .version_number(signed(version))
+            .statement_id(statement_id(permission))
+            .action("lambda:GetLayerVersion")
+            .principal(permission.principal())
+            .set_organization_id(permission.organization_id().map(ToOwned::to_owned));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            // There is a statement of that id, and so of that content.
+            Err(error) if error.code() == Some("ResourceConflictException") => Ok(()),
+            Err(error) => {
+                let resource = format!("{layer}:{version}");
+                let call = Call::new("lambda:AddLayerVersionPermission", resource);
+                Err(failed(call, &error))
+            }
+        }
+    }
+}
+
+impl LayerVersions for LambdaLayerVersions {
+    async fn publish(
+        &self,
+        layer: &LayerName,
+        manifest: &Manifest,
+        artifact: &StoredArtifact,
+    ) -> Attempt {
+        let publication = self.publication(layer, manifest, artifact);
+        let call = || {
+            let timeouts = TimeoutConfig::builder().operation_timeout(PUBLISH);
+            let timeouts = timeouts.operation_attempt_timeout(PUBLISH).build();
+            let config = aws_sdk_lambda::config::Builder::new()
+                .timeout_config(timeouts)
+                // A repetition of a call that did take effect would make another version.
+                .retry_config(RetryConfig::disabled());
+            publication
+                .clone()
+                .customize()
+                .config_override(config)
+                .send()
+        };
+        let made = match patience::while_worth_it(LONG, is_throttled, call).await {
+            Ok(made) => made,
+            Err(error) => return unsuccessful(layer, &error),
+        };
+        let version = layer_version(&Answer {
+            layer_arn: made.layer_arn(),
+            version: made.version(),
+            version_arn: made.layer_version_arn(),
+            content: made.content(),
+            created_at: made.created_date(),
+        });
+        match version {
+            Ok(version) => Attempt::Made(version),
+            Err(problem) => {
+                let call = publish_call(layer);
+                Attempt::Unknown(PortError::new(Error::ServiceUnavailable { call, problem }))
+            }
+        }
+    }
+
+    async fn get(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> Result<Option<LayerVersion>, PortError> {
+        self.read(layer, version).await.map_err(PortError::new)
+    }
+
+    async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError> {
+        let numbers = self.list_above(layer, version).await;
+        numbers.map_err(PortError::new)
+    }
+
+    async fn grant(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        permission: &Permission,
+    ) -> Result<(), PortError> {
+        let granted = self.add_permission(layer, version, permission).await;
+        granted.map_err(PortError::new)
+    }
+}
+
+/// Lambda counts with signed numbers, from 1.
+fn signed(version: u64) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+/// Follows from what is granted, so that the same is never granted twice.
+fn statement_id(permission: &Permission) -> String {
+    let organization = permission.organization_id().unwrap_or_default();
+    let content = format!("{}\n{organization}\n", permission.principal());
+    let mut digits = Sha256::of(content.as_bytes()).to_string();
+    digits.truncate(16);
+    format!("accretion-{digits}")
+}
+
+fn publish_call(layer: &LayerName) -> Call {
+    Call::new("lambda:PublishLayerVersion", layer.as_str())
+}
+
+/// Whether Lambda has not even looked at a call.
+fn is_throttled(error: &CallError<PublishLayerVersionError>) -> bool {
+    error.code() == Some("TooManyRequestsException")
+}
+
+/// What an attempt that failed has left: nothing, or nobody knows what.
+fn unsuccessful(layer: &LayerName, error: &CallError<PublishLayerVersionError>) -> Attempt {
+    let layer_name = layer.to_string();
+    let is_certain = match error {
+        SdkError::ConstructionFailure(_) => true,
+        SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
+        _ => false,
+    };
+    let error = match error.code() {
+        Some("CodeStorageExceededException") => Error::CodeStorageExceeded {
+            layer: layer_name,
+            problem: problem(error),
+        },
+        Some("InvalidParameterValueException" | "RequestTooLargeException") => {
+            Error::LayerRefused {
+                layer: layer_name,
+                problem: problem(error),
+            }
+        }
+        _ => failed(publish_call(layer), error),
+    };
+    if is_certain {
+        Attempt::Refused(PortError::new(error))
+    } else {
+        Attempt::Unknown(PortError::new(error))
+    }
+}
+
+/// What Lambda says of a version, to whichever question.
+struct Answer<'a> {
+    layer_arn: Option<&'a str>,
+    version: i64,
+    version_arn: Option<&'a str>,
+    content: Option<&'a LayerVersionContentOutput>,
+    created_at: Option<&'a str>,
+}
+
+fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
+    let sha256 = answer
+        .content
+        .and_then(LayerVersionContentOutput::code_sha256);
+    let created_at = answer.created_at.and_then(|text| text.parse().ok());
+    Ok(LayerVersion {
+        layer_arn: answer.layer_arn.ok_or("it has no `LayerArn`")?.to_owned(),
+        version: answer.version.unsigned_abs(),
+        version_arn: answer
+            .version_arn
+            .ok_or("it has no `LayerVersionArn`")?
+            .to_owned(),
+        code_sha256: sha256
+            .and_then(checksum::decode)
+            .ok_or("it has no usable `CodeSha256`")?,
+        created_at: created_at.ok_or("it has no usable `CreatedDate`")?,
+    })
+}

@@ -1,0 +1,52 @@
+//! Batches of messages of a queue.
+
+use accretion_core::Fault;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::future;
+use tracing::{Instrument as _, error, error_span};
+
+/// Handles the messages of a batch at the same time. Those that fail are reported, and come again.
+pub async fn each_message<E: Fault>(
+    event: &SqsEvent,
+    handle: impl AsyncFn(&SqsMessage) -> Result<(), E>,
+) -> SqsBatchResponse {
+    let handle = &handle;
+    let outcomes = event.records.iter().map(|message| {
+        let id = message.message_id.clone().unwrap_or_default();
+        let span = error_span!("message", message_id = id);
+        let handled = async move {
+            let fault = handle(message).await.err()?;
+            let (code, class) = (fault.code(), fault.class());
+            error!(code, %class, hint = fault.hint(), "{fault}");
+            Some(id)
+        };
+        handled.instrument(span)
+    });
+    let failed = future::join_all(outcomes).await;
+    let mut response = SqsBatchResponse::default();
+    response.set_failures(failed.into_iter().flatten());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[tokio::test]
+    async fn only_what_failed_comes_again() {
+        let records = ["1", "2", "3"].map(|id| serde_json::json!({"messageId": id, "body": id}));
+        let event: SqsEvent =
+            serde_json::from_value(serde_json::json!({"Records": records})).unwrap();
+        let response = each_message(&event, async |message: &SqsMessage| {
+            if message.body.as_deref() == Some("2") {
+                let problem = "it is 2".to_owned();
+                return Err(Error::EventInvalid { problem });
+            }
+            Ok(())
+        });
+        let response = serde_json::to_value(response.await).unwrap();
+        let expected = serde_json::json!({"batchItemFailures": [{"itemIdentifier": "2"}]});
+        assert_eq!(response, expected);
+    }
+}

@@ -1,0 +1,118 @@
+//! Configuration out of environment variables.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::Error;
+
+/// Environment variables that are being read, and what was found to be wrong with them.
+///
+/// A variable that is empty counts as one that is not set: templates can't leave one out.
+#[derive(Debug, Default)]
+pub struct Environment {
+    variables: HashMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl Environment {
+    /// The variables of this process.
+    pub fn of_process() -> Self {
+        // What is not Unicode is none of ours.
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        variables.collect()
+    }
+
+    /// A variable that has to be there. What comes of one that is not, never gets past
+    /// [`finish`](Self::finish).
+    pub fn required(&mut self, name: &str) -> String {
+        let value = self.variable(name).map(ToOwned::to_owned);
+        value.unwrap_or_else(|| {
+            self.problems.push(format!("`{name}` is not set"));
+            String::new()
+        })
+    }
+
+    /// A variable that means something, or what it means if it is not there.
+    pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
+        match self.variable(name).map(str::parse) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(error)) => {
+                let value = self.variable(name).unwrap_or_default();
+                let problem = format!("`{name}` is `{value}`: {error}");
+                self.problems.push(problem);
+                default
+            }
+        }
+    }
+
+    /// What was read, if nothing was wrong with any of it.
+    pub fn finish<T>(self, configuration: T) -> Result<T, Error> {
+        if self.problems.is_empty() {
+            Ok(configuration)
+        } else {
+            Err(Error::ConfigurationInvalid {
+                problems: self.problems,
+            })
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.variables.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self {
+            variables: variables.into_iter().collect(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::Fault as _;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        variables.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn reads_what_is_set() {
+        let mut environment = environment(&[("BUCKET", "b"), ("DAYS", "7"), ("EMPTY", "")]);
+        let read = (
+            environment.required("BUCKET"),
+            environment.optional("DAYS", 90_u32),
+            environment.optional("EMPTY", 90_u32),
+            environment.optional("PREFIX", "/p".to_owned()),
+        );
+        let expected = ("b".to_owned(), 7, 90, "/p".to_owned());
+        assert_eq!(environment.finish(read).unwrap(), expected);
+    }
+
+    #[test]
+    fn reports_all_problems_at_once() {
+        let mut environment = environment(&[("DAYS", "a week"), ("TABLE", "")]);
+        let read = (
+            environment.required("BUCKET"),
+            environment.required("TABLE"),
+            environment.optional("DAYS", 90_u32),
+        );
+        let error = environment.finish(read).unwrap_err();
+        assert_eq!(error.code(), "ConfigurationInvalid");
+        assert_eq!(
+            error.to_string(),
+            "the environment variables cannot be used: `BUCKET` is not set, `TABLE` is not set, \
+             `DAYS` is `a week`: invalid digit found in string"
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong in a function before its own work begins, and how errors are told.
+
+use std::fmt;
+
+use accretion_core::{Class, Fault};
+use lambda_runtime::Diagnostic;
+
+/// What can go wrong in a function before its own work begins.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Environment variables are missing or mean nothing.
+    #[error("the environment variables cannot be used: {}", problems.join(", "))]
+    ConfigurationInvalid {
+        /// What is wrong, one text for each variable.
+        problems: Vec<String>,
+    },
+    /// Somebody has invoked a function with what it can't do anything about.
+    #[error("the event cannot be used: {problem}")]
+    EventInvalid {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A defect of ours.
+    #[error("the function panicked: {message}")]
+    Panicked {
+        /// What was said.
+        message: String,
+    },
+}
+
+/// The codes of [`Error`] and their classes.
+pub const CODES: &[(&str, Class)] = &[
+    ("ConfigurationInvalid", Class::Internal),
+    ("EventInvalid", Class::Internal),
+    ("Panicked", Class::Internal),
+];
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ConfigurationInvalid { .. } => "ConfigurationInvalid",
+            Self::EventInvalid { .. } => "EventInvalid",
+            Self::Panicked { .. } => "Panicked",
+        }
+    }
+
+    fn class(&self) -> Class {
+        Class::Internal
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::ConfigurationInvalid { .. } => Some("deploy the stack again".to_owned()),
+            Self::EventInvalid { .. } => None,
+            Self::Panicked { .. } => {
+                Some("please report it, with the log of the invocation".to_owned())
+            }
+        }
+    }
+}
+
+/// An error on its way to whoever invoked the function: the code is what a state machine matches.
+pub(crate) struct Failure(pub(crate) Diagnostic);
+
+impl<F: Fault + ?Sized> From<&F> for Failure {
+    fn from(fault: &F) -> Self {
+        let error_message = match fault.hint() {
+            Some(hint) => format!("{fault}\nhint: {hint}"),
+            None => fault.to_string(),
+        };
+        Self(Diagnostic {
+            error_type: fault.code().to_owned(),
+            error_message,
+        })
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        failure.0
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.error_type, self.0.error_message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_reach_the_invoker_with_code_and_hint() {
+        let with_hint = Error::ConfigurationInvalid {
+            problems: vec!["`A` is not set".to_owned()],
+        };
+        let without_hint = Error::EventInvalid {
+            problem: "it is empty".to_owned(),
+        };
+        for (error, message) in [
+            (
+                with_hint,
+                "the environment variables cannot be used: `A` is not set\nhint: deploy the stack \
+                 again",
+            ),
+            (without_hint, "the event cannot be used: it is empty"),
+        ] {
+            let diagnostic = Diagnostic::from(Failure::from(&error));
+            let document = serde_json::to_value(&diagnostic).unwrap();
+            let expected = serde_json::json!({"errorType": error.code(), "errorMessage": message});
+            assert_eq!(document, expected);
+        }
+    }
+
+    #[test]
+    fn the_codes_are_all_there() {
+        let errors = [
+            Error::ConfigurationInvalid { problems: vec![] },
+            Error::EventInvalid {
+                problem: String::new(),
+            },
+            Error::Panicked {
+                message: String::new(),
+            },
+        ];
+        let codes = errors.map(|error| (error.code(), error.class()));
+        assert_eq!(codes, *CODES);
+    }
+}

@@ -1,0 +1,155 @@
+//! The life of a function.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use accretion_core::Fault;
+use accretion_core::timestamp::Timestamp;
+use futures_util::FutureExt as _;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime_api_client::body::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::{Instrument as _, error, error_span, info, warn};
+
+use crate::error::Failure;
+use crate::{Environment, Error, telemetry};
+
+/// An event, and what Lambda says about its invocation.
+#[derive(Debug, Clone)]
+pub struct Invocation<T> {
+    /// The event.
+    pub event: T,
+    /// Lambda's own id of the invocation. The retries of an asynchronous one have the same.
+    pub id: String,
+    /// When Lambda ends the process, done or not.
+    pub deadline: Timestamp,
+}
+
+/// Runs a function: sets it up once, then handles one invocation after the other.
+///
+/// Returns only if that is over. A set-up that fails is reported to Lambda as such.
+pub async fn run<S, T, R, E>(
+    set_up: impl AsyncFnOnce(Environment) -> Result<S, Error>,
+    handle: impl AsyncFn(&S, Invocation<T>) -> Result<R, E>,
+) -> ExitCode
+where
+    T: DeserializeOwned,
+    R: Serialize,
+    E: Fault,
+{
+    let mut environment = Environment::of_process();
+    telemetry::start(environment.optional("LOG_LEVEL", telemetry::DEFAULT_LEVEL));
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        error!("this is a function of AWS Lambda, and does nothing elsewhere");
+        return ExitCode::FAILURE;
+    }
+    let state = match set_up(environment).await {
+        Ok(state) => state,
+        Err(fault) => {
+            report_failed_start(&fault).await;
+            return ExitCode::FAILURE;
+        }
+    };
+    let (state, handle) = (&state, &handle);
+    let service = service_fn(|event: LambdaEvent<Value>| invoke(state, handle, event));
+    match lambda_runtime::Runtime::new(service).run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(error, "the runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Handles an invocation within its own span, and logs how it ended.
+async fn invoke<S, T, R, E>(
+    state: &S,
+    handle: &impl AsyncFn(&S, Invocation<T>) -> Result<R, E>,
+    event: LambdaEvent<Value>,
+) -> Result<R, Failure>
+where
+    T: DeserializeOwned,
+    E: Fault,
+{
+    let (payload, context) = event.into_parts();
+    // Of the highest level: who wants to see errors alone wants to know whose they are.
+    let span = error_span!(
+        "invocation",
+        aws_request_id = context.request_id,
+        xray_trace_id = context.xray_trace_id,
+    );
+    let start = Instant::now();
+    let deadline = i64::try_from(context.deadline).ok();
+    let handled = async {
+        let event = T::deserialize(payload).map_err(|error| Error::EventInvalid {
+            problem: error.to_string(),
+        });
+        let invocation = Invocation {
+            event: event.map_err(|fault| told(&fault, start))?,
+            id: context.request_id,
+            deadline: deadline
+                .and_then(Timestamp::from_milliseconds)
+                .unwrap_or_else(|| jiff::Timestamp::now().into()),
+        };
+        let handled = AssertUnwindSafe(handle(state, invocation)).catch_unwind();
+        match handled.await {
+            Ok(Ok(response)) => {
+                info!(duration_ms = milliseconds(start), "done");
+                Ok(response)
+            }
+            Ok(Err(fault)) => Err(told(&fault, start)),
+            Err(panic) => {
+                let message = panic_message(&*panic).to_owned();
+                Err(told(&Error::Panicked { message }, start))
+            }
+        }
+    };
+    handled.instrument(span).await
+}
+
+/// Logs that an invocation failed, and turns the error into what the invoker gets.
+fn told(fault: &impl Fault, start: Instant) -> Failure {
+    let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
+    let duration_ms = milliseconds(start);
+    error!(code, %class, hint, duration_ms, "{fault}");
+    Failure::from(fault)
+}
+
+fn milliseconds(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// Tells Lambda why the function can't start, so that whoever invoked it gets to know.
+///
+/// Source: the Lambda Developer Guide, "Initialization error" of the runtime API.
+async fn report_failed_start(fault: &Error) {
+    let (code, hint) = (fault.code(), fault.hint());
+    error!(code, hint, "{fault}");
+    let diagnostic = Diagnostic::from(Failure::from(fault));
+    let body = serde_json::to_vec(&diagnostic).unwrap_or_default();
+    let request = lambda_runtime_api_client::build_request()
+        .method("POST")
+        .uri("/2018-06-01/runtime/init/error")
+        .header("lambda-runtime-function-error-type", code)
+        .body(Body::from(body));
+    let sent = match request {
+        Ok(request) => {
+            let client = lambda_runtime_api_client::PooledClient::builder().build();
+            client.call(request).await.map(|_| ())
+        }
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = sent {
+        warn!(error, "Lambda could not be told");
+    }
+}

@@ -1,0 +1,409 @@
+//! What AWS keeps for the pipeline, in memory: buckets, tables, layer versions, pointers, the topic
+//! and the executions. Each method is one call's effect, atomic as the real one is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accretion_core::delivery::InboxObject;
+use accretion_core::digest::Digest;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::{LayerManifest, Manifest};
+use accretion_core::notification::Notification;
+use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_core::{Class, Fault, keys};
+use accretion_service::ports::{
+    Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected, Settlement,
+    StoredArtifact,
+};
+
+/// The artifacts bucket.
+pub(crate) const BUCKET: &str = "artifacts";
+
+/// What a call can come to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CloudError {
+    #[error("the rate is exceeded")]
+    Throttled,
+    #[error("no answer came in time")]
+    TimedOut,
+    #[error("there is no such layer version")]
+    VersionMissing,
+    #[error("the provided principal was invalid")]
+    PrincipalInvalid,
+    #[error("the code storage limit is exceeded")]
+    StorageExceeded,
+}
+
+impl Fault for CloudError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Throttled => "Throttled",
+            Self::TimedOut | Self::VersionMissing => "ServiceUnavailable",
+            Self::PrincipalInvalid => "PrincipalInvalid",
+            Self::StorageExceeded => "StorageExceeded",
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Throttled | Self::TimedOut | Self::VersionMissing => Class::Transient,
+            Self::PrincipalInvalid => Class::User,
+            Self::StorageExceeded => Class::Internal,
+        }
+    }
+}
+
+/// A target's item in the table of requests.
+#[derive(Debug, Clone)]
+pub(crate) struct TargetItem {
+    pub(crate) project: ProjectName,
+    pub(crate) received_at: Timestamp,
+    pub(crate) status: Status,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) code: Option<String>,
+}
+
+/// A layer's items in the table of layers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LayerItems {
+    pub(crate) state: LayerState,
+    pub(crate) claimed_at: Option<Timestamp>,
+    pub(crate) versions: BTreeMap<u64, Published>,
+    pub(crate) marks: BTreeMap<String, (Timestamp, Mark)>,
+}
+
+/// A layer in Lambda. Numbers only grow, whatever is deleted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LambdaLayer {
+    pub(crate) latest: u64,
+    pub(crate) versions: BTreeMap<u64, StoredVersion>,
+}
+
+/// A version of a layer in Lambda.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredVersion {
+    pub(crate) version: LayerVersion,
+    pub(crate) grants: BTreeSet<Permission>,
+}
+
+/// All that AWS keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Cloud {
+    /// Objects of the inbox, by key and version.
+    pub(crate) inbox: BTreeMap<(String, String), Vec<u8>>,
+    /// Normalised requests.
+    pub(crate) kept: BTreeMap<RequestId, String>,
+    /// Statuses of requests.
+    pub(crate) requests: BTreeMap<RequestId, Status>,
+    /// Targets of requests.
+    pub(crate) targets: BTreeMap<(RequestId, Target), TargetItem>,
+    /// Builds that were ordered, by the execution's name.
+    pub(crate) executions: BTreeMap<String, BuildOrder>,
+    /// Texts of artifact manifests, by key.
+    pub(crate) manifests: BTreeMap<String, Vec<u8>>,
+    /// Artifacts, by key.
+    pub(crate) artifacts: BTreeMap<String, StoredArtifact>,
+    /// Manifests of layer versions.
+    pub(crate) layer_manifests: BTreeMap<(LayerName, u64), LayerManifest>,
+    /// The table of layers.
+    pub(crate) layers: BTreeMap<LayerName, LayerItems>,
+    /// Lambda.
+    pub(crate) lambda: BTreeMap<LayerName, LambdaLayer>,
+    /// Pointers, by name.
+    pub(crate) pointers: BTreeMap<String, String>,
+    /// What the topic was sent.
+    pub(crate) sent: Vec<Notification>,
+    /// Whether Lambda has room for more versions.
+    pub(crate) storage_exceeded: bool,
+}
+
+/// The account that Lambda refuses to grant anything to.
+pub(crate) const UNKNOWN_ACCOUNT: &str = "999999999999";
+
+impl Cloud {
+    pub(crate) fn read_inbox(&self, object: &InboxObject, limit: usize) -> Option<Vec<u8>> {
+        let key = (object.key.clone(), object.version().to_owned());
+        let bytes = self.inbox.get(&key)?;
+        Some(bytes[..bytes.len().min(limit)].to_vec())
+    }
+
+    pub(crate) fn keep(&mut self, id: RequestId, request: String) {
+        self.kept.entry(id).or_insert(request);
+    }
+
+    pub(crate) fn accept(&mut self, accepted: &Accepted, now: Timestamp) {
+        let RequestRef { received_at, id } = &accepted.request;
+        if self.requests.contains_key(id) {
+            return;
+        }
+        self.requests.insert(id.clone(), Status::Received);
+        for &target in &accepted.targets {
+            let item = TargetItem {
+                project: accepted.project.clone(),
+                received_at: *received_at,
+                status: Status::Received,
+                updated_at: now,
+                digest: None,
+                code: None,
+            };
+            self.targets.insert((id.clone(), target), item);
+        }
+    }
+
+    pub(crate) fn reject(&mut self, rejected: &Rejected) {
+        let status = self.requests.entry(rejected.request.id.clone());
+        status.or_insert(Status::Rejected);
+    }
+
+    /// Raises the status of a target, as the state machine does; `false` if it is as high already.
+    pub(crate) fn raise(
+        &mut self,
+        id: &RequestId,
+        target: Target,
+        status: Status,
+        now: Timestamp,
+    ) -> bool {
+        let item = self.targets.get_mut(&(id.clone(), target));
+        let item = item.expect("targets are recorded before their builds start");
+        let is_higher = item.status.rank() < status.rank();
+        if is_higher {
+            item.status = status;
+            item.updated_at = now;
+        }
+        is_higher
+    }
+
+    pub(crate) fn open_before(&self, before: Timestamp) -> Vec<OpenTarget> {
+        let open = self
+            .targets
+            .iter()
+            .filter(|(_, item)| !item.status.is_terminal() && item.updated_at < before);
+        open.map(|((id, target), item)| OpenTarget {
+            request: RequestRef {
+                received_at: item.received_at,
+                id: id.clone(),
+            },
+            project: item.project.clone(),
+            target: *target,
+            updated_at: item.updated_at,
+        })
+        .collect()
+    }
+
+    /// Starts an execution; `false` if its name was used before.
+    pub(crate) fn start(&mut self, order: &BuildOrder) -> bool {
+        let name = order.execution();
+        let is_new = !self.executions.contains_key(&name);
+        if is_new {
+            self.executions.insert(name, order.clone());
+        }
+        is_new
+    }
+
+    /// Keeps an artifact and its manifest; `false` if there is a manifest already.
+    pub(crate) fn keep_manifest(&mut self, key: &str, manifest: &Manifest) -> bool {
+        let artifact = StoredArtifact {
+            key: manifest.artifact_s3_key.clone(),
+            version_id: Some("1".to_owned()),
+            sha256: Some(manifest.artifact_sha256),
+            size: manifest.artifact_size,
+        };
+        let artifacts = self.artifacts.entry(artifact.key.clone());
+        artifacts.or_insert(artifact);
+        let is_new = !self.manifests.contains_key(key);
+        if is_new {
+            let text = manifest.to_json().into_bytes();
+            self.manifests.insert(key.to_owned(), text);
+        }
+        is_new
+    }
+
+    pub(crate) fn describe(&mut self, layer: LayerName, manifest: LayerManifest) {
+        let key = (layer, manifest.layer.version);
+        self.layer_manifests.insert(key, manifest);
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        layer: &LayerName,
+        artifact: &StoredArtifact,
+        now: Timestamp,
+    ) -> Result<LayerVersion, CloudError> {
+        if self.storage_exceeded {
+            return Err(CloudError::StorageExceeded);
+        }
+        let stored = &self.artifacts[&artifact.key];
+        assert_eq!(stored.version_id, artifact.version_id, "it is that version");
+        let sha256 = stored.sha256.expect("artifacts have checksums");
+        let in_lambda = self.lambda.entry(layer.clone()).or_default();
+        in_lambda.latest += 1;
+        let version = in_lambda.latest;
+        let layer_arn = format!("arn:aws:lambda:eu-west-1:123456789012:layer:{layer}");
+        let made = LayerVersion {
+            version_arn: format!("{layer_arn}:{version}"),
+            layer_arn,
+            version,
+            code_sha256: sha256,
+            created_at: now,
+        };
+        let stored = StoredVersion {
+            version: made.clone(),
+            grants: BTreeSet::new(),
+        };
+        in_lambda.versions.insert(version, stored);
+        Ok(made)
+    }
+
+    pub(crate) fn version(&self, layer: &LayerName, version: u64) -> Option<&StoredVersion> {
+        self.lambda.get(layer)?.versions.get(&version)
+    }
+
+    pub(crate) fn versions_above(&self, layer: &LayerName, version: u64) -> Vec<u64> {
+        let in_lambda = self.lambda.get(layer);
+        let above = in_lambda.map(|it| it.versions.range(version + 1..).map(|(&at, _)| at));
+        above.into_iter().flatten().collect()
+    }
+
+    pub(crate) fn grant(
+        &mut self,
+        layer: &LayerName,
+        version: u64,
+        permission: &Permission,
+    ) -> Result<(), CloudError> {
+        if permission.principal() == UNKNOWN_ACCOUNT {
+            return Err(CloudError::PrincipalInvalid);
+        }
+        let in_lambda = self.lambda.get_mut(layer);
+        let stored = in_lambda.and_then(|it| it.versions.get_mut(&version));
+        let stored = stored.ok_or(CloudError::VersionMissing)?;
+        stored.grants.insert(permission.clone());
+        Ok(())
+    }
+
+    /// Deletes a version, as people do.
+    pub(crate) fn delete_version(&mut self, layer: &LayerName, version: u64) {
+        if let Some(in_lambda) = self.lambda.get_mut(layer) {
+            in_lambda.versions.remove(&version);
+        }
+    }
+
+    pub(crate) fn point(&mut self, project: &ProjectName, target: Target, arn: &str) {
+        let name = keys::pointer("/accretion", project, target);
+        self.pointers.insert(name, arn.to_owned());
+    }
+
+    pub(crate) fn state(&self, layer: &LayerName) -> LayerState {
+        let items = self.layers.get(layer);
+        items.map(|items| items.state.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn claim(
+        &mut self,
+        layer: &LayerName,
+        revision: u64,
+        claim: &Claim,
+        now: Timestamp,
+    ) -> bool {
+        let items = self.layers.entry(layer.clone()).or_default();
+        if items.state.revision != revision {
+            return false;
+        }
+        items.state.revision += 1;
+        items.state.claim = Some(claim.clone());
+        items.claimed_at = Some(now);
+        true
+    }
+
+    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str) {
+        let Some(items) = self.layers.get_mut(layer) else {
+            return;
+        };
+        if items.state.claim.as_ref().map(|claim| &*claim.owner) == Some(owner) {
+            items.state.revision += 1;
+            items.state.claim = None;
+            items.claimed_at = None;
+        }
+    }
+
+    pub(crate) fn settle(&mut self, settlement: &Settlement, now: Timestamp) -> Recorded {
+        let id = (settlement.request.id.clone(), settlement.mark.target);
+        let status = self.targets.get(&id).map(|item| item.status.rank());
+        if status >= Some(settlement.status.rank()) {
+            return Recorded::Known;
+        }
+        let items = self.layers.entry(settlement.mark.layer()).or_default();
+        if let Some(change) = &settlement.change {
+            let state = &mut items.state;
+            let owner = state.claim.as_ref().map(|claim| &claim.owner);
+            if state.revision != change.revision || owner != change.owner.as_ref() {
+                return Recorded::Lost;
+            }
+            state.revision += 1;
+            state.claim = None;
+            items.claimed_at = None;
+            state.published = Some(change.published.clone());
+            if change.is_new_version {
+                let published = change.published.clone();
+                items.versions.insert(published.version, published);
+            }
+        }
+        self.target(settlement, now);
+        self.mark(settlement, now);
+        Recorded::Done
+    }
+
+    /// Writes the target's part of a settlement.
+    pub(crate) fn target(&mut self, settlement: &Settlement, now: Timestamp) {
+        let id = (settlement.request.id.clone(), settlement.mark.target);
+        let item = self.targets.entry(id).or_insert_with(|| TargetItem {
+            project: settlement.mark.project.clone(),
+            received_at: settlement.request.received_at,
+            status: settlement.status,
+            updated_at: now,
+            digest: None,
+            code: None,
+        });
+        item.status = settlement.status;
+        item.updated_at = now;
+        item.digest = settlement.digest.or(item.digest);
+        item.code.clone_from(&settlement.mark.notification.code);
+    }
+
+    /// Writes the mark of a settlement.
+    pub(crate) fn mark(&mut self, settlement: &Settlement, now: Timestamp) {
+        let mark = settlement.mark.clone();
+        let items = self.layers.entry(mark.layer()).or_default();
+        let event_id = mark.notification.event_id.clone();
+        items.marks.insert(event_id, (now, mark));
+    }
+
+    pub(crate) fn read_mark(&self, layer: &LayerName, event_id: &str) -> Option<Mark> {
+        let (_, mark) = self.layers.get(layer)?.marks.get(event_id)?;
+        Some(mark.clone())
+    }
+
+    pub(crate) fn clear(&mut self, layer: &LayerName, event_id: &str) {
+        if let Some(items) = self.layers.get_mut(layer) {
+            items.marks.remove(event_id);
+        }
+    }
+
+    pub(crate) fn pending_before(&self, before: Timestamp) -> Vec<Pending> {
+        let mut pending = Vec::new();
+        for (layer, items) in &self.layers {
+            if items.claimed_at.is_some_and(|at| at < before) {
+                pending.push(Pending::Claim(layer.clone()));
+            }
+            let marks = items.marks.iter().filter(|(_, (at, _))| *at < before);
+            pending.extend(marks.map(|(event_id, _)| Pending::Mark {
+                layer: layer.clone(),
+                event_id: event_id.clone(),
+            }));
+        }
+        pending
+    }
+}

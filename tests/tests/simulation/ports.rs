@@ -1,0 +1,449 @@
+//! The ports of one invocation. Every call is a point at which the world goes on: what becomes of
+//! the call is decided outside, and only then does it take effect.
+
+use std::future::{pending, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use accretion_core::delivery::InboxObject;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::{LayerManifest, Manifest};
+use accretion_core::notification::Notification;
+use accretion_core::publication::{Claim, LayerState};
+use accretion_core::request::{Permission, ProjectName, RequestId};
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_service::ports::{
+    Accepted, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions, Layers,
+    Library, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
+    Settlement, StoredArtifact, Timer, Topic, Tracking,
+};
+
+use crate::cloud::{BUCKET, Cloud, CloudError};
+
+/// A call of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Call {
+    ReadInbox,
+    Keep,
+    ReadKept,
+    ReadStatus,
+    Accept,
+    Reject,
+    ListOpen,
+    StartBuild,
+    Send,
+    ReadManifest,
+    HeadArtifact,
+    Describe,
+    Publish,
+    GetVersion,
+    ListVersions,
+    Grant,
+    Point,
+    ReadState,
+    Claim,
+    Release,
+    Settle,
+    ReadMark,
+    ClearMark,
+    ListPending,
+    Sleep,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It takes effect and answers.
+    Done,
+    /// It is refused: throttled.
+    Refused,
+    /// It takes no effect, and no answer comes.
+    Lost,
+    /// It takes effect, and no answer comes.
+    AnswerLost,
+    /// No answer comes, and it takes effect later.
+    Late,
+    /// The invocation dies before it.
+    DiesBefore,
+    /// The invocation dies after it has taken effect.
+    DiesAfter,
+    /// The invocation dies, and the call takes effect later.
+    DiesLate,
+}
+
+impl Verdict {
+    /// Whether the invocation is no more afterwards.
+    pub(crate) fn is_death(self) -> bool {
+        matches!(self, Self::DiesBefore | Self::DiesAfter | Self::DiesLate)
+    }
+}
+
+/// Tells one invocation from others.
+pub(crate) type InvocationId = u32;
+
+/// Tells one call from others.
+pub(crate) type CallId = u32;
+
+/// A call that waits for what becomes of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) id: CallId,
+    pub(crate) invocation: InvocationId,
+    pub(crate) call: Call,
+    /// When a sleep is over.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What a call does to the cloud when it takes effect.
+type Effect = Box<dyn FnOnce(&mut Cloud, Timestamp) + Send>;
+
+/// What the invocations and the world share.
+pub(crate) struct Shared {
+    pub(crate) now: Timestamp,
+    pub(crate) cloud: Cloud,
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) late: Vec<(CallId, Effect)>,
+    verdicts: Vec<(CallId, Verdict)>,
+    calls: CallId,
+}
+
+impl Shared {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            cloud: Cloud::default(),
+            waiting: Vec::new(),
+            late: Vec::new(),
+            verdicts: Vec::new(),
+            calls: 0,
+        }
+    }
+
+    /// Decides upon a call that waits.
+    pub(crate) fn decide(&mut self, id: CallId, verdict: Verdict) {
+        self.waiting.retain(|waiting| waiting.id != id);
+        self.verdicts.push((id, verdict));
+    }
+
+    /// Forgets what an invocation still waits for: it is no more.
+    pub(crate) fn forget(&mut self, invocation: InvocationId) {
+        self.waiting
+            .retain(|waiting| waiting.invocation != invocation);
+    }
+
+    /// Lets a late call take effect.
+    pub(crate) fn land(&mut self, id: CallId) {
+        let at = self.late.iter().position(|(late, _)| *late == id);
+        let (_, effect) = self.late.remove(at.expect("the call is late"));
+        effect(&mut self.cloud, self.now);
+    }
+}
+
+/// The ports of one invocation.
+#[derive(Clone)]
+pub(crate) struct Invocation {
+    shared: Arc<Mutex<Shared>>,
+    id: InvocationId,
+    /// How much its clock is ahead, in milliseconds.
+    skew: i64,
+}
+
+impl Invocation {
+    pub(crate) fn new(shared: Arc<Mutex<Shared>>, id: InvocationId, skew: i64) -> Self {
+        Self { shared, id, skew }
+    }
+
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+        lock(&self.shared)
+    }
+
+    async fn verdict(&self, call: Call, until: Option<Timestamp>) -> (CallId, Verdict) {
+        let id = {
+            let mut shared = self.shared();
+            shared.calls += 1;
+            let (id, invocation) = (shared.calls, self.id);
+            shared.waiting.push(Waiting {
+                id,
+                invocation,
+                call,
+                until,
+            });
+            id
+        };
+        let verdict = poll_fn(|_| {
+            let mut shared = self.shared();
+            match shared.verdicts.iter().position(|(it, _)| *it == id) {
+                Some(at) => Poll::Ready(shared.verdicts.swap_remove(at).1),
+                None => Poll::Pending,
+            }
+        });
+        (id, verdict.await)
+    }
+
+    /// Calls: waits for the verdict, and lets the call take effect accordingly.
+    pub(crate) async fn call<R>(
+        &self,
+        call: Call,
+        effect: impl FnOnce(&mut Cloud, Timestamp) -> R + Send + 'static,
+    ) -> Result<R, CloudError> {
+        let (id, verdict) = self.verdict(call, None).await;
+        let result = self.take_effect(id, verdict, effect);
+        if verdict.is_death() {
+            pending::<()>().await;
+        }
+        result
+    }
+
+    fn take_effect<R>(
+        &self,
+        id: CallId,
+        verdict: Verdict,
+        effect: impl FnOnce(&mut Cloud, Timestamp) -> R + Send + 'static,
+    ) -> Result<R, CloudError> {
+        let shared = &mut *self.shared();
+        match verdict {
+            Verdict::Done => return Ok(effect(&mut shared.cloud, shared.now)),
+            Verdict::Refused => return Err(CloudError::Throttled),
+            Verdict::AnswerLost | Verdict::DiesAfter => {
+                effect(&mut shared.cloud, shared.now);
+            }
+            Verdict::Late | Verdict::DiesLate => {
+                let late = move |cloud: &mut Cloud, now| {
+                    effect(cloud, now);
+                };
+                shared.late.push((id, Box::new(late)));
+            }
+            Verdict::Lost | Verdict::DiesBefore => {}
+        }
+        Err(CloudError::TimedOut)
+    }
+
+    /// [`Self::call`] for a port.
+    async fn port<R>(
+        &self,
+        call: Call,
+        effect: impl FnOnce(&mut Cloud, Timestamp) -> R + Send + 'static,
+    ) -> Result<R, PortError> {
+        self.call(call, effect).await.map_err(PortError::new)
+    }
+}
+
+pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Clock for Invocation {
+    fn now(&self) -> jiff::Timestamp {
+        let milliseconds = self.shared().now.milliseconds() + self.skew;
+        jiff::Timestamp::from_millisecond(milliseconds).expect("nothing lasts that long")
+    }
+}
+
+impl Timer for Invocation {
+    async fn sleep(&self, duration: Duration) {
+        let until = self.shared().now.after(duration);
+        let (_, verdict) = self.verdict(Call::Sleep, Some(until)).await;
+        if verdict.is_death() {
+            pending::<()>().await;
+        }
+    }
+}
+
+impl Inbox for Invocation {
+    async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
+        let object = object.clone();
+        let read = move |cloud: &mut Cloud, _| cloud.read_inbox(&object, limit);
+        self.port(Call::ReadInbox, read).await
+    }
+}
+
+impl Requests for Invocation {
+    async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
+        let id = id.clone();
+        let keep = move |cloud: &mut Cloud, _| cloud.keep(id, request);
+        self.port(Call::Keep, keep).await
+    }
+
+    async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
+        let id = id.clone();
+        let kept = move |cloud: &mut Cloud, _| cloud.kept.get(&id).map(|it| it.clone().into());
+        self.port(Call::ReadKept, kept).await
+    }
+}
+
+impl Tracking for Invocation {
+    async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
+        let id = id.clone();
+        let status = move |cloud: &mut Cloud, _| cloud.requests.get(&id).copied();
+        self.port(Call::ReadStatus, status).await
+    }
+
+    async fn accept(&self, accepted: &Accepted) -> Result<(), PortError> {
+        let accepted = accepted.clone();
+        let accept = move |cloud: &mut Cloud, now| cloud.accept(&accepted, now);
+        self.port(Call::Accept, accept).await
+    }
+
+    async fn reject(&self, rejected: &Rejected) -> Result<(), PortError> {
+        let rejected = rejected.clone();
+        let reject = move |cloud: &mut Cloud, _| cloud.reject(&rejected);
+        self.port(Call::Reject, reject).await
+    }
+
+    async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
+        let open = move |cloud: &mut Cloud, _| cloud.open_before(before);
+        self.port(Call::ListOpen, open).await
+    }
+}
+
+impl Builds for Invocation {
+    async fn start(&self, order: &BuildOrder) -> Result<(), PortError> {
+        let order = order.clone();
+        let start = move |cloud: &mut Cloud, _| cloud.start(&order);
+        self.port(Call::StartBuild, start).await.map(|_| ())
+    }
+}
+
+impl Topic for Invocation {
+    async fn send(&self, notification: &Notification) -> Result<(), PortError> {
+        let notification = notification.clone();
+        let send = move |cloud: &mut Cloud, _| cloud.sent.push(notification);
+        self.port(Call::Send, send).await
+    }
+}
+
+impl Library for Invocation {
+    fn bucket(&self) -> &'static str {
+        BUCKET
+    }
+
+    async fn manifest(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let key = key.to_owned();
+        let read = move |cloud: &mut Cloud, _| cloud.manifests.get(&key).cloned();
+        self.port(Call::ReadManifest, read).await
+    }
+
+    async fn artifact(&self, key: &str) -> Result<Option<StoredArtifact>, PortError> {
+        let key = key.to_owned();
+        let head = move |cloud: &mut Cloud, _| cloud.artifacts.get(&key).cloned();
+        self.port(Call::HeadArtifact, head).await
+    }
+
+    async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
+        let (layer, manifest) = (layer.clone(), manifest.clone());
+        let describe = move |cloud: &mut Cloud, _| cloud.describe(layer, manifest);
+        self.port(Call::Describe, describe).await
+    }
+}
+
+impl LayerVersions for Invocation {
+    async fn publish(
+        &self,
+        layer: &LayerName,
+        _manifest: &Manifest,
+        artifact: &StoredArtifact,
+    ) -> Attempt {
+        let (layer, artifact) = (layer.clone(), artifact.clone());
+        let publish = move |cloud: &mut Cloud, now| cloud.publish(&layer, &artifact, now);
+        match self.call(Call::Publish, publish).await {
+            Ok(Ok(version)) => Attempt::Made(version),
+            Err(error @ CloudError::TimedOut) => Attempt::Unknown(PortError::new(error)),
+            Ok(Err(error)) | Err(error) => Attempt::Refused(PortError::new(error)),
+        }
+    }
+
+    async fn get(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> Result<Option<LayerVersion>, PortError> {
+        let layer = layer.clone();
+        let get = move |cloud: &mut Cloud, _| {
+            let stored = cloud.version(&layer, version);
+            stored.map(|stored| stored.version.clone())
+        };
+        self.port(Call::GetVersion, get).await
+    }
+
+    async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError> {
+        let layer = layer.clone();
+        let above = move |cloud: &mut Cloud, _| cloud.versions_above(&layer, version);
+        self.port(Call::ListVersions, above).await
+    }
+
+    async fn grant(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        permission: &Permission,
+    ) -> Result<(), PortError> {
+        let (layer, permission) = (layer.clone(), permission.clone());
+        let grant = move |cloud: &mut Cloud, _| cloud.grant(&layer, version, &permission);
+        let granted = self.call(Call::Grant, grant).await;
+        granted.flatten().map_err(PortError::new)
+    }
+}
+
+impl Pointers for Invocation {
+    async fn point(
+        &self,
+        project: &ProjectName,
+        target: Target,
+        version_arn: &str,
+    ) -> Result<(), PortError> {
+        let (project, version_arn) = (project.clone(), version_arn.to_owned());
+        let point = move |cloud: &mut Cloud, _| cloud.point(&project, target, &version_arn);
+        self.port(Call::Point, point).await
+    }
+}
+
+impl Layers for Invocation {
+    async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
+        let layer = layer.clone();
+        let state = move |cloud: &mut Cloud, _| cloud.state(&layer);
+        self.port(Call::ReadState, state).await
+    }
+
+    async fn claim(
+        &self,
+        layer: &LayerName,
+        revision: u64,
+        claim: &Claim,
+    ) -> Result<bool, PortError> {
+        let (layer, claim) = (layer.clone(), claim.clone());
+        let effect = move |cloud: &mut Cloud, now| cloud.claim(&layer, revision, &claim, now);
+        self.port(Call::Claim, effect).await
+    }
+
+    async fn release(&self, layer: &LayerName, owner: &str) -> Result<(), PortError> {
+        let (layer, owner) = (layer.clone(), owner.to_owned());
+        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner);
+        self.port(Call::Release, release).await
+    }
+
+    async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
+        let settlement = settlement.clone();
+        let settle = move |cloud: &mut Cloud, now| cloud.settle(&settlement, now);
+        self.port(Call::Settle, settle).await
+    }
+
+    async fn mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, PortError> {
+        let (layer, event_id) = (layer.clone(), event_id.to_owned());
+        let mark = move |cloud: &mut Cloud, _| cloud.read_mark(&layer, &event_id);
+        self.port(Call::ReadMark, mark).await
+    }
+
+    async fn clear(&self, layer: &LayerName, event_id: &str) -> Result<(), PortError> {
+        let (layer, event_id) = (layer.clone(), event_id.to_owned());
+        let clear = move |cloud: &mut Cloud, _| cloud.clear(&layer, &event_id);
+        self.port(Call::ClearMark, clear).await
+    }
+
+    async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
+        let pending = move |cloud: &mut Cloud, _| cloud.pending_before(before);
+        self.port(Call::ListPending, pending).await
+    }
+}

@@ -1,0 +1,722 @@
+//! One thing at a time: what the use cases do, and what they leave behind when they are cut off.
+
+use std::time::Duration;
+
+use accretion_core::notification::{Event, Notification, Update};
+use accretion_core::request::{MAX_MESSAGE_BYTES, Permission, RequestId};
+use accretion_core::tracking::Status;
+use accretion_core::{Fault as _, keys};
+use accretion_service::dispatch::{self, Message};
+use accretion_service::publish::{Outcome, Repaired};
+use serde_json::json;
+
+use crate::cloud::UNKNOWN_ACCOUNT;
+use crate::ports::{Call, Verdict};
+use crate::world::{ARM64, Dropped, Job, RequestForge, World, X86_64, event};
+
+const ACCOUNT: &str = "111122223333";
+const LEASE: Duration = Duration::from_mins(3);
+
+fn tools(content: u32) -> RequestForge {
+    RequestForge::new("tools", content)
+}
+
+impl World {
+    /// Drops a request, dispatches it and lets it be built.
+    fn built(&mut self, request: RequestForge) -> Dropped {
+        let dropped = self.drop(request);
+        self.dispatch(&dropped.message).unwrap().unwrap();
+        self.build();
+        dropped
+    }
+
+    /// Lets a request's layer for x86_64 be published.
+    #[track_caller]
+    fn publishes(&mut self, dropped: &Dropped, expected: Outcome) {
+        let outcome = self.publish(&dropped.manifest(X86_64));
+        assert_eq!(outcome.unwrap().unwrap(), expected);
+    }
+
+    /// Lets the publisher fail, and tells the code.
+    #[track_caller]
+    fn fails(&mut self, dropped: &Dropped) -> &'static str {
+        let outcome = self.publish(&dropped.manifest(X86_64));
+        outcome.unwrap().unwrap_err().code()
+    }
+
+    /// Lets a request's layer for x86_64 be published, by an invocation that dies.
+    #[track_caller]
+    fn dies(&mut self, dropped: &Dropped, call: Call, verdict: Verdict) {
+        self.fault(call, verdict);
+        assert!(self.publish(&dropped.manifest(X86_64)).is_none());
+    }
+
+    fn status(&self, dropped: &Dropped) -> Status {
+        let shared = self.shared();
+        shared.cloud.targets[&(dropped.id.clone(), X86_64)].status
+    }
+
+    /// The numbers of the versions that Lambda has of the tools' layer for x86_64.
+    fn versions(&self) -> Vec<u64> {
+        let layer = tools(0).layer(X86_64);
+        self.shared().cloud.versions_above(&layer, 0)
+    }
+
+    /// The version that stands of the tools' layer for x86_64; 0 if there is none.
+    fn stands(&self) -> u64 {
+        let state = self.shared().cloud.state(&tools(0).layer(X86_64));
+        assert_eq!(state.claim, None);
+        state.version()
+    }
+
+    /// What the pointer says of the tools' layer for x86_64.
+    fn pointer(&self) -> Option<String> {
+        let name = keys::pointer("/accretion", &tools(0).project, X86_64);
+        let pointer = self.shared().cloud.pointers.get(&name).cloned();
+        pointer.map(|arn| arn.rsplit(':').next().unwrap().to_owned())
+    }
+
+    fn sent(&self) -> Vec<Notification> {
+        self.shared().cloud.sent.clone()
+    }
+
+    fn events(&self) -> Vec<Event> {
+        self.sent().into_iter().map(|it| it.event).collect()
+    }
+
+    fn marks(&self) -> usize {
+        let shared = self.shared();
+        let layers = shared.cloud.layers.values();
+        layers.map(|items| items.marks.len()).sum()
+    }
+
+    /// Holds what stands, that it is pointed to, and that nothing is left undone.
+    #[track_caller]
+    fn assert_settled(&self, versions: &[u64], stands: u64) {
+        assert_eq!(self.versions(), versions);
+        assert_eq!(self.stands(), stands);
+        assert_eq!(self.pointer(), Some(stands.to_string()));
+        assert_eq!(self.marks(), 0);
+        let shared = self.shared();
+        let described = (tools(0).layer(X86_64), stands);
+        assert!(shared.cloud.layer_manifests.contains_key(&described));
+    }
+}
+
+// Dispatching
+
+#[test]
+fn a_request_is_kept_recorded_and_built_once_for_each_target() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1).both());
+    for _ in 0..2 {
+        let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
+        assert_eq!(outcomes, [dispatch::Outcome::Accepted(dropped.id.clone())]);
+    }
+    let shared = world.shared();
+    let cloud = &shared.cloud;
+    assert!(cloud.kept[&dropped.id].contains("attrs==1"));
+    assert_eq!(cloud.requests[&dropped.id], Status::Received);
+    for target in [X86_64, ARM64] {
+        let order = &cloud.executions[&keys::execution(&dropped.id, target)];
+        assert_eq!(order.request.received_at, dropped.message.sent_at);
+        let item = &cloud.targets[&(dropped.id.clone(), target)];
+        assert_eq!(item.status, Status::Received);
+    }
+    assert_eq!(cloud.executions.len(), 2);
+    assert_eq!(cloud.sent, []);
+}
+
+#[test]
+fn a_dispatch_that_dies_anywhere_is_repeated() {
+    let calls = [Call::ReadInbox, Call::Keep, Call::Accept, Call::StartBuild];
+    for call in calls {
+        for verdict in [Verdict::DiesBefore, Verdict::DiesAfter] {
+            let mut world = World::new();
+            let dropped = world.drop(tools(1).both());
+            world.fault(call, verdict);
+            assert!(world.dispatch(&dropped.message).is_none());
+            world.dispatch(&dropped.message).unwrap().unwrap();
+            assert_eq!(world.shared().cloud.executions.len(), 2);
+            assert_eq!(world.shared().cloud.targets.len(), 2);
+        }
+    }
+}
+
+#[test]
+fn an_accepted_request_is_dispatched_though_its_object_is_gone() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1));
+    world.fault(Call::Accept, Verdict::DiesAfter);
+    assert!(world.dispatch(&dropped.message).is_none());
+    world.shared().cloud.inbox.clear();
+
+    let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
+    assert_eq!(outcomes, [dispatch::Outcome::Accepted(dropped.id.clone())]);
+    world.build();
+    world.publishes(&dropped, Outcome::Published);
+    assert_eq!(world.events(), [Event::LayerPublished]);
+
+    // And if not even what was kept is there any more, somebody has to look.
+    world.shared().cloud.kept.clear();
+    let error = world.dispatch(&dropped.message).unwrap().unwrap_err();
+    assert_eq!(error.code(), "RequestMissing");
+}
+
+#[test]
+fn an_object_that_is_gone_is_a_rejected_request() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1));
+    world.shared().cloud.inbox.clear();
+    let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
+    assert_eq!(outcomes, [dispatch::Outcome::Rejected(dropped.id)]);
+    assert_eq!(world.sent()[0].codes, ["ObjectMissing"]);
+    assert_eq!(world.sent()[0].project_name.as_deref(), Some("tools"));
+}
+
+#[test]
+fn a_rejected_request_is_told_before_it_is_recorded() {
+    let mut world = World::new();
+    let project = "tools".parse().unwrap();
+    let dropped = world.drop_text(&project, r#"{"Name": "tools", "Language": "cobol"}"#);
+    world.fault(Call::Reject, Verdict::DiesBefore);
+    assert!(world.dispatch(&dropped.message).is_none());
+    assert_eq!(world.events(), [Event::RequestRejected]);
+    for _ in 0..2 {
+        let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
+        assert_eq!(outcomes, [dispatch::Outcome::Rejected(dropped.id.clone())]);
+    }
+    // Once more because nobody knew of the first time, and never again.
+    let sent = world.sent();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0], sent[1]);
+    assert_eq!(sent[0].event_id, format!("{}-RequestRejected", dropped.id));
+    assert_eq!(sent[0].codes, ["FieldMissing", "LanguageUnsupported"]);
+    let shared = world.shared();
+    assert_eq!(shared.cloud.requests[&dropped.id], Status::Rejected);
+    assert!(shared.cloud.executions.is_empty());
+}
+
+#[test]
+fn folders_and_test_events_are_nothing_to_do() {
+    let mut world = World::new();
+    let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "inbox"});
+    for body in [
+        test.to_string(),
+        event("requests/tools/", "v1", world.now()),
+    ] {
+        let message = Message {
+            id: "1".to_owned(),
+            sent_at: world.now(),
+            body,
+        };
+        // Neither makes a single call.
+        assert_eq!(world.dispatch_idle(&message).unwrap(), []);
+    }
+}
+
+#[test]
+fn a_message_can_be_a_request_itself() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1));
+    let key = ("requests/tools/request.json".to_owned(), "v0".to_owned());
+    let body = world.shared().cloud.inbox.remove(&key).unwrap();
+    let message = |body: String| Message {
+        id: "message".to_owned(),
+        sent_at: dropped.message.sent_at,
+        body,
+    };
+    let body = String::from_utf8(body).unwrap();
+    let outcomes = world.dispatch(&message(body.clone())).unwrap().unwrap();
+    let id = RequestId::of_message("message");
+    assert_eq!(outcomes, [dispatch::Outcome::Accepted(id)]);
+
+    let mut world = World::new();
+    let body = body + &" ".repeat(MAX_MESSAGE_BYTES);
+    world.dispatch(&message(body)).unwrap().unwrap();
+    assert_eq!(world.sent()[0].codes, ["TooLarge"]);
+    assert!(world.shared().cloud.executions.is_empty());
+}
+
+#[test]
+fn a_message_that_is_nothing_is_a_failure() {
+    let mut world = World::new();
+    let message = Message {
+        id: "1".to_owned(),
+        sent_at: world.now(),
+        body: "hello".to_owned(),
+    };
+    let error = world.dispatch_idle(&message).unwrap_err();
+    assert_eq!(error.code(), "MessageUnknown");
+    assert_eq!(world.sent(), []);
+}
+
+// Publishing
+
+#[test]
+fn the_first_layer_of_a_project_is_published() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1).grant(ACCOUNT));
+    world.publishes(&dropped, Outcome::Published);
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&dropped), Status::Published);
+
+    let [sent] = &world.sent()[..] else {
+        panic!("one notification");
+    };
+    assert_eq!(sent.event, Event::LayerPublished);
+    assert_eq!(sent.request_id, dropped.id);
+    assert_eq!(
+        sent.event_id,
+        format!("{}-py313-LayerPublished", dropped.id)
+    );
+    assert_eq!(sent.digest, Some(tools(1).digest(X86_64)));
+    let layer = sent.layer.as_ref().unwrap();
+    assert_eq!(layer.version, 1);
+    assert!(layer.arn.ends_with(":layer:tools-py313"));
+    assert_eq!(sent.version_arn, Some(format!("{}:1", layer.arn)));
+    let manifest = sent.manifest.as_ref().unwrap();
+    assert_eq!(manifest.key, dropped.manifest(X86_64));
+    let changes = sent.changes.as_ref().unwrap();
+    assert_eq!(changes.added[0].name, "attrs");
+
+    let shared = world.shared();
+    let version = shared.cloud.version(&tools(1).layer(X86_64), 1).unwrap();
+    let principals: Vec<_> = version.grants.iter().map(Permission::principal).collect();
+    assert_eq!(principals, [ACCOUNT]);
+}
+
+#[test]
+fn the_same_content_is_not_published_again() {
+    let mut world = World::new();
+    let first = world.built(tools(1));
+    world.publishes(&first, Outcome::Published);
+    let second = world.built(tools(1).grant(ACCOUNT));
+    world.publishes(&second, Outcome::Unchanged);
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&second), Status::Unchanged);
+
+    let sent = world.sent();
+    assert_eq!(
+        world.events(),
+        [Event::LayerPublished, Event::LayerUnchanged]
+    );
+    assert_eq!(sent[1].version_arn, sent[0].version_arn);
+    assert_eq!(sent[1].request_id, second.id);
+    assert_eq!(sent[1].changes, None);
+    // What the second request asked for is there all the same.
+    let shared = world.shared();
+    let version = shared.cloud.version(&tools(1).layer(X86_64), 1).unwrap();
+    assert_eq!(version.grants.len(), 1);
+}
+
+#[test]
+fn other_content_is_a_new_version_and_so_is_the_return_to_the_old_one() {
+    let mut world = World::new();
+    for (version, content) in [(1, 1), (2, 2), (3, 1)] {
+        let dropped = world.built(tools(content));
+        world.publishes(&dropped, Outcome::Published);
+        let versions: Vec<u64> = (1..=version).collect();
+        world.assert_settled(&versions, version);
+    }
+    let updates: Vec<_> = world
+        .sent()
+        .into_iter()
+        .map(|sent| sent.changes.unwrap().updated)
+        .collect();
+    let update = |from: &str, to: &str| Update {
+        name: "attrs".to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    assert_eq!(
+        updates,
+        [vec![], vec![update("1", "2")], vec![update("2", "1")]]
+    );
+}
+
+#[test]
+fn an_older_request_that_comes_late_changes_nothing() {
+    let mut world = World::new();
+    let older = world.built(tools(1));
+    let newer = world.built(tools(2));
+    world.publishes(&newer, Outcome::Published);
+    world.publishes(&older, Outcome::Superseded);
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&older), Status::Superseded);
+    let sent = world.sent();
+    assert_eq!(sent[1].event, Event::LayerSuperseded);
+    assert_eq!(sent[1].request_id, older.id);
+    assert_eq!(sent[1].version_arn, sent[0].version_arn);
+    assert_eq!(sent[1].digest, Some(tools(1).digest(X86_64)));
+}
+
+#[test]
+fn an_unchanged_layer_takes_the_place_of_the_newer_request() {
+    let mut world = World::new();
+    let first = world.built(tools(1));
+    let second = world.built(tools(2));
+    let third = world.built(tools(1));
+    world.publishes(&first, Outcome::Published);
+    world.publishes(&third, Outcome::Unchanged);
+    world.publishes(&second, Outcome::Superseded);
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn an_event_that_comes_twice_makes_one_version() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.publishes(&dropped, Outcome::Published);
+    world.publishes(&dropped, Outcome::Known);
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.events(), [Event::LayerPublished]);
+}
+
+#[test]
+fn an_event_that_comes_twice_at_the_same_time_makes_one_version() {
+    // The second one begins at every step of the first one.
+    for call in [
+        Call::ReadState,
+        Call::HeadArtifact,
+        Call::Claim,
+        Call::Publish,
+        Call::Describe,
+        Call::Settle,
+        Call::Point,
+        Call::Send,
+        Call::ClearMark,
+    ] {
+        let mut world = World::new();
+        let dropped = world.built(tools(1));
+        let key = dropped.manifest(X86_64);
+        let one = world.begin(Job::Publish(key.clone()), 0);
+        world.run_to(one, call);
+        let other = world.begin(Job::Publish(key), 0);
+        world.run_to(other, Call::ReadState);
+        world.fault(Call::Sleep, Verdict::DiesBefore);
+        world.published(other);
+        world.published(one).unwrap().unwrap();
+        world.assert_settled(&[1], 1);
+        assert_eq!(world.status(&dropped), Status::Published);
+    }
+}
+
+#[test]
+fn a_version_that_somebody_deleted_is_published_again() {
+    let mut world = World::new();
+    let first = world.built(tools(1));
+    world.publishes(&first, Outcome::Published);
+    let layer = tools(1).layer(X86_64);
+    world.shared().cloud.delete_version(&layer, 1);
+    // The request that it was published for has had its version.
+    world.publishes(&first, Outcome::Known);
+    let second = world.built(tools(1));
+    world.publishes(&second, Outcome::Published);
+    world.assert_settled(&[2], 2);
+}
+
+#[test]
+fn a_missing_artifact_is_a_failure_that_is_told() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    let artifacts = std::mem::take(&mut world.shared().cloud.artifacts);
+    for _ in 0..2 {
+        assert_eq!(world.fails(&dropped), "ArtifactMissing");
+        assert_eq!(world.status(&dropped), Status::Failed);
+        assert_eq!(world.events(), [Event::BuildFailed]);
+    }
+    let sent = world.sent();
+    assert_eq!(sent[0].code.as_deref(), Some("ArtifactMissing"));
+    assert!(sent[0].hint.is_some());
+    assert_eq!(world.versions(), [0; 0]);
+    assert_eq!(world.stands(), 0);
+
+    // Somebody restores it: a failure can turn out well.
+    world.shared().cloud.artifacts = artifacts;
+    world.publishes(&dropped, Outcome::Published);
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&dropped), Status::Published);
+}
+
+#[test]
+fn an_artifact_that_was_changed_is_not_published() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    for artifact in world.shared().cloud.artifacts.values_mut() {
+        artifact.sha256 = None;
+    }
+    assert_eq!(world.fails(&dropped), "ArtifactDiffers");
+    assert_eq!(world.versions(), [0; 0]);
+    assert_eq!(world.status(&dropped), Status::Failed);
+}
+
+#[test]
+fn a_publisher_that_is_throttled_gives_its_claim_up() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.fault(Call::Publish, Verdict::Refused);
+    assert_eq!(world.fails(&dropped), "Throttled");
+    assert_eq!(world.stands(), 0);
+    assert_eq!(world.status(&dropped), Status::Built);
+    assert_eq!(world.events(), []);
+    world.publishes(&dropped, Outcome::Published);
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn what_lambda_refuses_for_good_is_a_failure_that_is_told() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.shared().cloud.storage_exceeded = true;
+    assert_eq!(world.fails(&dropped), "StorageExceeded");
+    assert_eq!(world.stands(), 0);
+    assert_eq!(world.status(&dropped), Status::Failed);
+    assert_eq!(world.events(), [Event::BuildFailed]);
+}
+
+#[test]
+fn a_version_whose_answer_was_lost_is_found() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.fault(Call::Publish, Verdict::AnswerLost);
+    world.publishes(&dropped, Outcome::Published);
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn a_version_that_never_comes_is_made_when_the_lease_is_over() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.fault(Call::Publish, Verdict::Lost);
+    assert_eq!(world.fails(&dropped), "ServiceUnavailable");
+    world.pass(LEASE);
+    world.publishes(&dropped, Outcome::Known);
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn a_version_that_comes_late_is_found_when_the_lease_is_over() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.fault(Call::Publish, Verdict::Late);
+    assert_eq!(world.fails(&dropped), "ServiceUnavailable");
+    world.land();
+    // The claim is alive: there is nothing to do but to wait.
+    assert_eq!(world.fails(&dropped), "LayerBusy");
+    assert_eq!(world.status(&dropped), Status::Built);
+    world.pass(LEASE);
+    world.publishes(&dropped, Outcome::Known);
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&dropped), Status::Published);
+    assert_eq!(world.events(), [Event::LayerPublished]);
+}
+
+#[test]
+fn a_dead_claim_is_finished_before_anything_newer() {
+    for (call, verdict) in [
+        (Call::Claim, Verdict::DiesAfter),
+        (Call::Publish, Verdict::DiesAfter),
+        (Call::Describe, Verdict::DiesBefore),
+        (Call::Settle, Verdict::DiesBefore),
+    ] {
+        let mut world = World::new();
+        let first = world.built(tools(1));
+        world.dies(&first, call, verdict);
+        let second = world.built(tools(2));
+        world.pass(LEASE);
+        world.publishes(&second, Outcome::Published);
+        world.assert_settled(&[1, 2], 2);
+        assert_eq!(world.status(&first), Status::Published);
+        let sent = world.sent();
+        assert_eq!(sent.len(), 2);
+        assert_eq!(sent[0].request_id, first.id);
+        assert_eq!(sent[1].changes.as_ref().unwrap().updated[0].from, "1");
+    }
+}
+
+#[test]
+fn a_dead_claim_is_finished_by_the_repair() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
+    world.pass(LEASE);
+    let repaired = world.repair().unwrap().unwrap();
+    let claims = 1;
+    assert_eq!(
+        repaired,
+        Repaired {
+            claims,
+            ..Repaired::default()
+        }
+    );
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+}
+
+#[test]
+fn a_claim_that_is_alive_is_left_alone() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.dies(&dropped, Call::Publish, Verdict::DiesLate);
+    world.pass(Duration::from_secs(179));
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.versions(), [0; 0]);
+    world.land();
+    world.pass(Duration::from_secs(1));
+    world.repair().unwrap().unwrap();
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn what_was_committed_and_not_told_is_told_by_the_next_event_or_the_repair() {
+    for (call, verdict, sent) in [
+        (Call::Settle, Verdict::DiesAfter, 1),
+        (Call::Settle, Verdict::AnswerLost, 1),
+        (Call::Point, Verdict::DiesBefore, 1),
+        (Call::Send, Verdict::DiesBefore, 1),
+        (Call::Send, Verdict::DiesAfter, 2),
+        (Call::ClearMark, Verdict::DiesBefore, 2),
+        (Call::ClearMark, Verdict::DiesAfter, 1),
+    ] {
+        for is_repaired in [false, true] {
+            let mut world = World::new();
+            let dropped = world.built(tools(1));
+            world.fault(call, verdict);
+            let first = world.publish(&dropped.manifest(X86_64));
+            assert_eq!(first.is_some(), verdict == Verdict::AnswerLost);
+            assert_eq!(world.status(&dropped), Status::Published);
+            if is_repaired {
+                world.pass(Duration::from_mins(2));
+                let marks = world.marks();
+                let repaired = world.repair().unwrap().unwrap();
+                assert_eq!(repaired.marks, marks);
+            } else {
+                world.publishes(&dropped, Outcome::Known);
+            }
+            world.assert_settled(&[1], 1);
+            let told = world.sent();
+            assert_eq!(told.len(), sent);
+            assert!(told.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
+}
+
+#[test]
+fn every_outcome_that_was_not_told_is_told_by_the_repair() {
+    let mut world = World::new();
+    let first = world.built(tools(1));
+    world.publishes(&first, Outcome::Published);
+    let superseded = world.built(tools(2));
+    let unchanged = world.built(tools(1));
+    world.dies(&unchanged, Call::Settle, Verdict::DiesAfter);
+    world.dies(&superseded, Call::Settle, Verdict::DiesAfter);
+    let failed = world.built(tools(3));
+    world.shared().cloud.artifacts.clear();
+    world.dies(&failed, Call::Settle, Verdict::DiesAfter);
+    world.pass(Duration::from_mins(2));
+    let repaired = world.repair().unwrap().unwrap();
+    assert_eq!(repaired.marks, 3);
+    let mut events = world.events();
+    events.sort_by_key(|event| event.name());
+    assert_eq!(
+        events,
+        [
+            Event::BuildFailed,
+            Event::LayerPublished,
+            Event::LayerSuperseded,
+            Event::LayerUnchanged,
+        ]
+    );
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn the_pointer_follows_when_two_publish_at_once() {
+    let mut world = World::new();
+    let first = world.built(tools(1));
+    let second = world.built(tools(2));
+    let slow = world.begin(Job::Publish(first.manifest(X86_64)), 0);
+    world.run_to(slow, Call::Point);
+    world.publishes(&second, Outcome::Published);
+    assert_eq!(world.pointer().as_deref(), Some("2"));
+    world.published(slow).unwrap().unwrap();
+    world.assert_settled(&[1, 2], 2);
+}
+
+#[test]
+fn a_manifest_that_no_event_told_of_is_published_by_the_repair() {
+    let mut world = World::new();
+    world.built(tools(1));
+    world.pass(Duration::from_mins(10));
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    world.pass(Duration::from_mins(10));
+    let targets = 1;
+    let repaired = Repaired {
+        targets,
+        ..Repaired::default()
+    };
+    assert_eq!(world.repair().unwrap().unwrap(), repaired);
+    world.assert_settled(&[1], 1);
+}
+
+#[test]
+fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1));
+    world.dispatch(&dropped.message).unwrap().unwrap();
+    world.pass(Duration::from_secs(6 * 60 * 60 - 1));
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.status(&dropped), Status::Received);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.repair().unwrap().unwrap().targets, 1);
+    assert_eq!(world.status(&dropped), Status::Failed);
+    let sent = world.sent();
+    assert_eq!(sent[0].code.as_deref(), Some("BuildLost"));
+    assert_eq!(sent[0].manifest, None);
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+
+    // It was only slow.
+    world.build();
+    world.publishes(&dropped, Outcome::Published);
+    assert_eq!(world.status(&dropped), Status::Published);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_a_failure_in_the_end() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    for text in world.shared().cloud.manifests.values_mut() {
+        *text = b"{".to_vec();
+    }
+    assert_eq!(world.fails(&dropped), "ManifestInvalid");
+    assert_eq!(world.status(&dropped), Status::Built);
+    world.pass(Duration::from_mins(20));
+    assert_eq!(world.repair().unwrap().unwrap().targets, 1);
+    assert_eq!(world.status(&dropped), Status::Failed);
+    let [sent] = &world.sent()[..] else {
+        panic!("one notification");
+    };
+    assert_eq!(sent.code.as_deref(), Some("ManifestInvalid"));
+    assert_eq!(
+        sent.manifest.as_ref().unwrap().key,
+        dropped.manifest(X86_64)
+    );
+}
+
+#[test]
+fn a_manifest_that_is_not_there_is_a_failure_for_the_queue() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1));
+    assert_eq!(world.fails(&dropped), "ManifestMissing");
+    assert_eq!(world.sent(), []);
+}
+
+#[test]
+fn a_permission_that_lambda_refuses_is_a_failure_that_is_told() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1).grant(UNKNOWN_ACCOUNT));
+    assert_eq!(world.fails(&dropped), "PrincipalInvalid");
+    assert_eq!(world.status(&dropped), Status::Failed);
+    assert_eq!(world.events(), [Event::BuildFailed]);
+}

@@ -1,0 +1,473 @@
+//! The world around the use cases: a clock, invocations that are polled by hand, and what AWS keeps.
+//!
+//! Nothing happens by itself and nothing waits for real: an invocation runs until it calls a port,
+//! and stays there until somebody decides what becomes of the call.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use accretion_core::digest::{Digest, Sha256};
+use accretion_core::keys;
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::{Builder, Installed, Manifest, Publish as PublishOptions, VERSION};
+use accretion_core::request::{Permission, PermissionDocument, ProjectName, RequestId};
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_service::Error;
+use accretion_service::dispatch::{self, Dispatch, Message};
+use accretion_service::ports::BuildOrder;
+use accretion_service::publish::{self, Publish, Repaired};
+use serde_json::json;
+
+use crate::ports::{Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock};
+
+/// How long an invocation may take.
+pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Python 3.13 on x86_64.
+pub(crate) const X86_64: Target = Target {
+    runtime: Runtime::Python313,
+    architecture: Architecture::X86_64,
+};
+
+/// Python 3.13 on arm64.
+pub(crate) const ARM64: Target = Target {
+    runtime: Runtime::Python313,
+    architecture: Architecture::Arm64,
+};
+
+/// A request that is to be dropped: for Python 3.13 on x86_64, unless it says more.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestForge {
+    pub(crate) project: ProjectName,
+    /// Requests of the same number want the same content.
+    pub(crate) content: u32,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) permissions: Vec<Permission>,
+}
+
+impl RequestForge {
+    pub(crate) fn new(project: &str, content: u32) -> Self {
+        Self {
+            project: project.parse().unwrap(),
+            content,
+            targets: vec![X86_64],
+            permissions: Vec::new(),
+        }
+    }
+
+    /// With both architectures.
+    pub(crate) fn both(self) -> Self {
+        let targets = vec![X86_64, ARM64];
+        Self { targets, ..self }
+    }
+
+    /// With a permission for an account.
+    pub(crate) fn grant(mut self, account: &str) -> Self {
+        let account = account.parse().unwrap();
+        self.permissions.push(Permission::Account(account));
+        self
+    }
+
+    pub(crate) fn layer(&self, target: Target) -> LayerName {
+        LayerName::new(&self.project, target)
+    }
+
+    fn json(&self) -> String {
+        let architectures: Vec<_> = self.targets.iter().map(|it| it.architecture).collect();
+        let details = format!("=={}", self.content);
+        let request = json!({
+            "Name": self.project.as_str(),
+            "Language": "python",
+            "Requirements": {
+                "Type": "accretion",
+                "Requirements": [{"Name": "attrs", "Details": details}],
+            },
+            "Runtimes": ["python3.13"],
+            "Architectures": architectures,
+            "Permissions": self.permissions(),
+        });
+        request.to_string()
+    }
+
+    fn permissions(&self) -> Vec<PermissionDocument> {
+        self.permissions.iter().map(Into::into).collect()
+    }
+
+    /// The digest of the request's layer.
+    pub(crate) fn digest(&self, target: Target) -> Digest {
+        let content = format!("digest of {} for {}", self.content, target.slug());
+        Digest(Sha256::of(content.as_bytes()))
+    }
+
+    /// The manifest that a builder writes for it.
+    pub(crate) fn manifest(&self, order: &BuildOrder) -> Manifest {
+        let target = order.target;
+        let digest = self.digest(target);
+        let installed = Installed {
+            name: "attrs".to_owned(),
+            version: self.content.to_string(),
+            wheel: String::new(),
+            sha256: None,
+            built_from: None,
+        };
+        Manifest {
+            manifest_version: VERSION,
+            project_name: self.project.to_string(),
+            artifact_s3_key: keys::artifact(&self.project, digest),
+            runtimes: vec![target.runtime],
+            architectures: vec![target.architecture],
+            requirements: vec![format!("attrs=={}", self.content)],
+            installed: vec![installed],
+            excluded: Vec::new(),
+            conflicts: Vec::new(),
+            digest,
+            artifact_sha256: Sha256::of(digest.to_string().as_bytes()),
+            artifact_size: 1,
+            unzipped_size: 1,
+            publish: PublishOptions {
+                description: String::new(),
+                license_info: None,
+                permissions: self.permissions(),
+            },
+            request: Some(order.request.clone()),
+            builder: Builder {
+                version: "0.1.0".to_owned(),
+                built_at: String::new(),
+            },
+        }
+    }
+}
+
+/// A request that was dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Dropped {
+    pub(crate) id: RequestId,
+    /// What the queue has of it.
+    pub(crate) message: Message,
+    pub(crate) project: ProjectName,
+}
+
+impl Dropped {
+    /// The key of the artifact manifest for a target.
+    pub(crate) fn manifest(&self, target: Target) -> String {
+        keys::manifest(&self.project, &self.id, target)
+    }
+}
+
+/// What a function is invoked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Job {
+    Dispatch(Message),
+    Publish(String),
+    Repair,
+}
+
+/// What came of an invocation that did not die.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Dispatched(Result<Vec<dispatch::Outcome>, Error>),
+    Published(Result<publish::Outcome, Error>),
+    Repaired(Result<Repaired, Error>),
+}
+
+type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
+/// The world.
+pub(crate) struct World {
+    shared: Arc<Mutex<Shared>>,
+    invocations: BTreeMap<InvocationId, Running>,
+    /// What was dropped, as what it was forged.
+    forged: BTreeMap<RequestId, RequestForge>,
+    /// What becomes of the next calls of a kind; those without an entry are done.
+    faults: VecDeque<(Call, Verdict)>,
+    begun: InvocationId,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let now = "2026-11-20T10:00:00Z".parse().unwrap();
+        Self {
+            shared: Arc::new(Mutex::new(Shared::new(now))),
+            invocations: BTreeMap::new(),
+            forged: BTreeMap::new(),
+            faults: VecDeque::new(),
+            begun: 0,
+        }
+    }
+
+    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+        lock(&self.shared)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared().now
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, duration: Duration) {
+        let mut shared = self.shared();
+        shared.now = shared.now.after(duration);
+    }
+
+    /// Drops a request into the inbox.
+    pub(crate) fn drop(&mut self, request: RequestForge) -> Dropped {
+        let dropped = self.drop_text(&request.project, &request.json());
+        self.forged.insert(dropped.id.clone(), request);
+        dropped
+    }
+
+    /// Drops a text into the folder of a project, a millisecond after what was dropped last.
+    pub(crate) fn drop_text(&mut self, project: &ProjectName, text: &str) -> Dropped {
+        self.pass(Duration::from_millis(1));
+        let mut shared = self.shared();
+        let sent_at = shared.now;
+        let key = format!("requests/{project}/request.json");
+        let version = format!("v{}", shared.cloud.inbox.len());
+        let object = (key.clone(), version.clone());
+        shared.cloud.inbox.insert(object, text.into());
+        Dropped {
+            id: RequestId::of_object("inbox", &key, &version),
+            message: Message {
+                id: format!("message of {version}"),
+                sent_at,
+                body: event(&key, &version, sent_at),
+            },
+            project: project.clone(),
+        }
+    }
+
+    /// Begins an invocation that calls something: it runs until its first call.
+    pub(crate) fn begin(&mut self, job: Job, skew: i64) -> InvocationId {
+        let started = self.start(job, skew);
+        started.unwrap_or_else(|ended| panic!("it ends without a call: {ended:?}"))
+    }
+
+    /// Begins an invocation: it runs until its first call, or to its end if it makes none.
+    pub(crate) fn start(&mut self, job: Job, skew: i64) -> Result<InvocationId, Ended> {
+        self.begun += 1;
+        let id = self.begun;
+        let ports = Invocation::new(Arc::clone(&self.shared), id, skew);
+        let now = Timestamp::from_milliseconds(self.now().milliseconds() + skew).unwrap();
+        let running = invoke(ports, job, format!("invocation {id}"), now.after(TIMEOUT));
+        self.invocations.insert(id, Box::pin(running));
+        match self.poll(id) {
+            None => Ok(id),
+            Some(ended) => Err(ended),
+        }
+    }
+
+    fn poll(&mut self, id: InvocationId) -> Option<Ended> {
+        let running = self.invocations.get_mut(&id)?;
+        match running
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Pending => None,
+            Poll::Ready(ended) => {
+                self.kill(id);
+                Some(ended)
+            }
+        }
+    }
+
+    /// Ends an invocation where it stands.
+    pub(crate) fn kill(&mut self, id: InvocationId) {
+        self.invocations.remove(&id);
+        self.shared().forget(id);
+    }
+
+    /// Decides upon a call and lets its invocation go on.
+    pub(crate) fn decide(&mut self, waiting: &Waiting, verdict: Verdict) -> Option<Ended> {
+        self.shared().decide(waiting.id, verdict);
+        let ended = self.poll(waiting.invocation);
+        if verdict.is_death() {
+            self.kill(waiting.invocation);
+        }
+        ended
+    }
+
+    /// The first call that an invocation waits for.
+    fn waiting(&self, id: InvocationId) -> Option<Waiting> {
+        let shared = self.shared();
+        let mut waiting = shared.waiting.iter();
+        waiting.find(|waiting| waiting.invocation == id).cloned()
+    }
+
+    /// Decides upon the next call of a kind, whoever makes it.
+    pub(crate) fn fault(&mut self, call: Call, verdict: Verdict) {
+        self.faults.push_back((call, verdict));
+    }
+
+    /// Lets an invocation go on until it is about to make a call of a kind.
+    pub(crate) fn run_to(&mut self, id: InvocationId, call: Call) {
+        loop {
+            let waiting = self.waiting(id).expect("the invocation makes that call");
+            if waiting.call == call {
+                return;
+            }
+            let ended = self.go_on(&waiting);
+            assert!(
+                ended.is_none(),
+                "it makes that call before it ends: {ended:?}"
+            );
+        }
+    }
+
+    /// Lets an invocation go on to its end; `None` if it dies.
+    pub(crate) fn finish(&mut self, id: InvocationId) -> Option<Ended> {
+        while let Some(waiting) = self.waiting(id) {
+            if let Some(ended) = self.go_on(&waiting) {
+                return Some(ended);
+            }
+        }
+        None
+    }
+
+    fn go_on(&mut self, waiting: &Waiting) -> Option<Ended> {
+        if let Some(until) = waiting.until {
+            let mut shared = self.shared();
+            shared.now = shared.now.max(until);
+        }
+        let fault = self
+            .faults
+            .iter()
+            .position(|(call, _)| *call == waiting.call);
+        let fault = fault.and_then(|at| self.faults.remove(at));
+        let verdict = fault.map_or(Verdict::Done, |(_, verdict)| verdict);
+        self.decide(waiting, verdict)
+    }
+
+    /// Lets everything that is late take effect.
+    pub(crate) fn land(&self) {
+        let mut shared = self.shared();
+        let late: Vec<CallId> = shared.late.iter().map(|(id, _)| *id).collect();
+        for id in late {
+            shared.land(id);
+        }
+    }
+
+    /// Invokes the dispatcher with what it makes no call for.
+    pub(crate) fn dispatch_idle(
+        &mut self,
+        message: &Message,
+    ) -> Result<Vec<dispatch::Outcome>, Error> {
+        match self.start(Job::Dispatch(message.clone()), 0) {
+            Ok(id) => panic!("{:?}", self.waiting(id)),
+            Err(Ended::Dispatched(result)) => result,
+            Err(ended) => unreachable!("{ended:?}"),
+        }
+    }
+
+    /// Invokes the dispatcher; `None` if it dies.
+    pub(crate) fn dispatch(
+        &mut self,
+        message: &Message,
+    ) -> Option<Result<Vec<dispatch::Outcome>, Error>> {
+        let id = self.begin(Job::Dispatch(message.clone()), 0);
+        match self.finish(id) {
+            Some(Ended::Dispatched(result)) => Some(result),
+            None => None,
+            ended => unreachable!("{ended:?}"),
+        }
+    }
+
+    /// Invokes the publisher for a manifest; `None` if it dies.
+    pub(crate) fn publish(&mut self, key: &str) -> Option<Result<publish::Outcome, Error>> {
+        let id = self.begin(Job::Publish(key.to_owned()), 0);
+        self.published(id)
+    }
+
+    /// [`Self::finish`] for an invocation of the publisher.
+    pub(crate) fn published(
+        &mut self,
+        id: InvocationId,
+    ) -> Option<Result<publish::Outcome, Error>> {
+        match self.finish(id) {
+            Some(Ended::Published(result)) => Some(result),
+            None => None,
+            ended => unreachable!("{ended:?}"),
+        }
+    }
+
+    /// Invokes the repair; `None` if it dies.
+    pub(crate) fn repair(&mut self) -> Option<Result<Repaired, Error>> {
+        let id = self.begin(Job::Repair, 0);
+        match self.finish(id) {
+            Some(Ended::Repaired(result)) => Some(result),
+            None => None,
+            ended => unreachable!("{ended:?}"),
+        }
+    }
+
+    /// What was forged for an order.
+    pub(crate) fn forged(&self, order: &BuildOrder) -> &RequestForge {
+        &self.forged[&order.request.id]
+    }
+
+    /// Runs the executions that were started and have written no manifest so far.
+    pub(crate) fn build(&self) {
+        let mut shared = self.shared();
+        let now = shared.now;
+        let cloud = &mut shared.cloud;
+        for order in cloud.executions.values().cloned().collect::<Vec<_>>() {
+            let id = &order.request.id;
+            assert!(cloud.kept.contains_key(id), "a build finds its request");
+            let key = keys::manifest(&order.project, id, order.target);
+            if cloud.keep_manifest(&key, &self.forged(&order).manifest(&order)) {
+                cloud.raise(id, order.target, Status::Built, now);
+            }
+        }
+    }
+}
+
+/// The invocation of a function, as its handler does it.
+async fn invoke(ports: Invocation, job: Job, owner: String, deadline: Timestamp) -> Ended {
+    let it = &ports;
+    let publish = || {
+        let ports = publish::Ports {
+            library: it,
+            layers: it,
+            versions: it,
+            pointers: it,
+            tracking: it,
+            topic: it,
+            timer: it,
+        };
+        Publish::new(ports, owner, deadline)
+    };
+    match job {
+        Job::Dispatch(message) => {
+            let dispatch = Dispatch::new(dispatch::Ports {
+                inbox: it,
+                requests: it,
+                tracking: it,
+                builds: it,
+                topic: it,
+            });
+            Ended::Dispatched(dispatch.message(&message).await)
+        }
+        Job::Publish(key) => Ended::Published(publish().manifest(&key).await),
+        Job::Repair => Ended::Repaired(publish().repair().await),
+    }
+}
+
+/// What S3 tells of a new object.
+pub(crate) fn event(key: &str, version: &str, at: Timestamp) -> String {
+    let event = json!({"Records": [{
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "awsRegion": "eu-west-1",
+        "eventTime": at,
+        "eventName": "ObjectCreated:Put",
+        "s3": {
+            "bucket": {"name": "inbox"},
+            "object": {"key": key, "versionId": version, "sequencer": "0055AED6DCD90281E5"},
+        },
+    }]});
+    event.to_string()
+}
