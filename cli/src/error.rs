@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use accretion_core::diagnostic::{ProblemRecord, Report, printable};
 use accretion_core::request::InputUnsupported;
-use accretion_core::{Class, Fault};
+use accretion_core::{Class, Fault, fault_codes};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -38,27 +38,27 @@ pub(crate) enum Error {
     Service(#[from] accretion_service::Error),
 }
 
+fault_codes! {
+    #[cfg(test)]
+    impl Error {
+        Self::InputUnreadable { .. } => "InputUnreadable", User;
+        Self::InputUnsupported(_) => "InputUnsupported", User;
+        Self::InputInvalid(_) => "InputInvalid", User;
+        Self::NameMissing { .. } => "NameMissing", User;
+        Self::CacheFolderMissing => "CacheFolderMissing", Internal;
+    }
+    else {
+        Self::Service(error) => error;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::InputUnreadable { .. } => "InputUnreadable",
-            Self::InputUnsupported(_) => "InputUnsupported",
-            Self::InputInvalid(_) => "InputInvalid",
-            Self::NameMissing { .. } => "NameMissing",
-            Self::CacheFolderMissing => "CacheFolderMissing",
-            Self::Service(error) => error.code(),
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::InputUnreadable { .. }
-            | Self::InputUnsupported(_)
-            | Self::InputInvalid(_)
-            | Self::NameMissing { .. } => Class::User,
-            Self::CacheFolderMissing => Class::Internal,
-            Self::Service(error) => error.class(),
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {
@@ -169,4 +169,24 @@ fn bold(color: AnsiColor) -> Style {
 fn indent(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();
     lines.join("\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented() {
+        let formats = include_str!("../../docs/formats.md");
+        let tables = [
+            accretion_core::Error::CODES,
+            accretion_local::Error::CODES,
+            accretion_service::Error::CODES,
+            Error::CODES,
+        ];
+        for (code, class) in tables.into_iter().flatten() {
+            let row = format!("\n| `{code}` | {class} | ");
+            assert!(formats.contains(&row), "docs/formats.md lacks{row}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use accretion_core::limits::WheelLimits;
 use accretion_core::request::{Request, RequestId, RequestRef};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
-use accretion_core::{Class, Fault, keys};
+use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
@@ -48,21 +48,24 @@ pub(crate) enum Error {
     Port(#[from] PortError),
 }
 
+fault_codes! {
+    #[cfg(test)]
+    impl Error {
+        Self::RequestInvalid { .. } => "RequestInvalid", Internal;
+    }
+    else {
+        Self::Build(error) => error;
+        Self::Port(error) => error;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::RequestInvalid { .. } => "RequestInvalid",
-            Self::Build(error) => error.code(),
-            Self::Port(error) => error.code(),
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::RequestInvalid { .. } => Class::Internal,
-            Self::Build(error) => error.class(),
-            Self::Port(error) => error.class(),
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {

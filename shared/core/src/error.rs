@@ -42,6 +42,70 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
     }
 }
 
+/// Declares the codes of an error enum with their classes, in one place: as the table
+/// `Error::CODES`, so that a state machine's `Retry` and the documentation can be held against it,
+/// and as what [`Fault::code`] and [`Fault::class`] return.
+///
+/// ```
+/// use accretion_core::{Class, Fault, fault_codes};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// pub enum Error {
+///     #[error("the disk is full")]
+///     DiskFull,
+///     #[error(transparent)]
+///     Core(accretion_core::Error),
+/// }
+///
+/// fault_codes! {
+///     impl Error {
+///         Self::DiskFull => "DiskFull", Internal;
+///     }
+///     // Whose codes are in a table of their own.
+///     else {
+///         Self::Core(error) => error;
+///     }
+/// }
+///
+/// impl Fault for Error {
+///     fn code(&self) -> &'static str {
+///         self.code_and_class().0
+///     }
+///
+///     fn class(&self) -> Class {
+///         self.code_and_class().1
+///     }
+/// }
+///
+/// assert_eq!(Error::CODES, [("DiskFull", Class::Internal)]);
+/// assert_eq!(Error::DiskFull.code(), "DiskFull");
+/// ```
+#[macro_export]
+macro_rules! fault_codes {
+    (
+        $(#[$attribute:meta])*
+        impl $error:ident {
+            $($pattern:pat => $code:literal, $class:ident;)*
+        }
+        $(else {
+            $($other:pat => $inner:expr;)*
+        })?
+    ) => {
+        impl $error {
+            /// The codes of this enum's own errors with their classes.
+            $(#[$attribute])*
+            pub const CODES: &[(&str, $crate::Class)] = &[$(($code, $crate::Class::$class)),*];
+
+            fn code_and_class(&self) -> (&'static str, $crate::Class) {
+                match self {
+                    $($pattern => ($code, $crate::Class::$class),)*
+                    $($($other => ($crate::Fault::code($inner), $crate::Fault::class($inner)),)*)?
+                }
+            }
+        }
+    };
+}
+
 /// A foreign text as a message can show it: cut, and without characters that would garble it.
 pub(crate) fn shown(text: &str) -> String {
     shown_within(text, 80)
@@ -184,32 +248,31 @@ pub enum Error {
     },
 }
 
+fault_codes! {
+    impl Error {
+        Self::WheelInvalid { .. } => "WheelInvalid", User;
+        Self::WheelOverLimit { .. } => "WheelOverLimit", User;
+        Self::WheelNotFound { .. } => "WheelNotFound", User;
+        Self::HashNotAllowed { .. } => "HashNotAllowed", User;
+        Self::LockInvalid { .. } => "LockInvalid", User;
+        Self::LockMismatch { .. } => "LockMismatch", User;
+        Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
+        Self::LayerConflict { .. } => "LayerConflict", User;
+        Self::LayerEmpty => "LayerEmpty", User;
+        Self::LayerTooLarge { .. } => "LayerTooLarge", User;
+        Self::LayerWrite(_) => "LayerWrite", Internal;
+        Self::LayoutWrite { .. } => "LayoutWrite", Internal;
+        Self::WheelRead { .. } => "WheelRead", Internal;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::WheelInvalid { .. } => "WheelInvalid",
-            Self::WheelOverLimit { .. } => "WheelOverLimit",
-            Self::WheelNotFound { .. } => "WheelNotFound",
-            Self::HashNotAllowed { .. } => "HashNotAllowed",
-            Self::LockInvalid { .. } => "LockInvalid",
-            Self::LockMismatch { .. } => "LockMismatch",
-            Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported",
-            Self::LayerConflict { .. } => "LayerConflict",
-            Self::LayerEmpty => "LayerEmpty",
-            Self::LayerTooLarge { .. } => "LayerTooLarge",
-            Self::LayerWrite(_) => "LayerWrite",
-            Self::LayoutWrite { .. } => "LayoutWrite",
-            Self::WheelRead { .. } => "WheelRead",
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {
-                Class::Internal
-            }
-            _ => Class::User,
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {

@@ -47,7 +47,8 @@ where
         error!("this is a function of AWS Lambda, and does nothing elsewhere");
         return ExitCode::FAILURE;
     }
-    let state = match set_up(environment).await {
+    // On the heap: the SDK's futures are large.
+    let state = match Box::pin(set_up(environment)).await {
         Ok(state) => state,
         Err(fault) => {
             report_failed_start(&fault).await;
@@ -95,7 +96,7 @@ where
                 .and_then(Timestamp::from_milliseconds)
                 .unwrap_or_else(|| jiff::Timestamp::now().into()),
         };
-        let handled = AssertUnwindSafe(handle(state, invocation)).catch_unwind();
+        let handled = AssertUnwindSafe(Box::pin(handle(state, invocation))).catch_unwind();
         match handled.await {
             Ok(Ok(response)) => {
                 info!(duration_ms = milliseconds(start), "done");

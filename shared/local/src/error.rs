@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
-use accretion_core::{Class, Fault};
+use accretion_core::{Class, Fault, fault_codes};
 
 /// What a folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,46 +211,42 @@ fn plain(error: io::Error) -> io::Error {
     }
 }
 
+fault_codes! {
+    impl Error {
+        Self::UvMissing { .. } => "UvMissing", Internal;
+        Self::UvFailed { .. } => "UvFailed", Internal;
+        Self::PythonMissing => "PythonMissing", Internal;
+        Self::RequirementsUnsatisfiable { .. } => "RequirementsUnsatisfiable", User;
+        Self::PackageNotFound { .. } => "PackageNotFound", User;
+        Self::WheelNotFound { .. } => "WheelNotFound", User;
+        Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
+        Self::IndexForbidden { .. } => "IndexForbidden", User;
+        Self::FileNotFound { .. } => "FileNotFound", User;
+        Self::DownloadIncomplete { .. } => "DownloadIncomplete", Transient;
+        Self::DownloadTooLarge { .. } => "DownloadTooLarge", User;
+        Self::HashMismatch { .. } => "HashMismatch", User;
+        Self::Offline { .. } => "Offline", User;
+        Self::InsecureUrl { .. } => "InsecureUrl", User;
+        Self::LocalAddressRefused { .. } => "LocalAddressRefused", User;
+        Self::ArchitectureForeign { .. } => "ArchitectureForeign", User;
+        Self::InterpreterMissing { .. } => "InterpreterMissing", User;
+        Self::SourceBuildFailed { .. } => "SourceBuildFailed", User;
+        Self::Files { purpose: Purpose::Output, .. } => "OutputUnwritable", Internal;
+        Self::Files { purpose: Purpose::Cache, .. } => "CacheUnusable", Internal;
+        Self::Files { purpose: Purpose::Temporary, .. } => "TemporaryFolderUnusable", Internal;
+    }
+    else {
+        Self::Core(error) => error;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::UvMissing { .. } => "UvMissing",
-            Self::UvFailed { .. } => "UvFailed",
-            Self::PythonMissing => "PythonMissing",
-            Self::RequirementsUnsatisfiable { .. } => "RequirementsUnsatisfiable",
-            Self::PackageNotFound { .. } => "PackageNotFound",
-            Self::WheelNotFound { .. } => "WheelNotFound",
-            Self::UpstreamUnavailable { .. } => "UpstreamUnavailable",
-            Self::IndexForbidden { .. } => "IndexForbidden",
-            Self::FileNotFound { .. } => "FileNotFound",
-            Self::DownloadIncomplete { .. } => "DownloadIncomplete",
-            Self::DownloadTooLarge { .. } => "DownloadTooLarge",
-            Self::HashMismatch { .. } => "HashMismatch",
-            Self::Offline { .. } => "Offline",
-            Self::InsecureUrl { .. } => "InsecureUrl",
-            Self::LocalAddressRefused { .. } => "LocalAddressRefused",
-            Self::ArchitectureForeign { .. } => "ArchitectureForeign",
-            Self::InterpreterMissing { .. } => "InterpreterMissing",
-            Self::SourceBuildFailed { .. } => "SourceBuildFailed",
-            Self::Files { purpose, .. } => match purpose {
-                Purpose::Output => "OutputUnwritable",
-                Purpose::Cache => "CacheUnusable",
-                Purpose::Temporary => "TemporaryFolderUnusable",
-            },
-            Self::Core(error) => error.code(),
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => Class::Transient,
-            Self::UvMissing { .. }
-            | Self::UvFailed { .. }
-            | Self::PythonMissing
-            | Self::Files { .. } => Class::Internal,
-            Self::Core(error) => error.class(),
-            _ => Class::User,
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {

@@ -3,7 +3,7 @@
 use accretion_core::request::RequestId;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
-use accretion_core::{Class, Fault};
+use accretion_core::{Class, Fault, fault_codes};
 
 use crate::ports::PortError;
 
@@ -102,37 +102,31 @@ impl Error {
 /// The code of resolvers for a package without a fitting wheel; core's own.
 const WHEEL_NOT_FOUND: &str = "WheelNotFound";
 
+fault_codes! {
+    impl Error {
+        Self::MessageUnknown { .. } => "MessageUnknown", User;
+        Self::RequestMissing { .. } => "RequestMissing", Internal;
+        Self::BuildLost { .. } => "BuildLost", Internal;
+        Self::ManifestMissing { .. } => "ManifestMissing", Internal;
+        Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
+        Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
+        Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
+        Self::LayerBusy { .. } => "LayerBusy", Transient;
+        Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
+    }
+    else {
+        Self::Core(error) => error;
+        Self::Port(error) => error;
+    }
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::Core(error) => error.code(),
-            Self::Port(error) => error.code(),
-            Self::MessageUnknown { .. } => "MessageUnknown",
-            Self::RequestMissing { .. } => "RequestMissing",
-            Self::BuildLost { .. } => "BuildLost",
-            Self::ManifestMissing { .. } => "ManifestMissing",
-            Self::ManifestInvalid { .. } => "ManifestInvalid",
-            Self::ArtifactMissing { .. } => "ArtifactMissing",
-            Self::ArtifactDiffers { .. } => "ArtifactDiffers",
-            Self::LayerBusy { .. } => "LayerBusy",
-            Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported",
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::Core(error) => error.class(),
-            Self::Port(error) => error.class(),
-            Self::MessageUnknown { .. } => Class::User,
-            Self::RequestMissing { .. }
-            | Self::BuildLost { .. }
-            | Self::ManifestMissing { .. }
-            | Self::ManifestInvalid { .. }
-            | Self::ArtifactMissing { .. }
-            | Self::ArtifactDiffers { .. } => Class::Internal,
-            Self::LayerBusy { .. } => Class::Transient,
-            Self::SourceDistributionUnsupported { .. } => Class::User,
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {
