@@ -1,21 +1,33 @@
-//! What one invocation does.
+//! What the publisher does with an event.
 
 use std::time::Instant;
 
 use accretion_aws::{
-    Clients, DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Library, SnsTopic, SsmPointers,
+    DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Library, SnsTopic, SsmPointers,
 };
 use accretion_core::delivery::InboxObject;
 use accretion_core::{Class, Fault};
 use accretion_lambda::{Invocation, SystemClock};
+use accretion_service::ports::Library as _;
 use accretion_service::publish::{Ports, Publish};
 use serde_json::{Value, json};
-use tracing::{Instrument as _, error, error_span, info, warn};
+use tracing::{Instrument as _, error, info, info_span};
 
-use crate::config::Config;
 use crate::event::Work;
 
-type Publisher<'a> = Publish<
+/// What outlives an invocation.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) library: S3Library,
+    pub(crate) layers: DynamoLayers,
+    pub(crate) versions: LambdaLayerVersions,
+    pub(crate) pointers: SsmPointers,
+    pub(crate) tracking: DynamoTracking,
+    pub(crate) topic: SnsTopic,
+}
+
+/// The use case over AWS.
+type UseCase<'a> = Publish<
     'a,
     S3Library,
     DynamoLayers,
@@ -26,7 +38,7 @@ type Publisher<'a> = Publish<
     SystemClock,
 >;
 
-/// Why an invocation failed.
+/// What can go wrong with an event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -58,44 +70,18 @@ impl Fault for Error {
     }
 }
 
-/// What stays from one invocation to the next.
-#[derive(Debug)]
-pub(crate) struct Handler {
-    artifacts_bucket: String,
-    library: S3Library,
-    layers: DynamoLayers,
-    versions: LambdaLayerVersions,
-    pointers: SsmPointers,
-    tracking: DynamoTracking,
-    topic: SnsTopic,
-}
-
-impl Handler {
-    pub(crate) fn new(config: &Config, clients: &Clients) -> Self {
-        let bucket = &config.artifacts_bucket;
-        let (layers, requests) = (&config.layers_table, &config.requests_table);
-        let retention = config.retention;
-        Self {
-            artifacts_bucket: bucket.clone(),
-            library: S3Library::new(clients, bucket),
-            layers: DynamoLayers::new(clients, layers, requests, retention),
-            versions: LambdaLayerVersions::new(clients, bucket),
-            pointers: SsmPointers::new(clients, &config.pointer_prefix),
-            tracking: DynamoTracking::new(clients, requests, retention),
-            topic: SnsTopic::new(clients, &config.topic_arn),
-        }
-    }
-
+impl Publisher {
+    /// Publishes from the manifests that an event of S3 names, or repairs.
     pub(crate) async fn handle(&self, invocation: Invocation<Value>) -> Result<Value, Error> {
-        let work = Work::read(&invocation.event, &self.artifacts_bucket)?;
-        let publisher = self.publisher(&invocation);
+        let work = Work::read(&invocation.event, self.library.bucket())?;
+        let use_case = self.use_case(&invocation);
         match work {
-            Work::Publish(objects) => publish_all(&publisher, &objects).await,
-            Work::Repair => repair(&publisher).await,
+            Work::Publish(manifests) => publish_each(&use_case, &manifests).await,
+            Work::Repair => repair(&use_case).await,
         }
     }
 
-    fn publisher(&self, invocation: &Invocation<Value>) -> Publisher<'_> {
+    fn use_case(&self, invocation: &Invocation<Value>) -> UseCase<'_> {
         let ports = Ports {
             library: &self.library,
             layers: &self.layers,
@@ -118,15 +104,15 @@ fn owner(invocation: &str) -> String {
 
 /// Publishes from each manifest. One that fails keeps none of the others from its turn, and lets
 /// the whole event come again: those that were dealt with are known then.
-async fn publish_all(publisher: &Publisher<'_>, objects: &[InboxObject]) -> Result<Value, Error> {
-    let mut outcomes = Vec::with_capacity(objects.len());
+async fn publish_each(use_case: &UseCase<'_>, manifests: &[InboxObject]) -> Result<Value, Error> {
+    let mut outcomes = Vec::with_capacity(manifests.len());
     let mut failure = None;
-    for object in objects {
-        let key = object.key.as_str();
+    for manifest in manifests {
+        let key = manifest.key.as_str();
         // <request id>-<slug>.manifest
-        let request_id = object.file_name().split('-').next();
-        let span = error_span!("manifest", key, request_id);
-        match publish(publisher, key).instrument(span).await {
+        let request_id = manifest.file_name().split('-').next();
+        let span = info_span!("publish", key, request_id);
+        match publish(use_case, key).instrument(span).await {
             Ok(outcome) => outcomes.push(json!({"Key": key, "Outcome": outcome})),
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -137,37 +123,30 @@ async fn publish_all(publisher: &Publisher<'_>, objects: &[InboxObject]) -> Resu
     }
 }
 
-async fn publish(publisher: &Publisher<'_>, key: &str) -> Result<String, accretion_service::Error> {
+async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_service::Error> {
     let start = Instant::now();
-    let outcome = publisher.manifest(key).await;
+    let outcome = use_case.manifest(key).await;
     let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let fault = match outcome {
+    match outcome {
         Ok(outcome) => {
             let outcome = format!("{outcome:?}");
             info!(outcome, duration_ms, "dealt with");
-            return Ok(outcome);
+            Ok(outcome)
         }
-        Err(fault) => fault,
-    };
-    let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
-    error!(code, %class, hint, duration_ms, "{fault}");
-    if class == Class::User {
-        // It is recorded and announced, and no repetition comes to anything else.
-        return Ok("Failed".to_owned());
+        Err(fault) => {
+            let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
+            error!(code, %class, hint, duration_ms, "{fault}");
+            Err(fault)
+        }
     }
-    Err(fault)
 }
 
-async fn repair(publisher: &Publisher<'_>) -> Result<Value, Error> {
-    let repaired = publisher.repair().await?;
+async fn repair(use_case: &UseCase<'_>) -> Result<Value, Error> {
+    let repaired = use_case.repair().await?;
     let (claims, marks) = (repaired.claims, repaired.marks);
-    let (manifests, failures) = (repaired.manifests, repaired.failures);
-    if failures > 0 {
-        warn!(claims, marks, manifests, failures, "repaired in part");
-    } else {
-        info!(claims, marks, manifests, "repaired");
-    }
-    Ok(json!({"Claims": claims, "Marks": marks, "Manifests": manifests, "Failures": failures}))
+    let (targets, failures) = (repaired.targets, repaired.failures);
+    info!(claims, marks, targets, failures, "repaired");
+    Ok(json!({"Claims": claims, "Marks": marks, "Targets": targets, "Failures": failures}))
 }
 
 #[cfg(test)]

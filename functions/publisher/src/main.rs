@@ -1,27 +1,40 @@
 //! The publisher: makes layer versions of what was built, and finishes what was left undone.
 
-mod config;
 mod event;
 mod handler;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use accretion_aws::Clients;
-use accretion_lambda::{Environment, Invocation};
-use serde_json::Value;
+use accretion_aws::{
+    Clients, DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Library, SnsTopic, SsmPointers,
+};
+use accretion_lambda::{Environment, Error};
 
-use crate::config::Config;
-use crate::handler::Handler;
+use crate::handler::Publisher;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    accretion_lambda::run(
-        async |environment: Environment| {
-            let config = Config::read(environment)?;
-            let clients = Clients::from_environment().await;
-            Ok(Handler::new(&config, &clients))
-        },
-        async |handler: &Handler, invocation: Invocation<Value>| handler.handle(invocation).await,
-    )
-    .await
+    accretion_lambda::run(set_up, Publisher::handle).await
+}
+
+async fn set_up(mut environment: Environment) -> Result<Publisher, Error> {
+    let bucket = environment.required("ARTIFACTS_BUCKET");
+    let layers = environment.required("LAYERS_TABLE");
+    let requests = environment.required("REQUESTS_TABLE");
+    let topic = environment.required("TOPIC_ARN");
+    let prefix = environment.optional("POINTER_PREFIX", "/accretion".to_owned());
+    let retention_days: u32 = environment.optional("RETENTION_DAYS", 90);
+    environment.finish(())?;
+
+    let clients = Clients::from_environment().await;
+    let retention = Duration::from_hours(24) * retention_days;
+    Ok(Publisher {
+        library: S3Library::new(&clients, bucket.as_str()),
+        layers: DynamoLayers::new(&clients, layers, requests.as_str(), retention),
+        versions: LambdaLayerVersions::new(&clients, bucket),
+        pointers: SsmPointers::new(&clients, prefix),
+        tracking: DynamoTracking::new(&clients, requests, retention),
+        topic: SnsTopic::new(&clients, topic),
+    })
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use accretion_core::{Class, Fault};
+use accretion_core::{Class, Fault, fault_codes};
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
@@ -114,41 +114,26 @@ pub enum Error {
     },
 }
 
-/// The codes of [`Error`] and their classes.
-pub const CODES: &[(&str, Class)] = &[
-    ("AccessDenied", Class::Internal),
-    ("CodeStorageExceeded", Class::User),
-    ("ItemInvalid", Class::Internal),
-    ("LayerRefused", Class::User),
-    ("ServiceRefused", Class::Internal),
-    ("ServiceUnavailable", Class::Transient),
-    ("StagingFailed", Class::Internal),
-    ("Throttled", Class::Transient),
-];
+fault_codes! {
+    impl Error {
+        Self::Throttled { .. } => "Throttled", Transient;
+        Self::ServiceUnavailable { .. } => "ServiceUnavailable", Transient;
+        Self::AccessDenied { .. } => "AccessDenied", Internal;
+        Self::ServiceRefused { .. } => "ServiceRefused", Internal;
+        Self::LayerRefused { .. } => "LayerRefused", User;
+        Self::CodeStorageExceeded { .. } => "CodeStorageExceeded", User;
+        Self::ItemInvalid { .. } => "ItemInvalid", Internal;
+        Self::StagingFailed { .. } => "StagingFailed", Internal;
+    }
+}
 
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::Throttled { .. } => "Throttled",
-            Self::ServiceUnavailable { .. } => "ServiceUnavailable",
-            Self::AccessDenied { .. } => "AccessDenied",
-            Self::ServiceRefused { .. } => "ServiceRefused",
-            Self::LayerRefused { .. } => "LayerRefused",
-            Self::CodeStorageExceeded { .. } => "CodeStorageExceeded",
-            Self::ItemInvalid { .. } => "ItemInvalid",
-            Self::StagingFailed { .. } => "StagingFailed",
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        match self {
-            Self::Throttled { .. } | Self::ServiceUnavailable { .. } => Class::Transient,
-            Self::LayerRefused { .. } | Self::CodeStorageExceeded { .. } => Class::User,
-            Self::AccessDenied { .. }
-            | Self::ServiceRefused { .. }
-            | Self::ItemInvalid { .. }
-            | Self::StagingFailed { .. } => Class::Internal,
-        }
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {

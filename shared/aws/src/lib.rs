@@ -23,7 +23,7 @@ mod versions;
 pub use artifacts::S3Artifacts;
 pub use builds::StepFunctionsBuilds;
 pub use clients::Clients;
-pub use error::{CODES, Call, Error};
+pub use error::{Call, Error};
 pub use inbox::S3Inbox;
 pub use layers::DynamoLayers;
 pub use library::S3Library;

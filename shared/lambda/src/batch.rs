@@ -3,7 +3,7 @@
 use accretion_core::Fault;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future;
-use tracing::{Instrument as _, error, error_span};
+use tracing::{Instrument as _, error, info_span};
 
 /// Handles the messages of a batch at the same time. Those that fail are reported, and come again.
 pub async fn each_message<E: Fault>(
@@ -13,7 +13,7 @@ pub async fn each_message<E: Fault>(
     let handle = &handle;
     let outcomes = event.records.iter().map(|message| {
         let id = message.message_id.clone().unwrap_or_default();
-        let span = error_span!("message", message_id = id);
+        let span = info_span!("message", message_id = id);
         let handled = async move {
             let fault = handle(message).await.err()?;
             let (code, class) = (fault.code(), fault.class());

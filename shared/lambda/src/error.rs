@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use accretion_core::{Class, Fault};
+use accretion_core::{Class, Fault, fault_codes};
 use lambda_runtime::Diagnostic;
 
 /// What can go wrong in a function before its own work begins.
@@ -28,24 +28,21 @@ pub enum Error {
     },
 }
 
-/// The codes of [`Error`] and their classes.
-pub const CODES: &[(&str, Class)] = &[
-    ("ConfigurationInvalid", Class::Internal),
-    ("EventInvalid", Class::Internal),
-    ("Panicked", Class::Internal),
-];
+fault_codes! {
+    impl Error {
+        Self::ConfigurationInvalid { .. } => "ConfigurationInvalid", Internal;
+        Self::EventInvalid { .. } => "EventInvalid", Internal;
+        Self::Panicked { .. } => "Panicked", Internal;
+    }
+}
 
 impl Fault for Error {
     fn code(&self) -> &'static str {
-        match self {
-            Self::ConfigurationInvalid { .. } => "ConfigurationInvalid",
-            Self::EventInvalid { .. } => "EventInvalid",
-            Self::Panicked { .. } => "Panicked",
-        }
+        self.code_and_class().0
     }
 
     fn class(&self) -> Class {
-        Class::Internal
+        self.code_and_class().1
     }
 
     fn hint(&self) -> Option<String> {
@@ -115,17 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn the_codes_are_all_there() {
-        let errors = [
-            Error::ConfigurationInvalid { problems: vec![] },
-            Error::EventInvalid {
-                problem: String::new(),
-            },
-            Error::Panicked {
-                message: String::new(),
-            },
-        ];
-        let codes = errors.map(|error| (error.code(), error.class()));
-        assert_eq!(codes, *CODES);
+    fn every_code_is_documented() {
+        let formats = include_str!("../../../docs/formats.md");
+        for (code, class) in Error::CODES {
+            let row = format!("\n| `{code}` | {class} | ");
+            assert!(formats.contains(&row), "docs/formats.md lacks{row}");
+        }
     }
 }

@@ -11,5 +11,5 @@ mod telemetry;
 pub use batch::each_message;
 pub use clock::SystemClock;
 pub use environment::Environment;
-pub use error::{CODES, Error};
+pub use error::Error;
 pub use run::{Invocation, run};

@@ -13,7 +13,7 @@ use lambda_runtime_api_client::body::Body;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing::{Instrument as _, error, error_span, info, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::error::Failure;
 use crate::{Environment, Error, telemetry};
@@ -77,8 +77,7 @@ where
     E: Fault,
 {
     let (payload, context) = event.into_parts();
-    // Of the highest level: who wants to see errors alone wants to know whose they are.
-    let span = error_span!(
+    let span = info_span!(
         "invocation",
         aws_request_id = context.request_id,
         xray_trace_id = context.xray_trace_id,

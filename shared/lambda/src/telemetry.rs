@@ -15,8 +15,8 @@ use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber, error};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// What is logged if nobody says otherwise.
@@ -42,12 +42,17 @@ pub(crate) fn start(level: LevelFilter) {
     }));
 }
 
-fn filter(level: LevelFilter) -> Targets {
-    Targets::new()
+fn filter<S>(level: LevelFilter) -> impl Filter<S> {
+    let events = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_targets(OURS.map(|target| (target, level)))
         // It repeats every error that a handler returns.
-        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
+        .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
+    // Who wants to see warnings alone wants to know whose they are.
+    let is_ours = |target: &str| OURS.iter().any(|ours| target.starts_with(ours));
+    let spans = filter_fn(move |metadata| metadata.is_span() && is_ours(metadata.target()))
+        .with_max_level_hint(LevelFilter::INFO);
+    events.or(spans)
 }
 
 /// Writes each event as a JSON object on a line of its own.
@@ -192,7 +197,7 @@ impl Visit for Fields {
 mod tests {
     use std::sync::Arc;
 
-    use tracing::{debug, error_span, info, warn};
+    use tracing::{debug, info, info_span, warn};
 
     use super::*;
 
@@ -222,9 +227,9 @@ mod tests {
     #[test]
     fn every_line_has_the_ids_of_its_spans() {
         let lines = logged(LevelFilter::INFO, || {
-            let invocation = error_span!("invocation", aws_request_id = "i-1", layer = "a");
+            let invocation = info_span!("invocation", aws_request_id = "i-1", layer = "a");
             let _invocation = invocation.enter();
-            let record = error_span!("record", request_id = "r-1", layer = "b");
+            let record = info_span!("record", request_id = "r-1", layer = "b");
             let _record = record.enter();
             info!(version = 7_u64, is_new = true, error = %"odd \"text\"\n", "published");
         });
@@ -251,7 +256,7 @@ mod tests {
     #[test]
     fn warnings_have_ids_where_nothing_less_is_logged() {
         let lines = logged(LevelFilter::WARN, || {
-            let _span = error_span!("invocation", aws_request_id = "i-1").entered();
+            let _span = info_span!("invocation", aws_request_id = "i-1").entered();
             info!("unheard");
             warn!("heard");
         });
