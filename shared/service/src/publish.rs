@@ -27,8 +27,12 @@ use crate::ports::{
 /// How long a claim outlives the invocation that made it: its last call may still be under way.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
-/// The pause before a claimed layer is looked at again.
+/// The first pause before a claimed layer is looked at again. Each one is twice as long as the one
+/// before, up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// What has to be left of an invocation's time to wait once more.
 const RESERVE: Duration = Duration::from_secs(20);
@@ -279,6 +283,7 @@ where
             request: ready.subject.request.clone(),
             digest: ready.manifest.digest,
         };
+        let mut pause = PAUSE;
         loop {
             let state = self.ports.layers.state(&ready.layer).await?;
             let (published, still_stands) = match state.next(&candidate, self.now()) {
@@ -299,7 +304,8 @@ where
                         let until = claim.lease_until;
                         return Err(Error::LayerBusy { layer, until });
                     }
-                    self.ports.timer.sleep(PAUSE).await;
+                    self.ports.timer.sleep(pause).await;
+                    pause = MAX_PAUSE.min(pause * 2);
                     continue;
                 }
                 Step::Finish(claim) => {
