@@ -75,7 +75,6 @@ pub(crate) struct TargetItem {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LayerItems {
     pub(crate) state: LayerState,
-    pub(crate) claimed_at: Option<Timestamp>,
     pub(crate) versions: BTreeMap<u64, Published>,
     pub(crate) marks: BTreeMap<String, (Timestamp, Mark)>,
 }
@@ -140,6 +139,8 @@ pub(crate) struct Cloud {
     pub(crate) sent: Vec<Notification>,
     /// What happened, and when.
     pub(crate) history: Vec<(Timestamp, Fact)>,
+    /// How many claims replaced another.
+    pub(crate) taken_over: u64,
     /// Whether statuses are raised whatever they are: a mutation.
     pub(crate) is_unranked: bool,
     /// What was read of layers, and when: a mutation.
@@ -353,20 +354,14 @@ impl Cloud {
         state.clone()
     }
 
-    pub(crate) fn claim(
-        &mut self,
-        layer: &LayerName,
-        revision: u64,
-        claim: &Claim,
-        now: Timestamp,
-    ) -> bool {
+    pub(crate) fn claim(&mut self, layer: &LayerName, revision: u64, claim: &Claim) -> bool {
         let items = self.layers.entry(layer.clone()).or_default();
         if items.state.revision != revision {
             return false;
         }
+        self.taken_over += u64::from(items.state.claim.is_some());
         items.state.revision += 1;
         items.state.claim = Some(claim.clone());
-        items.claimed_at = Some(now);
         true
     }
 
@@ -378,26 +373,26 @@ impl Cloud {
             items.state.revision += 1;
             items.state.claim = None;
             items.state.has_stray |= leaves_version;
-            items.claimed_at = None;
         }
     }
 
     pub(crate) fn settle(&mut self, settlement: &Settlement, now: Timestamp) -> Recorded {
         let id = (settlement.request.id.clone(), settlement.mark.target);
+        let items = self.layers.entry(settlement.mark.layer()).or_default();
+        if let Some(change) = &settlement.change {
+            let owner = items.state.claim.as_ref().map(|claim| &claim.owner);
+            if items.state.revision != change.revision || owner != change.owner.as_ref() {
+                return Recorded::Lost;
+            }
+        }
         let status = self.targets.get(&id).map(|item| item.status.rank());
         if status >= Some(settlement.status.rank()) {
             return Recorded::Known;
         }
-        let items = self.layers.entry(settlement.mark.layer()).or_default();
         if let Some(change) = &settlement.change {
             let state = &mut items.state;
-            let owner = state.claim.as_ref().map(|claim| &claim.owner);
-            if state.revision != change.revision || owner != change.owner.as_ref() {
-                return Recorded::Lost;
-            }
             state.revision += 1;
             state.claim = None;
-            items.claimed_at = None;
             state.published = Some(change.published.clone());
             if change.is_new_version {
                 state.has_stray = false;
@@ -451,7 +446,8 @@ impl Cloud {
     pub(crate) fn pending_before(&self, before: Timestamp) -> Vec<Pending> {
         let mut pending = Vec::new();
         for (layer, items) in &self.layers {
-            if items.claimed_at.is_some_and(|at| at < before) {
+            let claim = items.state.claim.as_ref();
+            if claim.is_some_and(|claim| claim.lease_until < before) {
                 pending.push(Pending::Claim(layer.clone()));
             }
             let marks = items.marks.iter().filter(|(_, (at, _))| *at < before);

@@ -447,7 +447,7 @@ impl Layers for Invocation {
         claim: &Claim,
     ) -> Result<bool, PortError> {
         let (layer, claim) = (layer.clone(), claim.clone());
-        let effect = move |cloud: &mut Cloud, now| cloud.claim(&layer, revision, &claim, now);
+        let effect = move |cloud: &mut Cloud, _| cloud.claim(&layer, revision, &claim);
         self.port(Call::Claim, effect).await
     }
 

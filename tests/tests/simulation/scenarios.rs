@@ -557,7 +557,7 @@ fn a_dead_claim_is_finished_by_the_repair() {
     let mut world = World::new();
     let dropped = world.built(tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
-    world.pass(LEASE);
+    world.pass(LEASE + Duration::from_mins(2));
     let repaired = world.repair().unwrap().unwrap();
     let claims = 1;
     assert_eq!(
@@ -580,7 +580,7 @@ fn a_claim_that_is_alive_is_left_alone() {
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
     assert_eq!(world.versions(), [0; 0]);
     world.land();
-    world.pass(Duration::from_secs(1));
+    world.pass(Duration::from_mins(2));
     world.repair().unwrap().unwrap();
     world.assert_settled(&[1], 1);
 }
@@ -771,7 +771,7 @@ fn a_version_is_finished_though_its_artifact_is_gone() {
     let dropped = world.built(tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
     world.shared().cloud.artifacts.clear();
-    world.pass(LEASE);
+    world.pass(LEASE + Duration::from_mins(2));
     world.repair().unwrap().unwrap();
     world.assert_settled(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
