@@ -26,15 +26,18 @@ impl Testbed {
     ///
     /// `ACCRETION_TEMPLATE` names a template that is built already.
     pub fn start(folder: &Path, options: &Options) -> Result<Self> {
-        let template = match std::env::var_os("ACCRETION_TEMPLATE") {
-            Some(template) => template.into(),
-            None => sam::build(Profile::Debug)?,
-        };
-        let server = MiniStack::start(&folder.join("ministack.log"), options)?;
-        sam::deploy(&server, STACK, &template)?;
         // One for all tests: a client's connections die with the runtime that made them.
         let runtime = tokio::runtime::Runtime::new().map_err(Error::io(folder))?;
-        let stack = runtime.block_on(Stack::connect(&server.endpoint(), STACK))?;
+        let server = MiniStack::start(&folder.join("ministack.log"), options)?;
+        let (template, stack) = runtime.block_on(async {
+            let template = match std::env::var_os("ACCRETION_TEMPLATE") {
+                Some(template) => template.into(),
+                None => sam::build(Profile::Debug).await?,
+            };
+            sam::deploy(&server, STACK, &template).await?;
+            let stack = Stack::connect(&server.endpoint(), STACK).await?;
+            Ok::<_, Error>((template, stack))
+        })?;
         Ok(Self {
             runtime,
             server,
