@@ -27,8 +27,12 @@ use crate::ports::{
 /// How long a claim outlives the invocation that made it: its last call may still be under way.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
-/// The pause before a claimed layer is looked at again.
+/// The first pause before a claimed layer is looked at again. Each one is twice as long as the one
+/// before, up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// What has to be left of an invocation's time to wait once more.
 const RESERVE: Duration = Duration::from_secs(20);
@@ -279,19 +283,19 @@ where
             request: ready.subject.request.clone(),
             digest: ready.manifest.digest,
         };
+        let mut pause = PAUSE;
         loop {
             let state = self.ports.layers.state(&ready.layer).await?;
             let (published, still_stands) = match state.next(&candidate, self.now()) {
                 Step::Settled(_) => {
-                    self.tell_forgotten(ready).await?;
-                    return Ok(Outcome::Known);
+                    return self.known(ready).await;
                 }
                 Step::Superseded(published) => {
                     let settlement = superseded(ready, published, self.ports.library.bucket());
-                    return self.record(settlement, Outcome::Superseded).await.map(
-                        // There is no item to lose.
-                        |outcome| outcome.unwrap_or(Outcome::Known),
-                    );
+                    return match self.record(settlement, Outcome::Superseded).await? {
+                        Some(Outcome::Known) | None => self.known(ready).await,
+                        Some(outcome) => Ok(outcome),
+                    };
                 }
                 Step::Wait(claim) => {
                     if !self.has_time() {
@@ -299,7 +303,8 @@ where
                         let until = claim.lease_until;
                         return Err(Error::LayerBusy { layer, until });
                     }
-                    self.ports.timer.sleep(PAUSE).await;
+                    self.ports.timer.sleep(pause).await;
+                    pause = MAX_PAUSE.min(pause * 2);
                     continue;
                 }
                 Step::Finish(claim) => {
@@ -630,13 +635,17 @@ where
         Ok(())
     }
 
-    /// Tells what an earlier attempt recorded and did not live to tell.
-    async fn tell_forgotten(&self, ready: &Ready) -> Result<(), Error> {
-        for event in [Event::LayerPublished, Event::LayerUnchanged] {
+    /// Tells of a manifest that was dealt with what an earlier attempt did not live to tell.
+    async fn known(&self, ready: &Ready) -> Result<Outcome, Error> {
+        for event in [
+            Event::LayerPublished,
+            Event::LayerUnchanged,
+            Event::LayerSuperseded,
+        ] {
             let event_id = ready.subject.notification(event).event_id;
             self.tell_marked(&ready.layer, &event_id).await?;
         }
-        Ok(())
+        Ok(Outcome::Known)
     }
 
     /// Tells what a mark of the table says, if it is still there.
@@ -655,7 +664,7 @@ where
         let layer = mark.layer();
         let event = mark.notification.event;
         if matches!(event, Event::LayerPublished | Event::LayerUnchanged) {
-            self.point(mark, &layer).await?;
+            self.point(&mark.project, mark.target, &layer).await?;
         }
         self.ports.topic.send(&mark.notification).await?;
         info!(event_id = mark.notification.event_id, "notified");
@@ -664,7 +673,12 @@ where
     }
 
     /// Lets the pointer point to what stands, and looks again whether that has changed meanwhile.
-    async fn point(&self, mark: &Mark, layer: &LayerName) -> Result<(), Error> {
+    async fn point(
+        &self,
+        project: &ProjectName,
+        target: Target,
+        layer: &LayerName,
+    ) -> Result<(), Error> {
         let mut pointed = None;
         loop {
             let state = self.ports.layers.state(layer).await?;
@@ -674,9 +688,7 @@ where
             }
             if let Some(version_arn) = &stands {
                 let pointers = self.ports.pointers;
-                pointers
-                    .point(&mark.project, mark.target, version_arn)
-                    .await?;
+                pointers.point(project, target, version_arn).await?;
             }
             pointed = stands;
         }
