@@ -249,6 +249,7 @@ impl Received {
         };
         let checked = Request::from_input(kind, self.folder(), name, bytes, &NoInclude, false);
         let (request, mut report) = checked?;
+        report.add_missing(request.targets.warnings());
         report.add_missing(request.lock_problems());
         report.conclude(Some(request))
     }

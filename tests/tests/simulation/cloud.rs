@@ -318,13 +318,14 @@ impl Cloud {
         true
     }
 
-    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str) {
+    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str, leaves_version: bool) {
         let Some(items) = self.layers.get_mut(layer) else {
             return;
         };
         if items.state.claim.as_ref().map(|claim| &*claim.owner) == Some(owner) {
             items.state.revision += 1;
             items.state.claim = None;
+            items.state.has_stray |= leaves_version;
             items.claimed_at = None;
         }
     }
@@ -347,6 +348,7 @@ impl Cloud {
             items.claimed_at = None;
             state.published = Some(change.published.clone());
             if change.is_new_version {
+                state.has_stray = false;
                 let published = change.published.clone();
                 items.versions.insert(published.version, published);
             }

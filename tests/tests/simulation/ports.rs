@@ -418,9 +418,14 @@ impl Layers for Invocation {
         self.port(Call::Claim, effect).await
     }
 
-    async fn release(&self, layer: &LayerName, owner: &str) -> Result<(), PortError> {
+    async fn release(
+        &self,
+        layer: &LayerName,
+        owner: &str,
+        leaves_version: bool,
+    ) -> Result<(), PortError> {
         let (layer, owner) = (layer.clone(), owner.to_owned());
-        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner);
+        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner, leaves_version);
         self.port(Call::Release, release).await
     }
 

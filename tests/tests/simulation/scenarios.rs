@@ -713,10 +713,49 @@ fn a_manifest_that_is_not_there_is_a_failure_for_the_queue() {
 }
 
 #[test]
-fn a_permission_that_lambda_refuses_is_a_failure_that_is_told() {
+fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
     let mut world = World::new();
-    let dropped = world.built(tools(1).grant(UNKNOWN_ACCOUNT));
-    assert_eq!(world.fails(&dropped), "PrincipalInvalid");
-    assert_eq!(world.status(&dropped), Status::Failed);
-    assert_eq!(world.events(), [Event::BuildFailed]);
+    let first = world.built(tools(1));
+    world.publishes(&first, Outcome::Published);
+    let refused = world.built(tools(2).grant(UNKNOWN_ACCOUNT));
+    // However often it is tried, it leaves one version and no claim.
+    for _ in 0..3 {
+        assert_eq!(world.fails(&refused), "PrincipalInvalid");
+        assert_eq!(world.versions(), [1, 2]);
+        assert_eq!(world.stands(), 1);
+    }
+    assert_eq!(world.status(&refused), Status::Failed);
+    assert_eq!(world.events(), [Event::LayerPublished, Event::BuildFailed]);
+
+    // What is wanted next is published: the version that is there, if it has that content.
+    let mended = world.built(tools(2).grant(ACCOUNT));
+    world.publishes(&mended, Outcome::Published);
+    world.assert_settled(&[1, 2], 2);
+    let next = world.built(tools(3));
+    world.publishes(&next, Outcome::Published);
+    world.assert_settled(&[1, 2, 3], 3);
+}
+
+#[test]
+fn a_dead_claim_that_cannot_be_finished_is_in_nobodys_way() {
+    let mut world = World::new();
+    let refused = world.built(tools(1).grant(UNKNOWN_ACCOUNT));
+    world.dies(&refused, Call::Grant, Verdict::DiesBefore);
+    world.pass(LEASE);
+    let next = world.built(tools(2));
+    world.publishes(&next, Outcome::Published);
+    world.assert_settled(&[1, 2], 2);
+    assert_eq!(world.status(&refused), Status::Failed);
+}
+
+#[test]
+fn a_version_is_finished_though_its_artifact_is_gone() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
+    world.shared().cloud.artifacts.clear();
+    world.pass(LEASE);
+    world.repair().unwrap().unwrap();
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&dropped), Status::Published);
 }

@@ -352,10 +352,14 @@ pub trait Layers: Send + Sync {
     ) -> impl Future<Output = Result<bool, PortError>> + Send;
 
     /// Gives a claim up. Nothing happens if it is not there any more.
+    ///
+    /// If it `leaves_version`, [`LayerState::has_stray`] is so from now on, until a new version is
+    /// [settled](Self::settle).
     fn release(
         &self,
         layer: &LayerName,
         owner: &str,
+        leaves_version: bool,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Records what comes of a target, all or nothing.
