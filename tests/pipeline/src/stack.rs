@@ -96,6 +96,22 @@ impl Stack {
         self.outputs.get(name).map_or("", String::as_str)
     }
 
+    /// The physical id of a resource, by its name in the template.
+    pub async fn resource(&self, logical_id: &str) -> Result<String> {
+        let describe = self.cloudformation.describe_stack_resource();
+        let describe = describe
+            .stack_name(&self.name)
+            .logical_resource_id(logical_id);
+        let answer = describe
+            .send()
+            .await
+            .map_err(Error::aws("DescribeStackResource"))?;
+        let id = answer
+            .stack_resource_detail()
+            .and_then(|it| it.physical_resource_id());
+        Ok(id.unwrap_or_default().to_owned())
+    }
+
     /// Puts an object into the inbox and returns its version.
     pub async fn drop_into_inbox(&self, key: &str, body: impl Into<Vec<u8>>) -> Result<String> {
         let put = self.s3.put_object().bucket(self.output("InboxBucketName"));

@@ -2,6 +2,7 @@
 //! can read. Policies are enforced.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+#![expect(clippy::print_stdout, reason = "shown where a test fails")]
 
 mod dead_letters;
 mod tight;
