@@ -437,6 +437,7 @@ mod tests {
             revision: 7,
             published: Some(publication),
             claim: Some(claim),
+            has_stray: false,
         };
         assert_eq!(layer_state(Record(&item)), Ok(state));
         let attributes = mark_attributes(&a_mark(), request().received_at);
