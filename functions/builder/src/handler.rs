@@ -194,3 +194,41 @@ impl Progress for Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_state_machine_tries_what_is_transient_again_and_no_other_error_of_ours() {
+        let definition = include_str!("../../../statemachine/build_layer.asl.json");
+        let definition: Value = serde_json::from_str(definition).unwrap();
+        let retriers = definition["States"]["Build"]["Retry"].as_array().unwrap();
+        let names = retriers
+            .iter()
+            .flat_map(|retrier| retrier["ErrorEquals"].as_array().unwrap())
+            .map(|name| name.as_str().unwrap());
+        // Those of AWS have a dot.
+        let retried: BTreeSet<_> = names.filter(|name| !name.contains('.')).collect();
+
+        let tables = [
+            accretion_aws::Error::CODES,
+            accretion_core::Error::CODES,
+            accretion_lambda::Error::CODES,
+            accretion_local::Error::CODES,
+            accretion_service::Error::CODES,
+            Error::CODES,
+        ];
+        let codes = tables.into_iter().flatten();
+        let transient = codes
+            .filter(|(_, class)| *class == Class::Transient)
+            .map(|(code, _)| *code)
+            // No build ends with it: it is about publishing.
+            .filter(|code| *code != "LayerBusy");
+        assert_eq!(retried, transient.collect());
+    }
+}
