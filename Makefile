@@ -15,6 +15,8 @@ CARGO_SHEAR_VERSION := 1.9.1
 CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 # The pinned uv before whatever else is installed; what Pythons there are has to do.
 WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+# The stack as `make stack` leaves it.
+WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
 .PHONY: help tools build stack demo test lint bench tool-locks clean-tools release-tools
@@ -67,12 +69,14 @@ release-tools:
 	$(call venv,.tools/release,tests/tools/release.txt,10)
 	@rustup target list --installed | grep -qx "$(RUST_TARGET)" || rustup target add "$(RUST_TARGET)"
 
-demo: tools ## build the example request for all its targets into dist/demo
-	$(CARGO) build --release --locked -p accretion
-	$(WITH_TOOLS) target/release/accretion build examples/data-tools.json --output dist/demo
+demo: stack ## run the pipeline on this machine: drop the examples, watch their layers come about
+	$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
+# The tests first: what does not compile is not to come as a failure of SAM.
 test: tools ## run every test
-	$(WITH_TOOLS) $(CARGO) test --workspace --locked --no-fail-fast
+	$(CARGO) test --workspace --locked --no-run
+	$(MAKE) stack
+	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
 
 lint: tools $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code, the dependencies and the stack
 	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)

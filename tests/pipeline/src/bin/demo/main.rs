@@ -16,8 +16,9 @@ use pipeline_tests::sam::{self, Profile};
 use pipeline_tests::{
     Error, Filter, MiniStack, Notification, Options, Result, Stack, Subscription, Table, workspace,
 };
+use serde_json::Value;
 
-use crate::screen::{Progress, bold, faint, good, heading, say};
+use crate::screen::{Progress, bold, good, heading, say};
 
 /// How long anything may take that is bound to happen. Large wheels come over the network.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -33,6 +34,12 @@ const EXAMPLES: [(&str, &str); 2] = [
         "requests/web/requirements.txt",
     ),
 ];
+
+/// A slip that happens, and its key in the inbox.
+const MISTAKE: (&str, &str) = (
+    "fastapi ~= 0.115\nhttpx => 0.28\n",
+    "requests/web/requirements.txt",
+);
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
@@ -71,25 +78,21 @@ async fn run() -> Result<()> {
     let all = stack.subscribe("demo", &Filter::None).await?;
 
     heading("Drop requests into the inbox");
-    let mut layers = Vec::new();
     let mut requests = Vec::new();
     for (file, key) in EXAMPLES {
-        requests.push(drop_into_inbox(&stack, file, key).await?);
+        requests.push(drop_file(&stack, file, key).await?);
     }
-    let notifications = follow(&stack, &all, &requests).await?;
-    for notification in &notifications {
-        show(notification);
-        if notification.text("Event") == "LayerPublished" {
-            layers.push(notification.text("VersionArn").to_owned());
-        }
-    }
+    let layers = show_outcome(&stack, &all, &requests).await?;
 
     let (file, key) = EXAMPLES[0];
-    heading("Drop the same request again: nothing is published");
-    let request = drop_into_inbox(&stack, file, key).await?;
-    for notification in &follow(&stack, &all, &[request]).await? {
-        show(notification);
-    }
+    heading("Drop one again: nothing has changed, so nothing is published");
+    let request = drop_file(&stack, file, key).await?;
+    show_outcome(&stack, &all, &[request]).await?;
+
+    let (text, key) = MISTAKE;
+    heading("Drop one with a mistake in it");
+    let request = drop_into_inbox(&stack, "two lines", text.as_bytes().to_vec(), key).await?;
+    show_outcome(&stack, &all, &[request]).await?;
 
     heading("What is left");
     let saved = save(&stack, &layers, &folder).await?;
@@ -153,15 +156,38 @@ struct Dropped {
     at: Instant,
 }
 
-async fn drop_into_inbox(stack: &Stack, file: &str, key: &str) -> Result<Dropped> {
+async fn drop_file(stack: &Stack, file: &str, key: &str) -> Result<Dropped> {
     let path = workspace::root().join(file);
     let body = fs::read(&path).map_err(|source| Error::Io { path, source })?;
+    drop_into_inbox(stack, file, body, key).await
+}
+
+async fn drop_into_inbox(stack: &Stack, what: &str, body: Vec<u8>, key: &str) -> Result<Dropped> {
     let version = stack.drop_into_inbox(key, body).await?;
     let at = Instant::now();
     let inbox = stack.output("InboxBucketName");
-    say(&format!("{file} → s3://{inbox}/{key}"));
+    say(&format!("{what} → s3://{inbox}/{key}"));
     let id = RequestId::of_object(inbox, key, &version).to_string();
     Ok(Dropped { id, at })
+}
+
+/// Follows requests to their end and shows what was said of them; returns the ARNs of the layer
+/// versions that are new.
+async fn show_outcome(
+    stack: &Stack,
+    all: &Subscription,
+    requests: &[Dropped],
+) -> Result<Vec<String>> {
+    let mut notifications = follow(stack, all, requests).await?;
+    notifications.sort_by_key(|it| it.text("VersionArn").to_owned());
+    let mut arns = Vec::new();
+    for notification in &notifications {
+        show(notification);
+        if notification.text("Event") == "LayerPublished" {
+            arns.push(notification.text("VersionArn").to_owned());
+        }
+    }
+    Ok(arns)
 }
 
 /// Shows how the targets of requests come along until all of them have come to an end, and returns
@@ -205,44 +231,33 @@ async fn look(stack: &Stack, request: &Dropped, progress: &mut Progress) -> Resu
     let Some(whole) = items.get("request") else {
         return Ok(false);
     };
-    let text =
-        |item: &serde_json::Value, field: &str| item[field].as_str().unwrap_or_default().to_owned();
+    let text = |item: &Value, field: &str| item[field].as_str().unwrap_or_default().to_owned();
+    let after = request.at.elapsed();
     if text(whole, "Status") == "Rejected" {
-        return Ok(progress.set(&request.id, "Rejected", request.at.elapsed()));
+        return Ok(progress.set("request", "Rejected", after));
     }
     let targets = items.iter().filter(|(name, _)| *name != "request");
     let mut is_done = true;
     for (_, item) in targets {
-        is_done &= progress.set(
-            &text(item, "LayerName"),
-            &text(item, "Status"),
-            request.at.elapsed(),
-        );
+        is_done &= progress.set(&text(item, "LayerName"), &text(item, "Status"), after);
     }
     Ok(is_done)
 }
 
 fn show(notification: &Notification) {
     let event = notification.text("Event");
-    match event {
-        "LayerPublished" | "LayerUnchanged" | "LayerSuperseded" => {
-            say(&format!(
-                "{} {}",
-                good(event),
-                notification.text("VersionArn")
-            ));
-        }
-        _ => {
-            say(&format!(
-                "{} {}",
-                bold(event),
-                notification.text("Reason").trim_end()
-            ));
-            let hint = notification.text("Hint");
-            if !hint.is_empty() {
-                say(&faint(&format!("hint: {hint}")));
-            }
-        }
+    let arn = notification.text("VersionArn");
+    if !arn.is_empty() {
+        say(&format!("{} {arn}", good(event)));
+        return;
+    }
+    say(&bold(event));
+    for line in notification.text("Reason").lines() {
+        say(&format!("  {line}"));
+    }
+    let hint = notification.text("Hint");
+    if !hint.is_empty() {
+        say(&format!("  hint: {hint}"));
     }
 }
 

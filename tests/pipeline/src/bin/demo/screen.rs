@@ -34,11 +34,6 @@ pub(crate) fn good(text: &str) -> String {
     styled(AnsiColor::Green.on_default(), text)
 }
 
-/// Text that is less important.
-pub(crate) fn faint(text: &str) -> String {
-    styled(Style::new().dimmed(), text)
-}
-
 fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
@@ -84,7 +79,10 @@ impl Progress {
         let after = after.as_secs_f64();
         let text = format!("{layer:<24} {status:<10} {after:>6.1} s");
         if !is_terminal {
-            say(&format!("  {text}"));
+            // Everything is received at once.
+            if status != "Received" {
+                say(&format!("  {text}"));
+            }
         } else if is_done {
             line.bar.set_style(style("✓"));
             line.bar.finish_with_message(text);
