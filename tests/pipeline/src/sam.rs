@@ -16,6 +16,14 @@ pub enum Profile {
     Release,
 }
 
+/// The built template: the one that `ACCRETION_TEMPLATE` names, otherwise a new one, unoptimised.
+pub async fn built() -> Result<PathBuf> {
+    match std::env::var_os("ACCRETION_TEMPLATE") {
+        Some(template) => Ok(template.into()),
+        None => build(Profile::Debug).await,
+    }
+}
+
 /// Builds the functions with `sam build` and returns the built template.
 pub async fn build(profile: Profile) -> Result<PathBuf> {
     let mut sam = sam("build");

@@ -1,12 +1,11 @@
 //! A deployed stack that the tests of a binary share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::sam::{self, Profile};
-use crate::{Error, MiniStack, Options, Result, Stack};
+use crate::{Error, MiniStack, Options, Result, Stack, sam};
 
 /// The stack's name.
 pub const STACK: &str = "accretion";
@@ -17,36 +16,28 @@ pub struct Testbed {
     runtime: tokio::runtime::Runtime,
     /// The server.
     pub server: MiniStack,
-    /// The built template.
-    pub template: PathBuf,
     /// The stack.
     pub stack: Stack,
 }
 
 impl Testbed {
-    /// Builds the functions, starts a server, deploys the pipeline. Logs go into `folder`.
-    ///
-    /// `ACCRETION_TEMPLATE` names a template that is built already.
+    /// Starts a server and deploys the pipeline. Logs go into `folder`.
     pub fn start(folder: &Path, options: &Options) -> Result<Self> {
         // One for all tests: a client's connections die with the runtime that made them.
         let runtime = tokio::runtime::Runtime::new().map_err(Error::io(folder))?;
         let server = MiniStack::start(&folder.join("ministack.log"), options)?;
-        let (template, stack) = runtime.block_on(async {
-            let template = match std::env::var_os("ACCRETION_TEMPLATE") {
-                Some(template) => template.into(),
-                None => sam::build(Profile::Debug).await?,
-            };
+        let stack = runtime.block_on(async {
+            let template = sam::built().await?;
             sam::deploy(&server, STACK, &template).await?;
             let stack = Stack::connect(&server.endpoint(), STACK).await?;
             if options.enforce_iam {
                 allow_what_is_misread(&stack).await?;
             }
-            Ok::<_, Error>((template, stack))
+            Ok::<_, Error>(stack)
         })?;
         Ok(Self {
             runtime,
             server,
-            template,
             stack,
         })
     }

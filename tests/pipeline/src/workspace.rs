@@ -22,7 +22,7 @@ pub fn tool(name: &str) -> PathBuf {
 }
 
 /// A command that sees nothing of the user's AWS configuration and finds the pinned tools first.
-pub(crate) fn command(program: &Path) -> Command {
+pub fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {

@@ -5,13 +5,13 @@
 
 mod command;
 mod deliveries;
+mod deployment;
 mod failures;
 mod launcher;
 mod outcome;
 mod projects;
 mod publishes;
 mod republishes;
-mod stacks;
 
 use std::path::Path;
 use std::sync::LazyLock;

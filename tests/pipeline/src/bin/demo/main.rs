@@ -1,7 +1,8 @@
 //! `make demo`: the whole pipeline on this machine, with an emulator in the place of AWS.
 //!
 //! It drops the examples into the inbox, shows how their layers come about, and takes everything
-//! down again, also on ctrl-C.
+//! down again, also on ctrl-C. Layers and logs are left in `dist/demo`, or in the folder that it is
+//! given.
 
 mod screen;
 
@@ -12,9 +13,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use accretion_core::request::RequestId;
-use pipeline_tests::sam::{self, Profile};
 use pipeline_tests::{
-    Error, Filter, MiniStack, Notification, Options, Result, Stack, Subscription, Table, workspace,
+    Error, Filter, MiniStack, Notification, Options, Result, Stack, Subscription, Table, sam,
+    workspace,
 };
 use serde_json::Value;
 
@@ -71,7 +72,10 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let folder = workspace::root().join("dist/demo");
+    let default = || workspace::root().join("dist/demo");
+    let folder = std::env::args_os()
+        .nth(1)
+        .map_or_else(default, PathBuf::from);
     let log = folder.join("ministack.log");
     heading("The pipeline on this machine: no AWS account, nothing but 127.0.0.1");
     let (server, stack) = start(&log).await?;
@@ -112,10 +116,7 @@ async fn run() -> Result<()> {
 /// Builds what `make` has not built, starts the emulator, deploys the stack.
 async fn start(log: &Path) -> Result<(MiniStack, Stack)> {
     let step = Step::begin("build", "three functions, with the SAM CLI");
-    let template = match std::env::var_os("ACCRETION_TEMPLATE") {
-        Some(template) => PathBuf::from(template),
-        None => sam::build(Profile::Debug).await?,
-    };
+    let template = sam::built().await?;
     step.end();
 
     let options = Options {
