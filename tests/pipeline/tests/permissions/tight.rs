@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use pipeline_tests::testbed::ADDED_POLICY;
 use pipeline_tests::workspace::REGION;
 use pipeline_tests::{Error, Filter, Result, Stack, Subscription};
@@ -20,7 +21,7 @@ const MISREAD: &str =
 /// Statements that MiniStack does not look at, by role and `Sid`, and why.
 const NOT_EVALUATED: [(&str, &str, &str); 19] = [
     ("DispatcherRole", "ReceiveRequests", OF_SERVICES),
-    ("DispatcherRole", "TellMissingInInbox", MISSING),
+    ("DispatcherRole", "TellMissing", MISSING),
     ("DispatcherRole", "WriteLogs", OF_THE_RUNTIME),
     ("DispatcherRole", "Trace", OF_THE_RUNTIME),
     ("BuildStateMachineRole", "Build", OF_SERVICES),
@@ -28,10 +29,10 @@ const NOT_EVALUATED: [(&str, &str, &str); 19] = [
     ("BuildStateMachineRole", "Notify", OF_SERVICES),
     ("BuildStateMachineRole", "Trace", OF_SERVICES),
     ("BuildStateMachineRole", "DeliverLogs", OF_SERVICES),
-    ("BuilderRole", "TellMissingInArtifacts", MISSING),
+    ("BuilderRole", "TellMissing", MISSING),
     ("BuilderRole", "WriteLogs", OF_THE_RUNTIME),
     ("BuilderRole", "Trace", OF_THE_RUNTIME),
-    ("PublisherRole", "TellMissingInArtifacts", MISSING),
+    ("PublisherRole", "TellMissing", MISSING),
     ("PublisherRole", "ReadAndShareLayers", MISREAD),
     ("PublisherRole", "ListLayers", MISREAD),
     ("PublisherRole", "HandOverFailures", OF_SERVICES),
@@ -257,8 +258,19 @@ impl Trials {
         });
         let key = format!("{project}.json");
 
-        stack.drop_into_inbox(&key, request.to_string()).await?;
+        let version = stack.drop_into_inbox(&key, request.to_string()).await?;
         let failure = self.outcome(project, "LayerPublished").await?;
+        if failure.is_some() {
+            return Ok(failure);
+        }
+        // Its event comes again when the object is gone: the request is read where it was kept.
+        let delete = stack.s3.delete_object().key(&key).version_id(&version);
+        let inbox = stack.output("InboxBucketName");
+        let deleted = delete.bucket(inbox).send().await;
+        deleted.map_err(Error::aws("DeleteObject"))?;
+        let event = event_of_missing_object(stack, &key, &version);
+        stack.send_to_queue(&event).await?;
+        let failure = self.emptied(project).await?;
         if failure.is_some() {
             return Ok(failure);
         }
@@ -277,7 +289,7 @@ impl Trials {
         }
         let key = format!("requests/{project}/requirements.txt");
         stack
-            .send_to_queue(&event_of_missing_object(stack, &key))
+            .send_to_queue(&event_of_missing_object(stack, &key, "never"))
             .await?;
         let failure = self.outcome(project, "RequestRejected").await?;
         if failure.is_some() {
@@ -314,6 +326,37 @@ impl Trials {
         })
     }
 
+    /// Waits until the request queue is empty; returns what could not be dealt with.
+    async fn emptied(&self, project: &str) -> Result<Option<String>> {
+        let stack = self.stack;
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let get = stack.sqs.get_queue_attributes();
+            let get = get.queue_url(stack.output("RequestQueueUrl"));
+            let answer = get.set_attribute_names(Some(counts.to_vec())).send().await;
+            let answer = answer.map_err(Error::aws("GetQueueAttributes"))?;
+            let attributes = answer.attributes().cloned().unwrap_or_default();
+            if counts
+                .iter()
+                .all(|name| attributes.get(name).is_some_and(|count| count == "0"))
+            {
+                let dead = stack.output("RequestDeadLetterQueueUrl");
+                let message = stack.take_message(dead, Duration::ZERO).await?;
+                return Ok(message.filter(|it| it.contains(project)));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let what = "an empty request queue".to_owned();
+        Err(Error::Timeout {
+            what,
+            after: PATIENCE,
+        })
+    }
+
     /// Has the publisher look for what is left to do.
     async fn repair(&self) -> Result<Option<String>> {
         let publisher = self.stack.output("PublisherFunctionName");
@@ -327,8 +370,8 @@ impl Trials {
     }
 }
 
-/// An event of S3 about an object that is not there.
-fn event_of_missing_object(stack: &Stack, key: &str) -> String {
+/// An event of S3 about a version of an object that is not there.
+fn event_of_missing_object(stack: &Stack, key: &str, version: &str) -> String {
     let inbox = stack.output("InboxBucketName");
     json!({"Records": [{
         "eventVersion": "2.1",
@@ -338,7 +381,7 @@ fn event_of_missing_object(stack: &Stack, key: &str) -> String {
         "eventName": "ObjectCreated:Put",
         "s3": {
             "bucket": {"name": inbox, "arn": format!("arn:aws:s3:::{inbox}")},
-            "object": {"key": key, "size": 1, "sequencer": "00"},
+            "object": {"key": key, "size": 1, "versionId": version, "sequencer": "00"},
         },
     }]})
     .to_string()
