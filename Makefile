@@ -7,6 +7,7 @@ CARGO ?= cargo
 
 VENV := .tools/venv
 BENCH_VENV := .tools/bench
+LINT_VENV := .tools/lint
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # The newest that the pinned toolchain compiles.
@@ -73,11 +74,16 @@ demo: tools ## build the example request for all its targets into dist/demo
 test: tools ## run every test
 	$(WITH_TOOLS) $(CARGO) test --workspace --locked --no-fail-fast
 
-lint: $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code and the dependencies
+lint: tools $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code, the dependencies and the stack
+	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO_DENY) --workspace --locked check bans licenses sources
 	$(CARGO_SHEAR)
+	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 sam validate --lint
+	$(VENV)/bin/cfn-lint --regions us-east-1 cn-north-1 us-gov-west-1 -- sam/template.yaml
+	$(LINT_VENV)/bin/checkov --framework cloudformation --file sam/template.yaml \
+	  --skip-download --compact --quiet
 
 # Unoptimised: they compile in far less time and are done with this tree in a second.
 $(CARGO_DENY):

@@ -1,4 +1,4 @@
-//! The template, as CloudFormation gets it: what linters cannot know about it.
+//! The template after the transform of SAM: what linters cannot know about it.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 

@@ -100,7 +100,7 @@ impl Builder {
         let (request_id, runtime, architecture) =
             (&order.request_id, order.runtime, order.architecture);
         let span = info_span!("build", %request_id, %runtime, %architecture);
-        self.build(order).instrument(span).await
+        Box::pin(self.build(order)).instrument(span).await
     }
 
     async fn build(&self, order: Order) -> Result<Receipt, Error> {
@@ -140,14 +140,14 @@ impl Builder {
             &SystemClock,
             &Log,
         )?;
-        let built = build.target(target).await?;
-        let (layer, digest) = (&built.layer, built.manifest.digest);
-        info!(%layer, %digest, changed = built.changed, "built");
+        let layer = build.target(target).await?;
+        let (name, digest) = (&layer.layer, layer.manifest.digest);
+        info!(layer = %name, %digest, changed = layer.changed, "built");
         Ok(Receipt {
             manifest_key,
             digest: digest.to_string(),
-            changed: built.changed,
-            warnings: built.warnings,
+            changed: layer.changed,
+            warnings: layer.warnings,
         })
     }
 
@@ -192,5 +192,43 @@ impl Progress for Log {
         if !matches!(event, Event::Downloaded(_)) {
             debug!(?event, "building");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_state_machine_tries_what_is_transient_again_and_no_other_error_of_ours() {
+        let definition = include_str!("../../../statemachine/build_layer.asl.json");
+        let definition: Value = serde_json::from_str(definition).unwrap();
+        let retriers = definition["States"]["Build"]["Retry"].as_array().unwrap();
+        let names = retriers
+            .iter()
+            .flat_map(|retrier| retrier["ErrorEquals"].as_array().unwrap())
+            .map(|name| name.as_str().unwrap());
+        // Those of AWS have a dot.
+        let retried: BTreeSet<_> = names.filter(|name| !name.contains('.')).collect();
+
+        let tables = [
+            accretion_aws::Error::CODES,
+            accretion_core::Error::CODES,
+            accretion_lambda::Error::CODES,
+            accretion_local::Error::CODES,
+            accretion_service::Error::CODES,
+            Error::CODES,
+        ];
+        let codes = tables.into_iter().flatten();
+        let transient = codes
+            .filter(|(_, class)| *class == Class::Transient)
+            .map(|(code, _)| *code)
+            // No build ends with it: it is about publishing.
+            .filter(|code| *code != "LayerBusy");
+        assert_eq!(retried, transient.collect());
     }
 }

@@ -20,6 +20,9 @@ use crate::table::{
 use crate::tracking::{RequestItems, now};
 use crate::{Clients, Error};
 
+/// Whether Lambda may have a version that was never recorded: there, or not.
+const STRAY: &str = "Stray";
+
 /// The sort key of a layer's own item.
 const LAYER: &str = "layer";
 
@@ -88,9 +91,15 @@ impl DynamoLayers {
         }
     }
 
-    async fn write_release(&self, layer: &LayerName, owner: &str) -> Result<(), Error> {
+    async fn write_release(
+        &self,
+        layer: &LayerName,
+        owner: &str,
+        leaves_version: bool,
+    ) -> Result<(), Error> {
         let update = Update::new()
             .add("Revision", number(1))
+            .set_if(STRAY, leaves_version.then_some(AttributeValue::Bool(true)))
             .if_equal("Claim.Owner", text(owner));
         let update = without_claim(update);
         match self.table.update(layer.as_str(), LAYER, &update).await? {
@@ -132,6 +141,11 @@ impl DynamoLayers {
         let update = Update::new()
             .set("Published", published)
             .set("Revision", number(change.revision + 1));
+        let update = if change.is_new_version {
+            update.remove(STRAY)
+        } else {
+            update
+        };
         let update = on_revision(update, change.revision);
         let update = match &change.owner {
             Some(owner) => without_claim(update).if_equal("Claim.Owner", text(owner)),
@@ -188,8 +202,13 @@ impl Layers for DynamoLayers {
         claimed.map_err(PortError::new)
     }
 
-    async fn release(&self, layer: &LayerName, owner: &str) -> Result<(), PortError> {
-        let released = self.write_release(layer, owner).await;
+    async fn release(
+        &self,
+        layer: &LayerName,
+        owner: &str,
+        leaves_version: bool,
+    ) -> Result<(), PortError> {
+        let released = self.write_release(layer, owner, leaves_version).await;
         released.map_err(PortError::new)
     }
 
@@ -248,6 +267,7 @@ fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
         revision: item.number("Revision")?,
         published: item.map("Published")?.map(published).transpose()?,
         claim: item.map("Claim")?.map(claim).transpose()?,
+        has_stray: item.has(STRAY),
     })
 }
 
@@ -417,6 +437,7 @@ mod tests {
             revision: 7,
             published: Some(publication),
             claim: Some(claim),
+            has_stray: false,
         };
         assert_eq!(layer_state(Record(&item)), Ok(state));
         let attributes = mark_attributes(&a_mark(), request().received_at);

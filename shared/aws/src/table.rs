@@ -443,6 +443,11 @@ impl Update {
 pub(crate) struct Record<'a>(pub(crate) &'a Item);
 
 impl<'a> Record<'a> {
+    /// Whether there is such an attribute.
+    pub(crate) fn has(self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// A text attribute.
     pub(crate) fn text(self, name: &str) -> Result<&'a str, String> {
         let value = self.0.get(name).and_then(|value| value.as_s().ok());

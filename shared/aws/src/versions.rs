@@ -133,7 +133,14 @@ impl LambdaLayerVersions {
             Err(error) => {
                 let resource = format!("{layer}:{version}");
                 let call = Call::new("lambda:AddLayerVersionPermission", resource);
-                Err(failed(call, &error))
+                match error.code() {
+                    // Somebody has just deleted the version: whoever tries again sees that.
+                    Some("ResourceNotFoundException") => Err(Error::ServiceUnavailable {
+                        call,
+                        problem: problem(&error),
+                    }),
+                    _ => Err(failed(call, &error)),
+                }
             }
         }
     }

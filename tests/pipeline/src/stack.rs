@@ -96,6 +96,22 @@ impl Stack {
         self.outputs.get(name).map_or("", String::as_str)
     }
 
+    /// The physical id of a resource, by its name in the template.
+    pub async fn resource(&self, logical_id: &str) -> Result<String> {
+        let describe = self.cloudformation.describe_stack_resource();
+        let describe = describe
+            .stack_name(&self.name)
+            .logical_resource_id(logical_id);
+        let answer = describe
+            .send()
+            .await
+            .map_err(Error::aws("DescribeStackResource"))?;
+        let id = answer
+            .stack_resource_detail()
+            .and_then(|it| it.physical_resource_id());
+        Ok(id.unwrap_or_default().to_owned())
+    }
+
     /// Puts an object into the inbox and returns its version.
     pub async fn drop_into_inbox(&self, key: &str, body: impl Into<Vec<u8>>) -> Result<String> {
         let put = self.s3.put_object().bucket(self.output("InboxBucketName"));
@@ -254,28 +270,24 @@ impl Stack {
         }
     }
 
-    /// What a queue holds, taken out of it, as soon as it holds something.
-    pub async fn take_message(
-        &self,
-        queue_url: &str,
-        patience: Duration,
-    ) -> Result<Option<String>> {
+    /// Takes a message out of a queue; waits for up to `patience` if there is none.
+    pub async fn take_message(&self, queue: &str, patience: Duration) -> Result<Option<String>> {
         let start = Instant::now();
-        while start.elapsed() < patience {
-            let receive = self
-                .sqs
-                .receive_message()
-                .queue_url(queue_url)
-                .wait_time_seconds(1);
-            let answer = receive.send().await.map_err(Error::aws("ReceiveMessage"))?;
+        loop {
+            let is_last = start.elapsed() >= patience;
+            let receive = self.sqs.receive_message().queue_url(queue);
+            let receive = receive.wait_time_seconds(i32::from(!is_last)).send().await;
+            let answer = receive.map_err(Error::aws("ReceiveMessage"))?;
             if let Some(message) = answer.messages.unwrap_or_default().pop() {
-                let delete = self.sqs.delete_message().queue_url(queue_url);
+                let delete = self.sqs.delete_message().queue_url(queue);
                 let delete = delete.receipt_handle(message.receipt_handle.unwrap_or_default());
                 delete.send().await.map_err(Error::aws("DeleteMessage"))?;
                 return Ok(message.body);
             }
+            if is_last {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 }
 

@@ -21,7 +21,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipeline/stacks.log");
     let server = MiniStack::start(&log, &Options::default()).unwrap();
     testbed.run(async {
-        sam::deploy(&server, "accretion", &testbed.template)?;
+        sam::deploy(&server, "accretion", &testbed.template).await?;
         let stack = Stack::connect(&server.endpoint(), "accretion").await?;
         let resources = resources(&stack).await?;
         assert!(
@@ -30,7 +30,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
         );
         let buckets = buckets(&stack).await;
 
-        let said = sam::deploy(&server, "accretion", &testbed.template)?;
+        let said = sam::deploy(&server, "accretion", &testbed.template).await?;
         assert!(said.contains("No changes to deploy"), "{said}");
         assert_eq!(self::resources(&stack).await?, resources);
 
@@ -39,7 +39,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
         stack.drop_into_inbox("delete.json", text).await?;
         all.wait_for(1, PATIENCE).await?;
 
-        sam::delete(&server, "accretion")?;
+        sam::delete(&server, "accretion").await?;
         let left = left(&stack, &resources).await;
         assert_eq!(left, RETAINED);
         // Every bucket but that of `sam deploy --resolve-s3`, which is not the stack's.
