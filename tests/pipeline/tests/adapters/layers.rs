@@ -160,7 +160,10 @@ fn a_claim_whose_answer_was_lost_is_still_ours() {
 fn a_claim_is_given_up_by_its_owner_alone() {
     on_aws(async |world| {
         let tables = world.tables().await;
-        let release = async |owner| tables.layers.release(&layer(), owner).await.unwrap();
+        let release = async |owner| {
+            let released = tables.layers.release(&layer(), owner, false).await;
+            released.unwrap();
+        };
         release("me").await;
         assert_eq!(state(&tables).await, LayerState::default());
         let mine = claim("me", at("10:00:00"));
@@ -176,6 +179,29 @@ fn a_claim_is_given_up_by_its_owner_alone() {
         assert_eq!(state(&tables).await, released);
         let item = world.layer_item(&tables, "layer").await;
         assert!(item.get("Pending").is_none() && item.get("PendingSince").is_none());
+    });
+}
+
+#[test]
+fn a_version_that_was_left_is_remembered_until_there_is_a_new_one() {
+    on_aws(async |world| {
+        let (tables, layer) = (world.tables().await, layer());
+        let claim_at = async |revision| {
+            let claim = claim("me", at("10:00:00"));
+            assert!(tables.layers.claim(&layer, revision, &claim).await.unwrap());
+        };
+        claim_at(0).await;
+        tables.layers.release(&layer, "other", true).await.unwrap();
+        assert!(!state(&tables).await.has_stray);
+        tables.layers.release(&layer, "me", true).await.unwrap();
+        assert!(state(&tables).await.has_stray);
+        claim_at(2).await;
+        tables.layers.release(&layer, "me", false).await.unwrap();
+        assert!(state(&tables).await.has_stray);
+        claim_at(4).await;
+        let settlement = publication(&request("10:00:00"), 5, "me", 2);
+        tables.layers.settle(&settlement).await.unwrap();
+        assert!(!state(&tables).await.has_stray);
     });
 }
 
@@ -200,7 +226,7 @@ fn a_publication_is_recorded_at_once_with_all_that_follows() {
         let expected = LayerState {
             revision: 2,
             published: Some(published(request, 12)),
-            claim: None,
+            ..LayerState::default()
         };
         assert_eq!(state(&tables).await, expected);
         let item = world.layer_item(&tables, "layer").await;
@@ -464,7 +490,7 @@ fn what_is_left_undone_is_found_when_it_is_due() {
             [mark, Pending::Claim(layer.clone())]
         );
         tables.layers.clear(&layer, &event_id).await.unwrap();
-        tables.layers.release(&layer, "me").await.unwrap();
+        tables.layers.release(&layer, "me", false).await.unwrap();
         assert_eq!(pending(overdue).await, []);
     });
 }

@@ -59,7 +59,7 @@ fn a_request_is_recorded_with_all_of_its_targets() {
         let id = accepted.request.id.as_str();
         let status = async || tables.tracking.status(&accepted.request.id).await.unwrap();
         assert_eq!(status().await, None);
-        tables.tracking.accept(&accepted).await.unwrap();
+        assert!(tables.tracking.accept(&accepted).await.unwrap());
         assert_eq!(status().await, Some(Status::Received));
 
         let item = world.tracked(&tables, id, "request").await;
@@ -108,11 +108,40 @@ fn a_known_request_is_not_recorded_again() {
         let id = accepted.request.id.as_str();
         let rivals = (0..6).map(|_| tables.tracking.accept(&accepted));
         for outcome in futures_util::future::join_all(rivals).await {
-            outcome.unwrap();
+            assert!(outcome.unwrap());
         }
         let first = world.tracked(&tables, id, "py313").await;
-        tables.tracking.accept(&accepted).await.unwrap();
+        assert!(tables.tracking.accept(&accepted).await.unwrap());
         assert_eq!(world.tracked(&tables, id, "py313").await, first);
+    });
+}
+
+#[test]
+fn a_request_is_accepted_or_rejected_and_never_both() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let accepted = accepted(&["py313"]);
+        let rejected = |accepted: &Accepted| Rejected {
+            request: accepted.request.clone(),
+            project: Some("data-tools".to_owned()),
+            origin: accepted.origin.clone(),
+            reason: "error: …".to_owned(),
+            codes: vec![],
+        };
+        let status = async |accepted: &Accepted| {
+            let status = tables.tracking.status(&accepted.request.id).await;
+            status.unwrap().unwrap()
+        };
+        tables.tracking.accept(&accepted).await.unwrap();
+        tables.tracking.reject(&rejected(&accepted)).await.unwrap();
+        assert_eq!(status(&accepted).await, Status::Received);
+
+        let other = crate::requests::accepted(&["py313"]);
+        tables.tracking.reject(&rejected(&other)).await.unwrap();
+        assert!(!tables.tracking.accept(&other).await.unwrap());
+        assert_eq!(status(&other).await, Status::Rejected);
+        let id = other.request.id.as_str();
+        assert_eq!(world.tracked(&tables, id, "py313").await, Value::Null);
     });
 }
 
