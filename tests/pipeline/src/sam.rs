@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::workspace::{command, root, run, tool};
 use crate::{MiniStack, Result};
@@ -18,10 +19,13 @@ pub enum Profile {
 
 /// The built template: the one that `ACCRETION_TEMPLATE` names, otherwise a new one, unoptimised.
 pub async fn built() -> Result<PathBuf> {
-    match std::env::var_os("ACCRETION_TEMPLATE") {
+    // Two builds at once would take each other's files away.
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let template = BUILT.get_or_try_init(async || match std::env::var_os("ACCRETION_TEMPLATE") {
         Some(template) => Ok(template.into()),
         None => build(Profile::Debug).await,
-    }
+    });
+    template.await.cloned()
 }
 
 /// Builds the functions with `sam build` and returns the built template.
