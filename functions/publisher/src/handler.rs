@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use accretion_aws::{
-    DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Library, SnsTopic, SsmPointers,
+    DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmPointers,
 };
 use accretion_core::delivery::InboxObject;
 use accretion_core::{Class, Fault};
 use accretion_lambda::{Invocation, SystemClock};
-use accretion_service::ports::Library as _;
+use accretion_service::ports::Manifests as _;
 use accretion_service::publish::{Ports, Publish};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, error, info, info_span};
@@ -18,7 +18,7 @@ use crate::event::Work;
 /// What outlives an invocation.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    pub(crate) library: S3Library,
+    pub(crate) manifests: S3Manifests,
     pub(crate) layers: DynamoLayers,
     pub(crate) versions: LambdaLayerVersions,
     pub(crate) pointers: SsmPointers,
@@ -29,7 +29,7 @@ pub(crate) struct Publisher {
 /// The use case over AWS.
 type UseCase<'a> = Publish<
     'a,
-    S3Library,
+    S3Manifests,
     DynamoLayers,
     LambdaLayerVersions,
     SsmPointers,
@@ -73,7 +73,7 @@ impl Fault for Error {
 impl Publisher {
     /// Publishes from the manifests that an event of S3 names, or repairs.
     pub(crate) async fn handle(&self, invocation: Invocation<Value>) -> Result<Value, Error> {
-        let work = Work::read(&invocation.event, self.library.bucket())?;
+        let work = Work::read(&invocation.event, self.manifests.bucket())?;
         let use_case = self.use_case(&invocation);
         match work {
             Work::Publish(manifests) => publish_each(&use_case, &manifests).await,
@@ -83,7 +83,7 @@ impl Publisher {
 
     fn use_case(&self, invocation: &Invocation<Value>) -> UseCase<'_> {
         let ports = Ports {
-            library: &self.library,
+            manifests: &self.manifests,
             layers: &self.layers,
             versions: &self.versions,
             pointers: &self.pointers,

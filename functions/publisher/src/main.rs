@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use accretion_aws::{
-    Clients, DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Library, SnsTopic, SsmPointers,
+    Clients, DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmPointers,
 };
 use accretion_lambda::{Environment, Error};
 
@@ -30,7 +30,7 @@ async fn set_up(mut environment: Environment) -> Result<Publisher, Error> {
     let clients = Clients::from_environment().await;
     let retention = Duration::from_hours(24) * retention_days;
     Ok(Publisher {
-        library: S3Library::new(&clients, bucket.as_str()),
+        manifests: S3Manifests::new(&clients, bucket.as_str()),
         layers: DynamoLayers::new(&clients, layers, requests.as_str(), retention),
         versions: LambdaLayerVersions::new(&clients, bucket),
         pointers: SsmPointers::new(&clients, prefix),

@@ -20,8 +20,8 @@ use tracing::{info, warn};
 
 use crate::Error;
 use crate::ports::{
-    Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Library, Mark, OpenTarget, Pending,
-    Pointers, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
+    Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget,
+    Pending, Pointers, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
 };
 
 /// How long a claim outlives the invocation that made it: its last call may still be under way.
@@ -77,7 +77,7 @@ pub struct Repaired {
 #[derive(Debug)]
 pub struct Ports<'a, S, L, V, P, T, N, C> {
     /// The artifacts bucket.
-    pub library: &'a S,
+    pub manifests: &'a S,
     /// The table of layers.
     pub layers: &'a L,
     /// Lambda.
@@ -131,7 +131,7 @@ struct Claimed {
 
 impl<'a, S, L, V, P, T, N, C> Publish<'a, S, L, V, P, T, N, C>
 where
-    S: Library,
+    S: Manifests,
     L: Layers,
     V: LayerVersions,
     P: Pointers,
@@ -241,7 +241,7 @@ where
 
     /// Reads a manifest of ours.
     async fn read(&self, key: &str) -> Result<Ready, Error> {
-        let text = self.ports.library.manifest(key).await?;
+        let text = self.ports.manifests.manifest(key).await?;
         let key = key.to_owned();
         let Some(text) = text else {
             return Err(Error::ManifestMissing { key });
@@ -291,7 +291,7 @@ where
                     return self.known(ready).await;
                 }
                 Step::Superseded(published) => {
-                    let settlement = superseded(ready, published, self.ports.library.bucket());
+                    let settlement = superseded(ready, published, self.ports.manifests.bucket());
                     return match self.record(settlement, Outcome::Superseded).await? {
                         Some(Outcome::Known) | None => self.known(ready).await,
                         Some(outcome) => Ok(outcome),
@@ -320,7 +320,7 @@ where
             };
             if let (Some(published), true) = (published, still_stands) {
                 self.grant(ready, published.version).await?;
-                let bucket = self.ports.library.bucket();
+                let bucket = self.ports.manifests.bucket();
                 let settlement = unchanged(ready, published, state.revision, bucket);
                 match self.record(settlement, Outcome::Unchanged).await? {
                     Some(outcome) => return Ok(outcome),
@@ -343,7 +343,7 @@ where
     async fn artifact(&self, ready: &Ready) -> Result<StoredArtifact, Error> {
         let manifest = &ready.manifest;
         let key = &manifest.artifact_s3_key;
-        let Some(artifact) = self.ports.library.artifact(key).await? else {
+        let Some(artifact) = self.ports.manifests.artifact(key).await? else {
             return Err(Error::ArtifactMissing { key: key.clone() });
         };
         if artifact.sha256 != Some(manifest.artifact_sha256)
@@ -430,7 +430,7 @@ where
     ) -> Result<Option<Outcome>, Error> {
         self.grant(ready, version.version).await?;
         let changes = self.changes(ready, claimed.before.as_ref()).await?;
-        let bucket = self.ports.library.bucket();
+        let bucket = self.ports.manifests.bucket();
         let layer_manifest = LayerManifest {
             layer: layer_ref(&version.layer_arn, version.version),
             artifact_manifest: object_ref(bucket, &ready.key),
@@ -439,7 +439,7 @@ where
             published_at: version.created_at,
         };
         self.ports
-            .library
+            .manifests
             .describe(&ready.layer, &layer_manifest)
             .await?;
         let settlement = published(ready, version, claimed, changes, bucket);
@@ -533,7 +533,7 @@ where
     /// What is new against what was published before.
     async fn changes(&self, ready: &Ready, before: Option<&Published>) -> Result<Changes, Error> {
         let before = match before {
-            Some(before) => self.ports.library.manifest(&before.manifest_key).await?,
+            Some(before) => self.ports.manifests.manifest(&before.manifest_key).await?,
             None => None,
         };
         let before = before.and_then(|text| Manifest::from_json(&text).ok());
@@ -614,7 +614,7 @@ where
         digest: Option<Digest>,
         error: &Error,
     ) -> Result<(), Error> {
-        let bucket = self.ports.library.bucket();
+        let bucket = self.ports.manifests.bucket();
         let notification = Notification {
             manifest: key.as_ref().map(|key| object_ref(bucket, key)),
             digest,

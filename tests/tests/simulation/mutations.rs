@@ -15,7 +15,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
     Accepted, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions, Layers,
-    Library, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
+    Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
     Settlement, StoredArtifact, Timer, Topic, Tracking,
 };
 
@@ -269,7 +269,7 @@ impl Topic for Mutant {
     }
 }
 
-impl Library for Mutant {
+impl Manifests for Mutant {
     fn bucket(&self) -> &str {
         self.inner.bucket()
     }

@@ -17,7 +17,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
     Accepted, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions, Layers,
-    Library, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
+    Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
     Settlement, StoredArtifact, Timer, Topic, Tracking,
 };
 
@@ -348,7 +348,7 @@ impl Topic for Invocation {
     }
 }
 
-impl Library for Invocation {
+impl Manifests for Invocation {
     fn bucket(&self) -> &'static str {
         BUCKET
     }

@@ -20,7 +20,7 @@ use accretion_core::tracking::Status;
 use accretion_service::Error;
 use accretion_service::dispatch::{self, Dispatch, Message};
 use accretion_service::ports::{
-    BuildOrder, Builds, Inbox, LayerVersions, Layers, Library, Pointers, Requests, Timer, Topic,
+    BuildOrder, Builds, Inbox, LayerVersions, Layers, Manifests, Pointers, Requests, Timer, Topic,
     Tracking,
 };
 use accretion_service::publish::{self, Publish, Repaired};
@@ -480,7 +480,7 @@ where
         + Tracking
         + Builds
         + Topic
-        + Library
+        + Manifests
         + LayerVersions
         + Pointers
         + Layers
@@ -489,7 +489,7 @@ where
     let it = &ports;
     let publish = || {
         let ports = publish::Ports {
-            library: it,
+            manifests: it,
             layers: it,
             versions: it,
             pointers: it,

@@ -168,7 +168,7 @@ pub struct StoredArtifact {
 }
 
 /// The publisher's view of the artifacts bucket.
-pub trait Library: Send + Sync {
+pub trait Manifests: Send + Sync {
     /// The bucket's name.
     fn bucket(&self) -> &str;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use accretion_aws::{S3Artifacts, S3Inbox, S3Library, S3Requests};
+use accretion_aws::{S3Artifacts, S3Inbox, S3Manifests, S3Requests};
 use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
 use accretion_core::digest::{Digest, Sha256};
@@ -11,7 +11,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::manifest::{Builder, LayerManifest, Manifest, Publish, VERSION};
 use accretion_core::notification::{LayerRef, ObjectRef};
 use accretion_core::request::{RequestId, RequestRef};
-use accretion_service::ports::{Artifacts as _, Inbox as _, Library as _, Requests as _};
+use accretion_service::ports::{Artifacts as _, Inbox as _, Manifests as _, Requests as _};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 
@@ -171,20 +171,20 @@ fn an_artifact_is_committed_with_its_checksum_and_its_manifests() {
         let stored = stored.body.collect().await.unwrap().to_vec();
         assert!(stored == bytes);
 
-        let library = S3Library::new(&world.clients, &bucket);
+        let manifests = S3Manifests::new(&world.clients, &bucket);
         let description = format!("accretion/artifacts/data-tools/{}.json", digest.0);
         let own = format!(
             "accretion/manifests/data-tools/{}-py313-arm64.manifest",
             request.id
         );
         for key in [&description, &own] {
-            let text = library.manifest(key).await.unwrap().unwrap();
+            let text = manifests.manifest(key).await.unwrap().unwrap();
             assert_eq!(text, manifest.to_json().as_bytes(), "{key}");
         }
         let found = artifacts.find(&layer(), digest).await.unwrap();
         assert_eq!(found, Some(manifest.clone()));
 
-        let seen = library.artifact(&manifest.artifact_s3_key).await.unwrap();
+        let seen = manifests.artifact(&manifest.artifact_s3_key).await.unwrap();
         let seen = seen.unwrap();
         assert_eq!(seen.sha256, Some(manifest.artifact_sha256));
         assert_eq!(seen.size, 5_000_000);
@@ -231,7 +231,7 @@ fn artifacts_and_manifests_are_never_overwritten() {
     on_aws(async |world| {
         let bucket = world.bucket().await;
         let artifacts = S3Artifacts::new(&world.clients, &bucket, project());
-        let library = S3Library::new(&world.clients, &bucket);
+        let manifests = S3Manifests::new(&world.clients, &bucket);
         let request = request("10:00:00");
         let first = manifest(&request, digest("a"), b"one");
         let other = manifest(&request, digest("a"), b"other");
@@ -244,13 +244,13 @@ fn artifacts_and_manifests_are_never_overwritten() {
         two.unwrap();
         let outcome = commit(&artifacts, b"other", &other).await;
         assert_eq!(code(outcome), "ArtifactDiffers");
-        let stored = library.artifact(&first.artifact_s3_key).await.unwrap();
+        let stored = manifests.artifact(&first.artifact_s3_key).await.unwrap();
         assert_eq!(stored.unwrap().sha256, Some(first.artifact_sha256));
 
         // A request's own manifest stays what it was, too.
         artifacts.keep(&layer(), &other).await.unwrap();
         let key = keys::manifest(&project(), &request.id, target());
-        let text = library.manifest(&key).await.unwrap().unwrap();
+        let text = manifests.manifest(&key).await.unwrap().unwrap();
         assert_eq!(text, first.to_json().as_bytes());
     });
 }
@@ -263,9 +263,9 @@ fn an_artifact_that_was_damaged_on_its_way_is_refused() {
         let manifest = manifest(&request("10:00:00"), digest("a"), b"what was meant");
         let outcome = commit(&artifacts, b"what has come", &manifest).await;
         assert_eq!(code(outcome), "ServiceRefused");
-        let library = S3Library::new(&world.clients, &bucket);
+        let manifests = S3Manifests::new(&world.clients, &bucket);
         let key = &manifest.artifact_s3_key;
-        assert_eq!(library.artifact(key).await.unwrap(), None);
+        assert_eq!(manifests.artifact(key).await.unwrap(), None);
     });
 }
 
@@ -284,12 +284,12 @@ fn a_manifest_without_a_request_belongs_nowhere() {
 fn the_library_says_what_is_not_there_and_what_has_no_checksum() {
     on_aws(async |world| {
         let bucket = world.bucket().await;
-        let library = S3Library::new(&world.clients, &bucket);
-        assert_eq!(library.bucket(), bucket);
-        assert_eq!(library.manifest("nothing").await.unwrap(), None);
-        assert_eq!(library.artifact("nothing").await.unwrap(), None);
+        let manifests = S3Manifests::new(&world.clients, &bucket);
+        assert_eq!(manifests.bucket(), bucket);
+        assert_eq!(manifests.manifest("nothing").await.unwrap(), None);
+        assert_eq!(manifests.artifact("nothing").await.unwrap(), None);
         put(world, &bucket, "unchecked", "zip").await;
-        let unchecked = library.artifact("unchecked").await.unwrap().unwrap();
+        let unchecked = manifests.artifact("unchecked").await.unwrap().unwrap();
         assert_eq!((unchecked.sha256, unchecked.size), (None, 3));
     });
 }
@@ -298,7 +298,7 @@ fn the_library_says_what_is_not_there_and_what_has_no_checksum() {
 fn the_manifest_of_a_layer_version_can_be_written_again() {
     on_aws(async |world| {
         let bucket = world.bucket().await;
-        let library = S3Library::new(&world.clients, &bucket);
+        let manifests = S3Manifests::new(&world.clients, &bucket);
         for version_arn in ["arn:layer:7", "arn:layer:007"] {
             let manifest = LayerManifest {
                 layer: LayerRef {
@@ -313,9 +313,9 @@ fn the_manifest_of_a_layer_version_can_be_written_again() {
                 digest: digest("a"),
                 published_at: at("10:00:00"),
             };
-            library.describe(&layer(), &manifest).await.unwrap();
+            manifests.describe(&layer(), &manifest).await.unwrap();
             let key = "accretion/layers/data-tools-py313-arm64/7.json";
-            let text = library.manifest(key).await.unwrap().unwrap();
+            let text = manifests.manifest(key).await.unwrap().unwrap();
             assert_eq!(text, manifest.to_json().as_bytes());
         }
     });

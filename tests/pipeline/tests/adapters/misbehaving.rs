@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use accretion_aws::{Clients, LambdaLayerVersions, S3Library, S3Requests};
+use accretion_aws::{Clients, LambdaLayerVersions, S3Manifests, S3Requests};
 use accretion_core::Fault as _;
 use accretion_core::digest::Sha256;
 use accretion_core::request::RequestId;
 use accretion_service::ports::{
-    Attempt, LayerVersions as _, Library as _, PortError, Requests as _, StoredArtifact,
+    Attempt, LayerVersions as _, Manifests as _, PortError, Requests as _, StoredArtifact,
 };
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -278,8 +278,8 @@ fn nobody_listening_is_no_defect_of_ours() {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let clients = Clients::from(configuration(&endpoint));
-        let library = S3Library::new(&clients, "artifacts");
-        let error = error(library.manifest("m").await);
+        let manifests = S3Manifests::new(&clients, "artifacts");
+        let error = error(manifests.manifest("m").await);
         assert_eq!(error.code(), "ServiceUnavailable");
         assert!(error.to_string().contains("Connection refused"), "{error}");
     });
@@ -289,8 +289,8 @@ fn nobody_listening_is_no_defect_of_ours() {
 fn an_object_that_is_cut_off_is_not_taken_for_a_short_one() {
     on_aws(async |_| {
         let server = Misbehaving::start(&[CutOff]).await;
-        let library = S3Library::new(&server.clients(), "artifacts");
-        let error = error(library.manifest("m").await);
+        let manifests = S3Manifests::new(&server.clients(), "artifacts");
+        let error = error(manifests.manifest("m").await);
         assert_eq!(error.code(), "ServiceUnavailable", "{error}");
     });
 }

@@ -6,7 +6,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::manifest::{Builder, Manifest, Publish, VERSION};
 use accretion_core::request::Permission;
 use accretion_service::ports::{
-    Attempt, LayerVersion, LayerVersions as _, Library as _, StoredArtifact,
+    Attempt, LayerVersion, LayerVersions as _, Manifests as _, StoredArtifact,
 };
 use aws_sdk_lambda::types::{Architecture, Runtime};
 use aws_sdk_s3::primitives::ByteStream;
@@ -57,8 +57,8 @@ async fn upload(world: &World, bucket: &str, bytes: Vec<u8>) -> StoredArtifact {
     let put = world.s3().put_object().bucket(bucket).key(&key);
     let put = put.checksum_algorithm(ChecksumAlgorithm::Sha256);
     put.body(ByteStream::from(bytes)).send().await.unwrap();
-    let library = accretion_aws::S3Library::new(&world.clients, bucket);
-    library.artifact(&key).await.unwrap().unwrap()
+    let manifests = accretion_aws::S3Manifests::new(&world.clients, bucket);
+    manifests.artifact(&key).await.unwrap().unwrap()
 }
 
 /// A layer that nobody else has.

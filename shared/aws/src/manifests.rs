@@ -3,19 +3,19 @@
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::LayerManifest;
-use accretion_service::ports::{Library, PortError, StoredArtifact};
+use accretion_service::ports::{Manifests, PortError, StoredArtifact};
 
 use crate::Clients;
 use crate::bucket::Bucket;
 
 /// The artifacts bucket as the publisher sees it.
 #[derive(Debug, Clone)]
-pub struct S3Library {
+pub struct S3Manifests {
     bucket: Bucket,
 }
 
-impl S3Library {
-    /// The library in a bucket.
+impl S3Manifests {
+    /// The manifests and artifacts in a bucket.
     pub fn new(clients: &Clients, bucket: impl Into<String>) -> Self {
         Self {
             bucket: Bucket::new(clients.s3(), bucket),
@@ -23,7 +23,7 @@ impl S3Library {
     }
 }
 
-impl Library for S3Library {
+impl Manifests for S3Manifests {
     fn bucket(&self) -> &str {
         self.bucket.name()
     }
