@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::operation::get_layer_version_policy::GetLayerVersionPolicyError;
 use aws_sdk_lambda::types::LayerVersionsListItem;
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use serde_json::Value;
 
@@ -268,6 +269,22 @@ impl Stack {
             }
             Err(error) => Err(Error::aws("GetParameter")(error)),
         }
+    }
+
+    /// How many messages a queue holds, whether they can be received by now or not.
+    pub async fn queued(&self, queue: &str) -> Result<u32> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let get = self.sqs.get_queue_attributes().queue_url(queue);
+        let get = get.set_attribute_names(Some(counts.to_vec())).send().await;
+        let answer = get.map_err(Error::aws("GetQueueAttributes"))?;
+        let attributes = answer.attributes().cloned().unwrap_or_default();
+        let count = |name| attributes.get(name)?.parse::<u32>().ok();
+        let counts: Option<Vec<_>> = counts.iter().map(count).collect();
+        let missing = || Error::Unexpected(format!("{queue} does not say what it holds"));
+        Ok(counts.ok_or_else(missing)?.into_iter().sum())
     }
 
     /// Takes a message out of a queue; waits for up to `patience` if there is none.

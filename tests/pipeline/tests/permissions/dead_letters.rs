@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::types::QueueAttributeName;
+use pipeline_tests::Filter;
 use pipeline_tests::testbed::wait_for;
-use pipeline_tests::{Filter, Stack};
 use serde_json::json;
 
 use crate::{PATIENCE, alone, deliver_again_soon};
@@ -57,7 +56,8 @@ fn test_events_of_s3_are_ignored() {
             "HostId": "8cLeGAmw098X5cv4Zkwcmo8vvZa3eH3eKxsPzbB9wrR+YstdA6Knx4Ip8EXAMPLE",
         });
         stack.send_to_queue(&event.to_string()).await?;
-        let consumed = async || Ok((messages(stack).await == 0).then_some(()));
+        let queue = stack.output("RequestQueueUrl");
+        let consumed = async || Ok((stack.queued(queue).await? == 0).then_some(()));
         wait_for("end of the test event", PATIENCE, consumed).await?;
         let dead_letters = stack.output("RequestDeadLetterQueueUrl");
         assert_eq!(
@@ -69,26 +69,4 @@ fn test_events_of_s3_are_ignored() {
         assert_eq!(all.receive(Duration::ZERO).await?, []);
         Ok(())
     });
-}
-
-/// How many messages the request queue holds, visible or not.
-async fn messages(stack: &Stack) -> u32 {
-    let get = stack
-        .sqs
-        .get_queue_attributes()
-        .queue_url(stack.output("RequestQueueUrl"));
-    let names = [
-        QueueAttributeName::ApproximateNumberOfMessages,
-        QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-    ];
-    let answer = get
-        .set_attribute_names(Some(names.to_vec()))
-        .send()
-        .await
-        .unwrap();
-    let attributes = answer.attributes().unwrap();
-    names
-        .iter()
-        .map(|name| attributes[name].parse::<u32>().unwrap())
-        .sum()
 }

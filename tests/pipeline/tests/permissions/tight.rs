@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::types::QueueAttributeName;
-use pipeline_tests::testbed::ADDED_POLICY;
+use pipeline_tests::testbed::{ADDED_POLICY, wait_for};
 use pipeline_tests::workspace::REGION;
 use pipeline_tests::{Error, Filter, Result, Stack, Subscription};
 use serde_json::{Value, json};
@@ -329,32 +328,12 @@ impl Trials {
     /// Waits until the request queue is empty; returns what could not be dealt with.
     async fn emptied(&self, project: &str) -> Result<Option<String>> {
         let stack = self.stack;
-        let counts = [
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        ];
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            let get = stack.sqs.get_queue_attributes();
-            let get = get.queue_url(stack.output("RequestQueueUrl"));
-            let answer = get.set_attribute_names(Some(counts.to_vec())).send().await;
-            let answer = answer.map_err(Error::aws("GetQueueAttributes"))?;
-            let attributes = answer.attributes().cloned().unwrap_or_default();
-            if counts
-                .iter()
-                .all(|name| attributes.get(name).is_some_and(|count| count == "0"))
-            {
-                let dead = stack.output("RequestDeadLetterQueueUrl");
-                let message = stack.take_message(dead, Duration::ZERO).await?;
-                return Ok(message.filter(|it| it.contains(project)));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let what = "an empty request queue".to_owned();
-        Err(Error::Timeout {
-            what,
-            after: PATIENCE,
-        })
+        let queue = stack.output("RequestQueueUrl");
+        let is_empty = async || Ok((stack.queued(queue).await? == 0).then_some(()));
+        wait_for("end of the messages", PATIENCE, is_empty).await?;
+        let dead = stack.output("RequestDeadLetterQueueUrl");
+        let message = stack.take_message(dead, Duration::ZERO).await?;
+        Ok(message.filter(|it| it.contains(project)))
     }
 
     /// Has the publisher look for what is left to do.
