@@ -1,6 +1,8 @@
 //! The function as a process: how it starts, fails to start, and tells errors. The runtime API is
 //! played by this test; what the function does to AWS is tested with the pipeline.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

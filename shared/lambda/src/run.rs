@@ -178,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_handler_gets_the_event_and_how_long_it_has() {
-        let outcome = invoked(json!(7), async |_, invocation| {
+        let outcome = invoked(json!(7), async |(), invocation| {
             assert_eq!(invocation.event, 7);
             assert_eq!(invocation.deadline.to_string(), "2025-11-20T10:00:00.123Z");
             Ok(json!({"Id": invocation.id}))
@@ -189,13 +189,13 @@ mod tests {
     #[tokio::test]
     async fn what_goes_wrong_has_a_code() {
         let outcomes = [
-            invoked(json!("seven".repeat(1000)), async |_, _| Ok(json!(null))).await,
-            invoked(json!(7), async |_, _| {
+            invoked(json!("seven".repeat(1000)), async |(), _| Ok(json!(null))).await,
+            invoked(json!(7), async |(), _| {
                 let problem = "it is 7".to_owned();
                 Err(Error::EventInvalid { problem })
             })
             .await,
-            invoked(json!(7), async |_, _| panic!("at the {}", "disco")).await,
+            invoked(json!(7), async |(), _| panic!("at the {}", "disco")).await,
         ];
         let [unread, failed, panicked] = outcomes.map(Result::unwrap_err);
         assert_eq!(unread["errorType"], "EventInvalid");
