@@ -15,9 +15,11 @@ CARGO_SHEAR_VERSION := 1.9.1
 CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 # The pinned uv before whatever else is installed; what Pythons there are has to do.
 WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+# The stack as `make stack` leaves it.
+WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo test lint bench tool-locks clean-tools release-tools
+.PHONY: help tools build stack demo test lint bench bench-pipeline tool-locks clean-tools release-tools
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,7 +27,7 @@ help: ## list the tasks
 # $(call venv,folder,lock,minor): a virtual environment that holds exactly what the lock says, made
 # with Python 3.minor or newer. The lock is copied into it last, so that it is made again if the lock
 # changed or an attempt was cut off. --no-deps because the lock is complete: older pips refuse a
-# range between packages that are all pinned.
+# range between packages that are all pinned. --no-compile because most modules are never imported.
 define venv
 @if ! cmp -s "$(2)" "$(1)/installed.txt" || ! "$(1)/bin/python" -c ""; then \
   set -e; \
@@ -34,7 +36,7 @@ define venv
   echo "installing $(2) into $(1)"; \
   "$(PYTHON)" -m venv --clear "$(1)"; \
   "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-    --no-deps --require-hashes --only-binary :all: -r "$(2)"; \
+    --no-deps --require-hashes --only-binary :all: --no-compile -r "$(2)"; \
   cp "$(2)" "$(1)/installed.txt"; \
 fi
 endef
@@ -67,12 +69,14 @@ release-tools:
 	$(call venv,.tools/release,tests/tools/release.txt,10)
 	@rustup target list --installed | grep -qx "$(RUST_TARGET)" || rustup target add "$(RUST_TARGET)"
 
-demo: tools ## build the example request for all its targets into dist/demo
-	$(CARGO) build --release --locked -p accretion
-	$(WITH_TOOLS) target/release/accretion build examples/data-tools.json --output dist/demo
+demo: stack ## run the pipeline on this machine: drop the examples, watch their layers come about
+	$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
+# The tests first: what does not compile is not to come as a failure of SAM.
 test: tools ## run every test
-	$(WITH_TOOLS) $(CARGO) test --workspace --locked --no-fail-fast
+	$(CARGO) test --workspace --locked --no-run
+	$(MAKE) stack
+	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
 
 lint: tools $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code, the dependencies and the stack
 	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
@@ -99,6 +103,9 @@ bench: tools ## measure against the usual ways to build a layer
 	$(BENCH_VENV)/bin/python -m unittest discover --quiet -s tests/bench -t tests/bench
 	$(CARGO) build --release --locked -p accretion
 	$(WITH_TOOLS) $(BENCH_VENV)/bin/python tests/bench/bench.py $(ARGS)
+
+bench-pipeline: stack ## measure the pipeline on this machine
+	$(WITH_TOOLS) $(or $(CARGO_TARGET_DIR),target)/debug/bench
 
 # $(call lock,name): pins tests/tools/name.in, for every platform and Python 3.10 or newer.
 define lock

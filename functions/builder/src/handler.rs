@@ -100,7 +100,7 @@ impl Builder {
         let (request_id, runtime, architecture) =
             (&order.request_id, order.runtime, order.architecture);
         let span = info_span!("build", %request_id, %runtime, %architecture);
-        self.build(order).instrument(span).await
+        Box::pin(self.build(order)).instrument(span).await
     }
 
     async fn build(&self, order: Order) -> Result<Receipt, Error> {
@@ -140,14 +140,14 @@ impl Builder {
             &SystemClock,
             &Log,
         )?;
-        let built = build.target(target).await?;
-        let (layer, digest) = (&built.layer, built.manifest.digest);
-        info!(%layer, %digest, changed = built.changed, "built");
+        let layer = build.target(target).await?;
+        let (name, digest) = (&layer.layer, layer.manifest.digest);
+        info!(layer = %name, %digest, changed = layer.changed, "built");
         Ok(Receipt {
             manifest_key,
             digest: digest.to_string(),
-            changed: built.changed,
-            warnings: built.warnings,
+            changed: layer.changed,
+            warnings: layer.warnings,
         })
     }
 

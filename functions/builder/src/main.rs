@@ -3,6 +3,7 @@
 mod handler;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
             .map(|program| program.with_file_name("uv")),
         interpreters: Interpreters::new(path.as_deref(), None),
         path,
-        environment: env::vars_os().collect(),
+        environment: variables_of_uv(),
         cache: cache.uv(),
         index: None,
         offline: false,
@@ -53,4 +54,15 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         downloader: Arc::new(downloader),
         uv: Arc::new(uv),
     })
+}
+
+/// This process's variables, but for a proxy of plain HTTP that does not exist: uv follows
+/// redirects of what a request names, and none may lead to the runtime API on this machine.
+fn variables_of_uv() -> Vec<(OsString, OsString)> {
+    const NOWHERE: &str = "http://127.0.0.1:9";
+    let is_of_plain_http = |name: &OsString| name.eq_ignore_ascii_case("http_proxy");
+    let others = env::vars_os().filter(|(name, _)| !is_of_plain_http(name));
+    others
+        .chain([("HTTP_PROXY".into(), NOWHERE.into())])
+        .collect()
 }

@@ -59,3 +59,34 @@ fn input(order: &BuildOrder) -> String {
     })
     .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::request::{RequestId, RequestRef};
+    use accretion_core::target::Target;
+
+    use super::*;
+
+    #[test]
+    fn an_execution_is_given_what_identifies_the_build() {
+        let order = BuildOrder {
+            request: RequestRef {
+                received_at: "2026-11-20T10:00:00Z".parse().unwrap(),
+                id: RequestId::of_object("inbox", "requests/tools.json", "v1"),
+            },
+            project: "data-tools".parse().unwrap(),
+            target: Target::from_slug("py313-arm64").unwrap(),
+        };
+        let input: serde_json::Value = serde_json::from_str(&input(&order)).unwrap();
+        let expected = json!({
+            "RequestId": "0ce43a345624ab7be5105730f7afc664",
+            "ReceivedAt": "2026-11-20T10:00:00.000Z",
+            "ProjectName": "data-tools",
+            "Runtime": "python3.13",
+            "Architecture": "arm64",
+            "Target": "py313-arm64",
+            "LayerName": "data-tools-py313-arm64",
+        });
+        assert_eq!(input, expected);
+    }
+}

@@ -289,3 +289,104 @@ pub(crate) fn shown(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::error::{ConnectorError, ErrorMetadata};
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    fn answer(status: u16, code: Option<&str>, message: &str) -> CallError<GetObjectError> {
+        let mut metadata = ErrorMetadata::builder().message(message);
+        if let Some(code) = code {
+            metadata = metadata.code(code);
+        }
+        let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+        SdkError::service_error(GetObjectError::generic(metadata.build()), response)
+    }
+
+    fn call() -> Call {
+        Call::new("s3:GetObject", "bucket/key")
+    }
+
+    #[test]
+    fn answers_are_sorted_by_code_before_status() {
+        for (status, code, expected) in [
+            (503, Some("SlowDown"), "Throttled"),
+            (429, Some("TooManyRequestsException"), "Throttled"),
+            (400, Some("ThrottlingException"), "Throttled"),
+            (
+                400,
+                Some("ProvisionedThroughputExceededException"),
+                "Throttled",
+            ),
+            (400, Some("TransactionConflictException"), "Throttled"),
+            (409, Some("ConditionalRequestConflict"), "Throttled"),
+            (429, None, "Throttled"),
+            (500, Some("InternalError"), "ServiceUnavailable"),
+            (500, Some("SomethingNew"), "ServiceUnavailable"),
+            (502, None, "ServiceUnavailable"),
+            (400, Some("RequestTimeout"), "ServiceUnavailable"),
+            (403, Some("AccessDenied"), "AccessDenied"),
+            (400, Some("AccessDeniedException"), "AccessDenied"),
+            (400, Some("UnrecognizedClientException"), "AccessDenied"),
+            (403, None, "AccessDenied"),
+            (400, Some("ValidationException"), "ServiceRefused"),
+            (404, Some("NoSuchBucket"), "ServiceRefused"),
+            (400, None, "ServiceRefused"),
+        ] {
+            let error = failed(call(), &answer(status, code, "so it is"));
+            assert_eq!(error.code(), expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_names_the_call_and_what_aws_said() {
+        let error = failed(call(), &answer(404, Some("NoSuchBucket"), "no\nbucket"));
+        assert_eq!(
+            error.to_string(),
+            "s3:GetObject of `bucket/key` was refused: NoSuchBucket: no bucket"
+        );
+        let error = failed(call(), &answer(403, None, ""));
+        assert_eq!(
+            error.to_string(),
+            "s3:GetObject of `bucket/key` is not allowed: HTTP status 403"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "allow `s3:GetObject` on `bucket/key`; without `s3:ListBucket`, what is missing is \
+             forbidden, too"
+        );
+        let endless = "x".repeat(10_000);
+        let error = failed(call(), &answer(400, Some("Odd"), &endless));
+        assert!(error.to_string().len() < 1000);
+    }
+
+    #[test]
+    fn without_an_answer_it_may_be_better_later() {
+        let io = std::io::Error::other("connection reset");
+        let lost: CallError<GetObjectError> =
+            SdkError::dispatch_failure(ConnectorError::io(io.into()));
+        let error = failed(call(), &lost);
+        assert_eq!(error.code(), "ServiceUnavailable");
+        assert!(error.to_string().ends_with("connection reset"), "{error}");
+        let late: CallError<GetObjectError> = SdkError::timeout_error("10 s are over");
+        assert_eq!(failed(call(), &late).class(), Class::Transient);
+        let unsigned = ConnectorError::other("the credentials provider has none".into(), None);
+        let unsigned: CallError<GetObjectError> = SdkError::dispatch_failure(unsigned);
+        assert_eq!(failed(call(), &unsigned).code(), "AccessDenied");
+        let unsayable: CallError<GetObjectError> = SdkError::construction_failure("no key");
+        assert_eq!(failed(call(), &unsayable).code(), "ServiceRefused");
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let formats = include_str!("../../../docs/formats.md");
+        for (code, class) in Error::CODES {
+            let row = format!("\n| `{code}` | {class} | ");
+            assert!(formats.contains(&row), "docs/formats.md lacks{row}");
+        }
+    }
+}

@@ -20,6 +20,9 @@ use crate::table::{
 use crate::tracking::{RequestItems, now};
 use crate::{Clients, Error};
 
+/// Whether Lambda may have a version that was never recorded: there, or not.
+const STRAY: &str = "Stray";
+
 /// The sort key of a layer's own item.
 const LAYER: &str = "layer";
 
@@ -88,9 +91,15 @@ impl DynamoLayers {
         }
     }
 
-    async fn write_release(&self, layer: &LayerName, owner: &str) -> Result<(), Error> {
+    async fn write_release(
+        &self,
+        layer: &LayerName,
+        owner: &str,
+        leaves_version: bool,
+    ) -> Result<(), Error> {
         let update = Update::new()
             .add("Revision", number(1))
+            .set_if(STRAY, leaves_version.then_some(AttributeValue::Bool(true)))
             .if_equal("Claim.Owner", text(owner));
         let update = without_claim(update);
         match self.table.update(layer.as_str(), LAYER, &update).await? {
@@ -132,6 +141,11 @@ impl DynamoLayers {
         let update = Update::new()
             .set("Published", published)
             .set("Revision", number(change.revision + 1));
+        let update = if change.is_new_version {
+            update.remove(STRAY)
+        } else {
+            update
+        };
         let update = on_revision(update, change.revision);
         let update = match &change.owner {
             Some(owner) => without_claim(update).if_equal("Claim.Owner", text(owner)),
@@ -188,8 +202,13 @@ impl Layers for DynamoLayers {
         claimed.map_err(PortError::new)
     }
 
-    async fn release(&self, layer: &LayerName, owner: &str) -> Result<(), PortError> {
-        let released = self.write_release(layer, owner).await;
+    async fn release(
+        &self,
+        layer: &LayerName,
+        owner: &str,
+        leaves_version: bool,
+    ) -> Result<(), PortError> {
+        let released = self.write_release(layer, owner, leaves_version).await;
         released.map_err(PortError::new)
     }
 
@@ -248,6 +267,7 @@ fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
         revision: item.number("Revision")?,
         published: item.map("Published")?.map(published).transpose()?,
         claim: item.map("Claim")?.map(claim).transpose()?,
+        has_stray: item.has(STRAY),
     })
 }
 
@@ -346,5 +366,138 @@ fn pending(keys: Record<'_>) -> Result<Pending, String> {
             }),
             None => Err(format!("`{item}` is never pending")),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::digest::Digest;
+    use accretion_core::notification::{Event, LayerRef};
+    use accretion_core::request::RequestId;
+
+    use super::*;
+
+    fn request() -> RequestRef {
+        RequestRef {
+            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
+            id: RequestId::of_message("1"),
+        }
+    }
+
+    fn target() -> Target {
+        Target::from_slug("py313-arm64").unwrap()
+    }
+
+    fn a_publication() -> Published {
+        Published {
+            request: request(),
+            digest: Digest(Sha256::of(b"wheels")),
+            artifact_sha256: Sha256::of(b"zip"),
+            version: 12,
+            layer_arn: "arn:layer".to_owned(),
+            version_arn: "arn:layer:12".to_owned(),
+            manifest_key: "m".to_owned(),
+        }
+    }
+
+    fn a_claim() -> Claim {
+        Claim {
+            owner: "somebody".to_owned(),
+            request: request(),
+            manifest_key: "m".to_owned(),
+            lease_until: "2026-11-20T10:03:00.000Z".parse().unwrap(),
+        }
+    }
+
+    fn a_mark() -> Mark {
+        let (event, request) = (Event::LayerPublished, request());
+        let (arn, version) = ("arn:layer".to_owned(), 12);
+        Mark {
+            project: "tools".parse().unwrap(),
+            target: target(),
+            notification: Notification {
+                layer: Some(LayerRef { arn, version }),
+                ..Notification::of_layer(event, &request, "tools", target())
+            },
+        }
+    }
+
+    #[test]
+    fn items_are_read_as_they_are_written() {
+        let (publication, claim) = (a_publication(), a_claim());
+        let item = item([
+            ("Revision", number(7)),
+            (
+                "Published",
+                AttributeValue::M(published_attributes(&publication)),
+            ),
+            ("Claim", AttributeValue::M(claim_attributes(&claim))),
+        ]);
+        let state = LayerState {
+            revision: 7,
+            published: Some(publication),
+            claim: Some(claim),
+            has_stray: false,
+        };
+        assert_eq!(layer_state(Record(&item)), Ok(state));
+        let attributes = mark_attributes(&a_mark(), request().received_at);
+        assert_eq!(mark(Record(&attributes)), Ok(a_mark()));
+    }
+
+    #[test]
+    fn an_item_without_anything_has_a_revision() {
+        let released = item([("Revision", number(2))]);
+        let state = LayerState {
+            revision: 2,
+            ..LayerState::default()
+        };
+        assert_eq!(layer_state(Record(&released)), Ok(state));
+    }
+
+    #[test]
+    fn spoilt_items_are_not_taken_for_empty_ones() {
+        let sound = item([
+            ("Revision", number(7)),
+            ("Claim", AttributeValue::M(claim_attributes(&a_claim()))),
+        ]);
+        let spoil = |name: &str, value: AttributeValue| {
+            let mut item = sound.clone();
+            item.insert(name.to_owned(), value);
+            layer_state(Record(&item)).unwrap_err()
+        };
+        assert_eq!(spoil("Revision", text("7")), "it has no usable `Revision`");
+        assert_eq!(spoil("Claim", text("x")), "it has no usable `Claim`");
+        let mut claim = claim_attributes(&a_claim());
+        claim.insert("LeaseUntil".to_owned(), text("soon"));
+        let problem = spoil("Claim", AttributeValue::M(claim));
+        assert!(
+            problem.starts_with("`LeaseUntil`: `soon` is not"),
+            "{problem}"
+        );
+        assert!(layer_state(Record(&Item::new())).is_err());
+    }
+
+    #[test]
+    fn versions_sort_as_their_numbers_do() {
+        assert_eq!(version_item(12), "version#0000000012");
+        let numbers = [1, 9, 10, 99, 1_000_000_000, u64::from(u32::MAX)];
+        assert!(numbers.map(version_item).is_sorted());
+    }
+
+    #[test]
+    fn what_is_pending_is_told_by_its_keys() {
+        let layer: LayerName = "tools-py313".parse().unwrap();
+        let keys = |sort: &str| item([("LayerName", text(&layer)), (ITEM, text(sort))]);
+        let read = |sort| pending(Record(&keys(sort)));
+        assert_eq!(read("layer"), Ok(Pending::Claim(layer.clone())));
+        let event_id = "0ce4-py313-LayerPublished".to_owned();
+        assert_eq!(
+            read("outbox#0ce4-py313-LayerPublished"),
+            Ok(Pending::Mark {
+                layer: layer.clone(),
+                event_id,
+            })
+        );
+        assert!(read("version#0000000001").is_err());
     }
 }

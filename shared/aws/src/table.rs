@@ -443,6 +443,11 @@ impl Update {
 pub(crate) struct Record<'a>(pub(crate) &'a Item);
 
 impl<'a> Record<'a> {
+    /// Whether there is such an attribute.
+    pub(crate) fn has(self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// A text attribute.
     pub(crate) fn text(self, name: &str) -> Result<&'a str, String> {
         let value = self.0.get(name).and_then(|value| value.as_s().ok());
@@ -475,4 +480,71 @@ impl<'a> Record<'a> {
 
 fn lacks(name: &str) -> String {
     format!("it has no usable `{name}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::http::HttpResponse;
+    use aws_sdk_dynamodb::error::SdkError;
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    #[test]
+    fn an_update_says_everything_by_placeholders() {
+        let update = Update::new()
+            .set("Status", text("Built"))
+            .set_new("ReceivedAt", text("now"))
+            .add("Revision", number(1))
+            .set_or_remove("Hint", None)
+            .remove("Open")
+            .if_absent("Claim")
+            .if_equal("Claim.Owner", text("me"))
+            .if_lower("StatusRank", number(20));
+        assert_eq!(
+            update.expression(),
+            "SET #Status = :Status, #ReceivedAt = if_not_exists(#ReceivedAt, :ReceivedAt), \
+             #Revision = #Revision + :Revision REMOVE #Hint, #Open"
+        );
+        assert_eq!(
+            update.condition().unwrap(),
+            "attribute_not_exists(#Claim) AND #Claim.#Owner = :IfClaimOwner AND \
+             (attribute_not_exists(#StatusRank) OR #StatusRank < :IfStatusRank)"
+        );
+        let said = update.expression() + &update.condition().unwrap();
+        // DynamoDB refuses what is declared and not used.
+        let declared = update.names().into_keys();
+        for placeholder in declared.chain(update.values().unwrap().into_keys()) {
+            assert!(said.contains(&placeholder), "{placeholder}");
+        }
+    }
+
+    fn cancelled(codes: &[&str]) -> CallError<TransactWriteItemsError> {
+        let reasons = codes
+            .iter()
+            .map(|code| CancellationReason::builder().code(*code).build());
+        let error = TransactionCanceledException::builder()
+            .set_cancellation_reasons(Some(reasons.collect()))
+            .build();
+        let error = TransactWriteItemsError::TransactionCanceledException(error);
+        let status = 400.try_into().unwrap();
+        SdkError::service_error(error, HttpResponse::new(status, SdkBody::empty()))
+    }
+
+    #[test]
+    fn only_what_others_cause_is_worth_another_attempt() {
+        for (codes, is_worth_it) in [
+            (&["TransactionConflict", "None"][..], true),
+            (&["None", "ThrottlingError"], true),
+            (&["ProvisionedThroughputExceeded"], true),
+            (&["None", "ConditionalCheckFailed"], false),
+            (&["ConditionalCheckFailed", "TransactionConflict"], false),
+            (&["ValidationError"], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_in_the_way(&cancelled(codes)), is_worth_it, "{codes:?}");
+        }
+    }
 }

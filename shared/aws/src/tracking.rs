@@ -66,15 +66,19 @@ impl DynamoTracking {
         status.ok_or_else(unknown).map(Some)
     }
 
-    async fn write_accepted(&self, accepted: &Accepted) -> Result<(), Error> {
+    async fn write_accepted(&self, accepted: &Accepted) -> Result<bool, Error> {
         let writes = self.items.accepting(accepted, now());
         let transacted = self
             .items
             .table
             .transact(accepted.request.id.as_str(), writes);
         match transacted.await? {
+            Transacted::Done => Ok(true),
             // Known is what has an item about the whole request.
-            Transacted::Done | Transacted::Refused(_) => Ok(()),
+            Transacted::Refused(_) => {
+                let known = self.read_status(&accepted.request.id).await?;
+                Ok(known != Some(Status::Rejected))
+            }
         }
     }
 
@@ -82,7 +86,7 @@ impl DynamoTracking {
         let update = self.items.rejecting(rejected, now());
         let id = rejected.request.id.as_str();
         match self.items.table.update(id, REQUEST, &update).await? {
-            // It is rejected already, or better.
+            // It is known.
             Updated::Done | Updated::Refused(_) => Ok(()),
         }
     }
@@ -177,7 +181,7 @@ impl RequestItems {
             .set("Reason", text(&rejected.reason))
             .set("Codes", AttributeValue::L(codes))
             .set("ExpiresAt", self.expires_at(now))
-            .if_lower("StatusRank", number(Status::Rejected.rank()))
+            .if_absent("Status")
     }
 
     /// What becomes of a target's item by a settlement.
@@ -225,7 +229,7 @@ impl Tracking for DynamoTracking {
         self.read_status(id).await.map_err(PortError::new)
     }
 
-    async fn accept(&self, accepted: &Accepted) -> Result<(), PortError> {
+    async fn accept(&self, accepted: &Accepted) -> Result<bool, PortError> {
         let written = self.write_accepted(accepted).await;
         written.map_err(PortError::new)
     }

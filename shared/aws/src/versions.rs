@@ -133,7 +133,14 @@ impl LambdaLayerVersions {
             Err(error) => {
                 let resource = format!("{layer}:{version}");
                 let call = Call::new("lambda:AddLayerVersionPermission", resource);
-                Err(failed(call, &error))
+                match error.code() {
+                    // Somebody has just deleted the version: whoever tries again sees that.
+                    Some("ResourceNotFoundException") => Err(Error::ServiceUnavailable {
+                        call,
+                        problem: problem(&error),
+                    }),
+                    _ => Err(failed(call, &error)),
+                }
             }
         }
     }
@@ -281,4 +288,46 @@ fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
             .ok_or("it has no usable `CodeSha256`")?,
         created_at: created_at.ok_or("it has no usable `CreatedDate`")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_permission_has_the_same_statement() {
+        let permissions = [
+            Permission::Everyone,
+            Permission::Organization("o-a1b2c3d4e5".parse().unwrap()),
+            Permission::Account("123456789012".parse().unwrap()),
+        ];
+        let ids = permissions.each_ref().map(statement_id);
+        // printf '*\n\n' | sha256sum | cut -c-16
+        assert_eq!(ids[0], "accretion-174803236587a643");
+        assert_eq!(ids, permissions.each_ref().map(statement_id));
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
+    }
+
+    #[test]
+    fn reads_what_lambda_says_of_a_version() {
+        let content = LayerVersionContentOutput::builder()
+            .code_sha256(checksum::encode(Sha256::of(b"zip")))
+            .build();
+        let answer = Answer {
+            layer_arn: Some("arn:layer"),
+            version: 3,
+            version_arn: Some("arn:layer:3"),
+            content: Some(&content),
+            created_at: Some("2026-11-20T10:00:00.123+0000"),
+        };
+        let version = layer_version(&answer).unwrap();
+        assert_eq!(version.code_sha256, Sha256::of(b"zip"));
+        assert_eq!(version.created_at.to_string(), "2026-11-20T10:00:00.123Z");
+        let answer = Answer {
+            content: None,
+            ..answer
+        };
+        let problem = layer_version(&answer).unwrap_err();
+        assert_eq!(problem, "it has no usable `CodeSha256`");
+    }
 }

@@ -16,6 +16,9 @@ pub struct LayerState {
     pub published: Option<Published>,
     /// What is being published.
     pub claim: Option<Claim>,
+    /// Whether Lambda may have a version above the one that stands that was never recorded: left by
+    /// a claim that was given up.
+    pub has_stray: bool,
 }
 
 /// The version of a layer that stands.
@@ -154,6 +157,7 @@ mod tests {
             revision: 1,
             published,
             claim,
+            has_stray: false,
         };
         let fresh = state(None, None);
         let stands = state(Some(published(50, "a")), None);

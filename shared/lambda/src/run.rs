@@ -18,6 +18,9 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 use crate::error::Failure;
 use crate::{Environment, Error, telemetry};
 
+/// How much of what is wrong with an event is told.
+const PROBLEM_CHARS: usize = 200;
+
 /// An event, and what Lambda says about its invocation.
 #[derive(Debug, Clone)]
 pub struct Invocation<T> {
@@ -86,7 +89,8 @@ where
     let deadline = i64::try_from(context.deadline).ok();
     let handled = async {
         let event = T::deserialize(payload).map_err(|error| Error::EventInvalid {
-            problem: error.to_string(),
+            // It may quote what was sent.
+            problem: error.to_string().chars().take(PROBLEM_CHARS).collect(),
         });
         let invocation = Invocation {
             event: event.map_err(|fault| told(&fault, start))?,
@@ -151,5 +155,57 @@ async fn report_failed_start(fault: &Error) {
     };
     if let Err(error) = sent {
         warn!(error, "Lambda could not be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What comes of an invocation with a number.
+    async fn invoked(
+        payload: Value,
+        handle: impl AsyncFn(&(), Invocation<u32>) -> Result<Value, Error>,
+    ) -> Result<Value, Value> {
+        let mut context = lambda_runtime::Context::default();
+        context.request_id = "i-1".to_owned();
+        context.deadline = 1_763_632_800_123;
+        let outcome = invoke(&(), &handle, LambdaEvent::new(payload, context)).await;
+        outcome.map_err(|failure| serde_json::to_value(Diagnostic::from(failure)).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_handler_gets_the_event_and_how_long_it_has() {
+        let outcome = invoked(json!(7), async |_, invocation| {
+            assert_eq!(invocation.event, 7);
+            assert_eq!(invocation.deadline.to_string(), "2025-11-20T10:00:00.123Z");
+            Ok(json!({"Id": invocation.id}))
+        });
+        assert_eq!(outcome.await, Ok(json!({"Id": "i-1"})));
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_has_a_code() {
+        let outcomes = [
+            invoked(json!("seven".repeat(1000)), async |_, _| Ok(json!(null))).await,
+            invoked(json!(7), async |_, _| {
+                let problem = "it is 7".to_owned();
+                Err(Error::EventInvalid { problem })
+            })
+            .await,
+            invoked(json!(7), async |_, _| panic!("at the {}", "disco")).await,
+        ];
+        let [unread, failed, panicked] = outcomes.map(Result::unwrap_err);
+        assert_eq!(unread["errorType"], "EventInvalid");
+        assert!(unread["errorMessage"].as_str().unwrap().len() < 300);
+        assert_eq!(failed["errorMessage"], "the event cannot be used: it is 7");
+        assert_eq!(panicked["errorType"], "Panicked");
+        let message = panicked["errorMessage"].as_str().unwrap();
+        assert!(
+            message.starts_with("the function panicked: at the disco\nhint: "),
+            "{message}"
+        );
     }
 }

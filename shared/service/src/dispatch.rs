@@ -150,18 +150,22 @@ where
         let id = received.request.id.clone();
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
-            match received.check() {
+            let is_accepted = match received.check() {
                 Ok((request, _warnings)) => self.accept(&request, received).await?,
                 Err(report) => match self.ports.tracking.status(&id).await? {
-                    Some(Status::Rejected) => return Ok(Outcome::Rejected(id)),
+                    Some(Status::Rejected) => false,
                     Some(_) => self.accept(&self.kept(&id).await?, received).await?,
                     None => {
                         self.reject(&report, received).await?;
-                        return Ok(Outcome::Rejected(id));
+                        false
                     }
                 },
-            }
-            Ok(Outcome::Accepted(id))
+            };
+            Ok(if is_accepted {
+                Outcome::Accepted(id)
+            } else {
+                Outcome::Rejected(id)
+            })
         };
         dispatch.instrument(span).await
     }
@@ -177,8 +181,9 @@ where
             .map_err(|_| missing())
     }
 
-    /// Records a request, then starts its builds: a build finds its request.
-    async fn accept(&self, request: &Request, received: Received) -> Result<(), Error> {
+    /// Records a request, then starts its builds: a build finds its request. `false` if it was
+    /// rejected before: its object had been there for one delivery, and not for another.
+    async fn accept(&self, request: &Request, received: Received) -> Result<bool, Error> {
         let ports = &self.ports;
         let accepted = Accepted {
             request: received.request,
@@ -188,7 +193,9 @@ where
         };
         let id = &accepted.request.id;
         ports.requests.keep(id, request.to_json()).await?;
-        ports.tracking.accept(&accepted).await?;
+        if !ports.tracking.accept(&accepted).await? {
+            return Ok(false);
+        }
         let start = |&target: &Target| {
             let order = BuildOrder {
                 request: accepted.request.clone(),
@@ -200,7 +207,7 @@ where
         try_join_all(accepted.targets.iter().map(start)).await?;
         let builds = accepted.targets.len();
         info!(project = %accepted.project, builds, "accepted");
-        Ok(())
+        Ok(true)
     }
 
     /// Tells, then records: what is recorded as rejected has been told.
@@ -249,6 +256,7 @@ impl Received {
         };
         let checked = Request::from_input(kind, self.folder(), name, bytes, &NoInclude, false);
         let (request, mut report) = checked?;
+        report.add_missing(request.targets.warnings());
         report.add_missing(request.lock_problems());
         report.conclude(Some(request))
     }

@@ -21,14 +21,18 @@ use tracing::{info, warn};
 use crate::Error;
 use crate::ports::{
     Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Library, Mark, OpenTarget, Pending,
-    Pointers, PortError, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
+    Pointers, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
 };
 
 /// How long a claim outlives the invocation that made it: its last call may still be under way.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
 
-/// The pause before a claimed layer is looked at again.
+/// The first pause before a claimed layer is looked at again. Each one is twice as long as the one
+/// before, up to [`MAX_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// What has to be left of an invocation's time to wait once more.
 const RESERVE: Duration = Duration::from_secs(20);
@@ -121,6 +125,8 @@ struct Claimed {
     before: Option<Published>,
     /// Whether somebody may have published already under this claim.
     is_inherited: bool,
+    /// Whether there may be a version that was never recorded.
+    has_stray: bool,
 }
 
 impl<'a, S, L, V, P, T, N, C> Publish<'a, S, L, V, P, T, N, C>
@@ -277,19 +283,19 @@ where
             request: ready.subject.request.clone(),
             digest: ready.manifest.digest,
         };
+        let mut pause = PAUSE;
         loop {
             let state = self.ports.layers.state(&ready.layer).await?;
             let (published, still_stands) = match state.next(&candidate, self.now()) {
                 Step::Settled(_) => {
-                    self.tell_forgotten(ready).await?;
-                    return Ok(Outcome::Known);
+                    return self.known(ready).await;
                 }
                 Step::Superseded(published) => {
                     let settlement = superseded(ready, published, self.ports.library.bucket());
-                    return self.record(settlement, Outcome::Superseded).await.map(
-                        // There is no item to lose.
-                        |outcome| outcome.unwrap_or(Outcome::Known),
-                    );
+                    return match self.record(settlement, Outcome::Superseded).await? {
+                        Some(Outcome::Known) | None => self.known(ready).await,
+                        Some(outcome) => Ok(outcome),
+                    };
                 }
                 Step::Wait(claim) => {
                     if !self.has_time() {
@@ -297,7 +303,8 @@ where
                         let until = claim.lease_until;
                         return Err(Error::LayerBusy { layer, until });
                     }
-                    self.ports.timer.sleep(PAUSE).await;
+                    self.ports.timer.sleep(pause).await;
+                    pause = MAX_PAUSE.min(pause * 2);
                     continue;
                 }
                 Step::Finish(claim) => {
@@ -322,11 +329,11 @@ where
             }
             // Nothing is claimed for what could not be published anyway.
             let artifact = self.artifact(ready).await?;
-            let before = state.published.clone();
-            let Some(claimed) = self.claim(ready, state.revision, before, false).await? else {
+            let Some(claimed) = self.claim(ready, &state, false).await? else {
                 continue;
             };
-            if let Some(outcome) = self.publish(ready, &artifact, claimed).await? {
+            let outcome = self.publish(ready, Some(artifact), claimed).await?;
+            if let Some(outcome) = outcome {
                 return Ok(outcome);
             }
         }
@@ -351,8 +358,7 @@ where
     async fn claim(
         &self,
         ready: &Ready,
-        revision: u64,
-        before: Option<Published>,
+        state: &LayerState,
         is_inherited: bool,
     ) -> Result<Option<Claimed>, Error> {
         let claim = Claim {
@@ -361,39 +367,67 @@ where
             manifest_key: ready.key.clone(),
             lease_until: self.deadline.after(LEASE_MARGIN),
         };
-        let is_ours = self
-            .ports
-            .layers
-            .claim(&ready.layer, revision, &claim)
-            .await?;
+        let layers = self.ports.layers;
+        let is_ours = layers.claim(&ready.layer, state.revision, &claim).await?;
         Ok(is_ours.then(|| Claimed {
-            revision: revision + 1,
+            revision: state.revision + 1,
             owner: claim.owner,
-            before,
+            before: state.published.clone(),
             is_inherited,
+            has_stray: state.has_stray,
         }))
     }
 
     /// Publishes under a claim; `None` if the claim was lost meanwhile.
     ///
-    /// The claim stays only where it can't be said whether there is a version by now.
+    /// The claim stays where trying again may finish what was begun under it. Everything else gives
+    /// it up: a manifest that can't be published must not be in the way of others.
     async fn publish(
         &self,
         ready: &Ready,
-        artifact: &StoredArtifact,
+        artifact: Option<StoredArtifact>,
         claimed: Claimed,
     ) -> Result<Option<Outcome>, Error> {
-        let version = match self.version(ready, artifact, &claimed).await {
-            Ok(version) => version,
-            Err(Unpublished::Unknown(error)) => return Err(error),
-            Err(Unpublished::Certainly(error)) => {
-                self.ports
-                    .layers
-                    .release(&ready.layer, &claimed.owner)
-                    .await?;
-                return Err(error);
-            }
+        let owner = claimed.owner.clone();
+        let release = |leaves_version| {
+            let layers = self.ports.layers;
+            layers.release(&ready.layer, &owner, leaves_version)
         };
+        match self.publish_claimed(ready, artifact, claimed).await {
+            Ok(Some(Outcome::Known)) => {
+                release(true).await?;
+                Ok(Some(Outcome::Known))
+            }
+            Ok(outcome) => Ok(outcome),
+            Err(Unpublished::Unfinished(error)) => Err(error),
+            Err(Unpublished::Failed {
+                error,
+                leaves_version,
+            }) => {
+                release(leaves_version).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn publish_claimed(
+        &self,
+        ready: &Ready,
+        artifact: Option<StoredArtifact>,
+        claimed: Claimed,
+    ) -> Result<Option<Outcome>, Unpublished> {
+        let version = self.version(ready, artifact, &claimed).await?;
+        let outcome = self.finish(ready, &version, claimed).await;
+        outcome.map_err(Unpublished::with_version)
+    }
+
+    /// Does what is left to do once there is a version.
+    async fn finish(
+        &self,
+        ready: &Ready,
+        version: &LayerVersion,
+        claimed: Claimed,
+    ) -> Result<Option<Outcome>, Error> {
         self.grant(ready, version.version).await?;
         let changes = self.changes(ready, claimed.before.as_ref()).await?;
         let bucket = self.ports.library.bucket();
@@ -408,38 +442,54 @@ where
             .library
             .describe(&ready.layer, &layer_manifest)
             .await?;
-        let settlement = published(ready, &version, claimed, changes, bucket);
+        let settlement = published(ready, version, claimed, changes, bucket);
         self.record(settlement, Outcome::Published).await
     }
 
-    /// The version that a claim is for: one that was made under it before, or a new one.
+    /// The version that a claim is for: one that was made before and not recorded, or a new one.
     async fn version(
         &self,
         ready: &Ready,
-        artifact: &StoredArtifact,
+        artifact: Option<StoredArtifact>,
         claimed: &Claimed,
     ) -> Result<LayerVersion, Unpublished> {
-        if claimed.is_inherited
-            && let Some(version) = self.find_version(ready, claimed).await?
-        {
-            return Ok(version);
+        let is_inherited = claimed.is_inherited;
+        if is_inherited || claimed.has_stray {
+            let found = self.find_version(ready, claimed).await;
+            let failed = if is_inherited {
+                Unpublished::with_version
+            } else {
+                Unpublished::without_version
+            };
+            if let Some(version) = found.map_err(failed)? {
+                return Ok(version);
+            }
         }
+        let artifact = match artifact {
+            Some(artifact) => artifact,
+            None => self
+                .artifact(ready)
+                .await
+                .map_err(Unpublished::without_version)?,
+        };
         let versions = self.ports.versions;
         match versions
-            .publish(&ready.layer, &ready.manifest, artifact)
+            .publish(&ready.layer, &ready.manifest, &artifact)
             .await
         {
             Attempt::Made(version) if version.code_sha256 == ready.manifest.artifact_sha256 => {
                 info!(version_arn = version.version_arn, "published");
                 Ok(version)
             }
-            Attempt::Made(_) => Err(Unpublished::Certainly(Error::ArtifactDiffers {
-                key: artifact.key.clone(),
-            })),
-            Attempt::Refused(error) => Err(Unpublished::Certainly(error.into())),
-            Attempt::Unknown(error) => match self.find_version(ready, claimed).await? {
-                Some(version) => Ok(version),
-                None => Err(Unpublished::Unknown(error.into())),
+            Attempt::Made(_) => Err(Unpublished::Failed {
+                error: Error::ArtifactDiffers { key: artifact.key },
+                leaves_version: true,
+            }),
+            Attempt::Refused(error) => Err(Unpublished::without_version(error.into())),
+            Attempt::Unknown(error) => match self.find_version(ready, claimed).await {
+                Ok(Some(version)) => Ok(version),
+                Ok(None) => Err(Unpublished::Unfinished(error.into())),
+                Err(error) => Err(Unpublished::Unfinished(error)),
             },
         }
     }
@@ -449,7 +499,7 @@ where
         &self,
         ready: &Ready,
         claimed: &Claimed,
-    ) -> Result<Option<LayerVersion>, Unpublished> {
+    ) -> Result<Option<LayerVersion>, Error> {
         let committed = claimed.before.as_ref().map_or(0, |before| before.version);
         let versions = self.ports.versions;
         for number in versions.above(&ready.layer, committed).await? {
@@ -507,26 +557,17 @@ where
             // What can't be read now could not have been published from either.
             Err(error) => {
                 warn!(code = error.code(), %error, "a dead claim can't be finished");
-                return Ok(self.ports.layers.release(layer, &claim.owner).await?);
+                let layers = self.ports.layers;
+                return Ok(layers.release(layer, &claim.owner, true).await?);
             }
         };
-        let before = state.published.clone();
-        let Some(claimed) = self.claim(&ready, state.revision, before, true).await? else {
+        let Some(claimed) = self.claim(&ready, state, true).await? else {
             return Ok(());
         };
-        let outcome = match self.artifact(&ready).await {
-            Ok(artifact) => self.publish(&ready, &artifact, claimed).await.map(|_| ()),
+        match self.publish(&ready, None, claimed).await {
+            Ok(_) => Ok(()),
             Err(error) if error.class() == Class::Transient => Err(error),
-            Err(error) => {
-                self.ports.layers.release(layer, &claimed.owner).await?;
-                Err(error)
-            }
-        };
-        match outcome {
-            Err(error) if error.class() != Class::Transient => {
-                self.fail_ready(&ready, &error).await
-            }
-            outcome => outcome,
+            Err(error) => self.fail_ready(&ready, &error).await,
         }
     }
 
@@ -594,13 +635,17 @@ where
         Ok(())
     }
 
-    /// Tells what an earlier attempt recorded and did not live to tell.
-    async fn tell_forgotten(&self, ready: &Ready) -> Result<(), Error> {
-        for event in [Event::LayerPublished, Event::LayerUnchanged] {
+    /// Tells of a manifest that was dealt with what an earlier attempt did not live to tell.
+    async fn known(&self, ready: &Ready) -> Result<Outcome, Error> {
+        for event in [
+            Event::LayerPublished,
+            Event::LayerUnchanged,
+            Event::LayerSuperseded,
+        ] {
             let event_id = ready.subject.notification(event).event_id;
             self.tell_marked(&ready.layer, &event_id).await?;
         }
-        Ok(())
+        Ok(Outcome::Known)
     }
 
     /// Tells what a mark of the table says, if it is still there.
@@ -619,7 +664,7 @@ where
         let layer = mark.layer();
         let event = mark.notification.event;
         if matches!(event, Event::LayerPublished | Event::LayerUnchanged) {
-            self.point(mark, &layer).await?;
+            self.point(&mark.project, mark.target, &layer).await?;
         }
         self.ports.topic.send(&mark.notification).await?;
         info!(event_id = mark.notification.event_id, "notified");
@@ -628,7 +673,12 @@ where
     }
 
     /// Lets the pointer point to what stands, and looks again whether that has changed meanwhile.
-    async fn point(&self, mark: &Mark, layer: &LayerName) -> Result<(), Error> {
+    async fn point(
+        &self,
+        project: &ProjectName,
+        target: Target,
+        layer: &LayerName,
+    ) -> Result<(), Error> {
         let mut pointed = None;
         loop {
             let state = self.ports.layers.state(layer).await?;
@@ -638,27 +688,43 @@ where
             }
             if let Some(version_arn) = &stands {
                 let pointers = self.ports.pointers;
-                pointers
-                    .point(&mark.project, mark.target, version_arn)
-                    .await?;
+                pointers.point(project, target, version_arn).await?;
             }
             pointed = stands;
         }
     }
 }
 
-/// Why there is no version after an attempt.
+/// Why nothing was published under a claim.
 enum Unpublished {
-    /// There is none.
-    Certainly(Error),
-    /// There may be one.
-    Unknown(Error),
+    /// There may be a version, and trying again may finish it.
+    Unfinished(Error),
+    /// Trying again changes nothing, or begins anew.
+    Failed {
+        error: Error,
+        /// Whether there may be a version all the same.
+        leaves_version: bool,
+    },
 }
 
-impl From<PortError> for Unpublished {
-    /// What has been done before a look-up failed, it can't say.
-    fn from(error: PortError) -> Self {
-        Self::Unknown(error.into())
+impl Unpublished {
+    /// A failure where there is a version, or may be.
+    fn with_version(error: Error) -> Self {
+        match error.class() {
+            Class::Transient => Self::Unfinished(error),
+            _ => Self::Failed {
+                error,
+                leaves_version: true,
+            },
+        }
+    }
+
+    /// A failure where there is no version for certain.
+    fn without_version(error: Error) -> Self {
+        Self::Failed {
+            error,
+            leaves_version: false,
+        }
     }
 }
 

@@ -65,8 +65,8 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Makes a function that says which call failed.
-    pub(crate) fn aws<E: std::error::Error>(call: &'static str) -> impl FnOnce(E) -> Self {
+    /// Makes a function that says which call failed, and why.
+    pub fn aws<E: std::error::Error>(call: &'static str) -> impl FnOnce(E) -> Self {
         move |error| {
             let mut problem = error.to_string();
             let mut cause = error.source();

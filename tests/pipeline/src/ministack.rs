@@ -71,7 +71,7 @@ impl MiniStack {
         fs::write(log, "").map_err(Error::io(log))?;
 
         let python = tool("python");
-        let mut command = command(&python);
+        let mut command = command(&python).into_std();
         command
             .args(["-I", "-c", include_str!("guard.py")])
             .args([folder.path(), log])

@@ -1,7 +1,9 @@
 //! The SAM CLI, as users run it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::workspace::{command, root, run, tool};
 use crate::{MiniStack, Result};
@@ -15,8 +17,19 @@ pub enum Profile {
     Release,
 }
 
+/// The built template: the one that `ACCRETION_TEMPLATE` names, otherwise a new one, unoptimised.
+pub async fn built() -> Result<PathBuf> {
+    // Two builds at once would take each other's files away.
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    let template = BUILT.get_or_try_init(async || match std::env::var_os("ACCRETION_TEMPLATE") {
+        Some(template) => Ok(template.into()),
+        None => build(Profile::Debug).await,
+    });
+    template.await.cloned()
+}
+
 /// Builds the functions with `sam build` and returns the built template.
-pub fn build(profile: Profile) -> Result<PathBuf> {
+pub async fn build(profile: Profile) -> Result<PathBuf> {
     let mut sam = sam("build");
     sam.args(["--config-env", "local"]);
     let folder = match profile {
@@ -27,41 +40,48 @@ pub fn build(profile: Profile) -> Result<PathBuf> {
         Profile::Release => ".aws-sam/release",
     };
     sam.args(["--build-dir", folder]);
-    run(sam)?;
+    run(sam).await?;
     Ok(root().join("sam").join(folder).join("template.yaml"))
 }
 
 /// Deploys a built template as the pipeline's stack with `sam deploy` and returns what that wrote.
-pub fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+pub async fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
     let mut sam = sam("deploy");
-    sam.args(["--config-env", "local"]);
-    finish(sam, server, stack, template)
+    sam.args(["--config-env", "local", "--config-file"])
+        .arg(root().join("sam/samconfig.toml"));
+    finish(sam, server, stack, template).await
 }
 
 /// Deploys any other template, which needs no build, in the same way.
-pub fn deploy_template(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+pub async fn deploy_template(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
     let mut sam = sam("deploy");
     sam.args(["--resolve-s3", "--capabilities", "CAPABILITY_IAM"])
         .args(["--no-confirm-changeset", "--no-progressbar"]);
-    finish(sam, server, stack, template)
+    finish(sam, server, stack, template).await
 }
 
-fn finish(mut sam: Command, server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
+async fn finish(
+    mut sam: Command,
+    server: &MiniStack,
+    stack: &str,
+    template: &Path,
+) -> Result<String> {
     sam.arg("--template-file")
         .arg(template)
         .args(["--stack-name", stack])
         // How often it looks whether the stack is done, in seconds: an emulator is soon.
         .env("SAM_CLI_POLL_DELAY", "0.2")
         .env("AWS_ENDPOINT_URL", server.endpoint());
-    run(sam)
+    run(sam).await
 }
 
 /// Deletes a stack with `sam delete`.
-pub fn delete(server: &MiniStack, stack: &str) -> Result<String> {
+pub async fn delete(server: &MiniStack, stack: &str) -> Result<String> {
     let mut sam = sam("delete");
-    sam.args(["--config-env", "local", "--stack-name", stack])
+    sam.args(["--config-env", "local", "--no-prompts"])
+        .args(["--stack-name", stack])
         .env("AWS_ENDPOINT_URL", server.endpoint());
-    run(sam)
+    run(sam).await
 }
 
 fn sam(verb: &str) -> Command {

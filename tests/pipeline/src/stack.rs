@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::operation::get_layer_version_policy::GetLayerVersionPolicyError;
 use aws_sdk_lambda::types::LayerVersionsListItem;
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use serde_json::Value;
 
@@ -94,6 +95,22 @@ impl Stack {
     /// An output's value; empty if the stack has none of this name, which no call takes.
     pub fn output(&self, name: &str) -> &str {
         self.outputs.get(name).map_or("", String::as_str)
+    }
+
+    /// The physical id of a resource, by its name in the template.
+    pub async fn resource(&self, logical_id: &str) -> Result<String> {
+        let describe = self.cloudformation.describe_stack_resource();
+        let describe = describe
+            .stack_name(&self.name)
+            .logical_resource_id(logical_id);
+        let answer = describe
+            .send()
+            .await
+            .map_err(Error::aws("DescribeStackResource"))?;
+        let id = answer
+            .stack_resource_detail()
+            .and_then(|it| it.physical_resource_id());
+        Ok(id.unwrap_or_default().to_owned())
     }
 
     /// Puts an object into the inbox and returns its version.
@@ -254,28 +271,40 @@ impl Stack {
         }
     }
 
-    /// What a queue holds, taken out of it, as soon as it holds something.
-    pub async fn take_message(
-        &self,
-        queue_url: &str,
-        patience: Duration,
-    ) -> Result<Option<String>> {
+    /// How many messages a queue holds, whether they can be received by now or not.
+    pub async fn queued(&self, queue: &str) -> Result<u32> {
+        let counts = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let get = self.sqs.get_queue_attributes().queue_url(queue);
+        let get = get.set_attribute_names(Some(counts.to_vec())).send().await;
+        let answer = get.map_err(Error::aws("GetQueueAttributes"))?;
+        let attributes = answer.attributes().cloned().unwrap_or_default();
+        let count = |name| attributes.get(name)?.parse::<u32>().ok();
+        let counts: Option<Vec<_>> = counts.iter().map(count).collect();
+        let missing = || Error::Unexpected(format!("{queue} does not say what it holds"));
+        Ok(counts.ok_or_else(missing)?.into_iter().sum())
+    }
+
+    /// Takes a message out of a queue; waits for up to `patience` if there is none.
+    pub async fn take_message(&self, queue: &str, patience: Duration) -> Result<Option<String>> {
         let start = Instant::now();
-        while start.elapsed() < patience {
-            let receive = self
-                .sqs
-                .receive_message()
-                .queue_url(queue_url)
-                .wait_time_seconds(1);
-            let answer = receive.send().await.map_err(Error::aws("ReceiveMessage"))?;
+        loop {
+            let is_last = start.elapsed() >= patience;
+            let receive = self.sqs.receive_message().queue_url(queue);
+            let receive = receive.wait_time_seconds(i32::from(!is_last)).send().await;
+            let answer = receive.map_err(Error::aws("ReceiveMessage"))?;
             if let Some(message) = answer.messages.unwrap_or_default().pop() {
-                let delete = self.sqs.delete_message().queue_url(queue_url);
+                let delete = self.sqs.delete_message().queue_url(queue);
                 let delete = delete.receipt_handle(message.receipt_handle.unwrap_or_default());
                 delete.send().await.map_err(Error::aws("DeleteMessage"))?;
                 return Ok(message.body);
             }
+            if is_last {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 }
 

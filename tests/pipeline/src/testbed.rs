@@ -1,10 +1,11 @@
 //! A deployed stack that the tests of a binary share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::sam::{self, Profile};
-use crate::{Error, MiniStack, Options, Result, Stack};
+use serde_json::json;
+
+use crate::{Error, MiniStack, Options, Result, Stack, sam};
 
 /// The stack's name.
 pub const STACK: &str = "accretion";
@@ -15,30 +16,28 @@ pub struct Testbed {
     runtime: tokio::runtime::Runtime,
     /// The server.
     pub server: MiniStack,
-    /// The built template.
-    pub template: PathBuf,
     /// The stack.
     pub stack: Stack,
 }
 
 impl Testbed {
-    /// Builds the functions, starts a server, deploys the pipeline. Logs go into `folder`.
-    ///
-    /// `ACCRETION_TEMPLATE` names a template that is built already.
+    /// Starts a server and deploys the pipeline. Logs go into `folder`.
     pub fn start(folder: &Path, options: &Options) -> Result<Self> {
-        let template = match std::env::var_os("ACCRETION_TEMPLATE") {
-            Some(template) => template.into(),
-            None => sam::build(Profile::Debug)?,
-        };
-        let server = MiniStack::start(&folder.join("ministack.log"), options)?;
-        sam::deploy(&server, STACK, &template)?;
         // One for all tests: a client's connections die with the runtime that made them.
         let runtime = tokio::runtime::Runtime::new().map_err(Error::io(folder))?;
-        let stack = runtime.block_on(Stack::connect(&server.endpoint(), STACK))?;
+        let server = MiniStack::start(&folder.join("ministack.log"), options)?;
+        let stack = runtime.block_on(async {
+            let template = sam::built().await?;
+            sam::deploy(&server, STACK, &template).await?;
+            let stack = Stack::connect(&server.endpoint(), STACK).await?;
+            if options.enforce_iam {
+                allow_what_is_misread(&stack).await?;
+            }
+            Ok::<_, Error>(stack)
+        })?;
         Ok(Self {
             runtime,
             server,
-            template,
             stack,
         })
     }
@@ -56,6 +55,25 @@ impl Testbed {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// The name of the policy that [`Testbed`] adds to the publisher's role.
+pub const ADDED_POLICY: &str = "misread";
+
+/// Allows what the publisher does as MiniStack reads it: `GetLayerVersion`,
+/// `GetLayerVersionPolicy` and `ListLayerVersions` need `lambda:ListLayers` there.
+async fn allow_what_is_misread(stack: &Stack) -> Result<()> {
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "lambda:ListLayers", "Resource": "*"},
+    });
+    let role = stack.resource("PublisherRole").await?;
+    let put = stack.iam.put_role_policy().role_name(role);
+    let put = put
+        .policy_name(ADDED_POLICY)
+        .policy_document(policy.to_string());
+    put.send().await.map_err(Error::aws("PutRolePolicy"))?;
+    Ok(())
 }
 
 struct ShownOnPanic<'a>(&'a MiniStack);

@@ -1,7 +1,9 @@
 //! Where things are in the workspace, and the environment in which its tools run.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+
+use tokio::process::Command;
 
 use crate::{Error, Result};
 
@@ -20,7 +22,7 @@ pub fn tool(name: &str) -> PathBuf {
 }
 
 /// A command that sees nothing of the user's AWS configuration and finds the pinned tools first.
-pub(crate) fn command(program: &Path) -> Command {
+pub fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
@@ -45,17 +47,17 @@ pub(crate) fn command(program: &Path) -> Command {
     command
 }
 
-/// Runs a command to its end and returns what it wrote on standard output.
-pub(crate) fn run(mut command: Command) -> Result<String> {
-    let line = std::iter::once(command.get_program())
-        .chain(command.get_args())
+/// Runs a command to its end and returns what it wrote on standard output. It ends with its caller.
+pub(crate) async fn run(mut command: Command) -> Result<String> {
+    let std = command.as_std();
+    let program = std.get_program().to_string_lossy().into_owned();
+    let line = std::iter::once(std.get_program())
+        .chain(std.get_args())
         .map(|part| part.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ");
-    let output = command.output().map_err(|source| Error::ToolMissing {
-        program: command.get_program().to_string_lossy().into_owned(),
-        source,
-    })?;
+    let output = command.kill_on_drop(true).output().await;
+    let output = output.map_err(|source| Error::ToolMissing { program, source })?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
         return Ok(text(&output.stdout));

@@ -2,9 +2,10 @@
 //! and the executions. Each method is one call's effect, atomic as the real one is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use accretion_core::delivery::InboxObject;
-use accretion_core::digest::Digest;
+use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
@@ -33,6 +34,8 @@ pub(crate) enum CloudError {
     VersionMissing,
     #[error("the provided principal was invalid")]
     PrincipalInvalid,
+    #[error("there is no such artifact")]
+    ArtifactMissing,
     #[error("the code storage limit is exceeded")]
     StorageExceeded,
 }
@@ -43,6 +46,7 @@ impl Fault for CloudError {
             Self::Throttled => "Throttled",
             Self::TimedOut | Self::VersionMissing => "ServiceUnavailable",
             Self::PrincipalInvalid => "PrincipalInvalid",
+            Self::ArtifactMissing => "ArtifactMissing",
             Self::StorageExceeded => "StorageExceeded",
         }
     }
@@ -51,7 +55,7 @@ impl Fault for CloudError {
         match self {
             Self::Throttled | Self::TimedOut | Self::VersionMissing => Class::Transient,
             Self::PrincipalInvalid => Class::User,
-            Self::StorageExceeded => Class::Internal,
+            Self::ArtifactMissing | Self::StorageExceeded => Class::Internal,
         }
     }
 }
@@ -71,7 +75,6 @@ pub(crate) struct TargetItem {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LayerItems {
     pub(crate) state: LayerState,
-    pub(crate) claimed_at: Option<Timestamp>,
     pub(crate) versions: BTreeMap<u64, Published>,
     pub(crate) marks: BTreeMap<String, (Timestamp, Mark)>,
 }
@@ -90,6 +93,21 @@ pub(crate) struct StoredVersion {
     pub(crate) grants: BTreeSet<Permission>,
 }
 
+/// Something that happened, and cannot be seen any more in what is left of it.
+#[derive(Debug, Clone)]
+pub(crate) enum Fact {
+    /// A settlement was recorded.
+    Settled(Box<Settlement>),
+    /// Lambda has made a version.
+    Made {
+        layer: LayerName,
+        version: u64,
+        sha256: Sha256,
+    },
+    /// Somebody has deleted a version.
+    Deleted { layer: LayerName, version: u64 },
+}
+
 /// All that AWS keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Cloud {
@@ -103,6 +121,8 @@ pub(crate) struct Cloud {
     pub(crate) targets: BTreeMap<(RequestId, Target), TargetItem>,
     /// Builds that were ordered, by the execution's name.
     pub(crate) executions: BTreeMap<String, BuildOrder>,
+    /// The same in the order in which they were started.
+    pub(crate) started: Vec<BuildOrder>,
     /// Texts of artifact manifests, by key.
     pub(crate) manifests: BTreeMap<String, Vec<u8>>,
     /// Artifacts, by key.
@@ -117,6 +137,14 @@ pub(crate) struct Cloud {
     pub(crate) pointers: BTreeMap<String, String>,
     /// What the topic was sent.
     pub(crate) sent: Vec<Notification>,
+    /// What happened, and when.
+    pub(crate) history: Vec<(Timestamp, Fact)>,
+    /// How many claims replaced another.
+    pub(crate) taken_over: u64,
+    /// Whether statuses are raised whatever they are: a mutation.
+    pub(crate) is_unranked: bool,
+    /// What was read of layers, and when: a mutation.
+    stale: BTreeMap<LayerName, (Timestamp, LayerState)>,
     /// Whether Lambda has room for more versions.
     pub(crate) storage_exceeded: bool,
 }
@@ -135,10 +163,10 @@ impl Cloud {
         self.kept.entry(id).or_insert(request);
     }
 
-    pub(crate) fn accept(&mut self, accepted: &Accepted, now: Timestamp) {
+    pub(crate) fn accept(&mut self, accepted: &Accepted, now: Timestamp) -> bool {
         let RequestRef { received_at, id } = &accepted.request;
-        if self.requests.contains_key(id) {
-            return;
+        if let Some(status) = self.requests.get(id) {
+            return *status != Status::Rejected;
         }
         self.requests.insert(id.clone(), Status::Received);
         for &target in &accepted.targets {
@@ -152,6 +180,7 @@ impl Cloud {
             };
             self.targets.insert((id.clone(), target), item);
         }
+        true
     }
 
     pub(crate) fn reject(&mut self, rejected: &Rejected) {
@@ -169,7 +198,7 @@ impl Cloud {
     ) -> bool {
         let item = self.targets.get_mut(&(id.clone(), target));
         let item = item.expect("targets are recorded before their builds start");
-        let is_higher = item.status.rank() < status.rank();
+        let is_higher = item.status.rank() < status.rank() || self.is_unranked;
         if is_higher {
             item.status = status;
             item.updated_at = now;
@@ -200,6 +229,7 @@ impl Cloud {
         let is_new = !self.executions.contains_key(&name);
         if is_new {
             self.executions.insert(name, order.clone());
+            self.started.push(order.clone());
         }
         is_new
     }
@@ -236,7 +266,9 @@ impl Cloud {
         if self.storage_exceeded {
             return Err(CloudError::StorageExceeded);
         }
-        let stored = &self.artifacts[&artifact.key];
+        let Some(stored) = self.artifacts.get(&artifact.key) else {
+            return Err(CloudError::ArtifactMissing);
+        };
         assert_eq!(stored.version_id, artifact.version_id, "it is that version");
         let sha256 = stored.sha256.expect("artifacts have checksums");
         let in_lambda = self.lambda.entry(layer.clone()).or_default();
@@ -255,6 +287,13 @@ impl Cloud {
             grants: BTreeSet::new(),
         };
         in_lambda.versions.insert(version, stored);
+        let layer = layer.clone();
+        let fact = Fact::Made {
+            layer,
+            version,
+            sha256,
+        };
+        self.history.push((now, fact));
         Ok(made)
     }
 
@@ -285,9 +324,12 @@ impl Cloud {
     }
 
     /// Deletes a version, as people do.
-    pub(crate) fn delete_version(&mut self, layer: &LayerName, version: u64) {
-        if let Some(in_lambda) = self.lambda.get_mut(layer) {
-            in_lambda.versions.remove(&version);
+    pub(crate) fn delete_version(&mut self, layer: &LayerName, version: u64, now: Timestamp) {
+        let in_lambda = self.lambda.get_mut(layer);
+        let deleted = in_lambda.and_then(|it| it.versions.remove(&version));
+        if deleted.is_some() {
+            let layer = layer.clone();
+            self.history.push((now, Fact::Deleted { layer, version }));
         }
     }
 
@@ -301,58 +343,67 @@ impl Cloud {
         items.map(|items| items.state.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn claim(
-        &mut self,
-        layer: &LayerName,
-        revision: u64,
-        claim: &Claim,
-        now: Timestamp,
-    ) -> bool {
+    /// The state of a layer as it was read up to five seconds ago.
+    pub(crate) fn stale_state(&mut self, layer: &LayerName, now: Timestamp) -> LayerState {
+        let fresh = self.state(layer);
+        let cached = self.stale.entry(layer.clone());
+        let (at, state) = cached.or_insert_with(|| (now, fresh.clone()));
+        if at.after(Duration::from_secs(5)) < now {
+            (*at, *state) = (now, fresh);
+        }
+        state.clone()
+    }
+
+    pub(crate) fn claim(&mut self, layer: &LayerName, revision: u64, claim: &Claim) -> bool {
         let items = self.layers.entry(layer.clone()).or_default();
         if items.state.revision != revision {
             return false;
         }
+        self.taken_over += u64::from(items.state.claim.is_some());
         items.state.revision += 1;
         items.state.claim = Some(claim.clone());
-        items.claimed_at = Some(now);
         true
     }
 
-    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str) {
+    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str, leaves_version: bool) {
         let Some(items) = self.layers.get_mut(layer) else {
             return;
         };
         if items.state.claim.as_ref().map(|claim| &*claim.owner) == Some(owner) {
             items.state.revision += 1;
             items.state.claim = None;
-            items.claimed_at = None;
+            items.state.has_stray |= leaves_version;
         }
     }
 
     pub(crate) fn settle(&mut self, settlement: &Settlement, now: Timestamp) -> Recorded {
         let id = (settlement.request.id.clone(), settlement.mark.target);
+        let items = self.layers.entry(settlement.mark.layer()).or_default();
+        if let Some(change) = &settlement.change {
+            let owner = items.state.claim.as_ref().map(|claim| &claim.owner);
+            if items.state.revision != change.revision || owner != change.owner.as_ref() {
+                return Recorded::Lost;
+            }
+        }
         let status = self.targets.get(&id).map(|item| item.status.rank());
         if status >= Some(settlement.status.rank()) {
             return Recorded::Known;
         }
-        let items = self.layers.entry(settlement.mark.layer()).or_default();
         if let Some(change) = &settlement.change {
             let state = &mut items.state;
-            let owner = state.claim.as_ref().map(|claim| &claim.owner);
-            if state.revision != change.revision || owner != change.owner.as_ref() {
-                return Recorded::Lost;
-            }
             state.revision += 1;
             state.claim = None;
-            items.claimed_at = None;
             state.published = Some(change.published.clone());
             if change.is_new_version {
+                state.has_stray = false;
                 let published = change.published.clone();
                 items.versions.insert(published.version, published);
             }
         }
         self.target(settlement, now);
         self.mark(settlement, now);
+        let fact = Fact::Settled(Box::new(settlement.clone()));
+        self.history.push((now, fact));
         Recorded::Done
     }
 
@@ -395,7 +446,8 @@ impl Cloud {
     pub(crate) fn pending_before(&self, before: Timestamp) -> Vec<Pending> {
         let mut pending = Vec::new();
         for (layer, items) in &self.layers {
-            if items.claimed_at.is_some_and(|at| at < before) {
+            let claim = items.state.claim.as_ref();
+            if claim.is_some_and(|claim| claim.lease_until < before) {
                 pending.push(Pending::Claim(layer.clone()));
             }
             let marks = items.marks.iter().filter(|(_, (at, _))| *at < before);

@@ -1,5 +1,5 @@
 //! The use cases of the pipeline on ports in memory, with a clock that only moves when it is told
-//! to: what happens, in plain words.
+//! to: first what happens in plain words (`scenarios`), then whatever can happen (`seeds`).
 
 #![expect(
     clippy::unwrap_used,
@@ -7,8 +7,13 @@
 )]
 
 mod cloud;
+mod invariants;
+mod mutations;
 mod ports;
+mod random;
 mod scenarios;
+mod seeds;
+mod simulation;
 mod world;
 
 use std::path::Path;

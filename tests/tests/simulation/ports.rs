@@ -53,6 +53,39 @@ pub(crate) enum Call {
     Sleep,
 }
 
+impl Call {
+    /// Whether it changes anything.
+    pub(crate) fn has_effect(self) -> bool {
+        match self {
+            Self::ReadInbox
+            | Self::ReadKept
+            | Self::ReadStatus
+            | Self::ListOpen
+            | Self::ReadManifest
+            | Self::HeadArtifact
+            | Self::GetVersion
+            | Self::ListVersions
+            | Self::ReadState
+            | Self::ReadMark
+            | Self::ListPending
+            | Self::Sleep => false,
+            Self::Keep
+            | Self::Accept
+            | Self::Reject
+            | Self::StartBuild
+            | Self::Send
+            | Self::Describe
+            | Self::Publish
+            | Self::Grant
+            | Self::Point
+            | Self::Claim
+            | Self::Release
+            | Self::Settle
+            | Self::ClearMark => true,
+        }
+    }
+}
+
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -281,7 +314,7 @@ impl Tracking for Invocation {
         self.port(Call::ReadStatus, status).await
     }
 
-    async fn accept(&self, accepted: &Accepted) -> Result<(), PortError> {
+    async fn accept(&self, accepted: &Accepted) -> Result<bool, PortError> {
         let accepted = accepted.clone();
         let accept = move |cloud: &mut Cloud, now| cloud.accept(&accepted, now);
         self.port(Call::Accept, accept).await
@@ -414,13 +447,18 @@ impl Layers for Invocation {
         claim: &Claim,
     ) -> Result<bool, PortError> {
         let (layer, claim) = (layer.clone(), claim.clone());
-        let effect = move |cloud: &mut Cloud, now| cloud.claim(&layer, revision, &claim, now);
+        let effect = move |cloud: &mut Cloud, _| cloud.claim(&layer, revision, &claim);
         self.port(Call::Claim, effect).await
     }
 
-    async fn release(&self, layer: &LayerName, owner: &str) -> Result<(), PortError> {
+    async fn release(
+        &self,
+        layer: &LayerName,
+        owner: &str,
+        leaves_version: bool,
+    ) -> Result<(), PortError> {
         let (layer, owner) = (layer.clone(), owner.to_owned());
-        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner);
+        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner, leaves_version);
         self.port(Call::Release, release).await
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cloud::UNKNOWN_ACCOUNT;
 use crate::ports::{Call, Verdict};
-use crate::world::{ARM64, Dropped, Job, RequestForge, World, X86_64, event};
+use crate::world::{ARM64, Dropped, Ended, Job, RequestForge, World, X86_64, event};
 
 const ACCOUNT: &str = "111122223333";
 const LEASE: Duration = Duration::from_mins(3);
@@ -172,6 +172,23 @@ fn an_object_that_is_gone_is_a_rejected_request() {
     assert_eq!(outcomes, [dispatch::Outcome::Rejected(dropped.id)]);
     assert_eq!(world.sent()[0].codes, ["ObjectMissing"]);
     assert_eq!(world.sent()[0].project_name.as_deref(), Some("tools"));
+}
+
+#[test]
+fn a_request_that_one_delivery_rejects_is_not_built_by_another() {
+    let mut world = World::new();
+    let dropped = world.drop(tools(1));
+    let slow = world.begin(Job::Dispatch(dropped.message.clone()), 0);
+    world.run_to(slow, Call::Accept);
+    world.shared().cloud.inbox.clear();
+    let rejected = [dispatch::Outcome::Rejected(dropped.id.clone())];
+    let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
+    assert_eq!(outcomes, rejected);
+    let Some(Ended::Dispatched(outcomes)) = world.finish(slow) else {
+        panic!("it is a dispatch");
+    };
+    assert_eq!(outcomes.unwrap(), rejected);
+    assert!(world.shared().cloud.executions.is_empty());
 }
 
 #[test]
@@ -407,8 +424,8 @@ fn a_version_that_somebody_deleted_is_published_again() {
     let mut world = World::new();
     let first = world.built(tools(1));
     world.publishes(&first, Outcome::Published);
-    let layer = tools(1).layer(X86_64);
-    world.shared().cloud.delete_version(&layer, 1);
+    let (now, layer) = (world.now(), tools(1).layer(X86_64));
+    world.shared().cloud.delete_version(&layer, 1, now);
     // The request that it was published for has had its version.
     world.publishes(&first, Outcome::Known);
     let second = world.built(tools(1));
@@ -540,7 +557,7 @@ fn a_dead_claim_is_finished_by_the_repair() {
     let mut world = World::new();
     let dropped = world.built(tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
-    world.pass(LEASE);
+    world.pass(LEASE + Duration::from_mins(2));
     let repaired = world.repair().unwrap().unwrap();
     let claims = 1;
     assert_eq!(
@@ -563,7 +580,7 @@ fn a_claim_that_is_alive_is_left_alone() {
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
     assert_eq!(world.versions(), [0; 0]);
     world.land();
-    world.pass(Duration::from_secs(1));
+    world.pass(Duration::from_mins(2));
     world.repair().unwrap().unwrap();
     world.assert_settled(&[1], 1);
 }
@@ -713,10 +730,49 @@ fn a_manifest_that_is_not_there_is_a_failure_for_the_queue() {
 }
 
 #[test]
-fn a_permission_that_lambda_refuses_is_a_failure_that_is_told() {
+fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
     let mut world = World::new();
-    let dropped = world.built(tools(1).grant(UNKNOWN_ACCOUNT));
-    assert_eq!(world.fails(&dropped), "PrincipalInvalid");
-    assert_eq!(world.status(&dropped), Status::Failed);
-    assert_eq!(world.events(), [Event::BuildFailed]);
+    let first = world.built(tools(1));
+    world.publishes(&first, Outcome::Published);
+    let refused = world.built(tools(2).grant(UNKNOWN_ACCOUNT));
+    // However often it is tried, it leaves one version and no claim.
+    for _ in 0..3 {
+        assert_eq!(world.fails(&refused), "PrincipalInvalid");
+        assert_eq!(world.versions(), [1, 2]);
+        assert_eq!(world.stands(), 1);
+    }
+    assert_eq!(world.status(&refused), Status::Failed);
+    assert_eq!(world.events(), [Event::LayerPublished, Event::BuildFailed]);
+
+    // What is wanted next is published: the version that is there, if it has that content.
+    let mended = world.built(tools(2).grant(ACCOUNT));
+    world.publishes(&mended, Outcome::Published);
+    world.assert_settled(&[1, 2], 2);
+    let next = world.built(tools(3));
+    world.publishes(&next, Outcome::Published);
+    world.assert_settled(&[1, 2, 3], 3);
+}
+
+#[test]
+fn a_dead_claim_that_cannot_be_finished_is_in_nobodys_way() {
+    let mut world = World::new();
+    let refused = world.built(tools(1).grant(UNKNOWN_ACCOUNT));
+    world.dies(&refused, Call::Grant, Verdict::DiesBefore);
+    world.pass(LEASE);
+    let next = world.built(tools(2));
+    world.publishes(&next, Outcome::Published);
+    world.assert_settled(&[1, 2], 2);
+    assert_eq!(world.status(&refused), Status::Failed);
+}
+
+#[test]
+fn a_version_is_finished_though_its_artifact_is_gone() {
+    let mut world = World::new();
+    let dropped = world.built(tools(1));
+    world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
+    world.shared().cloud.artifacts.clear();
+    world.pass(LEASE + Duration::from_mins(2));
+    world.repair().unwrap().unwrap();
+    world.assert_settled(&[1], 1);
+    assert_eq!(world.status(&dropped), Status::Published);
 }

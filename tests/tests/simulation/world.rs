@@ -19,10 +19,14 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::Error;
 use accretion_service::dispatch::{self, Dispatch, Message};
-use accretion_service::ports::BuildOrder;
+use accretion_service::ports::{
+    BuildOrder, Builds, Inbox, LayerVersions, Layers, Library, Pointers, Requests, Timer, Topic,
+    Tracking,
+};
 use accretion_service::publish::{self, Publish, Repaired};
 use serde_json::json;
 
+use crate::mutations::{Mutant, Mutation};
 use crate::ports::{Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock};
 
 /// How long an invocation may take.
@@ -104,6 +108,11 @@ impl RequestForge {
         Digest(Sha256::of(content.as_bytes()))
     }
 
+    /// The SHA-256 of the request's artifact.
+    pub(crate) fn artifact(&self, target: Target) -> Sha256 {
+        Sha256::of(self.digest(target).to_string().as_bytes())
+    }
+
     /// The manifest that a builder writes for it.
     pub(crate) fn manifest(&self, order: &BuildOrder) -> Manifest {
         let target = order.target;
@@ -126,7 +135,7 @@ impl RequestForge {
             excluded: Vec::new(),
             conflicts: Vec::new(),
             digest,
-            artifact_sha256: Sha256::of(digest.to_string().as_bytes()),
+            artifact_sha256: self.artifact(target),
             artifact_size: 1,
             unzipped_size: 1,
             publish: PublishOptions {
@@ -150,6 +159,8 @@ pub(crate) struct Dropped {
     /// What the queue has of it.
     pub(crate) message: Message,
     pub(crate) project: ProjectName,
+    /// The key and the version of the object.
+    pub(crate) object: (String, String),
 }
 
 impl Dropped {
@@ -185,17 +196,29 @@ pub(crate) struct World {
     forged: BTreeMap<RequestId, RequestForge>,
     /// What becomes of the next calls of a kind; those without an entry are done.
     faults: VecDeque<(Call, Verdict)>,
+    /// What the ports do other than they should.
+    mutation: Option<Mutation>,
+    dropped: u32,
     begun: InvocationId,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::mutated(None)
+    }
+
+    /// A world whose ports do not keep what the protocol relies on.
+    pub(crate) fn mutated(mutation: Option<Mutation>) -> Self {
         let now = "2026-11-20T10:00:00Z".parse().unwrap();
+        let mut shared = Shared::new(now);
+        shared.cloud.is_unranked = mutation == Some(Mutation::StatusesUnranked);
         Self {
-            shared: Arc::new(Mutex::new(Shared::new(now))),
+            shared: Arc::new(Mutex::new(shared)),
             invocations: BTreeMap::new(),
             forged: BTreeMap::new(),
             faults: VecDeque::new(),
+            mutation,
+            dropped: 0,
             begun: 0,
         }
     }
@@ -214,23 +237,30 @@ impl World {
         shared.now = shared.now.after(duration);
     }
 
-    /// Drops a request into the inbox.
+    /// Drops a request into the inbox, a millisecond after what was dropped last.
     pub(crate) fn drop(&mut self, request: RequestForge) -> Dropped {
+        self.pass(Duration::from_millis(1));
+        self.drop_now(request)
+    }
+
+    /// Drops a request into the inbox.
+    pub(crate) fn drop_now(&mut self, request: RequestForge) -> Dropped {
         let dropped = self.drop_text(&request.project, &request.json());
         self.forged.insert(dropped.id.clone(), request);
         dropped
     }
 
-    /// Drops a text into the folder of a project, a millisecond after what was dropped last.
+    /// Drops a text into the folder of a project.
     pub(crate) fn drop_text(&mut self, project: &ProjectName, text: &str) -> Dropped {
-        self.pass(Duration::from_millis(1));
-        let mut shared = self.shared();
+        let mut shared = lock(&self.shared);
         let sent_at = shared.now;
         let key = format!("requests/{project}/request.json");
-        let version = format!("v{}", shared.cloud.inbox.len());
+        let version = format!("v{}", self.dropped);
+        self.dropped += 1;
         let object = (key.clone(), version.clone());
-        shared.cloud.inbox.insert(object, text.into());
+        shared.cloud.inbox.insert(object.clone(), text.into());
         Dropped {
+            object,
             id: RequestId::of_object("inbox", &key, &version),
             message: Message {
                 id: format!("message of {version}"),
@@ -253,8 +283,15 @@ impl World {
         let id = self.begun;
         let ports = Invocation::new(Arc::clone(&self.shared), id, skew);
         let now = Timestamp::from_milliseconds(self.now().milliseconds() + skew).unwrap();
-        let running = invoke(ports, job, format!("invocation {id}"), now.after(TIMEOUT));
-        self.invocations.insert(id, Box::pin(running));
+        let (owner, deadline) = (format!("invocation {id}"), now.after(TIMEOUT));
+        let running: Running = match self.mutation {
+            None => Box::pin(invoke(ports, job, owner, deadline)),
+            Some(mutation) => {
+                let mutant = Mutant::new(ports, mutation);
+                Box::pin(invoke(mutant, job, owner, deadline))
+            }
+        };
+        self.invocations.insert(id, running);
         match self.poll(id) {
             None => Ok(id),
             Some(ended) => Err(ended),
@@ -289,6 +326,15 @@ impl World {
             self.kill(waiting.invocation);
         }
         ended
+    }
+
+    /// Lets an invocation die, and decides upon its calls.
+    pub(crate) fn die(&mut self, id: InvocationId, verdicts: &[(Waiting, Verdict)]) {
+        for (waiting, verdict) in verdicts {
+            self.shared().decide(waiting.id, *verdict);
+        }
+        self.poll(id);
+        self.kill(id);
     }
 
     /// The first call that an invocation waits for.
@@ -404,29 +450,42 @@ impl World {
         }
     }
 
-    /// What was forged for an order.
-    pub(crate) fn forged(&self, order: &BuildOrder) -> &RequestForge {
-        &self.forged[&order.request.id]
-    }
-
     /// Runs the executions that were started and have written no manifest so far.
     pub(crate) fn build(&self) {
-        let mut shared = self.shared();
-        let now = shared.now;
-        let cloud = &mut shared.cloud;
-        for order in cloud.executions.values().cloned().collect::<Vec<_>>() {
-            let id = &order.request.id;
-            assert!(cloud.kept.contains_key(id), "a build finds its request");
-            let key = keys::manifest(&order.project, id, order.target);
-            if cloud.keep_manifest(&key, &self.forged(&order).manifest(&order)) {
-                cloud.raise(id, order.target, Status::Built, now);
+        let orders = self.shared().cloud.started.clone();
+        for order in orders {
+            if self.write_manifest(&order) {
+                let (now, mut shared) = (self.now(), self.shared());
+                let (id, target) = (&order.request.id, order.target);
+                shared.cloud.raise(id, target, Status::Built, now);
             }
         }
+    }
+
+    /// Does what a builder does for an order; `false` if the manifest was there already.
+    pub(crate) fn write_manifest(&self, order: &BuildOrder) -> bool {
+        let cloud = &mut self.shared().cloud;
+        let id = &order.request.id;
+        assert!(cloud.kept.contains_key(id), "a build finds its request");
+        let key = keys::manifest(&order.project, id, order.target);
+        cloud.keep_manifest(&key, &self.forged[id].manifest(order))
     }
 }
 
 /// The invocation of a function, as its handler does it.
-async fn invoke(ports: Invocation, job: Job, owner: String, deadline: Timestamp) -> Ended {
+async fn invoke<P>(ports: P, job: Job, owner: String, deadline: Timestamp) -> Ended
+where
+    P: Inbox
+        + Requests
+        + Tracking
+        + Builds
+        + Topic
+        + Library
+        + LayerVersions
+        + Pointers
+        + Layers
+        + Timer,
+{
     let it = &ports;
     let publish = || {
         let ports = publish::Ports {

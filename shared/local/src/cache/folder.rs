@@ -52,7 +52,13 @@ impl Budget {
 #[derive(Debug)]
 #[must_use = "the folder is in use for as long as this is held"]
 pub struct Lease {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        unlock(&self.lock);
+    }
 }
 
 /// What pruning has done.
@@ -101,7 +107,7 @@ impl CacheFolder {
             let lock = folder.lock_file()?;
             lock.lock_shared()
                 .map_err(|error| folder.error("could not lock", LOCK, error))?;
-            Ok(Lease { _lock: lock })
+            Ok(Lease { lock })
         })
         .await
     }
@@ -116,7 +122,11 @@ impl CacheFolder {
         blocking(move || {
             let lock = folder.lock_file()?;
             match lock.try_lock() {
-                Ok(()) => folder.prune_locked(budget).map(Some),
+                Ok(()) => {
+                    let pruned = folder.prune_locked(budget);
+                    unlock(&lock);
+                    pruned.map(Some)
+                }
                 Err(TryLockError::WouldBlock) => Ok(None),
                 Err(TryLockError::Error(error)) => Err(folder.error("could not lock", LOCK, error)),
             }
@@ -213,6 +223,13 @@ impl CacheFolder {
     }
 }
 
+/// Gives a lock back. To close its file is not enough: a process that another thread has just
+/// forked has it open too, until it becomes another program.
+fn unlock(lock: &File) {
+    // Should this fail, the lock is held until then.
+    let _ = lock.unlock();
+}
+
 /// A wheel in the cache.
 #[derive(Debug, Default)]
 struct CachedWheel {
@@ -286,5 +303,21 @@ fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn locks_end_though_a_forked_process_has_their_file_open() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = CacheFolder::new(root.path());
+        let lease = folder.lease().await.unwrap();
+        let forked = lease.lock.try_clone().unwrap();
+        drop(lease);
+        assert!(folder.prune(Budget::mib(1)).await.unwrap().is_some());
+        drop(forked);
     }
 }

@@ -108,10 +108,10 @@ pub trait Tracking: Send + Sync {
     ) -> impl Future<Output = Result<Option<Status>, PortError>> + Send;
 
     /// Records an accepted request with all of its targets, at once, as [`Status::Received`]. Does
-    /// nothing if it is known.
-    fn accept(&self, accepted: &Accepted) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// nothing if it is known; `false` if it is known as rejected.
+    fn accept(&self, accepted: &Accepted) -> impl Future<Output = Result<bool, PortError>> + Send;
 
-    /// Records a rejected request.
+    /// Records a rejected request. Does nothing if it is known.
     fn reject(&self, rejected: &Rejected) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Targets that have not come to their end and were last heard of before a point in time.
@@ -352,10 +352,14 @@ pub trait Layers: Send + Sync {
     ) -> impl Future<Output = Result<bool, PortError>> + Send;
 
     /// Gives a claim up. Nothing happens if it is not there any more.
+    ///
+    /// If it `leaves_version`, [`LayerState::has_stray`] is so from now on, until a new version is
+    /// [settled](Self::settle).
     fn release(
         &self,
         layer: &LayerName,
         owner: &str,
+        leaves_version: bool,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Records what comes of a target, all or nothing.

@@ -5,13 +5,13 @@
 
 mod command;
 mod deliveries;
+mod deployment;
 mod failures;
 mod launcher;
 mod outcome;
 mod projects;
 mod publishes;
 mod republishes;
-mod stacks;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long to look out for what must not happen.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The short forms of the targets that are built without being named.
 const TARGETS: [&str; 6] = [

@@ -46,7 +46,7 @@ fn a_function_imports_from_its_layer() {
 
         uv(folder.path(), &["build", "--wheel", "--quiet"]);
         let server = &testbed().server;
-        sam::deploy_template(server, "summary", &folder.path().join("template.yaml"))?;
+        sam::deploy_template(server, "summary", &folder.path().join("template.yaml")).await?;
         let deployed = Stack::connect(&server.endpoint(), "summary").await?;
         let function = deployed.output("FunctionName");
         let configuration = stack

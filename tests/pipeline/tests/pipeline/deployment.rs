@@ -5,7 +5,7 @@ use std::path::Path;
 
 use pipeline_tests::{MiniStack, Options, Result, Stack, sam};
 
-use crate::{PATIENCE, listen, small_request, testbed};
+use crate::{PATIENCE, listen, small_request};
 
 /// What keeps data is kept: by logical id, the resources that the template says to retain.
 const RETAINED: [&str; 4] = [
@@ -17,11 +17,12 @@ const RETAINED: [&str; 4] = [
 
 #[test]
 fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
-    let testbed = testbed();
     let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pipeline/stacks.log");
     let server = MiniStack::start(&log, &Options::default()).unwrap();
-    testbed.run(async {
-        sam::deploy(&server, "accretion", &testbed.template)?;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let outcome: Result<()> = runtime.block_on(async {
+        let template = sam::built().await?;
+        sam::deploy(&server, "accretion", &template).await?;
         let stack = Stack::connect(&server.endpoint(), "accretion").await?;
         let resources = resources(&stack).await?;
         assert!(
@@ -30,7 +31,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
         );
         let buckets = buckets(&stack).await;
 
-        let said = sam::deploy(&server, "accretion", &testbed.template)?;
+        let said = sam::deploy(&server, "accretion", &template).await?;
         assert!(said.contains("No changes to deploy"), "{said}");
         assert_eq!(self::resources(&stack).await?, resources);
 
@@ -39,7 +40,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
         stack.drop_into_inbox("delete.json", text).await?;
         all.wait_for(1, PATIENCE).await?;
 
-        sam::delete(&server, "accretion")?;
+        sam::delete(&server, "accretion").await?;
         let left = left(&stack, &resources).await;
         assert_eq!(left, RETAINED);
         // Every bucket but that of `sam deploy --resolve-s3`, which is not the stack's.
@@ -51,6 +52,7 @@ fn deployed_again_nothing_changes_and_deleted_only_data_is_left() {
         );
         Ok(())
     });
+    outcome.unwrap_or_else(|error| panic!("{error}\n{}", server.log_tail()));
 }
 
 /// The stack's resources: physical ids and when they were last changed, by logical id.

@@ -1,0 +1,517 @@
+//! The table of layers: who publishes what.
+
+use std::time::Duration;
+
+use accretion_core::digest::{Digest, Sha256};
+use accretion_core::layer::LayerName;
+use accretion_core::notification::{Event, LayerRef, Notification, ObjectRef};
+use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::request::RequestRef;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_service::ports::{
+    LayerChange, Layers as _, Mark, Pending, Recorded, Settlement, Tracking as _,
+};
+use serde_json::{Value, json};
+
+use crate::requests::{accepted, now, without_times};
+use crate::{Tables, World, at, on_aws, project, request, target};
+
+fn layer() -> LayerName {
+    LayerName::new(&project(), target())
+}
+
+fn claim(owner: &str, lease_until: Timestamp) -> Claim {
+    Claim {
+        owner: owner.to_owned(),
+        request: request("10:00:00"),
+        manifest_key: "m".to_owned(),
+        lease_until,
+    }
+}
+
+fn published(request: &RequestRef, version: u64) -> Published {
+    Published {
+        request: request.clone(),
+        digest: Digest(Sha256::of(&version.to_le_bytes())),
+        artifact_sha256: Sha256::of(b"zip"),
+        version,
+        layer_arn: "arn:layer".to_owned(),
+        version_arn: format!("arn:layer:{version}"),
+        manifest_key: "m".to_owned(),
+    }
+}
+
+fn settlement(
+    request: &RequestRef,
+    event: Event,
+    status: Status,
+    change: Option<LayerChange>,
+) -> Settlement {
+    let published = change.as_ref().map(|change| &change.published);
+    let notification = Notification {
+        layer: published.map(|published| LayerRef {
+            arn: published.layer_arn.clone(),
+            version: published.version,
+        }),
+        version_arn: published.map(|published| published.version_arn.clone()),
+        manifest: Some(ObjectRef {
+            bucket: "artifacts".to_owned(),
+            key: "m".to_owned(),
+        }),
+        ..Notification::of_layer(event, request, project().as_str(), target())
+    };
+    Settlement {
+        request: request.clone(),
+        status,
+        manifest_key: Some("m".to_owned()),
+        digest: Some(Digest(Sha256::of(b"wheels"))),
+        change,
+        mark: Mark {
+            project: project(),
+            target: target(),
+            notification,
+        },
+    }
+}
+
+/// What a publication under a claim settles.
+fn publication(request: &RequestRef, revision: u64, owner: &str, version: u64) -> Settlement {
+    let change = LayerChange {
+        revision,
+        owner: Some(owner.to_owned()),
+        published: published(request, version),
+        is_new_version: true,
+    };
+    settlement(
+        request,
+        Event::LayerPublished,
+        Status::Published,
+        Some(change),
+    )
+}
+
+impl World {
+    async fn layer_item(&self, tables: &Tables, item: &str) -> Value {
+        let keys = [("LayerName", "data-tools-py313-arm64"), ("Item", item)];
+        self.item(&tables.layers_table, keys).await
+    }
+}
+
+async fn state(tables: &Tables) -> LayerState {
+    tables.layers.state(&layer()).await.unwrap()
+}
+
+#[test]
+fn a_claim_excludes_all_others() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        assert_eq!(state(&tables).await, LayerState::default());
+        let lease_until = now().after(Duration::from_mins(2));
+        let claims: Vec<_> = (0..8)
+            .map(|rival| claim(&format!("rival {rival}"), lease_until))
+            .collect();
+        let layer = layer();
+        let rivals = claims.iter().map(|it| tables.layers.claim(&layer, 0, it));
+        let outcomes = futures_util::future::join_all(rivals).await;
+        let won: Vec<_> = outcomes
+            .into_iter()
+            .zip(&claims)
+            .filter_map(|(outcome, claim)| outcome.unwrap().then_some(claim))
+            .collect();
+        assert_eq!(won.len(), 1);
+        let state = state(&tables).await;
+        assert_eq!((state.revision, state.published), (1, None));
+        assert_eq!(state.claim.as_ref(), Some(won[0]));
+    });
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_is_still_ours() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let mine = claim("me", now().after(Duration::from_mins(2)));
+        let claim_at = async |revision, claim: &Claim| {
+            let claimed = tables.layers.claim(&layer(), revision, claim).await;
+            claimed.unwrap()
+        };
+        assert!(claim_at(0, &mine).await);
+        // As the SDK does.
+        assert!(claim_at(0, &mine).await);
+        assert_eq!(state(&tables).await.revision, 1);
+        // Another decision of mine, or the same one of somebody else, is not that claim.
+        let later = Claim {
+            lease_until: mine.lease_until.after(Duration::from_secs(1)),
+            ..mine.clone()
+        };
+        assert!(!claim_at(0, &later).await);
+        let other = Claim {
+            owner: "other".to_owned(),
+            ..mine.clone()
+        };
+        assert!(!claim_at(0, &other).await);
+        // Who takes it over has seen it.
+        assert!(claim_at(1, &other).await);
+        assert_eq!(state(&tables).await.claim, Some(other));
+    });
+}
+
+#[test]
+fn a_claim_is_given_up_by_its_owner_alone() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let release = async |owner| {
+            let released = tables.layers.release(&layer(), owner, false).await;
+            released.unwrap();
+        };
+        release("me").await;
+        assert_eq!(state(&tables).await, LayerState::default());
+        let mine = claim("me", at("10:00:00"));
+        tables.layers.claim(&layer(), 0, &mine).await.unwrap();
+        release("other").await;
+        assert_eq!(state(&tables).await.claim, Some(mine));
+        release("me").await;
+        release("me").await;
+        let released = LayerState {
+            revision: 2,
+            ..LayerState::default()
+        };
+        assert_eq!(state(&tables).await, released);
+        let item = world.layer_item(&tables, "layer").await;
+        assert!(item.get("Pending").is_none() && item.get("PendingSince").is_none());
+    });
+}
+
+#[test]
+fn a_version_that_was_left_is_remembered_until_there_is_a_new_one() {
+    on_aws(async |world| {
+        let (tables, layer) = (world.tables().await, layer());
+        let claim_at = async |revision| {
+            let claim = claim("me", at("10:00:00"));
+            assert!(tables.layers.claim(&layer, revision, &claim).await.unwrap());
+        };
+        claim_at(0).await;
+        tables.layers.release(&layer, "other", true).await.unwrap();
+        assert!(!state(&tables).await.has_stray);
+        tables.layers.release(&layer, "me", true).await.unwrap();
+        assert!(state(&tables).await.has_stray);
+        claim_at(2).await;
+        tables.layers.release(&layer, "me", false).await.unwrap();
+        assert!(state(&tables).await.has_stray);
+        claim_at(4).await;
+        let settlement = publication(&request("10:00:00"), 5, "me", 2);
+        tables.layers.settle(&settlement).await.unwrap();
+        assert!(!state(&tables).await.has_stray);
+    });
+}
+
+#[test]
+fn a_publication_is_recorded_at_once_with_all_that_follows() {
+    on_aws(async |world| {
+        let (tables, since) = (world.tables().await, now());
+        let accepted = accepted(&["py313-arm64"]);
+        tables.tracking.accept(&accepted).await.unwrap();
+        let request = &accepted.request;
+        let lease = now().after(Duration::from_mins(2));
+        let layer = layer();
+        tables
+            .layers
+            .claim(&layer, 0, &claim("me", lease))
+            .await
+            .unwrap();
+        let settlement = publication(request, 1, "me", 12);
+        let settled = tables.layers.settle(&settlement).await.unwrap();
+        assert_eq!(settled, Recorded::Done);
+
+        let expected = LayerState {
+            revision: 2,
+            published: Some(published(request, 12)),
+            ..LayerState::default()
+        };
+        assert_eq!(state(&tables).await, expected);
+        let item = world.layer_item(&tables, "layer").await;
+        assert!(item.get("Pending").is_none() && item.get("PendingSince").is_none());
+        let version = world.layer_item(&tables, "version#0000000012").await;
+        assert_eq!(version["VersionArn"], "arn:layer:12");
+        assert_eq!(version["RequestId"], request.id.as_str());
+        assert_eq!(version["ReceivedAt"], "2026-11-20T10:00:00.000Z");
+        assert!(
+            version["PublishedAt"]
+                .as_str()
+                .unwrap()
+                .parse::<Timestamp>()
+                .unwrap()
+                >= since
+        );
+
+        let item = world
+            .tracked(&tables, request.id.as_str(), "py313-arm64")
+            .await;
+        assert_eq!(
+            without_times(item, since),
+            json!({
+                "RequestId": request.id.as_str(),
+                "Item": "py313-arm64",
+                "ProjectName": "data-tools",
+                "Runtime": "python3.13",
+                "Architecture": "arm64",
+                "LayerName": "data-tools-py313-arm64",
+                "Status": "Published",
+                "StatusRank": 60,
+                "ReceivedAt": "2026-11-20T10:00:00.000Z",
+                "ManifestKey": "m",
+                "Digest": Digest(Sha256::of(b"wheels")).to_string(),
+                "VersionArn": "arn:layer:12",
+            })
+        );
+        let open = tables
+            .tracking
+            .open_before(now().after(Duration::from_secs(1)));
+        assert_eq!(open.await.unwrap(), []);
+
+        let event_id = &settlement.mark.notification.event_id;
+        let mark = async || tables.layers.mark(&layer, event_id).await.unwrap();
+        assert_eq!(mark().await, Some(settlement.mark.clone()));
+        for _ in 0..2 {
+            tables.layers.clear(&layer, event_id).await.unwrap();
+            assert_eq!(mark().await, None);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_recorded_if_the_layer_has_changed() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let (layer, request) = (layer(), request("10:00:00"));
+        let settle =
+            async |settlement: &Settlement| tables.layers.settle(settlement).await.unwrap();
+        let unclaimed = |revision| {
+            let change = LayerChange {
+                revision,
+                owner: None,
+                published: published(&request, 1),
+                is_new_version: false,
+            };
+            let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
+            settlement(&request, event, status, Some(change))
+        };
+        // There is nothing to be unchanged.
+        assert_eq!(settle(&unclaimed(1)).await, Recorded::Lost);
+        tables
+            .layers
+            .claim(&layer, 0, &claim("me", at("10:00:00")))
+            .await
+            .unwrap();
+        for lost in [
+            publication(&request, 1, "other", 1),
+            publication(&request, 0, "me", 1),
+            publication(&request, 2, "me", 1),
+            unclaimed(0),
+            unclaimed(1),
+        ] {
+            assert_eq!(settle(&lost).await, Recorded::Lost, "{lost:?}");
+        }
+        let id = request.id.as_str();
+        assert_eq!(world.tracked(&tables, id, "py313-arm64").await, Value::Null);
+        assert_eq!(
+            world.layer_item(&tables, "version#0000000001").await,
+            Value::Null
+        );
+        assert_eq!(state(&tables).await.revision, 1);
+        let pending = tables
+            .layers
+            .pending_before(now().after(Duration::from_secs(1)));
+        assert_eq!(pending.await.unwrap(), [Pending::Claim(layer)]);
+    });
+}
+
+#[test]
+fn one_of_two_settlements_is_lost() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let lease = now().after(Duration::from_mins(2));
+        tables
+            .layers
+            .claim(&layer(), 0, &claim("me", lease))
+            .await
+            .unwrap();
+        let requests: Vec<_> = (0..6).map(|_| request("10:00:00")).collect();
+        let settlements: Vec<_> = requests
+            .iter()
+            .zip(1..)
+            .map(|(request, version)| publication(request, 1, "me", version))
+            .collect();
+        let rivals = settlements.iter().map(|it| tables.layers.settle(it));
+        let outcomes = futures_util::future::join_all(rivals).await;
+        let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+        let won: Vec<_> = (0..6)
+            .filter(|at| outcomes[*at] == Recorded::Done)
+            .collect();
+        assert_eq!(won.len(), 1, "{outcomes:?}");
+        assert!(
+            outcomes.iter().all(|outcome| *outcome != Recorded::Known),
+            "{outcomes:?}"
+        );
+        let state = state(&tables).await;
+        let version = u64::try_from(won[0]).unwrap() + 1;
+        assert_eq!((state.revision, state.version()), (2, version));
+    });
+}
+
+#[test]
+fn a_status_is_only_ever_raised() {
+    on_aws(async |world| {
+        let (tables, request) = (world.tables().await, request("10:00:00"));
+        let settle = async |event, status| {
+            let settlement = settlement(&request, event, status, None);
+            tables.layers.settle(&settlement).await.unwrap()
+        };
+        let item = async || {
+            world
+                .tracked(&tables, request.id.as_str(), "py313-arm64")
+                .await
+        };
+        assert_eq!(
+            settle(Event::BuildFailed, Status::Failed).await,
+            Recorded::Done
+        );
+        assert_eq!(item().await["Status"], "Failed");
+        assert_eq!(
+            settle(Event::BuildFailed, Status::Failed).await,
+            Recorded::Known
+        );
+        assert_eq!(
+            settle(Event::LayerSuperseded, Status::Superseded).await,
+            Recorded::Done
+        );
+        assert_eq!(
+            settle(Event::BuildFailed, Status::Failed).await,
+            Recorded::Known
+        );
+        assert_eq!(item().await["Status"], "Superseded");
+    });
+}
+
+#[test]
+fn a_failure_that_turns_out_well_leaves_no_reason() {
+    on_aws(async |world| {
+        let (tables, request) = (world.tables().await, request("10:00:00"));
+        let mut failure = settlement(&request, Event::BuildFailed, Status::Failed, None);
+        failure.mark.notification.code = Some("CodeStorageExceeded".to_owned());
+        failure.mark.notification.reason = Some("there is no room".to_owned());
+        failure.mark.notification.hint = Some("make room".to_owned());
+        tables.layers.settle(&failure).await.unwrap();
+        let item = async || {
+            world
+                .tracked(&tables, request.id.as_str(), "py313-arm64")
+                .await
+        };
+        let failed = item().await;
+        for (name, value) in [
+            ("Code", "CodeStorageExceeded"),
+            ("Reason", "there is no room"),
+            ("Hint", "make room"),
+        ] {
+            assert_eq!(failed[name], value);
+        }
+        tables
+            .layers
+            .claim(&layer(), 0, &claim("me", at("10:00:00")))
+            .await
+            .unwrap();
+        let settled = tables
+            .layers
+            .settle(&publication(&request, 1, "me", 1))
+            .await;
+        assert_eq!(settled.unwrap(), Recorded::Done);
+        let published = item().await;
+        for name in ["Code", "Reason", "Hint"] {
+            assert_eq!(published.get(name), None, "{name}");
+        }
+    });
+}
+
+#[test]
+fn what_is_published_is_recorded_whatever_a_restored_table_says() {
+    on_aws(async |world| {
+        let (tables, request) = (world.tables().await, request("10:00:00"));
+        let layer = layer();
+        for revision in [0, 2] {
+            let claim = claim("me", at("10:00:00"));
+            assert!(tables.layers.claim(&layer, revision, &claim).await.unwrap());
+            let settlement = publication(&request, revision + 1, "me", revision + 1);
+            let settled = tables.layers.settle(&settlement).await.unwrap();
+            assert_eq!(settled, Recorded::Done);
+        }
+        // What is not changed by a new version gives way.
+        let change = LayerChange {
+            revision: 4,
+            owner: None,
+            published: published(&request, 3),
+            is_new_version: false,
+        };
+        let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
+        let unchanged = settlement(&request, event, status, Some(change));
+        let settled = tables.layers.settle(&unchanged).await.unwrap();
+        assert_eq!(settled, Recorded::Known);
+        assert_eq!(state(&tables).await.revision, 4);
+    });
+}
+
+#[test]
+fn what_is_left_undone_is_found_when_it_is_due() {
+    on_aws(async |world| {
+        let (tables, layer) = (world.tables().await, layer());
+        let pending = async |before| tables.layers.pending_before(before).await.unwrap();
+        let lease_until = now().after(Duration::from_mins(2));
+        tables
+            .layers
+            .claim(&layer, 0, &claim("me", lease_until))
+            .await
+            .unwrap();
+        // A claim that is alive is not overdue, however long ago it was made.
+        assert_eq!(pending(lease_until).await, []);
+        let overdue = lease_until.after(Duration::from_millis(1));
+        assert_eq!(pending(overdue).await, [Pending::Claim(layer.clone())]);
+
+        let request = request("10:00:00");
+        let settlement = settlement(&request, Event::BuildFailed, Status::Failed, None);
+        tables.layers.settle(&settlement).await.unwrap();
+        let event_id = settlement.mark.notification.event_id;
+        let mark = Pending::Mark {
+            layer: layer.clone(),
+            event_id: event_id.clone(),
+        };
+        let soon = now().after(Duration::from_secs(1));
+        assert_eq!(pending(soon).await, std::slice::from_ref(&mark));
+        assert_eq!(
+            pending(overdue).await,
+            [mark, Pending::Claim(layer.clone())]
+        );
+        tables.layers.clear(&layer, &event_id).await.unwrap();
+        tables.layers.release(&layer, "me", false).await.unwrap();
+        assert_eq!(pending(overdue).await, []);
+    });
+}
+
+#[test]
+fn a_spoilt_layer_is_an_error_and_not_a_new_layer() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        let put = world.dynamodb().put_item().table_name(&tables.layers_table);
+        let put = put
+            .item("LayerName", text(layer().as_str()))
+            .item("Item", text("layer"))
+            .item("Revision", text("seven"));
+        put.send().await.unwrap();
+        let outcome = tables.layers.state(&layer()).await;
+        assert_eq!(crate::code(outcome), "ItemInvalid");
+        let claimed = tables
+            .layers
+            .claim(&layer(), 0, &claim("me", at("10:00:00")))
+            .await;
+        assert!(!claimed.unwrap());
+    });
+}

@@ -1,0 +1,244 @@
+//! The table of requests.
+
+use accretion_core::delivery::InboxObject;
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_service::ports::{Accepted, Origin, Rejected, Tracking as _};
+use serde_json::{Value, json};
+
+use crate::{RETENTION, Tables, World, at, on_aws, project, request, target};
+
+pub(crate) fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}
+
+pub(crate) fn accepted(targets: &[&str]) -> Accepted {
+    Accepted {
+        request: request("10:00:00"),
+        project: project(),
+        origin: Origin::Object(InboxObject {
+            bucket: "inbox".to_owned(),
+            key: "requests/data-tools.json".to_owned(),
+            version_id: Some("v1".to_owned()),
+            sequencer: "1".to_owned(),
+            event_time: at("10:00:00"),
+        }),
+        targets: targets
+            .iter()
+            .map(|slug| Target::from_slug(slug).unwrap())
+            .collect(),
+    }
+}
+
+impl World {
+    /// An item about a request, or one of its targets.
+    pub(crate) async fn tracked(&self, tables: &Tables, id: &str, item: &str) -> Value {
+        let keys = [("RequestId", id), ("Item", item)];
+        self.item(&tables.requests_table, keys).await
+    }
+}
+
+/// Takes what depends on the time out of an item, and holds it.
+#[track_caller]
+pub(crate) fn without_times(mut item: Value, since: Timestamp) -> Value {
+    let members = item.as_object_mut().unwrap();
+    let updated_at: Timestamp = members["UpdatedAt"].as_str().unwrap().parse().unwrap();
+    assert!(since <= updated_at && updated_at <= now());
+    let expires_at = members["ExpiresAt"].as_i64().unwrap();
+    assert_eq!(expires_at, updated_at.after(RETENTION).seconds());
+    members.retain(|name, _| name != "UpdatedAt" && name != "ExpiresAt");
+    item
+}
+
+#[test]
+fn a_request_is_recorded_with_all_of_its_targets() {
+    on_aws(async |world| {
+        let (tables, since) = (world.tables().await, now());
+        let accepted = accepted(&["py313", "py313-arm64"]);
+        let id = accepted.request.id.as_str();
+        let status = async || tables.tracking.status(&accepted.request.id).await.unwrap();
+        assert_eq!(status().await, None);
+        assert!(tables.tracking.accept(&accepted).await.unwrap());
+        assert_eq!(status().await, Some(Status::Received));
+
+        let item = world.tracked(&tables, id, "request").await;
+        assert_eq!(
+            without_times(item, since),
+            json!({
+                "RequestId": id,
+                "Item": "request",
+                "ProjectName": "data-tools",
+                "Status": "Received",
+                "StatusRank": 0,
+                "ReceivedAt": "2026-11-20T10:00:00.000Z",
+                "Source": {
+                    "S3Bucket": "inbox",
+                    "S3Key": "requests/data-tools.json",
+                    "S3VersionId": "v1",
+                },
+                "Targets": ["py313", "py313-arm64"],
+            })
+        );
+        let item = world.tracked(&tables, id, "py313-arm64").await;
+        assert_eq!(
+            without_times(item, since),
+            json!({
+                "RequestId": id,
+                "Item": "py313-arm64",
+                "ProjectName": "data-tools",
+                "Runtime": "python3.13",
+                "Architecture": "arm64",
+                "LayerName": "data-tools-py313-arm64",
+                "Status": "Received",
+                "StatusRank": 0,
+                "ReceivedAt": "2026-11-20T10:00:00.000Z",
+                "Open": &id[..1],
+            })
+        );
+        assert_eq!(world.tracked(&tables, id, "py312").await, Value::Null);
+    });
+}
+
+#[test]
+fn a_known_request_is_not_recorded_again() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let accepted = accepted(&["py313"]);
+        let id = accepted.request.id.as_str();
+        let rivals = (0..6).map(|_| tables.tracking.accept(&accepted));
+        for outcome in futures_util::future::join_all(rivals).await {
+            assert!(outcome.unwrap());
+        }
+        let first = world.tracked(&tables, id, "py313").await;
+        assert!(tables.tracking.accept(&accepted).await.unwrap());
+        assert_eq!(world.tracked(&tables, id, "py313").await, first);
+    });
+}
+
+#[test]
+fn a_request_is_accepted_or_rejected_and_never_both() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let accepted = accepted(&["py313"]);
+        let rejected = |accepted: &Accepted| Rejected {
+            request: accepted.request.clone(),
+            project: Some("data-tools".to_owned()),
+            origin: accepted.origin.clone(),
+            reason: "error: …".to_owned(),
+            codes: vec![],
+        };
+        let status = async |accepted: &Accepted| {
+            let status = tables.tracking.status(&accepted.request.id).await;
+            status.unwrap().unwrap()
+        };
+        tables.tracking.accept(&accepted).await.unwrap();
+        tables.tracking.reject(&rejected(&accepted)).await.unwrap();
+        assert_eq!(status(&accepted).await, Status::Received);
+
+        let other = crate::requests::accepted(&["py313"]);
+        tables.tracking.reject(&rejected(&other)).await.unwrap();
+        assert!(!tables.tracking.accept(&other).await.unwrap());
+        assert_eq!(status(&other).await, Status::Rejected);
+        let id = other.request.id.as_str();
+        assert_eq!(world.tracked(&tables, id, "py313").await, Value::Null);
+    });
+}
+
+#[test]
+fn a_rejection_says_why() {
+    on_aws(async |world| {
+        let (tables, since) = (world.tables().await, now());
+        let rejected = Rejected {
+            request: request("10:00:00"),
+            project: None,
+            origin: Origin::Message("m-1".to_owned()),
+            reason: "error: there is no requirement".to_owned(),
+            codes: vec!["RequirementsEmpty".to_owned()],
+        };
+        let id = rejected.request.id.as_str();
+        tables.tracking.reject(&rejected).await.unwrap();
+        let item = world.tracked(&tables, id, "request").await;
+        assert_eq!(
+            without_times(item.clone(), since),
+            json!({
+                "RequestId": id,
+                "Item": "request",
+                "Status": "Rejected",
+                "StatusRank": 30,
+                "ReceivedAt": "2026-11-20T10:00:00.000Z",
+                "Source": {"MessageId": "m-1"},
+                "Reason": "error: there is no requirement",
+                "Codes": ["RequirementsEmpty"],
+            })
+        );
+        let again = Rejected {
+            reason: "something else".to_owned(),
+            ..rejected.clone()
+        };
+        tables.tracking.reject(&again).await.unwrap();
+        assert_eq!(world.tracked(&tables, id, "request").await, item);
+        let status = tables.tracking.status(&rejected.request.id).await;
+        assert_eq!(status.unwrap(), Some(Status::Rejected));
+    });
+}
+
+#[test]
+fn open_targets_are_found_by_when_they_were_last_heard_of() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let before = now();
+        // Enough of them for several shards of the index.
+        let requests: Vec<_> = (0..12)
+            .map(|_| accepted(&["py312", "py313-arm64"]))
+            .collect();
+        for accepted in &requests {
+            tables.tracking.accept(accepted).await.unwrap();
+        }
+        let shards: std::collections::BTreeSet<_> =
+            requests.iter().map(|it| it.request.id.shard()).collect();
+        assert!(shards.len() > 3, "{shards:?}");
+        let open = async |before| tables.tracking.open_before(before).await.unwrap();
+        assert_eq!(open(before).await, []);
+
+        let after = now().after(std::time::Duration::from_secs(1));
+        let found = open(after).await;
+        assert_eq!(found.len(), 24);
+        assert!(found.is_sorted_by_key(|open| open.updated_at));
+        for accepted in &requests {
+            for target in &accepted.targets {
+                let is_it = |open: &&accretion_service::ports::OpenTarget| {
+                    open.request == accepted.request && open.target == *target
+                };
+                assert_eq!(found.iter().filter(is_it).count(), 1);
+            }
+        }
+        assert!(found.iter().all(|open| open.project == project()));
+    });
+}
+
+#[test]
+fn a_spoilt_item_does_not_hide_the_others() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let (sound, spoilt) = (accepted(&["py313-arm64"]), accepted(&["py313-arm64"]));
+        for accepted in [&sound, &spoilt] {
+            tables.tracking.accept(accepted).await.unwrap();
+        }
+        let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        let update = world
+            .dynamodb()
+            .update_item()
+            .table_name(&tables.requests_table)
+            .key("RequestId", text(spoilt.request.id.as_str()))
+            .key("Item", text("py313-arm64"))
+            .update_expression("REMOVE ProjectName");
+        update.send().await.unwrap();
+        let after = now().after(std::time::Duration::from_secs(1));
+        let found = tables.tracking.open_before(after).await.unwrap();
+        let [open] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!((&open.request, open.target), (&sound.request, target()));
+    });
+}

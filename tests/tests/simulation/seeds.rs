@@ -1,0 +1,109 @@
+//! Thousands of runs by chance, and proof that they would show a mistake.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+
+use crate::mutations::Mutation;
+use crate::simulation::{Failure, Figures, run};
+
+/// How many seeds are run; `SEEDS` in the environment is another number.
+const SEEDS: u64 = 20_000;
+
+/// How many seeds are given to a mutation at most.
+const MUTATION_SEEDS: u64 = 20_000;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("`{name}` is no number: `{text}`")))
+}
+
+/// Runs seeds from a first one on, on all processors, until one fails.
+fn run_all(first: u64, seeds: u64, mutation: Option<Mutation>) -> Result<Figures, Failure> {
+    let next = AtomicU64::new(first);
+    let end = first + seeds;
+    let work = || {
+        let mut figures = Figures::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return Ok(figures);
+            }
+            match run(seed, mutation, false) {
+                Ok(more) => figures += more,
+                Err(failure) => {
+                    next.fetch_add(seeds, Ordering::Relaxed);
+                    return Err(failure);
+                }
+            }
+        }
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let results: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(ScopedJoinHandle::join);
+        joined.map(|it| it.expect("a run does not panic")).collect()
+    });
+    let mut figures = Figures::default();
+    let mut failures = Vec::new();
+    for result in results {
+        match result {
+            Ok(more) => figures += more,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match failures.into_iter().min_by_key(|failure| failure.seed) {
+        Some(failure) => Err(failure),
+        None => Ok(figures),
+    }
+}
+
+/// The three figures in the environment are for people: `SEED` repeats one run and shows its
+/// schedule if it fails, `SEEDS` is the number of runs, `FIRST_SEED` the first one.
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures of a long run are what it was for"
+)]
+fn nothing_is_lost_and_nothing_published_twice() {
+    if let Some(seed) = number("SEED") {
+        if let Err(failure) = run(seed, None, true) {
+            panic!("\n{failure}");
+        }
+        return;
+    }
+    let first = number("FIRST_SEED").unwrap_or(0);
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let figures = run_all(first, seeds, None).unwrap_or_else(|failure| {
+        let failure = run(failure.seed, None, true).expect_err("a seed can be repeated");
+        panic!("\n{failure}");
+    });
+    println!("{seeds} seeds from {first} on");
+    for (name, figure) in figures.named() {
+        println!("{figure:>12} {name}");
+        // What has never happened was not tested.
+        assert!(figure > 0 || seeds < SEEDS, "{name}");
+    }
+}
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "which seed catches what is worth knowing"
+)]
+fn every_mutation_is_caught() {
+    if number("SEED").is_some() {
+        return;
+    }
+    let mut missed = Vec::new();
+    for mutation in Mutation::ALL {
+        match run_all(0, MUTATION_SEEDS, Some(mutation)) {
+            Ok(_) => missed.push(mutation),
+            Err(failure) => {
+                let (seed, violation) = (failure.seed, &failure.violations[0]);
+                println!("{mutation:?}: seed {seed}: {violation}");
+            }
+        }
+    }
+    assert_eq!(missed, []);
+}

@@ -1,0 +1,898 @@
+//! A run of the world by chance: requests, events that come twice, late, in any order or never,
+//! calls that fail in every way, invocations that die, people who delete. Everything follows from
+//! the seed.
+//!
+//! A run begins in any weather and ends in calm: then whatever was left undone has to be done.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use accretion_core::notification::{Event as NotificationEvent, Notification};
+use accretion_core::request::RequestId;
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_core::{Fault as _, keys};
+use accretion_service::dispatch::Message;
+use accretion_service::ports::BuildOrder;
+
+use crate::cloud::{Fact, UNKNOWN_ACCOUNT};
+use crate::invariants;
+use crate::mutations::Mutation;
+use crate::ports::{Call, CallId, InvocationId, Verdict, Waiting};
+use crate::random::Random;
+use crate::world::{Ended, Job, RequestForge, TIMEOUT, World};
+
+/// How long SQS hides a message that was received.
+const VISIBILITY: Duration = Duration::from_mins(3);
+
+/// How often a message is received before it is a dead letter.
+const RECEIVES: u32 = 5;
+
+/// How long the dispatcher may take.
+const DISPATCHER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often the repair runs.
+const REPAIR: Duration = Duration::from_mins(5);
+
+/// After how long a call that got no answer has taken effect for certain, if it is one that
+/// nothing but time guards.
+const IN_FLIGHT: Duration = Duration::from_secs(45);
+
+/// How many steps a run may take: one that takes more does not come to rest.
+const MAX_STEPS: u32 = 60_000;
+
+/// How likely what goes wrong is, in a thousandth.
+#[derive(Debug, Clone)]
+struct Weather {
+    refused: u64,
+    lost: u64,
+    answer_lost: u64,
+    late: u64,
+    dies: u64,
+    slow: u64,
+    /// Of events: to come twice, hours late, or never.
+    duplicated: u64,
+    delayed: u64,
+    dropped: u64,
+    /// How far clocks are apart at most, in milliseconds.
+    skew: u64,
+    /// Whether a version may come into being after the lease of who asked for it.
+    after_lease: bool,
+}
+
+impl Weather {
+    const CALM: Self = Self {
+        refused: 0,
+        lost: 0,
+        answer_lost: 0,
+        late: 0,
+        dies: 0,
+        slow: 0,
+        duplicated: 0,
+        delayed: 0,
+        dropped: 0,
+        skew: 0,
+        after_lease: false,
+    };
+
+    fn by_chance(random: &mut Random) -> Self {
+        let severity = random.weighted(&[(1, 0), (4, 4), (4, 12), (2, 30), (1, 60)]);
+        let mut rate = |most: u64| random.within(0..=severity * most / 10);
+        Self {
+            refused: rate(15),
+            lost: rate(8),
+            answer_lost: rate(15),
+            late: rate(10),
+            dies: rate(15),
+            slow: rate(15),
+            duplicated: rate(60),
+            delayed: rate(30),
+            dropped: rate(20),
+            skew: *random.pick(&[0, 0, 2000]),
+            after_lease: random.chance(30),
+        }
+    }
+}
+
+/// What happens in a world by itself.
+#[derive(Debug, Clone)]
+enum Event {
+    /// Somebody drops a request.
+    Drop(Wish),
+    /// The queue delivers a message.
+    Receive { message: usize },
+    /// A call comes to its end.
+    Answer(Waiting),
+    /// A call that was given up takes effect.
+    Land(CallId),
+    /// An invocation's time is over.
+    Deadline(InvocationId),
+    /// An execution comes to its next state.
+    Build(BuildOrder, Stage),
+    /// S3 tells of a manifest.
+    Manifest { key: String, attempt: u32 },
+    /// The repair is due.
+    Repair,
+    /// Somebody deletes a version.
+    Delete,
+    /// Somebody deletes what was dropped.
+    Vanish(RequestId, (String, String)),
+    /// Somebody deletes an artifact.
+    Tamper,
+    /// Nothing goes wrong from now on.
+    Calm,
+}
+
+/// What somebody drops.
+#[derive(Debug, Clone)]
+enum Wish {
+    Request(RequestForge),
+    /// Something that is no request.
+    Nonsense,
+}
+
+/// The states of an execution.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Begun,
+    Written,
+    Built,
+    Failed,
+}
+
+/// A message of the queue.
+struct Queued {
+    message: Message,
+    receives: u32,
+    is_deleted: bool,
+}
+
+/// What an invocation was begun for.
+#[derive(Debug, Clone)]
+enum Cause {
+    Message(usize),
+    Manifest { key: String, attempt: u32 },
+    Repair,
+}
+
+/// A run that went wrong.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<String>,
+    pub(crate) schedule: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed,
+            violations,
+            schedule,
+        } = self;
+        writeln!(f, "{schedule}")?;
+        for violation in violations {
+            writeln!(f, "VIOLATED: {violation}")?;
+        }
+        write!(
+            f,
+            "SEED={seed} cargo test -p integration-tests --test simulation nothing_is_lost repeats it"
+        )
+    }
+}
+
+/// What has happened in a run, or in many.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    pub(crate) steps: u64,
+    pub(crate) invocations: u64,
+    pub(crate) deaths: u64,
+    /// Calls that were not simply answered.
+    pub(crate) faults: u64,
+    /// Calls that took effect after they were given up.
+    pub(crate) late: u64,
+    /// Claims that were taken over.
+    pub(crate) taken_over: u64,
+    pub(crate) versions: u64,
+    pub(crate) deleted: u64,
+    pub(crate) published: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) superseded: u64,
+    pub(crate) failed: u64,
+    pub(crate) rejected: u64,
+    pub(crate) notifications: u64,
+}
+
+impl Figures {
+    /// The figures with their names.
+    pub(crate) fn named(&self) -> [(&'static str, u64); 14] {
+        [
+            ("steps", self.steps),
+            ("invocations", self.invocations),
+            ("deaths", self.deaths),
+            ("faults", self.faults),
+            ("late effects", self.late),
+            ("claims taken over", self.taken_over),
+            ("versions", self.versions),
+            ("versions deleted", self.deleted),
+            ("published", self.published),
+            ("unchanged", self.unchanged),
+            ("superseded", self.superseded),
+            ("failed", self.failed),
+            ("rejected", self.rejected),
+            ("notifications", self.notifications),
+        ]
+    }
+
+    fn count(&mut self, world: &World) {
+        let shared = world.shared();
+        let cloud = &shared.cloud;
+        self.taken_over = cloud.taken_over;
+        for (_, fact) in &cloud.history {
+            match fact {
+                Fact::Made { .. } => self.versions += 1,
+                Fact::Deleted { .. } => self.deleted += 1,
+                Fact::Settled(_) => {}
+            }
+        }
+        for item in cloud.targets.values() {
+            match item.status {
+                Status::Published => self.published += 1,
+                Status::Unchanged => self.unchanged += 1,
+                Status::Superseded => self.superseded += 1,
+                Status::Failed => self.failed += 1,
+                _ => {}
+            }
+        }
+        let rejected = cloud.requests.values();
+        self.rejected = rejected.filter(|it| **it == Status::Rejected).count() as u64;
+        self.notifications = cloud.sent.len() as u64;
+    }
+}
+
+impl std::ops::AddAssign for Figures {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.invocations += other.invocations;
+        self.deaths += other.deaths;
+        self.faults += other.faults;
+        self.late += other.late;
+        self.taken_over += other.taken_over;
+        self.versions += other.versions;
+        self.deleted += other.deleted;
+        self.published += other.published;
+        self.unchanged += other.unchanged;
+        self.superseded += other.superseded;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.notifications += other.notifications;
+    }
+}
+
+/// What can be judged at the end of a run.
+pub(crate) struct Verified<'a> {
+    pub(crate) world: &'a World,
+    /// Requests that have to be accepted.
+    pub(crate) valid: &'a BTreeMap<RequestId, RequestForge>,
+    /// Requests that have to be rejected.
+    pub(crate) invalid: &'a [RequestId],
+    /// Requests whose objects somebody deleted: they can be either.
+    pub(crate) vanished: &'a [RequestId],
+    /// Executions that failed, or were stopped.
+    pub(crate) failed_builds: &'a [(RequestId, Target)],
+    /// Whether somebody deleted artifacts.
+    pub(crate) is_tampered: bool,
+    /// Whether a version may have come into being after its lease.
+    pub(crate) may_have_twins: bool,
+}
+
+/// Runs a seed. The schedule of a failed run is written only if it is asked for.
+pub(crate) fn run(
+    seed: u64,
+    mutation: Option<Mutation>,
+    is_traced: bool,
+) -> Result<Figures, Failure> {
+    let mut simulation = Simulation::new(seed, mutation, is_traced);
+    let mut violations = Vec::new();
+    match simulation.run() {
+        Ok(()) => violations = invariants::violations(&simulation.verified()),
+        Err(restless) => violations.push(restless),
+    }
+    if violations.is_empty() {
+        simulation.figures.count(&simulation.world);
+        return Ok(simulation.figures);
+    }
+    Err(Failure {
+        seed,
+        violations,
+        schedule: simulation.trace.unwrap_or_default(),
+    })
+}
+
+struct Simulation {
+    random: Random,
+    weather: Weather,
+    mutation: Option<Mutation>,
+    world: World,
+    queue: BinaryHeap<Reverse<(i64, u64)>>,
+    events: BTreeMap<u64, Event>,
+    scheduled: u64,
+    /// The last call that was scheduled.
+    last_call: CallId,
+    start: Timestamp,
+    messages: Vec<Queued>,
+    running: BTreeMap<InvocationId, (Cause, Timestamp)>,
+    valid: BTreeMap<RequestId, RequestForge>,
+    invalid: Vec<RequestId>,
+    vanished: Vec<RequestId>,
+    failed_builds: Vec<(RequestId, Target)>,
+    /// How many of the executions were seen to.
+    executions: usize,
+    is_tampered: bool,
+    may_have_twins: bool,
+    trace: Option<String>,
+    figures: Figures,
+}
+
+impl Simulation {
+    fn new(seed: u64, mutation: Option<Mutation>, is_traced: bool) -> Self {
+        let mut random = Random::new(seed);
+        let weather = Weather::by_chance(&mut random);
+        let world = World::mutated(mutation);
+        let start = world.now();
+        let mut simulation = Self {
+            random,
+            weather,
+            mutation,
+            world,
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            scheduled: 0,
+            last_call: 0,
+            start,
+            messages: Vec::new(),
+            running: BTreeMap::new(),
+            valid: BTreeMap::new(),
+            invalid: Vec::new(),
+            vanished: Vec::new(),
+            executions: 0,
+            is_tampered: false,
+            failed_builds: Vec::new(),
+            may_have_twins: false,
+            trace: is_traced.then(String::new),
+            figures: Figures::default(),
+        };
+        simulation.plan();
+        simulation
+    }
+
+    /// What people do in this run.
+    fn plan(&mut self) {
+        let random = &mut self.random;
+        let projects: &[_] = if random.chance(300) {
+            &["tools", "data"]
+        } else {
+            &["tools"]
+        };
+        let contents = random.within(1..=3);
+        let pace = *random.pick(&[10, 2000, 60_000, 300_000]);
+        let is_demanding = random.chance(60);
+        let has_both = random.chance(150);
+        let mut at = 0;
+        let mut plan = Vec::new();
+        for _ in 0..random.within(1..=7) {
+            at += random.within(0..=pace);
+            if random.chance(30) {
+                plan.push((at, Event::Drop(Wish::Nonsense)));
+                continue;
+            }
+            let content = u32::try_from(random.within(1..=contents)).expect("it is small");
+            let project = *random.pick(projects);
+            let mut request = RequestForge::new(project, content);
+            if has_both {
+                request = request.both();
+            }
+            for account in ["111111111111", "222222222222"] {
+                if random.chance(250) {
+                    request = request.grant(account);
+                }
+            }
+            if is_demanding && random.chance(300) {
+                request = request.grant(UNKNOWN_ACCOUNT);
+            }
+            plan.push((at, Event::Drop(Wish::Request(request))));
+        }
+        for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
+            plan.push((random.within(0..=at + 600_000), Event::Delete));
+        }
+        if random.chance(30) {
+            plan.push((random.within(0..=at + 600_000), Event::Tamper));
+        }
+        plan.push((random.within(0..=300_000), Event::Repair));
+        plan.push((at + random.within(0..=3_600_000), Event::Calm));
+        for (after, event) in plan {
+            self.schedule(Duration::from_millis(after), event);
+        }
+    }
+
+    fn schedule(&mut self, after: Duration, event: Event) {
+        let at = self.world.now().after(after).milliseconds();
+        self.scheduled += 1;
+        self.queue.push(Reverse((at, self.scheduled)));
+        self.events.insert(self.scheduled, event);
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let elapsed = self.world.now().milliseconds() - self.start.milliseconds();
+            let (seconds, milliseconds) = (elapsed / 1000, elapsed % 1000);
+            let _ = writeln!(trace, "{seconds:>8}.{milliseconds:03} {}", line());
+        }
+    }
+
+    fn verified(&self) -> Verified<'_> {
+        Verified {
+            world: &self.world,
+            valid: &self.valid,
+            invalid: &self.invalid,
+            vanished: &self.vanished,
+            is_tampered: self.is_tampered,
+            failed_builds: &self.failed_builds,
+            may_have_twins: self.may_have_twins,
+        }
+    }
+
+    /// Goes on until nothing is left to do.
+    fn run(&mut self) -> Result<(), String> {
+        let weather = format!("{:?}", self.weather);
+        self.note(|| weather);
+        while let Some(Reverse((at, id))) = self.queue.pop() {
+            self.figures.steps += 1;
+            if self.figures.steps > u64::from(MAX_STEPS) {
+                return Err("it does not come to rest".to_owned());
+            }
+            let now = Timestamp::from_milliseconds(at).expect("no run lasts that long");
+            self.world.shared().now = now;
+            let event = self.events.remove(&id).expect("it was scheduled");
+            self.happens(event);
+            self.schedule_builds();
+            self.schedule_calls();
+        }
+        Ok(())
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Drop(wish) => self.drop(wish),
+            Event::Receive { message } => self.receive(message),
+            Event::Answer(waiting) => self.answer(&waiting),
+            Event::Land(call) => {
+                self.note(|| format!("call {call} takes effect"));
+                self.figures.late += 1;
+                self.world.shared().land(call);
+            }
+            Event::Deadline(invocation) => self.deadline(invocation),
+            Event::Build(order, stage) => self.build(&order, stage),
+            Event::Manifest { key, attempt } => {
+                let job = Job::Publish(key.clone());
+                self.begin(job, Cause::Manifest { key, attempt }, TIMEOUT);
+            }
+            Event::Repair => self.repair(),
+            Event::Delete => self.delete(),
+            Event::Vanish(id, object) => {
+                self.note(|| format!("somebody deletes what {id} was read from"));
+                self.world.shared().cloud.inbox.remove(&object);
+                self.vanished.push(id);
+            }
+            Event::Tamper => {
+                self.note(|| "somebody deletes the artifacts".to_owned());
+                self.world.shared().cloud.artifacts.clear();
+                self.is_tampered = true;
+            }
+            Event::Calm => {
+                self.note(|| "calm".to_owned());
+                self.weather = Weather::CALM;
+            }
+        }
+    }
+
+    fn drop(&mut self, wish: Wish) {
+        let dropped = match wish {
+            Wish::Request(request) => {
+                let dropped = self.world.drop_now(request.clone());
+                self.note(|| format!("{} is dropped: {request:?}", dropped.id));
+                self.valid.insert(dropped.id.clone(), request);
+                if self.random.chance(15) {
+                    let after = self.delay();
+                    let object = dropped.object.clone();
+                    self.schedule(after, Event::Vanish(dropped.id.clone(), object));
+                }
+                dropped
+            }
+            Wish::Nonsense => {
+                let dropped = self.world.drop_text(&"tools".parse().unwrap(), "{}");
+                self.note(|| format!("{} is dropped: nonsense", dropped.id));
+                self.invalid.push(dropped.id.clone());
+                dropped
+            }
+        };
+        let message = self.messages.len();
+        self.messages.push(Queued {
+            message: dropped.message,
+            receives: 0,
+            is_deleted: false,
+        });
+        let deliveries = 1 + u64::from(self.random.chance(self.weather.duplicated));
+        for _ in 0..deliveries {
+            let after = self.delay();
+            self.schedule(after, Event::Receive { message });
+        }
+    }
+
+    /// How long an event is under way.
+    fn delay(&mut self) -> Duration {
+        let random = &mut self.random;
+        let milliseconds = if random.chance(self.weather.delayed) {
+            random.within(0..=4 * 3_600_000)
+        } else if random.chance(100) {
+            random.within(0..=60_000)
+        } else {
+            random.within(10..=900)
+        };
+        Duration::from_millis(milliseconds)
+    }
+
+    fn receive(&mut self, message: usize) {
+        let queued = &mut self.messages[message];
+        if queued.is_deleted && !self.random.chance(self.weather.duplicated) {
+            return;
+        }
+        queued.receives += 1;
+        let job = Job::Dispatch(queued.message.clone());
+        self.begin(job, Cause::Message(message), DISPATCHER_TIMEOUT);
+    }
+
+    fn begin(&mut self, job: Job, cause: Cause, timeout: Duration) {
+        let skew = self.random.within(0..=2 * self.weather.skew).cast_signed();
+        let skew = skew - self.weather.skew.cast_signed();
+        self.figures.invocations += 1;
+        let name = format!("{cause:?}");
+        match self.world.start(job, skew) {
+            Ok(id) => {
+                self.note(|| format!("invocation {id} begins: {name}"));
+                let now = self.world.now();
+                self.running.insert(id, (cause, now));
+                self.schedule(timeout, Event::Deadline(id));
+            }
+            Err(ended) => self.ends(&cause, Some(&ended)),
+        }
+    }
+
+    /// Gives the calls that are new a time.
+    fn schedule_calls(&mut self) {
+        let last = self.last_call;
+        let waiting: Vec<_> = {
+            let shared = self.world.shared();
+            let new = shared.waiting.iter().filter(|waiting| waiting.id > last);
+            new.cloned().collect()
+        };
+        for waiting in waiting {
+            self.last_call = self.last_call.max(waiting.id);
+            let after = match waiting.until {
+                Some(until) => {
+                    let after = until.milliseconds() - self.world.now().milliseconds();
+                    Duration::from_millis(after.max(0).cast_unsigned())
+                }
+                None => self.latency(),
+            };
+            self.schedule(after, Event::Answer(waiting));
+        }
+    }
+
+    /// How long a call takes.
+    fn latency(&mut self) -> Duration {
+        let random = &mut self.random;
+        let milliseconds = if random.chance(self.weather.slow) {
+            random.within(0..=150_000)
+        } else if random.chance(100) {
+            random.within(0..=2000)
+        } else {
+            random.within(1..=60)
+        };
+        Duration::from_millis(milliseconds)
+    }
+
+    fn answer(&mut self, waiting: &Waiting) {
+        let is_waiting = {
+            let shared = self.world.shared();
+            shared.waiting.iter().any(|it| it.id == waiting.id)
+        };
+        if !is_waiting {
+            return;
+        }
+        let verdict = self.verdict(waiting.call);
+        self.decide(waiting, verdict);
+    }
+
+    fn verdict(&mut self, call: Call) -> Verdict {
+        let Weather {
+            refused,
+            lost,
+            answer_lost,
+            late,
+            dies,
+            ..
+        } = self.weather;
+        // What could do most harm is what to look at.
+        let times = match call {
+            Call::Publish => 4,
+            Call::Release => 20,
+            _ => 1,
+        };
+        let good = 1000;
+        let verdict = if call == Call::Sleep {
+            self.random
+                .weighted(&[(good, Verdict::Done), (dies / 4, Verdict::DiesBefore)])
+        } else if call.has_effect() {
+            self.random.weighted(&[
+                (good, Verdict::Done),
+                (refused * times, Verdict::Refused),
+                (lost * times, Verdict::Lost),
+                (answer_lost * times, Verdict::AnswerLost),
+                (late * times, Verdict::Late),
+                (dies * times, Verdict::DiesBefore),
+                (dies * times, Verdict::DiesAfter),
+                (dies * times / 2, Verdict::DiesLate),
+            ])
+        } else {
+            self.random.weighted(&[
+                (good, Verdict::Done),
+                (refused, Verdict::Refused),
+                (lost, Verdict::Lost),
+                (dies, Verdict::DiesBefore),
+            ])
+        };
+        let verdict = match verdict {
+            Verdict::Late if call == Call::Point => Verdict::AnswerLost,
+            Verdict::DiesLate if call == Call::Point => Verdict::DiesAfter,
+            verdict => verdict,
+        };
+        self.figures.faults += u64::from(verdict != Verdict::Done);
+        verdict
+    }
+
+    fn decide(&mut self, waiting: &Waiting, verdict: Verdict) {
+        let id = waiting.invocation;
+        if verdict.is_death() {
+            self.die(id, Some((waiting.id, verdict)));
+            return;
+        }
+        self.note(|| format!("{id}: {} {:?}: {verdict:?}", waiting.id, waiting.call));
+        let ended = self.world.decide(waiting, verdict);
+        if verdict == Verdict::Late {
+            self.land_later(waiting);
+        }
+        if let Some(ended) = ended {
+            let (cause, _) = self.running.remove(&id).expect("it was running");
+            self.ends(&cause, Some(&ended));
+        }
+    }
+
+    fn deadline(&mut self, id: InvocationId) {
+        if self.running.contains_key(&id) {
+            self.note(|| format!("{id}: its time is over"));
+            self.die(id, None);
+        }
+    }
+
+    /// Lets an invocation die. Each call that is under way may take effect, now, later or never.
+    fn die(&mut self, id: InvocationId, decided: Option<(CallId, Verdict)>) {
+        self.figures.deaths += 1;
+        let waiting: Vec<_> = {
+            let shared = self.world.shared();
+            let all = shared.waiting.iter().filter(|it| it.invocation == id);
+            all.cloned().collect()
+        };
+        let deaths = [Verdict::DiesBefore, Verdict::DiesAfter, Verdict::DiesLate];
+        let mut verdicts = Vec::new();
+        for waiting in waiting {
+            let verdict = match decided {
+                Some((call, verdict)) if call == waiting.id => verdict,
+                _ if !waiting.call.has_effect() || waiting.call == Call::Point => {
+                    Verdict::DiesBefore
+                }
+                _ => *self.random.pick(&deaths),
+            };
+            self.note(|| format!("{id}: {} {:?}: {verdict:?}", waiting.id, waiting.call));
+            verdicts.push((waiting, verdict));
+        }
+        self.world.die(id, &verdicts);
+        for (waiting, verdict) in verdicts {
+            if verdict == Verdict::DiesLate {
+                self.land_later(&waiting);
+            }
+        }
+        let (cause, _) = self.running.remove(&id).expect("it was running");
+        self.ends(&cause, None);
+    }
+
+    /// Lets a call take effect some time after it was given up.
+    fn land_later(&mut self, waiting: &Waiting) {
+        let (_, begun) = &self.running[&waiting.invocation];
+        let in_lease = begun.after(TIMEOUT).after(IN_FLIGHT).milliseconds();
+        let now = self.world.now().milliseconds();
+        let random = &mut self.random;
+        let at_most = match waiting.call {
+            Call::Publish if self.weather.after_lease && random.chance(500) => {
+                self.may_have_twins = true;
+                1_800_000
+            }
+            Call::Publish => (in_lease - now).max(0).cast_unsigned(),
+            Call::Point | Call::Settle => 45_000,
+            _ => *random.pick(&[1000, 60_000, 1_200_000]),
+        };
+        let after = Duration::from_millis(random.within(0..=at_most));
+        self.schedule(after, Event::Land(waiting.id));
+    }
+
+    /// Goes on where an invocation has ended; `None` where it died.
+    fn ends(&mut self, cause: &Cause, ended: Option<&Ended>) {
+        let error = match ended {
+            None => None,
+            Some(Ended::Dispatched(result)) => result.as_ref().err(),
+            Some(Ended::Published(result)) => result.as_ref().err(),
+            Some(Ended::Repaired(result)) => result.as_ref().err(),
+        };
+        let is_done = ended.is_some() && error.is_none();
+        self.note(|| match (ended, error) {
+            (None, _) => format!("    {cause:?} has died"),
+            (_, Some(error)) => format!("    {cause:?} has failed: {}: {error}", error.code()),
+            (Some(ended), None) => format!("    {ended:?}"),
+        });
+        match cause {
+            &Cause::Message(message) if is_done => self.messages[message].is_deleted = true,
+            &Cause::Message(message) => {
+                let queued = &mut self.messages[message];
+                let mut after = VISIBILITY;
+                if queued.receives >= RECEIVES {
+                    // A dead letter, until somebody sends it again.
+                    queued.receives = 0;
+                    after = Duration::from_millis(self.random.within(0..=3_600_000));
+                }
+                self.schedule(after, Event::Receive { message });
+            }
+            Cause::Manifest { .. } if is_done => {}
+            Cause::Manifest { key, attempt } => {
+                let key = key.clone();
+                let attempt = attempt + 1;
+                if attempt <= 2 {
+                    let after = Duration::from_mins(attempt.into());
+                    self.schedule(after, Event::Manifest { key, attempt });
+                } else if self.random.chance(500) {
+                    // A dead letter that somebody sends again.
+                    let after = Duration::from_millis(self.random.within(0..=7_200_000));
+                    let attempt = 0;
+                    self.schedule(after, Event::Manifest { key, attempt });
+                }
+            }
+            Cause::Repair => {}
+        }
+    }
+
+    /// Sees to executions that were started.
+    fn schedule_builds(&mut self) {
+        let orders = self.world.shared().cloud.started[self.executions..].to_vec();
+        self.executions += orders.len();
+        for order in orders {
+            self.schedule(Duration::from_millis(50), Event::Build(order, Stage::Begun));
+        }
+    }
+
+    fn build(&mut self, order: &BuildOrder, stage: Stage) {
+        let (id, target, now) = (&order.request.id, order.target, self.world.now());
+        let key = keys::manifest(&order.project, id, target);
+        self.note(|| format!("{}: {stage:?}", order.execution()));
+        match stage {
+            Stage::Begun => {
+                self.world
+                    .shared()
+                    .cloud
+                    .raise(id, target, Status::Building, now);
+                let seconds = self.random.weighted(&[(8, 2), (3, 30), (1, 900)]);
+                let after = Duration::from_millis(self.random.within(200..=seconds * 1000));
+                let (is_written, is_failed) = self.random.weighted(&[
+                    (900, (true, false)),
+                    (50, (false, true)),
+                    (30, (true, true)),
+                    // It is stopped.
+                    (20, (false, false)),
+                ]);
+                if is_written {
+                    self.schedule(after, Event::Build(order.clone(), Stage::Written));
+                }
+                let after = after + Duration::from_millis(self.random.within(1..=2000));
+                let ended = if is_failed {
+                    Stage::Failed
+                } else {
+                    Stage::Built
+                };
+                if is_written || is_failed {
+                    self.schedule(after, Event::Build(order.clone(), ended));
+                }
+                if is_failed || !is_written {
+                    self.failed_builds.push((id.clone(), target));
+                }
+            }
+            Stage::Written => {
+                self.world.write_manifest(order);
+                let copies = 1 + u64::from(self.random.chance(self.weather.duplicated))
+                    - u64::from(self.random.chance(self.weather.dropped));
+                for _ in 0..copies {
+                    let after = self.delay();
+                    let (key, attempt) = (key.clone(), 0);
+                    self.schedule(after, Event::Manifest { key, attempt });
+                }
+            }
+            Stage::Built => {
+                self.world
+                    .shared()
+                    .cloud
+                    .raise(id, target, Status::Built, now);
+            }
+            Stage::Failed => {
+                let project = order.project.as_str();
+                let event = NotificationEvent::BuildFailed;
+                let failed = Notification::of_layer(event, &order.request, project, target);
+                let mut shared = self.world.shared();
+                shared.cloud.sent.push(failed);
+                shared.cloud.raise(id, target, Status::Failed, now);
+            }
+        }
+    }
+
+    fn repair(&mut self) {
+        let (is_due, is_open) = {
+            let shared = self.world.shared();
+            let cloud = &shared.cloud;
+            let now = shared.now;
+            let patience = now.before(Duration::from_hours(6));
+            let is_pending = !cloud.pending_before(now).is_empty();
+            let open = cloud.open_before(now);
+            let is_due = open.iter().any(|open| {
+                let key = keys::manifest(&open.project, &open.request.id, open.target);
+                open.updated_at <= patience || cloud.manifests.contains_key(&key)
+            });
+            (is_pending || is_due, !open.is_empty())
+        };
+        // A repair that finds nothing is not worth its time here.
+        if is_due && self.mutation != Some(Mutation::NoRepair) {
+            self.begin(Job::Repair, Cause::Repair, TIMEOUT);
+        }
+        if is_due || is_open || !self.queue.is_empty() {
+            self.schedule(REPAIR, Event::Repair);
+        }
+    }
+
+    fn delete(&mut self) {
+        let versions: Vec<_> = {
+            let shared = self.world.shared();
+            let layers = shared.cloud.lambda.iter();
+            let versions = layers.flat_map(|(layer, it)| {
+                it.versions.keys().map(|&version| (layer.clone(), version))
+            });
+            versions.collect()
+        };
+        if !versions.is_empty() {
+            let (layer, version) = self.random.pick(&versions).clone();
+            self.note(|| format!("somebody deletes {layer}:{version}"));
+            let now = self.world.now();
+            self.world
+                .shared()
+                .cloud
+                .delete_version(&layer, version, now);
+        }
+    }
+}
