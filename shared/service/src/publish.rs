@@ -96,7 +96,7 @@ pub struct Ports<'a, S, L, V, P, T, N, C> {
 #[derive(Debug)]
 pub struct Publish<'a, S, L, V, P, T, N, C> {
     ports: Ports<'a, S, L, V, P, T, N, C>,
-    /// Unique to this attempt.
+    /// What the names of this attempt's claims begin with.
     owner: String,
     /// When the invocation ends, done or not.
     deadline: Timestamp,
@@ -362,7 +362,8 @@ where
         is_inherited: bool,
     ) -> Result<Option<Claimed>, Error> {
         let claim = Claim {
-            owner: self.owner.clone(),
+            // No two claims have one: a release that comes late must not meet a later claim.
+            owner: format!("{}/{}", self.owner, state.revision),
             request: ready.subject.request.clone(),
             manifest_key: ready.key.clone(),
             lease_until: self.deadline.after(LEASE_MARGIN),
