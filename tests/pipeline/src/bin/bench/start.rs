@@ -1,6 +1,5 @@
 //! How soon a function's process asks for its first event.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,12 +12,20 @@ use tokio::net::TcpListener;
 /// How long a process may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts a package's `bootstrap` with these variables and returns how long it took to call the
-/// runtime API's `next`, which never answers.
-pub(crate) async fn until_first_poll(
-    folder: &Path,
-    variables: &HashMap<String, String>,
-) -> Result<Duration> {
+/// What one function or another has to be told.
+const CONFIGURATION: [&str; 7] = [
+    "ARTIFACTS_BUCKET",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "LAYERS_TABLE",
+    "REQUESTS_TABLE",
+    "STATE_MACHINE_ARN",
+    "TOPIC_ARN",
+];
+
+/// Starts a package's `bootstrap` and returns how long it took to call the runtime API's `next`,
+/// which never answers.
+pub(crate) async fn until_first_poll(folder: &Path) -> Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.map_err(Error::aws("the runtime API"))?;
     let address = listener
@@ -26,7 +33,7 @@ pub(crate) async fn until_first_poll(
         .map_err(Error::aws("the runtime API"))?;
     let mut function = command(&folder.join("bootstrap"));
     function
-        .envs(variables)
+        .envs(CONFIGURATION.map(|name| (name, "bench")))
         .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
