@@ -9,7 +9,7 @@ use accretion_core::delivery::InboxObject;
 use accretion_core::{Class, Fault};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_service::ports::Manifests as _;
-use accretion_service::publish::{Ports, Publish};
+use accretion_service::publish::{Ports, Publish, Repaired};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, error, info, info_span};
 
@@ -143,10 +143,26 @@ async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_
 
 async fn repair(use_case: &UseCase<'_>) -> Result<Value, Error> {
     let repaired = use_case.repair().await?;
-    let (claims, marks) = (repaired.claims, repaired.marks);
-    let (targets, failures) = (repaired.targets, repaired.failures);
-    info!(claims, marks, targets, failures, "repaired");
-    Ok(json!({"Claims": claims, "Marks": marks, "Targets": targets, "Failures": failures}))
+    let Repaired {
+        claims,
+        marks,
+        reviews,
+        unrecorded,
+        targets,
+        failures,
+    } = repaired;
+    info!(
+        claims,
+        marks, reviews, unrecorded, targets, failures, "repaired"
+    );
+    Ok(json!({
+        "Claims": claims,
+        "Marks": marks,
+        "Reviews": reviews,
+        "Unrecorded": unrecorded,
+        "Targets": targets,
+        "Failures": failures,
+    }))
 }
 
 #[cfg(test)]

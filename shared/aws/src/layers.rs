@@ -4,12 +4,12 @@ use accretion_core::Fault as _;
 use accretion_core::digest::Sha256;
 use accretion_core::layer::LayerName;
 use accretion_core::notification::Notification;
-use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::RequestRef;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{
-    LayerChange, Layers, Mark, Pending, PortError, Recorded, Settlement,
+    LayerChange, Layers, Mark, Pending, PortError, Recorded, Release, Reviewed, Settlement,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use tracing::warn;
@@ -23,13 +23,17 @@ use crate::{Clients, Error};
 /// Whether Lambda may have a version that was never recorded: there, or not.
 const STRAY: &str = "Stray";
 
+/// Until when reviews of a layer are repeated.
+const WATCH_UNTIL: &str = "WatchUntil";
+
 /// The sort key of a layer's own item.
 const LAYER: &str = "layer";
 
 /// What the sort keys of marks start with; the `EventId` follows.
 const OUTBOX: &str = "outbox#";
 
-/// What is not finished: claims by when their lease ends, marks by when they were made.
+/// What is not finished: claims by when their lease ends, reviews by when they are due, marks by
+/// when they were made.
 const PENDING: Index = Index {
     name: "pending",
     shard: "Pending",
@@ -38,8 +42,8 @@ const PENDING: Index = Index {
 
 /// Decides who publishes what, by the table of layers.
 ///
-/// A claim counts as pending since the end of its lease, so that one that is alive is never found
-/// by who looks for what has been left undone.
+/// A claim counts as pending since the end of its lease, and a review since it is due, so that what
+/// is in good hands or not due is never found by who looks for what has been left undone.
 #[derive(Debug, Clone)]
 pub struct DynamoLayers {
     table: Table,
@@ -95,13 +99,33 @@ impl DynamoLayers {
         &self,
         layer: &LayerName,
         owner: &str,
-        leaves_version: bool,
+        release: Release,
     ) -> Result<(), Error> {
+        let stray = release.leaves_version.then_some(AttributeValue::Bool(true));
         let update = Update::new()
             .add("Revision", number(1))
-            .set_if(STRAY, leaves_version.then_some(AttributeValue::Bool(true)))
+            .set_if(STRAY, stray)
             .if_equal("Claim.Owner", text(owner));
-        let update = without_claim(update);
+        let update = reviewed_instead_of_claimed(update, release.review);
+        match self.table.update(layer.as_str(), LAYER, &update).await? {
+            Updated::Done | Updated::Refused(_) => Ok(()),
+        }
+    }
+
+    async fn read_record(&self, layer: &LayerName, version: u64) -> Result<bool, Error> {
+        let item = self.table.get(layer.as_str(), &version_item(version)).await;
+        Ok(item?.is_some())
+    }
+
+    async fn write_review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), Error> {
+        let update = Update::new().set("Reviewed", number(reviewed.version));
+        let update = match reviewed.again_at {
+            Some(at) => update.set(PENDING.time, text(&at)),
+            None => [PENDING.shard, PENDING.time, WATCH_UNTIL]
+                .into_iter()
+                .fold(update, Update::remove),
+        };
+        let update = on_revision(update, reviewed.revision);
         match self.table.update(layer.as_str(), LAYER, &update).await? {
             Updated::Done | Updated::Refused(_) => Ok(()),
         }
@@ -113,7 +137,7 @@ impl DynamoLayers {
         if let Some(change) = &settlement.change {
             let layer = settlement.mark.layer();
             writes.push(self.changing(&layer, change));
-            if change.is_new_version {
+            if change.is_new_version() {
                 let version = version_attributes(&change.published, now);
                 let sort = version_item(change.published.version);
                 writes.push(self.table.putting(layer.as_str(), &sort, version));
@@ -141,14 +165,13 @@ impl DynamoLayers {
         let update = Update::new()
             .set("Published", published)
             .set("Revision", number(change.revision + 1));
-        let update = if change.is_new_version {
-            update.remove(STRAY)
-        } else {
-            update
+        let update = match change.review {
+            Some(review) => reviewed_instead_of_claimed(update, review).remove(STRAY),
+            None => update,
         };
         let update = on_revision(update, change.revision);
         let update = match &change.owner {
-            Some(owner) => without_claim(update).if_equal("Claim.Owner", text(owner)),
+            Some(owner) => update.if_equal("Claim.Owner", text(owner)),
             None => update.if_absent("Claim"),
         };
         self.table.updating(layer.as_str(), LAYER, &update)
@@ -206,10 +229,20 @@ impl Layers for DynamoLayers {
         &self,
         layer: &LayerName,
         owner: &str,
-        leaves_version: bool,
+        release: Release,
     ) -> Result<(), PortError> {
-        let released = self.write_release(layer, owner, leaves_version).await;
+        let released = self.write_release(layer, owner, release).await;
         released.map_err(PortError::new)
+    }
+
+    async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
+        let is_recorded = self.read_record(layer, version).await;
+        is_recorded.map_err(PortError::new)
+    }
+
+    async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
+        let reviewed = self.write_review(layer, reviewed).await;
+        reviewed.map_err(PortError::new)
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
@@ -257,17 +290,31 @@ fn on_revision(update: Update, revision: u64) -> Update {
     }
 }
 
-fn without_claim(update: Update) -> Update {
-    let claim = ["Claim", PENDING.shard, PENDING.time];
-    claim.into_iter().fold(update, Update::remove)
+/// Ends a claim. Its item stays pending, as claims are.
+fn reviewed_instead_of_claimed(update: Update, review: Review) -> Update {
+    let watch_until = review.watch_until.map(|until| text(&until));
+    update
+        .remove("Claim")
+        .set(PENDING.time, text(&review.at))
+        .set_if(WATCH_UNTIL, watch_until)
 }
 
 fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
+    let claim = item.map("Claim")?.map(claim).transpose()?;
+    let time = |name| item.has(name).then(|| item.parsed(name)).transpose();
+    let pending_since = time(PENDING.time)?;
     Ok(LayerState {
         revision: item.number("Revision")?,
         published: item.map("Published")?.map(published).transpose()?,
-        claim: item.map("Claim")?.map(claim).transpose()?,
+        review_at: pending_since.filter(|_| claim.is_none()),
+        claim,
         has_stray: item.has(STRAY),
+        watch_until: time(WATCH_UNTIL)?,
+        reviewed: if item.has("Reviewed") {
+            item.number("Reviewed")?
+        } else {
+            0
+        },
     })
 }
 
@@ -358,7 +405,7 @@ fn mark(item: Record<'_>) -> Result<Mark, String> {
 fn pending(keys: Record<'_>) -> Result<Pending, String> {
     let layer = keys.parsed("LayerName")?;
     match keys.text(ITEM)? {
-        LAYER => Ok(Pending::Claim(layer)),
+        LAYER => Ok(Pending::Layer(layer)),
         item => match item.strip_prefix(OUTBOX) {
             Some(event_id) => Ok(Pending::Mark {
                 layer,
@@ -432,14 +479,31 @@ mod tests {
                 AttributeValue::M(published_attributes(&publication)),
             ),
             ("Claim", AttributeValue::M(claim_attributes(&claim))),
+            ("PendingSince", text(&claim.lease_until)),
+            ("WatchUntil", text("2026-11-20T12:00:00.000Z")),
+            ("Reviewed", number(11)),
         ]);
-        let state = LayerState {
+        let claimed = LayerState {
             revision: 7,
             published: Some(publication),
-            claim: Some(claim),
-            has_stray: false,
+            watch_until: Some("2026-11-20T12:00:00.000Z".parse().unwrap()),
+            reviewed: 11,
+            claim: Some(claim.clone()),
+            ..LayerState::default()
         };
-        assert_eq!(layer_state(Record(&item)), Ok(state));
+        assert_eq!(layer_state(Record(&item)).as_ref(), Ok(&claimed));
+        let mut released = item;
+        released.remove("Claim");
+        let released = layer_state(Record(&released));
+        let reviewed_at = Some(claim.lease_until);
+        assert_eq!(
+            released,
+            Ok(LayerState {
+                claim: None,
+                review_at: reviewed_at,
+                ..claimed
+            })
+        );
         let attributes = mark_attributes(&a_mark(), request().received_at);
         assert_eq!(mark(Record(&attributes)), Ok(a_mark()));
     }
@@ -489,7 +553,7 @@ mod tests {
         let layer: LayerName = "tools-py313".parse().unwrap();
         let keys = |sort: &str| item([("LayerName", text(&layer)), (ITEM, text(sort))]);
         let read = |sort| pending(Record(&keys(sort)));
-        assert_eq!(read("layer"), Ok(Pending::Claim(layer.clone())));
+        assert_eq!(read("layer"), Ok(Pending::Layer(layer.clone())));
         let event_id = "0ce4-py313-LayerPublished".to_owned();
         assert_eq!(
             read("outbox#0ce4-py313-LayerPublished"),

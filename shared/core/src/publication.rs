@@ -19,6 +19,27 @@ pub struct LayerState {
     /// Whether Lambda may have a version above the one that stands that was never recorded: left by
     /// a claim that was given up.
     pub has_stray: bool,
+    /// When the layer is to be [reviewed](Review), where nothing is claimed; `None` if it was.
+    pub review_at: Option<Timestamp>,
+    /// Until when the review is repeated.
+    pub watch_until: Option<Timestamp>,
+    /// The highest number of a version that a review has seen.
+    pub reviewed: u64,
+}
+
+/// A look at a layer that follows each claim on it: once everything has taken effect that was under
+/// way, does the pointer point to what stands, and is each version in Lambda a recorded one?
+///
+/// A pointer cannot be written conditionally, so one may be written late, over a newer one. And a
+/// version may come into being after the lease of whoever asked for it is over, when somebody else
+/// has published in its place: nothing keeps Lambda from that, but it can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Review {
+    /// When everything has taken effect that was under way.
+    pub at: Timestamp,
+    /// Until when the review is repeated, since a version of somebody who died may still come into
+    /// being; `None` leaves what was said before.
+    pub watch_until: Option<Timestamp>,
 }
 
 /// The version of a layer that stands.
@@ -157,7 +178,7 @@ mod tests {
             revision: 1,
             published,
             claim,
-            has_stray: false,
+            ..LayerState::default()
         };
         let fresh = state(None, None);
         let stands = state(Some(published(50, "a")), None);

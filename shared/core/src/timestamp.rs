@@ -29,6 +29,12 @@ impl Timestamp {
         self.0.as_second()
     }
 
+    /// How long it is since an earlier point in time; nothing if that is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        let milliseconds = self.milliseconds() - earlier.milliseconds();
+        Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
+    }
+
     /// So much later; the last point in time there is if that is past it.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {

@@ -69,6 +69,14 @@ pub enum Error {
         /// When the claim ends.
         until: Timestamp,
     },
+    /// Lambda has a version of a layer that nobody recorded.
+    #[error("Lambda has version {version} of `{layer}`, which is not recorded")]
+    LayerVersionUnrecorded {
+        /// The layer.
+        layer: String,
+        /// The version's number.
+        version: u64,
+    },
     /// A package has no fitting wheel; its source may be built, but not by this builder.
     #[error("this builder builds nothing from source: {problem}")]
     SourceDistributionUnsupported {
@@ -112,6 +120,7 @@ fault_codes! {
         Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
         Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
         Self::LayerBusy { .. } => "LayerBusy", Transient;
+        Self::LayerVersionUnrecorded { .. } => "LayerVersionUnrecorded", Internal;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
     }
     else {
@@ -144,6 +153,11 @@ impl Fault for Error {
             Self::BuildLost { .. } => Some(
                 "somebody has stopped its execution, or its message is among the dead letters: \
                  drop the request again"
+                    .to_owned(),
+            ),
+            Self::LayerVersionUnrecorded { .. } => Some(
+                "it was made by hand, or by a publication that failed, or that took effect after \
+                 somebody had taken its place: nothing refers to it, so delete it if nobody uses it"
                     .to_owned(),
             ),
             Self::MessageUnknown { .. }

@@ -10,22 +10,31 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Changes, Event, LayerRef, Notification, ObjectRef};
-use accretion_core::publication::{Candidate, Claim, LayerState, Published, Step};
+use accretion_core::publication::{Candidate, Claim, LayerState, Published, Review, Step};
 use accretion_core::request::{Permission, ProjectName, RequestRef};
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::Error;
 use crate::ports::{
     Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget,
-    Pending, Pointers, Recorded, Settlement, StoredArtifact, Timer, Topic, Tracking,
+    Pending, Pointers, Recorded, Release, Reviewed, Settlement, StoredArtifact, Timer, Topic,
+    Tracking,
 };
 
-/// How long a claim outlives the invocation that made it: its last call may still be under way.
-const LEASE_MARGIN: Duration = Duration::from_mins(1);
+/// How long what an invocation has begun may be under way when its time is over: a claim outlives
+/// its owner by that, and a review waits for it.
+const IN_FLIGHT: Duration = Duration::from_mins(1);
+
+/// For how long a layer is reviewed again and again whose claim was taken over: a version that its
+/// dead owner asked for may come into being late.
+const WATCH: Duration = Duration::from_hours(1);
+
+/// How long after one review of those the next one follows.
+const WATCH_PAUSE: Duration = Duration::from_mins(15);
 
 /// The first pause before a claimed layer is looked at again. Each one is twice as long as the one
 /// before, up to [`MAX_PAUSE`].
@@ -67,6 +76,10 @@ pub struct Repaired {
     pub claims: usize,
     /// Marks that were told.
     pub marks: usize,
+    /// Layers that were reviewed.
+    pub reviews: usize,
+    /// Layer versions that a review found, and that are not recorded.
+    pub unrecorded: usize,
     /// Targets that were open, and came to their end.
     pub targets: usize,
     /// What could not be repaired this time.
@@ -100,6 +113,8 @@ pub struct Publish<'a, S, L, V, P, T, N, C> {
     owner: String,
     /// When the invocation ends, done or not.
     deadline: Timestamp,
+    /// How long any invocation may last: as long as this one, by its own clock.
+    lifetime: Duration,
 }
 
 /// What a layer is wanted for.
@@ -139,12 +154,15 @@ where
     N: Topic,
     C: Timer,
 {
-    /// Prepares to publish until `deadline`, under a name that no other attempt has.
+    /// Prepares to publish until `deadline`, under a name that no other attempt has. To be called
+    /// when an invocation begins.
     pub fn new(ports: Ports<'a, S, L, V, P, T, N, C>, owner: String, deadline: Timestamp) -> Self {
+        let lifetime = deadline.since(ports.timer.now().into());
         Self {
             ports,
             owner,
             deadline,
+            lifetime,
         }
     }
 
@@ -177,17 +195,15 @@ where
                 return Ok(repaired);
             }
             let outcome = match &pending {
-                Pending::Claim(layer) => self.finish_dead_claim(layer).await,
-                Pending::Mark { layer, event_id } => self.tell_marked(layer, event_id).await,
-            };
-            match (outcome, &pending) {
-                (Ok(false), _) => {}
-                (Ok(true), Pending::Claim(_)) => repaired.claims += 1,
-                (Ok(true), Pending::Mark { .. }) => repaired.marks += 1,
-                (Err(error), _) => {
-                    warn!(code = error.code(), %error, ?pending, "could not be repaired");
-                    repaired.failures += 1;
+                Pending::Layer(layer) => self.tend(layer, &mut repaired).await,
+                Pending::Mark { layer, event_id } => {
+                    let told = self.tell_marked(layer, event_id).await;
+                    told.map(|is_told| repaired.marks += usize::from(is_told))
                 }
+            };
+            if let Err(error) = outcome {
+                warn!(code = error.code(), %error, ?pending, "could not be repaired");
+                repaired.failures += 1;
             }
         }
         let open = self.ports.tracking.open_before(now.before(SILENCE));
@@ -366,7 +382,7 @@ where
             owner: format!("{}/{}", self.owner, state.revision),
             request: ready.subject.request.clone(),
             manifest_key: ready.key.clone(),
-            lease_until: self.deadline.after(LEASE_MARGIN),
+            lease_until: self.deadline.after(IN_FLIGHT),
         };
         let layers = self.ports.layers;
         let is_ours = layers.claim(&ready.layer, state.revision, &claim).await?;
@@ -390,9 +406,13 @@ where
         claimed: Claimed,
     ) -> Result<Option<Outcome>, Error> {
         let owner = claimed.owner.clone();
+        let is_inherited = claimed.is_inherited;
         let release = |leaves_version| {
-            let layers = self.ports.layers;
-            layers.release(&ready.layer, &owner, leaves_version)
+            let release = Release {
+                leaves_version,
+                review: self.review_after(is_inherited),
+            };
+            self.ports.layers.release(&ready.layer, &owner, release)
         };
         match self.publish_claimed(ready, artifact, claimed).await {
             Ok(Some(Outcome::Known)) => {
@@ -443,8 +463,19 @@ where
             .manifests
             .describe(&ready.layer, &layer_manifest)
             .await?;
-        let settlement = published(ready, version, claimed, changes, bucket);
+        let review = self.review_after(claimed.is_inherited);
+        let settlement = published(ready, version, claimed, changes, review, bucket);
         self.record(settlement, Outcome::Published).await
+    }
+
+    /// When a layer is to be reviewed whose claim ends now, taken over or not: whoever knows
+    /// nothing of it yet has come to its end by then.
+    fn review_after(&self, is_inherited: bool) -> Review {
+        let now = self.now();
+        Review {
+            at: now.after(self.lifetime).after(IN_FLIGHT),
+            watch_until: is_inherited.then(|| now.after(WATCH)),
+        }
     }
 
     /// The version that a claim is for: one that was made before and not recorded, or a new one.
@@ -558,8 +589,12 @@ where
             // What can't be read now could not have been published from either.
             Err(error) => {
                 warn!(code = error.code(), %error, "a dead claim can't be finished");
+                let release = Release {
+                    leaves_version: true,
+                    review: self.review_after(true),
+                };
                 let layers = self.ports.layers;
-                return Ok(layers.release(layer, &claim.owner, true).await?);
+                return Ok(layers.release(layer, &claim.owner, release).await?);
             }
         };
         let Some(claimed) = self.claim(&ready, state, true).await? else {
@@ -572,16 +607,60 @@ where
         }
     }
 
-    /// Finishes a layer's claim if it is dead; tells whether it was.
-    async fn finish_dead_claim(&self, layer: &LayerName) -> Result<bool, Error> {
-        let state = self.ports.layers.state(layer).await?;
-        match &state.claim {
-            Some(claim) if claim.lease_until <= self.now() => {
+    /// Finishes a layer's claim if it is dead, or reviews the layer if it is time to.
+    async fn tend(&self, layer: &LayerName, repaired: &mut Repaired) -> Result<(), Error> {
+        let (state, now) = (self.ports.layers.state(layer).await?, self.now());
+        match (&state.claim, state.review_at) {
+            (Some(claim), _) if claim.lease_until <= now => {
                 self.take_over(layer, &state, claim).await?;
-                Ok(true)
+                repaired.claims += 1;
             }
-            _ => Ok(false),
+            (None, Some(at)) if at <= now => {
+                repaired.unrecorded += self.review(layer, &state).await?;
+                repaired.reviews += 1;
+            }
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// Points to what stands, and tells of versions that are not recorded; how many those are.
+    async fn review(&self, layer: &LayerName, state: &LayerState) -> Result<usize, Error> {
+        let Ports {
+            layers, versions, ..
+        } = &self.ports;
+        let (project, target) = layer.parts();
+        self.point(&project, target, layer).await?;
+        let mut unrecorded = Vec::new();
+        let mut highest = state.reviewed.max(state.version());
+        for version in versions.above(layer, state.reviewed).await? {
+            highest = highest.max(version);
+            if version != state.version() && !layers.is_recorded(layer, version).await? {
+                unrecorded.push(version);
+            }
+        }
+        if layers.state(layer).await?.revision != state.revision {
+            // What was found may be somebody's who is publishing. The next review sees it.
+            return Ok(0);
+        }
+        for &version in &unrecorded {
+            let found = Error::LayerVersionUnrecorded {
+                layer: layer.to_string(),
+                version,
+            };
+            let (code, hint) = (found.code(), found.hint());
+            // An alarm counts these lines.
+            error!(code, hint, layer = layer.as_str(), version, "{found}");
+        }
+        let now = self.now();
+        let is_watched = state.watch_until.is_some_and(|until| now < until);
+        let reviewed = Reviewed {
+            revision: state.revision,
+            version: highest,
+            again_at: is_watched.then(|| now.after(WATCH_PAUSE)),
+        };
+        layers.review(layer, reviewed).await?;
+        Ok(unrecorded.len())
     }
 
     /// Records what has come of a target and tells it; `None` if the layer's item has changed.
@@ -799,7 +878,7 @@ fn unchanged(ready: &Ready, stands: &Published, revision: u64, bucket: &str) -> 
         revision,
         owner: None,
         published,
-        is_new_version: false,
+        review: None,
     };
     settlement(ready, Status::Unchanged, Some(change), notification)
 }
@@ -809,6 +888,7 @@ fn published(
     version: &LayerVersion,
     claimed: Claimed,
     changes: Changes,
+    review: Review,
     bucket: &str,
 ) -> Settlement {
     let published = Published {
@@ -828,7 +908,7 @@ fn published(
         revision: claimed.revision,
         owner: Some(claimed.owner),
         published,
-        is_new_version: true,
+        review: Some(review),
     };
     settlement(ready, Status::Published, Some(change), notification)
 }

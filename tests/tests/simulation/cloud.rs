@@ -2,22 +2,22 @@
 //! and the executions. Each method is one call's effect, atomic as the real one is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
+use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
-use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault, keys};
 use accretion_service::ports::{
-    Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected, Settlement,
-    StoredArtifact,
+    Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected, Release,
+    Reviewed, Settlement, StoredArtifact,
 };
 
 /// The artifacts bucket.
@@ -36,6 +36,8 @@ pub(crate) enum CloudError {
     PrincipalInvalid,
     #[error("there is no such artifact")]
     ArtifactMissing,
+    #[error("there is another artifact of this digest")]
+    ArtifactDiffers,
     #[error("the code storage limit is exceeded")]
     StorageExceeded,
 }
@@ -47,6 +49,7 @@ impl Fault for CloudError {
             Self::TimedOut | Self::VersionMissing => "ServiceUnavailable",
             Self::PrincipalInvalid => "PrincipalInvalid",
             Self::ArtifactMissing => "ArtifactMissing",
+            Self::ArtifactDiffers => "ArtifactDiffers",
             Self::StorageExceeded => "StorageExceeded",
         }
     }
@@ -55,7 +58,9 @@ impl Fault for CloudError {
         match self {
             Self::Throttled | Self::TimedOut | Self::VersionMissing => Class::Transient,
             Self::PrincipalInvalid => Class::User,
-            Self::ArtifactMissing | Self::StorageExceeded => Class::Internal,
+            Self::ArtifactMissing | Self::ArtifactDiffers | Self::StorageExceeded => {
+                Class::Internal
+            }
         }
     }
 }
@@ -77,6 +82,19 @@ pub(crate) struct LayerItems {
     pub(crate) state: LayerState,
     pub(crate) versions: BTreeMap<u64, Published>,
     pub(crate) marks: BTreeMap<String, (Timestamp, Mark)>,
+}
+
+impl LayerItems {
+    fn await_review(&mut self, review: Review) {
+        self.state.review_at = Some(review.at);
+        self.state.watch_until = review.watch_until.or(self.state.watch_until);
+    }
+
+    /// Since when something about the layer itself is left to do, or from when on.
+    pub(crate) fn pending_since(&self) -> Option<Timestamp> {
+        let claim = self.state.claim.as_ref();
+        claim.map_or(self.state.review_at, |claim| Some(claim.lease_until))
+    }
 }
 
 /// A layer in Lambda. Numbers only grow, whatever is deleted.
@@ -125,8 +143,12 @@ pub(crate) struct Cloud {
     pub(crate) started: Vec<BuildOrder>,
     /// Texts of artifact manifests, by key.
     pub(crate) manifests: BTreeMap<String, Vec<u8>>,
+    /// The keys of the same in the order in which they were written.
+    pub(crate) written: Vec<String>,
     /// Artifacts, by key.
     pub(crate) artifacts: BTreeMap<String, StoredArtifact>,
+    /// The manifests that artifacts were first built with, by the artifact's key.
+    pub(crate) descriptions: BTreeMap<String, Manifest>,
     /// Manifests of layer versions.
     pub(crate) layer_manifests: BTreeMap<(LayerName, u64), LayerManifest>,
     /// The table of layers.
@@ -143,8 +165,6 @@ pub(crate) struct Cloud {
     pub(crate) taken_over: u64,
     /// Whether statuses are raised whatever they are: a mutation.
     pub(crate) is_unranked: bool,
-    /// What was read of layers, and when: a mutation.
-    stale: BTreeMap<LayerName, (Timestamp, LayerState)>,
     /// Whether Lambda has room for more versions.
     pub(crate) storage_exceeded: bool,
 }
@@ -234,22 +254,48 @@ impl Cloud {
         is_new
     }
 
-    /// Keeps an artifact and its manifest; `false` if there is a manifest already.
-    pub(crate) fn keep_manifest(&mut self, key: &str, manifest: &Manifest) -> bool {
+    /// The manifest that an artifact was first built with, if both are there and belong together.
+    pub(crate) fn find_artifact(&self, project: &ProjectName, digest: Digest) -> Option<Manifest> {
+        let key = keys::artifact(project, digest);
+        let (stored, described) = (self.artifacts.get(&key)?, self.descriptions.get(&key)?);
+        let is_whole = stored.sha256 == Some(described.artifact_sha256)
+            && stored.size == described.artifact_size;
+        is_whole.then(|| described.clone())
+    }
+
+    /// Keeps an artifact that must not be there yet, but with the same bytes.
+    pub(crate) fn put_artifact(&mut self, key: String, written: Written) -> Result<(), CloudError> {
         let artifact = StoredArtifact {
-            key: manifest.artifact_s3_key.clone(),
+            key: key.clone(),
             version_id: Some("1".to_owned()),
-            sha256: Some(manifest.artifact_sha256),
-            size: manifest.artifact_size,
+            sha256: Some(written.sha256),
+            size: written.size,
         };
-        let artifacts = self.artifacts.entry(artifact.key.clone());
-        artifacts.or_insert(artifact);
-        let is_new = !self.manifests.contains_key(key);
-        if is_new {
-            let text = manifest.to_json().into_bytes();
-            self.manifests.insert(key.to_owned(), text);
+        let stored = self.artifacts.entry(key).or_insert(artifact);
+        if stored.sha256 == Some(written.sha256) {
+            Ok(())
+        } else {
+            Err(CloudError::ArtifactDiffers)
         }
-        is_new
+    }
+
+    pub(crate) fn describe_artifact(&mut self, manifest: Manifest) {
+        let key = manifest.artifact_s3_key.clone();
+        self.descriptions.insert(key, manifest);
+    }
+
+    /// Keeps the manifest of a request's target, if there is none.
+    pub(crate) fn put_manifest(&mut self, manifest: &Manifest) {
+        let (request, target) = (manifest.request.as_ref(), manifest.target());
+        let request = request.expect("it is of a request");
+        let project = manifest.project_name.parse().expect("it is a name");
+        let target = target.expect("it is for one");
+        let key = keys::manifest(&project, &request.id, target);
+        if !self.manifests.contains_key(&key) {
+            self.written.push(key.clone());
+            let text = manifest.to_json().into_bytes();
+            self.manifests.insert(key, text);
+        }
     }
 
     pub(crate) fn describe(&mut self, layer: LayerName, manifest: LayerManifest) {
@@ -343,36 +389,43 @@ impl Cloud {
         items.map(|items| items.state.clone()).unwrap_or_default()
     }
 
-    /// The state of a layer as it was read up to five seconds ago.
-    pub(crate) fn stale_state(&mut self, layer: &LayerName, now: Timestamp) -> LayerState {
-        let fresh = self.state(layer);
-        let cached = self.stale.entry(layer.clone());
-        let (at, state) = cached.or_insert_with(|| (now, fresh.clone()));
-        if at.after(Duration::from_secs(5)) < now {
-            (*at, *state) = (now, fresh);
-        }
-        state.clone()
-    }
-
     pub(crate) fn claim(&mut self, layer: &LayerName, revision: u64, claim: &Claim) -> bool {
         let items = self.layers.entry(layer.clone()).or_default();
         if items.state.revision != revision {
             return false;
         }
+        items.state.review_at = None;
         self.taken_over += u64::from(items.state.claim.is_some());
         items.state.revision += 1;
         items.state.claim = Some(claim.clone());
         true
     }
 
-    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str, leaves_version: bool) {
+    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str, release: Release) {
         let Some(items) = self.layers.get_mut(layer) else {
             return;
         };
         if items.state.claim.as_ref().map(|claim| &*claim.owner) == Some(owner) {
             items.state.revision += 1;
             items.state.claim = None;
-            items.state.has_stray |= leaves_version;
+            items.state.has_stray |= release.leaves_version;
+            items.await_review(release.review);
+        }
+    }
+
+    pub(crate) fn is_recorded(&self, layer: &LayerName, version: u64) -> bool {
+        let items = self.layers.get(layer);
+        items.is_some_and(|items| items.versions.contains_key(&version))
+    }
+
+    pub(crate) fn review(&mut self, layer: &LayerName, reviewed: Reviewed) {
+        let state = self.layers.get_mut(layer).map(|items| &mut items.state);
+        if let Some(state) = state.filter(|state| state.revision == reviewed.revision) {
+            state.reviewed = reviewed.version;
+            state.review_at = reviewed.again_at;
+            if reviewed.again_at.is_none() {
+                state.watch_until = None;
+            }
         }
     }
 
@@ -394,8 +447,9 @@ impl Cloud {
             state.revision += 1;
             state.claim = None;
             state.published = Some(change.published.clone());
-            if change.is_new_version {
+            if let Some(review) = change.review {
                 state.has_stray = false;
+                items.await_review(review);
                 let published = change.published.clone();
                 items.versions.insert(published.version, published);
             }
@@ -446,9 +500,8 @@ impl Cloud {
     pub(crate) fn pending_before(&self, before: Timestamp) -> Vec<Pending> {
         let mut pending = Vec::new();
         for (layer, items) in &self.layers {
-            let claim = items.state.claim.as_ref();
-            if claim.is_some_and(|claim| claim.lease_until < before) {
-                pending.push(Pending::Claim(layer.clone()));
+            if items.pending_since().is_some_and(|since| since < before) {
+                pending.push(Pending::Layer(layer.clone()));
             }
             let marks = items.marks.iter().filter(|(_, (at, _))| *at < before);
             pending.extend(marks.map(|(event_id, _)| Pending::Mark {

@@ -182,7 +182,7 @@ impl<'a> Check<'a> {
             match fact {
                 Fact::Settled(settlement) if settlement.mark.layer() == *layer => {
                     match &settlement.change {
-                        Some(change) if change.is_new_version => {
+                        Some(change) if change.is_new_version() => {
                             history.committed.push((*at, settlement, change));
                         }
                         Some(change) => history.unchanged.push((*at, settlement, change)),
@@ -223,6 +223,10 @@ impl<'a> Check<'a> {
         let claim = &items.state.claim;
         self.expect(claim.is_none(), || {
             format!("{layer} has a claim: {claim:?}")
+        });
+        let review_at = items.state.review_at;
+        self.expect(review_at.is_none(), || {
+            format!("{layer} is still to be reviewed, at {review_at:?}")
         });
         let marks: Vec<_> = items.marks.keys().collect();
         self.expect(marks.is_empty(), || format!("{layer} has marks: {marks:?}"));
@@ -345,7 +349,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Lambda has the versions that are committed and no others.
+    /// Lambda has the versions that are committed and no others, but for what an operator is told of.
     fn versions(&mut self, layer: &LayerName, history: &LayerHistory<'_>) {
         let committed: BTreeMap<u64, Sha256> = history
             .committed
@@ -362,15 +366,19 @@ impl<'a> Check<'a> {
             let mut requests = self.verified.valid.values();
             requests.any(|it| it.demands_too_much() && it.makes(layer, *sha256))
         };
+        let alarms = self.verified.alarms;
         for (version, sha256) in &history.made {
-            let is_known = committed.contains_key(version)
-                || history.deleted.contains_key(version)
-                || demands_too_much(sha256)
-                || self.verified.may_have_twins;
-            if !is_known {
+            if committed.contains_key(version) || history.deleted.contains_key(version) {
+                continue;
+            }
+            if !demands_too_much(sha256) && !self.verified.may_have_twins {
                 let violation = format!("{layer}:{version} is nobody's");
                 self.violations.push(violation);
             }
+            let is_told = alarms.contains(&(layer.clone(), *version));
+            self.expect(is_told, || {
+                format!("{layer}:{version} is nobody's, and there was no alarm")
+            });
         }
     }
 
@@ -431,6 +439,6 @@ impl RequestForge {
     /// Whether it wants that content for a layer.
     fn makes(&self, layer: &LayerName, artifact: Sha256) -> bool {
         let mut targets = self.targets.iter();
-        targets.any(|&target| self.layer(target) == *layer && self.artifact(target) == artifact)
+        targets.any(|&target| self.layer(target) == *layer) && self.artifact() == artifact
     }
 }

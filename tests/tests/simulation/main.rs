@@ -6,7 +6,9 @@
     reason = "all of this is for tests, which end with a panic where something is wrong"
 )]
 
+mod alarms;
 mod cloud;
+mod contents;
 mod invariants;
 mod mutations;
 mod ports;

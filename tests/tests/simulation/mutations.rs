@@ -1,22 +1,31 @@
 //! Deliberate mistakes: ports that do not keep what the protocol relies on, or do its steps in
 //! another order. The simulation has to catch every one of them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::io::Sink;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
+use accretion_core::digest::Digest;
+use accretion_core::keys;
 use accretion_core::layer::LayerName;
+use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, Notification};
-use accretion_core::publication::{Claim, LayerState};
+use accretion_core::publication::{Claim, LayerState, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
+use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
+use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
-    Accepted, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions, Layers,
-    Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
-    Settlement, StoredArtifact, Timer, Topic, Tracking,
+    Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions,
+    Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress, Recorded,
+    Rejected, Release, Requests, Resolver, Reviewed, Settlement, StoredArtifact, StoredWheel,
+    Timer, Topic, Tracking, Wheels,
 };
 
 use crate::cloud::Cloud;
@@ -51,8 +60,6 @@ pub(crate) enum Mutation {
     OrderIgnored,
     /// An unchanged layer stays with the older request.
     OrderNotAdvanced,
-    /// A layer's state is read from a cache.
-    ReadsStale,
     /// A version that was deleted is taken to be there.
     DeletionsIgnored,
     /// Permissions are only given to new versions.
@@ -79,10 +86,24 @@ pub(crate) enum Mutation {
     RejectedBeforeTold,
     /// There is no repair.
     NoRepair,
+    /// A layer is reviewed while something may still be under way.
+    ReviewedTooEarly,
+    /// No layer is reviewed.
+    NeverReviewed,
+    /// A layer whose claim was taken over is reviewed once.
+    NotWatched,
+    /// A review takes every version for a recorded one.
+    RecordsIgnored,
+    /// A review takes versions for unrecorded that somebody is publishing.
+    ReviewedMeanwhile,
+    /// A builder writes the manifest before the artifact.
+    ManifestBeforeArtifact,
+    /// A builder takes an artifact for whole that was never finished.
+    ArtifactTakenForWhole,
 }
 
 impl Mutation {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::ClaimsUnconditional,
         Self::LeaseIgnored,
         Self::LeaseTooShort,
@@ -96,7 +117,6 @@ impl Mutation {
         Self::CommittedBeforePublished,
         Self::OrderIgnored,
         Self::OrderNotAdvanced,
-        Self::ReadsStale,
         Self::DeletionsIgnored,
         Self::GrantsOnlyAtFirst,
         Self::GrantedAfterCommit,
@@ -110,6 +130,13 @@ impl Mutation {
         Self::AcceptedAgain,
         Self::RejectedBeforeTold,
         Self::NoRepair,
+        Self::ReviewedTooEarly,
+        Self::NeverReviewed,
+        Self::NotWatched,
+        Self::RecordsIgnored,
+        Self::ReviewedMeanwhile,
+        Self::ManifestBeforeArtifact,
+        Self::ArtifactTakenForWhole,
     ];
 }
 
@@ -129,6 +156,10 @@ struct Postponed {
     rejection: Option<Notification>,
     /// What the pointer was let point to last.
     pointed: Option<String>,
+    /// The revisions that layers had when a repair read them first.
+    revisions: Option<BTreeMap<LayerName, u64>>,
+    /// Whether versions were listed since.
+    is_listed: bool,
 }
 
 const OWNER: &str = "somebody";
@@ -149,6 +180,14 @@ impl Mutant {
     fn postponed(&self) -> MutexGuard<'_, Postponed> {
         let postponed = self.postponed.lock();
         postponed.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn misjudge(&self, review: &mut Review) {
+        match self.mutation {
+            Mutation::ReviewedTooEarly => review.at = self.now().into(),
+            Mutation::NotWatched => review.watch_until = None,
+            _ => {}
+        }
     }
 
     async fn port<R>(
@@ -207,7 +246,7 @@ impl Inbox for Mutant {
 
 impl Requests for Mutant {
     async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
-        self.inner.keep(id, request).await
+        Requests::keep(&self.inner, id, request).await
     }
 
     async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
@@ -333,7 +372,7 @@ impl LayerVersions for Mutant {
         layer: &LayerName,
         version: u64,
     ) -> Result<Option<LayerVersion>, PortError> {
-        let found = self.inner.get(layer, version).await?;
+        let found = LayerVersions::get(&self.inner, layer, version).await?;
         if found.is_some() || !self.is(Mutation::DeletionsIgnored) {
             return Ok(found);
         }
@@ -348,6 +387,7 @@ impl LayerVersions for Mutant {
     }
 
     async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError> {
+        self.postponed().is_listed = true;
         match self.mutation {
             Mutation::NoReconciliation => Ok(Vec::new()),
             Mutation::AnyVersionAdopted => self.inner.above(layer, 0).await,
@@ -407,12 +447,21 @@ impl Pointers for Mutant {
 
 impl Layers for Mutant {
     async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
-        if self.is(Mutation::ReadsStale) {
-            let layer = layer.clone();
-            let read = move |cloud: &mut Cloud, now| cloud.stale_state(&layer, now);
-            return self.port(Call::ReadState, read).await;
-        }
         let mut state = self.inner.state(layer).await?;
+        if self.is(Mutation::ReviewedMeanwhile) {
+            let Postponed {
+                revisions,
+                is_listed,
+                ..
+            } = &mut *self.postponed();
+            if let Some(revisions) = revisions {
+                let first = *revisions.entry(layer.clone()).or_insert(state.revision);
+                if std::mem::take(is_listed) {
+                    state.revision = first;
+                    revisions.remove(layer);
+                }
+            }
+        }
         let pointed = self.postponed().pointed.take();
         if let Some(published) = &mut state.published {
             match (self.mutation, pointed) {
@@ -466,26 +515,40 @@ impl Layers for Mutant {
         &self,
         layer: &LayerName,
         owner: &str,
-        leaves_version: bool,
+        mut release: Release,
     ) -> Result<(), PortError> {
+        self.misjudge(&mut release.review);
         match self.mutation {
             Mutation::ReleasesUnconditional => {
                 let layer = layer.clone();
-                let release = move |cloud: &mut Cloud, _| {
+                let effect = move |cloud: &mut Cloud, _| {
                     let claim = cloud.state(&layer).claim;
                     let owner = claim.map(|it| it.owner).unwrap_or_default();
-                    cloud.release(&layer, &owner, leaves_version);
+                    cloud.release(&layer, &owner, release);
                 };
-                self.port(Call::Release, release).await
+                self.port(Call::Release, effect).await
             }
-            Mutation::OwnersAlike => self.inner.release(layer, OWNER, leaves_version).await,
-            _ => self.inner.release(layer, owner, leaves_version).await,
+            Mutation::OwnersAlike => self.inner.release(layer, OWNER, release).await,
+            _ => self.inner.release(layer, owner, release).await,
         }
+    }
+
+    async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
+        Ok(self.inner.is_recorded(layer, version).await? || self.is(Mutation::RecordsIgnored))
+    }
+
+    async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
+        self.inner.review(layer, reviewed).await
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
         let mut settlement = settlement.clone();
         let layer = settlement.mark.layer();
+        if let Some(change) = &mut settlement.change
+            && let Some(review) = &mut change.review
+        {
+            self.misjudge(review);
+        }
         match self.mutation {
             Mutation::OwnersAlike => {
                 if let Some(change) = &mut settlement.change {
@@ -507,7 +570,7 @@ impl Layers for Mutant {
                 let effect = move |cloud: &mut Cloud, now| {
                     if let (Some(change), Some(published)) =
                         (&mut settlement.change, cloud.state(&layer).published)
-                        && !change.is_new_version
+                        && !change.is_new_version()
                     {
                         change.published.request = published.request;
                     }
@@ -568,6 +631,95 @@ impl Layers for Mutant {
     }
 
     async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
+        if self.is(Mutation::NeverReviewed) {
+            let forget = move |cloud: &mut Cloud, _| {
+                for items in cloud.layers.values_mut() {
+                    items.state.review_at = None;
+                }
+            };
+            self.port(Call::ListPending, forget).await?;
+        }
+        self.postponed().revisions = Some(BTreeMap::new());
         self.inner.pending_before(before).await
     }
+}
+
+impl Resolver for Mutant {
+    async fn resolve(
+        &self,
+        requirements: &RequirementSet,
+        target: Target,
+        allow_source_distributions: bool,
+    ) -> Result<Lock, PortError> {
+        let resolved = self
+            .inner
+            .resolve(requirements, target, allow_source_distributions);
+        resolved.await
+    }
+}
+
+impl Wheels for Mutant {
+    async fn get(
+        &self,
+        filename: &WheelFilename,
+        file: &LockedFile,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        Wheels::get(&self.inner, filename, file).await
+    }
+
+    async fn build(
+        &self,
+        filename: &str,
+        file: &LockedFile,
+        target: Target,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        Wheels::build(&self.inner, filename, file, target).await
+    }
+}
+
+impl Artifacts for Mutant {
+    type Staged = Sink;
+
+    async fn find(&self, layer: &LayerName, digest: Digest) -> Result<Option<Manifest>, PortError> {
+        if self.is(Mutation::ArtifactTakenForWhole) {
+            let key = keys::artifact(&layer.parts().0, digest);
+            let find = move |cloud: &mut Cloud, _| cloud.descriptions.get(&key).cloned();
+            return self.port(Call::FindArtifact, find).await;
+        }
+        self.inner.find(layer, digest).await
+    }
+
+    fn stage(&self, layer: &LayerName) -> Result<Sink, PortError> {
+        self.inner.stage(layer)
+    }
+
+    async fn commit(
+        &self,
+        layer: &LayerName,
+        staged: Sink,
+        written: Written,
+        manifest: &Manifest,
+    ) -> Result<(), PortError> {
+        match self.mutation {
+            Mutation::ManifestBeforeArtifact => {
+                Artifacts::keep(&self.inner, layer, manifest).await?;
+            }
+            // A description that comes first promises what may never come.
+            Mutation::ArtifactTakenForWhole => {
+                let manifest = manifest.clone();
+                let describe = move |cloud: &mut Cloud, _| cloud.describe_artifact(manifest);
+                self.port(Call::DescribeArtifact, describe).await?;
+            }
+            _ => {}
+        }
+        self.inner.commit(layer, staged, written, manifest).await
+    }
+
+    async fn keep(&self, layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+        Artifacts::keep(&self.inner, layer, manifest).await
+    }
+}
+
+impl Progress for Mutant {
+    fn on(&self, _event: accretion_service::ports::Event) {}
 }

@@ -2,26 +2,34 @@
 //! the call is decided outside, and only then does it take effect.
 
 use std::future::{pending, poll_fn};
+use std::io::Sink;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
+use accretion_core::digest::Digest;
 use accretion_core::layer::LayerName;
+use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState};
 use accretion_core::request::{Permission, ProjectName, RequestId};
+use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
+use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
-    Accepted, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions, Layers,
-    Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Recorded, Rejected, Requests,
-    Settlement, StoredArtifact, Timer, Topic, Tracking,
+    Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Event, Inbox, LayerVersion,
+    LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress,
+    Recorded, Rejected, Release, Requests, Resolver, Reviewed, Settlement, StoredArtifact,
+    StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
 use crate::cloud::{BUCKET, Cloud, CloudError};
+use crate::contents::Content;
 
 /// A call of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,10 +54,17 @@ pub(crate) enum Call {
     ReadState,
     Claim,
     Release,
+    ReadRecord,
+    Review,
     Settle,
     ReadMark,
     ClearMark,
     ListPending,
+    Resolve,
+    FindArtifact,
+    PutArtifact,
+    DescribeArtifact,
+    PutManifest,
     Sleep,
 }
 
@@ -66,8 +81,11 @@ impl Call {
             | Self::GetVersion
             | Self::ListVersions
             | Self::ReadState
+            | Self::ReadRecord
             | Self::ReadMark
             | Self::ListPending
+            | Self::Resolve
+            | Self::FindArtifact
             | Self::Sleep => false,
             Self::Keep
             | Self::Accept
@@ -80,8 +98,12 @@ impl Call {
             | Self::Point
             | Self::Claim
             | Self::Release
+            | Self::Review
             | Self::Settle
-            | Self::ClearMark => true,
+            | Self::ClearMark
+            | Self::PutArtifact
+            | Self::DescribeArtifact
+            | Self::PutManifest => true,
         }
     }
 }
@@ -455,11 +477,23 @@ impl Layers for Invocation {
         &self,
         layer: &LayerName,
         owner: &str,
-        leaves_version: bool,
+        release: Release,
     ) -> Result<(), PortError> {
         let (layer, owner) = (layer.clone(), owner.to_owned());
-        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner, leaves_version);
+        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner, release);
         self.port(Call::Release, release).await
+    }
+
+    async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
+        let layer = layer.clone();
+        let read = move |cloud: &mut Cloud, _| cloud.is_recorded(&layer, version);
+        self.port(Call::ReadRecord, read).await
+    }
+
+    async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
+        let layer = layer.clone();
+        let review = move |cloud: &mut Cloud, _| cloud.review(&layer, reviewed);
+        self.port(Call::Review, review).await
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
@@ -484,4 +518,81 @@ impl Layers for Invocation {
         let pending = move |cloud: &mut Cloud, _| cloud.pending_before(before);
         self.port(Call::ListPending, pending).await
     }
+}
+
+impl Resolver for Invocation {
+    async fn resolve(
+        &self,
+        requirements: &RequirementSet,
+        _target: Target,
+        _allow_source_distributions: bool,
+    ) -> Result<Lock, PortError> {
+        let requirement = requirements.requirements[0].specifier.to_string();
+        let content = requirement.trim_start_matches("attrs==").parse();
+        let content = content.expect("requests ask for a content");
+        let resolve = move |_: &mut Cloud, _| Content::of(content).lock();
+        self.port(Call::Resolve, resolve).await
+    }
+}
+
+impl Wheels for Invocation {
+    async fn get(
+        &self,
+        filename: &WheelFilename,
+        _file: &LockedFile,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        Ok(Content::wheel(filename.as_str()).expect("locks name wheels that there are"))
+    }
+
+    async fn build(
+        &self,
+        _filename: &str,
+        _file: &LockedFile,
+        _target: Target,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        unreachable!("locks name wheels alone")
+    }
+}
+
+/// As the adapter does it: the artifact, then its description, then the request's manifest.
+impl Artifacts for Invocation {
+    type Staged = Sink;
+
+    async fn find(&self, layer: &LayerName, digest: Digest) -> Result<Option<Manifest>, PortError> {
+        let (project, _) = layer.parts();
+        let find = move |cloud: &mut Cloud, _| cloud.find_artifact(&project, digest);
+        self.port(Call::FindArtifact, find).await
+    }
+
+    fn stage(&self, _layer: &LayerName) -> Result<Sink, PortError> {
+        Ok(std::io::sink())
+    }
+
+    async fn commit(
+        &self,
+        layer: &LayerName,
+        _staged: Sink,
+        written: Written,
+        manifest: &Manifest,
+    ) -> Result<(), PortError> {
+        let key = manifest.artifact_s3_key.clone();
+        let put = move |cloud: &mut Cloud, _| cloud.put_artifact(key, written);
+        let put = self.call(Call::PutArtifact, put).await;
+        put.flatten().map_err(PortError::new)?;
+        let described = manifest.clone();
+        let describe = move |cloud: &mut Cloud, _| cloud.describe_artifact(described);
+        self.port(Call::DescribeArtifact, describe).await?;
+        Artifacts::keep(self, layer, manifest).await
+    }
+
+    async fn keep(&self, _layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+        let manifest = manifest.clone();
+        let put = move |cloud: &mut Cloud, _| cloud.put_manifest(&manifest);
+        self.port(Call::PutManifest, put).await
+    }
+}
+
+/// What a builder writes is not kept: of an artifact, its hash is enough.
+impl Progress for Invocation {
+    fn on(&self, _event: Event) {}
 }

@@ -10,6 +10,7 @@ use accretion_service::dispatch::{self, Message};
 use accretion_service::publish::{Outcome, Repaired};
 use serde_json::json;
 
+use crate::alarms;
 use crate::cloud::UNKNOWN_ACCOUNT;
 use crate::ports::{Call, Verdict};
 use crate::world::{ARM64, Dropped, Ended, Job, RequestForge, World, X86_64, event};
@@ -23,7 +24,7 @@ fn tools(content: u32) -> RequestForge {
 
 impl World {
     /// Drops a request, dispatches it and lets it be built.
-    fn built(&mut self, request: RequestForge) -> Dropped {
+    fn built(&mut self, request: &RequestForge) -> Dropped {
         let dropped = self.drop(request);
         self.dispatch(&dropped.message).unwrap().unwrap();
         self.build();
@@ -108,7 +109,7 @@ impl World {
 #[test]
 fn a_request_is_kept_recorded_and_built_once_for_each_target() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1).both());
+    let dropped = world.drop(&tools(1).both());
     for _ in 0..2 {
         let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
         assert_eq!(outcomes, [dispatch::Outcome::Accepted(dropped.id.clone())]);
@@ -133,7 +134,7 @@ fn a_dispatch_that_dies_anywhere_is_repeated() {
     for call in calls {
         for verdict in [Verdict::DiesBefore, Verdict::DiesAfter] {
             let mut world = World::new();
-            let dropped = world.drop(tools(1).both());
+            let dropped = world.drop(&tools(1).both());
             world.fault(call, verdict);
             assert!(world.dispatch(&dropped.message).is_none());
             world.dispatch(&dropped.message).unwrap().unwrap();
@@ -146,7 +147,7 @@ fn a_dispatch_that_dies_anywhere_is_repeated() {
 #[test]
 fn an_accepted_request_is_dispatched_though_its_object_is_gone() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1));
+    let dropped = world.drop(&tools(1));
     world.fault(Call::Accept, Verdict::DiesAfter);
     assert!(world.dispatch(&dropped.message).is_none());
     world.shared().cloud.inbox.clear();
@@ -166,7 +167,7 @@ fn an_accepted_request_is_dispatched_though_its_object_is_gone() {
 #[test]
 fn an_object_that_is_gone_is_a_rejected_request() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1));
+    let dropped = world.drop(&tools(1));
     world.shared().cloud.inbox.clear();
     let outcomes = world.dispatch(&dropped.message).unwrap().unwrap();
     assert_eq!(outcomes, [dispatch::Outcome::Rejected(dropped.id)]);
@@ -177,7 +178,7 @@ fn an_object_that_is_gone_is_a_rejected_request() {
 #[test]
 fn a_request_that_one_delivery_rejects_is_not_built_by_another() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1));
+    let dropped = world.drop(&tools(1));
     let slow = world.begin(Job::Dispatch(dropped.message.clone()), 0);
     world.run_to(slow, Call::Accept);
     world.shared().cloud.inbox.clear();
@@ -235,7 +236,7 @@ fn folders_and_test_events_are_nothing_to_do() {
 #[test]
 fn a_message_can_be_a_request_itself() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1));
+    let dropped = world.drop(&tools(1));
     let key = ("requests/tools/request.json".to_owned(), "v0".to_owned());
     let body = world.shared().cloud.inbox.remove(&key).unwrap();
     let message = |body: String| Message {
@@ -273,7 +274,7 @@ fn a_message_that_is_nothing_is_a_failure() {
 #[test]
 fn the_first_layer_of_a_project_is_published() {
     let mut world = World::new();
-    let dropped = world.built(tools(1).grant(ACCOUNT));
+    let dropped = world.built(&tools(1).grant(ACCOUNT));
     world.publishes(&dropped, Outcome::Published);
     world.assert_settled(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
@@ -306,9 +307,9 @@ fn the_first_layer_of_a_project_is_published() {
 #[test]
 fn the_same_content_is_not_published_again() {
     let mut world = World::new();
-    let first = world.built(tools(1));
+    let first = world.built(&tools(1));
     world.publishes(&first, Outcome::Published);
-    let second = world.built(tools(1).grant(ACCOUNT));
+    let second = world.built(&tools(1).grant(ACCOUNT));
     world.publishes(&second, Outcome::Unchanged);
     world.assert_settled(&[1], 1);
     assert_eq!(world.status(&second), Status::Unchanged);
@@ -331,7 +332,7 @@ fn the_same_content_is_not_published_again() {
 fn other_content_is_a_new_version_and_so_is_the_return_to_the_old_one() {
     let mut world = World::new();
     for (version, content) in [(1, 1), (2, 2), (3, 1)] {
-        let dropped = world.built(tools(content));
+        let dropped = world.built(&tools(content));
         world.publishes(&dropped, Outcome::Published);
         let versions: Vec<u64> = (1..=version).collect();
         world.assert_settled(&versions, version);
@@ -355,8 +356,8 @@ fn other_content_is_a_new_version_and_so_is_the_return_to_the_old_one() {
 #[test]
 fn an_older_request_that_comes_late_changes_nothing() {
     let mut world = World::new();
-    let older = world.built(tools(1));
-    let newer = world.built(tools(2));
+    let older = world.built(&tools(1));
+    let newer = world.built(&tools(2));
     world.publishes(&newer, Outcome::Published);
     world.publishes(&older, Outcome::Superseded);
     world.assert_settled(&[1], 1);
@@ -371,9 +372,9 @@ fn an_older_request_that_comes_late_changes_nothing() {
 #[test]
 fn an_unchanged_layer_takes_the_place_of_the_newer_request() {
     let mut world = World::new();
-    let first = world.built(tools(1));
-    let second = world.built(tools(2));
-    let third = world.built(tools(1));
+    let first = world.built(&tools(1));
+    let second = world.built(&tools(2));
+    let third = world.built(&tools(1));
     world.publishes(&first, Outcome::Published);
     world.publishes(&third, Outcome::Unchanged);
     world.publishes(&second, Outcome::Superseded);
@@ -383,7 +384,7 @@ fn an_unchanged_layer_takes_the_place_of_the_newer_request() {
 #[test]
 fn an_event_that_comes_twice_makes_one_version() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.publishes(&dropped, Outcome::Published);
     world.publishes(&dropped, Outcome::Known);
     world.assert_settled(&[1], 1);
@@ -405,7 +406,7 @@ fn an_event_that_comes_twice_at_the_same_time_makes_one_version() {
         Call::ClearMark,
     ] {
         let mut world = World::new();
-        let dropped = world.built(tools(1));
+        let dropped = world.built(&tools(1));
         let key = dropped.manifest(X86_64);
         let one = world.begin(Job::Publish(key.clone()), 0);
         world.run_to(one, call);
@@ -422,13 +423,13 @@ fn an_event_that_comes_twice_at_the_same_time_makes_one_version() {
 #[test]
 fn a_version_that_somebody_deleted_is_published_again() {
     let mut world = World::new();
-    let first = world.built(tools(1));
+    let first = world.built(&tools(1));
     world.publishes(&first, Outcome::Published);
     let (now, layer) = (world.now(), tools(1).layer(X86_64));
     world.shared().cloud.delete_version(&layer, 1, now);
     // The request that it was published for has had its version.
     world.publishes(&first, Outcome::Known);
-    let second = world.built(tools(1));
+    let second = world.built(&tools(1));
     world.publishes(&second, Outcome::Published);
     world.assert_settled(&[2], 2);
 }
@@ -436,7 +437,7 @@ fn a_version_that_somebody_deleted_is_published_again() {
 #[test]
 fn a_missing_artifact_is_a_failure_that_is_told() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     let artifacts = std::mem::take(&mut world.shared().cloud.artifacts);
     for _ in 0..2 {
         assert_eq!(world.fails(&dropped), "ArtifactMissing");
@@ -459,7 +460,7 @@ fn a_missing_artifact_is_a_failure_that_is_told() {
 #[test]
 fn an_artifact_that_was_changed_is_not_published() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     for artifact in world.shared().cloud.artifacts.values_mut() {
         artifact.sha256 = None;
     }
@@ -471,7 +472,7 @@ fn an_artifact_that_was_changed_is_not_published() {
 #[test]
 fn a_publisher_that_is_throttled_gives_its_claim_up() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.fault(Call::Publish, Verdict::Refused);
     assert_eq!(world.fails(&dropped), "Throttled");
     assert_eq!(world.stands(), 0);
@@ -484,7 +485,7 @@ fn a_publisher_that_is_throttled_gives_its_claim_up() {
 #[test]
 fn what_lambda_refuses_for_good_is_a_failure_that_is_told() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.shared().cloud.storage_exceeded = true;
     assert_eq!(world.fails(&dropped), "StorageExceeded");
     assert_eq!(world.stands(), 0);
@@ -495,7 +496,7 @@ fn what_lambda_refuses_for_good_is_a_failure_that_is_told() {
 #[test]
 fn a_version_whose_answer_was_lost_is_found() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.fault(Call::Publish, Verdict::AnswerLost);
     world.publishes(&dropped, Outcome::Published);
     world.assert_settled(&[1], 1);
@@ -504,7 +505,7 @@ fn a_version_whose_answer_was_lost_is_found() {
 #[test]
 fn a_version_that_never_comes_is_made_when_the_lease_is_over() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.fault(Call::Publish, Verdict::Lost);
     assert_eq!(world.fails(&dropped), "ServiceUnavailable");
     world.pass(LEASE);
@@ -515,7 +516,7 @@ fn a_version_that_never_comes_is_made_when_the_lease_is_over() {
 #[test]
 fn a_version_that_comes_late_is_found_when_the_lease_is_over() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.fault(Call::Publish, Verdict::Late);
     assert_eq!(world.fails(&dropped), "ServiceUnavailable");
     world.land();
@@ -538,9 +539,9 @@ fn a_dead_claim_is_finished_before_anything_newer() {
         (Call::Settle, Verdict::DiesBefore),
     ] {
         let mut world = World::new();
-        let first = world.built(tools(1));
+        let first = world.built(&tools(1));
         world.dies(&first, call, verdict);
-        let second = world.built(tools(2));
+        let second = world.built(&tools(2));
         world.pass(LEASE);
         world.publishes(&second, Outcome::Published);
         world.assert_settled(&[1, 2], 2);
@@ -555,7 +556,7 @@ fn a_dead_claim_is_finished_before_anything_newer() {
 #[test]
 fn a_dead_claim_is_finished_by_the_repair() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
     world.pass(LEASE + Duration::from_mins(2));
     let repaired = world.repair().unwrap().unwrap();
@@ -574,7 +575,7 @@ fn a_dead_claim_is_finished_by_the_repair() {
 #[test]
 fn a_claim_that_is_alive_is_left_alone() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesLate);
     world.pass(Duration::from_secs(179));
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
@@ -598,7 +599,7 @@ fn what_was_committed_and_not_told_is_told_by_the_next_event_or_the_repair() {
     ] {
         for is_repaired in [false, true] {
             let mut world = World::new();
-            let dropped = world.built(tools(1));
+            let dropped = world.built(&tools(1));
             world.fault(call, verdict);
             let first = world.publish(&dropped.manifest(X86_64));
             assert_eq!(first.is_some(), verdict == Verdict::AnswerLost);
@@ -622,13 +623,13 @@ fn what_was_committed_and_not_told_is_told_by_the_next_event_or_the_repair() {
 #[test]
 fn every_outcome_that_was_not_told_is_told_by_the_repair() {
     let mut world = World::new();
-    let first = world.built(tools(1));
+    let first = world.built(&tools(1));
     world.publishes(&first, Outcome::Published);
-    let superseded = world.built(tools(2));
-    let unchanged = world.built(tools(1));
+    let superseded = world.built(&tools(2));
+    let unchanged = world.built(&tools(1));
     world.dies(&unchanged, Call::Settle, Verdict::DiesAfter);
     world.dies(&superseded, Call::Settle, Verdict::DiesAfter);
-    let failed = world.built(tools(3));
+    let failed = world.built(&tools(3));
     world.shared().cloud.artifacts.clear();
     world.dies(&failed, Call::Settle, Verdict::DiesAfter);
     world.pass(Duration::from_mins(2));
@@ -651,8 +652,8 @@ fn every_outcome_that_was_not_told_is_told_by_the_repair() {
 #[test]
 fn the_pointer_follows_when_two_publish_at_once() {
     let mut world = World::new();
-    let first = world.built(tools(1));
-    let second = world.built(tools(2));
+    let first = world.built(&tools(1));
+    let second = world.built(&tools(2));
     let slow = world.begin(Job::Publish(first.manifest(X86_64)), 0);
     world.run_to(slow, Call::Point);
     world.publishes(&second, Outcome::Published);
@@ -664,7 +665,7 @@ fn the_pointer_follows_when_two_publish_at_once() {
 #[test]
 fn a_manifest_that_no_event_told_of_is_published_by_the_repair() {
     let mut world = World::new();
-    world.built(tools(1));
+    world.built(&tools(1));
     world.pass(Duration::from_mins(10));
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
     world.pass(Duration::from_mins(10));
@@ -680,7 +681,7 @@ fn a_manifest_that_no_event_told_of_is_published_by_the_repair() {
 #[test]
 fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1));
+    let dropped = world.drop(&tools(1));
     world.dispatch(&dropped.message).unwrap().unwrap();
     world.pass(Duration::from_secs(6 * 60 * 60 - 1));
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
@@ -702,7 +703,7 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
 #[test]
 fn a_manifest_that_cannot_be_read_is_a_failure_in_the_end() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     for text in world.shared().cloud.manifests.values_mut() {
         *text = b"{".to_vec();
     }
@@ -724,7 +725,7 @@ fn a_manifest_that_cannot_be_read_is_a_failure_in_the_end() {
 #[test]
 fn a_manifest_that_is_not_there_is_a_failure_for_the_queue() {
     let mut world = World::new();
-    let dropped = world.drop(tools(1));
+    let dropped = world.drop(&tools(1));
     assert_eq!(world.fails(&dropped), "ManifestMissing");
     assert_eq!(world.sent(), []);
 }
@@ -732,9 +733,9 @@ fn a_manifest_that_is_not_there_is_a_failure_for_the_queue() {
 #[test]
 fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
     let mut world = World::new();
-    let first = world.built(tools(1));
+    let first = world.built(&tools(1));
     world.publishes(&first, Outcome::Published);
-    let refused = world.built(tools(2).grant(UNKNOWN_ACCOUNT));
+    let refused = world.built(&tools(2).grant(UNKNOWN_ACCOUNT));
     // However often it is tried, it leaves one version and no claim.
     for _ in 0..3 {
         assert_eq!(world.fails(&refused), "PrincipalInvalid");
@@ -745,10 +746,10 @@ fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
     assert_eq!(world.events(), [Event::LayerPublished, Event::BuildFailed]);
 
     // What is wanted next is published: the version that is there, if it has that content.
-    let mended = world.built(tools(2).grant(ACCOUNT));
+    let mended = world.built(&tools(2).grant(ACCOUNT));
     world.publishes(&mended, Outcome::Published);
     world.assert_settled(&[1, 2], 2);
-    let next = world.built(tools(3));
+    let next = world.built(&tools(3));
     world.publishes(&next, Outcome::Published);
     world.assert_settled(&[1, 2, 3], 3);
 }
@@ -756,10 +757,10 @@ fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
 #[test]
 fn a_dead_claim_that_cannot_be_finished_is_in_nobodys_way() {
     let mut world = World::new();
-    let refused = world.built(tools(1).grant(UNKNOWN_ACCOUNT));
+    let refused = world.built(&tools(1).grant(UNKNOWN_ACCOUNT));
     world.dies(&refused, Call::Grant, Verdict::DiesBefore);
     world.pass(LEASE);
-    let next = world.built(tools(2));
+    let next = world.built(&tools(2));
     world.publishes(&next, Outcome::Published);
     world.assert_settled(&[1, 2], 2);
     assert_eq!(world.status(&refused), Status::Failed);
@@ -768,11 +769,149 @@ fn a_dead_claim_that_cannot_be_finished_is_in_nobodys_way() {
 #[test]
 fn a_version_is_finished_though_its_artifact_is_gone() {
     let mut world = World::new();
-    let dropped = world.built(tools(1));
+    let dropped = world.built(&tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
     world.shared().cloud.artifacts.clear();
     world.pass(LEASE + Duration::from_mins(2));
     world.repair().unwrap().unwrap();
     world.assert_settled(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
+}
+
+// Reviews
+
+/// After so long a layer is reviewed: as long as a lease lasts, and as marks are left alone.
+const REVIEW: Duration = Duration::from_mins(5);
+
+#[test]
+fn a_pointer_that_is_written_late_is_put_right() {
+    let mut world = World::new();
+    let first = world.built(&tools(1));
+    world.dies(&first, Call::Point, Verdict::DiesLate);
+    let second = world.built(&tools(2));
+    world.publishes(&second, Outcome::Published);
+    world.land();
+    assert_eq!(world.pointer().as_deref(), Some("1"));
+    world.pass(REVIEW);
+    let repaired = world.repair().unwrap().unwrap();
+    assert_eq!((repaired.marks, repaired.reviews), (1, 1));
+    world.assert_settled(&[1, 2], 2);
+    // Once it is at rest, nothing is left to do.
+    world.pass(REVIEW);
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+}
+
+/// A version that was asked for under a lease, and comes into being when somebody else has
+/// published in its place.
+fn late_version(world: &mut World) -> Dropped {
+    let first = world.built(&tools(1));
+    world.dies(&first, Call::Publish, Verdict::DiesLate);
+    world.pass(LEASE);
+    world.publishes(&first, Outcome::Known);
+    world.assert_settled(&[1], 1);
+    first
+}
+
+#[test]
+fn a_version_that_comes_after_its_lease_raises_an_alarm() {
+    let mut world = World::new();
+    late_version(&mut world);
+    world.land();
+    assert_eq!(world.versions(), [1, 2]);
+    world.pass(REVIEW);
+    let alarm = (tools(1).layer(X86_64), 2);
+    for (unrecorded, alarms) in [(1, vec![alarm]), (0, vec![])] {
+        let repaired = alarms::listen(|| world.repair().unwrap().unwrap());
+        assert_eq!(repaired.unrecorded, unrecorded);
+        assert_eq!(alarms::take(), alarms);
+        world.pass(Duration::from_mins(20));
+    }
+    // It is in nobody's way.
+    let next = world.built(&tools(2));
+    world.publishes(&next, Outcome::Published);
+    world.assert_settled(&[1, 2, 3], 3);
+}
+
+#[test]
+fn a_layer_whose_claim_was_taken_over_is_watched_for_an_hour() {
+    let mut world = World::new();
+    late_version(&mut world);
+    world.pass(REVIEW);
+    for _ in 0..4 {
+        let repaired = world.repair().unwrap().unwrap();
+        assert_eq!((repaired.reviews, repaired.unrecorded), (1, 0));
+        world.pass(Duration::from_mins(13));
+        assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+        world.pass(Duration::from_mins(4));
+    }
+    world.land();
+    let repaired = world.repair().unwrap().unwrap();
+    assert_eq!((repaired.reviews, repaired.unrecorded), (1, 1));
+    world.pass(Duration::from_hours(1));
+    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+}
+
+#[test]
+fn a_version_of_a_failed_publication_raises_an_alarm() {
+    let mut world = World::new();
+    let refused = world.built(&tools(1).grant(UNKNOWN_ACCOUNT));
+    assert_eq!(world.fails(&refused), "PrincipalInvalid");
+    world.pass(REVIEW);
+    let repaired = world.repair().unwrap().unwrap();
+    assert_eq!((repaired.reviews, repaired.unrecorded), (1, 1));
+}
+
+#[test]
+fn a_version_that_somebody_is_publishing_raises_no_alarm() {
+    let mut world = World::new();
+    let first = world.built(&tools(1));
+    world.publishes(&first, Outcome::Published);
+    world.pass(REVIEW);
+    let second = world.built(&tools(2));
+    let repair = world.begin(Job::Repair, 0);
+    world.run_to(repair, Call::ListVersions);
+    let publisher = world.begin(Job::Publish(second.manifest(X86_64)), 0);
+    world.run_to(publisher, Call::Settle);
+    let Some(Ended::Repaired(repaired)) = world.finish(repair) else {
+        panic!("it is a repair");
+    };
+    assert_eq!(repaired.unwrap().unrecorded, 0);
+    world.published(publisher).unwrap().unwrap();
+    world.pass(REVIEW);
+    assert_eq!(world.repair().unwrap().unwrap().reviews, 1);
+    world.assert_settled(&[1, 2], 2);
+}
+
+// Building
+
+#[test]
+fn a_build_that_dies_anywhere_is_repeated() {
+    for call in [Call::PutArtifact, Call::DescribeArtifact, Call::PutManifest] {
+        for verdict in [
+            Verdict::DiesBefore,
+            Verdict::DiesAfter,
+            Verdict::DiesLate,
+            Verdict::AnswerLost,
+        ] {
+            let mut world = World::new();
+            let dropped = world.drop(&tools(1));
+            world.dispatch(&dropped.message).unwrap().unwrap();
+            world.fault(call, verdict);
+            let order = world.shared().cloud.started[0].clone();
+            let builder = world.begin(Job::Build(order.clone()), 0);
+            match world.finish(builder) {
+                None => assert!(verdict.is_death()),
+                Some(Ended::Built(built)) => assert!(built.is_err()),
+                ended => unreachable!("{ended:?}"),
+            }
+            let again = world.begin(Job::Build(order), 0);
+            let Some(Ended::Built(Ok(()))) = world.finish(again) else {
+                panic!("{call:?}, {verdict:?}");
+            };
+            world.land();
+            assert_eq!(world.shared().cloud.written, [dropped.manifest(X86_64)]);
+            world.publishes(&dropped, Outcome::Published);
+            world.assert_settled(&[1], 1);
+        }
+    }
 }

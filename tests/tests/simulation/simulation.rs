@@ -14,10 +14,11 @@ use accretion_core::request::RequestId;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use accretion_core::{Fault as _, keys};
+use accretion_core::{Class, Fault as _, keys};
 use accretion_service::dispatch::Message;
 use accretion_service::ports::BuildOrder;
 
+use crate::alarms::{self, Alarm};
 use crate::cloud::{Fact, UNKNOWN_ACCOUNT};
 use crate::invariants;
 use crate::mutations::Mutation;
@@ -34,11 +35,20 @@ const RECEIVES: u32 = 5;
 /// How long the dispatcher may take.
 const DISPATCHER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the builder may take.
+const BUILDER_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How often the state machine tries a build again that failed for the moment.
+const BUILD_ATTEMPTS: u32 = 6;
+
+/// How often it does after the builder has died.
+const BUILD_DEATHS: u32 = 1;
+
 /// How often the repair runs.
 const REPAIR: Duration = Duration::from_mins(5);
 
-/// After how long a call that got no answer has taken effect for certain, if it is one that
-/// nothing but time guards.
+/// How long after the end of an invocation's time a call that got no answer may take effect, if it
+/// is one that nothing but time guards.
 const IN_FLIGHT: Duration = Duration::from_secs(45);
 
 /// How many steps a run may take: one that takes more does not come to rest.
@@ -57,6 +67,8 @@ struct Weather {
     duplicated: u64,
     delayed: u64,
     dropped: u64,
+    /// Of builds that came out well: to be taken for failed.
+    misjudged: u64,
     /// How far clocks are apart at most, in milliseconds.
     skew: u64,
     /// Whether a version may come into being after the lease of who asked for it.
@@ -74,6 +86,7 @@ impl Weather {
         duplicated: 0,
         delayed: 0,
         dropped: 0,
+        misjudged: 0,
         skew: 0,
         after_lease: false,
     };
@@ -91,6 +104,7 @@ impl Weather {
             duplicated: rate(60),
             delayed: rate(30),
             dropped: rate(20),
+            misjudged: rate(20),
             skew: *random.pick(&[0, 0, 2000]),
             after_lease: random.chance(30),
         }
@@ -116,6 +130,8 @@ enum Event {
     Manifest { key: String, attempt: u32 },
     /// The repair is due.
     Repair,
+    /// Somebody invokes the repair.
+    RepairNow,
     /// Somebody deletes a version.
     Delete,
     /// Somebody deletes what was dropped.
@@ -138,7 +154,7 @@ enum Wish {
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Begun,
-    Written,
+    Tried { attempt: u32, deaths: u32 },
     Built,
     Failed,
 }
@@ -154,8 +170,18 @@ struct Queued {
 #[derive(Debug, Clone)]
 enum Cause {
     Message(usize),
-    Manifest { key: String, attempt: u32 },
+    Manifest {
+        key: String,
+        attempt: u32,
+    },
     Repair,
+    Build {
+        order: BuildOrder,
+        attempt: u32,
+        deaths: u32,
+    },
+    /// Something that nobody waits for.
+    Stray,
 }
 
 /// A run that went wrong.
@@ -204,11 +230,12 @@ pub(crate) struct Figures {
     pub(crate) failed: u64,
     pub(crate) rejected: u64,
     pub(crate) notifications: u64,
+    pub(crate) alarms: u64,
 }
 
 impl Figures {
     /// The figures with their names.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 14] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 15] {
         [
             ("steps", self.steps),
             ("invocations", self.invocations),
@@ -224,6 +251,7 @@ impl Figures {
             ("failed", self.failed),
             ("rejected", self.rejected),
             ("notifications", self.notifications),
+            ("alarms", self.alarms),
         ]
     }
 
@@ -269,6 +297,7 @@ impl std::ops::AddAssign for Figures {
         self.failed += other.failed;
         self.rejected += other.rejected;
         self.notifications += other.notifications;
+        self.alarms += other.alarms;
     }
 }
 
@@ -287,6 +316,8 @@ pub(crate) struct Verified<'a> {
     pub(crate) is_tampered: bool,
     /// Whether a version may have come into being after its lease.
     pub(crate) may_have_twins: bool,
+    /// What operators were told.
+    pub(crate) alarms: &'a [Alarm],
 }
 
 /// Runs a seed. The schedule of a failed run is written only if it is asked for.
@@ -297,11 +328,12 @@ pub(crate) fn run(
 ) -> Result<Figures, Failure> {
     let mut simulation = Simulation::new(seed, mutation, is_traced);
     let mut violations = Vec::new();
-    match simulation.run() {
+    match alarms::listen(|| simulation.run()) {
         Ok(()) => violations = invariants::violations(&simulation.verified()),
-        Err(restless) => violations.push(restless),
+        Err(violation) => violations.push(violation),
     }
     if violations.is_empty() {
+        simulation.figures.alarms = simulation.alarms.len() as u64;
         simulation.figures.count(&simulation.world);
         return Ok(simulation.figures);
     }
@@ -331,8 +363,12 @@ struct Simulation {
     failed_builds: Vec<(RequestId, Target)>,
     /// How many of the executions were seen to.
     executions: usize,
+    /// How many of the written manifests were told of.
+    manifests: usize,
     is_tampered: bool,
     may_have_twins: bool,
+    is_pointer_late: bool,
+    alarms: Vec<Alarm>,
     trace: Option<String>,
     figures: Figures,
 }
@@ -359,9 +395,12 @@ impl Simulation {
             invalid: Vec::new(),
             vanished: Vec::new(),
             executions: 0,
+            manifests: 0,
             is_tampered: false,
             failed_builds: Vec::new(),
             may_have_twins: false,
+            is_pointer_late: false,
+            alarms: Vec::new(),
             trace: is_traced.then(String::new),
             figures: Figures::default(),
         };
@@ -404,6 +443,9 @@ impl Simulation {
                 request = request.grant(UNKNOWN_ACCOUNT);
             }
             plan.push((at, Event::Drop(Wish::Request(request))));
+            if random.chance(300) {
+                plan.push((at + random.within(0..=20_000), Event::RepairNow));
+            }
         }
         for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
             plan.push((random.within(0..=at + 600_000), Event::Delete));
@@ -435,6 +477,7 @@ impl Simulation {
 
     fn verified(&self) -> Verified<'_> {
         Verified {
+            alarms: &self.alarms,
             world: &self.world,
             valid: &self.valid,
             invalid: &self.invalid,
@@ -459,7 +502,45 @@ impl Simulation {
             let event = self.events.remove(&id).expect("it was scheduled");
             self.happens(event);
             self.schedule_builds();
+            self.schedule_manifests();
             self.schedule_calls();
+            self.hear()?;
+            self.look_at_pointers()?;
+        }
+        Ok(())
+    }
+
+    /// Takes alarms, which have to be true.
+    fn hear(&mut self) -> Result<(), String> {
+        for (layer, version) in alarms::take() {
+            self.note(|| format!("alarm: {layer}:{version} is not recorded"));
+            let is_recorded = self.world.shared().cloud.is_recorded(&layer, version);
+            let claim = self.world.shared().cloud.state(&layer).claim;
+            if is_recorded || claim.is_some() {
+                return Err(format!("a false alarm about {layer}:{version}"));
+            }
+            self.alarms.push((layer, version));
+        }
+        Ok(())
+    }
+
+    /// Where no pointer was written late, each one points to what stands as soon as nobody is at it.
+    fn look_at_pointers(&self) -> Result<(), String> {
+        if self.is_pointer_late || !self.running.is_empty() {
+            return Ok(());
+        }
+        let shared = self.world.shared();
+        let at_rest = shared.cloud.layers.iter().filter(|(_, items)| {
+            items.marks.is_empty() && items.state.claim.is_none() && shared.late.is_empty()
+        });
+        for (layer, items) in at_rest {
+            let stands = items.state.published.as_ref().map(|it| &it.version_arn);
+            let (project, target) = layer.parts();
+            let pointer = keys::pointer("/accretion", &project, target);
+            let pointer = shared.cloud.pointers.get(&pointer);
+            if pointer != stands {
+                return Err(format!("{stands:?} stands, and the pointer is {pointer:?}"));
+            }
         }
         Ok(())
     }
@@ -481,6 +562,9 @@ impl Simulation {
                 self.begin(job, Cause::Manifest { key, attempt }, TIMEOUT);
             }
             Event::Repair => self.repair(),
+            Event::RepairNow => {
+                self.begin(Job::Repair, Cause::Repair, TIMEOUT);
+            }
             Event::Delete => self.delete(),
             Event::Vanish(id, object) => {
                 self.note(|| format!("somebody deletes what {id} was read from"));
@@ -502,7 +586,7 @@ impl Simulation {
     fn drop(&mut self, wish: Wish) {
         let dropped = match wish {
             Wish::Request(request) => {
-                let dropped = self.world.drop_now(request.clone());
+                let dropped = self.world.drop_now(&request);
                 self.note(|| format!("{} is dropped: {request:?}", dropped.id));
                 self.valid.insert(dropped.id.clone(), request);
                 if self.random.chance(15) {
@@ -586,17 +670,19 @@ impl Simulation {
                     let after = until.milliseconds() - self.world.now().milliseconds();
                     Duration::from_millis(after.max(0).cast_unsigned())
                 }
-                None => self.latency(),
+                None => self.latency(waiting.call),
             };
             self.schedule(after, Event::Answer(waiting));
         }
     }
 
     /// How long a call takes.
-    fn latency(&mut self) -> Duration {
+    fn latency(&mut self, call: Call) -> Duration {
         let random = &mut self.random;
         let milliseconds = if random.chance(self.weather.slow) {
             random.within(0..=150_000)
+        } else if call == Call::ListVersions && random.chance(200) {
+            random.within(0..=10_000)
         } else if random.chance(100) {
             random.within(0..=2000)
         } else {
@@ -628,7 +714,7 @@ impl Simulation {
         } = self.weather;
         // What could do most harm is what to look at.
         let times = match call {
-            Call::Publish => 4,
+            Call::Publish | Call::Point => 4,
             Call::Release => 20,
             _ => 1,
         };
@@ -654,11 +740,6 @@ impl Simulation {
                 (lost, Verdict::Lost),
                 (dies, Verdict::DiesBefore),
             ])
-        };
-        let verdict = match verdict {
-            Verdict::Late if call == Call::Point => Verdict::AnswerLost,
-            Verdict::DiesLate if call == Call::Point => Verdict::DiesAfter,
-            verdict => verdict,
         };
         self.figures.faults += u64::from(verdict != Verdict::Done);
         verdict
@@ -701,9 +782,7 @@ impl Simulation {
         for waiting in waiting {
             let verdict = match decided {
                 Some((call, verdict)) if call == waiting.id => verdict,
-                _ if !waiting.call.has_effect() || waiting.call == Call::Point => {
-                    Verdict::DiesBefore
-                }
+                _ if !waiting.call.has_effect() => Verdict::DiesBefore,
                 _ => *self.random.pick(&deaths),
             };
             self.note(|| format!("{id}: {} {:?}: {verdict:?}", waiting.id, waiting.call));
@@ -721,6 +800,7 @@ impl Simulation {
 
     /// Lets a call take effect some time after it was given up.
     fn land_later(&mut self, waiting: &Waiting) {
+        self.is_pointer_late |= waiting.call == Call::Point;
         let (_, begun) = &self.running[&waiting.invocation];
         let in_lease = begun.after(TIMEOUT).after(IN_FLIGHT).milliseconds();
         let now = self.world.now().milliseconds();
@@ -730,8 +810,7 @@ impl Simulation {
                 self.may_have_twins = true;
                 1_800_000
             }
-            Call::Publish => (in_lease - now).max(0).cast_unsigned(),
-            Call::Point | Call::Settle => 45_000,
+            Call::Publish | Call::Point => (in_lease - now).max(0).cast_unsigned(),
             _ => *random.pick(&[1000, 60_000, 1_200_000]),
         };
         let after = Duration::from_millis(random.within(0..=at_most));
@@ -743,6 +822,7 @@ impl Simulation {
         let error = match ended {
             None => None,
             Some(Ended::Dispatched(result)) => result.as_ref().err(),
+            Some(Ended::Built(result)) => result.as_ref().err(),
             Some(Ended::Published(result)) => result.as_ref().err(),
             Some(Ended::Repaired(result)) => result.as_ref().err(),
         };
@@ -778,7 +858,34 @@ impl Simulation {
                     self.schedule(after, Event::Manifest { key, attempt });
                 }
             }
-            Cause::Repair => {}
+            Cause::Repair | Cause::Stray => {}
+            Cause::Build {
+                order,
+                attempt,
+                deaths,
+            } => {
+                let is_worth_it = match error {
+                    Some(error) => error.class() == Class::Transient && *attempt < BUILD_ATTEMPTS,
+                    None => *deaths < BUILD_DEATHS,
+                };
+                let deaths = deaths + u32::from(ended.is_none());
+                let (attempt, order) = (attempt + 1, order.clone());
+                if is_done {
+                    let is_failed = self.random.chance(self.weather.misjudged);
+                    let stage = if is_failed {
+                        Stage::Failed
+                    } else {
+                        Stage::Built
+                    };
+                    let after = Duration::from_millis(self.random.within(1..=2000));
+                    self.schedule(after, Event::Build(order, stage));
+                } else if is_worth_it {
+                    let after = Duration::from_millis(self.random.within(0..=60_000));
+                    self.schedule(after, Event::Build(order, Stage::Tried { attempt, deaths }));
+                } else {
+                    self.schedule(Duration::from_secs(1), Event::Build(order, Stage::Failed));
+                }
+            }
         }
     }
 
@@ -791,9 +898,23 @@ impl Simulation {
         }
     }
 
+    /// S3 tells of the manifests that were written.
+    fn schedule_manifests(&mut self) {
+        let written = self.world.shared().cloud.written[self.manifests..].to_vec();
+        self.manifests += written.len();
+        for key in written {
+            let copies = 1 + u64::from(self.random.chance(self.weather.duplicated))
+                - u64::from(self.random.chance(self.weather.dropped));
+            for _ in 0..copies {
+                let after = self.delay();
+                let (key, attempt) = (key.clone(), 0);
+                self.schedule(after, Event::Manifest { key, attempt });
+            }
+        }
+    }
+
     fn build(&mut self, order: &BuildOrder, stage: Stage) {
         let (id, target, now) = (&order.request.id, order.target, self.world.now());
-        let key = keys::manifest(&order.project, id, target);
         self.note(|| format!("{}: {stage:?}", order.execution()));
         match stage {
             Stage::Begun => {
@@ -803,38 +924,31 @@ impl Simulation {
                     .raise(id, target, Status::Building, now);
                 let seconds = self.random.weighted(&[(8, 2), (3, 30), (1, 900)]);
                 let after = Duration::from_millis(self.random.within(200..=seconds * 1000));
-                let (is_written, is_failed) = self.random.weighted(&[
-                    (900, (true, false)),
-                    (50, (false, true)),
-                    (30, (true, true)),
-                    // It is stopped.
-                    (20, (false, false)),
-                ]);
-                if is_written {
-                    self.schedule(after, Event::Build(order.clone(), Stage::Written));
-                }
-                let after = after + Duration::from_millis(self.random.within(1..=2000));
-                let ended = if is_failed {
-                    Stage::Failed
-                } else {
-                    Stage::Built
+                // What can't be built fails; what somebody stops is never heard of again.
+                let tried = Stage::Tried {
+                    attempt: 1,
+                    deaths: 0,
                 };
-                if is_written || is_failed {
-                    self.schedule(after, Event::Build(order.clone(), ended));
-                }
-                if is_failed || !is_written {
-                    self.failed_builds.push((id.clone(), target));
+                let next = [(930, Some(tried)), (50, Some(Stage::Failed)), (20, None)];
+                match self.random.weighted(&next) {
+                    Some(stage) => self.schedule(after, Event::Build(order.clone(), stage)),
+                    None => self.failed_builds.push((id.clone(), target)),
                 }
             }
-            Stage::Written => {
-                self.world.write_manifest(order);
-                let copies = 1 + u64::from(self.random.chance(self.weather.duplicated))
-                    - u64::from(self.random.chance(self.weather.dropped));
-                for _ in 0..copies {
-                    let after = self.delay();
-                    let (key, attempt) = (key.clone(), 0);
-                    self.schedule(after, Event::Manifest { key, attempt });
+            Stage::Tried { attempt, deaths } => {
+                let order = order.clone();
+                // An execution that is given no answer in time leaves a builder behind.
+                if self.random.chance(self.weather.duplicated) {
+                    let job = Job::Build(order.clone());
+                    self.begin(job, Cause::Stray, BUILDER_TIMEOUT);
                 }
+                let job = Job::Build(order.clone());
+                let cause = Cause::Build {
+                    order,
+                    attempt,
+                    deaths,
+                };
+                self.begin(job, cause, BUILDER_TIMEOUT);
             }
             Stage::Built => {
                 self.world
@@ -843,6 +957,7 @@ impl Simulation {
                     .raise(id, target, Status::Built, now);
             }
             Stage::Failed => {
+                self.failed_builds.push((id.clone(), target));
                 let project = order.project.as_str();
                 let event = NotificationEvent::BuildFailed;
                 let failed = Notification::of_layer(event, &order.request, project, target);
@@ -860,12 +975,14 @@ impl Simulation {
             let now = shared.now;
             let patience = now.before(Duration::from_hours(6));
             let is_pending = !cloud.pending_before(now).is_empty();
+            let mut layers = cloud.layers.values();
+            let will_be_pending = layers.any(|it| it.pending_since().is_some());
             let open = cloud.open_before(now);
             let is_due = open.iter().any(|open| {
                 let key = keys::manifest(&open.project, &open.request.id, open.target);
                 open.updated_at <= patience || cloud.manifests.contains_key(&key)
             });
-            (is_pending || is_due, !open.is_empty())
+            (is_pending || is_due, will_be_pending || !open.is_empty())
         };
         // A repair that finds nothing is not worth its time here.
         if is_due && self.mutation != Some(Mutation::NoRepair) {

@@ -5,27 +5,29 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::manifest::{Builder, Installed, Manifest, Publish as PublishOptions, VERSION};
-use accretion_core::request::{Permission, PermissionDocument, ProjectName, RequestId};
+use accretion_core::request::{Permission, PermissionDocument, ProjectName, Request, RequestId};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::Error;
+use accretion_service::build::{self, Build};
 use accretion_service::dispatch::{self, Dispatch, Message};
 use accretion_service::ports::{
-    BuildOrder, Builds, Inbox, LayerVersions, Layers, Manifests, Pointers, Requests, Timer, Topic,
-    Tracking,
+    Artifacts, BuildOrder, Builds, Clock, Inbox, LayerVersions, Layers, Manifests, Pointers,
+    Progress, Requests, Resolver, Timer, Topic, Tracking, Wheels,
 };
 use accretion_service::publish::{self, Publish, Repaired};
 use serde_json::json;
 
+use crate::contents::Content;
 use crate::mutations::{Mutant, Mutation};
 use crate::ports::{Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock};
 
@@ -104,51 +106,12 @@ impl RequestForge {
 
     /// The digest of the request's layer.
     pub(crate) fn digest(&self, target: Target) -> Digest {
-        let content = format!("digest of {} for {}", self.content, target.slug());
-        Digest(Sha256::of(content.as_bytes()))
+        Content::of(self.content).digest(target)
     }
 
-    /// The SHA-256 of the request's artifact.
-    pub(crate) fn artifact(&self, target: Target) -> Sha256 {
-        Sha256::of(self.digest(target).to_string().as_bytes())
-    }
-
-    /// The manifest that a builder writes for it.
-    pub(crate) fn manifest(&self, order: &BuildOrder) -> Manifest {
-        let target = order.target;
-        let digest = self.digest(target);
-        let installed = Installed {
-            name: "attrs".to_owned(),
-            version: self.content.to_string(),
-            wheel: String::new(),
-            sha256: None,
-            built_from: None,
-        };
-        Manifest {
-            manifest_version: VERSION,
-            project_name: self.project.to_string(),
-            artifact_s3_key: keys::artifact(&self.project, digest),
-            runtimes: vec![target.runtime],
-            architectures: vec![target.architecture],
-            requirements: vec![format!("attrs=={}", self.content)],
-            installed: vec![installed],
-            excluded: Vec::new(),
-            conflicts: Vec::new(),
-            digest,
-            artifact_sha256: self.artifact(target),
-            artifact_size: 1,
-            unzipped_size: 1,
-            publish: PublishOptions {
-                description: String::new(),
-                license_info: None,
-                permissions: self.permissions(),
-            },
-            request: Some(order.request.clone()),
-            builder: Builder {
-                version: "0.1.0".to_owned(),
-                built_at: String::new(),
-            },
-        }
+    /// The SHA-256 of the request's artifacts.
+    pub(crate) fn artifact(&self) -> Sha256 {
+        Content::of(self.content).artifact()
     }
 }
 
@@ -174,6 +137,7 @@ impl Dropped {
 #[derive(Debug, Clone)]
 pub(crate) enum Job {
     Dispatch(Message),
+    Build(BuildOrder),
     Publish(String),
     Repair,
 }
@@ -182,6 +146,7 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) enum Ended {
     Dispatched(Result<Vec<dispatch::Outcome>, Error>),
+    Built(Result<(), Error>),
     Published(Result<publish::Outcome, Error>),
     Repaired(Result<Repaired, Error>),
 }
@@ -192,8 +157,6 @@ type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
 pub(crate) struct World {
     shared: Arc<Mutex<Shared>>,
     invocations: BTreeMap<InvocationId, Running>,
-    /// What was dropped, as what it was forged.
-    forged: BTreeMap<RequestId, RequestForge>,
     /// What becomes of the next calls of a kind; those without an entry are done.
     faults: VecDeque<(Call, Verdict)>,
     /// What the ports do other than they should.
@@ -215,7 +178,6 @@ impl World {
         Self {
             shared: Arc::new(Mutex::new(shared)),
             invocations: BTreeMap::new(),
-            forged: BTreeMap::new(),
             faults: VecDeque::new(),
             mutation,
             dropped: 0,
@@ -238,16 +200,14 @@ impl World {
     }
 
     /// Drops a request into the inbox, a millisecond after what was dropped last.
-    pub(crate) fn drop(&mut self, request: RequestForge) -> Dropped {
+    pub(crate) fn drop(&mut self, request: &RequestForge) -> Dropped {
         self.pass(Duration::from_millis(1));
         self.drop_now(request)
     }
 
     /// Drops a request into the inbox.
-    pub(crate) fn drop_now(&mut self, request: RequestForge) -> Dropped {
-        let dropped = self.drop_text(&request.project, &request.json());
-        self.forged.insert(dropped.id.clone(), request);
-        dropped
+    pub(crate) fn drop_now(&mut self, request: &RequestForge) -> Dropped {
+        self.drop_text(&request.project, &request.json())
     }
 
     /// Drops a text into the folder of a project.
@@ -292,23 +252,28 @@ impl World {
             }
         };
         self.invocations.insert(id, running);
-        match self.poll(id) {
+        match self.poll(id, false) {
             None => Ok(id),
             Some(ended) => Err(ended),
         }
     }
 
-    fn poll(&mut self, id: InvocationId) -> Option<Ended> {
-        let running = self.invocations.get_mut(&id)?;
-        match running
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            Poll::Pending => None,
-            Poll::Ready(ended) => {
+    /// Lets an invocation run until its next call, or to its end. One that `is_dying` makes no call
+    /// any more.
+    fn poll(&mut self, id: InvocationId, is_dying: bool) -> Option<Ended> {
+        let _threads = RUNTIME.enter();
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            let running = self.invocations.get_mut(&id)?;
+            if let Poll::Ready(ended) = running.as_mut().poll(&mut Context::from_waker(&waker)) {
                 self.kill(id);
-                Some(ended)
+                return Some(ended);
             }
+            if is_dying || self.waiting(id).is_some() {
+                return None;
+            }
+            // A layer is being written, on a thread of its own.
+            thread::park();
         }
     }
 
@@ -321,7 +286,7 @@ impl World {
     /// Decides upon a call and lets its invocation go on.
     pub(crate) fn decide(&mut self, waiting: &Waiting, verdict: Verdict) -> Option<Ended> {
         self.shared().decide(waiting.id, verdict);
-        let ended = self.poll(waiting.invocation);
+        let ended = self.poll(waiting.invocation, verdict.is_death());
         if verdict.is_death() {
             self.kill(waiting.invocation);
         }
@@ -333,7 +298,7 @@ impl World {
         for (waiting, verdict) in verdicts {
             self.shared().decide(waiting.id, *verdict);
         }
-        self.poll(id);
+        self.poll(id, true);
         self.kill(id);
     }
 
@@ -451,24 +416,37 @@ impl World {
     }
 
     /// Runs the executions that were started and have written no manifest so far.
-    pub(crate) fn build(&self) {
+    pub(crate) fn build(&mut self) {
         let orders = self.shared().cloud.started.clone();
         for order in orders {
-            if self.write_manifest(&order) {
-                let (now, mut shared) = (self.now(), self.shared());
-                let (id, target) = (&order.request.id, order.target);
-                shared.cloud.raise(id, target, Status::Built, now);
+            let (id, target) = (&order.request.id, order.target);
+            let key = keys::manifest(&order.project, id, target);
+            if self.shared().cloud.manifests.contains_key(&key) {
+                continue;
             }
+            let builder = self.begin(Job::Build(order.clone()), 0);
+            match self.finish(builder) {
+                Some(Ended::Built(built)) => built.unwrap(),
+                ended => unreachable!("{ended:?}"),
+            }
+            let now = self.now();
+            self.shared().cloud.raise(id, target, Status::Built, now);
         }
     }
+}
 
-    /// Does what a builder does for an order; `false` if the manifest was there already.
-    pub(crate) fn write_manifest(&self, order: &BuildOrder) -> bool {
-        let cloud = &mut self.shared().cloud;
-        let id = &order.request.id;
-        assert!(cloud.kept.contains_key(id), "a build finds its request");
-        let key = keys::manifest(&order.project, id, order.target);
-        cloud.keep_manifest(&key, &self.forged[id].manifest(order))
+/// Where threads for what may take its time come from.
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.build().unwrap()
+});
+
+/// Wakes the thread of a run.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -484,7 +462,11 @@ where
         + LayerVersions
         + Pointers
         + Layers
-        + Timer,
+        + Timer
+        + Resolver
+        + Wheels
+        + Artifacts
+        + Progress,
 {
     let it = &ports;
     let publish = || {
@@ -510,9 +492,25 @@ where
             });
             Ended::Dispatched(dispatch.message(&message).await)
         }
+        Job::Build(order) => Ended::Built(build(it, &order).await),
         Job::Publish(key) => Ended::Published(publish().manifest(&key).await),
         Job::Repair => Ended::Repaired(publish().repair().await),
     }
+}
+
+/// What the builder's handler does.
+async fn build<P>(ports: &P, order: &BuildOrder) -> Result<(), Error>
+where
+    P: Requests + Resolver + Wheels + Artifacts + Clock + Progress,
+{
+    let id = &order.request.id;
+    let missing = || Error::RequestMissing { id: id.clone() };
+    let text = ports.kept(id).await?.ok_or_else(missing)?;
+    let (request, _) = Request::from_json(&keys::request(id), &text).expect("it is a request");
+    let origin = Some(order.request.clone());
+    let options = build::Options::default();
+    let build = Build::new(&request, origin, options, ports, ports, ports, ports, ports)?;
+    build.target(order.target).await.map(|_| ())
 }
 
 /// What S3 tells of a new object.

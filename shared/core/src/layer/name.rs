@@ -22,6 +22,19 @@ impl LayerName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The project and the target that it is made of.
+    pub fn parts(&self) -> (ProjectName, Target) {
+        parts(&self.0).expect("it was made of them")
+    }
+}
+
+/// No target's slug ends another one's after a hyphen, so there is one way to part a name.
+fn parts(text: &str) -> Option<(ProjectName, Target)> {
+    Target::all().find_map(|target| {
+        let project = text.strip_suffix(&target.slug())?.strip_suffix('-')?;
+        Some((project.parse().ok()?, target))
+    })
 }
 
 impl fmt::Display for LayerName {
@@ -39,11 +52,7 @@ impl FromStr for LayerName {
     type Err = ParseLayerNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = Target::all().find_map(|target| {
-            let project = text.strip_suffix(&target.slug())?.strip_suffix('-')?;
-            Some((project.parse().ok()?, target))
-        });
-        match parts {
+        match parts(text) {
             Some((project, target)) => Ok(Self::new(&project, target)),
             None => Err(ParseLayerNameError(crate::error::shown(text))),
         }
@@ -58,7 +67,9 @@ mod tests {
     fn reads_what_it_writes() {
         for target in Target::all() {
             for project in ["a", "data-tools", "tools-py312", "x-py313-arm64", "-", "_"] {
-                let name = LayerName::new(&project.parse().unwrap(), target);
+                let project = project.parse().unwrap();
+                let name = LayerName::new(&project, target);
+                assert_eq!(name.parts(), (project, target));
                 assert_eq!(name.as_str().parse(), Ok(name));
             }
         }

@@ -8,7 +8,7 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
-use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
@@ -289,8 +289,36 @@ pub struct LayerChange {
     pub owner: Option<String>,
     /// What is published from now on.
     pub published: Published,
-    /// The version that is new, with the packages that it holds.
-    pub is_new_version: bool,
+    /// Of a new version, which is recorded with it: when the layer is to be reviewed.
+    pub review: Option<Review>,
+}
+
+impl LayerChange {
+    /// Whether there is a version that was not there before.
+    pub fn is_new_version(&self) -> bool {
+        self.review.is_some()
+    }
+}
+
+/// How a claim is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// Whether Lambda may have a version of the claim: [`LayerState::has_stray`] is so from now on,
+    /// until a new version is [settled](Layers::settle).
+    pub leaves_version: bool,
+    /// When the layer is to be reviewed.
+    pub review: Review,
+}
+
+/// What came of a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reviewed {
+    /// The revision of the layer that was reviewed.
+    pub revision: u64,
+    /// The highest number of a version that was seen.
+    pub version: u64,
+    /// When the layer is to be reviewed again; `None` for not at all.
+    pub again_at: Option<Timestamp>,
 }
 
 /// What comes of a target: recorded in one transaction.
@@ -324,8 +352,8 @@ pub enum Recorded {
 /// A thing that was left undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pending {
-    /// A claim on a layer.
-    Claim(LayerName),
+    /// A layer: its claim, or the review that follows one.
+    Layer(LayerName),
     /// A mark that is not cleared.
     Mark {
         /// The layer.
@@ -352,14 +380,26 @@ pub trait Layers: Send + Sync {
     ) -> impl Future<Output = Result<bool, PortError>> + Send;
 
     /// Gives a claim up. Nothing happens if it is not there any more.
-    ///
-    /// If it `leaves_version`, [`LayerState::has_stray`] is so from now on, until a new version is
-    /// [settled](Self::settle).
     fn release(
         &self,
         layer: &LayerName,
         owner: &str,
-        leaves_version: bool,
+        release: Release,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Whether a version of a layer is recorded.
+    fn is_recorded(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> impl Future<Output = Result<bool, PortError>> + Send;
+
+    /// Records that a layer was reviewed. Nothing happens if its revision is another one by now: it
+    /// will be reviewed again then.
+    fn review(
+        &self,
+        layer: &LayerName,
+        reviewed: Reviewed,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Records what comes of a target, all or nothing.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::notification::{Event, LayerRef, Notification, ObjectRef};
-use accretion_core::publication::{Claim, LayerState, Published};
+use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::RequestRef;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
-    LayerChange, Layers as _, Mark, Pending, Recorded, Settlement, Tracking as _,
+    LayerChange, Layers as _, Mark, Pending, Recorded, Release, Reviewed, Settlement, Tracking as _,
 };
 use serde_json::{Value, json};
 
@@ -75,13 +75,27 @@ fn settlement(
     }
 }
 
+fn review() -> Review {
+    Review {
+        at: at("10:05:00"),
+        watch_until: None,
+    }
+}
+
+fn release(leaves_version: bool) -> Release {
+    Release {
+        leaves_version,
+        review: review(),
+    }
+}
+
 /// What a publication under a claim settles.
 fn publication(request: &RequestRef, revision: u64, owner: &str, version: u64) -> Settlement {
     let change = LayerChange {
         revision,
         owner: Some(owner.to_owned()),
         published: published(request, version),
-        is_new_version: true,
+        review: Some(review()),
     };
     settlement(
         request,
@@ -160,25 +174,98 @@ fn a_claim_whose_answer_was_lost_is_still_ours() {
 fn a_claim_is_given_up_by_its_owner_alone() {
     on_aws(async |world| {
         let tables = world.tables().await;
+        let (layer, given_up) = (layer(), release(false));
         let release = async |owner| {
-            let released = tables.layers.release(&layer(), owner, false).await;
-            released.unwrap();
+            let released = tables.layers.release(&layer, owner, given_up);
+            released.await.unwrap();
         };
         release("me").await;
         assert_eq!(state(&tables).await, LayerState::default());
         let mine = claim("me", at("10:00:00"));
-        tables.layers.claim(&layer(), 0, &mine).await.unwrap();
+        tables.layers.claim(&layer, 0, &mine).await.unwrap();
         release("other").await;
         assert_eq!(state(&tables).await.claim, Some(mine));
         release("me").await;
         release("me").await;
         let released = LayerState {
             revision: 2,
+            review_at: Some(review().at),
             ..LayerState::default()
         };
         assert_eq!(state(&tables).await, released);
-        let item = world.layer_item(&tables, "layer").await;
-        assert!(item.get("Pending").is_none() && item.get("PendingSince").is_none());
+    });
+}
+
+#[test]
+fn a_layer_is_reviewed_until_it_is_at_rest() {
+    on_aws(async |world| {
+        let (tables, layer) = (world.tables().await, layer());
+        let pending = async |before| tables.layers.pending_before(at(before)).await.unwrap();
+        let to_be_reviewed = [Pending::Layer(layer.clone())];
+        let claim = claim("me", at("10:03:00"));
+        tables.layers.claim(&layer, 0, &claim).await.unwrap();
+        let mut settlement = publication(&request("10:00:00"), 1, "me", 3);
+        let watch_until = Some(at("11:00:00"));
+        if let Some(change) = &mut settlement.change {
+            change.review = Some(Review {
+                watch_until,
+                ..review()
+            });
+        }
+        tables.layers.settle(&settlement).await.unwrap();
+        let event_id = &settlement.mark.notification.event_id;
+        tables.layers.clear(&layer, event_id).await.unwrap();
+        assert_eq!(pending("10:05:00").await, []);
+        assert_eq!(pending("10:05:01").await, to_be_reviewed);
+        for (version, is_recorded) in [(3, true), (2, false), (4, false)] {
+            let found = tables.layers.is_recorded(&layer, version).await.unwrap();
+            assert_eq!(found, is_recorded, "{version}");
+        }
+
+        let reviewed = async |revision, version, again_at: Option<&str>| {
+            let reviewed = Reviewed {
+                revision,
+                version,
+                again_at: again_at.map(at),
+            };
+            tables.layers.review(&layer, reviewed).await.unwrap();
+            state(&tables).await
+        };
+        // Somebody has changed it meanwhile.
+        let before = state(&tables).await;
+        assert_eq!(reviewed(1, 9, None).await, before);
+        let again = LayerState {
+            review_at: Some(at("10:20:00")),
+            reviewed: 4,
+            ..before.clone()
+        };
+        assert_eq!(reviewed(2, 4, Some("10:20:00")).await, again);
+        assert_eq!(again.watch_until, watch_until);
+        assert_eq!(pending("10:20:00").await, []);
+        assert_eq!(pending("10:20:01").await, to_be_reviewed);
+        let at_rest = LayerState {
+            review_at: None,
+            watch_until: None,
+            ..again
+        };
+        assert_eq!(reviewed(2, 4, None).await, at_rest);
+        assert_eq!(pending("12:00:00").await, []);
+
+        // What was said to be watched is, whatever comes after.
+        tables.layers.claim(&layer, 2, &claim).await.unwrap();
+        let watched = Release {
+            leaves_version: true,
+            review: Review {
+                watch_until,
+                ..review()
+            },
+        };
+        tables.layers.release(&layer, "me", watched).await.unwrap();
+        tables.layers.claim(&layer, 4, &claim).await.unwrap();
+        let released = tables.layers.release(&layer, "me", release(false)).await;
+        released.unwrap();
+        assert_eq!(state(&tables).await.watch_until, watch_until);
+        assert_eq!(pending("10:05:01").await, to_be_reviewed);
     });
 }
 
@@ -191,12 +278,18 @@ fn a_version_that_was_left_is_remembered_until_there_is_a_new_one() {
             assert!(tables.layers.claim(&layer, revision, &claim).await.unwrap());
         };
         claim_at(0).await;
-        tables.layers.release(&layer, "other", true).await.unwrap();
+        let release_as = async |owner, leaves_version| {
+            let released = tables
+                .layers
+                .release(&layer, owner, release(leaves_version));
+            released.await.unwrap();
+        };
+        release_as("other", true).await;
         assert!(!state(&tables).await.has_stray);
-        tables.layers.release(&layer, "me", true).await.unwrap();
+        release_as("me", true).await;
         assert!(state(&tables).await.has_stray);
         claim_at(2).await;
-        tables.layers.release(&layer, "me", false).await.unwrap();
+        release_as("me", false).await;
         assert!(state(&tables).await.has_stray);
         claim_at(4).await;
         let settlement = publication(&request("10:00:00"), 5, "me", 2);
@@ -226,11 +319,10 @@ fn a_publication_is_recorded_at_once_with_all_that_follows() {
         let expected = LayerState {
             revision: 2,
             published: Some(published(request, 12)),
+            review_at: Some(review().at),
             ..LayerState::default()
         };
         assert_eq!(state(&tables).await, expected);
-        let item = world.layer_item(&tables, "layer").await;
-        assert!(item.get("Pending").is_none() && item.get("PendingSince").is_none());
         let version = world.layer_item(&tables, "version#0000000012").await;
         assert_eq!(version["VersionArn"], "arn:layer:12");
         assert_eq!(version["RequestId"], request.id.as_str());
@@ -291,7 +383,7 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
                 revision,
                 owner: None,
                 published: published(&request, 1),
-                is_new_version: false,
+                review: None,
             };
             let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
             settlement(&request, event, status, Some(change))
@@ -322,7 +414,7 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
         let pending = tables
             .layers
             .pending_before(now().after(Duration::from_secs(1)));
-        assert_eq!(pending.await.unwrap(), [Pending::Claim(layer)]);
+        assert_eq!(pending.await.unwrap(), [Pending::Layer(layer)]);
     });
 }
 
@@ -449,7 +541,7 @@ fn what_is_published_is_recorded_whatever_a_restored_table_says() {
             revision: 4,
             owner: None,
             published: published(&request, 3),
-            is_new_version: false,
+            review: None,
         };
         let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
         let unchanged = settlement(&request, event, status, Some(change));
@@ -473,7 +565,7 @@ fn what_is_left_undone_is_found_when_it_is_due() {
         // A claim that is alive is not overdue, however long ago it was made.
         assert_eq!(pending(lease_until).await, []);
         let overdue = lease_until.after(Duration::from_millis(1));
-        assert_eq!(pending(overdue).await, [Pending::Claim(layer.clone())]);
+        assert_eq!(pending(overdue).await, [Pending::Layer(layer.clone())]);
 
         let request = request("10:00:00");
         let settlement = settlement(&request, Event::BuildFailed, Status::Failed, None);
@@ -487,11 +579,10 @@ fn what_is_left_undone_is_found_when_it_is_due() {
         assert_eq!(pending(soon).await, std::slice::from_ref(&mark));
         assert_eq!(
             pending(overdue).await,
-            [mark, Pending::Claim(layer.clone())]
+            [mark, Pending::Layer(layer.clone())]
         );
         tables.layers.clear(&layer, &event_id).await.unwrap();
-        tables.layers.release(&layer, "me", false).await.unwrap();
-        assert_eq!(pending(overdue).await, []);
+        assert_eq!(pending(overdue).await, [Pending::Layer(layer)]);
     });
 }
 

@@ -1,0 +1,127 @@
+//! What layers are made of: real wheels, one for each content, so that builds splice real zips.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use accretion_core::archive::Written;
+use accretion_core::digest::{Digest, Sha256};
+use accretion_core::layer::{Plan, Wheel, WheelFiles, splice};
+use accretion_core::limits::WheelLimits;
+use accretion_core::lock::{Lock, Policy};
+use accretion_core::target::Target;
+use accretion_core::wheel::{Layout, inspect};
+use accretion_service::ports::StoredWheel;
+use accretion_testing::forge::WheelForge;
+
+use crate::world::{ARM64, X86_64};
+
+/// How many contents there are.
+const CONTENTS: u32 = 5;
+
+static ALL: LazyLock<Vec<Content>> = LazyLock::new(|| (1..=CONTENTS).map(Content::new).collect());
+
+/// What a request can want: a version of attrs, and nothing else.
+pub(crate) struct Content {
+    /// What requirements for it resolve to.
+    lock: Lock,
+    wheel: Arc<StoredWheel>,
+    /// The same for all targets.
+    artifact: Written,
+    digests: [(Target, Digest); 2],
+}
+
+impl Content {
+    /// The content of a number, from 1 on.
+    pub(crate) fn of(number: u32) -> &'static Self {
+        let index = usize::try_from(number - 1).expect("it is small");
+        &ALL[index]
+    }
+
+    fn new(number: u32) -> Self {
+        let version = number.to_string();
+        let module = format!("VERSION = {number}\n");
+        let wheel = WheelForge::new("attrs", &version)
+            .file("attrs/__init__.py", module)
+            .build();
+        let pylock = format!(
+            "lock-version = '1.0'\ncreated-by = 'uv'\n[[packages]]\nname = 'attrs'\nversion = '{version}'\n\
+             wheels = [{{ url = 'https://example.com/{}', hashes = {{ sha256 = '{}' }} }}]\n",
+            wheel.filename, wheel.sha256,
+        );
+        let filename = wheel.filename.parse().unwrap();
+        let (bytes, limits) = (&wheel.bytes, WheelLimits::default());
+        let mut layout_file = Vec::new();
+        let length = bytes.len() as u64;
+        let layout = inspect(bytes, length, &filename, &limits, 1, &mut layout_file).unwrap();
+        layout_file.extend(layout.encode());
+        let stored = StoredWheel {
+            wheel: kept(&wheel.filename, bytes),
+            layout_file: kept(&format!("{}.layout", wheel.filename), &layout_file),
+            filename,
+            layout,
+        };
+        let files = WheelFiles {
+            wheel: wheel.bytes,
+            layout: layout_file,
+        };
+        let lock = Lock::parse(&pylock).unwrap();
+        Self {
+            digests: [X86_64, ARM64].map(|target| (target, digest(&lock, target))),
+            artifact: written(&stored.layout, files),
+            wheel: Arc::new(stored),
+            lock,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> Lock {
+        self.lock.clone()
+    }
+
+    /// The digest of the layer for a target.
+    pub(crate) fn digest(&self, target: Target) -> Digest {
+        let mut digests = self.digests.iter();
+        digests.find(|(of, _)| *of == target).expect("it is one").1
+    }
+
+    /// The SHA-256 of the layer's zip.
+    pub(crate) fn artifact(&self) -> Sha256 {
+        self.artifact.sha256
+    }
+
+    /// The wheel of a file name.
+    pub(crate) fn wheel(filename: &str) -> Option<Arc<StoredWheel>> {
+        let mut all = ALL.iter();
+        let content = all.find(|content| content.wheel.filename.as_str() == filename);
+        content.map(|content| Arc::clone(&content.wheel))
+    }
+}
+
+/// A file among those of the build, the same in every run.
+fn kept(name: &str, bytes: &[u8]) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulation");
+    fs::create_dir_all(&folder).unwrap();
+    let mut file = tempfile::NamedTempFile::new_in(&folder).unwrap();
+    std::io::Write::write_all(&mut file, bytes).unwrap();
+    let path = folder.join(name);
+    file.persist(&path).unwrap();
+    path
+}
+
+fn digest(lock: &Lock, target: Target) -> Digest {
+    let policy = Policy {
+        allow_source_distributions: false,
+        requirements: None,
+    };
+    Digest::of_layer(target, &lock.select(target, policy).unwrap())
+}
+
+fn written(layout: &Layout, files: WheelFiles<Vec<u8>>) -> Written {
+    let wheels = [Wheel {
+        name: "attrs",
+        filename: "attrs",
+        layout,
+    }];
+    let plan = Plan::new(&wheels, false).unwrap();
+    splice(&plan, &[files], std::io::sink()).unwrap()
+}
