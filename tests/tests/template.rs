@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
+use accretion_core::Class;
 use integration_tests::ask_script;
 use serde_json::{Map, Value, json};
 
 const SOURCE: &str = include_str!("../../sam/template.yaml");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const DEFINITION: &str = include_str!("../../statemachine/build_layer.asl.json");
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
@@ -277,6 +279,233 @@ fn logs_are_not_kept_forever() {
         used.extend(destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0].as_str());
     }
     assert_eq!(used, groups.into_keys().collect());
+}
+
+/// What services of AWS publish about a resource: their namespace, the dimension that names the
+/// resource, its type, and metrics.
+///
+/// Source: "Available CloudWatch metrics for Amazon SQS" (SQS Developer Guide), "Types of metrics
+/// for Lambda functions" (Lambda Developer Guide), "Monitoring Step Functions metrics using Amazon
+/// CloudWatch" (Step Functions Developer Guide).
+const METRICS: [(&str, &str, &str, &[&str]); 3] = [
+    (
+        "AWS/SQS",
+        "QueueName",
+        "AWS::SQS::Queue",
+        &[
+            "ApproximateAgeOfOldestMessage",
+            "ApproximateNumberOfMessagesVisible",
+        ],
+    ),
+    (
+        "AWS/Lambda",
+        "FunctionName",
+        "AWS::Lambda::Function",
+        &["Errors", "Throttles"],
+    ),
+    (
+        "AWS/States",
+        "StateMachineArn",
+        "AWS::StepFunctions::StateMachine",
+        &[
+            "ExecutionsAborted",
+            "ExecutionsFailed",
+            "ExecutionsTimedOut",
+        ],
+    ),
+];
+
+/// The resource that a dimension names.
+fn named(dimension: &Value) -> &str {
+    let value = &dimension["Value"];
+    let resource = match dimension["Name"].as_str().unwrap() {
+        "QueueName" => {
+            assert_eq!(value["Fn::GetAtt"][1], "QueueName", "{value}");
+            &value["Fn::GetAtt"][0]
+        }
+        _ => &value["Ref"],
+    };
+    resource.as_str().unwrap()
+}
+
+/// The resources that have an alarm on a metric of AWS.
+fn watched(metric: &str) -> BTreeSet<&'static str> {
+    let alarms = of_type("AWS::CloudWatch::Alarm").into_values();
+    let on_metric = alarms.filter(|alarm| property(alarm, "MetricName") == metric);
+    on_metric
+        .map(|alarm| named(&property(alarm, "Dimensions")[0]))
+        .collect()
+}
+
+/// What a metric filter makes of lines.
+fn transformation(filter: &'static Value) -> &'static Value {
+    let transformations = property(filter, "MetricTransformations");
+    assert_eq!(transformations.as_array().unwrap().len(), 1, "{filter}");
+    &transformations[0]
+}
+
+#[test]
+fn every_alarm_is_on_a_metric_that_there_is() {
+    let filters = of_type("AWS::Logs::MetricFilter").into_values();
+    let ours: Vec<_> = filters.map(transformation).collect();
+    for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
+        let (namespace, metric) = (
+            property(alarm, "Namespace"),
+            property(alarm, "MetricName").as_str().unwrap(),
+        );
+        let dimensions = property(alarm, "Dimensions");
+        let of_aws = METRICS.iter().find(|(of, ..)| namespace == of);
+        if let Some((_, dimension, kind, metrics)) = of_aws {
+            assert!(metrics.contains(&metric), "{name}: {metric}");
+            assert_eq!(dimensions.as_array().unwrap().len(), 1, "{name}");
+            assert_eq!(dimensions[0]["Name"], *dimension, "{name}");
+            let resource = named(&dimensions[0]);
+            assert!(of_type(kind).contains_key(resource), "{name}: {resource}");
+        } else {
+            let is_published = ours
+                .iter()
+                .any(|it| &it["MetricNamespace"] == namespace && it["MetricName"] == metric);
+            assert!(is_published, "{name}: {metric}");
+            // No metric filter gives it one.
+            assert!(dimensions.is_null(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn whatever_can_go_wrong_has_an_alarm() {
+    let mut dead_letters = BTreeSet::new();
+    for queue in of_type("AWS::SQS::Queue").into_values() {
+        let policy = property(queue, "RedrivePolicy");
+        dead_letters.extend(policy["deadLetterTargetArn"]["Fn::GetAtt"][0].as_str());
+    }
+    for configuration in of_type("AWS::Lambda::EventInvokeConfig").into_values() {
+        let destination = &property(configuration, "DestinationConfig")["OnFailure"];
+        dead_letters.extend(destination["Destination"]["Fn::GetAtt"][0].as_str());
+    }
+    assert_eq!(dead_letters.len(), 2);
+    assert_eq!(watched("ApproximateNumberOfMessagesVisible"), dead_letters);
+
+    let read: BTreeSet<_> = of_type("AWS::Lambda::EventSourceMapping")
+        .into_values()
+        .map(|mapping| &property(mapping, "EventSourceArn")["Fn::GetAtt"][0])
+        .map(|queue| queue.as_str().unwrap())
+        .collect();
+    assert_eq!(watched("ApproximateAgeOfOldestMessage"), read);
+
+    let functions: BTreeSet<_> = of_type("AWS::Lambda::Function").into_keys().collect();
+    assert_eq!(watched("Throttles"), functions);
+    // The builder's are failed executions.
+    let others = functions.into_iter().filter(|it| *it != "BuilderFunction");
+    assert_eq!(watched("Errors"), others.collect());
+
+    let machines: BTreeSet<_> = of_type("AWS::StepFunctions::StateMachine")
+        .into_keys()
+        .collect();
+    for end in ["Failed", "TimedOut", "Aborted"] {
+        assert_eq!(watched(&format!("Executions{end}")), machines, "{end}");
+    }
+}
+
+#[test]
+fn alarms_tell_the_given_topic_and_nobody_else_what_to_do() {
+    let topic = &TEMPLATE["Parameters"]["AlarmTopicArn"];
+    assert_eq!(topic["Default"], "");
+    assert_eq!(
+        TEMPLATE["Conditions"]["AlarmTopicGiven"],
+        json!({"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]})
+    );
+    let told = json!({
+        "Fn::If": ["AlarmTopicGiven", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
+    });
+    let mut documented = BTreeSet::new();
+    for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
+        assert_eq!(property(alarm, "AlarmActions"), &told, "{name}");
+        assert_eq!(property(alarm, "OKActions"), &told, "{name}");
+        for absent in ["InsufficientDataActions", "ActionsEnabled"] {
+            assert!(property(alarm, absent).is_null(), "{name}: {absent}");
+        }
+        assert_eq!(
+            property(alarm, "TreatMissingData"),
+            "notBreaching",
+            "{name}"
+        );
+        assert_eq!(
+            property(alarm, "ComparisonOperator"),
+            "GreaterThanOrEqualToThreshold",
+            "{name}"
+        );
+        let seconds = |field| property(alarm, field).as_u64().unwrap();
+        assert_eq!(seconds("Period") % 60, 0, "{name}");
+
+        let description = property(alarm, "AlarmDescription").as_str().unwrap();
+        // CloudWatch takes no more.
+        assert!(description.len() <= 1024, "{name}");
+        assert!(description.ends_with("See Alarms in docs/operations.md."));
+        let alarm_name = property(alarm, "AlarmName")["Fn::Sub"].as_str().unwrap();
+        let suffix = alarm_name.strip_prefix("${AWS::StackName}-").unwrap();
+        assert!(documented.insert(suffix), "{suffix} twice");
+    }
+    let table = OPERATIONS.split("\n## Alarms\n").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: BTreeSet<_> = rows.map(|row| row.split('`').next().unwrap()).collect();
+    assert_eq!(rows, documented);
+}
+
+/// The values that a pattern compares a field of a line with.
+fn compared<'a>(pattern: &'a str, field: &str) -> Vec<&'a str> {
+    let comparison = format!("{field} = \"");
+    let values = pattern.split(&comparison).skip(1);
+    values.map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+#[test]
+fn metric_filters_look_for_what_is_logged() {
+    let alarms = of_type("AWS::CloudWatch::Alarm");
+    let groups = of_type("AWS::Logs::LogGroup");
+    let (mut codes, mut classes, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, filter) in of_type("AWS::Logs::MetricFilter") {
+        let group = property(filter, "LogGroupName")["Ref"].as_str().unwrap();
+        assert!(groups.contains_key(group), "{name}");
+        let metric = transformation(filter);
+        // Metrics of two stacks must not be one.
+        let namespace = metric["MetricNamespace"]["Fn::Sub"].as_str().unwrap();
+        assert!(namespace.contains("${AWS::StackName}"), "{name}");
+        assert!(
+            alarms.values().any(
+                |alarm| property(alarm, "Namespace") == &metric["MetricNamespace"]
+                    && property(alarm, "MetricName") == &metric["MetricName"]
+            ),
+            "{name}"
+        );
+        let pattern = property(filter, "FilterPattern").as_str().unwrap();
+        let found = codes.len() + classes.len() + errors.len();
+        codes.extend(compared(pattern, "$.code"));
+        classes.extend(compared(pattern, "$.class"));
+        errors.extend(compared(pattern, "$.details.error"));
+        assert!(codes.len() + classes.len() + errors.len() > found, "{name}");
+    }
+
+    assert_eq!(classes, [Class::Internal.to_string()]);
+
+    // Errors of AWS in the state machine: whatever it tries again, and nothing else.
+    let definition: Value = serde_json::from_str(DEFINITION).unwrap();
+    let retriers = definition["States"]["Build"]["Retry"].as_array().unwrap();
+    let retried = retriers.iter().flat_map(|it| texts(&it["ErrorEquals"]));
+    let services: BTreeSet<_> = retried
+        .filter_map(|error| Some(format!("{}.*", error.split_once('.')?.0)))
+        .collect();
+    assert_eq!(
+        errors.iter().copied().collect::<BTreeSet<_>>(),
+        services.iter().map(String::as_str).collect()
+    );
+
+    let known: Vec<_> = accretion_service::Error::CODES
+        .iter()
+        .map(|(code, _)| *code)
+        .collect();
+    assert!(codes.iter().all(|code| known.contains(code)), "{codes:?}");
 }
 
 #[test]

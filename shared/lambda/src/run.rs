@@ -137,8 +137,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 ///
 /// Source: the Lambda Developer Guide, "Initialization error" of the runtime API.
 async fn report_failed_start(fault: &Error) {
-    let (code, hint) = (fault.code(), fault.hint());
-    error!(code, hint, "{fault}");
+    let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
+    error!(code, %class, hint, "{fault}");
     let diagnostic = Diagnostic::from(Failure::from(fault));
     let body = serde_json::to_vec(&diagnostic).unwrap_or_default();
     let request = lambda_runtime_api_client::build_request()

@@ -2,6 +2,7 @@
 //! AWS SDK as a user would. Tests, the demo and the benchmark share it.
 
 mod aws;
+pub mod boto3;
 mod error;
 mod http;
 mod ministack;

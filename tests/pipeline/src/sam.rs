@@ -52,6 +52,21 @@ pub async fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<
     finish(sam, server, stack, template).await
 }
 
+/// Deploys a stack again with a parameter changed; the others stay as they are.
+pub async fn change_parameter(
+    server: &MiniStack,
+    stack: &str,
+    template: &Path,
+    parameter: (&str, &str),
+) -> Result<String> {
+    let mut sam = sam("deploy");
+    let (name, value) = parameter;
+    sam.args(["--config-env", "local", "--config-file"])
+        .arg(root().join("sam/samconfig.toml"))
+        .args(["--parameter-overrides", &format!("{name}={value}")]);
+    finish(sam, server, stack, template).await
+}
+
 /// Deploys any other template, which needs no build, in the same way.
 pub async fn deploy_template(server: &MiniStack, stack: &str, template: &Path) -> Result<String> {
     let mut sam = sam("deploy");

@@ -129,9 +129,15 @@ impl Stack {
         Ok(answer.message_id().unwrap_or_default().to_owned())
     }
 
-    /// Subscribes a new queue to the topic.
+    /// Subscribes a new queue to the stack's topic.
     pub async fn subscribe(&self, queue: &str, filter: &Filter) -> Result<Subscription> {
-        Subscription::new(self, queue, filter).await
+        let topic = self.output("NotificationTopicArn");
+        Subscription::new(self, topic, queue, filter).await
+    }
+
+    /// Subscribes a new queue to all that any other topic is told.
+    pub async fn subscribe_to(&self, topic: &str, queue: &str) -> Result<Subscription> {
+        Subscription::new(self, topic, queue, &Filter::None).await
     }
 
     /// An object of the artifacts bucket; `None` if there is none.

@@ -1,4 +1,4 @@
-//! A queue that is subscribed to the topic of notifications.
+//! A queue that is subscribed to a topic.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Error, Result, Stack};
 
-/// A queue that is subscribed to the topic, with raw delivery.
+/// A queue that is subscribed to a topic, with raw delivery.
 #[derive(Debug, Clone)]
 pub struct Subscription {
     sqs: aws_sdk_sqs::Client,
@@ -43,9 +43,13 @@ impl Notification {
 }
 
 impl Subscription {
-    pub(crate) async fn new(stack: &Stack, queue: &str, filter: &Filter) -> Result<Self> {
+    pub(crate) async fn new(
+        stack: &Stack,
+        topic: &str,
+        queue: &str,
+        filter: &Filter,
+    ) -> Result<Self> {
         let sqs = stack.sqs.clone();
-        let topic = stack.output("NotificationTopicArn");
         let created = sqs.create_queue().queue_name(queue).send().await;
         let queue_url = created.map_err(Error::aws("CreateQueue"))?.queue_url;
         let queue_url = queue_url.unwrap_or_default();
