@@ -7,9 +7,13 @@ use serde_json::Value;
 use super::PortError;
 
 /// A message of a queue of dead letters, which nobody else sees for a while.
+///
+/// A message that SQS moves to a queue of dead letters keeps its id and its time.
+///
+/// Source: Amazon SQS Developer Guide, "Setting up dead-letter queue retention", of the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// SQS's id of it: in the queue that it died in the same as where it came from.
+    /// SQS's id of it.
     pub id: String,
     /// When SQS took it first.
     pub sent_at: Timestamp,

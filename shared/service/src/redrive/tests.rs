@@ -198,7 +198,14 @@ fn a_request_is_sent_as_what_it_was_at_first() {
     let world = World::of([
         letter("m-1", &request_of("first")),
         again,
-        letter("m-3", &event),
+        // An event says itself what it is.
+        DeadLetter {
+            attributes: IdentityAttributes {
+                request_id: Some("me".to_owned()),
+                received_at: None,
+            },
+            ..letter("m-3", &event)
+        },
         letter("m-4", &test),
     ]);
     let outcome = world.requests(100);
