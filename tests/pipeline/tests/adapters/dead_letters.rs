@@ -24,15 +24,10 @@ impl World {
         let create = self.sqs().create_queue().queue_name(fresh("letters"));
         let queue = create.send().await.unwrap().queue_url.unwrap();
         for message in messages {
-            self.send(&queue, message).await;
+            let send = self.sqs().send_message().queue_url(&queue);
+            send.message_body(*message).send().await.unwrap();
         }
         queue
-    }
-
-    async fn send(&self, queue: &str, body: &str) -> String {
-        let send = self.sqs().send_message().queue_url(queue);
-        let sent = send.message_body(body).send().await.unwrap();
-        sent.message_id.unwrap()
     }
 
     /// Receives a message with all its attributes; it can be seen again at once.
@@ -69,12 +64,12 @@ fn a_message_that_dies_keeps_its_id_and_its_time() {
         set.send().await.unwrap();
 
         let before = request("10:00:00");
-        let sent = RequestMessage {
+        let message = RequestMessage {
             body: "{}".to_owned(),
             request: Some(before.clone()),
         };
         let requests = SqsRequestQueue::new(&world.clients, &queue);
-        requests.send(&sent).await.unwrap();
+        requests.send(&message).await.unwrap();
         let alive = world.peek(&queue).await;
         // It is dead at the next look, some time after it was sent.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
