@@ -13,7 +13,9 @@ use std::time::Duration;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::request::{Permission, PermissionDocument, ProjectName, Request, RequestId};
+use accretion_core::request::{
+    IdentityAttributes, Permission, PermissionDocument, ProjectName, Request, RequestId,
+};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -225,6 +227,7 @@ impl World {
             message: Message {
                 id: format!("message of {version}"),
                 sent_at,
+                attributes: IdentityAttributes::default(),
                 body: event(&key, &version, sent_at),
             },
             project: project.clone(),

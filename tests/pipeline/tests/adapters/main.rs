@@ -4,6 +4,7 @@
 
 mod bucket;
 mod calls;
+mod dead_letters;
 mod layers;
 mod misbehaving;
 mod requests;

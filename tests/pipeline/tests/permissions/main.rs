@@ -1,10 +1,11 @@
-//! What needs the stack for itself: policies with a statement missing, and messages that nobody
-//! can read. Policies are enforced.
+//! What needs the stack for itself: policies with a statement missing, messages that nobody can
+//! read, and dead letters that come back. Policies are enforced.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(clippy::print_stdout, reason = "shown where a test fails")]
 
 mod dead_letters;
+mod redrive;
 mod tight;
 
 use std::path::Path;
@@ -34,6 +35,12 @@ fn alone(test: impl AsyncFnOnce(&'static Stack) -> Result<()>) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let testbed = TESTBED.as_ref().unwrap_or_else(|error| panic!("{error}"));
     testbed.run(test(&testbed.stack));
+}
+
+/// Where the server is.
+fn endpoint() -> String {
+    let testbed = TESTBED.as_ref().unwrap_or_else(|error| panic!("{error}"));
+    testbed.server.endpoint()
 }
 
 /// Has the request queue deliver again after a second, and so many times.

@@ -42,9 +42,9 @@ const NOT_EVALUATED: [(&str, &str, &str); 19] = [
 
 /// A statement of a role's policy.
 #[derive(Debug, Clone)]
-struct Statement {
+pub(crate) struct Statement {
     /// The role's logical id.
-    role: String,
+    pub(crate) role: String,
     role_name: String,
     policy: String,
     /// The whole policy.
@@ -54,7 +54,7 @@ struct Statement {
 }
 
 impl Statement {
-    fn sid(&self) -> &str {
+    pub(crate) fn sid(&self) -> &str {
         self.document["Statement"][self.index]["Sid"]
             .as_str()
             .unwrap()
@@ -107,7 +107,7 @@ fn no_statement_can_be_spared() {
 }
 
 /// The statements of all roles of the stack.
-async fn statements(stack: &Stack) -> Vec<Statement> {
+pub(crate) async fn statements(stack: &Stack) -> Vec<Statement> {
     let describe = stack.cloudformation.describe_stack_resources();
     let answer = describe.stack_name(&stack.name).send().await.unwrap();
     let mut statements = Vec::new();
@@ -148,7 +148,7 @@ async fn statements(stack: &Stack) -> Vec<Statement> {
 }
 
 /// Takes statements out of their policies.
-async fn remove(stack: &Stack, statements: &[Statement]) {
+pub(crate) async fn remove(stack: &Stack, statements: &[Statement]) {
     let mut documents: BTreeMap<(&str, &str), Value> = BTreeMap::new();
     for statement in statements {
         let key = (statement.role_name.as_str(), statement.policy.as_str());
@@ -168,7 +168,7 @@ async fn remove(stack: &Stack, statements: &[Statement]) {
 }
 
 /// Makes policies whole again.
-async fn restore(stack: &Stack, statements: &[Statement]) {
+pub(crate) async fn restore(stack: &Stack, statements: &[Statement]) {
     for statement in statements {
         put(
             stack,
