@@ -20,6 +20,8 @@ use accretion_service::ports::{
     Reviewed, Settlement, StoredArtifact,
 };
 
+use crate::dead_letters::DeadLetterQueues;
+
 /// The artifacts bucket.
 pub(crate) const BUCKET: &str = "artifacts";
 
@@ -157,6 +159,8 @@ pub(crate) struct Cloud {
     pub(crate) lambda: BTreeMap<LayerName, LambdaLayer>,
     /// Pointers, by name.
     pub(crate) pointers: BTreeMap<String, String>,
+    /// What was given up.
+    pub(crate) dead_letters: DeadLetterQueues,
     /// What the topic was sent.
     pub(crate) sent: Vec<Notification>,
     /// What happened, and when.

@@ -25,6 +25,9 @@ pub(crate) fn violations(verified: &Verified<'_>) -> Vec<String> {
         violations: Vec::new(),
     };
     check.requests();
+    if !check.violations.is_empty() {
+        return check.violations;
+    }
     check.notifications();
     for layer in check.layers() {
         check.layer(&layer);
@@ -90,6 +93,11 @@ impl<'a> Check<'a> {
         }
         for id in self.verified.invalid {
             self.rejected(id);
+        }
+        for id in self.cloud.requests.keys() {
+            let verified = self.verified;
+            let is_known = verified.valid.contains_key(id) || verified.invalid.contains(id);
+            self.expect(is_known, || format!("{id} is what nobody has sent"));
         }
     }
 

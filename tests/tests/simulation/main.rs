@@ -9,6 +9,7 @@
 mod alarms;
 mod cloud;
 mod contents;
+mod dead_letters;
 mod invariants;
 mod mutations;
 mod ports;

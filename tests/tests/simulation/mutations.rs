@@ -100,10 +100,14 @@ pub(crate) enum Mutation {
     ManifestBeforeArtifact,
     /// A builder takes an artifact for whole that was never finished.
     ArtifactTakenForWhole,
+    /// A dead letter comes back as a new request.
+    IdentityForgotten,
+    /// A dead letter is deleted before it is sent again.
+    LettersDeletedFirst,
 }
 
 impl Mutation {
-    pub(crate) const ALL: [Self; 33] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::ClaimsUnconditional,
         Self::LeaseIgnored,
         Self::LeaseTooShort,
@@ -137,6 +141,8 @@ impl Mutation {
         Self::ReviewedMeanwhile,
         Self::ManifestBeforeArtifact,
         Self::ArtifactTakenForWhole,
+        Self::IdentityForgotten,
+        Self::LettersDeletedFirst,
     ];
 }
 

@@ -65,6 +65,10 @@ pub(crate) enum Call {
     PutArtifact,
     DescribeArtifact,
     PutManifest,
+    ReceiveLetters,
+    DeleteLetter,
+    ShowLetter,
+    SendAgain,
     Sleep,
 }
 
@@ -103,7 +107,11 @@ impl Call {
             | Self::ClearMark
             | Self::PutArtifact
             | Self::DescribeArtifact
-            | Self::PutManifest => true,
+            | Self::PutManifest
+            | Self::ReceiveLetters
+            | Self::DeleteLetter
+            | Self::ShowLetter
+            | Self::SendAgain => true,
         }
     }
 }

@@ -10,21 +10,23 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use accretion_core::notification::{Event as NotificationEvent, Notification};
-use accretion_core::request::RequestId;
+use accretion_core::request::{IdentityAttributes, RequestId};
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _, keys};
 use accretion_service::dispatch::Message;
-use accretion_service::ports::BuildOrder;
+use accretion_service::ports::{BuildOrder, DeadLetter};
+use serde_json::{Value, json};
 
 use crate::alarms::{self, Alarm};
 use crate::cloud::{Fact, UNKNOWN_ACCOUNT};
+use crate::dead_letters::Queue;
 use crate::invariants;
 use crate::mutations::Mutation;
 use crate::ports::{Call, CallId, InvocationId, Verdict, Waiting};
 use crate::random::Random;
-use crate::world::{Ended, Job, RequestForge, TIMEOUT, World};
+use crate::world::{Ended, Job, RequestForge, TIMEOUT, World, event};
 
 /// How long SQS hides a message that was received.
 const VISIBILITY: Duration = Duration::from_mins(3);
@@ -132,6 +134,8 @@ enum Event {
     Repair,
     /// Somebody invokes the repair.
     RepairNow,
+    /// Somebody brings dead letters back.
+    Redrive(Queue),
     /// Somebody deletes a version.
     Delete,
     /// Somebody deletes what was dropped.
@@ -146,6 +150,8 @@ enum Event {
 #[derive(Debug, Clone)]
 enum Wish {
     Request(RequestForge),
+    /// The same, sent to the queue itself.
+    Message(RequestForge),
     /// Something that is no request.
     Nonsense,
 }
@@ -175,6 +181,7 @@ enum Cause {
         attempt: u32,
     },
     Repair,
+    Redrive(Queue),
     Build {
         order: BuildOrder,
         attempt: u32,
@@ -231,11 +238,12 @@ pub(crate) struct Figures {
     pub(crate) rejected: u64,
     pub(crate) notifications: u64,
     pub(crate) alarms: u64,
+    pub(crate) dead_letters: u64,
 }
 
 impl Figures {
     /// The figures with their names.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 15] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 16] {
         [
             ("steps", self.steps),
             ("invocations", self.invocations),
@@ -252,6 +260,7 @@ impl Figures {
             ("rejected", self.rejected),
             ("notifications", self.notifications),
             ("alarms", self.alarms),
+            ("dead letters", self.dead_letters),
         ]
     }
 
@@ -298,6 +307,7 @@ impl std::ops::AddAssign for Figures {
         self.rejected += other.rejected;
         self.notifications += other.notifications;
         self.alarms += other.alarms;
+        self.dead_letters += other.dead_letters;
     }
 }
 
@@ -367,7 +377,9 @@ struct Simulation {
     manifests: usize,
     is_tampered: bool,
     may_have_twins: bool,
-    is_pointer_late: bool,
+    is_pointer_in_doubt: bool,
+    /// How often the publication from a manifest became a dead letter.
+    letters: BTreeMap<String, u32>,
     alarms: Vec<Alarm>,
     trace: Option<String>,
     figures: Figures,
@@ -399,7 +411,8 @@ impl Simulation {
             is_tampered: false,
             failed_builds: Vec::new(),
             may_have_twins: false,
-            is_pointer_late: false,
+            is_pointer_in_doubt: false,
+            letters: BTreeMap::new(),
             alarms: Vec::new(),
             trace: is_traced.then(String::new),
             figures: Figures::default(),
@@ -442,7 +455,12 @@ impl Simulation {
             if is_demanding && random.chance(300) {
                 request = request.grant(UNKNOWN_ACCOUNT);
             }
-            plan.push((at, Event::Drop(Wish::Request(request))));
+            let wish = if random.chance(150) {
+                Wish::Message(request)
+            } else {
+                Wish::Request(request)
+            };
+            plan.push((at, Event::Drop(wish)));
             if random.chance(300) {
                 plan.push((at + random.within(0..=20_000), Event::RepairNow));
             }
@@ -503,6 +521,7 @@ impl Simulation {
             self.happens(event);
             self.schedule_builds();
             self.schedule_manifests();
+            self.schedule_redriven();
             self.schedule_calls();
             self.hear()?;
             self.look_at_pointers()?;
@@ -524,9 +543,10 @@ impl Simulation {
         Ok(())
     }
 
-    /// Where no pointer was written late, each one points to what stands as soon as nobody is at it.
+    /// Where nobody has died and no pointer was written late, each one points to what stands as soon
+    /// as nobody is at it.
     fn look_at_pointers(&self) -> Result<(), String> {
-        if self.is_pointer_late || !self.running.is_empty() {
+        if self.is_pointer_in_doubt || !self.running.is_empty() {
             return Ok(());
         }
         let shared = self.world.shared();
@@ -565,6 +585,11 @@ impl Simulation {
             Event::RepairNow => {
                 self.begin(Job::Repair, Cause::Repair, TIMEOUT);
             }
+            Event::Redrive(queue) => {
+                if !self.world.shared().cloud.dead_letters.is_empty(queue) {
+                    self.begin(Job::Redrive(queue), Cause::Redrive(queue), TIMEOUT);
+                }
+            }
             Event::Delete => self.delete(),
             Event::Vanish(id, object) => {
                 self.note(|| format!("somebody deletes what {id} was read from"));
@@ -591,9 +616,15 @@ impl Simulation {
                 self.valid.insert(dropped.id.clone(), request);
                 if self.random.chance(15) {
                     let after = self.delay();
-                    let object = dropped.object.clone();
+                    let object = dropped.object.clone().expect("it was dropped");
                     self.schedule(after, Event::Vanish(dropped.id.clone(), object));
                 }
+                dropped
+            }
+            Wish::Message(request) => {
+                let dropped = self.world.send_now(&request);
+                self.note(|| format!("{} is sent: {request:?}", dropped.id));
+                self.valid.insert(dropped.id.clone(), request);
                 dropped
             }
             Wish::Nonsense => {
@@ -603,12 +634,17 @@ impl Simulation {
                 dropped
             }
         };
-        let message = self.messages.len();
+        self.enqueue(dropped.message);
+    }
+
+    /// Puts a message into the request queue.
+    fn enqueue(&mut self, message: Message) {
         self.messages.push(Queued {
-            message: dropped.message,
+            message,
             receives: 0,
             is_deleted: false,
         });
+        let message = self.messages.len() - 1;
         let deliveries = 1 + u64::from(self.random.chance(self.weather.duplicated));
         for _ in 0..deliveries {
             let after = self.delay();
@@ -772,6 +808,7 @@ impl Simulation {
     /// Lets an invocation die. Each call that is under way may take effect, now, later or never.
     fn die(&mut self, id: InvocationId, decided: Option<(CallId, Verdict)>) {
         self.figures.deaths += 1;
+        self.is_pointer_in_doubt = true;
         let waiting: Vec<_> = {
             let shared = self.world.shared();
             let all = shared.waiting.iter().filter(|it| it.invocation == id);
@@ -800,7 +837,7 @@ impl Simulation {
 
     /// Lets a call take effect some time after it was given up.
     fn land_later(&mut self, waiting: &Waiting) {
-        self.is_pointer_late |= waiting.call == Call::Point;
+        self.is_pointer_in_doubt |= waiting.call == Call::Point;
         let (_, begun) = &self.running[&waiting.invocation];
         let in_lease = begun.after(TIMEOUT).after(IN_FLIGHT).milliseconds();
         let now = self.world.now().milliseconds();
@@ -825,6 +862,7 @@ impl Simulation {
             Some(Ended::Built(result)) => result.as_ref().err(),
             Some(Ended::Published(result)) => result.as_ref().err(),
             Some(Ended::Repaired(result)) => result.as_ref().err(),
+            Some(Ended::Redriven(outcome)) => outcome.failure.as_ref(),
         };
         let is_done = ended.is_some() && error.is_none();
         self.note(|| match (ended, error) {
@@ -836,13 +874,28 @@ impl Simulation {
             &Cause::Message(message) if is_done => self.messages[message].is_deleted = true,
             &Cause::Message(message) => {
                 let queued = &mut self.messages[message];
-                let mut after = VISIBILITY;
-                if queued.receives >= RECEIVES {
-                    // A dead letter, until somebody sends it again.
-                    queued.receives = 0;
-                    after = Duration::from_millis(self.random.within(0..=3_600_000));
+                if queued.is_deleted {
+                    return;
                 }
-                self.schedule(after, Event::Receive { message });
+                if queued.receives < RECEIVES {
+                    self.schedule(VISIBILITY, Event::Receive { message });
+                    return;
+                }
+                queued.is_deleted = true;
+                let Message {
+                    id,
+                    sent_at,
+                    attributes,
+                    body,
+                } = queued.message.clone();
+                let letter = DeadLetter {
+                    id,
+                    sent_at,
+                    attributes,
+                    body,
+                    receipt: String::new(),
+                };
+                self.die_in(Queue::Requests, letter);
             }
             Cause::Manifest { .. } if is_done => {}
             Cause::Manifest { key, attempt } => {
@@ -851,14 +904,24 @@ impl Simulation {
                 if attempt <= 2 {
                     let after = Duration::from_mins(attempt.into());
                     self.schedule(after, Event::Manifest { key, attempt });
-                } else if self.random.chance(500) {
-                    // A dead letter that somebody sends again.
-                    let after = Duration::from_millis(self.random.within(0..=7_200_000));
-                    let attempt = 0;
-                    self.schedule(after, Event::Manifest { key, attempt });
+                } else if self.is_worth_a_letter(&key) {
+                    let record = json!({
+                        "requestPayload": serde_json::from_str::<Value>(&event(&key, "1", self.world.now()))
+                            .expect("events are JSON"),
+                    });
+                    let letter = DeadLetter {
+                        id: format!("letter {}", self.scheduled),
+                        sent_at: self.world.now(),
+                        attributes: IdentityAttributes::default(),
+                        body: record.to_string(),
+                        receipt: String::new(),
+                    };
+                    self.die_in(Queue::Publications, letter);
                 }
             }
             Cause::Repair | Cause::Stray => {}
+            Cause::Redrive(_) if is_done => {}
+            Cause::Redrive(queue) => self.schedule(REPAIR, Event::Redrive(*queue)),
             Cause::Build {
                 order,
                 attempt,
@@ -886,6 +949,52 @@ impl Simulation {
                     self.schedule(Duration::from_secs(1), Event::Build(order, Stage::Failed));
                 }
             }
+        }
+    }
+
+    /// Nobody brings back for ever what fails again and again.
+    fn is_worth_a_letter(&mut self, key: &str) -> bool {
+        let letters = self.letters.entry(key.to_owned()).or_default();
+        *letters += 1;
+        *letters <= 3
+    }
+
+    /// Puts a letter into a queue of dead letters. Somebody brings requests back; publications that
+    /// nobody cares for are a matter of the repair.
+    fn die_in(&mut self, queue: Queue, letter: DeadLetter) {
+        self.figures.dead_letters += 1;
+        self.note(|| format!("{} is a dead letter", letter.id));
+        self.world.shared().cloud.dead_letters.put(queue, letter);
+        if queue == Queue::Requests || self.random.chance(500) {
+            let after = Duration::from_millis(self.random.within(0..=3_600_000));
+            self.schedule(after, Event::Redrive(queue));
+        }
+    }
+
+    /// What was brought back goes the way that it went before.
+    fn schedule_redriven(&mut self) {
+        let (sent, invoked) = {
+            let mut shared = self.world.shared();
+            let letters = &mut shared.cloud.dead_letters;
+            (
+                std::mem::take(&mut letters.sent),
+                std::mem::take(&mut letters.invoked),
+            )
+        };
+        for message in sent {
+            let attributes = message.request.as_ref().map(IdentityAttributes::of);
+            let message = Message {
+                id: format!("message {} again", self.messages.len()),
+                sent_at: self.world.now(),
+                attributes: attributes.unwrap_or_default(),
+                body: message.body,
+            };
+            self.enqueue(message);
+        }
+        for payload in invoked {
+            let key = payload["Records"][0]["s3"]["object"]["key"].as_str();
+            let (key, attempt) = (key.expect("it has one").to_owned(), 0);
+            self.schedule(Duration::from_millis(50), Event::Manifest { key, attempt });
         }
     }
 

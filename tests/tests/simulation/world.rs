@@ -27,9 +27,11 @@ use accretion_service::ports::{
     Progress, Requests, Resolver, Timer, Topic, Tracking, Wheels,
 };
 use accretion_service::publish::{self, Publish, Repaired};
+use accretion_service::redrive;
 use serde_json::json;
 
 use crate::contents::Content;
+use crate::dead_letters::{Letters, Queue};
 use crate::mutations::{Mutant, Mutation};
 use crate::ports::{Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock};
 
@@ -124,8 +126,8 @@ pub(crate) struct Dropped {
     /// What the queue has of it.
     pub(crate) message: Message,
     pub(crate) project: ProjectName,
-    /// The key and the version of the object.
-    pub(crate) object: (String, String),
+    /// The key and the version of the object; `None` of a message.
+    pub(crate) object: Option<(String, String)>,
 }
 
 impl Dropped {
@@ -142,6 +144,7 @@ pub(crate) enum Job {
     Build(BuildOrder),
     Publish(String),
     Repair,
+    Redrive(Queue),
 }
 
 /// What came of an invocation that did not die.
@@ -151,9 +154,10 @@ pub(crate) enum Ended {
     Built(Result<(), Error>),
     Published(Result<publish::Outcome, Error>),
     Repaired(Result<Repaired, Error>),
+    Redriven(redrive::Outcome),
 }
 
-type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Ended>>>;
 
 /// The world.
 pub(crate) struct World {
@@ -222,7 +226,7 @@ impl World {
         let object = (key.clone(), version.clone());
         shared.cloud.inbox.insert(object.clone(), text.into());
         Dropped {
-            object,
+            object: Some(object),
             id: RequestId::of_object("inbox", &key, &version),
             message: Message {
                 id: format!("message of {version}"),
@@ -231,6 +235,23 @@ impl World {
                 body: event(&key, &version, sent_at),
             },
             project: project.clone(),
+        }
+    }
+
+    /// Sends a request to the queue itself.
+    pub(crate) fn send_now(&mut self, request: &RequestForge) -> Dropped {
+        let id = format!("message {}", self.dropped);
+        self.dropped += 1;
+        Dropped {
+            object: None,
+            id: RequestId::of_message(&id),
+            message: Message {
+                id,
+                sent_at: self.now(),
+                attributes: IdentityAttributes::default(),
+                body: request.json(),
+            },
+            project: request.project.clone(),
         }
     }
 
@@ -247,9 +268,17 @@ impl World {
         let ports = Invocation::new(Arc::clone(&self.shared), id, skew);
         let now = Timestamp::from_milliseconds(self.now().milliseconds() + skew).unwrap();
         let (owner, deadline) = (format!("invocation {id}"), now.after(TIMEOUT));
-        let running: Running = match self.mutation {
-            None => Box::pin(invoke(ports, job, owner, deadline)),
-            Some(mutation) => {
+        let running: Running = match (self.mutation, job) {
+            (mutation, Job::Redrive(queue)) => {
+                let letters = Letters {
+                    ports,
+                    queue,
+                    mutation,
+                };
+                Box::pin(async move { Ended::Redriven(letters.redrive().await) })
+            }
+            (None, job) => Box::pin(invoke(ports, job, owner, deadline)),
+            (Some(mutation), job) => {
                 let mutant = Mutant::new(ports, mutation);
                 Box::pin(invoke(mutant, job, owner, deadline))
             }
@@ -498,6 +527,7 @@ where
         Job::Build(order) => Ended::Built(build(it, &order).await),
         Job::Publish(key) => Ended::Published(publish().manifest(&key).await),
         Job::Repair => Ended::Repaired(publish().repair().await),
+        Job::Redrive(_) => unreachable!("it has ports of its own"),
     }
 }
 
