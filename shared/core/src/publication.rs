@@ -21,14 +21,16 @@ pub struct LayerState {
     pub has_stray: bool,
     /// When the layer is to be [reviewed](Review), where nothing is claimed; `None` if it was.
     pub review_at: Option<Timestamp>,
-    /// Until when the review is repeated.
+    /// Until when the review is repeated, and looks for versions that are not recorded; `None` if
+    /// there can be none.
     pub watch_until: Option<Timestamp>,
     /// The highest number of a version that a review has seen.
     pub reviewed: u64,
 }
 
 /// A look at a layer that follows each claim on it: once everything has taken effect that was under
-/// way, does the pointer point to what stands, and is each version in Lambda a recorded one?
+/// way, does the pointer point to what stands, and is each version in Lambda, where that is in
+/// doubt, a recorded one?
 ///
 /// A pointer cannot be written conditionally, so one may be written late, over a newer one. And a
 /// version may come into being after the lease of whoever asked for it is over, when somebody else
@@ -37,8 +39,8 @@ pub struct LayerState {
 pub struct Review {
     /// When everything has taken effect that was under way.
     pub at: Timestamp,
-    /// Until when the review is repeated, since a version of somebody who died may still come into
-    /// being; `None` leaves what was said before.
+    /// Until when Lambda may have, or get, a version that is not recorded; `None` leaves what was said
+    /// before.
     pub watch_until: Option<Timestamp>,
 }
 

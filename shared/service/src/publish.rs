@@ -29,8 +29,8 @@ use crate::ports::{
 /// its owner by that, and a review waits for it.
 const IN_FLIGHT: Duration = Duration::from_mins(1);
 
-/// For how long a layer is reviewed again and again whose claim was taken over: a version that its
-/// dead owner asked for may come into being late.
+/// For how long a layer is reviewed again and again of which Lambda may have a version that nobody
+/// records: one that somebody asked for who died may come into being late.
 const WATCH: Duration = Duration::from_hours(1);
 
 /// How long after one review of those the next one follows.
@@ -410,7 +410,7 @@ where
         let release = |leaves_version| {
             let release = Release {
                 leaves_version,
-                review: self.review_after(is_inherited),
+                review: self.review_after(is_inherited || leaves_version),
             };
             self.ports.layers.release(&ready.layer, &owner, release)
         };
@@ -468,13 +468,14 @@ where
         self.record(settlement, Outcome::Published).await
     }
 
-    /// When a layer is to be reviewed whose claim ends now, taken over or not: whoever knows
-    /// nothing of it yet has come to its end by then.
-    fn review_after(&self, is_inherited: bool) -> Review {
+    /// When a layer is to be reviewed whose claim ends now: whoever knows nothing of that yet has
+    /// come to its end by then. `is_suspect` if Lambda may have, or get, a version that this leaves
+    /// unrecorded.
+    fn review_after(&self, is_suspect: bool) -> Review {
         let now = self.now();
         Review {
             at: now.after(self.lifetime).after(IN_FLIGHT),
-            watch_until: is_inherited.then(|| now.after(WATCH)),
+            watch_until: is_suspect.then(|| now.after(WATCH)),
         }
     }
 
@@ -624,7 +625,8 @@ where
         Ok(())
     }
 
-    /// Points to what stands, and tells of versions that are not recorded; how many those are.
+    /// Points to what stands, and tells of versions that are not recorded, if there may be such; how
+    /// many those are.
     async fn review(&self, layer: &LayerName, state: &LayerState) -> Result<usize, Error> {
         let Ports {
             layers, versions, ..
@@ -633,7 +635,11 @@ where
         self.point(&project, target, layer).await?;
         let mut unrecorded = Vec::new();
         let mut highest = state.reviewed.max(state.version());
-        for version in versions.above(layer, state.reviewed).await? {
+        let in_lambda = match state.watch_until {
+            Some(_) => versions.above(layer, state.reviewed).await?,
+            None => Vec::new(),
+        };
+        for version in in_lambda {
             highest = highest.max(version);
             if version != state.version() && !layers.is_recorded(layer, version).await? {
                 unrecorded.push(version);

@@ -867,8 +867,7 @@ fn a_version_of_a_failed_publication_raises_an_alarm() {
 #[test]
 fn a_version_that_somebody_is_publishing_raises_no_alarm() {
     let mut world = World::new();
-    let first = world.built(&tools(1));
-    world.publishes(&first, Outcome::Published);
+    late_version(&mut world);
     world.pass(REVIEW);
     let second = world.built(&tools(2));
     let repair = world.begin(Job::Repair, 0);
