@@ -19,7 +19,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo test lint bench bench-pipeline tool-locks clean-tools release-tools
+.PHONY: help tools build stack demo test simulation lint bench bench-pipeline tool-locks clean-tools release-tools
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -77,6 +77,12 @@ test: tools ## run every test
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) stack
 	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
+
+# One seed after the other until one fails, as fast as it goes. From FIRST_SEED on, 0 by default.
+SEEDS ?= 1000000
+simulation: ## run SEEDS seeds of the simulation (a million), optimised
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 SEEDS=$(SEEDS) \
+	  $(CARGO) test --release --locked -p integration-tests --test simulation nothing_is_lost -- --nocapture
 
 lint: tools $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code, the dependencies and the stack
 	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
