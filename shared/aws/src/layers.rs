@@ -120,7 +120,10 @@ impl DynamoLayers {
     async fn write_review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), Error> {
         let update = Update::new().set("Reviewed", number(reviewed.version));
         let update = match reviewed.again_at {
-            Some(at) => update.set(PENDING.time, text(&at)),
+            // The shard too: another review of the same revision may have removed it.
+            Some(at) => update
+                .set(PENDING.shard, text(&shard(layer)))
+                .set(PENDING.time, text(&at)),
             None => [PENDING.shard, PENDING.time, WATCH_UNTIL]
                 .into_iter()
                 .fold(update, Update::remove),
@@ -165,13 +168,11 @@ impl DynamoLayers {
         let update = Update::new()
             .set("Published", published)
             .set("Revision", number(change.revision + 1));
-        let update = match change.review {
-            Some(review) => reviewed_instead_of_claimed(update, review).remove(STRAY),
-            None => update,
-        };
         let update = on_revision(update, change.revision);
-        let update = match &change.owner {
-            Some(owner) => update.if_equal("Claim.Owner", text(owner)),
+        let update = match &change.claim {
+            Some(claim) => reviewed_instead_of_claimed(update, claim.review)
+                .remove(STRAY)
+                .if_equal("Claim.Owner", text(&claim.owner)),
             None => update.if_absent("Claim"),
         };
         self.table.updating(layer.as_str(), LAYER, &update)

@@ -22,9 +22,9 @@ pub struct LayerState {
     /// When the layer is to be [reviewed](Review), where nothing is claimed; `None` if it was.
     pub review_at: Option<Timestamp>,
     /// Until when the review is repeated, and looks for versions that are not recorded; `None` if
-    /// there can be none.
+    /// nobody has died or failed at the layer since it was reviewed last.
     pub watch_until: Option<Timestamp>,
-    /// The highest number of a version that a review has seen.
+    /// The highest number of a version that a review has looked for.
     pub reviewed: u64,
 }
 

@@ -79,6 +79,8 @@ struct Received {
     /// What a report calls it.
     name: String,
     bytes: Option<Vec<u8>>,
+    /// Whether it is a message with the identity of an earlier one.
+    was_sent_before: bool,
 }
 
 impl<'a, I, R, T, B, N> Dispatch<'a, I, R, T, B, N>
@@ -124,6 +126,7 @@ where
                     origin: Origin::Message(message.id.clone()),
                     name: MESSAGE_NAME.to_owned(),
                     bytes: Some(message.body.clone().into_bytes()),
+                    was_sent_before: message.attributes != IdentityAttributes::default(),
                 };
                 Ok(vec![self.dispatch(received).await?])
             }
@@ -145,6 +148,7 @@ where
             name: object.key.clone(),
             origin: Origin::Object(object),
             bytes,
+            was_sent_before: false,
         })
     }
 
@@ -153,7 +157,13 @@ where
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
             let is_accepted = match received.check() {
-                Ok((request, _warnings)) => self.accept(&request, received).await?,
+                Ok((request, _warnings)) => {
+                    let request = match self.kept_before(&received).await? {
+                        Some(kept) => kept,
+                        None => request,
+                    };
+                    self.accept(&request, received).await?
+                }
                 Err(report) => match self.ports.tracking.status(&id).await? {
                     Some(Status::Rejected) => false,
                     Some(_) => self.accept(&self.kept(&id).await?, received).await?,
@@ -170,6 +180,19 @@ where
             })
         };
         dispatch.instrument(span).await
+    }
+
+    /// What a message that was sent before has said first, if that was accepted: it is that request,
+    /// whatever it says now.
+    async fn kept_before(&self, received: &Received) -> Result<Option<Request>, Error> {
+        let id = &received.request.id;
+        if !received.was_sent_before {
+            return Ok(None);
+        }
+        match self.ports.tracking.status(id).await? {
+            None | Some(Status::Rejected) => Ok(None),
+            Some(_) => self.kept(id).await.map(Some),
+        }
     }
 
     /// A request that was accepted before, whatever has become of what was dropped: the object may

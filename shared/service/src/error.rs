@@ -175,7 +175,8 @@ impl Fault for Error {
             ),
             Self::LayerVersionUnrecorded { .. } => Some(
                 "it was made by hand, or by a publication that failed, or that took effect after \
-                 somebody had taken its place: nothing refers to it, so delete it if nobody uses it"
+                 somebody had taken its place: delete it, unless the table of layers has recorded \
+                 it since, or somebody uses it"
                     .to_owned(),
             ),
             Self::MessageIdentityInvalid(_) => Some(

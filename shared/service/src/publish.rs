@@ -20,9 +20,9 @@ use tracing::{error, info, warn};
 
 use crate::Error;
 use crate::ports::{
-    Attempt, LayerChange, LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget,
-    Pending, Pointers, Recorded, Release, Reviewed, Settlement, StoredArtifact, Timer, Topic,
-    Tracking,
+    Attempt, EndedClaim, LayerChange, LayerVersion, LayerVersions, Layers, Manifests, Mark,
+    OpenTarget, Pending, Pointers, Recorded, Release, Reviewed, Settlement, StoredArtifact, Timer,
+    Topic, Tracking,
 };
 
 /// How long what an invocation has begun may be under way when its time is over: a claim outlives
@@ -46,8 +46,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(3);
 /// What has to be left of an invocation's time to wait once more.
 const RESERVE: Duration = Duration::from_secs(20);
 
-/// How old a mark has to be for the repair to take it for forgotten.
-const MARK_AGE: Duration = Duration::from_mins(1);
+/// How long something has to be due for the repair to take it for forgotten, or for everybody's
+/// clock to agree that it is.
+const OVERDUE: Duration = Duration::from_mins(1);
 
 /// How long nothing may be heard of a target before the repair looks for its manifest.
 const SILENCE: Duration = Duration::from_mins(15);
@@ -189,7 +190,7 @@ where
     pub async fn repair(&self) -> Result<Repaired, Error> {
         let now = self.now();
         let mut repaired = Repaired::default();
-        let pending = self.ports.layers.pending_before(now.before(MARK_AGE));
+        let pending = self.ports.layers.pending_before(now.before(OVERDUE));
         for pending in pending.await? {
             if !self.has_time() {
                 return Ok(repaired);
@@ -415,10 +416,6 @@ where
             self.ports.layers.release(&ready.layer, &owner, release)
         };
         match self.publish_claimed(ready, artifact, claimed).await {
-            Ok(Some(Outcome::Known)) => {
-                release(true).await?;
-                Ok(Some(Outcome::Known))
-            }
             Ok(outcome) => Ok(outcome),
             Err(Unpublished::Unfinished(error)) => Err(error),
             Err(Unpublished::Failed {
@@ -468,14 +465,14 @@ where
         self.record(settlement, Outcome::Published).await
     }
 
-    /// When a layer is to be reviewed whose claim ends now: whoever knows nothing of that yet has
-    /// come to its end by then. `is_suspect` if Lambda may have, or get, a version that this leaves
-    /// unrecorded.
+    /// When a layer is to be reviewed whose claim this invocation ends: at the latest when what it
+    /// asks for must have taken effect. Whoever knows nothing of that has come to its end by the time
+    /// of the review. `is_suspect` if Lambda may have, or get, a version that this leaves unrecorded.
     fn review_after(&self, is_suspect: bool) -> Review {
-        let now = self.now();
+        let ends_by = self.deadline.after(IN_FLIGHT);
         Review {
-            at: now.after(self.lifetime).after(IN_FLIGHT),
-            watch_until: is_suspect.then(|| now.after(WATCH)),
+            at: ends_by.after(self.lifetime).after(IN_FLIGHT),
+            watch_until: is_suspect.then(|| ends_by.after(WATCH)),
         }
     }
 
@@ -617,37 +614,35 @@ where
                 repaired.claims += 1;
             }
             (None, Some(at)) if at <= now => {
-                repaired.unrecorded += self.review(layer, &state).await?;
-                repaired.reviews += 1;
+                if let Some(unrecorded) = self.review(layer, &state).await? {
+                    repaired.reviews += 1;
+                    repaired.unrecorded += unrecorded;
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Points to what stands, and tells of versions that are not recorded, if there may be such; how
-    /// many those are.
-    async fn review(&self, layer: &LayerName, state: &LayerState) -> Result<usize, Error> {
-        let Ports {
-            layers, versions, ..
-        } = &self.ports;
+    /// Points to what stands, and tells of versions that are not recorded, if there may be such. How
+    /// many those are; `None` if the layer has changed meanwhile, and is reviewed later.
+    async fn review(&self, layer: &LayerName, state: &LayerState) -> Result<Option<usize>, Error> {
+        let layers = self.ports.layers;
         let (project, target) = layer.parts();
         self.point(&project, target, layer).await?;
+        let mut reviewed = state.reviewed;
         let mut unrecorded = Vec::new();
-        let mut highest = state.reviewed.max(state.version());
-        let in_lambda = match state.watch_until {
-            Some(_) => versions.above(layer, state.reviewed).await?,
-            None => Vec::new(),
-        };
-        for version in in_lambda {
-            highest = highest.max(version);
-            if version != state.version() && !layers.is_recorded(layer, version).await? {
-                unrecorded.push(version);
+        if state.watch_until.is_some() {
+            for version in self.ports.versions.above(layer, state.reviewed).await? {
+                reviewed = reviewed.max(version);
+                if version != state.version() && !layers.is_recorded(layer, version).await? {
+                    unrecorded.push(version);
+                }
             }
-        }
-        if layers.state(layer).await?.revision != state.revision {
-            // What was found may be somebody's who is publishing. The next review sees it.
-            return Ok(0);
+            if layers.state(layer).await?.revision != state.revision {
+                // What was found may be somebody's who is publishing.
+                return Ok(None);
+            }
         }
         for &version in &unrecorded {
             let found = Error::LayerVersionUnrecorded {
@@ -660,13 +655,13 @@ where
         }
         let now = self.now();
         let is_watched = state.watch_until.is_some_and(|until| now < until);
-        let reviewed = Reviewed {
+        let outcome = Reviewed {
             revision: state.revision,
-            version: highest,
+            version: reviewed,
             again_at: is_watched.then(|| now.after(WATCH_PAUSE)),
         };
-        layers.review(layer, reviewed).await?;
-        Ok(unrecorded.len())
+        layers.review(layer, outcome).await?;
+        Ok(Some(unrecorded.len()))
     }
 
     /// Records what has come of a target and tells it; `None` if the layer's item has changed.
@@ -882,9 +877,8 @@ fn unchanged(ready: &Ready, stands: &Published, revision: u64, bucket: &str) -> 
     };
     let change = LayerChange {
         revision,
-        owner: None,
         published,
-        review: None,
+        claim: None,
     };
     settlement(ready, Status::Unchanged, Some(change), notification)
 }
@@ -912,9 +906,11 @@ fn published(
     };
     let change = LayerChange {
         revision: claimed.revision,
-        owner: Some(claimed.owner),
         published,
-        review: Some(review),
+        claim: Some(EndedClaim {
+            owner: claimed.owner,
+            review,
+        }),
     };
     settlement(ready, Status::Published, Some(change), notification)
 }

@@ -438,12 +438,15 @@ impl Cloud {
         let items = self.layers.entry(settlement.mark.layer()).or_default();
         if let Some(change) = &settlement.change {
             let owner = items.state.claim.as_ref().map(|claim| &claim.owner);
-            if items.state.revision != change.revision || owner != change.owner.as_ref() {
+            let expected = change.claim.as_ref().map(|claim| &claim.owner);
+            if items.state.revision != change.revision || owner != expected {
                 return Recorded::Lost;
             }
         }
         let status = self.targets.get(&id).map(|item| item.status.rank());
-        if status >= Some(settlement.status.rank()) {
+        // Nothing is above a version that exists.
+        let is_higher = status < Some(settlement.status.rank());
+        if !is_higher && settlement.status != Status::Published {
             return Recorded::Known;
         }
         if let Some(change) = &settlement.change {
@@ -451,9 +454,9 @@ impl Cloud {
             state.revision += 1;
             state.claim = None;
             state.published = Some(change.published.clone());
-            if let Some(review) = change.review {
+            if let Some(claim) = &change.claim {
                 state.has_stray = false;
-                items.await_review(review);
+                items.await_review(claim.review);
                 let published = change.published.clone();
                 items.versions.insert(published.version, published);
             }

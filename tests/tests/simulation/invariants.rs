@@ -236,6 +236,10 @@ impl<'a> Check<'a> {
         self.expect(review_at.is_none(), || {
             format!("{layer} is still to be reviewed, at {review_at:?}")
         });
+        let watch_until = items.state.watch_until;
+        self.expect(watch_until.is_none(), || {
+            format!("{layer} is still watched, until {watch_until:?}")
+        });
         let marks: Vec<_> = items.marks.keys().collect();
         self.expect(marks.is_empty(), || format!("{layer} has marks: {marks:?}"));
     }
@@ -337,13 +341,26 @@ impl<'a> Check<'a> {
                     let [update] = &changes.updated[..] else {
                         return false;
                     };
-                    update.from == *from && update.to == *to && changes.added.is_empty()
+                    let is_all = changes.added.is_empty() && changes.removed.is_empty();
+                    is_all && update.from == *from && update.to == *to
                 }
             });
             self.expect(is_told, || {
                 format!("{layer}:{} is told as {changes:?}", now.version)
             });
             before = Some(change);
+        }
+        let mut in_order: Vec<_> = history.committed.iter().chain(&history.unchanged).collect();
+        in_order.sort_by_key(|(_, _, change)| change.revision);
+        for pair in in_order.windows(2) {
+            let [older, newer] = pair.iter().map(|it| &it.2.published).collect::<Vec<_>>()[..]
+            else {
+                continue;
+            };
+            self.expect(older.request < newer.request, || {
+                let (older, newer) = (&older.request, &newer.request);
+                format!("{newer:?} stands for {layer} after {older:?}")
+            });
         }
         for (at, settlement, change) in &history.unchanged {
             let version = change.published.version;

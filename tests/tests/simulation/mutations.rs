@@ -146,6 +146,40 @@ impl Mutation {
     ];
 }
 
+impl Mutation {
+    /// What a run says that shows the mistake for what it is.
+    pub(crate) fn symptom(self) -> &'static str {
+        match self {
+            Self::ClaimsUnconditional
+            | Self::LeaseIgnored
+            | Self::LeaseTooShort
+            | Self::OwnersAlike
+            | Self::ReleasesUnconditional
+            | Self::NoReconciliation
+            | Self::UnknownTakenForRefused
+            | Self::PublishRepeated => "is nobody's",
+            Self::AnyVersionAdopted | Self::CommittedBeforePublished => "is no newer one",
+            Self::CommitsUnconditional | Self::OrderIgnored | Self::OrderNotAdvanced => {
+                "stands for"
+            }
+            Self::DeletionsIgnored => "was deleted",
+            Self::GrantsOnlyAtFirst | Self::GrantedAfterCommit => "lacks",
+            Self::DescribedAfterCommit => "is described as",
+            Self::PointedBeforeCommit | Self::PointerNotLookedAtAgain | Self::ReviewedTooEarly => {
+                "pointer"
+            }
+            Self::NoMark | Self::ClearedBeforeTold | Self::RejectedBeforeTold => "nobody was told",
+            Self::StatusApart | Self::StatusesUnranked | Self::AcceptedAgain => "was Some(",
+            Self::NoRepair => "does not come to rest",
+            Self::NeverReviewed | Self::NotWatched | Self::RecordsIgnored => "no alarm",
+            Self::ReviewedMeanwhile => "a false alarm",
+            Self::ManifestBeforeArtifact | Self::ArtifactTakenForWhole => "ArtifactMissing",
+            Self::IdentityForgotten => "is what nobody has sent",
+            Self::LettersDeletedFirst => "BuildLost",
+        }
+    }
+}
+
 /// The ports of one invocation, with a mistake.
 pub(crate) struct Mutant {
     inner: Invocation,
@@ -551,14 +585,16 @@ impl Layers for Mutant {
         let mut settlement = settlement.clone();
         let layer = settlement.mark.layer();
         if let Some(change) = &mut settlement.change
-            && let Some(review) = &mut change.review
+            && let Some(claim) = &mut change.claim
         {
-            self.misjudge(review);
+            self.misjudge(&mut claim.review);
         }
         match self.mutation {
             Mutation::OwnersAlike => {
-                if let Some(change) = &mut settlement.change {
-                    change.owner = change.owner.as_ref().map(|_| OWNER.to_owned());
+                if let Some(change) = &mut settlement.change
+                    && let Some(claim) = &mut change.claim
+                {
+                    OWNER.clone_into(&mut claim.owner);
                 }
             }
             Mutation::CommitsUnconditional => {
@@ -566,7 +602,9 @@ impl Layers for Mutant {
                     let state = cloud.state(&layer);
                     if let Some(change) = &mut settlement.change {
                         change.revision = state.revision;
-                        change.owner = state.claim.map(|it| it.owner);
+                        if let (Some(ended), Some(claim)) = (&mut change.claim, state.claim) {
+                            ended.owner = claim.owner;
+                        }
                     }
                     cloud.settle(&settlement, now)
                 };

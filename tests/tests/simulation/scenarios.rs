@@ -783,8 +783,8 @@ fn a_version_is_finished_though_its_artifact_is_gone() {
 
 // Reviews
 
-/// After so long a layer is reviewed: as long as a lease lasts, and as marks are left alone.
-const REVIEW: Duration = Duration::from_mins(5);
+/// After so long a layer is reviewed: two leases, and what the repair waits for.
+const REVIEW: Duration = Duration::from_mins(8);
 
 #[test]
 fn a_pointer_that_is_written_late_is_put_right() {

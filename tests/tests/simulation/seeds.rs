@@ -12,6 +12,14 @@ const SEEDS: u64 = 20_000;
 /// How many seeds are given to a mutation at most.
 const MUTATION_SEEDS: u64 = 20_000;
 
+impl Failure {
+    /// Whether it is one that a mutation is to be caught by.
+    fn shows(&self, mutation: Mutation) -> bool {
+        let mut violations = self.violations.iter();
+        violations.any(|violation| violation.contains(mutation.symptom()))
+    }
+}
+
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     let number = text.parse();
@@ -31,6 +39,8 @@ fn run_all(first: u64, seeds: u64, mutation: Option<Mutation>) -> Result<Figures
             }
             match run(seed, mutation, false) {
                 Ok(more) => figures += more,
+                // One mistake has many consequences; it has to be seen by what it is.
+                Err(failure) if mutation.is_some_and(|it| !failure.shows(it)) => {}
                 Err(failure) => {
                     next.fetch_add(seeds, Ordering::Relaxed);
                     return Err(failure);
@@ -100,8 +110,9 @@ fn every_mutation_is_caught() {
         match run_all(0, MUTATION_SEEDS, Some(mutation)) {
             Ok(_) => missed.push(mutation),
             Err(failure) => {
-                let (seed, violation) = (failure.seed, &failure.violations[0]);
-                println!("{mutation:?}: seed {seed}: {violation}");
+                let mut violations = failure.violations.iter();
+                let violation = violations.find(|it| it.contains(mutation.symptom()));
+                println!("{mutation:?}: seed {}: {violation:?}", failure.seed);
             }
         }
     }

@@ -847,7 +847,7 @@ impl Simulation {
                 self.may_have_twins = true;
                 1_800_000
             }
-            Call::Publish | Call::Point => (in_lease - now).max(0).cast_unsigned(),
+            Call::Publish | Call::Point | Call::Settle => (in_lease - now).max(0).cast_unsigned(),
             _ => *random.pick(&[1000, 60_000, 1_200_000]),
         };
         let after = Duration::from_millis(random.within(0..=at_most));
@@ -920,8 +920,13 @@ impl Simulation {
                 }
             }
             Cause::Repair | Cause::Stray => {}
-            Cause::Redrive(_) if is_done => {}
-            Cause::Redrive(queue) => self.schedule(REPAIR, Event::Redrive(*queue)),
+            &Cause::Redrive(queue) => {
+                // What somebody else was at can't be seen for a while.
+                let are_left = !self.world.shared().cloud.dead_letters.is_empty(queue);
+                if (are_left && queue == Queue::Requests) || !is_done {
+                    self.schedule(REPAIR, Event::Redrive(queue));
+                }
+            }
             Cause::Build {
                 order,
                 attempt,
@@ -1070,9 +1075,15 @@ impl Simulation {
                 let project = order.project.as_str();
                 let event = NotificationEvent::BuildFailed;
                 let failed = Notification::of_layer(event, &order.request, project, target);
+                let is_told = !self.random.chance(self.weather.refused);
+                let is_recorded = is_told && !self.random.chance(self.weather.refused);
                 let mut shared = self.world.shared();
-                shared.cloud.sent.push(failed);
-                shared.cloud.raise(id, target, Status::Failed, now);
+                if is_told {
+                    shared.cloud.sent.push(failed);
+                }
+                if is_recorded {
+                    shared.cloud.raise(id, target, Status::Failed, now);
+                }
             }
         }
     }

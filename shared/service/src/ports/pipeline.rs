@@ -285,19 +285,27 @@ impl Mark {
 pub struct LayerChange {
     /// The revision that it was decided on.
     pub revision: u64,
-    /// The claim that has to be still there, and is given up; `None` if there must be none.
-    pub owner: Option<String>,
     /// What is published from now on.
     pub published: Published,
-    /// Of a new version, which is recorded with it: when the layer is to be reviewed.
-    pub review: Option<Review>,
+    /// Of a new version, which is recorded with it: the claim that it was published under, which
+    /// has to be still there and ends. `None` if there is no new version and must be no claim.
+    pub claim: Option<EndedClaim>,
 }
 
 impl LayerChange {
     /// Whether there is a version that was not there before.
     pub fn is_new_version(&self) -> bool {
-        self.review.is_some()
+        self.claim.is_some()
     }
+}
+
+/// A claim that ends with what it was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedClaim {
+    /// Whose it was.
+    pub owner: String,
+    /// When the layer is to be reviewed.
+    pub review: Review,
 }
 
 /// How a claim is given up.

@@ -10,7 +10,8 @@ use accretion_core::request::RequestRef;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
-    LayerChange, Layers as _, Mark, Pending, Recorded, Release, Reviewed, Settlement, Tracking as _,
+    EndedClaim, LayerChange, Layers as _, Mark, Pending, Recorded, Release, Reviewed, Settlement,
+    Tracking as _,
 };
 use serde_json::{Value, json};
 
@@ -93,9 +94,11 @@ fn release(leaves_version: bool) -> Release {
 fn publication(request: &RequestRef, revision: u64, owner: &str, version: u64) -> Settlement {
     let change = LayerChange {
         revision,
-        owner: Some(owner.to_owned()),
         published: published(request, version),
-        review: Some(review()),
+        claim: Some(EndedClaim {
+            owner: owner.to_owned(),
+            review: review(),
+        }),
     };
     settlement(
         request,
@@ -206,12 +209,8 @@ fn a_layer_is_reviewed_until_it_is_at_rest() {
         tables.layers.claim(&layer, 0, &claim).await.unwrap();
         let mut settlement = publication(&request("10:00:00"), 1, "me", 3);
         let watch_until = Some(at("11:00:00"));
-        if let Some(change) = &mut settlement.change {
-            change.review = Some(Review {
-                watch_until,
-                ..review()
-            });
-        }
+        let claimed = settlement.change.as_mut().unwrap().claim.as_mut();
+        claimed.unwrap().review.watch_until = watch_until;
         tables.layers.settle(&settlement).await.unwrap();
         let event_id = &settlement.mark.notification.event_id;
         tables.layers.clear(&layer, event_id).await.unwrap();
@@ -381,9 +380,8 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
         let unclaimed = |revision| {
             let change = LayerChange {
                 revision,
-                owner: None,
                 published: published(&request, 1),
-                review: None,
+                claim: None,
             };
             let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
             settlement(&request, event, status, Some(change))
@@ -539,9 +537,8 @@ fn what_is_published_is_recorded_whatever_a_restored_table_says() {
         // What is not changed by a new version gives way.
         let change = LayerChange {
             revision: 4,
-            owner: None,
             published: published(&request, 3),
-            review: None,
+            claim: None,
         };
         let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
         let unchanged = settlement(&request, event, status, Some(change));
