@@ -343,6 +343,16 @@ fn a_failure_is_announced_with_its_hint_if_it_has_one() {
 
 /// DynamoDB refuses names and values that no expression uses, and expressions with unknown ones.
 #[test]
+fn a_failure_that_nobody_could_be_told_of_is_not_recorded() {
+    let definition = definition();
+    let states = states(&definition);
+    let after_failing_to_tell = list(&states["NotifyFailure"], "Catch");
+    assert_eq!(after_failing_to_tell[0]["Next"], "Failed");
+    assert_eq!(states["NotifyFailure"]["Next"], "RecordFailed");
+    assert_eq!(states["Failed"]["Type"], "Fail");
+}
+
+#[test]
 fn updates_use_exactly_the_names_and_values_they_come_with() {
     let definition = definition();
     for (name, hint) in [

@@ -77,6 +77,12 @@ pub enum Error {
         /// When the claim ends.
         until: Timestamp,
     },
+    /// A repair could not finish all that was left undone.
+    #[error("{failures} things could not be repaired")]
+    RepairIncomplete {
+        /// How many.
+        failures: usize,
+    },
     /// Lambda has a version of a layer that nobody recorded.
     #[error("Lambda has version {version} of `{layer}`, which is not recorded")]
     LayerVersionUnrecorded {
@@ -139,6 +145,7 @@ fault_codes! {
         Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
         Self::LayerBusy { .. } => "LayerBusy", Transient;
         Self::LayerVersionUnrecorded { .. } => "LayerVersionUnrecorded", Internal;
+        Self::RepairIncomplete { .. } => "RepairIncomplete", Internal;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
     }
     else {
@@ -173,6 +180,9 @@ impl Fault for Error {
                  drop the request again"
                     .to_owned(),
             ),
+            Self::RepairIncomplete { .. } => {
+                Some("the warnings before say what, and why".to_owned())
+            }
             Self::LayerVersionUnrecorded { .. } => Some(
                 "it was made by hand, or by a publication that failed, or that took effect after \
                  somebody had taken its place: delete it, unless the table of layers has recorded \

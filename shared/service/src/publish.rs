@@ -193,7 +193,7 @@ where
         let pending = self.ports.layers.pending_before(now.before(OVERDUE));
         for pending in pending.await? {
             if !self.has_time() {
-                return Ok(repaired);
+                break;
             }
             let outcome = match &pending {
                 Pending::Layer(layer) => self.tend(layer, &mut repaired).await,
@@ -220,6 +220,13 @@ where
                     repaired.failures += 1;
                 }
             }
+        }
+        if repaired.failures > 0 {
+            let failures = repaired.failures;
+            let incomplete = Error::RepairIncomplete { failures };
+            let (code, hint) = (incomplete.code(), incomplete.hint());
+            // An alarm counts these lines.
+            error!(code, hint, failures, "{incomplete}");
         }
         Ok(repaired)
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use accretion_core::notification::{Event, Notification, Update};
-use accretion_core::request::{IdentityAttributes, MAX_MESSAGE_BYTES, Permission, RequestId};
+use accretion_core::request::{
+    IdentityAttributes, MAX_MESSAGE_BYTES, Permission, RequestId, RequestRef,
+};
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
@@ -256,6 +258,27 @@ fn a_message_can_be_a_request_itself() {
     world.dispatch(&message(body)).unwrap().unwrap();
     assert_eq!(world.sent()[0].codes, ["TooLarge"]);
     assert!(world.shared().cloud.executions.is_empty());
+}
+
+#[test]
+fn a_message_that_comes_back_is_the_request_that_it_was() {
+    let mut world = World::new();
+    let first = world.send_now(&tools(1));
+    world.dispatch(&first.message).unwrap().unwrap();
+    let mut again = world.send_now(&tools(2).both());
+    again.message.attributes = IdentityAttributes::of(&RequestRef {
+        id: first.id.clone(),
+        received_at: first.message.sent_at,
+    });
+    for _ in 0..2 {
+        let outcomes = world.dispatch(&again.message).unwrap().unwrap();
+        assert_eq!(outcomes, [dispatch::Outcome::Accepted(first.id.clone())]);
+    }
+    let shared = world.shared();
+    let orders: Vec<_> = shared.cloud.executions.values().collect();
+    assert_eq!(orders.len(), 1);
+    assert_eq!(orders[0].target, X86_64);
+    assert!(shared.cloud.kept[&first.id].contains("attrs==1"));
 }
 
 #[test]

@@ -81,7 +81,7 @@ async fn alarms(server: &MiniStack) -> Result<BTreeMap<String, Value>> {
     let describe = json!({"AlarmNamePrefix": "accretion-"});
     let answers = boto3::call(server, &[("cloudwatch", "describe_alarms", describe)]).await?;
     let alarms = answers[0]["MetricAlarms"].as_array().unwrap();
-    assert_eq!(alarms.len(), 13);
+    assert_eq!(alarms.len(), 14);
     let named = |alarm: &Value| (alarm["AlarmName"].as_str().unwrap().into(), alarm.clone());
     Ok(alarms.iter().map(named).collect())
 }
