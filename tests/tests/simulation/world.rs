@@ -154,7 +154,7 @@ pub(crate) enum Ended {
     Built(Result<(), Error>),
     Published(Result<publish::Outcome, Error>),
     Repaired(Result<Repaired, Error>),
-    Redriven(redrive::Outcome),
+    Redriven(Box<redrive::Outcome>),
 }
 
 type Running = Pin<Box<dyn Future<Output = Ended>>>;
@@ -275,7 +275,7 @@ impl World {
                     queue,
                     mutation,
                 };
-                Box::pin(async move { Ended::Redriven(letters.redrive().await) })
+                Box::pin(async move { Ended::Redriven(letters.redrive().await.into()) })
             }
             (None, job) => Box::pin(invoke(ports, job, owner, deadline)),
             (Some(mutation), job) => {
