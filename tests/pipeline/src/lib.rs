@@ -4,7 +4,10 @@
 mod aws;
 mod error;
 mod http;
+mod inbox_events;
 mod ministack;
+mod processes;
+mod queue;
 pub mod sam;
 mod stack;
 mod subscription;
@@ -12,6 +15,8 @@ pub mod testbed;
 pub mod workspace;
 
 pub use error::{Error, Result};
+pub use inbox_events::InboxEvents;
 pub use ministack::{MiniStack, Options};
+pub use processes::FunctionProcess;
 pub use stack::{LayerVersion, Stack, Table};
 pub use subscription::{Filter, Notification, Subscription};

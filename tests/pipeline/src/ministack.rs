@@ -145,6 +145,11 @@ impl MiniStack {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// The process that started it, and ends all of it.
+    pub(crate) fn guard(&self) -> u32 {
+        self.guard.id()
+    }
+
     /// What it says, in full.
     pub fn log(&self) -> &Path {
         &self.log
