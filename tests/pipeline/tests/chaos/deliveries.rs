@@ -14,11 +14,19 @@ use futures_util::future::try_join_all;
 use pipeline_tests::{Error, InboxEvents, Result, Stack};
 use serde_json::{Value, json};
 
-use crate::event;
 use crate::plan::{Planned, Way, millis};
+use crate::{PATIENCE, event};
 
-/// How late a repetition may come.
-const LATEST: u64 = 40_000;
+/// What is said again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repetition {
+    /// Of ten events of the inbox, so many.
+    pub(crate) requests: u8,
+    /// Of ten events of manifests, so many.
+    pub(crate) manifests: u8,
+    /// How many milliseconds later at most.
+    pub(crate) latest: u64,
+}
 
 /// A request that was made.
 #[derive(Debug, Clone)]
@@ -41,6 +49,7 @@ enum Outgoing {
 /// Everything that comes in.
 pub(crate) struct Deliveries<'a> {
     stack: &'a Stack,
+    repetition: Repetition,
     random: RefCell<Rng>,
     outgoing: RefCell<Vec<(Instant, Outgoing)>>,
     /// By the requests' ids.
@@ -52,9 +61,10 @@ pub(crate) struct Deliveries<'a> {
 }
 
 impl<'a> Deliveries<'a> {
-    pub(crate) fn new(stack: &'a Stack, random: Rng) -> Self {
+    pub(crate) fn new(stack: &'a Stack, repetition: Repetition, random: Rng) -> Self {
         Self {
             stack,
+            repetition,
             random: random.into(),
             outgoing: RefCell::default(),
             expected: RefCell::default(),
@@ -68,29 +78,25 @@ impl<'a> Deliveries<'a> {
         let start = tokio::time::Instant::now();
         let requests = planned.into_iter().map(async |request| {
             tokio::time::sleep_until(start + request.at).await;
-            self.make_one(&request).await
+            self.make_one(&request).await.map(|_| ())
         });
         try_join_all(requests).await?;
+        self.told().await
+    }
+
+    /// Waits until S3 has told of each object that was dropped.
+    pub(crate) async fn told(&self) -> Result<()> {
         let told = async || {
-            let expected = self.expected.borrow();
-            let times = self.times.borrow();
-            let is_told =
-                |(id, it): (&String, &Expected)| it.received_at.is_some() || times.contains_key(id);
-            let waits_for_s3 = |it: &Expected| it.between.is_none();
-            let is_all = expected
-                .iter()
-                .filter(|(_, it)| waits_for_s3(it))
-                .all(is_told);
-            Ok(is_all.then_some(()))
-        };
-        let patience = Duration::from_mins(2);
-        pipeline_tests::testbed::wait_for("event of each object", patience, told).await?;
-        for (id, expected) in self.expected.borrow_mut().iter_mut() {
-            if let Some(time) = self.times.borrow().get(id) {
-                expected.received_at = Some(time.clone());
+            for (id, request) in self.expected.borrow_mut().iter_mut() {
+                if let Some(time) = self.times.borrow().get(id) {
+                    request.received_at = Some(time.clone());
+                }
             }
-        }
-        Ok(())
+            let expected = self.expected.borrow();
+            let is_told = |it: &Expected| it.received_at.is_some() || it.between.is_some();
+            Ok(expected.values().all(is_told).then_some(()))
+        };
+        pipeline_tests::testbed::wait_for("event of each object", PATIENCE, told).await
     }
 
     /// Whether everything has been said that is to be said again.
@@ -98,7 +104,9 @@ impl<'a> Deliveries<'a> {
         self.outgoing.borrow().is_empty()
     }
 
-    async fn make_one(&self, planned: &Planned) -> Result<()> {
+    /// Makes one request in all of its ways, and returns the id of the last one.
+    pub(crate) async fn make_one(&self, planned: &Planned) -> Result<String> {
+        let mut last = String::new();
         let inbox = self.stack.output("InboxBucketName");
         let now = || Timestamp::from(jiff::Timestamp::now());
         for way in &planned.ways {
@@ -130,8 +138,9 @@ impl<'a> Deliveries<'a> {
             };
             let others = self.expected.borrow_mut().insert(id.to_string(), expected);
             assert!(others.is_none(), "two requests have one id");
+            last = id.to_string();
         }
-        Ok(())
+        Ok(last)
     }
 
     fn say(&self, after: Duration, outgoing: Outgoing) {
@@ -179,7 +188,9 @@ impl<'a> Deliveries<'a> {
                 };
                 let id = RequestId::of_object(bucket, key, version).to_string();
                 self.times.borrow_mut().insert(id, time.to_owned());
-                self.repeat(4, 0, || Outgoing::Request(event.clone()));
+                self.repeat(self.repetition.requests, 0, || {
+                    Outgoing::Request(event.clone())
+                });
             }
         }
     }
@@ -193,7 +204,9 @@ impl<'a> Deliveries<'a> {
             for key in keys.into_iter().filter(|key| known.insert(key.clone())) {
                 let now = Timestamp::from(jiff::Timestamp::now()).to_string();
                 let event = event(bucket, &key, ("sequencer", "00"), &now);
-                self.repeat(3, 1, || Outgoing::Manifest(event.clone()));
+                self.repeat(self.repetition.manifests, 1, || {
+                    Outgoing::Manifest(event.clone())
+                });
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
@@ -208,7 +221,7 @@ impl<'a> Deliveries<'a> {
         for _ in 0..random.usize(1..=2) {
             let after = match random.bool() {
                 true => Duration::ZERO,
-                false => millis(&mut random, 0, LATEST),
+                false => millis(&mut random, 0, self.repetition.latest),
             };
             self.say(after, outgoing());
             self.repeated.borrow_mut()[kind] += 1;

@@ -1,6 +1,6 @@
 //! Who is killed in a run of chaos, and when.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -13,8 +13,12 @@ use crate::plan::millis;
 
 /// How many publishers with a claim on a layer are killed, each on another layer; and then how many
 /// of those that take over what they have left.
-const CLAIMS: usize = 11;
+const CLAIMS: usize = 12;
 const TAKE_OVERS: usize = 3;
+
+/// How long after the first dead claim could be taken over: each one that is left then takes as long
+/// as a lease again.
+const TAKE_OVERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// How many are killed at any moment, by function. A build is tried once more if its process dies,
 /// and no more: [`BUILDERS_APART`] sees to that.
@@ -63,6 +67,8 @@ pub(crate) struct Killer<'a> {
     pub(crate) kills: RefCell<Kills>,
     /// How often a claim on a layer was left, by layer.
     struck: RefCell<BTreeMap<String, usize>>,
+    /// When somebody was first seen to take a dead claim over.
+    taken_over: Cell<Option<Instant>>,
     /// When a process was first seen, by its number.
     seen: RefCell<BTreeMap<i32, Instant>>,
 }
@@ -101,6 +107,7 @@ impl<'a> Killer<'a> {
             random: random.into(),
             kills: RefCell::default(),
             struck: RefCell::default(),
+            taken_over: Cell::default(),
             seen: RefCell::default(),
         }
     }
@@ -126,7 +133,16 @@ impl<'a> Killer<'a> {
         let kills = self.kills.borrow();
         match self.struck.borrow().get(&claim.layer) {
             None => kills.with_claim() - kills.take_overs < CLAIMS,
-            Some(1) => kills.take_overs < TAKE_OVERS,
+            Some(1) => {
+                // The claim of the one that was killed has no process any more.
+                let is_new = self.server.function(claim.process).is_some();
+                let first = self.taken_over.get();
+                if is_new && first.is_none() {
+                    self.taken_over.set(Some(Instant::now()));
+                }
+                let is_early = first.is_none_or(|at| at.elapsed() < TAKE_OVERS_WITHIN);
+                is_new && is_early && kills.take_overs < TAKE_OVERS
+            }
             Some(_) => false,
         }
     }

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 const REQUESTS: usize = 300;
 
 /// Over which time they are dropped.
-const SPREAD: Duration = Duration::from_secs(20);
+const SPREAD: Duration = Duration::from_secs(15);
 
 /// Projects that want one layer, and those that want two.
 const SMALL: usize = 12;
 const LARGE: usize = 6;
 
 /// What a layer may hold. Small, pinned, and the same everywhere.
-pub(crate) const CONTENTS: [&[&str]; 8] = [
+pub(crate) const CONTENTS: [&[&str]; 10] = [
     &["six==1.16.0"],
     &["six==1.17.0"],
     &["idna==3.10"],
@@ -25,6 +25,8 @@ pub(crate) const CONTENTS: [&[&str]; 8] = [
     &["attrs==25.4.0"],
     &["six==1.17.0", "idna==3.10"],
     &["attrs==25.4.0", "six==1.16.0", "idna==3.11"],
+    &["attrs==25.3.0", "idna==3.10"],
+    &["attrs==25.3.0", "six==1.16.0"],
 ];
 
 /// How many of them a project alternates between.
@@ -62,6 +64,19 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// A request for `py313` that is dropped into the inbox, for one of [`CONTENTS`].
+    pub(crate) fn object(project: &str, key: String, content: usize) -> Self {
+        Self {
+            at: Duration::ZERO,
+            key,
+            project: project.to_owned(),
+            targets: &["py313"],
+            content,
+            permissions: Vec::new(),
+            ways: vec![Way::Object],
+        }
+    }
+
     /// The request's text.
     pub(crate) fn text(&self) -> String {
         let mut request = crate::request(&self.project, CONTENTS[self.content], self.targets);

@@ -7,8 +7,8 @@ use fastrand::Rng;
 use pipeline_tests::{Error, Result, Stack, Table};
 use serde_json::Value;
 
-use crate::PATIENCE;
 use crate::deliveries::{invoke_publisher, repair};
+use crate::{PATIENCE, event};
 
 /// How old a mark has to be for the repair to tell it.
 const MARK_AGE: Duration = Duration::from_mins(1);
@@ -22,6 +22,8 @@ pub(crate) struct Rest {
     /// Dead claims that a repair finished, and marks that it told.
     pub(crate) claims: u64,
     pub(crate) marks: u64,
+    /// Claims that were left to publishers.
+    pub(crate) reminders: usize,
     /// Dead letters that were sent again.
     pub(crate) redriven: usize,
 }
@@ -37,8 +39,8 @@ struct Left {
     requests: u32,
     /// Messages of both dead-letter queues.
     dead_letters: u32,
-    /// Claims, by the end of their leases.
-    claims: Vec<Timestamp>,
+    /// Claims: the layers and the ends of their leases.
+    claims: Vec<(String, Timestamp)>,
     /// Marks, by when they were made.
     marks: Vec<Timestamp>,
 }
@@ -52,11 +54,17 @@ impl Left {
             .count();
         let open = items.iter().filter(|item| item["Open"].is_string()).count();
         let pending = stack.all_items(Table::Layers, Some("PendingSince")).await?;
-        let since = |item: &Value| item["PendingSince"].as_str().unwrap_or_default().parse();
-        let (claims, marks): (Vec<_>, Vec<_>) =
-            pending.iter().partition(|item| item["Item"] == "layer");
-        let times = |items: Vec<&Value>| items.into_iter().map(since).collect::<Result<_, _>>();
-        let invalid = |error| Error::Unexpected(format!("`PendingSince`: {error}"));
+        let mut claims = Vec::new();
+        let mut marks = Vec::new();
+        for item in &pending {
+            let text = |member: &str| item[member].as_str().unwrap_or_default();
+            let since = text("PendingSince").parse();
+            let since = since.map_err(|it| Error::Unexpected(format!("{item}: {it}")))?;
+            match text("Item") {
+                "layer" => claims.push((text("LayerName").to_owned(), since)),
+                _ => marks.push(since),
+            }
+        }
         let mut dead_letters = 0;
         for queue in DEAD_LETTERS {
             dead_letters += stack.queued(stack.output(queue)).await?;
@@ -66,8 +74,8 @@ impl Left {
             open,
             requests: stack.queued(stack.output("RequestQueueUrl")).await?,
             dead_letters,
-            claims: times(claims).map_err(invalid)?,
-            marks: times(marks).map_err(invalid)?,
+            claims,
+            marks,
         })
     }
 
@@ -86,19 +94,24 @@ impl Left {
             && marks.is_empty()
     }
 
-    /// Whether there is something that a repair takes up by now.
-    fn is_due(&self) -> bool {
+    /// The layers whose claims nobody lives to finish.
+    fn dead_claims(&self) -> impl Iterator<Item = &str> {
         let now = Timestamp::from(jiff::Timestamp::now());
-        let forgotten = now.before(MARK_AGE);
-        self.claims.iter().any(|until| *until <= now)
-            || self.marks.iter().any(|since| *since < forgotten)
+        let dead = self.claims.iter().filter(move |(_, until)| *until <= now);
+        dead.map(|(layer, _)| layer.as_str())
+    }
+
+    /// Whether there are marks that nobody lives to tell.
+    fn has_forgotten_marks(&self) -> bool {
+        let forgotten = Timestamp::from(jiff::Timestamp::now()).before(MARK_AGE);
+        self.marks.iter().any(|since| *since < forgotten)
     }
 }
 
 const DEAD_LETTERS: [&str; 2] = ["RequestDeadLetterQueueUrl", "PublicationDeadLetterQueueUrl"];
 
-/// Repairs and sends dead letters again until nothing is left to do. What of both comes first when
-/// a lease is over is left to chance: either may be who takes a claim over.
+/// Repairs and sends dead letters again until nothing is left to do. Who takes a dead claim over is
+/// left to chance: the repair, or a publisher that an event wakes up.
 pub(crate) async fn come_to_rest(stack: &Stack, requests: usize, mut random: Rng) -> Result<Rest> {
     let start = Instant::now();
     let mut rest = Rest::default();
@@ -112,7 +125,13 @@ pub(crate) async fn come_to_rest(stack: &Stack, requests: usize, mut random: Rng
             let after = PATIENCE;
             return Err(Error::Timeout { what, after });
         }
-        if left.is_due() && (left.dead_letters == 0 || random.bool()) {
+        let dead_claims: Vec<_> = left.dead_claims().collect();
+        if !dead_claims.is_empty() && random.bool() {
+            for layer in dead_claims {
+                remind(stack, layer, &mut random).await?;
+                rest.reminders += 1;
+            }
+        } else if !dead_claims.is_empty() || left.has_forgotten_marks() {
             rest.repairs += 1;
             match repair(stack).await? {
                 Some(did) => {
@@ -121,11 +140,27 @@ pub(crate) async fn come_to_rest(stack: &Stack, requests: usize, mut random: Rng
                 }
                 None => rest.cut_off += 1,
             }
-        } else if left.dead_letters > 0 && (left.claims.is_empty() || left.is_due()) {
+        } else if left.claims.is_empty() && left.dead_letters > 0 {
             rest.redriven += redrive(stack).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Has S3's event of a manifest of a layer come once more.
+async fn remind(stack: &Stack, layer: &str, random: &mut Rng) -> Result<()> {
+    let (project, slug) = layer.split_once("-py").unwrap_or((layer, ""));
+    let prefix = format!("accretion/manifests/{project}/");
+    let keys = stack.artifact_keys(&prefix).await?;
+    let suffix = format!("-py{slug}.manifest");
+    let keys: Vec<_> = keys.iter().filter(|it| it.ends_with(&suffix)).collect();
+    let now = Timestamp::from(jiff::Timestamp::now()).to_string();
+    if let Some(key) = random.choice(keys) {
+        let bucket = stack.output("ArtifactsBucketName");
+        let event = event(bucket, key, ("sequencer", "00"), &now);
+        invoke_publisher(stack, &event).await?;
+    }
+    Ok(())
 }
 
 /// Sends all dead letters again.

@@ -9,7 +9,7 @@ use futures_util::future::try_join4;
 use pipeline_tests::testbed::{Testbed, wait_for};
 use pipeline_tests::{Error, Filter, Notification, Result, Subscription};
 
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Repetition};
 use crate::kills::{Killer, Kills};
 use crate::outcome::compare;
 use crate::plan::plan;
@@ -18,6 +18,12 @@ use crate::{PATIENCE, QUIET, alone, deliver_again_after, number, seed};
 
 /// The shortest time that leaves the publisher something to wait with: leases end the sooner.
 const PUBLISHER_SECONDS: i32 = 30;
+
+const REPETITION: Repetition = Repetition {
+    requests: 4,
+    manifests: 3,
+    latest: 30_000,
+};
 
 /// What a run has to have seen to be worth anything.
 const KILLS: usize = 30;
@@ -49,7 +55,7 @@ async fn run(testbed: &Testbed, seed: u64) -> Result<()> {
     let start = Instant::now();
     let planned = plan(&mut random);
     let requests = planned.iter().map(|it| it.ways.len()).sum();
-    let deliveries = Deliveries::new(stack, random.fork());
+    let deliveries = Deliveries::new(stack, REPETITION, random.fork());
     let killer = Killer::new(server, stack, random.fork());
     let said = RefCell::new(Vec::new());
     let foreground = async {
