@@ -1,6 +1,7 @@
 //! What the dispatcher does with a batch of messages.
 
 use accretion_aws::{DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
+use accretion_core::request::IdentityAttributes;
 use accretion_core::timestamp::Timestamp;
 use accretion_lambda::{Invocation, each_message};
 use accretion_service::Error;
@@ -52,8 +53,18 @@ fn message(record: &SqsMessage) -> Result<Message, Error> {
             .clone()
             .ok_or_else(|| missing("`messageId`"))?,
         sent_at: sent_at.ok_or_else(|| missing("`SentTimestamp`"))?,
+        attributes: IdentityAttributes {
+            request_id: attribute(record, IdentityAttributes::REQUEST_ID),
+            received_at: attribute(record, IdentityAttributes::RECEIVED_AT),
+        },
         body: record.body.clone().unwrap_or_default(),
     })
+}
+
+/// An attribute of a message; empty if it is there, but is not text.
+fn attribute(record: &SqsMessage, name: &str) -> Option<String> {
+    let attribute = record.message_attributes.get(name)?;
+    Some(attribute.string_value.clone().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -88,5 +99,36 @@ mod tests {
                 "{pointer}"
             );
         }
+    }
+
+    #[test]
+    fn a_message_that_was_sent_before_says_as_what() {
+        let read = |attributes: serde_json::Value| {
+            let record = json!({
+                "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+                "body": "{}",
+                "attributes": {"SentTimestamp": "1763632800123"},
+                "messageAttributes": attributes,
+            });
+            message(&serde_json::from_value(record).unwrap())
+                .unwrap()
+                .attributes
+        };
+        let text = |text: &str| json!({"stringValue": text, "dataType": "String"});
+        let attributes = read(json!({
+            "RequestId": text("0ce43a345624ab7be5105730f7afc664"),
+            "ReceivedAt": text("2025-11-20T09:00:00.000Z"),
+            "Other": text("else"),
+        }));
+        let id = attributes.request_id.as_deref();
+        assert_eq!(id, Some("0ce43a345624ab7be5105730f7afc664"));
+        let time = attributes.received_at.as_deref();
+        assert_eq!(time, Some("2025-11-20T09:00:00.000Z"));
+
+        assert_eq!(read(json!(null)), IdentityAttributes::default());
+        // What is there and no text is not as if it were not there.
+        let binary = json!({"binaryValue": "AAAA", "dataType": "Binary"});
+        let attributes = read(json!({"RequestId": binary}));
+        assert_eq!(attributes.request_id.as_deref(), Some(""));
     }
 }

@@ -28,6 +28,13 @@ pub fn manifest(project: &ProjectName, id: &RequestId, target: Target) -> String
     format!("{MANIFESTS}{project}/{id}-{}.manifest", target.slug())
 }
 
+/// The request that the key of an artifact manifest names; `None` if it is no such key.
+pub fn request_of_manifest(key: &str) -> Option<RequestId> {
+    let name = key.strip_prefix(MANIFESTS)?.rsplit('/').next()?;
+    let (id, _slug) = name.strip_suffix(".manifest")?.split_once('-')?;
+    id.parse().ok()
+}
+
 /// The key of the manifest of a layer version.
 pub fn layer_manifest(layer: &LayerName, version: u64) -> String {
     format!("accretion/layers/{layer}/{version}.json")
@@ -43,4 +50,27 @@ pub fn pointer(prefix: &str, project: &ProjectName, target: Target) -> String {
 /// starts nothing twice.
 pub fn execution(id: &RequestId, target: Target) -> String {
     format!("{id}-{}", target.slug())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_names_its_request() {
+        let (project, id) = ("a-b".parse().unwrap(), RequestId::of_message("1"));
+        for target in ["py313", "py313-arm64"] {
+            let key = manifest(&project, &id, Target::from_slug(target).unwrap());
+            assert_eq!(request_of_manifest(&key), Some(id.clone()));
+        }
+        for key in [
+            String::new(),
+            request(&id),
+            format!("{MANIFESTS}tools/{id}.manifest"),
+            format!("{MANIFESTS}tools/{id}-py313.json"),
+            format!("{MANIFESTS}tools/0-py313.manifest"),
+        ] {
+            assert_eq!(request_of_manifest(&key), None, "{key}");
+        }
+    }
 }

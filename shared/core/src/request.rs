@@ -25,7 +25,9 @@ pub use self::document::{
     ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
     RequirementsDocument, schema,
 };
-pub use self::identity::{ParseRequestIdError, RequestId, RequestRef};
+pub use self::identity::{
+    IdentityAttributes, IdentityAttributesError, ParseRequestIdError, RequestId, RequestRef,
+};
 pub use self::input::{InputKind, InputUnsupported};
 
 /// How many bytes a request may have as an object of the inbox.

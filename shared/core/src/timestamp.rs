@@ -64,13 +64,19 @@ impl fmt::Display for Timestamp {
 #[error("`{0}` is not a point in time such as 2026-11-20T10:00:00.000Z")]
 pub struct ParseTimestampError(String);
 
+impl ParseTimestampError {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(crate::error::shown(text))
+    }
+}
+
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<jiff::Timestamp>()
             .map(Self::from)
-            .map_err(|_| ParseTimestampError(crate::error::shown(text)))
+            .map_err(|_| ParseTimestampError::new(text))
     }
 }
 

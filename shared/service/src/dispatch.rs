@@ -8,7 +8,8 @@ use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
 use accretion_core::keys;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
-    InputKind, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, ProjectName, Request, RequestId, RequestRef,
+    IdentityAttributes, InputKind, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, ProjectName, Request,
+    RequestId, RequestRef,
 };
 use accretion_core::requirement::NoInclude;
 use accretion_core::target::Target;
@@ -35,6 +36,8 @@ pub struct Message {
     pub id: String,
     /// When SQS took it.
     pub sent_at: Timestamp,
+    /// Which request it is, if it was sent before. An event of S3 says so itself.
+    pub attributes: IdentityAttributes,
     /// What it says.
     pub body: String,
 }
@@ -95,13 +98,11 @@ where
     ///
     /// # Errors
     ///
-    /// [`Error::MessageUnknown`] for what is neither, and those of the ports. The message is to be
+    /// [`Error::MessageUnknown`] for what is neither, [`Error::MessageIdentityInvalid`] for a
+    /// request that can't be what it says that it is, and those of the ports. The message is to be
     /// delivered again then.
     pub async fn message(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
-        let delivery = Delivery::parse(&message.body).map_err(|error| Error::MessageUnknown {
-            problem: error.to_string(),
-        })?;
-        match delivery {
+        match Delivery::parse(&message.body)? {
             Delivery::Test => {
                 info!("S3 has tried out the queue");
                 Ok(Vec::new())
@@ -115,10 +116,11 @@ where
             }
             Delivery::Request => {
                 let received = Received {
-                    request: RequestRef {
-                        received_at: message.sent_at,
-                        id: RequestId::of_message(&message.id),
-                    },
+                    request: RequestRef::of_message(
+                        &message.id,
+                        message.sent_at,
+                        &message.attributes,
+                    )?,
                     origin: Origin::Message(message.id.clone()),
                     name: MESSAGE_NAME.to_owned(),
                     bytes: Some(message.body.clone().into_bytes()),

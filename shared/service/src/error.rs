@@ -1,6 +1,8 @@
 //! What can go wrong in a use case.
 
-use accretion_core::request::RequestId;
+use accretion_core::delivery::ParseDeliveryError;
+use accretion_core::invocation::ParseFailedInvocationError;
+use accretion_core::request::{IdentityAttributesError, RequestId};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault, fault_codes};
@@ -22,6 +24,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A message of the request queue was sent before, but does not say as what.
+    #[error("the message's attributes do not say which request it is: {0}")]
+    MessageIdentityInvalid(#[from] IdentityAttributesError),
+    /// A dead letter of the publisher is no record of an invocation that could be repeated.
+    #[error("the message tells of no invocation that could be repeated: {0}")]
+    InvocationUnknown(#[from] ParseFailedInvocationError),
     /// A request that was accepted before can't be read any more, neither where it was dropped nor
     /// where it was kept.
     #[error("the accepted request `{id}` is not kept any more")]
@@ -99,12 +107,22 @@ impl Error {
     }
 }
 
+impl From<ParseDeliveryError> for Error {
+    fn from(error: ParseDeliveryError) -> Self {
+        Self::MessageUnknown {
+            problem: error.to_string(),
+        }
+    }
+}
+
 /// The code of resolvers for a package without a fitting wheel; core's own.
 const WHEEL_NOT_FOUND: &str = "WheelNotFound";
 
 fault_codes! {
     impl Error {
         Self::MessageUnknown { .. } => "MessageUnknown", User;
+        Self::MessageIdentityInvalid(_) => "MessageIdentityInvalid", User;
+        Self::InvocationUnknown(_) => "InvocationUnknown", User;
         Self::RequestMissing { .. } => "RequestMissing", Internal;
         Self::BuildLost { .. } => "BuildLost", Internal;
         Self::ManifestMissing { .. } => "ManifestMissing", Internal;
@@ -146,7 +164,13 @@ impl Fault for Error {
                  drop the request again"
                     .to_owned(),
             ),
+            Self::MessageIdentityInvalid(_) => Some(
+                "send the request without the attributes `RequestId` and `ReceivedAt`: it is a new \
+                 one then"
+                    .to_owned(),
+            ),
             Self::MessageUnknown { .. }
+            | Self::InvocationUnknown(_)
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,

@@ -6,5 +6,6 @@ mod error;
 mod open_files;
 pub mod ports;
 pub mod publish;
+pub mod redrive;
 
 pub use error::Error;

@@ -1,7 +1,9 @@
 //! What a use case needs of the world.
 
+mod dead_letters;
 mod pipeline;
 
+pub use dead_letters::*;
 pub use pipeline::*;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use accretion_core::notification::{Event, Notification, Update};
-use accretion_core::request::{MAX_MESSAGE_BYTES, Permission, RequestId};
+use accretion_core::request::{IdentityAttributes, MAX_MESSAGE_BYTES, Permission, RequestId};
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
@@ -225,6 +225,7 @@ fn folders_and_test_events_are_nothing_to_do() {
         let message = Message {
             id: "1".to_owned(),
             sent_at: world.now(),
+            attributes: IdentityAttributes::default(),
             body,
         };
         // Neither makes a single call.
@@ -241,6 +242,7 @@ fn a_message_can_be_a_request_itself() {
     let message = |body: String| Message {
         id: "message".to_owned(),
         sent_at: dropped.message.sent_at,
+        attributes: IdentityAttributes::default(),
         body,
     };
     let body = String::from_utf8(body).unwrap();
@@ -261,6 +263,7 @@ fn a_message_that_is_nothing_is_a_failure() {
     let message = Message {
         id: "1".to_owned(),
         sent_at: world.now(),
+        attributes: IdentityAttributes::default(),
         body: "hello".to_owned(),
     };
     let error = world.dispatch_idle(&message).unwrap_err();

@@ -13,7 +13,9 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{Builder, Installed, Manifest, Publish as PublishOptions, VERSION};
-use accretion_core::request::{Permission, PermissionDocument, ProjectName, RequestId};
+use accretion_core::request::{
+    IdentityAttributes, Permission, PermissionDocument, ProjectName, RequestId,
+};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -265,6 +267,7 @@ impl World {
             message: Message {
                 id: format!("message of {version}"),
                 sent_at,
+                attributes: IdentityAttributes::default(),
                 body: event(&key, &version, sent_at),
             },
             project: project.clone(),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Sha256;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{ParseTimestampError, Timestamp};
 
 /// The identity of a request: 32 lowercase hexadecimal digits.
 ///
@@ -104,9 +104,156 @@ pub struct RequestRef {
     pub id: RequestId,
 }
 
+impl RequestRef {
+    /// The request in a message of the request queue, which SQS took at `sent_at`.
+    ///
+    /// A message that was sent before says so in its attributes, and is what it was then. It can't
+    /// be newer than it is: nobody takes a place in the order that has not come yet.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityAttributesError`] for attributes that are incomplete, malformed, or of the future.
+    pub fn of_message(
+        message_id: &str,
+        sent_at: Timestamp,
+        attributes: &IdentityAttributes,
+    ) -> Result<Self, IdentityAttributesError> {
+        let (id, received_at) = match (&attributes.request_id, &attributes.received_at) {
+            (None, None) => {
+                return Ok(Self {
+                    received_at: sent_at,
+                    id: RequestId::of_message(message_id),
+                });
+            }
+            (Some(id), Some(received_at)) => (id, received_at),
+            _ => return Err(IdentityAttributesError::Incomplete),
+        };
+        let time: Timestamp = received_at.parse()?;
+        if time.to_string() != *received_at {
+            return Err(ParseTimestampError::new(received_at).into());
+        }
+        if time > sent_at {
+            return Err(IdentityAttributesError::Future { time, sent_at });
+        }
+        Ok(Self {
+            received_at: time,
+            id: id.parse()?,
+        })
+    }
+}
+
+/// The attributes of a message that was sent before: which request it brings, and since when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentityAttributes {
+    /// The request's identity.
+    pub request_id: Option<String>,
+    /// When the request was received, as [`Timestamp`] writes it.
+    pub received_at: Option<String>,
+}
+
+impl IdentityAttributes {
+    /// The name of the attribute with the request's identity.
+    pub const REQUEST_ID: &str = "RequestId";
+
+    /// The name of the attribute with the time.
+    pub const RECEIVED_AT: &str = "ReceivedAt";
+
+    /// The attributes that keep a request what it is.
+    pub fn of(request: &RequestRef) -> Self {
+        Self {
+            request_id: Some(request.id.to_string()),
+            received_at: Some(request.received_at.to_string()),
+        }
+    }
+}
+
+/// What is wrong with a message's [`IdentityAttributes`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityAttributesError {
+    /// One of them stands alone.
+    #[error("`RequestId` and `ReceivedAt` go together, and one of them is missing")]
+    Incomplete,
+    /// The identity is none.
+    #[error("`RequestId`: {0}")]
+    RequestId(#[from] ParseRequestIdError),
+    /// The time is none, or is written in another way.
+    #[error("`ReceivedAt`: {0}")]
+    ReceivedAt(#[from] ParseTimestampError),
+    /// The time is after the message's own.
+    #[error("`ReceivedAt`: {time} is later than {sent_at}, when the message was sent")]
+    Future {
+        /// What it says.
+        time: Timestamp,
+        /// When SQS took the message.
+        sent_at: Timestamp,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SENT_AT: &str = "2026-11-20T10:00:00.500Z";
+
+    fn of_message(
+        request_id: Option<&str>,
+        received_at: Option<&str>,
+    ) -> Result<RequestRef, IdentityAttributesError> {
+        let attributes = IdentityAttributes {
+            request_id: request_id.map(ToOwned::to_owned),
+            received_at: received_at.map(ToOwned::to_owned),
+        };
+        RequestRef::of_message("m-1", SENT_AT.parse().unwrap(), &attributes)
+    }
+
+    #[test]
+    fn a_message_is_what_its_attributes_say_that_it_was() {
+        let first = of_message(None, None).unwrap();
+        assert_eq!(first.id, RequestId::of_message("m-1"));
+        assert_eq!(first.received_at.to_string(), SENT_AT);
+
+        let before = RequestRef {
+            received_at: "2026-11-06T10:00:00.123Z".parse().unwrap(),
+            id: RequestId::of_message("m-0"),
+        };
+        let attributes = IdentityAttributes::of(&before);
+        let sent_at = SENT_AT.parse().unwrap();
+        for message in ["m-1", "m-2"] {
+            let again = RequestRef::of_message(message, sent_at, &attributes);
+            assert_eq!(again, Ok(before.clone()));
+        }
+        // SQS may take it within the millisecond.
+        assert!(of_message(Some(before.id.as_str()), Some(SENT_AT)).is_ok());
+    }
+
+    #[test]
+    fn attributes_are_both_there_and_sound() {
+        const ID: &str = "0ce43a345624ab7be5105730f7afc664";
+        const TIME: &str = "2026-11-06T10:00:00.123Z";
+        assert!(of_message(Some(ID), Some(TIME)).is_ok());
+        for (id, time, problem) in [
+            (Some(ID), None, "go together"),
+            (None, Some(TIME), "go together"),
+            (Some(""), Some(TIME), "`RequestId`: `` is not the id"),
+            (Some("me"), Some(TIME), "`RequestId`: `me` is not the id"),
+            (Some(ID), Some(""), "`ReceivedAt`: `` is not a point"),
+            (Some(ID), Some("1763632800123"), "is not a point"),
+            (Some(ID), Some("2026-11-06T10:00:00Z"), "is not a point"),
+            (
+                Some(ID),
+                Some("2026-11-06T11:00:00.123+01:00"),
+                "is not a point",
+            ),
+            (
+                Some(ID),
+                Some("2026-11-20T10:00:00.501Z"),
+                "is later than 2026-11-20T10:00:00.500Z",
+            ),
+        ] {
+            let error = of_message(id, time).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+    }
 
     #[test]
     fn an_identity_is_what_anybody_can_work_out() {

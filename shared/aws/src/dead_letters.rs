@@ -1,0 +1,127 @@
+//! Queues of dead letters.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use accretion_core::request::IdentityAttributes;
+use accretion_core::timestamp::Timestamp;
+use accretion_service::ports::{DeadLetter, DeadLetters, PortError};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+
+use crate::error::{Call, CallError, failed};
+use crate::{Clients, Error};
+
+/// How many messages SQS gives at once. Source: Amazon SQS API Reference, `ReceiveMessage`.
+const MAX_BATCH: usize = 10;
+
+/// How long SQS looks for messages before it says that there are none. Without any time it asks
+/// only some of its servers. Source: Amazon SQS Developer Guide, "Amazon SQS short and long polling".
+const WAIT: Duration = Duration::from_secs(2);
+
+/// How long nobody else sees what was received: long enough to receive a thousand messages, to send
+/// them again and to delete them. If it is not, somebody else may send some of them a second time,
+/// which does nothing. Whoever is cut off hides what it has received for so long.
+const HIDDEN: Duration = Duration::from_mins(5);
+
+/// A queue of SQS with what could not be dealt with.
+#[derive(Debug, Clone)]
+pub struct SqsDeadLetters {
+    client: Client,
+    url: String,
+}
+
+impl SqsDeadLetters {
+    /// The queue of a URL.
+    pub fn new(clients: &Clients, url: impl Into<String>) -> Self {
+        Self {
+            client: clients.sqs(),
+            url: url.into(),
+        }
+    }
+
+    fn failed<E>(&self, operation: &'static str, error: &CallError<E>) -> PortError
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        PortError::new(failed(Call::new(operation, &self.url), error))
+    }
+
+    fn letter(&self, message: Message) -> Result<DeadLetter, PortError> {
+        let missing = |what: &str| {
+            PortError::new(Error::ServiceUnavailable {
+                call: Call::new("sqs:ReceiveMessage", &self.url),
+                problem: format!("a message has no usable {what}"),
+            })
+        };
+        let mut attributes = message.message_attributes.unwrap_or_default();
+        let sent_at = message.attributes.unwrap_or_default();
+        let sent_at = sent_at.get(&MessageSystemAttributeName::SentTimestamp);
+        let sent_at = sent_at
+            .and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds.parse().ok()?));
+        Ok(DeadLetter {
+            id: message.message_id.ok_or_else(|| missing("`MessageId`"))?,
+            sent_at: sent_at.ok_or_else(|| missing("`SentTimestamp`"))?,
+            attributes: IdentityAttributes {
+                request_id: take(&mut attributes, IdentityAttributes::REQUEST_ID),
+                received_at: take(&mut attributes, IdentityAttributes::RECEIVED_AT),
+            },
+            body: message.body.unwrap_or_default(),
+            receipt: message
+                .receipt_handle
+                .ok_or_else(|| missing("`ReceiptHandle`"))?,
+        })
+    }
+}
+
+/// An attribute's text; empty if it is there, but is not text.
+fn take(attributes: &mut HashMap<String, MessageAttributeValue>, name: &str) -> Option<String> {
+    let attribute = attributes.remove(name)?;
+    Some(attribute.string_value.unwrap_or_default())
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+impl DeadLetters for SqsDeadLetters {
+    async fn receive(&self, limit: usize) -> Result<Vec<DeadLetter>, PortError> {
+        let batch = i32::try_from(limit.clamp(1, MAX_BATCH)).unwrap_or(1);
+        let request = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(batch)
+            .wait_time_seconds(seconds(WAIT))
+            .visibility_timeout(seconds(HIDDEN))
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_attribute_names(IdentityAttributes::REQUEST_ID)
+            .message_attribute_names(IdentityAttributes::RECEIVED_AT);
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| self.failed("sqs:ReceiveMessage", &error))?;
+        let messages = answer.messages.unwrap_or_default().into_iter();
+        messages.map(|message| self.letter(message)).collect()
+    }
+
+    async fn delete(&self, letter: &DeadLetter) -> Result<(), PortError> {
+        let request = self.client.delete_message().queue_url(&self.url);
+        match request.receipt_handle(&letter.receipt).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed("sqs:DeleteMessage", &error)),
+        }
+    }
+
+    async fn show(&self, letter: &DeadLetter) -> Result<(), PortError> {
+        let request = self.client.change_message_visibility();
+        let request = request
+            .queue_url(&self.url)
+            .receipt_handle(&letter.receipt)
+            .visibility_timeout(0);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed("sqs:ChangeMessageVisibility", &error)),
+        }
+    }
+}

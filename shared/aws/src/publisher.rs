@@ -1,0 +1,46 @@
+//! The publisher, from outside.
+
+use accretion_service::ports::{PortError, Publisher};
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::types::InvocationType;
+use serde_json::Value;
+
+use crate::Clients;
+use crate::error::{Call, failed};
+
+/// The publisher as a function of Lambda, invoked asynchronously: Lambda tries three times, and
+/// sends what fails then to the function's on-failure destination again.
+#[derive(Debug, Clone)]
+pub struct LambdaPublisher {
+    client: Client,
+    function: String,
+}
+
+impl LambdaPublisher {
+    /// The function of a name or ARN.
+    pub fn new(clients: &Clients, function: impl Into<String>) -> Self {
+        Self {
+            client: clients.lambda(),
+            function: function.into(),
+        }
+    }
+}
+
+impl Publisher for LambdaPublisher {
+    async fn invoke(&self, payload: &Value) -> Result<(), PortError> {
+        let request = self
+            .client
+            .invoke()
+            .function_name(&self.function)
+            .invocation_type(InvocationType::Event)
+            .payload(payload.to_string().into_bytes().into());
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let call = Call::new("lambda:Invoke", &self.function);
+                let call = call.allowed_by("lambda:InvokeFunction");
+                Err(PortError::new(failed(call, &error)))
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The request queue, for whoever sends to it.
+
+use accretion_core::request::IdentityAttributes;
+use accretion_service::ports::{PortError, RequestMessage, RequestQueue};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageAttributeValue;
+
+use crate::Clients;
+use crate::error::{Call, failed};
+
+/// A queue of SQS that takes requests.
+#[derive(Debug, Clone)]
+pub struct SqsRequestQueue {
+    client: Client,
+    url: String,
+}
+
+impl SqsRequestQueue {
+    /// The queue of a URL.
+    pub fn new(clients: &Clients, url: impl Into<String>) -> Self {
+        Self {
+            client: clients.sqs(),
+            url: url.into(),
+        }
+    }
+}
+
+impl RequestQueue for SqsRequestQueue {
+    async fn send(&self, message: &RequestMessage) -> Result<(), PortError> {
+        let identity = message.request.as_ref().map(IdentityAttributes::of);
+        let identity = identity.unwrap_or_default();
+        let mut request = self.client.send_message().queue_url(&self.url);
+        for (name, value) in [
+            (IdentityAttributes::REQUEST_ID, identity.request_id),
+            (IdentityAttributes::RECEIVED_AT, identity.received_at),
+        ] {
+            if let Some(value) = value {
+                request = request.message_attributes(name, text(value));
+            }
+        }
+        match request.message_body(&message.body).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let call = Call::new("sqs:SendMessage", &self.url);
+                Err(PortError::new(failed(call, &error)))
+            }
+        }
+    }
+}
+
+fn text(value: String) -> MessageAttributeValue {
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+        .expect("it has a type")
+}
