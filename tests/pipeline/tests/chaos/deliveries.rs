@@ -219,9 +219,10 @@ impl<'a> Deliveries<'a> {
             return;
         }
         for _ in 0..random.usize(1..=2) {
-            let after = match random.bool() {
-                true => Duration::ZERO,
-                false => millis(&mut random, 0, self.repetition.latest),
+            let after = if random.bool() {
+                Duration::ZERO
+            } else {
+                millis(&mut random, 0, self.repetition.latest)
             };
             self.say(after, outgoing());
             self.repeated.borrow_mut()[kind] += 1;

@@ -10,19 +10,20 @@ use pipeline_tests::{FunctionProcess, MiniStack, Result, Stack, Table};
 use serde_json::Value;
 
 use crate::plan::millis;
+use crate::wire::{KILLS_WITH_CLAIM, LEASE};
 
 /// How many publishers with a claim on a layer are killed, each on another layer; and then how many
 /// of those that take over what they have left.
 const CLAIMS: usize = 12;
 const TAKE_OVERS: usize = 3;
 
-/// How long after the first dead claim could be taken over: each one that is left then takes as long
-/// as a lease again.
-const TAKE_OVERS_WITHIN: Duration = Duration::from_secs(20);
+/// How long after the first one more of them are killed than there have to be, and how long after its
+/// lease those that take over: every claim that is left takes as long as a lease again.
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// How many are killed at any moment, by function. A build is tried once more if its process dies,
 /// and no more: [`BUILDERS_APART`] sees to that.
-const PUBLISHERS: usize = 10;
+const PUBLISHERS: usize = 16;
 const DISPATCHERS: usize = 5;
 const BUILDERS: usize = 4;
 
@@ -67,8 +68,8 @@ pub(crate) struct Killer<'a> {
     pub(crate) kills: RefCell<Kills>,
     /// How often a claim on a layer was left, by layer.
     struck: RefCell<BTreeMap<String, usize>>,
-    /// When somebody was first seen to take a dead claim over.
-    taken_over: Cell<Option<Instant>>,
+    /// When the first claim was left.
+    first: Cell<Option<Instant>>,
     /// When a process was first seen, by its number.
     seen: RefCell<BTreeMap<i32, Instant>>,
 }
@@ -107,7 +108,7 @@ impl<'a> Killer<'a> {
             random: random.into(),
             kills: RefCell::default(),
             struck: RefCell::default(),
-            taken_over: Cell::default(),
+            first: Cell::default(),
             seen: RefCell::default(),
         }
     }
@@ -116,14 +117,21 @@ impl<'a> Killer<'a> {
     pub(crate) async fn strike_claims(&self) -> Result<Infallible> {
         loop {
             let items = self.stack.all_items(Table::Layers, Some("Claim")).await?;
-            let mut claims: Vec<_> = items.iter().filter_map(Claim::of).collect();
-            self.random.borrow_mut().shuffle(&mut claims);
-            for claim in claims.iter().filter(|claim| self.is_wanted(claim)) {
-                if let Some(process) = self.server.function(claim.process) {
-                    self.strike(claim, &process).await?;
+            let claims = items.iter().filter_map(Claim::of);
+            let claims = claims.filter_map(|claim| {
+                let process = self.server.function(claim.process)?;
+                // All of them first: the others are not to be done while one is looked at.
+                process.halt();
+                Some((claim, process))
+            });
+            for (claim, process) in claims.collect::<Vec<_>>() {
+                if self.is_wanted(&claim) {
+                    self.strike(&claim, &process).await?;
+                } else {
+                    process.resume();
                 }
             }
-            let pause = millis(&mut self.random.borrow_mut(), 5, 30);
+            let pause = millis(&mut self.random.borrow_mut(), 5, 20);
             tokio::time::sleep(pause).await;
         }
     }
@@ -131,24 +139,22 @@ impl<'a> Killer<'a> {
     /// Whether a claim on this layer is still to be left.
     fn is_wanted(&self, claim: &Claim) -> bool {
         let kills = self.kills.borrow();
+        let is_within = |from: Duration| {
+            let first = self.first.get();
+            first.is_none_or(|first| first.elapsed() < from + WITHIN)
+        };
         match self.struck.borrow().get(&claim.layer) {
-            None => kills.with_claim() - kills.take_overs < CLAIMS,
-            Some(1) => {
-                // The claim of the one that was killed has no process any more.
-                let is_new = self.server.function(claim.process).is_some();
-                let first = self.taken_over.get();
-                if is_new && first.is_none() {
-                    self.taken_over.set(Some(Instant::now()));
-                }
-                let is_early = first.is_none_or(|at| at.elapsed() < TAKE_OVERS_WITHIN);
-                is_new && is_early && kills.take_overs < TAKE_OVERS
+            None => {
+                let left = kills.with_claim() - kills.take_overs;
+                left < KILLS_WITH_CLAIM || left < CLAIMS && is_within(Duration::ZERO)
             }
+            Some(1) => kills.take_overs < TAKE_OVERS && is_within(LEASE),
             Some(_) => false,
         }
     }
 
-    /// Halts a process that has a claim, looks at how far it has come, and kills it there. One that
-    /// is already done lives on.
+    /// Looks at how far a process that has a claim has come, and kills it there. One that is already
+    /// done lives on.
     async fn strike(&self, claim: &Claim, process: &FunctionProcess) -> Result<()> {
         let wants_version = self.random.borrow_mut().bool();
         for _ in 0..50 {
@@ -179,7 +185,7 @@ impl<'a> Killer<'a> {
             let versions = self.stack.layer_versions(&claim.layer).await?;
             let has_version = versions.last().is_some_and(|last| *last > claim.version);
             let mut kills = self.kills.borrow_mut();
-            if !has_claim(&items["layer"]) {
+            if !has_claim(items.get("layer").unwrap_or(&Value::Null)) {
                 kills.after_commit += 1;
                 return Ok(());
             }
@@ -187,6 +193,9 @@ impl<'a> Killer<'a> {
                 kills.after_version += 1;
             } else {
                 kills.before_version += 1;
+            }
+            if self.first.get().is_none() {
+                self.first.set(Some(Instant::now()));
             }
             let mut struck = self.struck.borrow_mut();
             let times = struck.entry(claim.layer.clone()).or_default();
@@ -209,7 +218,7 @@ impl<'a> Killer<'a> {
         ];
         let mut last_builder = None;
         loop {
-            let pause = millis(&mut self.random.borrow_mut(), 100, 600);
+            let pause = millis(&mut self.random.borrow_mut(), 100, 400);
             tokio::time::sleep(pause).await;
             let processes = self.server.functions();
             let now = Instant::now();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::digest::Sha256;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -292,11 +293,8 @@ impl Layer<'_> {
         let version = version.map_err(Error::aws("GetLayerVersion"))?;
         let content = version.content().and_then(|content| content.code_sha256());
         let sha256 = STANDARD.decode(content.unwrap_or_default());
-        let sha256: String = sha256
-            .unwrap_or_default()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = sha256.ok().and_then(|it| it.try_into().ok());
+        let sha256 = sha256.map(|it| Sha256(it).to_string());
         differences.equal(
             &format!("content of {what}"),
             &json!(sha256),
@@ -383,10 +381,7 @@ impl Layer<'_> {
                 &last[member],
             );
         }
-        let architecture = match newest.slug.ends_with("-arm64") {
-            true => "arm64",
-            false => "x86_64",
-        };
+        let architecture = crate::architecture(newest.slug);
         let project = &newest.request.planned.project;
         let pointer = format!("/accretion/{project}/python3.13/{architecture}");
         differences.equal(

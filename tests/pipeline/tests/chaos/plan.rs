@@ -89,9 +89,10 @@ impl Planned {
 pub(crate) fn plan(random: &mut Rng) -> Vec<Planned> {
     let projects: Vec<_> = (0..SMALL + LARGE)
         .map(|index| {
-            let targets: &[&str] = match index < SMALL {
-                true => &["py313"],
-                false => &["py313", "py313-arm64"],
+            let targets: &[&str] = if index < SMALL {
+                &["py313"]
+            } else {
+                &["py313", "py313-arm64"]
             };
             let mut contents: Vec<_> = (0..CONTENTS.len()).collect();
             random.shuffle(&mut contents);

@@ -1,17 +1,22 @@
 //! Letting the pipeline come to rest: whatever failed for a while is tried again, as people do it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use accretion_aws::{Clients, LambdaPublisher, SqsDeadLetters, SqsRequestQueue};
 use accretion_core::timestamp::Timestamp;
+use accretion_service::redrive::Redrive;
 use fastrand::Rng;
-use pipeline_tests::{Error, Result, Stack, Table};
-use serde_json::Value;
+use pipeline_tests::{Error, MiniStack, Result, Stack, Table};
 
 use crate::deliveries::{invoke_publisher, repair};
-use crate::{PATIENCE, event};
+use crate::event;
 
-/// How old a mark has to be for the repair to tell it.
-const MARK_AGE: Duration = Duration::from_mins(1);
+/// How long it may take: several leases, one after the other.
+const PATIENCE: Duration = Duration::from_mins(8);
+
+/// How old a mark has to be, and how long a claim dead, for the repair to take it up.
+const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// What was done until nothing was left to do.
 #[derive(Debug, Default, Clone, Copy)]
@@ -101,20 +106,30 @@ impl Left {
         dead.map(|(layer, _)| layer.as_str())
     }
 
-    /// Whether there are marks that nobody lives to tell.
-    fn has_forgotten_marks(&self) -> bool {
-        let forgotten = Timestamp::from(jiff::Timestamp::now()).before(MARK_AGE);
-        self.marks.iter().any(|since| *since < forgotten)
+    /// Whether there is a claim or a mark that the repair takes up by now.
+    fn is_forgotten(&self) -> bool {
+        let forgotten = Timestamp::from(jiff::Timestamp::now()).before(FORGOTTEN);
+        let claims = self.claims.iter().map(|(_, until)| until);
+        claims.chain(&self.marks).any(|since| *since < forgotten)
     }
 }
+
+/// More dead letters than there are.
+const MANY: usize = 10_000;
 
 const DEAD_LETTERS: [&str; 2] = ["RequestDeadLetterQueueUrl", "PublicationDeadLetterQueueUrl"];
 
 /// Repairs and sends dead letters again until nothing is left to do. Who takes a dead claim over is
 /// left to chance: the repair, or a publisher that an event wakes up.
-pub(crate) async fn come_to_rest(stack: &Stack, requests: usize, mut random: Rng) -> Result<Rest> {
+pub(crate) async fn come_to_rest(
+    (server, stack): (&MiniStack, &Stack),
+    requests: usize,
+    mut random: Rng,
+) -> Result<Rest> {
     let start = Instant::now();
     let mut rest = Rest::default();
+    // By layer, whether its dead claim is left to the repair.
+    let mut fates = BTreeMap::new();
     loop {
         let left = Left::of(stack, requests).await?;
         if left.is_nothing() {
@@ -125,13 +140,16 @@ pub(crate) async fn come_to_rest(stack: &Stack, requests: usize, mut random: Rng
             let after = PATIENCE;
             return Err(Error::Timeout { what, after });
         }
-        let dead_claims: Vec<_> = left.dead_claims().collect();
-        if !dead_claims.is_empty() && random.bool() {
-            for layer in dead_claims {
+        let mut reminded = 0;
+        for layer in left.dead_claims() {
+            let is_for_repair = fates.entry(layer.to_owned());
+            if !*is_for_repair.or_insert_with(|| random.u8(..3) == 0) {
                 remind(stack, layer, &mut random).await?;
-                rest.reminders += 1;
+                reminded += 1;
             }
-        } else if !dead_claims.is_empty() || left.has_forgotten_marks() {
+        }
+        rest.reminders += reminded;
+        if left.is_forgotten() {
             rest.repairs += 1;
             match repair(stack).await? {
                 Some(did) => {
@@ -141,7 +159,7 @@ pub(crate) async fn come_to_rest(stack: &Stack, requests: usize, mut random: Rng
                 None => rest.cut_off += 1,
             }
         } else if left.claims.is_empty() && left.dead_letters > 0 {
-            rest.redriven += redrive(stack).await?;
+            rest.redriven += redrive(server, stack).await?;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
@@ -163,19 +181,24 @@ async fn remind(stack: &Stack, layer: &str, random: &mut Rng) -> Result<()> {
     Ok(())
 }
 
-/// Sends all dead letters again.
-pub(crate) async fn redrive(stack: &Stack) -> Result<usize> {
-    let mut count = 0;
-    let [requests, publications] = DEAD_LETTERS.map(|queue| stack.output(queue));
-    while let Some(message) = stack.take_message(requests, Duration::ZERO).await? {
-        stack.send_to_queue(&message).await?;
-        count += 1;
+/// Sends all dead letters again, as whoever runs the stack would.
+async fn redrive(server: &MiniStack, stack: &Stack) -> Result<usize> {
+    let clients = Clients::from(server.configuration());
+    let letters = |queue| SqsDeadLetters::new(&clients, stack.output(queue));
+    let [requests, publications] = DEAD_LETTERS.map(letters);
+    let queue = SqsRequestQueue::new(&clients, stack.output("RequestQueueUrl"));
+    let publisher = LambdaPublisher::new(&clients, stack.output("PublisherFunctionName"));
+    let outcomes = [
+        Redrive::new(&requests, MANY).requests(&queue).await,
+        Redrive::new(&publications, MANY)
+            .publications(&publisher)
+            .await,
+    ];
+    let failed = outcomes
+        .iter()
+        .find(|it| it.failure.is_some() || !it.left.is_empty());
+    if let Some(outcome) = failed {
+        return Err(Error::Unexpected(format!("{outcome:?}")));
     }
-    while let Some(message) = stack.take_message(publications, Duration::ZERO).await? {
-        let record: Value = serde_json::from_str(&message)
-            .map_err(|it| Error::Unexpected(format!("a dead letter {message}: {it}")))?;
-        invoke_publisher(stack, &record["requestPayload"]).await?;
-        count += 1;
-    }
-    Ok(count)
+    Ok(outcomes.iter().map(|it| it.sent.len()).sum())
 }

@@ -1,6 +1,6 @@
 //! A hundred requests for one layer at once, and somebody else's request in the midst of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,9 @@ const OTHER: &str = "other";
 fn a_storm_ends_in_the_newest_content() {
     let seed = seed();
     println!("SEED={seed}");
-    alone("storm", async |testbed| storm(testbed, seed).await);
+    alone("storm", async |testbed| {
+        Box::pin(storm(testbed, seed)).await
+    });
 }
 
 async fn storm(testbed: &Testbed, seed: u64) -> Result<()> {
@@ -51,7 +53,7 @@ async fn storm(testbed: &Testbed, seed: u64) -> Result<()> {
         stack,
         deliveries: &deliveries,
         said: &said,
-        number: RefCell::new(0),
+        number: Cell::new(0),
     };
     let background = try_join(
         try_join(deliveries.speak(), deliveries.repeat_requests(&events)),
@@ -68,7 +70,7 @@ async fn storm(testbed: &Testbed, seed: u64) -> Result<()> {
     }
 
     let notifications: Vec<_> = said.into_inner().into_iter().map(|(_, it)| it).collect();
-    let expected = deliveries.expected.borrow();
+    let expected = deliveries.expected.take();
     let outcome = compare(stack, &expected, &notifications).await?;
     let differences = outcome.differences.0;
     if !differences.is_empty() {
@@ -96,7 +98,7 @@ struct Storm<'a> {
     deliveries: &'a Deliveries<'a>,
     said: &'a Said,
     /// Objects so far.
-    number: RefCell<usize>,
+    number: Cell<usize>,
 }
 
 impl Storm<'_> {
@@ -171,11 +173,12 @@ impl Storm<'_> {
             Ok(start.elapsed())
         };
         let other = async {
-            match with_other {
-                // Another content than before, so that there is a version to be published.
-                true => self.others_time(*self.number.borrow() / REQUESTS + 1).await,
-                false => Ok(Times::default()),
+            if !with_other {
+                return Ok(Times::default());
             }
+            // Another content than before, so that there is a version to be published.
+            let content = self.number.get() / REQUESTS + 1;
+            self.others_time(content).await
         };
         let (took, time) = try_join(rest, other).await?;
         self.deliveries.told().await?;
@@ -188,11 +191,8 @@ impl Storm<'_> {
     }
 
     async fn drop(&self, project: String, content: usize) -> Result<String> {
-        let number = {
-            let mut number = self.number.borrow_mut();
-            *number += 1;
-            *number
-        };
+        let number = self.number.get() + 1;
+        self.number.set(number);
         let key = format!("storm/{number}.json");
         let planned = Planned::object(&project, key, content % CONTENTS.len());
         self.deliveries.make_one(&planned).await

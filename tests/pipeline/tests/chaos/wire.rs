@@ -19,6 +19,9 @@ use crate::{PATIENCE, QUIET, alone, deliver_again_after, number, seed};
 /// The shortest time that leaves the publisher something to wait with: leases end the sooner.
 const PUBLISHER_SECONDS: i32 = 30;
 
+/// How long a claim is then kept from others: a minute longer than its owner can live.
+pub(crate) const LEASE: Duration = Duration::from_secs(90);
+
 const REPETITION: Repetition = Repetition {
     requests: 4,
     manifests: 3,
@@ -27,7 +30,7 @@ const REPETITION: Repetition = Repetition {
 
 /// What a run has to have seen to be worth anything.
 const KILLS: usize = 30;
-const KILLS_WITH_CLAIM: usize = 10;
+pub(crate) const KILLS_WITH_CLAIM: usize = 10;
 
 /// `CHAOS_RUNS` is how many runs are made in a row, with one seed after the other from `SEED` on.
 #[test]
@@ -35,7 +38,7 @@ fn nothing_is_lost_and_nothing_published_twice() {
     let first = seed();
     for seed in first..first + number("CHAOS_RUNS").unwrap_or(1) {
         println!("SEED={seed}");
-        alone("wire", async |testbed| run(testbed, seed).await);
+        alone("wire", async |testbed| Box::pin(run(testbed, seed)).await);
     }
 }
 
@@ -72,7 +75,7 @@ async fn run(testbed: &Testbed, seed: u64) -> Result<()> {
                 it = random_kills => match it? {},
             }
         }
-        let rest = come_to_rest(stack, requests, random.fork()).await?;
+        let rest = come_to_rest((server, stack), requests, random.fork()).await?;
         tokio::time::sleep(QUIET).await;
         Ok::<_, Error>(rest)
     };
@@ -88,7 +91,7 @@ async fn run(testbed: &Testbed, seed: u64) -> Result<()> {
     };
     let took = start.elapsed();
 
-    let expected = deliveries.expected.borrow();
+    let expected = deliveries.expected.take();
     let said = said.into_inner();
     let outcome = compare(stack, &expected, &said).await?;
     let kills = killer.kills.borrow();
