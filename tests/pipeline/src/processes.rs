@@ -31,11 +31,6 @@ impl MiniStack {
         functions.collect()
     }
 
-    /// The process of that number, if it runs a function of this server.
-    pub fn function(&self, pid: i32) -> Option<FunctionProcess> {
-        FunctionProcess::find(pid, self.session()?)
-    }
-
     /// The session that all processes of the server are in.
     fn session(&self) -> Option<i32> {
         let guard = i32::try_from(self.guard()).ok()?;

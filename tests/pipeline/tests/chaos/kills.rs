@@ -78,7 +78,6 @@ pub(crate) struct Killer<'a> {
 struct Claim {
     layer: String,
     owner: String,
-    request: String,
     /// The number of the process that has it.
     process: i32,
     /// The version that stands.
@@ -92,7 +91,6 @@ impl Claim {
         Some(Self {
             layer: item["LayerName"].as_str()?.to_owned(),
             owner: owner.to_owned(),
-            request: item["Claim"]["RequestId"].as_str()?.to_owned(),
             // <invocation>/<process>/<time>/<revision>
             process: owner.split('/').nth(1)?.parse().ok()?,
             version: item["Published"]["Version"].as_i64().unwrap_or(0),
@@ -114,26 +112,42 @@ impl<'a> Killer<'a> {
     }
 
     /// Kills whoever has a claim, as long as there are any to be killed.
+    ///
+    /// All publishers are halted before the table is asked: what it says of claims holds then, but for
+    /// the call that each may have under way.
     pub(crate) async fn strike_claims(&self) -> Result<Infallible> {
+        let publisher = self.stack.output("PublisherFunctionName");
         loop {
-            let items = self.stack.all_items(Table::Layers, Some("Claim")).await?;
-            let claims = items.iter().filter_map(Claim::of);
-            let claims = claims.filter_map(|claim| {
-                let process = self.server.function(claim.process)?;
-                // All of them first: the others are not to be done while one is looked at.
-                process.halt();
-                Some((claim, process))
-            });
-            for (claim, process) in claims.collect::<Vec<_>>() {
-                if self.is_wanted(&claim) {
-                    self.strike(&claim, &process).await?;
-                } else {
-                    process.resume();
-                }
-            }
-            let pause = millis(&mut self.random.borrow_mut(), 5, 20);
+            let mut processes = self.server.functions();
+            processes.retain(|process| process.function == publisher);
+            processes.iter().for_each(FunctionProcess::halt);
+            let struck = self.strike_halted(&processes).await;
+            processes.iter().for_each(FunctionProcess::resume);
+            struck?;
+            let pause = millis(&mut self.random.borrow_mut(), 50, 400);
             tokio::time::sleep(pause).await;
         }
+    }
+
+    async fn strike_halted(&self, processes: &[FunctionProcess]) -> Result<()> {
+        // Enough for a moment: others are to be met elsewhere.
+        const AT_ONCE: usize = 2;
+        let items = self.stack.all_items(Table::Layers, Some("Claim")).await?;
+        let mut claims: Vec<_> = items.iter().filter_map(Claim::of).collect();
+        self.random.borrow_mut().shuffle(&mut claims);
+        let mut struck = 0;
+        for claim in claims {
+            let process = processes.iter().find(|it| it.pid == claim.process);
+            if let Some(process) = process
+                && struck < AT_ONCE
+                && self.is_wanted(&claim)
+                && process.kill()
+            {
+                self.note(&claim).await?;
+                struck += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a claim on this layer is still to be left.
@@ -153,59 +167,31 @@ impl<'a> Killer<'a> {
         }
     }
 
-    /// Looks at how far a process that has a claim has come, and kills it there. One that is already
-    /// done lives on.
-    async fn strike(&self, claim: &Claim, process: &FunctionProcess) -> Result<()> {
-        let wants_version = self.random.borrow_mut().bool();
-        for _ in 0..50 {
-            process.halt();
-            let items = self.stack.items(Table::Layers, &claim.layer).await?;
-            let has_claim = |item: &Value| item["Claim"]["Owner"] == claim.owner.as_str();
-            if !has_claim(items.get("layer").unwrap_or(&Value::Null)) {
-                let event = format!("outbox#{}-", claim.request);
-                if items.keys().any(|item| item.starts_with(&event)) && process.kill() {
-                    self.kills.borrow_mut().after_commit += 1;
-                }
-                process.resume();
-                return Ok(());
-            }
-            let versions = self.stack.layer_versions(&claim.layer).await?;
-            let has_version = versions.last().is_some_and(|last| *last > claim.version);
-            if wants_version && !has_version {
-                process.resume();
-                let pause = millis(&mut self.random.borrow_mut(), 1, 6);
-                tokio::time::sleep(pause).await;
-                continue;
-            }
-            if !process.kill() {
-                return Ok(());
-            }
-            // What it had asked for before may have been done meanwhile.
-            let items = self.stack.items(Table::Layers, &claim.layer).await?;
-            let versions = self.stack.layer_versions(&claim.layer).await?;
-            let has_version = versions.last().is_some_and(|last| *last > claim.version);
-            let mut kills = self.kills.borrow_mut();
-            if !has_claim(items.get("layer").unwrap_or(&Value::Null)) {
-                kills.after_commit += 1;
-                return Ok(());
-            }
-            if has_version {
-                kills.after_version += 1;
-            } else {
-                kills.before_version += 1;
-            }
-            if self.first.get().is_none() {
-                self.first.set(Some(Instant::now()));
-            }
-            let mut struck = self.struck.borrow_mut();
-            let times = struck.entry(claim.layer.clone()).or_default();
-            *times += 1;
-            if *times > 1 {
-                kills.take_overs += 1;
-            }
+    /// Notes how far one that was killed had come: what it had asked for before may have been done
+    /// meanwhile.
+    async fn note(&self, claim: &Claim) -> Result<()> {
+        let items = self.stack.items(Table::Layers, &claim.layer).await?;
+        let versions = self.stack.layer_versions(&claim.layer).await?;
+        let mut kills = self.kills.borrow_mut();
+        let has_claim = |item: &Value| item["Claim"]["Owner"] == claim.owner.as_str();
+        if !items.get("layer").is_some_and(has_claim) {
+            kills.after_commit += 1;
             return Ok(());
         }
-        process.resume();
+        if versions.last().is_some_and(|last| *last > claim.version) {
+            kills.after_version += 1;
+        } else {
+            kills.before_version += 1;
+        }
+        if self.first.get().is_none() {
+            self.first.set(Some(Instant::now()));
+        }
+        let mut struck = self.struck.borrow_mut();
+        let times = struck.entry(claim.layer.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            kills.take_overs += 1;
+        }
         Ok(())
     }
 
