@@ -234,9 +234,17 @@ impl<'a> Killer<'a> {
             if let Some(process) = at_work
                 && process.kill()
             {
-                *self.kills.borrow_mut().at_random.entry(role).or_default() += 1;
                 if role == "builder" {
                     last_builder = Some(now);
+                }
+                let items = self.stack.all_items(Table::Layers, Some("Claim")).await?;
+                let mut claims = items.iter().filter_map(Claim::of);
+                // It may have had one all the same.
+                match claims.find(|claim| claim.process == process.pid) {
+                    Some(claim) => self.note(&claim).await?,
+                    None => {
+                        *self.kills.borrow_mut().at_random.entry(role).or_default() += 1;
+                    }
                 }
             }
         }
