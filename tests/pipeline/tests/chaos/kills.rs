@@ -229,7 +229,7 @@ impl<'a> Killer<'a> {
                 .filter(is_grown_up)
                 .collect();
             self.random.borrow_mut().shuffle(&mut candidates);
-            candidates.truncate(4);
+            candidates.truncate(8);
             let at_work = candidates.iter().find(|process| process.is_at_work());
             if let Some(process) = at_work
                 && process.kill()
