@@ -204,21 +204,23 @@ impl<'a> Killer<'a> {
         ];
         let mut last_builder = None;
         loop {
-            let pause = millis(&mut self.random.borrow_mut(), 100, 400);
+            let pause = millis(&mut self.random.borrow_mut(), 50, 250);
             tokio::time::sleep(pause).await;
             let processes = self.server.functions();
             let now = Instant::now();
             for process in &processes {
                 self.seen.borrow_mut().entry(process.pid).or_insert(now);
             }
-            let index = self.random.borrow_mut().usize(..functions.len());
-            let (role, name, most) = functions[index];
-            let killed = self.kills.borrow().at_random.get(role).copied();
-            let is_early = role == "builder"
-                && last_builder.is_some_and(|at: Instant| at.elapsed() < BUILDERS_APART);
-            if killed.unwrap_or(0) >= most || is_early {
+            let mut wanted = functions.to_vec();
+            wanted.retain(|(role, _, most)| {
+                let killed = self.kills.borrow().at_random.get(role).copied();
+                let is_early = *role == "builder"
+                    && last_builder.is_some_and(|at: Instant| at.elapsed() < BUILDERS_APART);
+                killed.unwrap_or(0) < *most && !is_early
+            });
+            let Some((role, name, _)) = self.random.borrow_mut().choice(wanted) else {
                 continue;
-            }
+            };
             let is_grown_up = |process: &&FunctionProcess| {
                 let seen = self.seen.borrow().get(&process.pid).copied();
                 seen.is_some_and(|seen| seen.elapsed() > GROWN_UP)
@@ -229,7 +231,7 @@ impl<'a> Killer<'a> {
                 .filter(is_grown_up)
                 .collect();
             self.random.borrow_mut().shuffle(&mut candidates);
-            candidates.truncate(8);
+            candidates.truncate(12);
             let at_work = candidates.iter().find(|process| process.is_at_work());
             if let Some(process) = at_work
                 && process.kill()
