@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_config::SdkConfig;
+
+use crate::aws::configuration;
 use crate::workspace::{REGION, command, tool};
 use crate::{Error, Result};
 
@@ -143,6 +146,16 @@ impl MiniStack {
     /// Where AWS SDKs reach it.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The configuration of clients that call it.
+    pub fn configuration(&self) -> SdkConfig {
+        configuration(&self.endpoint())
+    }
+
+    /// The process that started it, and ends all of it.
+    pub(crate) fn guard(&self) -> u32 {
+        self.guard.id()
     }
 
     /// What it says, in full.

@@ -12,7 +12,7 @@ use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use serde_json::Value;
 
 use crate::aws::{configuration, item};
-use crate::{Error, Filter, Result, Subscription};
+use crate::{Error, Filter, InboxEvents, Result, Subscription};
 
 /// A deployed stack: its outputs, and clients of the services that it is made of.
 #[derive(Debug, Clone)]
@@ -140,6 +140,11 @@ impl Stack {
         Subscription::new(self, topic, queue, &Filter::None).await
     }
 
+    /// Has S3 tell a new queue, too, what is dropped into the inbox from now on.
+    pub async fn listen_to_inbox(&self, queue: &str) -> Result<InboxEvents> {
+        InboxEvents::new(self, queue).await
+    }
+
     /// An object of the artifacts bucket; `None` if there is none.
     pub async fn artifact(&self, key: &str) -> Result<Option<Vec<u8>>> {
         let get = self.s3.get_object().key(key);
@@ -203,6 +208,24 @@ impl Stack {
         Ok(items
             .filter_map(|item| Some((item["Item"].as_str()?.to_owned(), item)))
             .collect())
+    }
+
+    /// All items of a table, or those that have an attribute.
+    pub async fn all_items(&self, table: Table, with: Option<&str>) -> Result<Vec<Value>> {
+        let scan = self.dynamodb.scan().table_name(self.output(table.output()));
+        let mut scan = scan.consistent_read(true);
+        if let Some(attribute) = with {
+            scan = scan
+                .filter_expression("attribute_exists(#with)")
+                .expression_attribute_names("#with", attribute);
+        }
+        let mut pages = scan.into_paginator().send();
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(Error::aws("Scan"))?;
+            items.extend(page.items.unwrap_or_default().into_iter().map(item));
+        }
+        Ok(items)
     }
 
     /// A layer version with its zip.

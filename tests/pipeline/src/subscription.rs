@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::queue::Queue;
 use crate::{Error, Result, Stack};
 
 /// A queue that is subscribed to a topic, with raw delivery.
 #[derive(Debug, Clone)]
 pub struct Subscription {
-    sqs: aws_sdk_sqs::Client,
-    queue_url: String,
+    queue: Queue,
 }
 
 /// What a subscription wants to hear of: a filter policy, and what it is about.
@@ -46,44 +45,14 @@ impl Subscription {
     pub(crate) async fn new(
         stack: &Stack,
         topic: &str,
-        queue: &str,
+        name: &str,
         filter: &Filter,
     ) -> Result<Self> {
-        let sqs = stack.sqs.clone();
-        let created = sqs.create_queue().queue_name(queue).send().await;
-        let queue_url = created.map_err(Error::aws("CreateQueue"))?.queue_url;
-        let queue_url = queue_url.unwrap_or_default();
-        let attributes = sqs
-            .get_queue_attributes()
-            .queue_url(&queue_url)
-            .attribute_names(QueueAttributeName::QueueArn);
-        let attributes = attributes
-            .send()
-            .await
-            .map_err(Error::aws("GetQueueAttributes"))?;
-        let arn = attributes
-            .attributes()
-            .and_then(|it| it.get(&QueueAttributeName::QueueArn));
-        let arn = arn.cloned().unwrap_or_default();
-
-        let policy = json!({
-            "Version": "2012-10-17",
-            "Statement": {
-                "Effect": "Allow",
-                "Principal": {"Service": "sns.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": arn,
-                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-            },
-        });
-        let set = sqs.set_queue_attributes().queue_url(&queue_url);
-        let set = set.attributes(QueueAttributeName::Policy, policy.to_string());
-        set.send().await.map_err(Error::aws("SetQueueAttributes"))?;
-
+        let queue = Queue::new(&stack.sqs, name, "sns.amazonaws.com", topic).await?;
         let subscribe = stack.sns.subscribe().topic_arn(topic);
         let subscribe = subscribe
             .protocol("sqs")
-            .endpoint(arn)
+            .endpoint(&queue.arn)
             .attributes("RawMessageDelivery", "true");
         let subscribe = match filter {
             Filter::None => subscribe,
@@ -93,41 +62,24 @@ impl Subscription {
                 .attributes("FilterPolicyScope", "MessageBody"),
         };
         subscribe.send().await.map_err(Error::aws("Subscribe"))?;
-        Ok(Self { sqs, queue_url })
+        Ok(Self { queue })
     }
 
     /// Takes what has arrived off the queue; waits for up to `patience` if that is nothing.
     pub async fn receive(&self, patience: Duration) -> Result<Vec<Notification>> {
-        let start = Instant::now();
-        loop {
-            let left = patience.saturating_sub(start.elapsed());
-            let receive = self
-                .sqs
-                .receive_message()
-                .queue_url(&self.queue_url)
-                .max_number_of_messages(10)
-                .message_attribute_names("All")
-                .wait_time_seconds(i32::from(!left.is_zero()));
-            let answer = receive.send().await.map_err(Error::aws("ReceiveMessage"))?;
-            let mut notifications = Vec::new();
-            for message in answer.messages.unwrap_or_default() {
-                let delete = self.sqs.delete_message().queue_url(&self.queue_url);
-                let delete = delete.receipt_handle(message.receipt_handle.unwrap_or_default());
-                delete.send().await.map_err(Error::aws("DeleteMessage"))?;
-                let body = message.body.unwrap_or_default();
-                let body = serde_json::from_str(&body)
-                    .map_err(|it| Error::Unexpected(format!("a notification {body}: {it}")))?;
-                let attributes = message.message_attributes.unwrap_or_default().into_iter();
-                let attributes = attributes.filter_map(|(name, it)| Some((name, it.string_value?)));
-                notifications.push(Notification {
-                    body,
-                    attributes: attributes.collect(),
-                });
-            }
-            if !notifications.is_empty() || left.is_zero() {
-                return Ok(notifications);
-            }
-        }
+        let messages = self.queue.receive(patience).await?.into_iter();
+        let notifications = messages.map(|message| {
+            let body = message.body.unwrap_or_default();
+            let body = serde_json::from_str(&body)
+                .map_err(|it| Error::Unexpected(format!("a notification {body}: {it}")))?;
+            let attributes = message.message_attributes.unwrap_or_default().into_iter();
+            let attributes = attributes.filter_map(|(name, it)| Some((name, it.string_value?)));
+            Ok(Notification {
+                body,
+                attributes: attributes.collect(),
+            })
+        });
+        notifications.collect()
     }
 
     /// Waits for as many notifications.
