@@ -1,6 +1,6 @@
 //! How requests and events come in a run of chaos: once, twice, late, out of order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -10,12 +10,16 @@ use accretion_core::timestamp::Timestamp;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use fastrand::Rng;
-use futures_util::future::try_join_all;
-use pipeline_tests::{Error, InboxEvents, Result, Stack};
+use pipeline_tests::{Error, InboxEvents, Result, Stack, Table};
 use serde_json::{Value, json};
 
 use crate::plan::{Planned, Way, millis};
 use crate::{PATIENCE, event};
+
+/// How many targets may be in the making for more requests to be made, and how often that is looked
+/// at.
+const ROOM: usize = 60;
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What is said again.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +60,8 @@ pub(crate) struct Deliveries<'a> {
     pub(crate) expected: RefCell<BTreeMap<String, Expected>>,
     /// The times of S3's own events, by the requests' ids.
     times: RefCell<BTreeMap<String, String>>,
+    /// When it was made sure last that there is room for more.
+    looked_at: Cell<Instant>,
     /// Repetitions of events of the inbox, and of manifests.
     pub(crate) repeated: RefCell<[usize; 2]>,
 }
@@ -69,19 +75,37 @@ impl<'a> Deliveries<'a> {
             outgoing: RefCell::default(),
             expected: RefCell::default(),
             times: RefCell::default(),
+            looked_at: Cell::new(Instant::now()),
             repeated: RefCell::default(),
         }
     }
 
     /// Makes all requests, and returns when S3 has told of each.
-    pub(crate) async fn make(&self, planned: Vec<Planned>) -> Result<()> {
+    pub(crate) async fn make(&self, mut planned: Vec<Planned>) -> Result<()> {
         let start = tokio::time::Instant::now();
-        let requests = planned.into_iter().map(async |request| {
+        planned.sort_by_key(|request| request.at);
+        for request in &planned {
             tokio::time::sleep_until(start + request.at).await;
-            self.make_one(&request).await.map(|_| ())
-        });
-        try_join_all(requests).await?;
+            self.have_room().await?;
+            self.make_one(request).await?;
+        }
         self.told().await
+    }
+
+    /// Waits while more targets are in the making than a slow machine can deal with.
+    async fn have_room(&self) -> Result<()> {
+        if self.looked_at.get().elapsed() < LOOK {
+            return Ok(());
+        }
+        let is_room = async || {
+            let open = self.stack.all_items(Table::Requests, Some("Open")).await?;
+            // What is built may have to wait for the lease of somebody who is dead.
+            let unbuilt = open.iter().filter(|item| item["Status"] != "Built");
+            Ok((unbuilt.count() < ROOM).then_some(()))
+        };
+        pipeline_tests::testbed::wait_for("room for more requests", PATIENCE, is_room).await?;
+        self.looked_at.set(Instant::now());
+        Ok(())
     }
 
     /// Waits until S3 has told of each object that was dropped.

@@ -117,16 +117,27 @@ impl<'a> Killer<'a> {
     /// the call that each may have under way.
     pub(crate) async fn strike_claims(&self) -> Result<Infallible> {
         let publisher = self.stack.output("PublisherFunctionName");
-        loop {
+        while self.are_wanted() {
+            let start = Instant::now();
             let mut processes = self.server.functions();
             processes.retain(|process| process.function == publisher);
             processes.iter().for_each(FunctionProcess::halt);
             let struck = self.strike_halted(&processes).await;
             processes.iter().for_each(FunctionProcess::resume);
             struck?;
+            // Where the emulator is slow to answer, publishers would never come to their work.
             let pause = millis(&mut self.random.borrow_mut(), 50, 400);
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause.max(2 * start.elapsed())).await;
         }
+        std::future::pending().await
+    }
+
+    /// Whether somebody with a claim may still have to be killed.
+    fn are_wanted(&self) -> bool {
+        let kills = self.kills.borrow();
+        let are_missing = kills.with_claim() - kills.take_overs < KILLS_WITH_CLAIM;
+        let is_over = |first: Instant| first.elapsed() > LEASE + WITHIN;
+        are_missing || !self.first.get().is_some_and(is_over)
     }
 
     async fn strike_halted(&self, processes: &[FunctionProcess]) -> Result<()> {

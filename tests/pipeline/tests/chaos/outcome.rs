@@ -238,7 +238,8 @@ impl Layer<'_> {
         let mut others = self.items.keys();
         let is_plain = others.all(|item| item == "layer" || item.starts_with("version#"));
         let state = self.items.get("layer").unwrap_or(&Value::Null);
-        let is_free = ["Claim", "Pending", "PendingSince", "Stray"]
+        // It may still be going to be reviewed.
+        let is_free = ["Claim", "Stray"]
             .iter()
             .all(|attribute| state[*attribute].is_null());
         differences.unless(is_plain && is_free, || {

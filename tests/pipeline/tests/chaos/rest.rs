@@ -27,6 +27,9 @@ pub(crate) struct Rest {
     /// Dead claims that a repair finished, and marks that it told.
     pub(crate) claims: u64,
     pub(crate) marks: u64,
+    /// Layers that it reviewed, and versions that it found unrecorded.
+    pub(crate) reviews: u64,
+    pub(crate) unrecorded: u64,
     /// Claims that were left to publishers.
     pub(crate) reminders: usize,
     /// Dead letters that were sent again.
@@ -66,6 +69,9 @@ impl Left {
             let since = text("PendingSince").parse();
             let since = since.map_err(|it| Error::Unexpected(format!("{item}: {it}")))?;
             match text("Item") {
+                "layer" if item["Claim"].is_null() => {
+                    // A review is due later: far later where a claim was taken over.
+                }
                 "layer" => claims.push((text("LayerName").to_owned(), since)),
                 _ => marks.push(since),
             }
@@ -155,6 +161,8 @@ pub(crate) async fn come_to_rest(
                 Some(did) => {
                     rest.claims += did["Claims"].as_u64().unwrap_or(0);
                     rest.marks += did["Marks"].as_u64().unwrap_or(0);
+                    rest.reviews += did["Reviews"].as_u64().unwrap_or(0);
+                    rest.unrecorded += did["Unrecorded"].as_u64().unwrap_or(0);
                 }
                 None => rest.cut_off += 1,
             }
