@@ -10,10 +10,12 @@ use pipeline_tests::{FunctionProcess, MiniStack, Result, Stack, Table};
 use serde_json::Value;
 
 use crate::plan::millis;
-use crate::wire::{KILLS_WITH_CLAIM, LEASE};
+use crate::wire::LEASE;
 
-/// How many publishers with a claim on a layer are killed, each on another layer; and then how many
-/// of those that take over what they have left.
+/// How many publishers with a claim on a layer are killed, each on another layer: as many however
+/// long it takes, and more of them while that is soon; and then how many of those that take over what
+/// they have left.
+const CLAIMS_AT_LEAST: usize = 10;
 const CLAIMS: usize = 12;
 const TAKE_OVERS: usize = 3;
 
@@ -135,7 +137,7 @@ impl<'a> Killer<'a> {
     /// Whether somebody with a claim may still have to be killed.
     fn are_wanted(&self) -> bool {
         let kills = self.kills.borrow();
-        let are_missing = kills.with_claim() - kills.take_overs < KILLS_WITH_CLAIM;
+        let are_missing = kills.with_claim() - kills.take_overs < CLAIMS_AT_LEAST;
         let is_over = |first: Instant| first.elapsed() > LEASE + WITHIN;
         are_missing || !self.first.get().is_some_and(is_over)
     }
@@ -171,7 +173,7 @@ impl<'a> Killer<'a> {
         match self.struck.borrow().get(&claim.layer) {
             None => {
                 let left = kills.with_claim() - kills.take_overs;
-                left < KILLS_WITH_CLAIM || left < CLAIMS && is_within(Duration::ZERO)
+                left < CLAIMS_AT_LEAST || left < CLAIMS && is_within(Duration::ZERO)
             }
             Some(1) => kills.take_overs < TAKE_OVERS && is_within(LEASE),
             Some(_) => false,

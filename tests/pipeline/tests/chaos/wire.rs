@@ -28,9 +28,10 @@ const REPETITION: Repetition = Repetition {
     latest: 30_000,
 };
 
-/// What a run has to have seen to be worth anything.
-const KILLS: usize = 30;
-pub(crate) const KILLS_WITH_CLAIM: usize = 10;
+/// What a run has to have seen to be worth anything. Far less than there is on a machine that does
+/// nothing else.
+const KILLS: usize = 20;
+const KILLS_WITH_CLAIM: usize = 6;
 
 /// `CHAOS_RUNS` is how many runs are made in a row, with one seed after the other from `SEED` on.
 #[test]
