@@ -102,9 +102,13 @@ pub(super) struct OptionLine<'a> {
     pub(super) value: &'a str,
 }
 
-/// Reads a line that starts with `-`: `-r x`, `-rx`, `--requirement x`, `--requirement=x`.
+/// Reads a line that starts with `-`: `-r x`, `-rx`, `--requirement x`, `--requirement=x`. What stands
+/// where an option should, and starts with something else, is none of the table.
 pub(super) fn read(line: &str) -> OptionLine<'_> {
-    let (name, value, kind) = if line.starts_with("--") {
+    let (name, value, kind) = if !line.starts_with('-') {
+        let (name, value) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
+        (name, value, None)
+    } else if line.starts_with("--") {
         let end = line
             .find(|c: char| c.is_whitespace() || c == '=')
             .unwrap_or(line.len());

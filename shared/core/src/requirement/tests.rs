@@ -175,6 +175,7 @@ fn what_reaches_outside_or_is_wrong_is_refused_at_its_place() {
             "foo --hash=sha256:12",
             "HashInvalid 1:5 \"--hash=sha256:12\"",
         ),
+        ("foo --hash=sha512:abcd é", "OptionUnknown 1:24 \"é\""),
         (
             "foo --hash=sha512:abcd",
             "HashUnsupported 1:5 \"--hash=sha512:abcd\"",
