@@ -562,7 +562,8 @@ impl Wheels for Invocation {
     }
 }
 
-/// As the adapter does it: the artifact, then its description, then the request's manifest.
+/// As the adapter does it: the artifact, then its description, then the request's manifest. An
+/// artifact's bytes are not kept: its hash is enough.
 impl Artifacts for Invocation {
     type Staged = Sink;
 
@@ -600,7 +601,6 @@ impl Artifacts for Invocation {
     }
 }
 
-/// What a builder writes is not kept: of an artifact, its hash is enough.
 impl Progress for Invocation {
     fn on(&self, _event: Event) {}
 }
