@@ -1,11 +1,12 @@
 //! Reading what the user names as input.
 
+use accretion_core::limits::Limits;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use accretion_core::diagnostic::Report;
-use accretion_core::request::{InputKind, MAX_REQUEST_BYTES, ProjectName, Request};
+use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
 
 use crate::args::Input;
@@ -51,7 +52,7 @@ pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
-        .take(MAX_REQUEST_BYTES as u64 + 1)
+        .take(Limits::REQUEST_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -94,7 +95,7 @@ impl Include for Folder {
             return Err(IncludeError::Outside);
         }
         let bytes = read_limited(&path).map_err(unreadable)?;
-        if bytes.len() > MAX_REQUEST_BYTES {
+        if bytes.len() > Limits::REQUEST_BYTES {
             return Err(IncludeError::Unreadable(
                 "the file has more than 4 MiB".to_owned(),
             ));

@@ -1,12 +1,13 @@
 //! The use case *build* over the ports of this machine, as a function of the pipeline runs it: under
-//! a lease of its cache, with nothing from its own addresses, and nothing built from source.
+//! a lease of its cache, with nothing from where it may not come, nothing that costs more than its
+//! limits, and nothing built from source unless the operator says so.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use accretion_core::limits::WheelLimits;
+use accretion_core::limits::{Limits, ResolutionLimits};
 use accretion_core::request::Request;
 use accretion_core::target::Target;
 use accretion_core::{Class, Fault as _};
@@ -14,12 +15,12 @@ use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
-use accretion_local::uv::{Settings, Uv};
+use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options, SourceDistributions};
 use accretion_service::ports::{Clock, Event, Progress};
-use accretion_testing::forge::{Sdist, SdistForge, Wheel, WheelForge};
-use accretion_testing::index::PackageIndex;
+use accretion_testing::forge::{Part, Sdist, SdistForge, Wheel, WheelForge};
+use accretion_testing::index::{Fault, PackageIndex};
 use integration_tests::{names, python, snapshot, uv};
 use serde_json::json;
 use tempfile::TempDir;
@@ -48,6 +49,11 @@ struct Builder {
 
 impl Builder {
     fn new(index: &PackageIndex) -> Self {
+        Self::with(index, Guard::default())
+    }
+
+    /// One that is guarded otherwise than by default.
+    fn with(index: &PackageIndex, guard: Guard) -> Self {
         let root = tempfile::tempdir().unwrap();
         let cache = CacheFolder::new(root.path().join("cache"));
         let index = index.url().parse().unwrap();
@@ -58,13 +64,14 @@ impl Builder {
             cache: cache.uv(),
             index: Some(index),
             interpreters: Interpreters::new(None, Some(python().path.clone())),
+            guard: Some(guard.clone()),
             ..Settings::default()
         });
         Self {
             root,
             cache,
             uv: Arc::new(uv),
-            downloader: Arc::new(downloader.refusing_local_addresses()),
+            downloader: Arc::new(downloader.refusing_local_addresses().allowing(guard.hosts)),
         }
     }
 
@@ -83,7 +90,7 @@ impl Builder {
             self.cache.path(),
             Arc::clone(&self.downloader),
             Arc::clone(&self.uv),
-            WheelLimits::default(),
+            Limits::default(),
             Arc::new(Unwatched),
         );
         let options = Options {
@@ -282,4 +289,161 @@ async fn invocations_share_what_is_not_pruned_between_them() {
     assert_eq!(again.artifact_sha256, first.artifact_sha256);
     assert_eq!((index.count(&a.filename), index.count(&b.filename)), (2, 2));
     assert!(!builder.canary().exists());
+}
+
+/// What the resolver is led to, by a requirement or by a redirect of the index.
+#[tokio::test]
+async fn the_resolver_reaches_nothing_that_is_not_allowed() {
+    let (a, b) = (pure("a").build(), pure("b").build());
+    let index = PackageIndex::start([&a]);
+    let elsewhere = PackageIndex::start([&a, &b]);
+    let by_name = elsewhere.url().replace("127.0.0.1", "localhost");
+    let encrypted = elsewhere.url().replace("http:", "https:");
+    let guard = || Guard {
+        hosts: "allowed.invalid, localhost, 169.254.169.254"
+            .parse()
+            .unwrap(),
+        ..Guard::default()
+    };
+    let refused = async |requirements: String| {
+        let builder = Builder::with(&index, guard());
+        let request = request("requirements.txt", &requirements, false);
+        let built = builder.build(&request, SourceDistributions::Never).await;
+        built.unwrap_err().code()
+    };
+    let wheel = "b-1.0-py3-none-any.whl";
+    for (url, code) in [
+        (elsewhere.file_url(wheel), "LocalAddressRefused"),
+        (by_name + wheel, "LocalAddressRefused"),
+        (encrypted.clone() + wheel, "LocalAddressRefused"),
+        (
+            format!("https://2130706433:8443/{wheel}"),
+            "LocalAddressRefused",
+        ),
+        (format!("https://[::1]:8443/{wheel}"), "LocalAddressRefused"),
+        (
+            format!("https://169.254.169.254/latest/{wheel}"),
+            "LocalAddressRefused",
+        ),
+        (format!("https://example.com/{wheel}"), "HostNotAllowed"),
+        (
+            format!("https://allowed.invalid.example.com/{wheel}"),
+            "HostNotAllowed",
+        ),
+    ] {
+        assert_eq!(refused(format!("b @ {url}")).await, code, "{url}");
+    }
+    // The index that was chosen leads somewhere else.
+    for (file, to, code) in [
+        ("/simple/a/", elsewhere.url() + "a/", "LocalAddressRefused"),
+        ("/simple/a/", encrypted + "a/", "LocalAddressRefused"),
+        (
+            "/simple/a/",
+            "https://169.254.169.254/latest/meta-data/".to_owned(),
+            "LocalAddressRefused",
+        ),
+        (
+            "/simple/a/",
+            "https://example.com/simple/a/".to_owned(),
+            "HostNotAllowed",
+        ),
+        (
+            "a-1.0-py3-none-any.whl.metadata",
+            elsewhere.url(),
+            "LocalAddressRefused",
+        ),
+    ] {
+        index.fault(file, Fault::Redirect(to.clone()));
+        assert_eq!(refused("a".to_owned()).await, code, "{to}");
+        index.heal(file);
+    }
+    assert_eq!(elsewhere.requests(), []);
+}
+
+#[tokio::test]
+async fn what_costs_too_much_to_resolve_is_ended() {
+    const MIB: u64 = 1 << 20;
+
+    let large = WheelForge::new("large", "1.0")
+        .metadata(Part::Content(
+            format!(
+                "Metadata-Version: 2.1\nName: large\nVersion: 1.0\n\n{}",
+                "x".repeat(8 << 20)
+            )
+            .into(),
+        ))
+        .build();
+    let big = WheelForge::new("big", "1.0")
+        .file("big.bin", vec![7; 8 << 20])
+        .build();
+    let index = PackageIndex::start([&pure("a").build(), &large, &big]);
+    let told = async |requirements: &str, limits: ResolutionLimits| {
+        let guard = Guard {
+            limits,
+            ..Guard::default()
+        };
+        let builder = Builder::with(&index, guard);
+        let request = request("requirements.txt", requirements, false);
+        let error = builder
+            .build(&request, SourceDistributions::Never)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "ResolutionOverLimit", "{limits:?}: {error}");
+        error.to_string()
+    };
+    let limits = ResolutionLimits::default();
+    let costs = "the requirements cost too much to resolve:";
+
+    index.fault("/simple/a/", Fault::Stall);
+    let time = std::time::Duration::from_secs(2);
+    let slow = told("a", ResolutionLimits { time, ..limits }).await;
+    assert_eq!(slow, format!("{costs} it took more than 2 seconds"));
+    index.heal("/simple/a/");
+
+    let read = told(
+        "large",
+        ResolutionLimits {
+            traffic: MIB,
+            ..limits
+        },
+    )
+    .await;
+    assert_eq!(read, format!("{costs} it read more than 1048576 bytes"));
+
+    let grown = told(
+        "large",
+        ResolutionLimits {
+            memory: 4 * MIB,
+            ..limits
+        },
+    )
+    .await;
+    assert_eq!(
+        grown,
+        format!("{costs} it took more than 4194304 bytes of memory")
+    );
+
+    index.fault("/simple/a/", Fault::Stall);
+    let free = ResolutionLimits {
+        free: u64::MAX,
+        ..limits
+    };
+    assert_eq!(
+        told("a", free).await,
+        format!(
+            "{costs} it left less than {} bytes free of the disk",
+            u64::MAX
+        )
+    );
+    // uv keeps what a URL leads to.
+    let url = format!("big @ {}", index.file_url(&big.filename));
+    let file = ResolutionLimits {
+        file: MIB,
+        ..limits
+    };
+    let written = told(&url, file).await;
+    assert_eq!(
+        written,
+        format!("{costs} it wrote a file of more than 1048576 bytes")
+    );
 }

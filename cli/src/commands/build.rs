@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::LayerName;
-use accretion_core::limits::WheelLimits;
+use accretion_core::limits::Limits;
 use accretion_core::request::{Request, Requirements};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_local::Downloader;
@@ -82,6 +83,14 @@ pub(crate) async fn run(
     Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
+/// What a build may cost. All targets have one build here, and the user's network may be slow.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.download.total = u64::MAX;
+    limits.download.time = Duration::from_hours(1);
+    limits
+}
+
 async fn build(
     request: &Request,
     args: &args::Build,
@@ -99,6 +108,8 @@ async fn build(
         index: args.default_index.clone(),
         offline: args.offline,
         interpreters,
+        // It is for the user, who may wait as long as they like, for what they like.
+        guard: None,
     }));
     let watcher = || Arc::clone(&progress) as Arc<dyn Progress>;
     let downloader = Downloader::new(args.default_index.as_ref(), args.offline, watcher());
@@ -108,13 +119,7 @@ async fn build(
         let downloader = Arc::clone(&downloader);
         tokio::spawn(async move { downloader.prepare().await });
     }
-    let wheels = WheelCache::new(
-        &cache,
-        downloader,
-        Arc::clone(&uv),
-        WheelLimits::default(),
-        watcher(),
-    );
+    let wheels = WheelCache::new(&cache, downloader, Arc::clone(&uv), limits(), watcher());
     let options = Options {
         strict: args.strict,
         ..Options::default()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use accretion_aws::{S3Artifacts, S3Requests};
-use accretion_core::limits::WheelLimits;
+use accretion_core::limits::Limits;
 use accretion_core::request::{Request, RequestId, RequestRef};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
@@ -88,6 +88,8 @@ pub(crate) struct Builder {
     pub(crate) bucket: String,
     pub(crate) cache: CacheFolder,
     pub(crate) budget: Budget,
+    pub(crate) limits: Limits,
+    pub(crate) source_distributions: SourceDistributions,
     pub(crate) downloader: Arc<Downloader>,
     pub(crate) uv: Arc<Uv>,
 }
@@ -116,7 +118,7 @@ impl Builder {
             self.cache.path(),
             Arc::clone(&self.downloader),
             Arc::clone(&self.uv),
-            WheelLimits::default(),
+            self.limits,
             Arc::new(Log),
         );
         let project = request.name.clone();
@@ -128,7 +130,7 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: SourceDistributions::Never,
+            source_distributions: self.source_distributions,
         };
         let build = Build::new(
             &request,

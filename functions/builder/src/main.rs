@@ -3,17 +3,19 @@
 mod handler;
 
 use std::env;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use accretion_aws::{Clients, S3Requests};
+use accretion_core::limits::Limits;
 use accretion_lambda::{Environment, Error};
-use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder};
 use accretion_local::python::Interpreters;
-use accretion_local::uv::{Settings, Uv};
+use accretion_local::uv::{Guard, Settings, Uv};
+use accretion_local::{AllowedHosts, Downloader};
+use accretion_service::build::SourceDistributions;
 
 use crate::handler::{Builder, Log};
 
@@ -26,6 +28,13 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
     let bucket = environment.required("ARTIFACTS_BUCKET");
     let cache: PathBuf = environment.optional("CACHE_FOLDER", "/tmp/accretion".into());
     let budget = Budget::mib(environment.optional("CACHE_MIB", 1024));
+    let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
+    let source_distributions = if environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false) {
+        SourceDistributions::AsRequested
+    } else {
+        SourceDistributions::Never
+    };
+    let limits = limits(&mut environment);
     environment.finish(())?;
 
     let clients = Clients::from_environment().await;
@@ -38,31 +47,49 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
             .map(|program| program.with_file_name("uv")),
         interpreters: Interpreters::new(path.as_deref(), None),
         path,
-        environment: variables_of_uv(),
+        environment: env::vars_os().collect(),
         cache: cache.uv(),
         index: None,
         offline: false,
+        guard: Some(Guard {
+            hosts: hosts.clone(),
+            limits: limits.resolution,
+        }),
     });
     // The runtime API listens on this machine: no request may lead there.
-    let downloader = Downloader::new(None, false, Arc::new(Log)).refusing_local_addresses();
+    let downloader = Downloader::new(None, false, Arc::new(Log))
+        .refusing_local_addresses()
+        .allowing(hosts);
     Ok(Builder {
         requests: S3Requests::new(&clients, bucket.as_str()),
         clients,
         bucket,
         cache,
         budget,
+        limits,
+        source_distributions,
         downloader: Arc::new(downloader),
         uv: Arc::new(uv),
     })
 }
 
-/// This process's variables, but for a proxy of plain HTTP that does not exist: uv follows
-/// redirects of what a request names, and none may lead to the runtime API on this machine.
-fn variables_of_uv() -> Vec<(OsString, OsString)> {
-    const NOWHERE: &str = "http://127.0.0.1:9";
-    let is_of_plain_http = |name: &OsString| name.eq_ignore_ascii_case("http_proxy");
-    let others = env::vars_os().filter(|(name, _)| !is_of_plain_http(name));
-    others
-        .chain([("HTTP_PROXY".into(), NOWHERE.into())])
-        .collect()
+/// What a build may cost, as the operator has it.
+fn limits(environment: &mut Environment) -> Limits {
+    const MIB: u64 = 1 << 20;
+    /// What the function itself takes, and the verification of wheels.
+    const OWN_MEMORY: u64 = 192 * MIB;
+
+    let mut limits = Limits::default();
+    let mut mib = |name: &str, default: u64| {
+        let mib: u64 = environment.optional(name, default / MIB);
+        mib.saturating_mul(MIB)
+    };
+    limits.download.file = mib("WHEEL_MIB", limits.download.file);
+    limits.download.total = mib("DOWNLOAD_MIB", limits.download.total);
+    let memory = mib("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", u64::MAX);
+    let left = memory.saturating_sub(OWN_MEMORY);
+    limits.resolution.memory = limits.resolution.memory.min(left);
+    let seconds = environment.optional("RESOLUTION_SECONDS", limits.resolution.time.as_secs());
+    limits.resolution.time = Duration::from_secs(seconds);
+    limits
 }

@@ -1,6 +1,7 @@
 //! Problems found in a text that a person wrote, each with the place it stands at; and the report
 //! of them for people and for programs.
 
+use crate::limits::Limits;
 use std::ops::Range;
 
 mod record;
@@ -90,9 +91,6 @@ impl Problem {
     }
 }
 
-/// How many problems a [`Report`] lists: nobody reads on, and a report must stay small.
-pub const MAX_PROBLEMS: usize = 100;
-
 /// A value together with the warnings about it, or the report that says why there is none.
 pub type Checked<T> = Result<(T, Report), Report>;
 
@@ -122,14 +120,14 @@ impl Report {
         self.sources.len() - 1
     }
 
-    /// Adds a problem. Past [`MAX_PROBLEMS`] of one severity, the rest of that severity is only
+    /// Adds a problem. Past [`Limits::PROBLEMS`] of one severity, the rest of that severity is only
     /// hinted at.
     pub fn push(&mut self, problem: Problem) {
         let alike = |listed: &&Problem| listed.severity == problem.severity;
         let listed = self.problems.iter().filter(alike).count();
-        if listed < MAX_PROBLEMS {
+        if listed < Limits::PROBLEMS {
             self.problems.push(problem);
-        } else if listed == MAX_PROBLEMS {
+        } else if listed == Limits::PROBLEMS {
             self.problems.push(Problem {
                 code: code::TOO_MANY_PROBLEMS,
                 message: "there are more problems than are listed".to_owned(),
@@ -143,7 +141,7 @@ impl Report {
     pub fn is_full(&self) -> bool {
         let errors = self.problems.iter();
         let errors = errors.filter(|problem| problem.severity == Severity::Error);
-        errors.count() > MAX_PROBLEMS
+        errors.count() > Limits::PROBLEMS
     }
 
     /// Adds what is not listed yet, wherever it is listed.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::limits::Limits;
+
 /// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
 /// code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -214,6 +216,15 @@ pub enum Error {
          excluded"
     )]
     LayerEmpty,
+    /// A layer would consist of more distributions than the limit.
+    #[error(
+        "the layer would have {packages} packages; the limit is {}",
+        Limits::PACKAGES
+    )]
+    TooManyPackages {
+        /// How many it would have.
+        packages: usize,
+    },
     /// The layer is over what Lambda takes.
     #[error(
         "the layer would have {} MiB unzipped; Lambda takes {} MiB",
@@ -259,6 +270,7 @@ fault_codes! {
         Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
         Self::LayerEmpty => "LayerEmpty", User;
+        Self::TooManyPackages { .. } => "TooManyPackages", User;
         Self::LayerTooLarge { .. } => "LayerTooLarge", User;
         Self::LayerWrite(_) => "LayerWrite", Internal;
         Self::LayoutWrite { .. } => "LayoutWrite", Internal;
@@ -303,6 +315,7 @@ impl Fault for Error {
                     .into()
             }
             Self::LayerEmpty => "leave this target out".into(),
+            Self::TooManyPackages { .. } => "make several layers of them".into(),
             Self::LayerTooLarge { packages, .. } => format!(
                 "split the requirements or exclude packages; the largest are {}",
                 packages

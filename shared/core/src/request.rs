@@ -4,6 +4,7 @@
 //! every default. [`RequestDocument`] mirrors the JSON; the committed JSON Schema is generated from
 //! it.
 
+use crate::limits::Limits;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -30,27 +31,11 @@ pub use self::identity::{
 };
 pub use self::input::{InputKind, InputUnsupported};
 
-/// How many bytes a request may have as an object of the inbox.
-pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
-
-/// How many bytes a request may have as a message of the request queue.
-pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
-
-/// How many characters a description may have. Source: the API reference of `PublishLayerVersion`.
-pub const MAX_DESCRIPTION_CHARS: usize = 256;
-
-/// How many characters license information may have. Source: the API reference of
-/// `PublishLayerVersion`.
-pub const MAX_LICENSE_INFO_CHARS: usize = 512;
-
 /// What a project is called: 1 to 70 letters, digits, `-` and `_`, all ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectName(String);
 
 impl ProjectName {
-    /// How many characters a name may have, so that a layer's name stays within Lambda's limits.
-    pub const MAX_CHARS: usize = 70;
-
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,7 +58,7 @@ impl FromStr for ProjectName {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if (1..=Self::MAX_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
+        if (1..=Limits::NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ParseProjectNameError)
@@ -403,7 +388,7 @@ fn lock_empty() -> Problem {
 }
 
 fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
-    if bytes.len() <= MAX_REQUEST_BYTES {
+    if bytes.len() <= Limits::REQUEST_BYTES {
         return Ok(());
     }
     let mut report = Report::new(source_name, "");
@@ -411,8 +396,9 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
         Problem::error(
             code::TOO_LARGE,
             format!(
-                "the input has {} bytes, and {MAX_REQUEST_BYTES} are allowed",
-                bytes.len()
+                "the input has {} bytes, and {} are allowed",
+                bytes.len(),
+                Limits::REQUEST_BYTES
             ),
         )
         .help("make several layers of it"),

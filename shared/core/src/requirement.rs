@@ -23,31 +23,6 @@ pub(crate) use self::line::{LineContext, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
 
-/// How many requirements a set may have.
-pub const MAX_REQUIREMENTS: usize = 1_000;
-
-/// How many constraints a set may have. Large projects publish theirs as files of many hundreds.
-pub const MAX_CONSTRAINTS: usize = 5_000;
-
-/// How many bytes a line may have, its continuations and hashes included.
-pub const MAX_LINE_BYTES: usize = 64 * 1024;
-
-/// How many bytes one requirement may have without its hashes.
-pub const MAX_REQUIREMENT_BYTES: usize = 8 * 1024;
-
-/// How many different comparisons one environment marker may have. The time to normalise a marker
-/// grows exponentially with them.
-pub const MAX_MARKER_COMPARISONS: usize = 12;
-
-/// How deeply brackets in an environment marker may be nested.
-pub const MAX_MARKER_DEPTH: usize = 32;
-
-/// How deeply files may include each other.
-pub const MAX_INCLUDE_DEPTH: usize = 10;
-
-/// How many files may be included.
-pub const MAX_INCLUDED_FILES: usize = 100;
-
 /// One requirement: what PEP 508 expresses, and the files that may satisfy it.
 ///
 /// Its `Display` form is a normalised line of a `requirements.txt`.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
-use accretion_core::limits::WheelLimits;
+use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::lock::LockedFile;
 use accretion_core::target::Target;
 use accretion_core::wheel::{LAYOUT_EXTENSION, Layout, WheelFilename, inspect};
@@ -26,7 +26,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
 use crate::blocking::blocking;
-use crate::download::Downloader;
+use crate::download::{Allowance, Downloader};
 use crate::temporary::Folder;
 use crate::uv::Uv;
 
@@ -54,6 +54,7 @@ pub struct WheelCache {
     records: Folder,
     downloader: Arc<Downloader>,
     uv: Arc<Uv>,
+    allowance: Allowance,
     limits: WheelLimits,
     verifications: Semaphore,
     progress: Arc<dyn Progress>,
@@ -68,7 +69,7 @@ impl WheelCache {
         root: &Path,
         downloader: Arc<Downloader>,
         uv: Arc<Uv>,
-        limits: WheelLimits,
+        limits: Limits,
         progress: Arc<dyn Progress>,
     ) -> Self {
         let folder = CacheFolder::new(root);
@@ -77,7 +78,8 @@ impl WheelCache {
             records: Folder::new(folder.records(), PARTIAL),
             downloader,
             uv,
-            limits,
+            allowance: Allowance::new(limits.download),
+            limits: limits.wheel,
             verifications: Semaphore::new(VERIFICATIONS),
             progress,
             wheels: Mutex::default(),
@@ -127,9 +129,9 @@ impl WheelCache {
         }
         let turn = self.downloader.turn().await;
         let mut partial = self.temporary()?;
-        let limit = self.limits.download;
+        let into = partial.as_file_mut();
         self.downloader
-            .download(turn, filename.as_str(), file, limit, partial.as_file_mut())
+            .download(turn, filename.as_str(), file, &self.allowance, into)
             .await?;
         self.add(filename.clone(), Some(partial), self.paths(file.sha256))
             .await
@@ -195,7 +197,7 @@ impl WheelCache {
         let source = work.path().join(filename);
         let mut into = File::create_new(&source).map_err(unwritable)?;
         self.downloader
-            .download(turn, filename, file, self.limits.download, &mut into)
+            .download(turn, filename, file, &self.allowance, &mut into)
             .await?;
         drop(into);
         self.progress.on(Event::BuildingWheel {

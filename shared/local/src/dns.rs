@@ -70,8 +70,8 @@ mod tests {
 
     fn lookups(refuse_local: bool) -> SharedLookups {
         SharedLookups::new(Origins {
-            index: None,
             refuse_local,
+            ..Origins::default()
         })
     }
 

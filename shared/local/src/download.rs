@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
+use accretion_core::limits::DownloadLimits;
 use accretion_core::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
@@ -16,6 +18,7 @@ use url::Url;
 use crate::Error;
 use crate::blocking::blocking;
 use crate::dns::SharedLookups;
+use crate::hosts::AllowedHosts;
 use crate::origin::{Origins, Refusal};
 
 /// Downloads at the same time.
@@ -38,6 +41,36 @@ pub struct Downloader {
     progress: Arc<dyn Progress>,
 }
 
+/// What the downloads of one build may cost, and have cost so far.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    limits: DownloadLimits,
+    received: AtomicU64,
+}
+
+impl Allowance {
+    pub(crate) fn new(limits: DownloadLimits) -> Self {
+        Self {
+            limits,
+            received: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether there may be so many more bytes, of a file with so many of them.
+    fn check(&self, filename: &str, of_file: u64, more: u64) -> Result<(), Error> {
+        let DownloadLimits { file, total, .. } = self.limits;
+        if of_file > file {
+            let (file, limit) = (filename.to_owned(), file);
+            return Err(Error::DownloadTooLarge { file, limit });
+        }
+        let received = self.received.load(Ordering::Relaxed);
+        if received.saturating_add(more) > total {
+            return Err(Error::DownloadsTooLarge { limit: total });
+        }
+        Ok(())
+    }
+}
+
 /// The right to one download.
 pub(crate) struct Turn<'a> {
     _slot: Result<SemaphorePermit<'a>, AcquireError>,
@@ -54,7 +87,7 @@ impl Downloader {
             offline,
             origins: Origins {
                 index: index.cloned(),
-                refuse_local: false,
+                ..Origins::default()
             },
             slots,
             progress,
@@ -68,6 +101,14 @@ impl Downloader {
     #[must_use]
     pub fn refusing_local_addresses(mut self) -> Self {
         self.origins.refuse_local = true;
+        self.client = OnceCell::new();
+        self
+    }
+
+    /// Downloads from some hosts only, and from the index that was chosen.
+    #[must_use]
+    pub fn allowing(mut self, hosts: AllowedHosts) -> Self {
+        self.origins.hosts = hosts;
         self.client = OnceCell::new();
         self
     }
@@ -111,7 +152,7 @@ impl Downloader {
         _turn: Turn<'_>,
         filename: &str,
         file: &LockedFile,
-        limit: u64,
+        allowance: &Allowance,
         into: &mut File,
     ) -> Result<(), Error> {
         if self.offline {
@@ -120,11 +161,27 @@ impl Downloader {
             });
         }
         if let Err(refusal) = self.origins.check(&file.url) {
-            return Err(refusal.of(filename));
+            return Err(refusal.of(quoted(filename)));
         }
+        let attempts = self.attempts(filename, file, allowance, into);
+        let limit = allowance.limits.time;
+        let in_time = tokio::time::timeout(limit, attempts).await;
+        in_time.unwrap_or_else(|_| {
+            let (host, file) = (host(&file.url), filename.to_owned());
+            Err(Error::DownloadTooSlow { host, file, limit })
+        })
+    }
+
+    async fn attempts(
+        &self,
+        filename: &str,
+        file: &LockedFile,
+        allowance: &Allowance,
+        into: &mut File,
+    ) -> Result<(), Error> {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
-            match self.attempt(filename, file, limit, into).await {
+            match self.attempt(filename, file, allowance, into).await {
                 Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -139,7 +196,7 @@ impl Downloader {
         &self,
         filename: &str,
         locked: &LockedFile,
-        limit: u64,
+        allowance: &Allowance,
         into: &mut File,
     ) -> Result<(), Error> {
         let name = || filename.to_owned();
@@ -159,7 +216,7 @@ impl Downloader {
             Ok(response) => response,
             Err(error) => {
                 return Err(match cause::<Refusal>(&error) {
-                    Some(refusal) => refusal.clone().of(filename),
+                    Some(refusal) => refusal.clone().of(quoted(filename)),
                     None => unavailable(error),
                 });
             }
@@ -185,11 +242,8 @@ impl Downloader {
             });
         }
         let expected = response.content_length();
-        if expected.is_some_and(|expected| expected > limit) {
-            return Err(Error::DownloadTooLarge {
-                file: name(),
-                limit,
-            });
+        if let Some(expected) = expected {
+            allowance.check(filename, expected, expected)?;
         }
         self.progress.on(Event::Downloading {
             filename: name(),
@@ -213,16 +267,13 @@ impl Downloader {
                     });
                 }
             };
-            received += chunk.len() as u64;
-            if received > limit {
-                return Err(Error::DownloadTooLarge {
-                    file: name(),
-                    limit,
-                });
-            }
+            let length = chunk.len() as u64;
+            received += length;
+            allowance.check(filename, received, length)?;
+            allowance.received.fetch_add(length, Ordering::Relaxed);
             hasher.update(&chunk);
             into.write_all(&chunk).map_err(unwritable)?;
-            self.progress.on(Event::Downloaded(chunk.len() as u64));
+            self.progress.on(Event::Downloaded(length));
         }
         let actual = Sha256(hasher.finalize().into());
         if actual != locked.sha256 {
@@ -283,6 +334,10 @@ fn is_transient(error: &Error) -> bool {
     )
 }
 
+fn quoted(filename: &str) -> String {
+    format!("`{filename}`")
+}
+
 fn host(url: &Url) -> String {
     url.host_str().unwrap_or("the server").to_owned()
 }
@@ -308,10 +363,9 @@ mod tests {
     #[tokio::test]
     async fn what_the_resolver_refuses_is_told_from_what_fails() {
         let client = |refuse_local| {
-            let index = None;
             client(Origins {
-                index,
                 refuse_local,
+                ..Origins::default()
             })
             .unwrap()
         };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use accretion_core::digest::Sha256;
 use accretion_core::{Class, Fault, fault_codes};
@@ -114,21 +115,51 @@ pub enum Error {
         /// What it is, in words.
         what: String,
     },
-    /// A download's address is not allowed.
-    #[error("`{file}` would come over plain HTTP from {host}")]
+    /// Something would not be encrypted on its way.
+    #[error("{what} would come over plain HTTP from {host}")]
     InsecureUrl {
         /// The server.
         host: String,
-        /// The file's name.
-        file: String,
+        /// What it is, in words.
+        what: String,
     },
-    /// A download's address is one of this machine, where they are refused.
-    #[error("`{file}` would come from {host}, an address of the machine that builds the layer")]
+    /// An address is one of this machine, where they are refused.
+    #[error("{what} would come from {host}, an address of the machine that builds the layer")]
     LocalAddressRefused {
+        /// The server.
+        host: String,
+        /// What it is, in words.
+        what: String,
+    },
+    /// A server is not among those that the operator allows.
+    #[error("{what} would come from {host}, which is not among the allowed hosts")]
+    HostNotAllowed {
+        /// The server.
+        host: String,
+        /// What it is, in words.
+        what: String,
+    },
+    /// The files of a build are larger than the limit.
+    #[error("the files of the layer have more than {limit} bytes, the limit for one build")]
+    DownloadsTooLarge {
+        /// How many bytes they may have.
+        limit: u64,
+    },
+    /// A file takes too long to come.
+    #[error("`{file}` had not come from {host} after {} seconds", limit.as_secs())]
+    DownloadTooSlow {
         /// The server.
         host: String,
         /// The file's name.
         file: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// To resolve the requirements, or to build a package, costs more than the limit.
+    #[error("the requirements cost too much to resolve: {problem}")]
+    ResolutionOverLimit {
+        /// Which limit, and what it is.
+        problem: String,
     },
     /// A package would have to be built for another architecture.
     #[error("`{file}` has to be built from source for {target}, and this is no such machine")]
@@ -228,6 +259,10 @@ fault_codes! {
         Self::Offline { .. } => "Offline", User;
         Self::InsecureUrl { .. } => "InsecureUrl", User;
         Self::LocalAddressRefused { .. } => "LocalAddressRefused", User;
+        Self::HostNotAllowed { .. } => "HostNotAllowed", User;
+        Self::DownloadsTooLarge { .. } => "DownloadsTooLarge", User;
+        Self::DownloadTooSlow { .. } => "DownloadTooSlow", User;
+        Self::ResolutionOverLimit { .. } => "ResolutionOverLimit", User;
         Self::ArchitectureForeign { .. } => "ArchitectureForeign", User;
         Self::InterpreterMissing { .. } => "InterpreterMissing", User;
         Self::SourceBuildFailed { .. } => "SourceBuildFailed", User;
@@ -290,6 +325,20 @@ impl Fault for Error {
             Self::InsecureUrl { .. } => "use https".into(),
             Self::LocalAddressRefused { .. } => {
                 "put it on a server that can be reached from there, such as a package index".into()
+            }
+            Self::HostNotAllowed { .. } => {
+                "require it from the package index, or ask whoever runs \
+                                            Accretion to allow the host"
+                    .into()
+            }
+            Self::DownloadsTooLarge { .. } => {
+                "Lambda takes 250 MiB unzipped: make several layers of it, or exclude packages"
+                    .into()
+            }
+            Self::DownloadTooSlow { .. } => "try again later, or put it on a faster server".into(),
+            Self::ResolutionOverLimit { .. } => {
+                "name versions, as in `example>=2,<3`, or lock the requirements in a `pylock.toml`"
+                    .into()
             }
             Self::ArchitectureForeign { .. } => {
                 "require a version that has a wheel, or build on such a machine".into()

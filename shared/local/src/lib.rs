@@ -6,6 +6,8 @@ pub mod cache;
 mod dns;
 mod download;
 mod error;
+mod gateway;
+mod hosts;
 mod origin;
 pub mod output;
 pub mod python;
@@ -14,3 +16,4 @@ pub mod uv;
 
 pub use download::Downloader;
 pub use error::Error;
+pub use hosts::{AllowedHosts, ParseAllowedHostsError};

@@ -5,15 +5,18 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use url::{Host, Url};
 
 use crate::Error;
+use crate::hosts::AllowedHosts;
 
 /// Where downloads may come from. Asked before the first request, for each redirect, and for each
 /// address that a host name turns out to have.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
     /// The package index that the user chose.
     pub(crate) index: Option<Url>,
     /// Whether addresses of the machine itself are refused, unless the index is there.
     pub(crate) refuse_local: bool,
+    /// Hosts that are allowed beside the index.
+    pub(crate) hosts: AllowedHosts,
 }
 
 /// Why nothing is downloaded from somewhere.
@@ -23,15 +26,17 @@ pub(crate) enum Refusal {
     Plain { host: String },
     #[error("{host} is an address of this machine")]
     Local { host: String },
+    #[error("{host} is not among the hosts that are allowed")]
+    Host { host: String },
 }
 
 impl Refusal {
-    /// The error for a file that would come from there.
-    pub(crate) fn of(self, file: &str) -> Error {
-        let file = file.to_owned();
+    /// The error for what would come from there, in words.
+    pub(crate) fn of(self, what: String) -> Error {
         match self {
-            Self::Plain { host } => Error::InsecureUrl { host, file },
-            Self::Local { host } => Error::LocalAddressRefused { host, file },
+            Self::Plain { host } => Error::InsecureUrl { host, what },
+            Self::Local { host } => Error::LocalAddressRefused { host, what },
+            Self::Host { host } => Error::HostNotAllowed { host, what },
         }
     }
 }
@@ -47,6 +52,9 @@ impl Origins {
             .is_some_and(|index| index.origin() == url.origin());
         if self.refuse_local && !is_index && host.as_ref().is_some_and(is_local_host) {
             return Err(Refusal::Local { host: name() });
+        }
+        if !is_index && !self.hosts.allow(&name()) {
+            return Err(Refusal::Host { host: name() });
         }
         let may_be_plain = || {
             let on_loopback = !self.refuse_local && host.as_ref().is_some_and(is_loopback);
@@ -134,14 +142,15 @@ mod tests {
             Ok(()) => "ok",
             Err(Refusal::Plain { .. }) => "plain",
             Err(Refusal::Local { .. }) => "local",
+            Err(Refusal::Host { .. }) => "host",
         }
     }
 
     #[test]
     fn where_downloads_may_come_from() {
         let origins = |refuse_local| Origins {
-            index: None,
             refuse_local,
+            ..Origins::default()
         };
         for (url, allowed, refused) in [
             ("https://example.com/", "ok", "ok"),
@@ -180,10 +189,13 @@ mod tests {
         let origins = Origins {
             index: Some("http://127.0.0.1:8080/simple/".parse().unwrap()),
             refuse_local: true,
+            hosts: "files.example.com".parse().unwrap(),
         };
         assert_eq!(outcome(&origins, "http://127.0.0.1:8080/files/a.whl"), "ok");
         assert_eq!(outcome(&origins, "http://127.0.0.1:9001/"), "local");
         assert_eq!(outcome(&origins, "https://127.0.0.1:8080/"), "local");
+        assert_eq!(outcome(&origins, "https://files.example.com/"), "ok");
+        assert_eq!(outcome(&origins, "https://example.com/"), "host");
     }
 
     #[test]
@@ -193,8 +205,8 @@ mod tests {
             ips.map(|ip| (ip, 0).into()).collect()
         };
         let mut origins = Origins {
-            index: None,
             refuse_local: true,
+            ..Origins::default()
         };
         let reachable = |origins: &Origins, text| {
             let reachable = origins.reachable("example.com", addresses(text));

@@ -6,18 +6,18 @@
 
 use std::env::{self, consts::ARCH};
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use accretion_core::limits::ResolutionLimits;
 use accretion_core::lock::Lock;
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_service::ports::{PortError, Resolver};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
@@ -26,25 +26,33 @@ use crate::blocking::blocking;
 use crate::error::SOURCE_ONLY;
 use crate::python::Interpreters;
 
+mod process;
+
+pub use self::process::Guard;
+
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
-/// What of the user's environment uv gets: how to reach the network, and where temporary files go.
-const ENVIRONMENT: [&str; 14] = [
+/// What of the user's environment uv gets: whom to trust, and where temporary files go.
+const ENVIRONMENT: [&str; 6] = [
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "SSL_CLIENT_CERT",
+    "TMPDIR",
+    "UV_HTTP_RETRIES",
+    "UV_HTTP_TIMEOUT",
+];
+
+/// How to reach the network. uv gets these of the user's environment too, unless it is guarded.
+const PROXIES: [&str; 8] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "NO_PROXY",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TMPDIR",
     "all_proxy",
     "http_proxy",
     "https_proxy",
     "no_proxy",
-    "SSL_CLIENT_CERT",
-    "UV_HTTP_RETRIES",
-    "UV_HTTP_TIMEOUT",
 ];
 
 /// How to run uv.
@@ -64,6 +72,8 @@ pub struct Settings {
     pub offline: bool,
     /// The interpreters that uv may run.
     pub interpreters: Interpreters,
+    /// What keeps uv in check where it runs for others; nothing on a user's own machine.
+    pub guard: Option<Guard>,
 }
 
 /// uv.
@@ -114,7 +124,9 @@ impl Uv {
         if settings.offline {
             command.arg("--offline");
         }
-        let passed = |name: &OsStr| ENVIRONMENT.iter().any(|passed| OsStr::new(passed) == name);
+        let proxies = PROXIES.iter().filter(|_| settings.guard.is_none());
+        let names = ENVIRONMENT.iter().chain(proxies).map(OsStr::new);
+        let passed = |name: &OsStr| names.clone().any(|passed| passed == name);
         command
             .env_clear()
             .envs(
@@ -145,19 +157,13 @@ impl Uv {
 
     async fn run(&self, command: &mut Command) -> Result<Output, Error> {
         let _process = self.processes.acquire().await;
-        let unable = |error: io::Error, command: &Command| Error::UvFailed {
-            output: format!(
-                "{} cannot be run: {error}",
-                command.as_std().get_program().display()
-            ),
-        };
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| unable(error, command))?;
-        let group = Group::led_by(&child);
-        let output = child.wait_with_output().await;
-        // Whoever waited for it has it all; there is nobody left to end.
-        std::mem::forget(group);
-        output.map_err(|error| unable(error, command))
+        match &self.settings.guard {
+            Some(guard) => {
+                let index = self.settings.index.as_ref();
+                guard.run(command, index, &self.settings.cache).await
+            }
+            None => process::run(command, ResolutionLimits::default().output).await,
+        }
     }
 
     /// An interpreter for uv to run: for a target's own version if it has to be.
@@ -225,8 +231,15 @@ impl Uv {
             return Err(explain(&String::from_utf8_lossy(&output.stderr), target));
         }
         let path = work.path().join("pylock.toml");
-        let text = fs::read_to_string(&path)
-            .map_err(|error| Error::temporary("could not read uv's", &path, error))?;
+        let mut text = String::new();
+        let limit = ResolutionLimits::default().output;
+        let read =
+            File::open(&path).and_then(|file| file.take(limit + 1).read_to_string(&mut text));
+        let length = read.map_err(|error| Error::temporary("could not read uv's", &path, error))?;
+        if length as u64 > limit {
+            let problem = format!("the lock has more than {limit} bytes");
+            return Err(Error::ResolutionOverLimit { problem });
+        }
         Ok(Lock::parse(&text)?)
     }
 
@@ -254,26 +267,6 @@ impl Uv {
             uv: Arc::clone(self),
             python,
         })
-    }
-}
-
-/// uv and what it runs, ended when dropped: to end uv alone would leave the build of a source
-/// distribution running.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn led_by(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // It may have ended by itself just now.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Building a request's layers: resolve, compare digests, fetch, splice, keep.
 
+use accretion_core::limits::Limits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, WheelFiles, splice};
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
-use accretion_core::request::{MAX_DESCRIPTION_CHARS, Request, RequestRef, Requirements};
+use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use futures_util::future::try_join_all;
@@ -207,6 +208,10 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         } else {
             selected?
         };
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(accretion_core::Error::TooManyPackages { packages }.into());
+        }
         let (excluded, packages) = packages
             .into_iter()
             .partition(|package| self.request.exclude.contains(&package.name));
@@ -377,7 +382,7 @@ fn describe(pins: &[String]) -> String {
         let separator = if index == 0 { "" } else { ", " };
         let is_last = index + 1 == pins.len();
         let reserve = if is_last { 0 } else { rest.len() };
-        if description.len() + separator.len() + pin.len() + reserve > MAX_DESCRIPTION_CHARS {
+        if description.len() + separator.len() + pin.len() + reserve > Limits::DESCRIPTION_CHARS {
             description.push_str(&rest);
             break;
         }
@@ -465,7 +470,10 @@ mod tests {
                 .map(|n| format!("package{n}==1.{n}"))
                 .collect();
             let description = describe(&pins);
-            assert!(description.len() <= MAX_DESCRIPTION_CHARS, "{description}");
+            assert!(
+                description.len() <= Limits::DESCRIPTION_CHARS,
+                "{description}"
+            );
             let named = description.matches("==").count();
             let rest = format!("and {} more", packages - named);
             assert_eq!(

@@ -6,10 +6,10 @@
 use accretion_core::delivery::{Delivery, InboxObject};
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
 use accretion_core::keys;
+use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
-    IdentityAttributes, InputKind, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES, ProjectName, Request,
-    RequestId, RequestRef,
+    IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
 };
 use accretion_core::requirement::NoInclude;
 use accretion_core::target::Target;
@@ -138,7 +138,7 @@ where
         let bytes = self
             .ports
             .inbox
-            .read(&object, MAX_REQUEST_BYTES + 1)
+            .read(&object, Limits::REQUEST_BYTES + 1)
             .await?;
         Ok(Received {
             request: RequestRef {
@@ -267,7 +267,7 @@ impl Received {
             return Err(report);
         };
         let kind = match self.origin {
-            Origin::Message(_) if bytes.len() > MAX_MESSAGE_BYTES => {
+            Origin::Message(_) if bytes.len() > Limits::MESSAGE_BYTES => {
                 let mut report = Report::new(name, "");
                 let message = "a request may have 256 KiB as a message";
                 report.push(

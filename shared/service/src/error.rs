@@ -200,8 +200,8 @@ impl Fault for Error {
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
             Self::SourceDistributionUnsupported { .. } => Some(
-                "require a version that has a wheel, or build the layer with the `accretion` \
-                 command"
+                "require a version that has a wheel, build the layer with the `accretion` command, \
+                 or ask whoever runs Accretion to allow source distributions"
                     .into(),
             ),
         }

@@ -1,11 +1,10 @@
 //! One thing at a time: what the use cases do, and what they leave behind when they are cut off.
 
+use accretion_core::limits::Limits;
 use std::time::Duration;
 
 use accretion_core::notification::{Event, Notification, Update};
-use accretion_core::request::{
-    IdentityAttributes, MAX_MESSAGE_BYTES, Permission, RequestId, RequestRef,
-};
+use accretion_core::request::{IdentityAttributes, Permission, RequestId, RequestRef};
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
@@ -254,7 +253,7 @@ fn a_message_can_be_a_request_itself() {
     assert_eq!(outcomes, [dispatch::Outcome::Accepted(id)]);
 
     let mut world = World::new();
-    let body = body + &" ".repeat(MAX_MESSAGE_BYTES);
+    let body = body + &" ".repeat(Limits::MESSAGE_BYTES);
     world.dispatch(&message(body)).unwrap().unwrap();
     assert_eq!(world.sent()[0].codes, ["TooLarge"]);
     assert!(world.shared().cloud.executions.is_empty());

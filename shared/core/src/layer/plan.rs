@@ -1,5 +1,6 @@
 //! Deciding what a layer consists of.
 
+use crate::limits::Limits;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -8,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use crate::archive::pack;
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::limits::LAYER_UNZIPPED;
 use crate::wheel::{Layout, LayoutFile, record};
 
 /// One wheel of a layer.
@@ -134,7 +134,7 @@ impl<'a> Plan<'a> {
             unzipped: 0,
         };
         plan.unzipped = plan.entries.iter().map(|entry| plan.file(entry).size).sum();
-        if plan.unzipped > LAYER_UNZIPPED {
+        if plan.unzipped > Limits::LAYER_BYTES {
             return Err(too_large(plan.unzipped, wheels));
         }
         Ok(plan)
@@ -232,7 +232,7 @@ fn too_large(unzipped: u64, wheels: &[Wheel<'_>]) -> Error {
     packages.truncate(LARGEST);
     Error::LayerTooLarge {
         unzipped,
-        limit: LAYER_UNZIPPED,
+        limit: Limits::LAYER_BYTES,
         packages,
     }
 }

@@ -3,10 +3,11 @@
 //! Only single comparisons are given to `pep508_rs`. It normalises whole markers, in time that
 //! grows exponentially with what they compare, and here only their value counts.
 
+use crate::limits::Limits;
 use pep508_rs::{MarkerEnvironment, MarkerTree};
 
 use crate::error::{shown, shown_within};
-use crate::requirement::{MAX_MARKER_DEPTH, fragment};
+use crate::requirement::fragment;
 
 /// Whether a marker is true. No extra is ever selected; of the dependency groups, the lock file's
 /// default ones are. The error is the rest of a sentence.
@@ -92,8 +93,8 @@ impl<'a> Evaluation<'a> {
             return self.comparison();
         }
         self.depth += 1;
-        if self.depth > MAX_MARKER_DEPTH {
-            return Err(format!("it is over {MAX_MARKER_DEPTH} brackets deep"));
+        if self.depth > Limits::MARKER_DEPTH {
+            return Err(format!("it is over {} brackets deep", Limits::MARKER_DEPTH));
         }
         let value = self.alternatives()?;
         if !self.eat(")") {

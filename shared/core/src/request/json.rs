@@ -1,5 +1,6 @@
 //! A request's JSON, read by hand so that every problem is found at once, each at its place.
 
+use crate::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -10,15 +11,10 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use pep508_rs::PackageName;
 
-use super::{
-    MAX_DESCRIPTION_CHARS, MAX_LICENSE_INFO_CHARS, Permission, Request, Requirements, Targets,
-    deprecation, lock_empty, lock_invalid,
-};
+use super::{Permission, Request, Requirements, Targets, deprecation, lock_empty, lock_invalid};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::lock::Lock;
-use crate::requirement::{
-    self, LineContext, MAX_REQUIREMENTS, NoInclude, Requirement, RequirementSet, parse_line,
-};
+use crate::requirement::{self, LineContext, NoInclude, Requirement, RequirementSet, parse_line};
 use crate::target::{Architecture, Runtime};
 
 /// Strict JSON.
@@ -176,12 +172,12 @@ impl Reader<'_> {
         let description = self.limited(
             fields.get("Description"),
             "Description",
-            MAX_DESCRIPTION_CHARS,
+            Limits::DESCRIPTION_CHARS,
         );
         let license_info = self.limited(
             fields.get("LicenseInfo"),
             "LicenseInfo",
-            MAX_LICENSE_INFO_CHARS,
+            Limits::LICENSE_INFO_CHARS,
         );
         let permissions = fields
             .get("Permissions")
@@ -307,11 +303,11 @@ impl Reader<'_> {
             );
             return None;
         }
-        if array.elements.len() > MAX_REQUIREMENTS {
+        if array.elements.len() > Limits::REQUIREMENTS {
             self.push(
                 Problem::error(
                     code::TOO_MANY_REQUIREMENTS,
-                    format!("there are over {MAX_REQUIREMENTS} requirements"),
+                    format!("there are over {} requirements", Limits::REQUIREMENTS),
                 )
                 .help("make several layers of them"),
                 span(&array.range),

@@ -1,3 +1,4 @@
+use crate::limits::Limits;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -384,7 +385,7 @@ fn what_is_no_json_object_is_refused() {
     }
     let deep = "[".repeat(100_000);
     assert_eq!(codes(&check(&deep).unwrap_err()), ["JsonInvalid"]);
-    let large = vec![b' '; MAX_REQUEST_BYTES + 1];
+    let large = vec![b' '; Limits::REQUEST_BYTES + 1];
     let report = Request::from_json("request.json", &large).unwrap_err();
     assert_eq!(codes(&report), ["TooLarge"]);
     let with_mark = format!("\u{feff}{}", with(&json!({})));

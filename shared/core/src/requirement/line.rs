@@ -1,15 +1,13 @@
 //! One requirement on one logical line.
 
+use crate::limits::Limits;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
 
 use pep508_rs::{ExtraName, VerbatimUrl, VersionOrUrl};
 
-use super::{
-    MAX_LINE_BYTES, MAX_MARKER_COMPARISONS, MAX_MARKER_DEPTH, MAX_REQUIREMENT_BYTES, Requirement,
-    distribution_name, option, url,
-};
+use super::{Requirement, distribution_name, option, url};
 use crate::diagnostic::{Problem, code};
 use crate::digest::Sha256;
 
@@ -115,8 +113,8 @@ pub(crate) fn parse_line(line: &str, context: LineContext) -> (Option<Requiremen
 }
 
 fn read_line(line: &str, context: LineContext, findings: &mut Vec<Finding>) -> Option<Requirement> {
-    if line.len() > MAX_LINE_BYTES {
-        let message = format!("the line has over {MAX_LINE_BYTES} bytes");
+    if line.len() > Limits::LINE_BYTES {
+        let message = format!("the line has over {} bytes", Limits::LINE_BYTES);
         findings.push(Finding::error(code::LINE_TOO_LONG, 0..1, message).help("shorten it"));
         return None;
     }
@@ -134,8 +132,11 @@ fn read_line(line: &str, context: LineContext, findings: &mut Vec<Finding>) -> O
     }
     let (body, options) = split_options(line);
     let hashes = read_hashes(&line[options..], options, findings);
-    if body.len() > MAX_REQUIREMENT_BYTES {
-        let message = format!("the requirement has over {MAX_REQUIREMENT_BYTES} bytes");
+    if body.len() > Limits::REQUIREMENT_BYTES {
+        let message = format!(
+            "the requirement has over {} bytes",
+            Limits::REQUIREMENT_BYTES
+        );
         findings
             .push(Finding::error(code::LINE_TOO_LONG, 0..body.len(), message).help("shorten it"));
         return None;
@@ -441,14 +442,15 @@ fn check_extras(body: &str, start: usize) -> Result<usize, Finding> {
 /// Parses a requirement without URL by PEP 508.
 fn pep508(text: &str) -> Result<Specifier, Finding> {
     let marker = text.find(';').map_or("", |at| &text[at..]);
-    if comparisons(marker) > MAX_MARKER_COMPARISONS || brackets(text) > MAX_MARKER_DEPTH {
+    if comparisons(marker) > Limits::MARKER_COMPARISONS || brackets(text) > Limits::MARKER_DEPTH {
         let start = text.len() - marker.len();
         return Err(Finding::error(
             code::MARKER_INVALID,
             start..text.len(),
             format!(
-                "a marker may have {MAX_MARKER_COMPARISONS} different comparisons and be \
-                 {MAX_MARKER_DEPTH} brackets deep"
+                "a marker may have {} different comparisons and be {} brackets deep",
+                Limits::MARKER_COMPARISONS,
+                Limits::MARKER_DEPTH
             ),
         )
         .help("simplify it, or write several lines"));

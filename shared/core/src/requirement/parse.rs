@@ -1,15 +1,13 @@
 //! A whole `requirements.txt` with the files it includes.
 
+use crate::limits::Limits;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::line::{Finding, LineContext, parse_line, wrong_option};
 use super::logical::{LogicalLine, logical_lines};
 use super::option::{self, OptionKind};
-use super::{
-    MAX_CONSTRAINTS, MAX_INCLUDE_DEPTH, MAX_INCLUDED_FILES, MAX_REQUIREMENTS, Requirement,
-    RequirementSet, sort, url,
-};
+use super::{Requirement, RequirementSet, sort, url};
 use crate::diagnostic::{Checked, Location, Problem, Report, code};
 
 /// Reads the files that a requirements file includes.
@@ -114,8 +112,8 @@ fn read(
         display_folder: folder,
         stack: vec![file.to_owned()],
         included: BTreeSet::new(),
-        requirements: Collected::new("requirements", MAX_REQUIREMENTS),
-        constraints: Collected::new("constraints", MAX_CONSTRAINTS),
+        requirements: Collected::new("requirements", Limits::REQUIREMENTS),
+        constraints: Collected::new("constraints", Limits::CONSTRAINTS),
     };
     parser.file(0, text);
     let set = RequirementSet {
@@ -351,12 +349,14 @@ impl Parser<'_> {
             ));
             return;
         }
-        if self.stack.len() > MAX_INCLUDE_DEPTH || self.included.len() >= MAX_INCLUDED_FILES {
+        if self.stack.len() > Limits::INCLUDE_DEPTH || self.included.len() >= Limits::INCLUDED_FILES
+        {
             self.report.push(refused(
                 code::INCLUDE_TOO_DEEP,
                 format!(
-                    "files may include each other {MAX_INCLUDE_DEPTH} deep, \
-                     {MAX_INCLUDED_FILES} in all"
+                    "files may include each other {} deep, {} in all",
+                    Limits::INCLUDE_DEPTH,
+                    Limits::INCLUDED_FILES
                 ),
                 "put the requirements into fewer files",
             ));

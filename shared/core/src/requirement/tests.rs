@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::limits::Limits;
 use proptest::prelude::*;
 
 use super::*;
@@ -514,15 +515,15 @@ fn includes_have_limits() {
     };
     let report = parse("requirements.txt", "-r 0.txt", &deep, false).unwrap_err();
     assert_eq!(report.problems[0].code, "IncludeTooDeep");
-    assert_eq!(report.sources.len(), MAX_INCLUDE_DEPTH + 1);
+    assert_eq!(report.sources.len(), Limits::INCLUDE_DEPTH + 1);
 
-    let wide: Vec<String> = (0..=MAX_INCLUDED_FILES)
+    let wide: Vec<String> = (0..=Limits::INCLUDED_FILES)
         .map(|n| format!("-r {n}.txt"))
         .collect();
     let leaf = |_: &str| Ok("a\n".to_owned());
     let report = parse("requirements.txt", &wide.join("\n"), &leaf, false).unwrap_err();
     assert_eq!(report.problems.last().unwrap().code, "IncludeTooDeep");
-    assert_eq!(report.sources.len(), MAX_INCLUDED_FILES + 1);
+    assert_eq!(report.sources.len(), Limits::INCLUDED_FILES + 1);
 }
 
 #[test]
@@ -531,17 +532,17 @@ fn texts_have_limits() {
         let lines: Vec<String> = (0..count).map(|n| format!("a{n}")).collect();
         lines.join("\n")
     };
-    assert!(check(&lines(MAX_REQUIREMENTS)).is_ok());
-    let report = check(&lines(MAX_REQUIREMENTS + 5)).unwrap_err();
+    assert!(check(&lines(Limits::REQUIREMENTS)).is_ok());
+    let report = check(&lines(Limits::REQUIREMENTS + 5)).unwrap_err();
     assert_eq!(report.problems.len(), 1);
     assert_eq!(report.problems[0].code, "TooManyRequirements");
 
-    let report = check(&"a\n".repeat(MAX_REQUIREMENTS * 2)).unwrap_err();
+    let report = check(&"a\n".repeat(Limits::REQUIREMENTS * 2)).unwrap_err();
     assert_eq!(report.problems.last().unwrap().code, "TooManyRequirements");
 
-    let long = format!("a{}", ">1,".repeat(MAX_REQUIREMENT_BYTES / 3 + 1));
+    let long = format!("a{}", ">1,".repeat(Limits::REQUIREMENT_BYTES / 3 + 1));
     assert_eq!(check(&long).unwrap_err().problems[0].code, "LineTooLong");
-    let long = format!("a {}", "--hash=x ".repeat(MAX_LINE_BYTES / 9 + 1));
+    let long = format!("a {}", "--hash=x ".repeat(Limits::LINE_BYTES / 9 + 1));
     assert_eq!(check(&long).unwrap_err().problems[0].code, "LineTooLong");
 
     let deep = format!("a ; {}os_name == 'x'{}", "(".repeat(900), ")".repeat(900));
@@ -549,7 +550,7 @@ fn texts_have_limits() {
 
     let many = "bad=1\n".repeat(1_000);
     let report = check(&many).unwrap_err();
-    assert_eq!(report.problems.len(), crate::diagnostic::MAX_PROBLEMS + 1);
+    assert_eq!(report.problems.len(), Limits::PROBLEMS + 1);
     assert_eq!(report.problems.last().unwrap().code, "TooManyProblems");
 }
 

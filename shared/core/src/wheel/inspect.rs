@@ -12,7 +12,7 @@ use super::{WheelFilename, metadata, record, scripts};
 use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack};
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
-use crate::limits::WheelLimits;
+use crate::limits::{Limits, WheelLimits};
 use crate::requirement::distribution_name;
 
 /// What `INSTALLER` says (PEP 376).
@@ -53,7 +53,7 @@ pub fn inspect(
     };
     let directory =
         Directory::read(archive, length, limits.entries).map_err(|e| wheel.broken(e))?;
-    let entries = wheel.files(&directory)?;
+    let entries = wheel.files(&directory, length)?;
     let roots = wheel.roots(&entries)?;
     let verified = wheel.verify(&directory, &entries, threads)?;
     wheel.check_metadata(&directory, &entries, &roots)?;
@@ -234,7 +234,11 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     }
 
     /// The entries that are files, with their index; every path checked.
-    fn files<'d>(&self, directory: &'d Directory) -> Result<Vec<(usize, &'d Entry)>, Error> {
+    fn files<'d>(
+        &self,
+        directory: &'d Directory,
+        length: u64,
+    ) -> Result<Vec<(usize, &'d Entry)>, Error> {
         let mut seen = HashSet::new();
         let mut size = 0_u64;
         let mut files = Vec::with_capacity(directory.entries.len());
@@ -264,6 +268,12 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
             return Err(
                 self.over_limit(format!("it unpacks to {size} bytes; the limit is {limit}"))
             );
+        }
+        let limit = self.limits.ratio;
+        if size > Limits::LAYER_BYTES && size > length.saturating_mul(limit) {
+            return Err(self.over_limit(format!(
+                "its {length} bytes unpack to {size}; the limit is {limit} times as many"
+            )));
         }
         Ok(files)
     }

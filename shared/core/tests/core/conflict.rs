@@ -2,7 +2,7 @@
 //! takes.
 
 use accretion_core::layer::{Conflict, Plan, Wheel as Planned};
-use accretion_core::limits::LAYER_UNZIPPED;
+use accretion_core::limits::Limits;
 use accretion_core::{Error, Fault as _};
 use accretion_testing::forge::WheelForge;
 use accretion_testing::forge::zip::{Entry, Method};
@@ -207,9 +207,9 @@ fn planned(sizes: &[(&str, u64)]) -> Result<u64, Error> {
 #[test]
 fn lambda_takes_250_mib() {
     const MIB: u64 = 1 << 20;
-    assert_eq!(LAYER_UNZIPPED, 250 * MIB);
+    assert_eq!(Limits::LAYER_BYTES, 250 * MIB);
     let at_the_limit = planned(&[("aa", 200 * MIB), ("bb", 50 * MIB)]);
-    assert_eq!(at_the_limit.unwrap(), LAYER_UNZIPPED);
+    assert_eq!(at_the_limit.unwrap(), Limits::LAYER_BYTES);
 
     let error = planned(&[("aa", 200 * MIB), ("bb", 50 * MIB + 1)]).unwrap_err();
     assert_eq!(error.code(), "LayerTooLarge");
@@ -233,12 +233,15 @@ fn lambda_takes_250_mib() {
     );
 }
 
-/// A bomb that is honest about its size gets no further than the plan.
+/// Bombs that are honest about their size get no further than the plan.
 #[test]
 fn a_wheel_that_is_too_large_for_a_layer() {
-    let bomb = WheelForge::new("bomb", "1.0")
-        .build_with(|archive| archive.entry(Entry::bomb("zeros.bin", LAYER_UNZIPPED)));
-    let refused = refusal(splice(&[inspect_wheel(&bomb).unwrap()]));
+    let bombs = ["one", "two"].map(|name| {
+        let zeros = Entry::bomb(format!("{name}.bin"), Limits::LAYER_BYTES / 2);
+        let wheel = WheelForge::new(name, "1.0").build_with(|archive| archive.entry(zeros));
+        inspect_wheel(&wheel).unwrap()
+    });
+    let refused = refusal(splice(&bombs));
     assert_eq!(
         refused,
         "LayerTooLarge: the layer would have 251 MiB unzipped; Lambda takes 250 MiB"

@@ -661,9 +661,9 @@ fn metadata_that_is_not_a_wheels() {
 }
 
 const SMALL: WheelLimits = WheelLimits {
-    download: 1 << 20,
     entries: 10,
     unzipped: 1 << 20,
+    ratio: 100,
     metadata: 4096,
     path: 100,
 };
@@ -753,12 +753,17 @@ fn bombs_do_not_go_off() {
         assert!(unpacked <= 1000, "{unpacked} bytes were unpacked");
     }
 
-    let honest = with(Entry::bomb("bomb", 10 << 30));
+    let honest = |size: u64| refusal(inspect_wheel(&with(Entry::bomb("bomb", size))));
     let start = std::time::Instant::now();
     assert_eq!(
-        refusal(inspect_wheel(&honest)),
+        honest(10 << 30),
         "WheelOverLimit: the wheel `demo-1.0-py3-none-any.whl` is over a limit: it unpacks to \
          10737418935 bytes; the limit is 2147483648"
+    );
+    assert_eq!(
+        honest(1 << 30),
+        "WheelOverLimit: the wheel `demo-1.0-py3-none-any.whl` is over a limit: its 1062824 bytes \
+         unpack to 1073742519; the limit is 100 times as many"
     );
     assert!(start.elapsed().as_secs() < 2, "it was unpacked");
 }

@@ -7,5 +7,6 @@ mod conflict;
 mod harness;
 mod hostile;
 mod legal;
+mod limits;
 mod lock;
 mod reproducible;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use accretion_core::limits::WheelLimits;
+use accretion_core::limits::Limits;
 use accretion_core::lock::LockedFile;
 use accretion_core::wheel::WheelFilename;
 use accretion_local::Downloader;
@@ -45,12 +45,21 @@ pub(crate) fn downloader(index: Option<&Url>) -> Downloader {
 
 /// The cache of one build.
 pub(crate) fn wheel_cache(root: &Path, downloader: Downloader) -> WheelCache {
+    wheel_cache_within(root, downloader, Limits::default())
+}
+
+/// The cache of one build within limits.
+pub(crate) fn wheel_cache_within(
+    root: &Path,
+    downloader: Downloader,
+    limits: Limits,
+) -> WheelCache {
     let uv = Uv::new(Settings::default());
     WheelCache::new(
         root,
         Arc::new(downloader),
         Arc::new(uv),
-        WheelLimits::default(),
+        limits,
         Arc::new(Unwatched),
     )
 }

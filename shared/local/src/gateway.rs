@@ -1,0 +1,406 @@
+//! The only way from uv to the network, where what it asks for is somebody else's choice.
+//!
+//! uv follows whatever an index, a requirement or a redirect names. Where it runs for others, it is
+//! given a proxy that listens on loopback and connects to nothing that [`Origins`] refuse. What is
+//! encrypted passes through as it is: the proxy sees the server's name and counts bytes.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Uri, client, server};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use url::Url;
+
+use crate::origin::{Origins, Refusal};
+
+/// A server that does not take the connection by then is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much passes at a time.
+const CHUNK: usize = 16 << 10;
+
+type Body = BoxBody<Bytes, hyper::Error>;
+
+/// A proxy for one run of uv, gone when dropped, with every connection.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    address: SocketAddr,
+    connections: JoinHandle<()>,
+    stops: mpsc::Receiver<Stop>,
+}
+
+/// Why uv is not to go on.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It has asked for what is not allowed.
+    Refused(Refusal),
+    /// It has read more bytes than it may.
+    Traffic,
+}
+
+impl Gateway {
+    /// Listens for uv, which may read `traffic` bytes.
+    pub(crate) async fn open(origins: Origins, traffic: u64) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (stop, stops) = mpsc::channel(1);
+        let rules = Arc::new(Rules {
+            origins,
+            left: AtomicU64::new(traffic),
+            stop,
+        });
+        Ok(Self {
+            address,
+            connections: tokio::spawn(accept(listener, rules)),
+            stops,
+        })
+    }
+
+    /// What proxy variables have to say.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until there is a reason to stop.
+    pub(crate) async fn stopped(&mut self) -> Stop {
+        match self.stops.recv().await {
+            Some(stop) => stop,
+            None => future::pending().await,
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.connections.abort();
+    }
+}
+
+/// What every connection is held against.
+#[derive(Debug)]
+struct Rules {
+    origins: Origins,
+    /// Bytes that may still be read.
+    left: AtomicU64,
+    stop: mpsc::Sender<Stop>,
+}
+
+impl Rules {
+    /// Tells that uv is not to go on. The first reason counts.
+    fn stop(&self, stop: Stop) {
+        let _ = self.stop.try_send(stop);
+    }
+
+    /// Counts bytes that were read. Whether there may be more.
+    fn count(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let take = |left: u64| left.checked_sub(bytes);
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        if taken.is_err() {
+            self.stop(Stop::Traffic);
+        }
+        taken.is_ok()
+    }
+
+    /// A connection to the host and port of a URL, if that is allowed.
+    async fn connect(&self, url: &Url) -> io::Result<TcpStream> {
+        let refused = |refusal: Refusal| {
+            self.stop(Stop::Refused(refusal.clone()));
+            io::Error::new(io::ErrorKind::PermissionDenied, refusal)
+        };
+        self.origins.check(url).map_err(refused)?;
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        // An IPv6 address stands in brackets.
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let connect = async {
+            let addresses = lookup_host((name, port)).await?;
+            let addresses = self.origins.reachable(host, addresses).map_err(refused)?;
+            TcpStream::connect(&*addresses).await
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, connect)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+async fn accept(listener: TcpListener, rules: Arc<Rules>) {
+    // Dropped with this task, and every connection with it.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn(serve(stream, Arc::clone(&rules)));
+            },
+            // Those that have ended need not be kept.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// What a connection becomes after `CONNECT`.
+type Tunnel = Mutex<Option<(OnUpgrade, TcpStream)>>;
+
+async fn serve(stream: TcpStream, rules: Arc<Rules>) {
+    let tunnel = Tunnel::default();
+    let service = service_fn(|request| answer(request, &rules, &tunnel));
+    let served = server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let (Ok(()), Some((upgrade, upstream))) = (served, tunnel)
+        && let Ok(upgraded) = upgrade.await
+    {
+        let (from_uv, to_uv) = tokio::io::split(TokioIo::new(upgraded));
+        let (from_server, to_server) = upstream.into_split();
+        // Either side may hang up whenever it likes.
+        let _ = tokio::try_join!(
+            pass(from_uv, to_server, &rules),
+            pass(from_server, to_uv, &rules),
+        );
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    rules: &Rules,
+) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        if !rules.count(length) {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        to.write_all(&buffer[..length]).await?;
+    }
+}
+
+/// Answers with what an error means; uv gets no details, who runs uv gets the reason to stop.
+async fn answer(
+    request: Request<Incoming>,
+    rules: &Arc<Rules>,
+    tunnel: &Tunnel,
+) -> Result<Response<Body>, hyper::Error> {
+    let answered = if request.method() == Method::CONNECT {
+        connect(request, rules, tunnel).await
+    } else {
+        forward(request, rules).await
+    };
+    Ok(answered.unwrap_or_else(|error| {
+        let status = match error.kind() {
+            io::ErrorKind::InvalidInput => StatusCode::BAD_REQUEST,
+            io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        empty(status)
+    }))
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    let body = Empty::new().map_err(|never| match never {}).boxed();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+/// Connects, and lets through whatever comes once that is answered.
+async fn connect(
+    request: Request<Incoming>,
+    rules: &Rules,
+    tunnel: &Tunnel,
+) -> io::Result<Response<Body>> {
+    let authority = request.uri().authority().map(ToString::to_string);
+    let url = url_of(&format!("https://{}/", authority.unwrap_or_default()))?;
+    let upstream = rules.connect(&url).await?;
+    let upgrade = hyper::upgrade::on(request);
+    *tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, upstream));
+    Ok(empty(StatusCode::OK))
+}
+
+/// Hands on a request over plain HTTP, which only an index may have that the operator chose.
+async fn forward(mut request: Request<Incoming>, rules: &Arc<Rules>) -> io::Result<Response<Body>> {
+    let url = url_of(&request.uri().to_string())?;
+    let upstream = rules.connect(&url).await?;
+    let path = url[url::Position::BeforePath..url::Position::AfterQuery].parse::<Uri>();
+    *request.uri_mut() = path.map_err(|_| io::ErrorKind::InvalidInput)?;
+    request.headers_mut().remove(PROXY_AUTHORIZATION);
+    // The next request may be for somebody else.
+    let headers = request.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(upstream))
+        .await
+        .map_err(io::Error::other)?;
+    // Ends with the response, or when that is dropped.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await;
+    let rules = Arc::clone(rules);
+    Ok(response.map_err(io::Error::other)?.map(|body| {
+        let counted = body.map_frame(move |frame| {
+            rules.count(frame.data_ref().map_or(0, Bytes::len));
+            frame
+        });
+        counted.boxed()
+    }))
+}
+
+fn url_of(text: &str) -> io::Result<Url> {
+    text.parse().map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A server that sends back what it gets, and where it listens.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut from, mut to) = stream.into_split();
+                    tokio::io::copy(&mut from, &mut to).await
+                });
+            }
+        });
+        address
+    }
+
+    async fn gateway(index: &str, traffic: u64) -> Gateway {
+        let origins = Origins {
+            index: Some(index.parse().unwrap()),
+            refuse_local: true,
+            hosts: "allowed.invalid, localhost, 169.254.169.254"
+                .parse()
+                .unwrap(),
+        };
+        Gateway::open(origins, traffic).await.unwrap()
+    }
+
+    /// What the gateway says first to a request, and the connection.
+    async fn ask(gateway: &Gateway, head: &str) -> (String, TcpStream) {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        let request = format!("{head}\r\nHost: example.com\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if stream.read(&mut byte).await.unwrap() == 0 {
+                break;
+            }
+            answer.extend(byte);
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        (answer.lines().next().unwrap_or_default().to_owned(), stream)
+    }
+
+    #[tokio::test]
+    async fn what_is_allowed_passes_through_and_is_counted() {
+        let server = echo().await;
+        let mut gateway = gateway(&format!("https://{server}/simple/"), 100).await;
+        let (answer, mut stream) = ask(&gateway, &format!("CONNECT {server} HTTP/1.1")).await;
+        assert_eq!(answer, "HTTP/1.1 200 OK");
+        let mut echoed = [0; 40];
+        stream.write_all(&[7; 40]).await.unwrap();
+        stream.read_exact(&mut echoed).await.unwrap();
+        assert_eq!(echoed, [7; 40]);
+
+        // Both ways count: 80 bytes so far.
+        stream.write_all(&[7; 21]).await.unwrap();
+        assert_eq!(stream.read(&mut echoed).await.unwrap_or_default(), 0);
+        let stop = tokio::time::timeout(HOUR, gateway.stopped()).await.unwrap();
+        assert!(matches!(stop, Stop::Traffic), "{stop:?}");
+    }
+
+    #[tokio::test]
+    async fn connections_end_with_the_gateway() {
+        let server = echo().await;
+        let gateway = gateway(&format!("https://{server}/simple/"), 100).await;
+        let (_, mut stream) = ask(&gateway, &format!("CONNECT {server} HTTP/1.1")).await;
+        let address = gateway.address;
+        drop(gateway);
+        assert_eq!(stream.read(&mut [0]).await.unwrap_or_default(), 0);
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_allowed_is_neither_looked_up_nor_connected_to() {
+        let server = echo().await;
+        let port = server.port();
+        for (head, expected) in [
+            (format!("CONNECT 127.0.0.1:{port} HTTP/1.1"), "local"),
+            (format!("CONNECT localhost:{port} HTTP/1.1"), "local"),
+            (format!("CONNECT LOCALHOST.:{port} HTTP/1.1"), "local"),
+            (
+                format!("CONNECT [::ffff:127.0.0.1]:{port} HTTP/1.1"),
+                "local",
+            ),
+            ("CONNECT 169.254.169.254:443 HTTP/1.1".to_owned(), "local"),
+            ("CONNECT 0xa9fea9fe:443 HTTP/1.1".to_owned(), "local"),
+            ("CONNECT [fd00:ec2::254]:443 HTTP/1.1".to_owned(), "local"),
+            ("CONNECT example.com:443 HTTP/1.1".to_owned(), "host"),
+            (
+                "CONNECT allowed.invalid.example.com:443 HTTP/1.1".to_owned(),
+                "host",
+            ),
+            ("GET http://allowed.invalid/ HTTP/1.1".to_owned(), "plain"),
+            (format!("GET http://127.0.0.1:{port}/ HTTP/1.1"), "local"),
+        ] {
+            let mut gateway = gateway("https://127.0.0.1:1/simple/", 100).await;
+            assert_eq!(
+                ask(&gateway, &head).await.0,
+                "HTTP/1.1 403 Forbidden",
+                "{head}"
+            );
+            let Stop::Refused(refusal) = gateway.stopped().await else {
+                panic!("nothing was read");
+            };
+            let kind = match refusal {
+                Refusal::Plain { .. } => "plain",
+                Refusal::Local { .. } => "local",
+                Refusal::Host { .. } => "host",
+            };
+            assert_eq!(kind, expected, "{head}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_or_does_not_answer_is_no_reason_to_stop() {
+        let mut gateway = gateway("https://127.0.0.1:1/simple/", 100).await;
+        for (head, expected) in [
+            ("CONNECT 127.0.0.1:1 HTTP/1.1", "HTTP/1.1 502 Bad Gateway"),
+            (
+                "CONNECT allowed.invalid:443 HTTP/1.1",
+                "HTTP/1.1 502 Bad Gateway",
+            ),
+            ("CONNECT :443 HTTP/1.1", "HTTP/1.1 400 Bad Request"),
+            ("GET / HTTP/1.1", "HTTP/1.1 400 Bad Request"),
+        ] {
+            assert_eq!(ask(&gateway, head).await.0, expected, "{head}");
+        }
+        let stopped = tokio::time::timeout(Duration::ZERO, gateway.stopped()).await;
+        assert!(stopped.is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! Running uv, within limits where it runs for others.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use accretion_core::limits::ResolutionLimits;
+use rustix::fs::statvfs;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use url::Url;
+
+use crate::Error;
+use crate::gateway::{Gateway, Stop};
+use crate::hosts::AllowedHosts;
+use crate::origin::Origins;
+
+/// What keeps uv in check where what it resolves is somebody else's choice.
+///
+/// It reaches the network through a proxy alone, which connects to no address of the machine
+/// itself, and it is ended when it costs more than the limits.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    /// What it may connect to, beside the index that was chosen.
+    pub hosts: AllowedHosts,
+    /// What a run may cost.
+    pub limits: ResolutionLimits,
+}
+
+impl Guard {
+    /// Runs a command that may reach an index, and nothing that is not allowed, and that keeps in
+    /// `cache` what it finds.
+    pub(super) async fn run(
+        &self,
+        command: &mut Command,
+        index: Option<&Url>,
+        cache: &Path,
+    ) -> Result<Output, Error> {
+        let limits = self.limits;
+        let origins = Origins {
+            index: index.cloned(),
+            refuse_local: true,
+            hosts: self.hosts.clone(),
+        };
+        let gateway = Gateway::open(origins, limits.traffic).await;
+        let mut gateway = gateway.map_err(|error| unable(command, &error))?;
+        let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
+        command.envs(proxies.map(|name| (name, gateway.url())));
+        let child = spawn(command)?;
+        limit(&child, &limits);
+        let over = |problem: String| Error::ResolutionOverLimit { problem };
+        tokio::select! {
+            biased;
+            stop = gateway.stopped() => Err(match stop {
+                Stop::Refused(refusal) => {
+                    refusal.of("something that the requirements lead to".to_owned())
+                }
+                Stop::Traffic => over(format!("it read more than {} bytes", limits.traffic)),
+            }),
+            () = tokio::time::sleep(limits.time) => {
+                Err(over(format!("it took more than {} seconds", limits.time.as_secs())))
+            }
+            () = disk_is_full(cache, limits.free) => {
+                Err(over(format!("it left less than {} bytes free of the disk", limits.free)))
+            }
+            output = output(child, limits.output) => {
+                let output = output.map_err(|error| unable(command, &error))?;
+                match limit_hit(&output, &limits) {
+                    Some(problem) => Err(over(problem)),
+                    None => Ok(output),
+                }
+            }
+        }
+    }
+}
+
+/// Runs a command as a user would.
+pub(super) async fn run(command: &mut Command, limit: u64) -> Result<Output, Error> {
+    let child = spawn(command)?;
+    let output = output(child, limit).await;
+    output.map_err(|error| unable(command, &error))
+}
+
+fn spawn(command: &mut Command) -> Result<Child, Error> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map_err(|error| unable(command, &error))
+}
+
+fn unable(command: &Command, error: &io::Error) -> Error {
+    let program = command.as_std().get_program().display();
+    Error::UvFailed {
+        output: format!("{program} cannot be run: {error}"),
+    }
+}
+
+/// What a process says, up to a limit, and how it ended. Dropped before, this ends it, with all
+/// that it runs.
+fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Output>> {
+    let group = Group::led_by(&child);
+    async move {
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = tokio::try_join!(read(stdout, limit), read(stderr, limit))?;
+        let status = child.wait().await?;
+        // It has ended by itself, and there is nobody left to end.
+        std::mem::forget(group);
+        Ok(Output {
+            status,
+            stdout,
+            stderr,
+        })
+    }
+}
+
+/// What comes out of a pipe. Who writes more than the limit writes it to nobody.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(limit).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// Waits until there is little left of the disk that a folder is on.
+async fn disk_is_full(folder: &Path, free: u64) {
+    const PAUSE: Duration = Duration::from_millis(200);
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        // A disk that cannot be asked is not to be in the way.
+        if statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < free) {
+            return;
+        }
+    }
+}
+
+/// Has the system end a process, or what it runs, that takes too much.
+fn limit(child: &Child, limits: &ResolutionLimits) {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let Some(process) = id.and_then(Pid::from_raw) else {
+        return;
+    };
+    for (resource, limit) in [
+        (Resource::Data, limits.memory),
+        (Resource::Fsize, limits.file),
+        // What is left behind when it is ended.
+        (Resource::Core, 0),
+    ] {
+        let limit = Rlimit {
+            current: Some(limit),
+            maximum: Some(limit),
+        };
+        // It may have ended by itself just now.
+        let _ = prlimit(Some(process), resource, limit);
+    }
+}
+
+/// Which of the system's limits a process has hit.
+fn limit_hit(output: &Output, limits: &ResolutionLimits) -> Option<String> {
+    const FILE_SIZE_SIGNAL: i32 = Signal::XFSZ.as_raw();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let has = |words: &str| !output.status.success() && stderr.contains(words);
+    if has("memory allocation of ") || has("Cannot allocate memory") || has("MemoryError") {
+        Some(format!(
+            "it took more than {} bytes of memory",
+            limits.memory
+        ))
+    } else if output.status.signal() == Some(FILE_SIZE_SIGNAL) || has("File too large") {
+        Some(format!(
+            "it wrote a file of more than {} bytes",
+            limits.file
+        ))
+    } else {
+        None
+    }
+}
+
+/// uv and what it runs, ended when dropped: to end uv alone would leave the build of a source
+/// distribution running.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn led_by(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself just now.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
