@@ -45,6 +45,9 @@ impl Limits {
     /// Different comparisons of one environment marker. The time to normalise a marker grows
     /// exponentially with them.
     pub const MARKER_COMPARISONS: usize = 12;
+    /// The sum, over the different environment markers of a text, of two to the power of their
+    /// different comparisons: what they take to normalise, in time and in memory that is kept.
+    pub const MARKERS_COST: usize = 1 << 16;
     /// How deeply brackets in an environment marker are nested.
     pub const MARKER_DEPTH: usize = 32;
     /// How deeply files include each other.

@@ -19,7 +19,7 @@ mod option;
 mod parse;
 mod url;
 
-pub(crate) use self::line::{LineContext, fragment, parse_line};
+pub(crate) use self::line::{LineContext, MarkerCosts, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
 

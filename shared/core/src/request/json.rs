@@ -14,7 +14,9 @@ use pep508_rs::PackageName;
 use super::{Permission, Request, Requirements, Targets, deprecation, lock_empty, lock_invalid};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::lock::Lock;
-use crate::requirement::{self, LineContext, NoInclude, Requirement, RequirementSet, parse_line};
+use crate::requirement::{
+    self, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,
+};
 use crate::target::{Architecture, Runtime};
 
 /// Strict JSON.
@@ -144,10 +146,12 @@ impl Reader<'_> {
             .map_or(Some(false), |value| {
                 self.boolean(value, "`AllowSourceDistributions`")
             });
+        let markers = MarkerCosts::default();
         let context = LineContext {
             constraint: false,
             // A wrong value here is no reason to complain about each source distribution.
             allow_source_distributions: allow_source_distributions.unwrap_or(true),
+            markers: &markers,
         };
         let requirements = self
             .required(&fields, "Requirements")
@@ -217,7 +221,11 @@ impl Reader<'_> {
         }
     }
 
-    fn requirements(&mut self, value: &Value<'_>, context: LineContext) -> Option<Requirements> {
+    fn requirements(
+        &mut self,
+        value: &Value<'_>,
+        context: LineContext<'_>,
+    ) -> Option<Requirements> {
         let object = self.object(value, "`Requirements`")?;
         let text_type = object.get_string("Type").map(|lit| &*lit.value);
         let known: &[&'static str] = match text_type {
@@ -293,7 +301,7 @@ impl Reader<'_> {
     fn requirement_list(
         &mut self,
         array: &Array<'_>,
-        context: LineContext,
+        context: LineContext<'_>,
     ) -> Option<Requirements> {
         if array.elements.is_empty() {
             self.push(
@@ -357,7 +365,7 @@ impl Reader<'_> {
         }))
     }
 
-    fn requirement(&mut self, value: &Value<'_>, context: LineContext) -> Option<Requirement> {
+    fn requirement(&mut self, value: &Value<'_>, context: LineContext<'_>) -> Option<Requirement> {
         let object = self.object(value, "a requirement")?;
         let fields = self.fields(object, &["Name", "Details"], "a requirement");
         let name = self.required(&fields, "Name").and_then(|value| {
@@ -404,7 +412,7 @@ impl Reader<'_> {
         &mut self,
         lit: &StringLit<'_>,
         what: &str,
-        context: LineContext,
+        context: LineContext<'_>,
         constraints: bool,
     ) -> Option<RequirementSet> {
         let checked = if constraints {

@@ -1,6 +1,7 @@
 //! One requirement on one logical line.
 
 use crate::limits::Limits;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
@@ -12,12 +13,37 @@ use crate::diagnostic::{Problem, code};
 use crate::digest::Sha256;
 
 /// What the rules for a line depend on.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct LineContext {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineContext<'a> {
     /// Whether the line is a constraint.
     pub(crate) constraint: bool,
     /// Whether source distributions may be required by URL.
     pub(crate) allow_source_distributions: bool,
+    /// What the markers of the text have cost so far.
+    pub(crate) markers: &'a MarkerCosts,
+}
+
+/// What the environment markers of a text have cost so far. A marker that comes again costs nothing.
+#[derive(Debug, Default)]
+pub(crate) struct MarkerCosts {
+    known: RefCell<BTreeSet<String>>,
+    sum: Cell<usize>,
+}
+
+impl MarkerCosts {
+    /// Whether one more marker is within the limit.
+    fn allow(&self, marker: &str, comparisons: usize) -> bool {
+        if self.known.borrow().contains(marker) {
+            return true;
+        }
+        let sum = self.sum.get().saturating_add(1 << comparisons);
+        if sum > Limits::MARKERS_COST {
+            return false;
+        }
+        self.sum.set(sum);
+        self.known.borrow_mut().insert(marker.to_owned());
+        true
+    }
 }
 
 /// A problem with a place in the line.
@@ -87,7 +113,10 @@ impl Finding {
 /// Parses a requirement with its hashes: no comment, no continuation, no other option.
 ///
 /// A requirement that comes with findings is usable unless one of them is an error.
-pub(crate) fn parse_line(line: &str, context: LineContext) -> (Option<Requirement>, Vec<Finding>) {
+pub(crate) fn parse_line(
+    line: &str,
+    context: LineContext<'_>,
+) -> (Option<Requirement>, Vec<Finding>) {
     let mut findings = Vec::new();
     let requirement = read_line(line, context, &mut findings);
     if let Some(requirement) = &requirement
@@ -98,6 +127,9 @@ pub(crate) fn parse_line(line: &str, context: LineContext) -> (Option<Requiremen
         let written = requirement.to_string();
         // Markers may hold quotes and other surprises: what can't be written can't be resolved.
         let mut again = Vec::new();
+        // The marker is known by now, in another form.
+        let markers = &MarkerCosts::default();
+        let context = LineContext { markers, ..context };
         if read_line(&written, context, &mut again).as_ref() != Some(requirement) {
             findings.push(
                 Finding::error(
@@ -112,7 +144,11 @@ pub(crate) fn parse_line(line: &str, context: LineContext) -> (Option<Requiremen
     (requirement, findings)
 }
 
-fn read_line(line: &str, context: LineContext, findings: &mut Vec<Finding>) -> Option<Requirement> {
+fn read_line(
+    line: &str,
+    context: LineContext<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Requirement> {
     if line.len() > Limits::LINE_BYTES {
         let message = format!("the line has over {} bytes", Limits::LINE_BYTES);
         findings.push(Finding::error(code::LINE_TOO_LONG, 0..1, message).help("shorten it"));
@@ -275,7 +311,7 @@ pub(super) fn wrong_option(line: &str, range: Range<usize>) -> Finding {
 type Specifier = pep508_rs::Requirement<VerbatimUrl>;
 
 /// Parses the requirement itself; its hash is that of a URL's fragment.
-fn read_body(body: &str, context: LineContext) -> Result<(Specifier, Option<Sha256>), Finding> {
+fn read_body(body: &str, context: LineContext<'_>) -> Result<(Specifier, Option<Sha256>), Finding> {
     let whole = || 0..body.len();
     if url::is_vcs(body) {
         return Err(Finding::vcs(whole()));
@@ -288,7 +324,7 @@ fn read_body(body: &str, context: LineContext) -> Result<(Specifier, Option<Sha2
         let text = format!("{}{rest}", direct.name);
         let name_len = text.len() - rest.len();
         let moved = |finding: Finding| finding.moved(first_word.len()).moved_back(name_len);
-        let mut specifier = pep508(&text).map_err(moved)?;
+        let mut specifier = pep508(&text, context).map_err(moved)?;
         if specifier.version_or_url.is_some() || !specifier.extras.is_empty() {
             return Err(Finding::error(
                 code::REQUIREMENT_INVALID,
@@ -314,7 +350,7 @@ fn read_body(body: &str, context: LineContext) -> Result<(Specifier, Option<Sha2
         rest = skip_whitespace(body, check_extras(body, rest)?);
     }
     let Some(after_at) = body[rest..].strip_prefix('@') else {
-        return Ok((pep508(body)?, None));
+        return Ok((pep508(body, context)?, None));
     };
     let start = skip_whitespace(body, body.len() - after_at.len());
     let (text, end) = word_at(body, start);
@@ -337,7 +373,10 @@ fn read_body(body: &str, context: LineContext) -> Result<(Specifier, Option<Sha2
     }
     // Blanks in the place of the URL keep the offsets right.
     let blanks = " ".repeat(end - rest);
-    let mut specifier = pep508(&format!("{}{blanks}{}", &body[..rest], &body[end..]))?;
+    let mut specifier = pep508(
+        &format!("{}{blanks}{}", &body[..rest], &body[end..]),
+        context,
+    )?;
     if specifier.version_or_url.is_some() {
         return Err(Finding::error(
             code::REQUIREMENT_INVALID,
@@ -440,10 +479,11 @@ fn check_extras(body: &str, start: usize) -> Result<usize, Finding> {
 }
 
 /// Parses a requirement without URL by PEP 508.
-fn pep508(text: &str) -> Result<Specifier, Finding> {
+fn pep508(text: &str, context: LineContext<'_>) -> Result<Specifier, Finding> {
     let marker = text.find(';').map_or("", |at| &text[at..]);
-    if comparisons(marker) > Limits::MARKER_COMPARISONS || brackets(text) > Limits::MARKER_DEPTH {
-        let start = text.len() - marker.len();
+    let comparisons = comparisons(marker);
+    let start = text.len() - marker.len();
+    if comparisons > Limits::MARKER_COMPARISONS || brackets(text) > Limits::MARKER_DEPTH {
         return Err(Finding::error(
             code::MARKER_INVALID,
             start..text.len(),
@@ -454,6 +494,14 @@ fn pep508(text: &str) -> Result<Specifier, Finding> {
             ),
         )
         .help("simplify it, or write several lines"));
+    }
+    if !context.markers.allow(marker, comparisons) {
+        return Err(Finding::error(
+            code::MARKER_INVALID,
+            start..text.len(),
+            "there are too many different markers with many comparisons",
+        )
+        .help("use simpler ones, or make several layers of the requirements"));
     }
     let mut warnings = Vec::new();
     let mut reporter = |_, warning: String| warnings.push(warning);
@@ -474,7 +522,6 @@ fn pep508(text: &str) -> Result<Specifier, Finding> {
     // The library leaves such a comparison out, and the requirement would apply where it should
     // not.
     if let Some(warning) = warnings.first() {
-        let start = text.len() - marker.len();
         return Err(Finding::error(
             code::MARKER_INVALID,
             start..text.len(),

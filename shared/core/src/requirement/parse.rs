@@ -4,7 +4,7 @@ use crate::limits::Limits;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::line::{Finding, LineContext, parse_line, wrong_option};
+use super::line::{Finding, LineContext, MarkerCosts, parse_line, wrong_option};
 use super::logical::{LogicalLine, logical_lines};
 use super::option::{self, OptionKind};
 use super::{Requirement, RequirementSet, sort, url};
@@ -66,6 +66,7 @@ pub fn parse(
         LineContext {
             constraint: false,
             allow_source_distributions,
+            markers: &MarkerCosts::default(),
         },
     );
     if set.requirements.is_empty() && !report.has_errors() {
@@ -90,6 +91,7 @@ pub(crate) fn parse_constraints(
         LineContext {
             constraint: true,
             allow_source_distributions,
+            markers: &MarkerCosts::default(),
         },
     );
     report.conclude(Some(set))
@@ -99,7 +101,7 @@ fn read(
     source_name: &str,
     text: &str,
     include: &dyn Include,
-    context: LineContext,
+    context: LineContext<'_>,
 ) -> (RequirementSet, Report) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (folder, file) = source_name
@@ -195,7 +197,7 @@ impl Collected {
 struct Parser<'a> {
     report: Report,
     include: &'a dyn Include,
-    context: LineContext,
+    context: LineContext<'a>,
     /// What stands before a path in names of sources.
     display_folder: &'a str,
     /// The files being read, outermost first.

@@ -583,6 +583,36 @@ fn the_worst_marker_is_read_in_time() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
+/// What markers cost adds up: a thousand of the worst took a minute, and a gigabyte for good.
+#[test]
+fn only_so_many_costly_markers_are_read() {
+    let keys = [
+        "os_name",
+        "sys_platform",
+        "platform_machine",
+        "platform_release",
+        "platform_system",
+        "platform_version",
+        "implementation_name",
+        "platform_python_implementation",
+    ];
+    let line = |value: usize| {
+        let comparisons = keys.map(|key| format!("{key} != '{value}'"));
+        format!("a{value} ; {}\n", comparisons.join(" or "))
+    };
+    let each = 1 << keys.len();
+    let most = Limits::MARKERS_COST / each;
+    let text: String = (0..most).map(line).collect();
+    check(&text).unwrap();
+    let report = check(&(text + &line(most))).unwrap_err();
+    assert_eq!(report.problems[0].code, "MarkerInvalid");
+    assert_eq!(report.problems.len(), 1);
+    // One that comes again costs nothing, however often.
+    let same = |value: usize| line(0).replacen("a0", &format!("a{value}"), 1);
+    let text: String = (0..Limits::REQUIREMENTS).map(same).collect();
+    check(&text).unwrap();
+}
+
 #[test]
 fn bytes_that_are_no_utf8_are_pointed_out() {
     let report = parse_bytes("requirements.txt", b"a\nb\xff", &NoInclude, false).unwrap_err();

@@ -49,7 +49,7 @@ pub(super) struct DirectUrl {
 pub(super) fn check(
     text: &str,
     span: &Range<usize>,
-    context: LineContext,
+    context: LineContext<'_>,
 ) -> Result<DirectUrl, Finding> {
     let found = |code, message: &str, help: &str| {
         Err(Finding::error(code, span.clone(), message).help(help))
@@ -160,7 +160,7 @@ fn fragment_hash(url: &Url, span: &Range<usize>) -> Result<Option<Sha256>, Findi
 fn distribution(
     url: &Url,
     span: &Range<usize>,
-    context: LineContext,
+    context: LineContext<'_>,
 ) -> Result<PackageName, Finding> {
     let file = url
         .path_segments()

@@ -43,6 +43,7 @@ fn the_documented_limits_are_those_that_are_held() {
         ("bytes of a line", count(Limits::LINE_BYTES)),
         ("bytes of a requirement", count(Limits::REQUIREMENT_BYTES)),
         ("different comparisons", count(Limits::MARKER_COMPARISONS)),
+        ("cost of all markers", count(Limits::MARKERS_COST)),
         ("depth of brackets", count(Limits::MARKER_DEPTH)),
         ("depth of included files", count(Limits::INCLUDE_DEPTH)),
         ("included files", count(Limits::INCLUDED_FILES)),
