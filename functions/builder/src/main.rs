@@ -28,6 +28,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
     let bucket = environment.required("ARTIFACTS_BUCKET");
     let cache: PathBuf = environment.optional("CACHE_FOLDER", "/tmp/accretion".into());
     let budget = Budget::mib(environment.optional("CACHE_MIB", 1024));
+    let index = environment.given("INDEX_URL");
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
     let source_distributions = if environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false) {
         SourceDistributions::AsRequested
@@ -49,7 +50,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         path,
         environment: env::vars_os().collect(),
         cache: cache.uv(),
-        index: None,
+        index: index.clone(),
         offline: false,
         guard: Some(Guard {
             hosts: hosts.clone(),
@@ -57,7 +58,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         }),
     });
     // The runtime API listens on this machine: no request may lead there.
-    let downloader = Downloader::new(None, false, Arc::new(Log))
+    let downloader = Downloader::new(index.as_ref(), false, Arc::new(Log))
         .refusing_local_addresses()
         .allowing(hosts);
     Ok(Builder {
@@ -89,7 +90,10 @@ fn limits(environment: &mut Environment) -> Limits {
     let memory = mib("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", u64::MAX);
     let left = memory.saturating_sub(OWN_MEMORY);
     limits.resolution.memory = limits.resolution.memory.min(left);
-    let seconds = environment.optional("RESOLUTION_SECONDS", limits.resolution.time.as_secs());
-    limits.resolution.time = Duration::from_secs(seconds);
+    let mut seconds = |name: &str, default: Duration| {
+        Duration::from_secs(environment.optional(name, default.as_secs()))
+    };
+    limits.download.time = seconds("DOWNLOAD_SECONDS", limits.download.time);
+    limits.resolution.time = seconds("RESOLUTION_SECONDS", limits.resolution.time);
     limits
 }

@@ -37,16 +37,16 @@ impl Environment {
 
     /// A variable that means something, or what it means if it is not there.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
-        match self.variable(name).map(str::parse) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(error)) => {
-                let value = self.variable(name).unwrap_or_default();
-                let problem = format!("`{name}` is `{value}`: {error}");
-                self.problems.push(problem);
-                default
-            }
-        }
+        self.given(name).unwrap_or(default)
+    }
+
+    /// What a variable means, if it is there.
+    pub fn given<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        let value = self.variable(name)?;
+        let parsed = value.parse::<T>();
+        let problem = |error| format!("`{name}` is `{value}`: {error}");
+        let parsed = parsed.map_err(problem);
+        parsed.map_err(|problem| self.problems.push(problem)).ok()
     }
 
     /// What was read, if nothing was wrong with any of it.

@@ -174,6 +174,8 @@ pub enum Fault {
     Redirect(String),
     /// The headers come, and then nothing.
     Stall,
+    /// Zeros, without an end.
+    Endless,
     /// The body lacks its last byte, and its Content-Length agrees: only a hash, or a size known
     /// from elsewhere, tells.
     WrongLength,
@@ -211,6 +213,8 @@ struct State {
     options: Options,
     /// The `Authorization` header without which there is no answer.
     authorization: Option<String>,
+    /// Bytes of bodies that were sent.
+    sent: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -248,6 +252,7 @@ impl PackageIndex {
                 ranges: true,
             },
             authorization: None,
+            sent: 0,
         })));
         let listener =
             std::net::TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
@@ -315,6 +320,11 @@ impl PackageIndex {
     /// Lets the answers for a file or path be right again.
     pub fn heal(&self, file: &str) {
         self.shared.lock().faults.remove(&path_of(file));
+    }
+
+    /// Bytes of bodies that were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.shared.lock().sent
     }
 
     /// The requests so far, in the order of their arrival.

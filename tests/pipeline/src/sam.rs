@@ -52,18 +52,21 @@ pub async fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<
     finish(sam, server, stack, template).await
 }
 
-/// Deploys a stack again with a parameter changed; the others stay as they are.
-pub async fn change_parameter(
+/// Deploys a stack again with parameters changed; the others stay as they are.
+pub async fn change_parameters(
     server: &MiniStack,
     stack: &str,
     template: &Path,
-    parameter: (&str, &str),
+    parameters: &[(&str, &str)],
 ) -> Result<String> {
     let mut sam = sam("deploy");
-    let (name, value) = parameter;
+    let overrides = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
     sam.args(["--config-env", "local", "--config-file"])
         .arg(root().join("sam/samconfig.toml"))
-        .args(["--parameter-overrides", &format!("{name}={value}")]);
+        .arg("--parameter-overrides")
+        .args(overrides);
     finish(sam, server, stack, template).await
 }
 

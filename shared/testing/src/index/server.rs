@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -47,13 +47,28 @@ async fn accept(listener: TcpListener, shared: Shared) {
         };
         let shared = shared.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| std::future::ready(answer(&request, &shared)));
+            let service = service_fn(move |request| {
+                let answered = answer(&request, &shared);
+                std::future::ready(answered.map(|response| counted(response, &shared)))
+            });
             // Clients may hang up whenever they like.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
     }
+}
+
+/// A response whose bytes are counted as they are sent.
+fn counted(response: Response<Body>, shared: &Shared) -> Response<Body> {
+    let shared = shared.clone();
+    response.map(|body| {
+        let count = move |frame: Frame<Bytes>| {
+            shared.lock().sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+            frame
+        };
+        body.map_frame(count).boxed()
+    })
 }
 
 /// An answer before faults are applied.
@@ -120,6 +135,7 @@ fn answer(
         }
         Some(Fault::Truncated(len)) => Ok(in_pieces(answer, Pace::BreakAfter(len))),
         Some(Fault::Stall) => Ok(in_pieces(answer, Pace::Stall)),
+        Some(Fault::Endless) => Ok(endless(answer)),
         Some(Fault::Slow(rate)) => Ok(in_pieces(answer, Pace::Rate(rate))),
         None => unreachable!("handled above"),
     }
@@ -249,6 +265,9 @@ fn parse_range(text: &str, len: usize) -> Option<Range<usize>> {
 
 fn whole(answer: Answer, head: bool) -> Response<Body> {
     let len = answer.body.len();
+    if !head && len > PIECE {
+        return in_pieces(answer, Pace::Free);
+    }
     let body = if head {
         Bytes::new()
     } else {
@@ -262,9 +281,13 @@ fn whole(answer: Answer, head: bool) -> Response<Body> {
     )
 }
 
+/// How much of a body is sent at a time.
+const PIECE: usize = 64 << 10;
+
 /// How a body is sent that is not sent at once.
 #[derive(Clone, Copy)]
 enum Pace {
+    Free,
     BreakAfter(usize),
     Stall,
     Rate(usize),
@@ -276,6 +299,15 @@ fn in_pieces(answer: Answer, pace: Pace) -> Response<Body> {
     let (mut sender, receiver) = Channel::new(1);
     tokio::spawn(async move {
         match pace {
+            Pace::Free => {
+                let mut rest = body;
+                while !rest.is_empty() {
+                    let piece = rest.split_to(PIECE.min(rest.len()));
+                    if sender.send_data(piece).await.is_err() {
+                        return;
+                    }
+                }
+            }
             Pace::BreakAfter(after) => {
                 let _ = sender.send_data(body.slice(..after.min(body.len()))).await;
                 // Otherwise the break may overtake the bytes before it.
@@ -304,6 +336,19 @@ fn in_pieces(answer: Answer, pace: Pace) -> Response<Body> {
         }
     });
     respond(answer.status, answer.headers, len, receiver.boxed())
+}
+
+/// Zeros for as long as somebody takes them.
+fn endless(answer: Answer) -> Response<Body> {
+    let (mut sender, receiver) = Channel::new(1);
+    tokio::spawn(async move {
+        let zeros = Bytes::from(vec![0; PIECE]);
+        while sender.send_data(zeros.clone()).await.is_ok() {}
+    });
+    let mut response = Response::new(receiver.boxed());
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, len: usize, body: Body) -> Response<Body> {

@@ -31,7 +31,7 @@ fn alarms_tell_the_topic_that_was_given_and_no_other() {
         let topic = topic.map_err(Error::aws("CreateTopic"))?.topic_arn;
         let topic = topic.unwrap_or_default();
         let parameter = ("AlarmTopicArn", topic.as_str());
-        sam::change_parameter(&server, "accretion", &template, parameter).await?;
+        sam::change_parameters(&server, "accretion", &template, &[parameter]).await?;
         let stack = Stack::connect(&server.endpoint(), "accretion").await?;
         let told = stack.subscribe_to(&topic, "alarms").await?;
 

@@ -1,0 +1,306 @@
+//! Requests that are made to exhaust each limit, on the deployed stack: what they cost, and that the
+//! functions do the next request's work as if nothing had been.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are shown with --nocapture"
+)]
+
+mod costs;
+mod wheels;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use accretion_core::limits::Limits;
+use accretion_testing::index::{Fault, PackageIndex};
+use pipeline_tests::testbed::Testbed;
+use pipeline_tests::{Filter, Notification, Options, Result, Stack, Subscription, sam};
+use serde_json::{Value, json};
+
+use crate::costs::Watch;
+
+/// How long anything may take that is bound to happen: far longer than it does, and less than the
+/// builder's timeout, which must not be what ends a build.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+const MIB: u64 = 1 << 20;
+
+/// The limits that are the operator's, lowered: what they are does not matter here.
+const PARAMETERS: [(&str, &str); 4] = [
+    ("MaximumWheelMiB", "32"),
+    ("MaximumDownloadMiB", "80"),
+    ("MaximumDownloadSeconds", "5"),
+    ("MaximumResolutionSeconds", "20"),
+];
+
+/// What pages, a wheel of some kilobytes and full buffers of sockets come to.
+const SLACK: u64 = 8 * MIB;
+
+/// A request that goes for a limit.
+struct Case {
+    name: &'static str,
+    body: Vec<u8>,
+    /// What becomes of it.
+    code: &'static str,
+    /// Bytes that may be read from the index on the way.
+    traffic: u64,
+}
+
+fn case(name: &'static str, body: impl Into<Vec<u8>>, code: &'static str, traffic: u64) -> Case {
+    Case {
+        name,
+        body: body.into(),
+        code,
+        traffic,
+    }
+}
+
+/// A request for one target.
+fn request(kind: &str, requirements: &str) -> Value {
+    json!({
+        "Name": "limits",
+        "Language": "python",
+        "Requirements": {"Type": kind, "Requirements": requirements},
+        "Runtimes": ["python3.13"],
+        "Architectures": ["x86_64"],
+    })
+}
+
+fn requirements(text: &str) -> String {
+    request("requirements.txt", text).to_string()
+}
+
+#[test]
+fn what_exhausts_a_limit_costs_no_more_and_harms_nobody() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits");
+    let testbed = Testbed::start(&folder, &Options::default()).unwrap();
+    testbed.run(exhaust(&testbed));
+}
+
+async fn exhaust(testbed: &Testbed) -> Result<()> {
+    let index = PackageIndex::start(wheels::all());
+    index.fault("/simple/stalled/", Fault::Stall);
+    index.fault("/simple/endless/", Fault::Endless);
+    index.fault("trickle-1.0-py3-none-any.whl", Fault::Slow(200));
+    let url = index.url();
+    let mut parameters = vec![("IndexUrl", url.as_str())];
+    parameters.extend(PARAMETERS);
+    let template = sam::built().await?;
+    sam::change_parameters(&testbed.server, "accretion", &template, &parameters).await?;
+
+    let stack = &testbed.stack;
+    let said = stack.subscribe("limits", &Filter::None).await?;
+    // Starts the functions, and says what is usual.
+    let before = good(stack, &said, "before").await?;
+    println!(
+        "    {:<24} {:>8} {:>8} {:>9}",
+        "", "seconds", "MiB", "MiB read"
+    );
+    let watch = Watch::new(&testbed.server);
+    show("a good request", before, &watch, 0);
+    for case in cases(&index) {
+        watch.reset();
+        let sent = index.sent();
+        let start = Instant::now();
+        let key = format!("{}.json", case.name.replace(' ', "-"));
+        stack.drop_into_inbox(&key, case.body).await?;
+        let notification = one(&said).await?;
+        let took = start.elapsed();
+        assert!(
+            codes(&notification).contains(&case.code),
+            "{}: {}",
+            case.name,
+            notification.body
+        );
+        let read = index.sent() - sent;
+        show(case.name, took, &watch, read);
+        assert!(read <= case.traffic + SLACK, "{}: {read} bytes", case.name);
+        assert!(
+            watch.peak() < 1769 * MIB,
+            "{}: {} bytes of memory",
+            case.name,
+            watch.peak()
+        );
+        // The same processes go on: Lambda would have had to start others for those that it ended.
+        good(stack, &said, case.name).await?;
+        watch.holds_that_none_was_replaced(case.name);
+    }
+    Ok(())
+}
+
+fn show(name: &str, took: Duration, watch: &Watch<'_>, read: u64) {
+    let (seconds, memory, read) = (took.as_secs_f64(), watch.peak() / MIB, read.div_ceil(MIB));
+    println!("    {name:<24} {seconds:>8.1} {memory:>8} {read:>9}");
+}
+
+/// Has a small layer built and published.
+async fn good(stack: &Stack, said: &Subscription, after: &str) -> Result<Duration> {
+    let start = Instant::now();
+    let mut request = request("requirements.txt", "good");
+    // Otherwise nothing would have changed.
+    request["Name"] = json!(format!(
+        "good-{}",
+        after.replace(|c: char| !c.is_alphanumeric(), "-")
+    ));
+    stack
+        .drop_into_inbox("good.json", request.to_string())
+        .await?;
+    let notification = one(said).await?;
+    assert_eq!(
+        notification.text("Event"),
+        "LayerPublished",
+        "after {after}: {}",
+        notification.body
+    );
+    Ok(start.elapsed())
+}
+
+async fn one(said: &Subscription) -> Result<Notification> {
+    let mut notifications = said.wait_for(1, PATIENCE).await?;
+    Ok(notifications.remove(0))
+}
+
+/// The codes of a rejection or of a failure.
+fn codes(notification: &Notification) -> Vec<&str> {
+    let codes = notification.body["Codes"].as_array();
+    let codes = codes.into_iter().flatten().filter_map(Value::as_str);
+    codes.chain(notification.body["Code"].as_str()).collect()
+}
+
+fn cases(index: &PackageIndex) -> Vec<Case> {
+    let limits = Limits::default();
+    let many = |count: usize| -> String { (0..count).map(|n| format!("p{n}\n")).collect() };
+    let by_url = |name: &str| {
+        let url = index.file_url(&format!("{name}-1.0-py3-none-any.whl"));
+        format!("{name} @ {url}")
+    };
+    vec![
+        case(
+            "request",
+            " ".repeat(Limits::REQUEST_BYTES).replacen(' ', "{", 1) + "}",
+            "TooLarge",
+            0,
+        ),
+        case(
+            "requirements",
+            requirements(&many(Limits::REQUIREMENTS + 1)),
+            "TooManyRequirements",
+            0,
+        ),
+        case(
+            "markers",
+            requirements(&costly_markers()),
+            "MarkerInvalid",
+            0,
+        ),
+        case(
+            "packages",
+            lock_of(Limits::PACKAGES + 1),
+            "TooManyPackages",
+            0,
+        ),
+        case(
+            "resolution time",
+            requirements("stalled"),
+            "ResolutionOverLimit",
+            0,
+        ),
+        case(
+            "resolution traffic",
+            requirements("endless"),
+            "ResolutionOverLimit",
+            limits.resolution.traffic,
+        ),
+        case(
+            "resolution memory",
+            requirements("swollen"),
+            "ResolutionOverLimit",
+            32 * MIB,
+        ),
+        case(
+            "resolution file",
+            requirements(&by_url("unpacked")),
+            "ResolutionOverLimit",
+            32 * MIB,
+        ),
+        case(
+            "download",
+            requirements("large"),
+            "DownloadTooLarge",
+            32 * MIB,
+        ),
+        case(
+            "downloads",
+            requirements("one\ntwo\nthree"),
+            "DownloadsTooLarge",
+            80 * MIB,
+        ),
+        case(
+            "download time",
+            requirements("trickle"),
+            "DownloadTooSlow",
+            32 * MIB,
+        ),
+        case(
+            "entries",
+            requirements("entries"),
+            "WheelOverLimit",
+            32 * MIB,
+        ),
+        case(
+            "unpacked bytes",
+            requirements("bomb"),
+            "WheelOverLimit",
+            32 * MIB,
+        ),
+        case("ratio", requirements("dense"), "WheelOverLimit", 32 * MIB),
+        case(
+            "metadata",
+            requirements("wordy"),
+            "WheelOverLimit",
+            32 * MIB,
+        ),
+        case("path", requirements("deep"), "WheelOverLimit", 32 * MIB),
+        case(
+            "layer",
+            requirements("half\nother"),
+            "LayerTooLarge",
+            32 * MIB,
+        ),
+    ]
+}
+
+/// As many lines as there may be, each with as costly a marker as there may be.
+fn costly_markers() -> String {
+    let keys = [
+        "os_name",
+        "sys_platform",
+        "platform_machine",
+        "platform_release",
+        "platform_system",
+        "platform_version",
+    ];
+    let line = |n: usize| {
+        let pairs = keys.map(|key| format!("({key} == '{n}' or '{key}{n}' in {key})"));
+        format!("p{n} ; {}\n", pairs.join(" and "))
+    };
+    (0..Limits::REQUIREMENTS).map(line).collect()
+}
+
+/// A lock of so many packages.
+fn lock_of(count: usize) -> String {
+    let package = |n: usize| {
+        format!(
+            "\n[[packages]]\nname = \"p{n}\"\nversion = \"1\"\nwheels = [{{ url = \
+             \"https://files.invalid/p{n}-1-py3-none-any.whl\", hashes = {{ sha256 = \"{n:064}\" \
+             }} }}]\n"
+        )
+    };
+    let head = "lock-version = \"1.0\"\ncreated-by = \"test\"\n".to_owned();
+    let lock = (0..count)
+        .map(package)
+        .fold(head, |lock, package| lock + &package);
+    request("pylock.toml", &lock).to_string()
+}
