@@ -111,7 +111,7 @@ advisories: $(CARGO_DENY) ## look for known vulnerabilities in the dependencies
 	$(CARGO_DENY) --workspace --locked check advisories
 
 # Of the functions and the command as they are for SBOM_MACHINE, x86_64 or aarch64.
-SBOM_MACHINE ?= $(shell uname -m)
+SBOM_MACHINE ?= $(subst arm64,aarch64,$(shell uname -m))
 sbom: tools $(CARGO_CYCLONEDX) .tools/uv-$(SBOM_MACHINE)/uv.cyclonedx.json ## list what a release is made of, into dist/sbom
 	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
 	$(LINT_VENV)/bin/python tests/sbom/sbom.py --cyclonedx $(CARGO_CYCLONEDX) \
