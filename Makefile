@@ -13,13 +13,16 @@ CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # The newest that the pinned toolchain compiles.
 CARGO_SHEAR_VERSION := 1.9.1
 CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_CYCLONEDX := .tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 # The pinned uv before whatever else is installed; what Pythons there are has to do.
 WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # The stack as `make stack` leaves it.
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo test simulation lint bench bench-pipeline tool-locks clean-tools release-tools
+.PHONY: help tools build stack demo test simulation lint advisories sbom bench bench-pipeline scaling \
+  scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,9 +63,17 @@ stack: tools ## build the stack for this machine, unoptimised: what `sam deploy`
 	  -r $(@D)/requirements.txt
 	cd $(@D) && "$(CURDIR)/$(VENV)/bin/python" -m zipfile -e uv-*.whl wheel
 	mv $(@D)/wheel/uv-*.data/scripts/uv $@
+	mv $(@D)/wheel/uv-*.dist-info/sboms/uv.cyclonedx.json $(@D)/
 	chmod 0755 $@
-	touch $@
+	touch $@ $(@D)/uv.cyclonedx.json
 	rm -rf $(@D)/wheel $(@D)/*.whl
+
+# What that uv is made of, as its own wheel says. It may have been taken out before this was kept.
+.tools/uv-%/uv.cyclonedx.json: .tools/uv-%/uv
+	test -e $@ || { rm $< && $(MAKE) $<; }
+
+# Not only a step on the way to that.
+.PRECIOUS: .tools/uv-%/uv
 
 # What compiles the functions for Lambda from any machine.
 release-tools:
@@ -84,7 +95,7 @@ simulation: ## run SEEDS seeds of the simulation (a million), optimised
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 SEEDS=$(SEEDS) \
 	  $(CARGO) test --release --locked -p integration-tests --test simulation nothing_is_lost -- --nocapture
 
-lint: tools $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code, the dependencies and the stack
+lint: tools $(CARGO_DENY) $(CARGO_SHEAR) sbom ## check the formatting, the code, the dependencies and the stack
 	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
@@ -95,6 +106,17 @@ lint: tools $(CARGO_DENY) $(CARGO_SHEAR) ## check the formatting, the code, the 
 	$(LINT_VENV)/bin/checkov --framework cloudformation --file sam/template.yaml \
 	  --skip-download --compact --quiet
 
+# Fetches the advisory database, which lint does not: it has to work without network.
+advisories: $(CARGO_DENY) ## look for known vulnerabilities in the dependencies
+	$(CARGO_DENY) --workspace --locked check advisories
+
+# Of the functions and the command as they are for SBOM_MACHINE, x86_64 or aarch64.
+SBOM_MACHINE ?= $(subst arm64,aarch64,$(shell uname -m))
+sbom: tools $(CARGO_CYCLONEDX) .tools/uv-$(SBOM_MACHINE)/uv.cyclonedx.json ## list what a release is made of, into dist/sbom
+	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
+	$(LINT_VENV)/bin/python tests/sbom/sbom.py --cyclonedx $(CARGO_CYCLONEDX) \
+	  --uv .tools/uv-$(SBOM_MACHINE) --machine $(SBOM_MACHINE)
+
 # Unoptimised: they compile in far less time and are done with this tree in a second.
 $(CARGO_DENY):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-deny-$(CARGO_DENY_VERSION) \
@@ -104,6 +126,10 @@ $(CARGO_SHEAR):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-shear-$(CARGO_SHEAR_VERSION) \
 	  cargo-shear@$(CARGO_SHEAR_VERSION)
 
+$(CARGO_CYCLONEDX):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION) \
+	  cargo-cyclonedx@$(CARGO_CYCLONEDX_VERSION)
+
 bench: tools ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
 	$(BENCH_VENV)/bin/python -m unittest discover --quiet -s tests/bench -t tests/bench
@@ -112,6 +138,15 @@ bench: tools ## measure against the usual ways to build a layer
 
 bench-pipeline: stack ## measure the pipeline on this machine
 	$(WITH_TOOLS) $(or $(CARGO_TARGET_DIR),target)/debug/bench
+
+scaling: tools ## write docs/scaling.md out of what was measured, of quotas and of prices
+	$(VENV)/bin/python tests/scaling/model.py
+
+# With the functions as they are deployed, so that times mean something: the first run compiles them.
+scaling-measure: tools ## measure what a request asks of AWS, on this machine, and write docs/scaling.md
+	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 sam build --config-env local --build-dir .aws-sam/release
+	$(WITH_TOOLS) $(VENV)/bin/python tests/scaling/measure.py
+	$(MAKE) scaling
 
 # $(call lock,name): pins tests/tools/name.in, for every platform and Python 3.10 or newer.
 define lock
