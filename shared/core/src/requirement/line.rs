@@ -127,9 +127,7 @@ pub(crate) fn parse_line(
         let written = requirement.to_string();
         // Markers may hold quotes and other surprises: what can't be written can't be resolved.
         let mut again = Vec::new();
-        // The marker is known by now, in another form.
-        let markers = &MarkerCosts::default();
-        let context = LineContext { markers, ..context };
+        // What its marker is written as costs too: whoever reads what was kept is to accept it.
         if read_line(&written, context, &mut again).as_ref() != Some(requirement) {
             findings.push(
                 Finding::error(
