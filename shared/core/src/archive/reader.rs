@@ -23,6 +23,13 @@ const DIRECTORY_LIMIT: u64 = 64 << 20;
 /// How much is read and inflated at a time.
 const CHUNK: usize = 64 << 10;
 
+/// The newest "version needed to extract" that means something: 6.3.
+const VERSION_KNOWN: u8 = 63;
+/// The extra field with figures of 64 bits.
+const EXTRA_ZIP64: u16 = 0x0001;
+/// The extra field with another name for the entry (Info-ZIP Unicode Path).
+const EXTRA_UNICODE_PATH: u16 = 0x7075;
+
 /// General purpose flags that mean encryption or patched data: bits 0, 5, 6 and 13.
 const FLAGS_REFUSED: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
 
@@ -420,6 +427,13 @@ fn read_end(archive: &(impl ReadAt + ?Sized), length: u64) -> Result<End, Archiv
         }
     };
     let record = &tail[at..];
+    // Readers that look for the last signature, and at nothing else, would begin there.
+    let signature = signature::END.to_le_bytes();
+    if record[1..].windows(4).any(|bytes| bytes == signature) {
+        return Err(ArchiveError::structure(
+            "it has more than one possible end record",
+        ));
+    }
     let position = tail_start + at as u64;
     if let Some(end) = read_end64(archive, position)? {
         // Where the short record gives a figure, it has to be the same.
@@ -523,12 +537,15 @@ fn parse_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
         93 => Method::Zstandard,
         method => return Err(ArchiveError::Method { name, method }),
     };
-    let mut long = Zip64Extra::find(&bytes[name_end..extra_end])
-        .map_err(|()| error("has a broken extra field"))?;
+    let extra = Extra::parse(&bytes[name_end..extra_end], &raw_name, &name).map_err(error)?;
+    let mut long = extra.zip64;
     let missing = || error("lacks a ZIP64 size");
     let size = long.widen(u32_at(bytes, 24)).ok_or_else(missing)?;
     let compressed_size = long.widen(u32_at(bytes, 20)).ok_or_else(missing)?;
     let header_offset = long.widen(u32_at(bytes, 42)).ok_or_else(missing)?;
+    if bytes[6] > VERSION_KNOWN {
+        return Err(error("needs a newer version of the ZIP format"));
+    }
     if u16_at(bytes, 34) != 0 {
         return Err(error("lies in another part of the archive"));
     }
@@ -560,13 +577,18 @@ fn parse_central(bytes: &[u8]) -> Result<(Entry, usize), ArchiveError> {
 }
 
 fn decode_name(raw: &[u8], flags: u16) -> Result<String, ArchiveError> {
+    let error = |problem: &str| ArchiveError::Entry {
+        name: String::from_utf8_lossy(raw).into_owned(),
+        problem: problem.into(),
+    };
+    // Some readers take what is before it for the name.
+    if raw.contains(&0) {
+        return Err(error("has a name with a NUL"));
+    }
     if flags & FLAG_UTF8 == 0 && !raw.is_ascii() {
         return Ok(raw.iter().copied().map(cp437).collect());
     }
-    String::from_utf8(raw.to_vec()).map_err(|_| ArchiveError::Entry {
-        name: String::from_utf8_lossy(raw).into_owned(),
-        problem: "has a name that is not UTF-8".into(),
-    })
+    String::from_utf8(raw.to_vec()).map_err(|_| error("has a name that is not UTF-8"))
 }
 
 /// IBM code page 437, the encoding of names without the UTF-8 flag.
@@ -582,24 +604,51 @@ fn cp437(byte: u8) -> char {
     }
 }
 
-/// The ZIP64 extended information extra field: values for what is saturated elsewhere, in order.
-struct Zip64Extra<'a>(&'a [u8]);
+/// What is read of an entry's extra fields.
+struct Extra<'a> {
+    zip64: Zip64Extra<'a>,
+}
 
-impl<'a> Zip64Extra<'a> {
-    fn find(extra: &'a [u8]) -> Result<Self, ()> {
+impl<'a> Extra<'a> {
+    /// Reads all of them, for readers differ in which one they stop at. The error is the rest of a
+    /// sentence.
+    fn parse(extra: &'a [u8], raw_name: &[u8], name: &str) -> Result<Self, &'static str> {
+        let mut zip64 = None;
         let mut rest = extra;
         // Some writers pad the extra field with fewer bytes than a header has.
         while rest.len() >= 4 {
             let end = 4 + usize::from(u16_at(rest, 2));
-            let field = rest.get(4..end).ok_or(())?;
-            if u16_at(rest, 0) == 1 {
-                return Ok(Self(field));
+            let field = rest.get(4..end).ok_or("has a broken extra field")?;
+            match u16_at(rest, 0) {
+                EXTRA_ZIP64 if zip64.replace(field).is_some() => {
+                    return Err("has two ZIP64 fields");
+                }
+                EXTRA_UNICODE_PATH if is_other_name(field, raw_name, name) => {
+                    return Err("has another name in an extra field");
+                }
+                _ => {}
             }
             rest = &rest[end..];
         }
-        Ok(Self(&[]))
+        let zip64 = Zip64Extra(zip64.unwrap_or_default());
+        Ok(Self { zip64 })
     }
+}
 
+/// Whether a Unicode Path field gives an entry another name; some readers prefer it. It is to be
+/// ignored if its checksum is that of another name than the header's.
+fn is_other_name(field: &[u8], raw_name: &[u8], name: &str) -> bool {
+    let Some((head, path)) = field.split_at_checked(5) else {
+        return true;
+    };
+    let is_meant = head[0] == 1 && u32_at(head, 1) == crc32fast::hash(raw_name);
+    is_meant && path != name.as_bytes()
+}
+
+/// The ZIP64 extended information extra field: values for what is saturated elsewhere, in order.
+struct Zip64Extra<'a>(&'a [u8]);
+
+impl Zip64Extra<'_> {
     fn widen(&mut self, value: u32) -> Option<u64> {
         if value != u32::MAX {
             return Some(u64::from(value));
@@ -636,7 +685,10 @@ fn check_local(
     if flags & FLAGS_REFUSED != 0 {
         return Err(entry.error("is encrypted or patched"));
     }
-    if flags & FLAG_DESCRIPTOR != entry.flags & FLAG_DESCRIPTOR {
+    // Of a name in ASCII it makes no difference whether it is called UTF-8.
+    let is_ascii = entry.raw_name.is_ascii();
+    let compared = FLAG_DESCRIPTOR | if is_ascii { 0 } else { FLAG_UTF8 };
+    if flags & compared != entry.flags & compared {
         return Err(differs("flag"));
     }
     if u16_at(&header, 8) != entry.method.number() {
@@ -648,8 +700,8 @@ fn check_local(
         return Err(entry.error("overlaps what comes after it"));
     }
     archive.read_exact_at(&mut extra, extra_offset)?;
-    let mut long =
-        Zip64Extra::find(&extra).map_err(|()| entry.error("has a broken extra field"))?;
+    let fields = Extra::parse(&extra, &entry.raw_name, &entry.name);
+    let mut long = fields.map_err(|problem| entry.error(problem))?.zip64;
     let size = long.widen(u32_at(&header, 22)).unwrap_or(0);
     let compressed_size = long.widen(u32_at(&header, 18)).unwrap_or(0);
     let crc32 = u32_at(&header, 14);

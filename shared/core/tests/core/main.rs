@@ -9,4 +9,5 @@ mod hostile;
 mod legal;
 mod limits;
 mod lock;
+mod readers;
 mod reproducible;
