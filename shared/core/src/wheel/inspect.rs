@@ -29,6 +29,10 @@ const NOT_TAKEN: [&str; 6] = [
     "direct_url.json",
 ];
 
+/// What Python takes for the end of a line besides control characters: such a path would be two
+/// lines of `RECORD`.
+pub(super) const LINE_SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
+
 /// Verifies every entry of a wheel and works out what it puts into a layer.
 ///
 /// `length` is the size of the wheel in bytes, `threads` how many entries are unpacked at a time.
@@ -298,6 +302,8 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
             "has a backslash"
         } else if path.contains(char::is_control) {
             "has a control character"
+        } else if path.contains(LINE_SEPARATORS) {
+            "has a line separator"
         } else if path.split('/').any(|part| part.len() > 255) {
             "has a part of more than 255 bytes"
         } else if path.as_bytes().get(1) == Some(&b':') && path.as_bytes()[0].is_ascii_alphabetic()

@@ -3,6 +3,7 @@
 //! A layer is unpacked wherever the runtime likes, so no script may know its own or the
 //! interpreter's path.
 
+use super::inspect::LINE_SEPARATORS;
 use crate::error::shown;
 
 /// How a script starts whose first line the installer has to write.
@@ -96,7 +97,8 @@ fn parse_entry_point(line: &str) -> Result<EntryPoint, String> {
     };
     let is_file_name = (1..=255).contains(&name.len())
         && !matches!(name, "." | "..")
-        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control());
+        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
+        && !name.contains(LINE_SEPARATORS);
     if !is_file_name || !is_dotted(module) || !is_dotted(attribute) {
         return Err(error());
     }

@@ -109,3 +109,24 @@ fn comments_with_the_signature_of_an_end_record() {
     let wheel = demo().entry(stored).build();
     assert_eq!(refusal(inspect_wheel(&wheel)), "accepted");
 }
+
+#[test]
+fn paths_that_are_two_lines_of_a_record() {
+    for separator in ['\u{2028}', '\u{2029}'] {
+        let wheel = demo().file(&format!("demo/{separator}x"), "").build();
+        let refusal_of_path = refusal(inspect_wheel(&wheel));
+        assert!(
+            refusal_of_path.ends_with("has a line separator"),
+            "{refusal_of_path}"
+        );
+        let name = format!("a{separator}b");
+        let wheel = demo()
+            .entry_point("console_scripts", &name, "demo:main")
+            .build();
+        let refusal_of_script = refusal(inspect_wheel(&wheel));
+        assert!(
+            refusal_of_script.contains("cannot become a script"),
+            "{refusal_of_script}"
+        );
+    }
+}
