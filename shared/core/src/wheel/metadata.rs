@@ -2,15 +2,30 @@
 
 /// The first value of a header field, in a text of RFC 822 form.
 ///
-/// Field names are compared without regard to case. The body behind the first empty line does not
-/// count.
+/// Field names are compared without regard to case. As Python's `email` has it, a line ends at a
+/// carriage return too, and the header ends at the first line that is neither a field nor a
+/// continuation of one. A value that is continued is none of those we need.
 pub(super) fn header<'a>(text: &'a str, field: &str) -> Option<&'a str> {
-    text.lines()
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(field).then_some(value.trim())
-        })
+    let is_continuation = |line: &str| line.starts_with([' ', '\t']);
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic());
+    let mut lines = lines(text).peekable();
+    while let Some(line) = lines.next() {
+        if is_continuation(line) {
+            continue;
+        }
+        let (name, value) = line.split_once(':').filter(|(name, _)| is_name(name))?;
+        if name.eq_ignore_ascii_case(field) {
+            let is_whole = !lines.peek().is_some_and(|next| is_continuation(next));
+            return is_whole.then_some(value.trim());
+        }
+    }
+    None
+}
+
+/// Splits at `\n`, `\r\n` and `\r`.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.split('\n');
+    lines.flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 #[cfg(test)]
@@ -23,5 +38,27 @@ mod tests {
         assert_eq!(header(text, "Name"), Some("Demo"));
         assert_eq!(header(text, "Version"), Some("1.0"));
         assert_eq!(header(text, "License"), None);
+    }
+
+    #[test]
+    fn the_header_ends_where_python_has_it_end() {
+        for text in [
+            "Summary: x\rName: other\nName: demo\n",
+            "Summary x\nName: demo\n",
+            "Summary : x\nName: demo\n",
+            "Summary: x\r\rName: demo\n",
+            "Name: demo\n more\n",
+            "Name: demo\r\n\tmore\n",
+        ] {
+            assert_ne!(header(text, "Name"), Some("demo"), "{text:?}");
+        }
+        for text in [
+            "Summary: x\n  y: z\nName: demo",
+            "\u{20}x\nName: demo\n",
+            ": x\nName: demo\n\n more",
+            "Summary: x\r\nName: demo\r\nSummary x",
+        ] {
+            assert_eq!(header(text, "Name"), Some("demo"), "{text:?}");
+        }
     }
 }

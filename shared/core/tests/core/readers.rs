@@ -5,7 +5,7 @@ use accretion_core::archive::Directory;
 use accretion_testing::forge::zip::{
     Archive, Claim, EXTRA_UNICODE_PATH, EXTRA_ZIP64, Entry, FLAG_UTF8, Method, Place,
 };
-use accretion_testing::forge::WheelForge;
+use accretion_testing::forge::{Part, WheelForge};
 
 use crate::harness::{inspect_wheel, refusal};
 
@@ -127,6 +127,22 @@ fn paths_that_are_two_lines_of_a_record() {
         assert!(
             refusal_of_script.contains("cannot become a script"),
             "{refusal_of_script}"
+        );
+    }
+}
+
+#[test]
+fn metadata_of_two_names() {
+    for text in [
+        "Summary: x\rName: other\nName: demo\nVersion: 1.0\n",
+        "Summary\nName: demo\nVersion: 1.0\n",
+        "Name: demo\n other\nVersion: 1.0\n",
+    ] {
+        let metadata = Part::Content(text.as_bytes().to_vec());
+        let refusal = refusal(inspect_wheel(&demo().metadata(metadata).build()));
+        assert!(
+            refusal.contains("its metadata says that it is"),
+            "{text:?}: {refusal}"
         );
     }
 }
