@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
+use crate::error::shown;
 use crate::lock::{Locked, LockedPackage};
 use crate::target::Target;
 
@@ -47,7 +48,7 @@ impl FromStr for Sha256 {
     type Err = ParseSha256Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseSha256Error(text.to_owned());
+        let error = || ParseSha256Error(shown(text));
         if text.len() != 64 || !text.is_ascii() {
             return Err(error());
         }

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::shown;
+
 /// A Python runtime of AWS Lambda, by its identifier.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -142,7 +144,7 @@ impl FromStr for Runtime {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::all()
             .find(|runtime| runtime.identifier() == text)
-            .ok_or_else(|| ParseRuntimeError(text.to_owned()))
+            .ok_or_else(|| ParseRuntimeError(shown(text)))
     }
 }
 
@@ -199,7 +201,7 @@ impl FromStr for Architecture {
         Self::ALL
             .into_iter()
             .find(|architecture| architecture.name() == text)
-            .ok_or_else(|| ParseArchitectureError(text.to_owned()))
+            .ok_or_else(|| ParseArchitectureError(shown(text)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! refused, or read as they do.
 
 use accretion_core::archive::Directory;
+use accretion_core::digest::Sha256;
 use accretion_testing::forge::zip::{
     Archive, Claim, EXTRA_UNICODE_PATH, EXTRA_ZIP64, Entry, FLAG_UTF8, Method, Place,
 };
@@ -145,4 +146,14 @@ fn metadata_of_two_names() {
             "{text:?}: {refusal}"
         );
     }
+}
+
+#[test]
+fn hashes_that_would_garble_a_message() {
+    let text = format!("\u{1b}[2J\n{}", "0".repeat(1000));
+    let message = text.parse::<Sha256>().unwrap_err().to_string();
+    assert!(
+        message.len() < 200 && !message.contains(char::is_control),
+        "{message:?}"
+    );
 }
