@@ -54,11 +54,13 @@ pub struct Problem {
 
 impl Problem {
     /// A problem that makes the input unusable.
+    ///
+    /// The message may quote anything: it becomes one line of at most 1,000 characters.
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: one_line(message.into()),
             location: None,
             help: None,
         }
@@ -85,10 +87,32 @@ impl Problem {
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
         Self {
-            help: Some(help.into()),
+            help: Some(one_line(help.into())),
             ..self
         }
     }
+}
+
+/// A text without what would break or garble a line, and cut where nobody reads on.
+fn one_line(text: String) -> String {
+    const MAX: usize = 1_000;
+    let garbles = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    if text.len() <= MAX && !text.contains(garbles) {
+        return text;
+    }
+    let mut line = String::new();
+    let mut chars = text.chars();
+    for c in chars.by_ref().take(MAX) {
+        if garbles(c) {
+            line.extend(c.escape_debug());
+        } else {
+            line.push(c);
+        }
+    }
+    if chars.next().is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// A value together with the warnings about it, or the report that says why there is none.

@@ -80,3 +80,18 @@ fn every_problem_at_every_place_can_be_rendered() {
 fn programs_read_the_same_problems() {
     insta::assert_json_snapshot!(included().records());
 }
+
+#[test]
+fn whatever_a_problem_quotes_it_is_a_line_of_bounded_length() {
+    for (text, expected) in [
+        ("plain, é", "plain, é".to_owned()),
+        ("a\n\u{1b}[2J\0b", "a\\n\\u{1b}[2J\\0b".to_owned()),
+        ("a\u{85}\u{2028}b", "a\\u{85}\\u{2028}b".to_owned()),
+        (&"é".repeat(1_000), "é".repeat(1_000)),
+        (&"é".repeat(1_001), "é".repeat(1_000) + "…"),
+    ] {
+        let problem = Problem::error(code::NOT_UTF8, text).help(text);
+        assert_eq!(problem.message, expected);
+        assert_eq!(problem.help, Some(expected));
+    }
+}
