@@ -290,7 +290,7 @@ impl Request {
     /// `source_name` is what the report calls the text.
     pub fn from_json(source_name: &str, bytes: &[u8]) -> Checked<Self> {
         check_size(source_name, bytes)?;
-        json::read(source_name, decode(source_name, bytes)?)
+        check_written(json::read(source_name, decode(source_name, bytes)?)?)
     }
 
     /// A request with every default from a `requirements.txt`.
@@ -310,7 +310,7 @@ impl Request {
             allow_source_distributions,
             ..Self::new(name, Requirements::Set(set))
         };
-        Ok((request, report))
+        check_written((request, report))
     }
 
     /// A request with every default from a `pylock.toml`.
@@ -330,7 +330,7 @@ impl Request {
             });
         }
         let request = Self::new(name, Requirements::Lock(text.to_owned()));
-        report.conclude(Some(request))
+        check_written(report.conclude(Some(request))?)
     }
 
     /// What a lock file lacks for the request's targets: one problem for each target that can't be
@@ -404,6 +404,24 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
         .help("make several layers of it"),
     );
     Err(report)
+}
+
+/// A request is kept normalised, which may be longer: its texts are escaped, its markers written
+/// out. Whoever reads it then takes no more either.
+fn check_written((request, mut report): (Request, Report)) -> Checked<Request> {
+    let written = request.to_json().len();
+    if written > MAX_REQUEST_BYTES {
+        report.push(
+            Problem::error(
+                code::TOO_LARGE,
+                format!(
+                    "the normalised request has {written} bytes, and {MAX_REQUEST_BYTES} are allowed"
+                ),
+            )
+            .help("make several layers of it"),
+        );
+    }
+    report.conclude(Some(request))
 }
 
 #[cfg(test)]
