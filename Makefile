@@ -15,13 +15,17 @@ CARGO_SHEAR_VERSION := 1.9.1
 CARGO_SHEAR := .tools/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 CARGO_CYCLONEDX_VERSION := 0.5.9
 CARGO_CYCLONEDX := .tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+# Sanitizers and coverage counters are only there.
+FUZZ_TOOLCHAIN ?= nightly
 # The pinned uv before whatever else is installed; what Pythons there are has to do.
 WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 # The stack as `make stack` leaves it.
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo test simulation lint advisories sbom bench bench-pipeline scaling \
+.PHONY: help tools build stack demo test simulation fuzz lint advisories sbom bench bench-pipeline scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -88,6 +92,7 @@ test: tools ## run every test
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) stack
 	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
+	$(WITH_TOOLS) $(CARGO) test --manifest-path fuzz/Cargo.toml --locked
 
 # One seed after the other until one fails, as fast as it goes. From FIRST_SEED on, 0 by default.
 SEEDS ?= 1000000
@@ -95,10 +100,26 @@ simulation: ## run SEEDS seeds of the simulation (a million), optimised
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 SEEDS=$(SEEDS) \
 	  $(CARGO) test --release --locked -p integration-tests --test simulation nothing_is_lost -- --nocapture
 
+# What is found lies in fuzz/artifacts, what was tried and is of interest in fuzz/corpus.
+FUZZ_SECONDS ?= 60
+TARGET ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+fuzz: tools $(CARGO_FUZZ) ## fuzz each target, or TARGET alone, for FUZZ_SECONDS (60); needs a nightly toolchain
+	$(CARGO) run --quiet --locked --manifest-path fuzz/Cargo.toml --example forge_seeds -- fuzz/corpus
+	set -e; for target in $(TARGET); do \
+	  mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+	  dictionary=fuzz/dictionaries/$$target.dict; \
+	  $(WITH_TOOLS) RUSTUP_TOOLCHAIN=$(FUZZ_TOOLCHAIN) $(CARGO_FUZZ) run --features libfuzzer $$target \
+	    fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+	    -max_len=4096 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=256 \
+	    $$(test ! -f $$dictionary || echo -dict=$$dictionary); \
+	done
+
 lint: tools $(CARGO_DENY) $(CARGO_SHEAR) sbom ## check the formatting, the code, the dependencies and the stack
 	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
 	$(CARGO_DENY) --workspace --locked check bans licenses sources
 	$(CARGO_SHEAR)
 	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 sam validate --lint
@@ -129,6 +150,10 @@ $(CARGO_SHEAR):
 $(CARGO_CYCLONEDX):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-cyclonedx-$(CARGO_CYCLONEDX_VERSION) \
 	  cargo-cyclonedx@$(CARGO_CYCLONEDX_VERSION)
+
+$(CARGO_FUZZ):
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
+	  cargo-fuzz@$(CARGO_FUZZ_VERSION)
 
 bench: tools ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)

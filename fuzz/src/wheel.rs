@@ -1,0 +1,255 @@
+//! Wheels and layers: what is accepted of any bytes, and what is made of it.
+
+use std::str;
+
+use accretion_core::archive::{Directory, EntryKind, Method};
+use accretion_core::digest::Sha256;
+use accretion_core::layer::{self, Plan, WheelFiles};
+use accretion_core::limits::WheelLimits;
+use accretion_core::wheel::{Layout, Origin, WheelFilename, inspect};
+use serde_json::{Value, json};
+
+use crate::forge::WheelPlan;
+use crate::{forge, python, report};
+
+/// The name of every wheel that is one file of bytes.
+const FILENAME: &str = "demo-1.0-py3-none-any.whl";
+
+/// Small, so that no time goes into unpacking what is long and dull.
+fn limits() -> WheelLimits {
+    WheelLimits {
+        unzipped: 4 << 20,
+        metadata: 64 << 10,
+        entries: 1_000,
+        ..WheelLimits::default()
+    }
+}
+
+/// Any bytes as a wheel.
+///
+/// Of an archive that is accepted Python's zipfile reads the same names and the same bytes; the layer
+/// that is made of an accepted wheel is what an installer makes of it; and the same again from the
+/// same bytes.
+pub fn archive(data: &[u8]) {
+    check_alone(FILENAME, data.to_vec());
+}
+
+/// A wheel that the forge makes, with whatever peculiarities the bytes choose, and with bytes changed
+/// after that. What is promised is what [`archive`] promises.
+pub fn wheel(data: &[u8]) {
+    if let Some(plan) = forge::plan::<WheelPlan>(data) {
+        check_alone(FILENAME, plan.build("demo"));
+    }
+}
+
+/// The metadata of a wheel, separated by `0x1e`: `METADATA`, `WHEEL`, `entry_points.txt`, a `RECORD`,
+/// and a script. What is promised is what [`archive`] promises.
+pub fn dist_info(data: &[u8]) {
+    check_alone(FILENAME, forge::with_metadata(data));
+}
+
+/// A layer of up to four forged wheels.
+///
+/// It is what installing them in the order of their names makes, and the same bytes whatever order
+/// they are given in.
+pub fn layer(data: &[u8]) {
+    const NAMES: [&str; 4] = ["demo", "de", "demo-x", "zz"];
+    let Some(plans) = forge::plan::<Vec<WheelPlan>>(data) else {
+        return;
+    };
+    let wheels = NAMES.iter().zip(&plans).filter_map(|(name, plan)| {
+        let filename = format!("{}-1.0-py3-none-any.whl", name.replace('-', "_"));
+        Inspected::of(&filename, plan.build(name))
+    });
+    check_layer(&wheels.collect::<Vec<_>>());
+}
+
+fn check_alone(filename: &str, bytes: Vec<u8>) {
+    check_archive(&bytes);
+    if let Some(inspected) = Inspected::of(filename, bytes) {
+        check_layer(&[inspected]);
+    }
+}
+
+/// What our reader accepts, Python's reads as well, and finds the same.
+fn check_archive(bytes: &[u8]) {
+    let limits = limits();
+    let directory = match Directory::read(bytes, bytes.len() as u64, limits.entries) {
+        Ok(directory) => directory,
+        Err(error) => return report::check_line(&error.to_string()),
+    };
+    let mut unpacked = 0_u64;
+    let mut ours = Vec::new();
+    for (index, entry) in directory.entries.iter().enumerate() {
+        unpacked = unpacked.saturating_add(entry.size);
+        if unpacked > limits.unzipped {
+            return;
+        }
+        let mut content = Vec::new();
+        let verified = directory.unpack(bytes, index, |part| {
+            content.extend_from_slice(part);
+            Ok(())
+        });
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(error) => return report::check_line(&error.to_string()),
+        };
+        assert_eq!(content.len() as u64, entry.size);
+        assert_eq!(Sha256::of(&content), verified.sha256);
+        ours.push((entry, verified.sha256.to_string()));
+    }
+    let answer = python::ask(json!({"do": "read"}), &[bytes]);
+    let Some(theirs) = answer["entries"].as_array() else {
+        panic!("zipfile refuses what was accepted: {answer}\n{directory:#?}");
+    };
+    let summary = |of: Vec<Value>| {
+        let mut of: Vec<String> = of.iter().map(ToString::to_string).collect();
+        of.sort();
+        of
+    };
+    let ours = ours.iter().map(|(entry, sha256)| {
+        let is_known = entry.method != Method::Zstandard;
+        json!([entry.name, entry.size, is_known.then_some(sha256)])
+    });
+    let theirs = theirs.iter().map(|it| json!([it[1], it[2], it[3]]));
+    assert_eq!(
+        summary(ours.collect()),
+        summary(theirs.collect()),
+        "zipfile reads something else"
+    );
+}
+
+/// A wheel that was accepted, as the cache holds it.
+struct Inspected {
+    filename: WheelFilename,
+    layout: Layout,
+    wheel: Vec<u8>,
+    layout_file: Vec<u8>,
+}
+
+impl Inspected {
+    /// Inspects a wheel; `None` if it is refused.
+    fn of(filename: &str, wheel: Vec<u8>) -> Option<Self> {
+        let filename: WheelFilename = filename.parse().expect("it is a wheel's");
+        let inspect = |threads, packed: &mut Vec<u8>| {
+            let length = wheel.len() as u64;
+            inspect(&wheel, length, &filename, &limits(), threads, packed)
+        };
+        let mut layout_file = Vec::new();
+        let layout = match inspect(1, &mut layout_file) {
+            Ok(layout) => layout,
+            Err(error) => {
+                report::check_error(&error);
+                return None;
+            }
+        };
+        // With fewer files there is nothing to share among threads.
+        if layout.files.len() > 16 {
+            let mut again = Vec::new();
+            let with_threads = inspect(3, &mut again).expect("it was accepted before");
+            assert_eq!(with_threads, layout);
+            assert_eq!(again, layout_file);
+        }
+
+        assert!(layout.is_of(&filename));
+        assert!(
+            layout
+                .files
+                .is_sorted_by(|one, other| one.path < other.path)
+        );
+        for file in &layout.files {
+            let of = match file.origin {
+                Origin::Wheel => wheel.len(),
+                Origin::Layout => layout_file.len(),
+            };
+            let end = file.offset.checked_add(file.compressed_size);
+            assert!(end.is_some_and(|end| end <= of as u64), "{file:?}");
+            assert_ne!(file.method, Method::Zstandard, "{file:?}");
+        }
+        layout_file.extend(layout.encode());
+        let decoded = Layout::decode(&layout_file, layout_file.len() as u64);
+        assert_eq!(decoded.expect("it is in memory").as_ref(), Some(&layout));
+        Some(Self {
+            filename,
+            layout,
+            wheel,
+            layout_file,
+        })
+    }
+
+    /// What the oracle has to know of it besides its bytes.
+    fn description(&self) -> Value {
+        let tops = self.tops();
+        let is_own = |top: &&String| {
+            let stem = top.strip_suffix(".data");
+            let parts = stem.and_then(|stem| stem.rsplit_once('-'));
+            parts.is_some_and(|(name, version)| {
+                !name.is_empty()
+                    && name.parse().as_ref() == Ok(self.filename.name())
+                    && version.parse().as_ref() == Ok(self.filename.version())
+            })
+        };
+        json!({"name": self.layout.name, "data": tops.iter().find(is_own)})
+    }
+
+    /// The folders at the top of the wheel that have files.
+    fn tops(&self) -> Vec<String> {
+        let directory = Directory::read(&self.wheel, self.wheel.len() as u64, u64::MAX);
+        let directory = directory.expect("it was read before");
+        let files = directory.entries.iter();
+        let files = files.filter(|entry| entry.kind == EntryKind::File);
+        let files = files.filter_map(|entry| {
+            let (top, _) = entry.name.split_once('/')?;
+            Some(top.to_owned())
+        });
+        files.collect()
+    }
+}
+
+/// A layer is what an installer would make, and the same again.
+fn check_layer(wheels: &[Inspected]) {
+    let Some(zip) = splice(&wheels.iter().collect::<Vec<_>>()) else {
+        return;
+    };
+    let reversed = splice(&wheels.iter().rev().collect::<Vec<_>>());
+    assert_eq!(reversed.as_ref(), Some(&zip), "the order of wheels matters");
+
+    let mut blobs: Vec<&[u8]> = wheels.iter().map(|wheel| &*wheel.wheel).collect();
+    blobs.push(&zip);
+    let descriptions: Vec<_> = wheels.iter().map(Inspected::description).collect();
+    let answer = python::ask(json!({"do": "layer", "wheels": descriptions}), &blobs);
+    assert_eq!(answer["problem"], Value::Null, "{answer}");
+}
+
+fn splice(wheels: &[&Inspected]) -> Option<Vec<u8>> {
+    let planned: Vec<_> = wheels
+        .iter()
+        .map(|wheel| layer::Wheel {
+            name: wheel.filename.name().as_ref(),
+            filename: wheel.filename.as_str(),
+            layout: &wheel.layout,
+        })
+        .collect();
+    let strict = Plan::new(&planned, true);
+    let plan = match Plan::new(&planned, false) {
+        Ok(plan) => plan,
+        Err(error) => {
+            assert!(strict.is_err());
+            report::check_error(&error);
+            return None;
+        }
+    };
+    assert_eq!(strict.is_ok(), plan.conflicts.is_empty());
+    let files: Vec<_> = wheels
+        .iter()
+        .map(|wheel| WheelFiles {
+            wheel: wheel.wheel.clone(),
+            layout: wheel.layout_file.clone(),
+        })
+        .collect();
+    let mut zip = Vec::new();
+    let written = layer::splice(&plan, &files, &mut zip).expect("all of it is in memory");
+    assert_eq!(written.size, zip.len() as u64);
+    assert_eq!(written.sha256, Sha256::of(&zip));
+    Some(zip)
+}
