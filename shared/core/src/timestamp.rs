@@ -7,15 +7,22 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time, to the millisecond. Written as RFC 3339 in UTC, always as long, so that texts
-/// sort as times do: `2026-11-20T10:00:00.000Z`.
+/// sort as times do: `2026-11-20T10:00:00.000Z`. From the year 0 to the year 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
 
+/// The start of the year 0, in milliseconds since 1970. What is before it is written longer.
+const FIRST: i64 = -62_167_219_200_000;
+/// The last second that jiff knows, in milliseconds since 1970.
+const LAST: i64 = 253_402_207_200_000;
+
 impl Timestamp {
-    /// The point in time of so many milliseconds since 1970; `None` past the year 9999.
+    /// The point in time of so many milliseconds since 1970; `None` before the year 0 and past the
+    /// year 9999.
     pub fn from_milliseconds(milliseconds: i64) -> Option<Self> {
         jiff::Timestamp::from_millisecond(milliseconds)
             .ok()
+            .filter(|_| milliseconds >= FIRST)
             .map(Self)
     }
 
@@ -40,7 +47,7 @@ impl Timestamp {
     pub fn after(self, duration: Duration) -> Self {
         self.0
             .saturating_add(duration)
-            .map_or(Self(jiff::Timestamp::MAX), Self::from)
+            .map_or(Self::from(jiff::Timestamp::MAX), Self::from)
     }
 
     /// So much earlier; the first point in time there is if that is before it.
@@ -48,14 +55,16 @@ impl Timestamp {
     pub fn before(self, duration: Duration) -> Self {
         self.0
             .saturating_sub(duration)
-            .map_or(Self(jiff::Timestamp::MIN), Self::from)
+            .map_or(Self::from(jiff::Timestamp::MIN), Self::from)
     }
 }
 
 impl From<jiff::Timestamp> for Timestamp {
-    /// Without what is finer than milliseconds.
+    /// Without what is finer than milliseconds; the first or the last point in time for
+    /// what is beyond them.
     fn from(timestamp: jiff::Timestamp) -> Self {
-        Self::from_milliseconds(timestamp.as_millisecond()).unwrap_or(Self(timestamp))
+        let milliseconds = timestamp.as_millisecond().clamp(FIRST, LAST);
+        Self::from_milliseconds(milliseconds).unwrap_or(Self(timestamp))
     }
 }
 
@@ -80,9 +89,11 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<jiff::Timestamp>()
-            .map(Self::from)
-            .map_err(|_| ParseTimestampError::new(text))
+        let timestamp = text.parse::<jiff::Timestamp>();
+        let timestamp = timestamp.ok().map(jiff::Timestamp::as_millisecond);
+        timestamp
+            .and_then(Self::from_milliseconds)
+            .ok_or_else(|| ParseTimestampError::new(text))
     }
 }
 
@@ -131,5 +142,21 @@ mod tests {
         );
         assert!(start.after(Duration::MAX) > start);
         assert!(start.before(Duration::MAX) < start);
+        for last in [start.after(Duration::MAX), start.before(Duration::MAX)] {
+            assert_eq!(last.to_string().parse(), Ok(last));
+        }
+    }
+
+    #[test]
+    fn years_before_0_would_not_sort_as_texts() {
+        let first: Timestamp = "0000-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(first.milliseconds(), FIRST);
+        assert_eq!(Timestamp::from_milliseconds(FIRST - 1), None);
+        for text in ["-000001-12-31T23:59:59.999Z", "-009998-01-01T00:00:00Z"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        let past: jiff::Timestamp = "-000001-12-31T00:00:00Z".parse().unwrap();
+        assert_eq!(Timestamp::from(past), first);
+        assert_eq!(first.to_string().len(), "2026-11-20T10:00:00.000Z".len());
     }
 }
