@@ -9,6 +9,9 @@ use pep508_rs::PackageName;
 use crate::error::shown_within;
 use crate::requirement::distribution_name;
 
+/// How many bytes a name may have: no file system takes more, and the tags multiply.
+const MAX_BYTES: usize = 255;
+
 /// The build number of a wheel, which breaks ties between wheels of equal tags: leading digits,
 /// then the rest as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,6 +105,9 @@ impl FromStr for WheelFilename {
             filename: filename.into(),
             reason,
         };
+        if filename.len() > MAX_BYTES {
+            return Err(error(format!("it has over {MAX_BYTES} bytes")));
+        }
         // What `packaging` lets through besides, spaces and slashes among it, is in no real name,
         // and names become files and lines of messages.
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.+!".contains(c);
@@ -223,5 +229,20 @@ mod tests {
         ] {
             assert!(name.parse::<WheelFilename>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn names_that_no_file_can_have() {
+        let name = |length: usize| format!("{}-1-py3-none-any.whl", "a".repeat(length - 19));
+        assert_eq!(
+            name(255).parse().map(|it: WheelFilename| it.text.len()),
+            Ok(255)
+        );
+        let error = name(256).parse::<WheelFilename>().unwrap_err();
+        assert!(error.to_string().ends_with("over 255 bytes"), "{error}");
+        // A million tags or so, each of which would be ranked for each target.
+        let tags = |of: &str| format!("{of}.").repeat(100) + of;
+        let name = format!("a-1-{}-{}-{}.whl", tags("py3"), tags("none"), tags("any"));
+        assert!(name.parse::<WheelFilename>().is_err());
     }
 }
