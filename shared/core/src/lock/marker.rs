@@ -16,6 +16,10 @@ pub(super) fn evaluate(
     environment: &MarkerEnvironment,
     default_groups: &[String],
 ) -> Result<bool, String> {
+    // The library panics on some of them, and no value that a marker is compared with has any.
+    if !marker.is_ascii() {
+        return Err("it has characters beyond ASCII".into());
+    }
     let mut evaluation = Evaluation {
         tokens: tokens(marker),
         at: 0,

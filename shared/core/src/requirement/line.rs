@@ -481,6 +481,15 @@ fn pep508(text: &str, context: LineContext<'_>) -> Result<Specifier, Finding> {
     let marker = text.find(';').map_or("", |at| &text[at..]);
     let comparisons = comparisons(marker);
     let start = text.len() - marker.len();
+    // The library panics on some of them, and no value that a marker is compared with has any.
+    if !marker.is_ascii() {
+        return Err(Finding::error(
+            code::MARKER_INVALID,
+            start..text.len(),
+            "a marker has characters of ASCII only",
+        )
+        .help("remove the others"));
+    }
     if comparisons > Limits::MARKER_COMPARISONS || brackets(text) > Limits::MARKER_DEPTH {
         return Err(Finding::error(
             code::MARKER_INVALID,

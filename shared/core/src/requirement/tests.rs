@@ -556,6 +556,19 @@ fn texts_have_limits() {
 
 /// The time a marker takes grows exponentially with its comparisons; this is the worst there is.
 #[test]
+fn markers_that_the_library_panics_on() {
+    // It counts characters where it means bytes.
+    for marker in [
+        "os_name == 'x'\u{feff}y",
+        "os_name == 'x' a'é'",
+        "os_name == 'é'",
+    ] {
+        let report = check(&format!("a ; {marker}\n")).unwrap_err();
+        assert_eq!(report.problems[0].code, code::MARKER_INVALID, "{marker}");
+    }
+}
+
+#[test]
 fn the_worst_marker_is_read_in_time() {
     let started = std::time::Instant::now();
     let keys = [
