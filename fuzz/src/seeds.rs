@@ -21,7 +21,7 @@ pub fn forged(target: &str) -> Vec<(String, Vec<u8>)> {
     }
 }
 
-/// Bytes that follow from a number (the generator is SplitMix64). Most are small: they choose.
+/// Bytes that follow from a number (the generator is `SplitMix64`). Most are small: they choose.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
@@ -42,6 +42,7 @@ fn demo() -> WheelForge {
     WheelForge::new("demo", "1.0").file("demo/__init__.py", "demo = 1\n".repeat(20))
 }
 
+#[expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
 fn wheels() -> Vec<(String, Vec<u8>)> {
     let descriptor = |signature, zip64| Descriptor { signature, zip64 };
     let one = |entry: Entry| demo().entry(entry).build().bytes;

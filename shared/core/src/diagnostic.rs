@@ -265,7 +265,7 @@ pub mod code {
         LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
         LOCK_EMPTY = "LockEmpty", "A lock file without content.";
         LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";
-        MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear.";
+        MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear, or that takes too much.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
