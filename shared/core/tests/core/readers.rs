@@ -87,7 +87,7 @@ fn versions_of_the_format_that_do_not_exist() {
     assert_eq!(version(255), expected);
     assert_eq!(version(63), "accepted");
     // The upper byte is that of a system.
-    assert_eq!(version(3 << 8 | 20), "accepted");
+    assert_eq!(version(0x0314), "accepted");
 }
 
 #[test]
