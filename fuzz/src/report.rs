@@ -1,6 +1,7 @@
 //! What is promised of reports and messages: they can be shown, and say what to do.
 
-use accretion_core::diagnostic::{MAX_PROBLEMS, Report, Severity};
+use accretion_core::diagnostic::{Report, Severity};
+use accretion_core::limits::Limits;
 use accretion_core::{Error, Fault};
 
 /// A report about an input that was refused, or accepted with warnings.
@@ -9,7 +10,7 @@ pub(crate) fn check(report: &Report, refused: bool) {
     for severity in [Severity::Warning, Severity::Error] {
         let alike = report.problems.iter().filter(|it| it.severity == severity);
         assert!(
-            alike.count() <= MAX_PROBLEMS + 1,
+            alike.count() <= Limits::PROBLEMS + 1,
             "a report must stay small"
         );
     }

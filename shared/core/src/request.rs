@@ -410,12 +410,13 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
 /// out. Whoever reads it then takes no more either.
 fn check_written((request, mut report): (Request, Report)) -> Checked<Request> {
     let written = request.to_json().len();
-    if written > MAX_REQUEST_BYTES {
+    if written > Limits::REQUEST_BYTES {
         report.push(
             Problem::error(
                 code::TOO_LARGE,
                 format!(
-                    "the normalised request has {written} bytes, and {MAX_REQUEST_BYTES} are allowed"
+                    "the normalised request has {written} bytes, and {} are allowed",
+                    Limits::REQUEST_BYTES
                 ),
             )
             .help("make several layers of it"),

@@ -676,15 +676,15 @@ fn requests_that_only_grow_too_large_when_they_are_kept() {
     // Each quote is two bytes of the JSON.
     let lock = |quotes: usize| format!("lock-version = \"1.0\"\n# {}\n", "\"".repeat(quotes));
     let read = |text: &str| Request::from_lock(name.clone(), "pylock.toml", text.as_bytes());
-    assert_eq!(codes_of(read(&lock(MAX_REQUEST_BYTES / 3))), Ok(()));
-    let large = lock(MAX_REQUEST_BYTES / 2);
-    assert!(large.len() < MAX_REQUEST_BYTES);
+    assert_eq!(codes_of(read(&lock(Limits::REQUEST_BYTES / 3))), Ok(()));
+    let large = lock(Limits::REQUEST_BYTES / 2);
+    assert!(large.len() < Limits::REQUEST_BYTES);
     assert_eq!(codes_of(read(&large)), Err(vec![code::TOO_LARGE]));
 
     let quotes = "\"".repeat(6_000);
     let line = |at: usize| format!("a{at} ; platform_version != '{quotes}'\n");
     let text: String = (0..600).map(line).collect();
-    assert!(text.len() < MAX_REQUEST_BYTES);
+    assert!(text.len() < Limits::REQUEST_BYTES);
     let read = Request::from_requirements_txt(name, "r.txt", text.as_bytes(), &NoInclude, false);
     assert_eq!(codes_of(read), Err(vec![code::TOO_LARGE]));
 }
