@@ -45,8 +45,8 @@ impl Limits {
     /// Different comparisons of one environment marker. The time to normalise a marker grows
     /// exponentially with them.
     pub const MARKER_COMPARISONS: usize = 12;
-    /// The sum, over the different environment markers of a text, of two to the power of their
-    /// different comparisons: what they take to normalise, in time and in memory that is kept.
+    /// The sum, over the environment markers of a text as they came and as they are normalised, of two
+    /// to the power of their different comparisons: what they take, in time and in memory that is kept.
     pub const MARKERS_COST: usize = 1 << 16;
     /// How deeply brackets in an environment marker are nested.
     pub const MARKER_DEPTH: usize = 32;

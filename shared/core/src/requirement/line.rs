@@ -1,7 +1,7 @@
 //! One requirement on one logical line.
 
 use crate::limits::Limits;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
@@ -23,26 +23,22 @@ pub(crate) struct LineContext<'a> {
     pub(crate) markers: &'a MarkerCosts,
 }
 
-/// What the environment markers of a text have cost so far. A marker that comes again costs nothing.
+/// What the environment markers of a text have cost so far. A marker that comes again takes no more
+/// memory, but as much time to be written.
 #[derive(Debug, Default)]
 pub(crate) struct MarkerCosts {
-    known: RefCell<BTreeSet<String>>,
     sum: Cell<usize>,
 }
 
 impl MarkerCosts {
     /// Whether one more marker is within the limit.
-    fn allow(&self, marker: &str, comparisons: usize) -> bool {
-        if self.known.borrow().contains(marker) {
-            return true;
-        }
+    fn allow(&self, comparisons: usize) -> bool {
         let sum = self.sum.get().saturating_add(1 << comparisons);
-        if sum > Limits::MARKERS_COST {
-            return false;
+        let is_within = sum <= Limits::MARKERS_COST;
+        if is_within {
+            self.sum.set(sum);
         }
-        self.sum.set(sum);
-        self.known.borrow_mut().insert(marker.to_owned());
-        true
+        is_within
     }
 }
 
@@ -502,11 +498,11 @@ fn pep508(text: &str, context: LineContext<'_>) -> Result<Specifier, Finding> {
         )
         .help("simplify it, or write several lines"));
     }
-    if !context.markers.allow(marker, comparisons) {
+    if !marker.is_empty() && !context.markers.allow(comparisons) {
         return Err(Finding::error(
             code::MARKER_INVALID,
             start..text.len(),
-            "there are too many different markers with many comparisons",
+            "there are too many markers with many comparisons",
         )
         .help("use simpler ones, or make several layers of the requirements"));
     }
