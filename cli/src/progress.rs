@@ -71,6 +71,7 @@ impl Progress for Terminal {
                 self.say(target, format!("{packages} packages"));
             }
             Event::Splicing(target) => self.say(target, "writing the layer".to_owned()),
+            Event::WheelReady { .. } | Event::Storing(_) => {}
             Event::Finished(target) => {
                 if let Some(bar) = self.lock().remove(&target) {
                     bar.finish_and_clear();

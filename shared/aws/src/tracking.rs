@@ -9,7 +9,7 @@ use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
-    Accepted, OpenTarget, Origin, PortError, Rejected, Settlement, Tracking,
+    Acceptance, Accepted, OpenTarget, Origin, PortError, Rejected, Settlement, Tracking,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -66,18 +66,21 @@ impl DynamoTracking {
         status.ok_or_else(unknown).map(Some)
     }
 
-    async fn write_accepted(&self, accepted: &Accepted) -> Result<bool, Error> {
+    async fn write_accepted(&self, accepted: &Accepted) -> Result<Acceptance, Error> {
         let writes = self.items.accepting(accepted, now());
         let transacted = self
             .items
             .table
             .transact(accepted.request.id.as_str(), writes);
         match transacted.await? {
-            Transacted::Done => Ok(true),
+            Transacted::Done => Ok(Acceptance::New),
             // Known is what has an item about the whole request.
             Transacted::Refused(_) => {
                 let known = self.read_status(&accepted.request.id).await?;
-                Ok(known != Some(Status::Rejected))
+                Ok(match known {
+                    Some(Status::Rejected) => Acceptance::Rejected,
+                    _ => Acceptance::Known,
+                })
             }
         }
     }
@@ -229,7 +232,7 @@ impl Tracking for DynamoTracking {
         self.read_status(id).await.map_err(PortError::new)
     }
 
-    async fn accept(&self, accepted: &Accepted) -> Result<bool, PortError> {
+    async fn accept(&self, accepted: &Accepted) -> Result<Acceptance, PortError> {
         let written = self.write_accepted(accepted).await;
         written.map_err(PortError::new)
     }

@@ -42,6 +42,43 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
     fn hint(&self) -> Option<String> {
         None
     }
+
+    /// What a log says of it: its text, and its hint.
+    ///
+    /// Where the input is at fault, both may quote it. They are for whoever gave it then, who is
+    /// told, and the log has neither.
+    fn logged(&self) -> (String, Option<String>) {
+        match self.class() {
+            Class::User => (LOGGED_OF_USERS.to_owned(), None),
+            Class::Transient | Class::Internal => (self.to_string(), self.hint()),
+        }
+    }
+}
+
+/// What logs say of every error of [`Class::User`].
+const LOGGED_OF_USERS: &str = "the input is at fault: whoever gave it is told why";
+
+/// What is wrong with a JSON text or value, without a word of it.
+pub fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // Names of fields that are missing are ours. All else that is quoted is not.
+    let is_ours = text.starts_with("missing field `");
+    let said = if is_ours {
+        text.as_str()
+    } else {
+        let quote = text.find(['"', '`']).unwrap_or(text.len());
+        text[..quote].trim_end()
+    };
+    let said = if said.is_empty() {
+        "a value is not what it should be"
+    } else {
+        said
+    };
+    if error.line() == 0 || said.len() == text.len() {
+        // It is about a value that was text once, or says the place already.
+        return said.to_owned();
+    }
+    format!("{said} at line {} column {}", error.line(), error.column())
 }
 
 /// Declares the codes of an error enum with their classes, in one place: as the table
@@ -328,5 +365,85 @@ impl Fault for Error {
                 return None;
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is full")]
+    struct Full;
+
+    impl Fault for Full {
+        fn code(&self) -> &'static str {
+            "Full"
+        }
+
+        fn class(&self) -> Class {
+            Class::Internal
+        }
+
+        fn hint(&self) -> Option<String> {
+            Some("buy another".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_log_does_not_quote_the_input() {
+        let of_user = Error::LockInvalid {
+            problem: "`secret` is no version".to_owned(),
+        };
+        let (text, hint) = of_user.logged();
+        assert_eq!((text.as_str(), hint), (LOGGED_OF_USERS, None));
+        let (text, hint) = Full.logged();
+        assert_eq!(text, "the disk is full");
+        assert_eq!(hint.as_deref(), Some("buy another"));
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        _number: u32,
+        _runtime: Option<crate::target::Runtime>,
+        _id: Option<crate::request::RequestId>,
+    }
+
+    #[test]
+    fn problems_of_json_do_not_quote_it() {
+        fn problem<T: DeserializeOwned + fmt::Debug>(text: &str) -> String {
+            json_problem(&serde_json::from_str::<T>(text).unwrap_err())
+        }
+        for (text, expected) in [
+            ("{}", "missing field `_number` at line 1 column 2"),
+            ("{", "EOF while parsing an object at line 1 column 1"),
+            ("[secret", "expected value at line 1 column 2"),
+            (
+                r#"{"_number": "secret"}"#,
+                "invalid type: string at line 1 column 20",
+            ),
+            (
+                r#"{"_number": -7}"#,
+                "invalid value: integer at line 1 column 14",
+            ),
+            (r#"{"secret": 7}"#, "unknown field at line 1 column 9"),
+            (
+                r#"{"_number": 7, "_runtime": "secret"}"#,
+                "unknown variant at line 1 column 35",
+            ),
+            (
+                r#"{"_number": 7, "_id": "secret"}"#,
+                "a value is not what it should be at line 1 column 31",
+            ),
+        ] {
+            assert_eq!(problem::<Order>(text), expected, "{text}");
+        }
+        let value = serde_json::json!("secret");
+        let error = serde_json::from_value::<u32>(value).unwrap_err();
+        assert_eq!(json_problem(&error), "invalid type: string");
     }
 }

@@ -125,6 +125,7 @@ impl WheelCache {
         file: &LockedFile,
     ) -> Result<Arc<StoredWheel>, Error> {
         if let Some(stored) = self.load(file.sha256, filename).await? {
+            self.progress.on(Event::WheelReady { downloaded: None });
             return Ok(stored);
         }
         let turn = self.downloader.turn().await;
@@ -133,8 +134,11 @@ impl WheelCache {
         self.downloader
             .download(turn, filename.as_str(), file, &self.allowance, into)
             .await?;
-        self.add(filename.clone(), Some(partial), self.paths(file.sha256))
-            .await
+        let paths = self.paths(file.sha256);
+        let stored = self.add(filename.clone(), Some(partial), paths).await?;
+        let downloaded = Some(stored.layout.wheel_size);
+        self.progress.on(Event::WheelReady { downloaded });
+        Ok(stored)
     }
 
     /// Verifies a wheel, which is in the cache already unless it is given, and gives it and its
@@ -186,6 +190,7 @@ impl WheelCache {
         let record = format!("{}-{}", file.sha256, target.slug());
         let record = self.records.path().join(record);
         if let Some(stored) = self.load_built(&record).await? {
+            self.progress.on(Event::WheelReady { downloaded: None });
             return Ok(stored);
         }
         let builder = self.uv.builder(filename, target).await?;
@@ -199,6 +204,7 @@ impl WheelCache {
         self.downloader
             .download(turn, filename, file, &self.allowance, &mut into)
             .await?;
+        let downloaded = into.metadata().map_err(unwritable)?.len();
         drop(into);
         self.progress.on(Event::BuildingWheel {
             filename: filename.to_owned(),
@@ -229,6 +235,9 @@ impl WheelCache {
         let paths = self.paths(sha256);
         let stored = self.add(built.clone(), Some(copy), paths).await?;
         self.keep_built(&record, sha256, &built)?;
+        self.progress.on(Event::WheelReady {
+            downloaded: Some(downloaded),
+        });
         // Another process may have been first: its wheel is the one that everybody uses.
         Ok(self.load_built(&record).await?.unwrap_or(stored))
     }

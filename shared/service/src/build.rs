@@ -186,6 +186,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         self.progress.on(Event::Splicing(target));
         let staged = self.artifacts.stage(layer)?;
         let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
+        self.progress.on(Event::Storing(target));
         let content = self.content(&resolved.packages, &wheels, &spliced);
         let manifest = self.manifest(target, digest, resolved, content);
         let Spliced {

@@ -20,7 +20,8 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Error;
 use crate::ports::{
-    Accepted, BuildOrder, Builds, Inbox, Origin, Rejected, Requests, Topic, Tracking,
+    Acceptance, Accepted, BuildOrder, Builds, Inbox, Milestone, Observer, Origin, Rejected,
+    Requests, Topic, Tracking,
 };
 
 /// What reports call a request that came as a message.
@@ -70,6 +71,7 @@ pub struct Ports<'a, I, R, T, B, N> {
 #[derive(Debug)]
 pub struct Dispatch<'a, I, R, T, B, N> {
     ports: Ports<'a, I, R, T, B, N>,
+    observer: &'a dyn Observer,
 }
 
 /// A request as it came.
@@ -93,7 +95,14 @@ where
 {
     /// Prepares to dispatch.
     pub fn new(ports: Ports<'a, I, R, T, B, N>) -> Self {
-        Self { ports }
+        let observer = &();
+        Self { ports, observer }
+    }
+
+    /// Tells somebody how far requests come.
+    #[must_use]
+    pub fn observed_by(self, observer: &'a dyn Observer) -> Self {
+        Self { observer, ..self }
     }
 
     /// Dispatches the requests that a message brings or tells of.
@@ -112,17 +121,22 @@ where
             Delivery::Objects(objects) => {
                 let mut outcomes = Vec::new();
                 for object in objects.into_iter().filter(|object| !object.is_folder()) {
-                    outcomes.push(self.dispatch(self.read(object).await?).await?);
+                    let request = RequestRef {
+                        received_at: object.event_time,
+                        id: RequestId::of_object(&object.bucket, &object.key, object.version()),
+                    };
+                    self.observer.on(Milestone::Received(&request));
+                    let received = self.read(request, object).await?;
+                    outcomes.push(self.dispatch(received).await?);
                 }
                 Ok(outcomes)
             }
             Delivery::Request => {
+                let request =
+                    RequestRef::of_message(&message.id, message.sent_at, &message.attributes)?;
+                self.observer.on(Milestone::Received(&request));
                 let received = Received {
-                    request: RequestRef::of_message(
-                        &message.id,
-                        message.sent_at,
-                        &message.attributes,
-                    )?,
+                    request,
                     origin: Origin::Message(message.id.clone()),
                     name: MESSAGE_NAME.to_owned(),
                     bytes: Some(message.body.clone().into_bytes()),
@@ -133,7 +147,7 @@ where
         }
     }
 
-    async fn read(&self, object: InboxObject) -> Result<Received, Error> {
+    async fn read(&self, request: RequestRef, object: InboxObject) -> Result<Received, Error> {
         // One byte more shows that there are too many.
         let bytes = self
             .ports
@@ -141,10 +155,7 @@ where
             .read(&object, Limits::REQUEST_BYTES + 1)
             .await?;
         Ok(Received {
-            request: RequestRef {
-                received_at: object.event_time,
-                id: RequestId::of_object(&object.bucket, &object.key, object.version()),
-            },
+            request,
             name: object.key.clone(),
             origin: Origin::Object(object),
             bytes,
@@ -165,7 +176,10 @@ where
                     self.accept(&request, received).await?
                 }
                 Err(report) => match self.ports.tracking.status(&id).await? {
-                    Some(Status::Rejected) => false,
+                    Some(Status::Rejected) => {
+                        self.observer.on(Milestone::Repeated(&received.request));
+                        false
+                    }
                     Some(_) => self.accept(&self.kept(&id).await?, received).await?,
                     None => {
                         self.reject(&report, received).await?;
@@ -218,7 +232,12 @@ where
         };
         let id = &accepted.request.id;
         ports.requests.keep(id, request.to_json()).await?;
-        if !ports.tracking.accept(&accepted).await? {
+        let acceptance = ports.tracking.accept(&accepted).await?;
+        self.observer.on(match acceptance {
+            Acceptance::New => Milestone::Accepted(&accepted),
+            Acceptance::Known | Acceptance::Rejected => Milestone::Repeated(&accepted.request),
+        });
+        if acceptance == Acceptance::Rejected {
             return Ok(false);
         }
         let start = |&target: &Target| {
@@ -251,7 +270,13 @@ where
             reason,
             codes,
         };
-        Ok(self.ports.tracking.reject(&rejected).await?)
+        self.ports.tracking.reject(&rejected).await?;
+        let errors = report.problems.iter();
+        if let Some(first) = errors.into_iter().find(|it| it.severity == Severity::Error) {
+            let (rejected, code) = (&rejected, first.code);
+            self.observer.on(Milestone::Rejected { rejected, code });
+        }
+        Ok(())
     }
 }
 

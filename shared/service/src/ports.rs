@@ -166,8 +166,15 @@ pub enum Event {
         /// The source distribution's file name.
         filename: String,
     },
+    /// A wheel is at hand.
+    WheelReady {
+        /// Bytes of what was downloaded for it; `None` if it was in the store.
+        downloaded: Option<u64>,
+    },
     /// A target's layer is being written.
     Splicing(Target),
+    /// A target's layer is written, and is being stored.
+    Storing(Target),
     /// A target is done, well or not.
     Finished(Target),
 }

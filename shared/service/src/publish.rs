@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use accretion_core::digest::Digest;
+use accretion_core::error::json_problem;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
@@ -16,13 +17,13 @@ use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _};
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, Span, error, field, info, info_span, warn};
 
 use crate::Error;
 use crate::ports::{
     Attempt, EndedClaim, LayerChange, LayerVersion, LayerVersions, Layers, Manifests, Mark,
-    OpenTarget, Pending, Pointers, Recorded, Release, Reviewed, Settlement, StoredArtifact, Timer,
-    Topic, Tracking,
+    Milestone, Observer, OpenTarget, Pending, Pointers, Recorded, Release, Reviewed, Settlement,
+    StoredArtifact, Timer, Topic, Tracking,
 };
 
 /// How long what an invocation has begun may be under way when its time is over: a claim outlives
@@ -116,6 +117,7 @@ pub struct Publish<'a, S, L, V, P, T, N, C> {
     deadline: Timestamp,
     /// How long any invocation may last: as long as this one, by its own clock.
     lifetime: Duration,
+    observer: &'a dyn Observer,
 }
 
 /// What a layer is wanted for.
@@ -164,7 +166,14 @@ where
             owner,
             deadline,
             lifetime,
+            observer: &(),
         }
+    }
+
+    /// Tells somebody what comes of targets.
+    #[must_use]
+    pub fn observed_by(self, observer: &'a dyn Observer) -> Self {
+        Self { observer, ..self }
     }
 
     /// Publishes from the artifact manifest of a key, if that is due.
@@ -195,31 +204,47 @@ where
             if !self.has_time() {
                 break;
             }
-            let outcome = match &pending {
-                Pending::Layer(layer) => self.tend(layer, &mut repaired).await,
-                Pending::Mark { layer, event_id } => {
-                    let told = self.tell_marked(layer, event_id).await;
-                    told.map(|is_told| repaired.marks += usize::from(is_told))
+            // Which request it is about is seen when it is looked at.
+            let span = info_span!("pending", request_id = field::Empty);
+            let repair = async {
+                let outcome = match &pending {
+                    Pending::Layer(layer) => self.tend(layer, &mut repaired).await,
+                    Pending::Mark { layer, event_id } => {
+                        let told = self.tell_marked(layer, event_id).await;
+                        told.map(|is_told| repaired.marks += usize::from(is_told))
+                    }
+                };
+                if let Err(error) = outcome {
+                    let (text, _) = error.logged();
+                    warn!(
+                        code = error.code(),
+                        error = text,
+                        ?pending,
+                        "could not be repaired"
+                    );
+                    repaired.failures += 1;
                 }
             };
-            if let Err(error) = outcome {
-                warn!(code = error.code(), %error, ?pending, "could not be repaired");
-                repaired.failures += 1;
-            }
+            repair.instrument(span).await;
         }
         let open = self.ports.tracking.open_before(now.before(SILENCE));
         for open in open.await? {
             if !self.has_time() {
                 break;
             }
-            match self.close(&open).await {
-                Ok(false) => {}
-                Ok(true) => repaired.targets += 1,
-                Err(error) => {
-                    warn!(code = error.code(), %error, ?open, "could not be repaired");
-                    repaired.failures += 1;
+            let span = info_span!("open", request_id = %open.request.id, target = %open.target);
+            let close = async {
+                match self.close(&open).await {
+                    Ok(false) => {}
+                    Ok(true) => repaired.targets += 1,
+                    Err(error) => {
+                        let (text, _) = error.logged();
+                        warn!(code = error.code(), error = text, "could not be repaired");
+                        repaired.failures += 1;
+                    }
                 }
-            }
+            };
+            close.instrument(span).await;
         }
         if repaired.failures > 0 {
             let failures = repaired.failures;
@@ -274,7 +299,7 @@ where
             key: key.clone(),
             problem,
         };
-        let manifest = Manifest::from_json(&text).map_err(|error| invalid(error.to_string()))?;
+        let manifest = Manifest::from_json(&text).map_err(|error| invalid(json_problem(&error)))?;
         let target = manifest
             .target()
             .ok_or_else(|| invalid("it names no single target".to_owned()))?;
@@ -587,13 +612,31 @@ where
         state: &LayerState,
         claim: &Claim,
     ) -> Result<(), Error> {
+        // Whoever takes over may be about another request.
+        let span = info_span!("claim", request_id = %claim.request.id);
+        self.finish_claim(layer, state, claim)
+            .instrument(span)
+            .await
+    }
+
+    async fn finish_claim(
+        &self,
+        layer: &LayerName,
+        state: &LayerState,
+        claim: &Claim,
+    ) -> Result<(), Error> {
         warn!(%layer, owner = claim.owner, manifest = claim.manifest_key, "taking over a dead claim");
         let ready = match self.read(&claim.manifest_key).await {
             Ok(ready) => ready,
             Err(error) if error.class() == Class::Transient => return Err(error),
             // What can't be read now could not have been published from either.
             Err(error) => {
-                warn!(code = error.code(), %error, "a dead claim can't be finished");
+                let (text, _) = error.logged();
+                warn!(
+                    code = error.code(),
+                    error = text,
+                    "a dead claim can't be finished"
+                );
                 let release = Release {
                     leaves_version: true,
                     review: self.review_after(true),
@@ -617,6 +660,7 @@ where
         let (state, now) = (self.ports.layers.state(layer).await?, self.now());
         match (&state.claim, state.review_at) {
             (Some(claim), _) if claim.lease_until <= now => {
+                Span::current().record("request_id", claim.request.id.as_str());
                 self.take_over(layer, &state, claim).await?;
                 repaired.claims += 1;
             }
@@ -677,14 +721,26 @@ where
         settlement: Settlement,
         outcome: Outcome,
     ) -> Result<Option<Outcome>, Error> {
-        match self.ports.layers.settle(&settlement).await? {
+        match self.settle_with(&settlement, None).await? {
             Recorded::Lost => Ok(None),
             Recorded::Known => Ok(Some(Outcome::Known)),
-            Recorded::Done => {
-                self.tell(&settlement.mark).await?;
-                Ok(Some(outcome))
-            }
+            Recorded::Done => Ok(Some(outcome)),
         }
+    }
+
+    /// Records what has come of a target, and tells it once it is recorded. `code` is that of what
+    /// failed.
+    async fn settle_with(
+        &self,
+        settlement: &Settlement,
+        code: Option<&'static str>,
+    ) -> Result<Recorded, Error> {
+        let recorded = self.ports.layers.settle(settlement).await?;
+        if recorded == Recorded::Done {
+            self.observer.on(Milestone::Settled { settlement, code });
+            self.tell(&settlement.mark).await?;
+        }
+        Ok(recorded)
     }
 
     /// Records and announces that a manifest can't be published.
@@ -719,7 +775,7 @@ where
             change: None,
             mark: subject.mark(notification),
         };
-        self.record(settlement, Outcome::Known).await?;
+        self.settle_with(&settlement, Some(error.code())).await?;
         Ok(())
     }
 
@@ -740,6 +796,8 @@ where
     async fn tell_marked(&self, layer: &LayerName, event_id: &str) -> Result<bool, Error> {
         match self.ports.layers.mark(layer, event_id).await? {
             Some(mark) => {
+                let id = &mark.notification.request_id;
+                Span::current().record("request_id", id.as_str());
                 self.tell(&mark).await?;
                 Ok(true)
             }

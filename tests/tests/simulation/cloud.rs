@@ -16,8 +16,8 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault, keys};
 use accretion_service::ports::{
-    Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected, Release,
-    Reviewed, Settlement, StoredArtifact,
+    Acceptance, Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected,
+    Release, Reviewed, Settlement, StoredArtifact,
 };
 
 use crate::dead_letters::DeadLetterQueues;
@@ -187,10 +187,13 @@ impl Cloud {
         self.kept.entry(id).or_insert(request);
     }
 
-    pub(crate) fn accept(&mut self, accepted: &Accepted, now: Timestamp) -> bool {
+    pub(crate) fn accept(&mut self, accepted: &Accepted, now: Timestamp) -> Acceptance {
         let RequestRef { received_at, id } = &accepted.request;
         if let Some(status) = self.requests.get(id) {
-            return *status != Status::Rejected;
+            return match status {
+                Status::Rejected => Acceptance::Rejected,
+                _ => Acceptance::Known,
+            };
         }
         self.requests.insert(id.clone(), Status::Received);
         for &target in &accepted.targets {
@@ -204,7 +207,7 @@ impl Cloud {
             };
             self.targets.insert((id.clone(), target), item);
         }
-        true
+        Acceptance::New
     }
 
     pub(crate) fn reject(&mut self, rejected: &Rejected) {

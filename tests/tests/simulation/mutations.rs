@@ -22,10 +22,10 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
-    Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion, LayerVersions,
-    Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress, Recorded,
-    Rejected, Release, Requests, Resolver, Reviewed, Settlement, StoredArtifact, StoredWheel,
-    Timer, Topic, Tracking, Wheels,
+    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion,
+    LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress,
+    Recorded, Rejected, Release, Requests, Resolver, Reviewed, Settlement, StoredArtifact,
+    StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
 use crate::cloud::Cloud;
@@ -299,7 +299,7 @@ impl Tracking for Mutant {
         self.inner.status(id).await
     }
 
-    async fn accept(&self, accepted: &Accepted) -> Result<bool, PortError> {
+    async fn accept(&self, accepted: &Accepted) -> Result<Acceptance, PortError> {
         if self.is(Mutation::AcceptedAgain) {
             let id = accepted.request.id.clone();
             let forget = move |cloud: &mut Cloud, _| cloud.requests.remove(&id);

@@ -22,10 +22,10 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
-    Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Event, Inbox, LayerVersion,
-    LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress,
-    Recorded, Rejected, Release, Requests, Resolver, Reviewed, Settlement, StoredArtifact,
-    StoredWheel, Timer, Topic, Tracking, Wheels,
+    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Event, Inbox,
+    LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError,
+    Progress, Recorded, Rejected, Release, Requests, Resolver, Reviewed, Settlement,
+    StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
 use crate::cloud::{BUCKET, Cloud, CloudError};
@@ -344,7 +344,7 @@ impl Tracking for Invocation {
         self.port(Call::ReadStatus, status).await
     }
 
-    async fn accept(&self, accepted: &Accepted) -> Result<bool, PortError> {
+    async fn accept(&self, accepted: &Accepted) -> Result<Acceptance, PortError> {
         let accepted = accepted.clone();
         let accept = move |cloud: &mut Cloud, now| cloud.accept(&accepted, now);
         self.port(Call::Accept, accept).await

@@ -1,5 +1,6 @@
 //! What the pipeline needs of the world besides building.
 
+use std::fmt;
 use std::time::Duration;
 
 use accretion_core::delivery::InboxObject;
@@ -99,6 +100,17 @@ pub struct OpenTarget {
     pub updated_at: Timestamp,
 }
 
+/// What came of accepting a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is recorded.
+    New,
+    /// It was recorded before.
+    Known,
+    /// It was rejected before, and stays so.
+    Rejected,
+}
+
 /// Knows how far each request has come. Statuses are only ever raised.
 pub trait Tracking: Send + Sync {
     /// The status of a request; `None` if it is not known yet.
@@ -108,8 +120,11 @@ pub trait Tracking: Send + Sync {
     ) -> impl Future<Output = Result<Option<Status>, PortError>> + Send;
 
     /// Records an accepted request with all of its targets, at once, as [`Status::Received`]. Does
-    /// nothing if it is known; `false` if it is known as rejected.
-    fn accept(&self, accepted: &Accepted) -> impl Future<Output = Result<bool, PortError>> + Send;
+    /// nothing if it is known.
+    fn accept(
+        &self,
+        accepted: &Accepted,
+    ) -> impl Future<Output = Result<Acceptance, PortError>> + Send;
 
     /// Records a rejected request. Does nothing if it is known.
     fn reject(&self, rejected: &Rejected) -> impl Future<Output = Result<(), PortError>> + Send;
@@ -435,4 +450,40 @@ pub trait Layers: Send + Sync {
         &self,
         before: Timestamp,
     ) -> impl Future<Output = Result<Vec<Pending>, PortError>> + Send;
+}
+
+/// How far requests and targets have come, told when it is recorded.
+#[derive(Debug, Clone, Copy)]
+pub enum Milestone<'a> {
+    /// A request has come, for the first time or not.
+    Received(&'a RequestRef),
+    /// It is recorded as accepted.
+    Accepted(&'a Accepted),
+    /// It is recorded as rejected.
+    Rejected {
+        /// The request.
+        rejected: &'a Rejected,
+        /// The code of the first of its problems.
+        code: &'static str,
+    },
+    /// It was recorded before.
+    Repeated(&'a RequestRef),
+    /// What has come of a target is recorded.
+    Settled {
+        /// What has come of it.
+        settlement: &'a Settlement,
+        /// The code of what failed, if it did.
+        code: Option<&'static str>,
+    },
+}
+
+/// Is told of milestones, for whoever counts.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// Is told of a milestone. Must not block.
+    fn on(&self, milestone: Milestone<'_>);
+}
+
+/// Nobody counts.
+impl Observer for () {
+    fn on(&self, _milestone: Milestone<'_>) {}
 }

@@ -4,7 +4,7 @@ use accretion_core::delivery::InboxObject;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use accretion_service::ports::{Accepted, Origin, Rejected, Tracking as _};
+use accretion_service::ports::{Acceptance, Accepted, Origin, Rejected, Tracking as _};
 use serde_json::{Value, json};
 
 use crate::{RETENTION, Tables, World, at, on_aws, project, request, target};
@@ -59,7 +59,8 @@ fn a_request_is_recorded_with_all_of_its_targets() {
         let id = accepted.request.id.as_str();
         let status = async || tables.tracking.status(&accepted.request.id).await.unwrap();
         assert_eq!(status().await, None);
-        assert!(tables.tracking.accept(&accepted).await.unwrap());
+        let acceptance = tables.tracking.accept(&accepted).await.unwrap();
+        assert_eq!(acceptance, Acceptance::New);
         assert_eq!(status().await, Some(Status::Received));
 
         let item = world.tracked(&tables, id, "request").await;
@@ -107,11 +108,17 @@ fn a_known_request_is_not_recorded_again() {
         let accepted = accepted(&["py313"]);
         let id = accepted.request.id.as_str();
         let rivals = (0..6).map(|_| tables.tracking.accept(&accepted));
-        for outcome in futures_util::future::join_all(rivals).await {
-            assert!(outcome.unwrap());
-        }
+        let outcomes = futures_util::future::join_all(rivals).await;
+        let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
+        let count = |acceptance| outcomes.iter().filter(|it| **it == acceptance).count();
+        assert_eq!(
+            (count(Acceptance::New), count(Acceptance::Known)),
+            (1, 5),
+            "{outcomes:?}"
+        );
         let first = world.tracked(&tables, id, "py313").await;
-        assert!(tables.tracking.accept(&accepted).await.unwrap());
+        let again = tables.tracking.accept(&accepted).await.unwrap();
+        assert_eq!(again, Acceptance::Known);
         assert_eq!(world.tracked(&tables, id, "py313").await, first);
     });
 }
@@ -138,7 +145,8 @@ fn a_request_is_accepted_or_rejected_and_never_both() {
 
         let other = crate::requests::accepted(&["py313"]);
         tables.tracking.reject(&rejected(&other)).await.unwrap();
-        assert!(!tables.tracking.accept(&other).await.unwrap());
+        let acceptance = tables.tracking.accept(&other).await.unwrap();
+        assert_eq!(acceptance, Acceptance::Rejected);
         assert_eq!(status(&other).await, Status::Rejected);
         let id = other.request.id.as_str();
         assert_eq!(world.tracked(&tables, id, "py313").await, Value::Null);
