@@ -228,7 +228,7 @@ impl Uv {
         }
         let output = self.run(&mut command).await?;
         if !output.status.success() {
-            return Err(explain(&String::from_utf8_lossy(&output.stderr), target));
+            return Err(explain(&said(&output.stderr), target));
         }
         let path = work.path().join("pylock.toml");
         let mut text = String::new();
@@ -310,8 +310,7 @@ impl WheelBuilder {
             .current_dir(source.parent().unwrap_or(into));
         let output = self.uv.run(&mut command).await?;
         if !output.status.success() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            return Err(failed(build_failure(&stderr).1));
+            return Err(failed(build_failure(&said(&output.stderr)).1));
         }
         let wheels = fs::read_dir(into)
             .map_err(|error| Error::temporary("could not read", into, error))?
@@ -325,6 +324,25 @@ impl WheelBuilder {
             ))),
         }
     }
+}
+
+/// What uv wrote, without what may open something: users and queries of URLs. A URL may be signed,
+/// and what is said here is told and logged.
+fn said(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let mut parts = text.split("://");
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_end = |c: char| c.is_whitespace() || "\"'`<>()".contains(c);
+        let (url, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+        said.push_str("://");
+        said.push_str(authority.rsplit('@').next().unwrap_or_default());
+        said.push_str(path);
+        said.push_str(rest);
+    }
+    said
 }
 
 /// The end of what a build wrote.
@@ -438,5 +456,32 @@ fn explanation(stderr: &str) -> String {
         reasons.replacen(CONCLUSION, "", 1)
     } else {
         format!("because {reasons}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_something_is_not_repeated() {
+        for (written, expected) in [
+            ("no URL in it", "no URL in it"),
+            (
+                "Failed to fetch: `https://example.com/x-1.whl?X-Amz-Signature=s3cret#a`, sadly",
+                "Failed to fetch: `https://example.com/x-1.whl`, sadly",
+            ),
+            (
+                "from https://user:s3cret@example.com:8443/simple/x/ (https://t0ken@b.example.com)",
+                "from https://example.com:8443/simple/x/ (https://b.example.com)",
+            ),
+            (
+                "https://example.com?next=/s3cret@x\nhttps://a:p@ss@example.com/",
+                "https://example.com\nhttps://example.com/",
+            ),
+            ("a://", "a://"),
+        ] {
+            assert_eq!(said(written.as_bytes()), expected);
+        }
     }
 }
