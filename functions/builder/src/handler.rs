@@ -1,5 +1,7 @@
 //! What the builder does with an order of the state machine.
 
+mod watch;
+
 use std::sync::Arc;
 
 use accretion_aws::{S3Artifacts, S3Requests};
@@ -15,7 +17,9 @@ use accretion_local::uv::Uv;
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::ports::{Event, PortError, Progress, Requests as _};
 use serde::{Deserialize, Serialize};
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, Span, debug, info, info_span, warn};
+
+use self::watch::Watch;
 
 /// What an execution of the state machine passes on.
 #[derive(Debug, Clone, Deserialize)]
@@ -98,14 +102,23 @@ impl Builder {
     /// Builds the layer of one target, or finds that there is one of the same content, and writes
     /// its manifest.
     pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
-        let order = invocation.event;
-        let (request_id, runtime, architecture) =
-            (&order.request_id, order.runtime, order.architecture);
-        let span = info_span!("build", %request_id, %runtime, %architecture);
-        Box::pin(self.build(order)).instrument(span).await
+        let Invocation {
+            event: order,
+            metrics,
+            ..
+        } = invocation;
+        // From here on every line of the invocation has it.
+        Span::current().record("request_id", order.request_id.as_str());
+        let (runtime, architecture) = (order.runtime, order.architecture);
+        let span = info_span!("build", %runtime, %architecture);
+        let watch = Arc::new(Watch::new());
+        let build = self.build(order.clone(), Arc::clone(&watch));
+        let outcome = Box::pin(build).instrument(span).await;
+        watch.write(&metrics, &order, outcome.as_ref().err());
+        outcome
     }
 
-    async fn build(&self, order: Order) -> Result<Receipt, Error> {
+    async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Receipt, Error> {
         let request = self.request(&order.request_id).await?;
         let target = Target {
             runtime: order.runtime,
@@ -119,7 +132,7 @@ impl Builder {
             Arc::clone(&self.downloader),
             Arc::clone(&self.uv),
             self.limits,
-            Arc::new(Log),
+            Arc::clone(&watch) as _,
         );
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
@@ -140,9 +153,10 @@ impl Builder {
             &wheels,
             &artifacts,
             &SystemClock,
-            &Log,
+            &*watch,
         )?;
         let layer = build.target(target).await?;
+        watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
         info!(layer = %name, %digest, changed = layer.changed, "built");
         Ok(Receipt {
@@ -180,7 +194,14 @@ impl Builder {
                 );
             }
             Ok(_) => {}
-            Err(error) => warn!(code = error.code(), %error, "the cache could not be pruned"),
+            Err(error) => {
+                let (text, _) = error.logged();
+                warn!(
+                    code = error.code(),
+                    error = text,
+                    "the cache could not be pruned"
+                );
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the dispatcher does with a batch of messages.
 
+mod tally;
+
 use accretion_aws::{DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
 use accretion_core::request::IdentityAttributes;
 use accretion_core::timestamp::Timestamp;
@@ -7,6 +9,8 @@ use accretion_lambda::{Invocation, each_message};
 use accretion_service::Error;
 use accretion_service::dispatch::{Dispatch, Message, Ports};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+
+use self::tally::Tally;
 
 /// What outlives an invocation.
 #[derive(Debug)]
@@ -24,16 +28,22 @@ impl Dispatcher {
         &self,
         invocation: Invocation<SqsEvent>,
     ) -> Result<SqsBatchResponse, accretion_lambda::Error> {
-        let dispatch = Dispatch::new(Ports {
-            inbox: &self.inbox,
-            requests: &self.requests,
-            tracking: &self.tracking,
-            builds: &self.builds,
-            topic: &self.topic,
-        });
         let dispatch_one = async |record: &SqsMessage| -> Result<(), Error> {
-            dispatch.message(&message(record)?).await?;
-            Ok(())
+            let tally = Tally::new(invocation.metrics.clone());
+            let ports = Ports {
+                inbox: &self.inbox,
+                requests: &self.requests,
+                tracking: &self.tracking,
+                builds: &self.builds,
+                topic: &self.topic,
+            };
+            let dispatch = Dispatch::new(ports).observed_by(&tally);
+            let outcome = match message(record) {
+                Ok(message) => dispatch.message(&message).await,
+                Err(error) => Err(error),
+            };
+            tally.end(outcome.as_ref().err());
+            outcome.map(|_| ())
         };
         Ok(each_message(&invocation.event, dispatch_one).await)
     }

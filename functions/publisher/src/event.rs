@@ -20,7 +20,7 @@ impl Work {
         if let Some(task) = event.get("Task") {
             return match task.as_str() {
                 Some("repair") => Ok(Self::Repair),
-                _ => Err(invalid(format!("there is no task {task}"))),
+                _ => Err(invalid("there is no such `Task`".to_owned())),
             };
         }
         let delivery = Delivery::parse(&event.to_string());
@@ -84,8 +84,8 @@ mod tests {
     fn refuses_everything_else() {
         for (event, problem) in [
             (json!({}), "neither of S3"),
-            (json!({"Task": "tidy"}), "no task \"tidy\""),
-            (json!({"Task": 1}), "no task 1"),
+            (json!({"Task": "tidy"}), "no such `Task`"),
+            (json!({"Task": 1}), "no such `Task`"),
             (json!([]), "not a JSON object"),
             (json!({"Records": [{}]}), "no usable `eventSource`"),
             (event("elsewhere"), "the bucket `elsewhere`"),

@@ -1,5 +1,7 @@
 //! What the publisher does with an event.
 
+mod ledger;
+
 use std::time::Instant;
 
 use accretion_aws::{
@@ -11,8 +13,9 @@ use accretion_lambda::{Invocation, SystemClock};
 use accretion_service::ports::Manifests as _;
 use accretion_service::publish::{Ports, Publish, Repaired};
 use serde_json::{Value, json};
-use tracing::{Instrument as _, error, info, info_span};
+use tracing::{Instrument as _, Span, error, info, info_span};
 
+use self::ledger::Ledger;
 use crate::event::Work;
 
 /// What outlives an invocation.
@@ -74,14 +77,15 @@ impl Publisher {
     /// Publishes from the manifests that an event of S3 names, or repairs.
     pub(crate) async fn handle(&self, invocation: Invocation<Value>) -> Result<Value, Error> {
         let work = Work::read(&invocation.event, self.manifests.bucket())?;
-        let use_case = self.use_case(&invocation);
+        let ledger = Ledger::new(invocation.metrics.clone());
+        let use_case = self.use_case(&invocation, &ledger);
         match work {
-            Work::Publish(manifests) => publish_each(&use_case, &manifests).await,
+            Work::Publish(manifests) => publish_each(&use_case, &ledger, &manifests).await,
             Work::Repair => repair(&use_case).await,
         }
     }
 
-    fn use_case(&self, invocation: &Invocation<Value>) -> UseCase<'_> {
+    fn use_case<'a>(&'a self, invocation: &Invocation<Value>, ledger: &'a Ledger) -> UseCase<'a> {
         let ports = Ports {
             manifests: &self.manifests,
             layers: &self.layers,
@@ -91,7 +95,7 @@ impl Publisher {
             topic: &self.topic,
             timer: &SystemClock,
         };
-        Publish::new(ports, owner(&invocation.id), invocation.deadline)
+        Publish::new(ports, owner(&invocation.id), invocation.deadline).observed_by(ledger)
     }
 }
 
@@ -104,13 +108,20 @@ fn owner(invocation: &str) -> String {
 
 /// Publishes from each manifest. One that fails keeps none of the others from its turn, and lets
 /// the whole event come again: those that were dealt with are known then.
-async fn publish_each(use_case: &UseCase<'_>, manifests: &[InboxObject]) -> Result<Value, Error> {
+async fn publish_each(
+    use_case: &UseCase<'_>,
+    ledger: &Ledger,
+    manifests: &[InboxObject],
+) -> Result<Value, Error> {
     let mut outcomes = Vec::with_capacity(manifests.len());
     let mut failure = None;
     for manifest in manifests {
         let key = manifest.key.as_str();
         // <request id>-<slug>.manifest
         let request_id = manifest.file_name().split('-').next();
+        // Events of S3 are about one object: what is logged of the whole has it, too.
+        Span::current().record("request_id", request_id);
+        ledger.begin(key);
         let span = info_span!("publish", key, request_id);
         match publish(use_case, key).instrument(span).await {
             Ok(outcome) => outcomes.push(json!({"Key": key, "Outcome": outcome})),
@@ -134,8 +145,8 @@ async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_
             Ok(outcome)
         }
         Err(fault) => {
-            let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
-            error!(code, %class, hint, duration_ms, "{fault}");
+            let (code, class, (text, hint)) = (fault.code(), fault.class(), fault.logged());
+            error!(code, %class, hint, duration_ms, "{text}");
             Err(fault)
         }
     }

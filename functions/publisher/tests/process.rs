@@ -114,7 +114,7 @@ fn an_event_that_means_nothing_is_answered_with_its_code() {
     );
     let told = Call::next(&listener);
     assert_eq!(told.line, "POST /2018-06-01/runtime/invocation/i-1/error");
-    let message = "the event cannot be used: there is no task \"tidy\"";
+    let message = "the event cannot be used: there is no such `Task`";
     let expected = json!({"errorType": "EventInvalid", "errorMessage": message});
     assert_eq!(told.body, expected);
     told.answer("", &json!({}));

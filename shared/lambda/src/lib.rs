@@ -1,10 +1,11 @@
-//! What the functions share: how they start and end, what they log, how their errors reach whoever
-//! invoked them.
+//! What the functions share: how they start and end, what they log and count, how their errors reach
+//! whoever invoked them.
 
 mod batch;
 mod clock;
 mod environment;
 mod error;
+pub mod metrics;
 mod run;
 mod telemetry;
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use accretion_core::Fault;
+use accretion_core::error::json_problem;
 use accretion_core::timestamp::Timestamp;
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -13,13 +14,11 @@ use lambda_runtime_api_client::body::Body;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, error, field, info, info_span, warn};
 
 use crate::error::Failure;
+use crate::metrics::Metrics;
 use crate::{Environment, Error, telemetry};
-
-/// How much of what is wrong with an event is told.
-const PROBLEM_CHARS: usize = 200;
 
 /// An event, and what Lambda says about its invocation.
 #[derive(Debug, Clone)]
@@ -30,9 +29,13 @@ pub struct Invocation<T> {
     pub id: String,
     /// When Lambda ends the process, done or not.
     pub deadline: Timestamp,
+    /// What counts.
+    pub metrics: Metrics,
 }
 
 /// Runs a function: sets it up once, then handles one invocation after the other.
+///
+/// Each is handled in a span whose `request_id` can be recorded once it is known.
 ///
 /// Returns only if that is over. A set-up that fails is reported to Lambda as such.
 pub async fn run<S, T, R, E>(
@@ -46,6 +49,7 @@ where
 {
     let mut environment = Environment::of_process();
     telemetry::start(environment.optional("LOG_LEVEL", telemetry::DEFAULT_LEVEL));
+    let metrics = Metrics::new(environment.optional("METRICS_NAMESPACE", String::new()));
     if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
         error!("this is a function of AWS Lambda, and does nothing elsewhere");
         return ExitCode::FAILURE;
@@ -58,8 +62,8 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let (state, handle) = (&state, &handle);
-    let service = service_fn(|event: LambdaEvent<Value>| invoke(state, handle, event));
+    let (state, handle, metrics) = (&state, &handle, &metrics);
+    let service = service_fn(|event: LambdaEvent<Value>| invoke(state, handle, metrics, event));
     match lambda_runtime::Runtime::new(service).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -73,6 +77,7 @@ where
 async fn invoke<S, T, R, E>(
     state: &S,
     handle: &impl AsyncFn(&S, Invocation<T>) -> Result<R, E>,
+    metrics: &Metrics,
     event: LambdaEvent<Value>,
 ) -> Result<R, Failure>
 where
@@ -84,13 +89,13 @@ where
         "invocation",
         aws_request_id = context.request_id,
         xray_trace_id = context.xray_trace_id,
+        request_id = field::Empty,
     );
     let start = Instant::now();
     let deadline = i64::try_from(context.deadline).ok();
     let handled = async {
         let event = T::deserialize(payload).map_err(|error| Error::EventInvalid {
-            // It may quote what was sent.
-            problem: error.to_string().chars().take(PROBLEM_CHARS).collect(),
+            problem: json_problem(&error),
         });
         let invocation = Invocation {
             event: event.map_err(|fault| told(&fault, start))?,
@@ -98,6 +103,7 @@ where
             deadline: deadline
                 .and_then(Timestamp::from_milliseconds)
                 .unwrap_or_else(|| jiff::Timestamp::now().into()),
+            metrics: metrics.clone(),
         };
         let handled = AssertUnwindSafe(Box::pin(handle(state, invocation))).catch_unwind();
         match handled.await {
@@ -117,9 +123,9 @@ where
 
 /// Logs that an invocation failed, and turns the error into what the invoker gets.
 fn told(fault: &impl Fault, start: Instant) -> Failure {
-    let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
+    let (code, class, (text, hint)) = (fault.code(), fault.class(), fault.logged());
     let duration_ms = milliseconds(start);
-    error!(code, %class, hint, duration_ms, "{fault}");
+    error!(code, %class, hint, duration_ms, "{text}");
     Failure::from(fault)
 }
 
@@ -137,8 +143,8 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 ///
 /// Source: the Lambda Developer Guide, "Initialization error" of the runtime API.
 async fn report_failed_start(fault: &Error) {
-    let (code, class, hint) = (fault.code(), fault.class(), fault.hint());
-    error!(code, %class, hint, "{fault}");
+    let (code, class, (text, hint)) = (fault.code(), fault.class(), fault.logged());
+    error!(code, %class, hint, "{text}");
     let diagnostic = Diagnostic::from(Failure::from(fault));
     let body = serde_json::to_vec(&diagnostic).unwrap_or_default();
     let request = lambda_runtime_api_client::build_request()
@@ -172,7 +178,9 @@ mod tests {
         let mut context = lambda_runtime::Context::default();
         context.request_id = "i-1".to_owned();
         context.deadline = 1_763_632_800_123;
-        let outcome = invoke(&(), &handle, LambdaEvent::new(payload, context)).await;
+        let metrics = Metrics::new(String::new());
+        let event = LambdaEvent::new(payload, context);
+        let outcome = invoke(&(), &handle, &metrics, event).await;
         outcome.map_err(|failure| serde_json::to_value(Diagnostic::from(failure)).unwrap())
     }
 
@@ -199,7 +207,10 @@ mod tests {
         ];
         let [unread, failed, panicked] = outcomes.map(Result::unwrap_err);
         assert_eq!(unread["errorType"], "EventInvalid");
-        assert!(unread["errorMessage"].as_str().unwrap().len() < 300);
+        assert_eq!(
+            unread["errorMessage"],
+            "the event cannot be used: invalid type: string"
+        );
         assert_eq!(failed["errorMessage"], "the event cannot be used: it is 7");
         assert_eq!(panicked["errorType"], "Panicked");
         let message = panicked["errorMessage"].as_str().unwrap();

@@ -195,33 +195,17 @@ impl Visit for Fields {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use accretion_testing::emf::Lines;
     use tracing::{debug, info, info_span, warn};
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
-        let memory = Memory::default();
+        let memory = Lines::default();
         let lines = JsonLines::new(memory.clone()).with_filter(filter(level));
         let subscriber = tracing_subscriber::registry().with(lines);
         tracing::subscriber::with_default(subscriber, work);
-        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines.collect()
+        memory.read()
     }
 
     #[test]

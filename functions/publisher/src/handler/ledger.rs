@@ -1,0 +1,168 @@
+//! Counting what comes of targets.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use accretion_lambda::metrics::{Metric, Metrics, Outcome};
+use accretion_service::ports::{Milestone, Observer, Settlement};
+
+/// The code of a target whose build was never heard of again. Why that ended was counted when it
+/// did: as a failure, or by AWS as an execution that timed out or was aborted.
+const BUILD_LOST: &str = "BuildLost";
+
+/// Counts each target when what has come of it is recorded, which happens once.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    metrics: Metrics,
+    /// The manifest that is being published from.
+    current: Mutex<Option<(String, Instant)>>,
+}
+
+impl Ledger {
+    /// Begins with an invocation.
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            current: Mutex::default(),
+        }
+    }
+
+    /// Begins to publish from a manifest.
+    pub(super) fn begin(&self, key: &str) {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = Some((key.to_owned(), Instant::now()));
+    }
+
+    /// When it was begun to publish from the manifest of a settlement, if that is what was begun.
+    fn since(&self, settlement: &Settlement) -> Option<Instant> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (key, since) = current.as_ref()?;
+        (settlement.manifest_key.as_ref() == Some(key)).then_some(*since)
+    }
+
+    fn count(&self, settlement: &Settlement, code: Option<&'static str>) {
+        let (request, mark) = (&settlement.request, &settlement.mark);
+        let mut line = self
+            .metrics
+            .event("settled")
+            .property("request_id", &request.id)
+            .property("runtime", mark.target.runtime)
+            .property("architecture", mark.target.architecture);
+        if let Some(since) = self.since(settlement) {
+            line = line.duration(&Metric::PUBLISH_DURATION, since.elapsed());
+        }
+        let outcome = match (settlement.status, code) {
+            (Status::Published, _) => Outcome::Published,
+            (Status::Unchanged, _) => Outcome::Unchanged,
+            (Status::Superseded, _) => Outcome::Superseded,
+            (_, Some(BUILD_LOST)) => Outcome::Lost,
+            _ => Outcome::Failed,
+        };
+        if matches!(outcome, Outcome::Published | Outcome::Unchanged) {
+            let now = Timestamp::from(jiff::Timestamp::now());
+            line = line.duration(&Metric::REQUEST_DURATION, now.since(request.received_at));
+        }
+        if let (Outcome::Failed, Some(code)) = (outcome, code) {
+            line = line.count_code(&Metric::FAILURES, code);
+        }
+        line.count(&Metric::TARGETS, outcome).write();
+    }
+}
+
+impl Observer for Ledger {
+    fn on(&self, milestone: Milestone<'_>) {
+        if let Milestone::Settled { settlement, code } = milestone {
+            self.count(settlement, code);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::Fault as _;
+    use accretion_core::notification::{Event, Notification};
+    use accretion_core::request::{RequestId, RequestRef};
+    use accretion_core::target::Target;
+    use accretion_service::Error;
+    use accretion_service::ports::Mark;
+    use accretion_testing::emf::{self, Lines};
+    use serde_json::Value;
+
+    use super::*;
+
+    const KEY: &str = "accretion/manifests/data-tools/a.manifest";
+
+    fn a_target() -> Target {
+        Target::from_slug("py313-arm64").unwrap()
+    }
+
+    fn settlement(status: Status) -> Settlement {
+        let request = RequestRef {
+            id: RequestId::of_object("inbox", "a.json", "1"),
+            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
+        };
+        let target = a_target();
+        let event = Event::LayerPublished;
+        Settlement {
+            status,
+            manifest_key: Some(KEY.to_owned()),
+            digest: None,
+            change: None,
+            mark: Mark {
+                project: "data-tools".parse().unwrap(),
+                target,
+                notification: Notification::of_layer(event, &request, "data-tools", target),
+            },
+            request,
+        }
+    }
+
+    /// The line of a settlement.
+    fn line(begun: &str, status: Status, code: Option<&'static str>) -> Value {
+        let lines = Lines::default();
+        let ledger = Ledger::new(Metrics::to("Accretion/stack".to_owned(), lines.clone()));
+        ledger.begin(begun);
+        let settlement = settlement(status);
+        let settlement = &settlement;
+        ledger.on(Milestone::Settled { settlement, code });
+        let [line] = &lines.read()[..] else {
+            panic!("one line for one target");
+        };
+        assert_eq!(emf::problems(line), [""; 0], "{line}");
+        assert_eq!(line["request_id"], settlement.request.id.as_str());
+        line.clone()
+    }
+
+    #[test]
+    fn a_target_is_counted_by_what_came_of_it() {
+        let refused = Some("LayerRefused");
+        for (status, code, outcome, failure, is_there) in [
+            (Status::Published, None, "Published", Value::Null, true),
+            (Status::Unchanged, None, "Unchanged", Value::Null, true),
+            (Status::Superseded, None, "Superseded", Value::Null, false),
+            (Status::Failed, refused, "Failed", 1.into(), false),
+            (Status::Failed, Some(BUILD_LOST), "Lost", Value::Null, false),
+        ] {
+            let line = line(KEY, status, code);
+            assert_eq!(line["Targets"], 1, "{line}");
+            assert_eq!(line["Outcome"], outcome, "{line}");
+            assert_eq!(line["Failures"], failure, "{line}");
+            assert_eq!(line["RequestDuration"].is_u64(), is_there, "{line}");
+            assert!(line["PublishDuration"].is_u64(), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_begun_is_timed() {
+        let line = line("another", Status::Published, None);
+        assert!(line["PublishDuration"].is_null(), "{line}");
+    }
+
+    #[test]
+    fn a_lost_build_has_the_code_of_the_use_case() {
+        let since = "2026-11-20T10:00:00.000Z".parse().unwrap();
+        assert_eq!(Error::BuildLost { since }.code(), BUILD_LOST);
+    }
+}
