@@ -286,8 +286,9 @@ fn logs_are_not_kept_forever() {
 ///
 /// Source: "Available CloudWatch metrics for Amazon SQS" (SQS Developer Guide), "Types of metrics
 /// for Lambda functions" (Lambda Developer Guide), "Monitoring Step Functions metrics using Amazon
-/// CloudWatch" (Step Functions Developer Guide).
-const METRICS: [(&str, &str, &str, &[&str]); 3] = [
+/// CloudWatch" (Step Functions Developer Guide), "DynamoDB Metrics and dimensions" (DynamoDB
+/// Developer Guide).
+const METRICS: [(&str, &str, &str, &[&str]); 4] = [
     (
         "AWS/SQS",
         "QueueName",
@@ -301,7 +302,7 @@ const METRICS: [(&str, &str, &str, &[&str]); 3] = [
         "AWS/Lambda",
         "FunctionName",
         "AWS::Lambda::Function",
-        &["Errors", "Throttles"],
+        &["ConcurrentExecutions", "Errors", "Throttles"],
     ),
     (
         "AWS/States",
@@ -310,10 +311,250 @@ const METRICS: [(&str, &str, &str, &[&str]); 3] = [
         &[
             "ExecutionsAborted",
             "ExecutionsFailed",
+            "ExecutionsStarted",
+            "ExecutionsSucceeded",
             "ExecutionsTimedOut",
         ],
     ),
+    (
+        "AWS/DynamoDB",
+        "TableName",
+        "AWS::DynamoDB::Table",
+        &["ReadThrottleEvents", "WriteThrottleEvents"],
+    ),
 ];
+
+/// The namespace of the functions' metrics and of the metric filters', as the template has it.
+const NAMESPACE: &str = "Accretion/${AWS::StackName}";
+
+/// A metric of the functions, as it is documented; `accretion-lambda` holds the same table against
+/// what it writes.
+struct Documented {
+    dimension: &'static str,
+    unit: &'static str,
+    meaning: &'static str,
+}
+
+fn documented() -> BTreeMap<&'static str, Documented> {
+    let section = OPERATIONS.split("\n## Metrics\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let metrics = rows.map(|row| {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let [name, dimension, unit, meaning] = cells[..] else {
+            panic!("{row}");
+        };
+        let documented = Documented {
+            dimension: dimension.trim_matches('`'),
+            unit,
+            meaning,
+        };
+        (name.trim_end_matches('`'), documented)
+    });
+    metrics.collect()
+}
+
+#[test]
+fn the_functions_put_their_metrics_where_the_others_are() {
+    let namespace = json!({"Fn::Sub": NAMESPACE});
+    for (name, function) in of_type("AWS::Lambda::Function") {
+        let variables = &property(function, "Environment")["Variables"];
+        assert_eq!(variables["METRICS_NAMESPACE"], namespace, "{name}");
+    }
+    for (name, filter) in of_type("AWS::Logs::MetricFilter") {
+        let metric = transformation(filter);
+        assert_eq!(metric["MetricNamespace"], namespace, "{name}");
+    }
+}
+
+fn dashboard() -> (&'static str, Value) {
+    let dashboards = of_type("AWS::CloudWatch::Dashboard");
+    let [dashboard] = dashboards.into_values().collect::<Vec<_>>()[..] else {
+        panic!("one page is enough");
+    };
+    let body = property(dashboard, "DashboardBody")["Fn::Sub"].as_str();
+    let body = body.unwrap();
+    // What is substituted stands within texts, and is none that would have to be escaped.
+    (body, serde_json::from_str(body).unwrap())
+}
+
+fn widgets(dashboard: &Value) -> &[Value] {
+    dashboard["widgets"].as_array().unwrap()
+}
+
+/// Source: the Amazon CloudWatch API Reference, "Dashboard Body Structure and Syntax".
+#[test]
+fn the_dashboard_is_laid_out_on_its_grid() {
+    let (_, dashboard) = dashboard();
+    let mut taken = BTreeSet::new();
+    for widget in widgets(&dashboard) {
+        let number = |field: &str| widget[field].as_u64().unwrap();
+        let (x, y, width, height) = (number("x"), number("y"), number("width"), number("height"));
+        let title = &widget["properties"]["title"];
+        assert!(title.as_str().is_some_and(|it| !it.is_empty()), "{widget}");
+        assert!((1..=24).contains(&width) && x + width <= 24, "{title}");
+        assert!((1..=1000).contains(&height), "{title}");
+        for column in x..x + width {
+            for row in y..y + height {
+                assert!(taken.insert((column, row)), "{title} is over another one");
+            }
+        }
+    }
+    let rows = taken.iter().map(|(_, row)| row + 1).max().unwrap();
+    assert_eq!(taken.len() as u64, 24 * rows, "there are holes");
+}
+
+#[test]
+fn the_dashboard_refers_to_what_there_is() {
+    let (body, _) = dashboard();
+    let references = body.split("${").skip(1);
+    let references = references.map(|rest| rest.split_once('}').unwrap().0);
+    let mut count = 0;
+    for reference in references {
+        count += 1;
+        let (name, attribute) = match reference.split_once('.') {
+            Some((name, attribute)) => (name, Some(attribute)),
+            None => (reference, None),
+        };
+        if name.starts_with("AWS::") {
+            assert!(
+                ["AWS::StackName", "AWS::Region"].contains(&name),
+                "{reference}"
+            );
+            continue;
+        }
+        let resource = resources().get(name);
+        let kind = resource.unwrap_or_else(|| panic!("there is no {reference}"))["Type"].as_str();
+        let is_known = match kind.unwrap() {
+            "AWS::CloudWatch::Alarm" => attribute == Some("Arn"),
+            "AWS::SQS::Queue" => attribute == Some("QueueName"),
+            // What `Ref` returns is what the dimension wants.
+            "AWS::Lambda::Function"
+            | "AWS::StepFunctions::StateMachine"
+            | "AWS::DynamoDB::Table" => attribute.is_none(),
+            _ => false,
+        };
+        assert!(is_known, "{reference}");
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
+fn the_dashboard_shows_every_alarm() {
+    let (_, dashboard) = dashboard();
+    let mut shown = BTreeSet::new();
+    for widget in widgets(&dashboard)
+        .iter()
+        .filter(|it| it["type"] == "alarm")
+    {
+        for alarm in widget["properties"]["alarms"].as_array().unwrap() {
+            let reference = alarm.as_str().unwrap();
+            let name = reference
+                .strip_prefix("${")
+                .and_then(|it| it.strip_suffix(".Arn}"));
+            assert!(shown.insert(name.unwrap().to_owned()), "{reference} twice");
+        }
+    }
+    let alarms = of_type("AWS::CloudWatch::Alarm").into_keys();
+    assert_eq!(shown, alarms.map(str::to_owned).collect());
+}
+
+/// A metric as a widget asks for it: namespace, name, dimensions.
+type Asked<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>);
+
+/// What a `SEARCH` over one dimension looks for: namespace, dimension, name.
+fn searched(expression: &str) -> Option<(&str, &str, &str)> {
+    let rest = expression.strip_prefix("SEARCH('{\"")?;
+    let (namespace, rest) = rest.split_once("\",")?;
+    let (dimension, rest) = rest.split_once("} MetricName=\"")?;
+    let (name, rest) = rest.split_once('"')?;
+    assert_eq!(rest, "', 'Sum', 300)", "{expression}");
+    Some((namespace, dimension, name))
+}
+
+fn assert_is_emitted(asked: &Asked<'_>) {
+    let (namespace, name, dimensions) = asked;
+    if *namespace == NAMESPACE {
+        let documented = documented();
+        let metric = documented.get(name);
+        let metric = metric.unwrap_or_else(|| panic!("nobody writes {name}"));
+        match dimensions[..] {
+            [] => assert_eq!(metric.dimension, "", "{asked:?}"),
+            [(dimension, value)] => {
+                assert_eq!(metric.dimension, dimension, "{asked:?}");
+                assert!(metric.meaning.contains(&format!("`{value}`")), "{asked:?}");
+            }
+            _ => panic!("{asked:?}"),
+        }
+        return;
+    }
+    let of_aws = METRICS.iter().find(|(of, ..)| namespace == of);
+    let (_, dimension, kind, metrics) = of_aws.unwrap_or_else(|| panic!("{asked:?}"));
+    assert!(metrics.contains(name), "{asked:?}");
+    assert_eq!(dimensions[0].0, *dimension, "{asked:?}");
+    let reference = dimensions[0]
+        .1
+        .trim_start_matches("${")
+        .trim_end_matches('}');
+    let resource = reference.split('.').next().unwrap();
+    assert!(of_type(kind).contains_key(resource), "{asked:?}");
+    match dimensions[1..] {
+        [] => {}
+        [("GlobalSecondaryIndexName", index)] => {
+            let indexes = property(&resources()[resource], "GlobalSecondaryIndexes");
+            let mut indexes = indexes.as_array().unwrap().iter();
+            assert!(indexes.any(|it| it["IndexName"] == index), "{asked:?}");
+        }
+        _ => panic!("{asked:?}"),
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_that_there_are_and_for_all_of_ours() {
+    let (_, dashboard) = dashboard();
+    let mut shown = BTreeSet::new();
+    for widget in widgets(&dashboard)
+        .iter()
+        .filter(|it| it["type"] != "alarm")
+    {
+        assert_eq!(widget["type"], "metric");
+        let properties = &widget["properties"];
+        assert_eq!(properties["region"], "${AWS::Region}");
+        let metrics = properties["metrics"].as_array().unwrap();
+        let ids: Vec<_> = metrics
+            .iter()
+            .filter_map(|metric| metric.as_array().unwrap().last().unwrap()["id"].as_str())
+            .collect();
+        for metric in metrics {
+            let metric = metric.as_array().unwrap();
+            let texts: Vec<_> = metric.iter().filter_map(Value::as_str).collect();
+            if let [namespace, name, rest @ ..] = &texts[..] {
+                assert_eq!(rest.len() % 2, 0, "{metric:?}");
+                let dimensions = rest.chunks(2).map(|pair| (pair[0], pair[1]));
+                assert_is_emitted(&(namespace, name, dimensions.collect()));
+                shown.insert((*name).to_owned());
+                continue;
+            }
+            let expression = metric[0]["expression"].as_str().unwrap();
+            if let Some((namespace, dimension, name)) = searched(expression) {
+                assert_eq!(namespace, NAMESPACE, "{expression}");
+                let documented = documented();
+                let metric = documented.get(name);
+                let metric = metric.unwrap_or_else(|| panic!("nobody writes {name}"));
+                assert_eq!(metric.dimension, dimension, "{expression}");
+                shown.insert(name.to_owned());
+            } else {
+                let words = expression.split(|c: char| !c.is_ascii_alphabetic());
+                for word in words.filter(|word| !word.is_empty()) {
+                    assert!(ids.contains(&word), "{expression}: {word}");
+                }
+            }
+        }
+    }
+    for name in documented().keys() {
+        assert!(shown.contains(*name), "{name} is not on the dashboard");
+    }
+}
 
 /// The resource that a dimension names.
 fn named(dimension: &Value) -> &str {
@@ -469,9 +710,18 @@ fn metric_filters_look_for_what_is_logged() {
         let group = property(filter, "LogGroupName")["Ref"].as_str().unwrap();
         assert!(groups.contains_key(group), "{name}");
         let metric = transformation(filter);
-        // Metrics of two stacks must not be one.
-        let namespace = metric["MetricNamespace"]["Fn::Sub"].as_str().unwrap();
-        assert!(namespace.contains("${AWS::StackName}"), "{name}");
+        let pattern = property(filter, "FilterPattern").as_str().unwrap();
+        if let Some(dimensions) = metric["Dimensions"].as_array() {
+            // It is one of the functions' metrics.
+            let ours = &documented()[metric["MetricName"].as_str().unwrap()];
+            let expected = json!({"Key": ours.dimension, "Value": "$.details.error"});
+            assert_eq!(dimensions[..], [expected], "{name}");
+            assert_eq!(metric["Unit"], ours.unit, "{name}");
+            // CloudWatch takes no default then.
+            assert!(metric["DefaultValue"].is_null(), "{name}");
+            assert_eq!(pattern, r#"{ $.type = "ExecutionFailed" }"#, "{name}");
+            continue;
+        }
         assert!(
             alarms.values().any(
                 |alarm| property(alarm, "Namespace") == &metric["MetricNamespace"]
@@ -479,7 +729,6 @@ fn metric_filters_look_for_what_is_logged() {
             ),
             "{name}"
         );
-        let pattern = property(filter, "FilterPattern").as_str().unwrap();
         let found = codes.len() + classes.len() + errors.len();
         codes.extend(compared(pattern, "$.code"));
         classes.extend(compared(pattern, "$.class"));
@@ -548,6 +797,7 @@ fn the_outputs_are_those_that_others_rely_on() {
         "ArtifactsBucketName",
         "BuildStateMachineArn",
         "BuilderFunctionName",
+        "DashboardName",
         "DeadLetterQueueUrl",
         "DispatcherFunctionName",
         "InboxBucketName",
