@@ -45,8 +45,8 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
 
     /// What a log says of it: its text, and its hint.
     ///
-    /// Where the input is at fault, both may quote it. They are for whoever gave it then, who is
-    /// told, and the log has neither.
+    /// Where the input is at fault, both may quote it. They are for whoever gave it then, and a log
+    /// has neither.
     fn logged(&self) -> (String, Option<String>) {
         match self.class() {
             Class::User => (LOGGED_OF_USERS.to_owned(), None),
@@ -56,7 +56,7 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
 }
 
 /// What logs say of every error of [`Class::User`].
-const LOGGED_OF_USERS: &str = "the input is at fault: whoever gave it is told why";
+const LOGGED_OF_USERS: &str = "the input is at fault, and how, its code says";
 
 /// What is wrong with a JSON text or value, without a word of it.
 pub fn json_problem(error: &serde_json::Error) -> String {

@@ -6,6 +6,7 @@ pub mod boto3;
 mod error;
 mod http;
 mod inbox_events;
+pub mod logs;
 mod ministack;
 mod processes;
 mod queue;

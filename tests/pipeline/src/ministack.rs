@@ -6,23 +6,29 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 
 use crate::aws::configuration;
+use crate::logs::CANARY;
 use crate::workspace::{REGION, command, tool};
 use crate::{Error, Result};
 
 /// A server on a free port of 127.0.0.1, with no state but what it was given.
 ///
 /// It ends, and with it every function that it runs, when this is dropped and also when this
-/// process ends in any other way.
+/// process ends in any other way. Before it is dropped, its logs are
+/// [searched](Self::search_logs).
 #[derive(Debug)]
 pub struct MiniStack {
     guard: Child,
-    port: u16,
+    pub(crate) port: u16,
     log: PathBuf,
+    is_up: bool,
+    /// Up to when its logs were searched, in milliseconds since 1970.
+    pub(crate) searched_until: AtomicI64,
 }
 
 /// How a server is to behave.
@@ -87,6 +93,8 @@ impl MiniStack {
             // Functions inherit it.
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
             .env("AUTH", options.enforce_iam.to_string())
+            // What functions get, where they get no session of their role: to be recognised.
+            .env("AWS_SECRET_ACCESS_KEY", format!("{CANARY}-secret"))
             .env("TMPDIR", folder.path().join("tmp"))
             .env("HOME", folder.path().join("home"))
             .env("STATE_DIR", folder.path().join("state"))
@@ -108,6 +116,8 @@ impl MiniStack {
             guard,
             port,
             log: log.to_owned(),
+            is_up: false,
+            searched_until: AtomicI64::new(0),
         })
     }
 
@@ -126,6 +136,7 @@ impl MiniStack {
             let log = self.log_tail();
             return Err(Error::Emulator { problem, log });
         }
+        self.is_up = true;
         Ok(())
     }
 
@@ -174,9 +185,15 @@ impl MiniStack {
 }
 
 impl Drop for MiniStack {
+    /// Whatever was logged by then, nothing of it may be secret.
     fn drop(&mut self) {
+        let is_to_be_searched = self.is_up && !std::thread::panicking();
+        let searched = is_to_be_searched.then(|| self.search_logs());
         drop(self.guard.stdin.take());
         // Nothing to do about a guard that is gone already.
         let _ = self.guard.wait();
+        if let Some(Err(error)) = searched {
+            panic!("{error}");
+        }
     }
 }

@@ -48,14 +48,17 @@ impl FunctionProcess {
         if stat.session != session || !program.ends_with("bootstrap") {
             return None;
         }
-        let environment = fs::read(folder.join("environ")).ok()?;
-        let mut variables = environment.split(|byte| *byte == 0);
-        let name = variables.find_map(|it| it.strip_prefix(b"AWS_LAMBDA_FUNCTION_NAME="))?;
+        let function = variable(pid, "AWS_LAMBDA_FUNCTION_NAME")?;
         Some(Self {
             pid,
-            function: String::from_utf8_lossy(name).into_owned(),
+            function,
             handle,
         })
+    }
+
+    /// A variable of its environment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        variable(self.pid, name)
     }
 
     /// Whether it does something: over some milliseconds it is woken. One that waits for its next
@@ -99,6 +102,17 @@ impl FunctionProcess {
     fn signal(&self, signal: Signal) -> bool {
         pidfd_send_signal(&self.handle, signal).is_ok()
     }
+}
+
+/// A variable of a process's environment, as it was when that began.
+fn variable(pid: i32, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut variables = environment.split(|byte| *byte == 0);
+    let is_it = |variable: &[u8]| {
+        let value = variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    variables.find_map(is_it)
 }
 
 /// The numbers of all processes.

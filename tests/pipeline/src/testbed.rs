@@ -42,11 +42,13 @@ impl Testbed {
         })
     }
 
-    /// Runs a test. If it fails, the end of the server's log is shown.
+    /// Runs a test. If it fails, the end of the server's log is shown. It fails, too, if anything
+    /// was logged by then that must not be: this server may never be dropped.
     #[track_caller]
     pub fn run<T>(&self, test: impl Future<Output = Result<T>>) -> T {
         let shown_on_panic = ShownOnPanic(&self.server);
         let outcome = self.runtime.block_on(test);
+        let outcome = outcome.and_then(|value| self.server.search_logs().map(|()| value));
         match outcome {
             Ok(value) => {
                 std::mem::forget(shown_on_panic);

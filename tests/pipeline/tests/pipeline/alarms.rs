@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use accretion_testing::emf;
+use pipeline_tests::logs::LogLine;
 use pipeline_tests::{Error, MiniStack, Notification, Options, Result, Stack, boto3, sam};
 use serde_json::{Value, json};
 
@@ -30,8 +32,8 @@ fn alarms_tell_the_topic_that_was_given_and_no_other() {
         let topic = stack.sns.create_topic().name("alarms").send().await;
         let topic = topic.map_err(Error::aws("CreateTopic"))?.topic_arn;
         let topic = topic.unwrap_or_default();
-        let parameter = ("AlarmTopicArn", topic.as_str());
-        sam::change_parameters(&server, "accretion", &template, &[parameter]).await?;
+        let parameters = [("AlarmTopicArn", topic.as_str()), ("LogLevel", "error")];
+        sam::change_parameters(&server, "accretion", &template, &parameters).await?;
         let stack = Stack::connect(&server.endpoint(), "accretion").await?;
         let told = stack.subscribe_to(&topic, "alarms").await?;
 
@@ -39,6 +41,7 @@ fn alarms_tell_the_topic_that_was_given_and_no_other() {
         let alarm = &alarms(&server).await?["accretion-publisher-errors"];
         is_on_the_metric_of_failures(&server, alarm).await?;
         is_logged_as_filters_expect(&server).await?;
+        errors_alone_are_logged_and_metrics_too(&server, &stack).await?;
         // A metric, whichever, has the alarms looked at.
         let trial = json!({
             "Namespace": "trial",
@@ -128,6 +131,34 @@ async fn is_logged_as_filters_expect(server: &MiniStack) -> Result<()> {
     assert_eq!(lines.len(), 1, "{answers:?}");
     assert_eq!(lines[0]["code"], "EventInvalid");
     assert_eq!(lines[0]["class"], "Internal");
+    Ok(())
+}
+
+/// Metrics do not depend on what is logged.
+async fn errors_alone_are_logged_and_metrics_too(server: &MiniStack, stack: &Stack) -> Result<()> {
+    let of_dispatcher = || -> Result<Vec<Value>> {
+        let lines = server.log_lines(0)?;
+        let lines = lines.iter().filter(|it| it.group.ends_with("-dispatcher"));
+        Ok(lines.filter_map(LogLine::json).collect())
+    };
+    // S3 has tried out the queue, when all was logged.
+    let before = of_dispatcher()?.len();
+    let message = json!({
+        "messageId": "m-1",
+        "body": "no JSON",
+        "attributes": {"SentTimestamp": "1763632800123"},
+    });
+    let event = json!({"Records": [message]}).to_string().into_bytes();
+    let invoke = stack.lambda.invoke().payload(event.into());
+    let invoke = invoke.function_name(stack.output("DispatcherFunctionName"));
+    invoke.send().await.map_err(Error::aws("Invoke"))?;
+    let lines = of_dispatcher()?.split_off(before);
+    let (counted, logged): (Vec<_>, Vec<_>) = lines.iter().partition(|it| emf::is_of_metrics(it));
+    let levels: Vec<_> = logged.iter().map(|line| &line["level"]).collect();
+    assert_eq!(levels, ["ERROR"], "{logged:?}");
+    let codes: Vec<_> = counted.iter().map(|line| &line["Code"]).collect();
+    assert_eq!(codes, ["MessageUnknown"], "{counted:?}");
+    assert_eq!(counted[0]["FailedDispatches"], 1);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod deliveries;
 mod deployment;
 mod failures;
 mod launcher;
+mod logs;
 mod outcome;
 mod projects;
 mod publishes;
