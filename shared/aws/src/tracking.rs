@@ -115,7 +115,7 @@ impl DynamoTracking {
             Err(problem) => {
                 // The others can be helped nevertheless.
                 let error = table.invalid(id, slug, problem);
-                warn!(code = error.code(), %error, "skipped");
+                warn!(request_id = id, code = error.code(), %error, "skipped");
                 Ok(None)
             }
         }

@@ -32,8 +32,12 @@ pub async fn each_message<E: Fault>(
 
 #[cfg(test)]
 mod tests {
+    use tracing::Span;
+
     use super::*;
     use crate::Error;
+    use crate::telemetry::DEFAULT_LEVEL;
+    use crate::telemetry::tests::logged;
 
     #[tokio::test]
     async fn only_what_failed_comes_again() {
@@ -50,5 +54,26 @@ mod tests {
         let response = serde_json::to_value(response.await).unwrap();
         let expected = serde_json::json!({"batchItemFailures": [{"itemIdentifier": "2"}]});
         assert_eq!(response, expected);
+    }
+
+    #[test]
+    fn the_line_of_a_failure_has_the_request_that_was_recorded() {
+        let lines = logged(DEFAULT_LEVEL, || {
+            let records = [serde_json::json!({"messageId": "1"})];
+            let event = serde_json::json!({"Records": records});
+            let event: SqsEvent = serde_json::from_value(event).unwrap();
+            let fail = async |_: &SqsMessage| {
+                Span::current().record("request_id", "r-1");
+                let problem = "it is 2".to_owned();
+                Err(Error::EventInvalid { problem })
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(each_message(&event, fail));
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["message_id"], "1");
+        assert_eq!(lines[0]["request_id"], "r-1");
     }
 }

@@ -167,8 +167,10 @@ async fn report_failed_start(fault: &Error) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tracing::Span;
 
     use super::*;
+    use crate::telemetry::tests::logged;
 
     /// What comes of an invocation with a number.
     async fn invoked(
@@ -218,5 +220,21 @@ mod tests {
             message.starts_with("the function panicked: at the disco\nhint: "),
             "{message}"
         );
+    }
+
+    #[test]
+    fn the_line_of_a_failure_has_the_request_that_was_recorded() {
+        let lines = logged(telemetry::DEFAULT_LEVEL, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let invoked = invoked(json!(7), async |(), _| {
+                Span::current().record("request_id", "r-1");
+                let problem = "it is 7".to_owned();
+                Err(Error::EventInvalid { problem })
+            });
+            runtime.unwrap().block_on(invoked).unwrap_err();
+        });
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["aws_request_id"], "i-1");
+        assert_eq!(lines[0]["request_id"], "r-1");
     }
 }

@@ -194,13 +194,14 @@ impl Visit for Fields {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use accretion_testing::emf::Lines;
     use tracing::{debug, info, info_span, warn};
 
     use super::*;
 
-    fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
+    /// The lines of some work.
+    pub(crate) fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
         let memory = Lines::default();
         let lines = JsonLines::new(memory.clone()).with_filter(filter(level));
         let subscriber = tracing_subscriber::registry().with(lines);

@@ -155,13 +155,16 @@ fn milliseconds_now() -> i64 {
     since.map_or(0, |since| since.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
-/// What is in a line only if something that signs or opens is, in lower case.
-const OF_CREDENTIALS: [&str; 10] = [
+/// What is in a line only if something that signs or opens is, in lower case and once what escapes
+/// quotes is gone.
+const OF_CREDENTIALS: [&str; 12] = [
     "x-amz-signature",
     "x-amz-security-token",
     "x-amz-credential",
     "aws4-hmac-sha256",
-    "authorization",
+    "authorization:",
+    "authorization\"",
+    "authorization=",
     "aws_secret_access_key",
     "aws_session_token",
     "secretaccesskey",
@@ -195,10 +198,10 @@ pub fn leaks(line: &str, secrets: &[String]) -> Vec<String> {
     if secrets.iter().any(|secret| line.contains(secret.as_str())) {
         leaks.push("a secret of a function".to_owned());
     }
-    let lower = line.to_ascii_lowercase();
+    let unescaped = line.replace('\\', "");
+    let lower = unescaped.to_ascii_lowercase();
     let of_credentials = OF_CREDENTIALS.iter().filter(|it| lower.contains(**it));
     leaks.extend(of_credentials.map(|it| format!("credentials, by `{it}`")));
-    let unescaped = line.replace('\\', "");
     let of_payloads = OF_PAYLOADS.iter().filter(|it| unescaped.contains(**it));
     leaks.extend(of_payloads.map(|it| format!("a payload, by `{it}`")));
     if has_access_key(line) {
@@ -269,9 +272,11 @@ mod tests {
                 "`x-amz-security-token`",
             ),
             (
-                "headers: {\"Authorization\": \"…\"}".to_owned(),
-                "`authorization`",
+                r#"{"headers": "{\"Authorization\": \"…\"}"}"#.to_owned(),
+                "`authorization\"`",
             ),
+            ("> authorization: Bearer …".to_owned(), "`authorization:`"),
+            ("Authorization=…".to_owned(), "`authorization=`"),
             (
                 "AWS4-HMAC-SHA256 Credential=…".to_owned(),
                 "`aws4-hmac-sha256`",
@@ -325,6 +330,7 @@ mod tests {
             "",
             "START RequestId: 5f0c1f60-6b0c-4c83-8c1b-1f7f8a5e5d3d Version: $LATEST",
             r#"{"level": "INFO", "code": "UpstreamUnavailable", "host": "example.com:8080"}"#,
+            "AuthorizationError: User: arn:aws:sts::000000000000:x is not authorized to do so",
             r#"{"key": "accretion/manifests/data-tools/0ce43a34-py313.manifest"}"#,
             r#"{"message": "https://example.com/@scope/x by a@example.com"}"#,
             r#"{"arn": "arn:aws:lambda:eu-west-1:123456789012:layer:ASIA-py313:1"}"#,

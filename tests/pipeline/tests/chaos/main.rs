@@ -10,6 +10,7 @@
     reason = "figures are a part of what the tests are for"
 )]
 
+mod counts;
 mod deliveries;
 mod kills;
 mod outcome;

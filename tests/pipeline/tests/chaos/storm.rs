@@ -13,7 +13,7 @@ use pipeline_tests::{Error, Filter, Notification, Result, Stack, Subscription, T
 use crate::deliveries::{Deliveries, Repetition};
 use crate::outcome::compare;
 use crate::plan::{CONTENTS, Planned};
-use crate::{PATIENCE, QUIET, alone, number, seed};
+use crate::{PATIENCE, QUIET, alone, counts, number, seed};
 
 /// Requests of a storm: so many for each content.
 const REQUESTS: usize = 100;
@@ -82,6 +82,9 @@ async fn storm(testbed: &Testbed, seed: u64) -> Result<()> {
     for queue in ["RequestDeadLetterQueueUrl", "PublicationDeadLetterQueueUrl"] {
         assert_eq!(stack.queued(stack.output(queue)).await?, 0, "{queue}");
     }
+    // Nobody was killed: everything was counted, and once.
+    let counts = counts::are_those_of_the_table(server, stack).await?;
+    println!("    counted as repeated: requests {}", counts.repeated);
     let log = std::fs::read_to_string(server.log()).unwrap();
     println!(
         "    publishers that gave up waiting: {}",

@@ -9,6 +9,7 @@ use futures_util::future::try_join4;
 use pipeline_tests::testbed::{Testbed, wait_for};
 use pipeline_tests::{Error, Filter, Notification, Result, Subscription};
 
+use crate::counts::Counts;
 use crate::deliveries::{Deliveries, Repetition};
 use crate::kills::{Killer, Kills};
 use crate::outcome::compare;
@@ -95,6 +96,9 @@ async fn run(testbed: &Testbed, seed: u64) -> Result<()> {
     let expected = deliveries.expected.take();
     let said = said.into_inner();
     let outcome = compare(stack, &expected, &said).await?;
+    // Who is killed may count nothing, but nobody counts twice.
+    let twice = Counts::logged(server)?.twice();
+    assert_eq!(twice, [""; 0]);
     let kills = killer.kills.borrow();
     let log = std::fs::read_to_string(server.log()).unwrap();
     let count = |text: &str| log.matches(text).count();
