@@ -219,10 +219,10 @@ fn nothing_that_was_asked_is_logged() {
         let counted = counted(&about["dispatcher"]);
         assert!(counted.contains("Requests Rejected 1"), "{counted:?}");
 
-        // One that can't be built, with a URL that is signed. Nobody answers, and builds are tried
-        // again after that; the first attempt says all.
+        // One that can't be built, with a URL that is signed. There is no such host, and builds are
+        // tried again after that; the first attempt says all.
         let file = "six-1.17.0-py2.py3-none-any.whl";
-        let url = format!("https://localhost:1/{file}?X-Amz-Signature={CANARY}");
+        let url = format!("https://wheels.invalid/{file}?X-Amz-Signature={CANARY}");
         let signed = small_request("canary-signed", &[&format!("six @ {url}")]).to_string();
         let version = stack.drop_into_inbox("canary-signed.json", signed).await?;
         let inbox = stack.output("InboxBucketName");
