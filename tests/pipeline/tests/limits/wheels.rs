@@ -34,6 +34,9 @@ pub(crate) fn all() -> Vec<Distribution> {
         stored("two", 30 * MIB),
         stored("three", 30 * MIB),
         distribution(pure("trickle")),
+        // The index does not give out their pages as it should.
+        distribution(pure("stalled")),
+        distribution(pure("endless")),
         distribution(entries),
         distribution(bomb("bomb", "bomb/zeros", 3072 * MIB)),
         distribution(bomb("dense", "dense/zeros", 1024 * MIB)),
