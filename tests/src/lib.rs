@@ -10,6 +10,8 @@
     reason = "to hold an exit code is often all that a test wants"
 )]
 
+pub mod memory;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;

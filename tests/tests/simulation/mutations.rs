@@ -28,8 +28,8 @@ use accretion_service::ports::{
     Timer, Topic, Tracking, Wheels,
 };
 
-use crate::cloud::Cloud;
-use crate::ports::{Call, Invocation};
+use integration_tests::memory::cloud::Cloud;
+use integration_tests::memory::ports::{Call, Invocation};
 
 /// A deliberate mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
