@@ -22,6 +22,9 @@ use accretion_service::ports::{
 
 use super::dead_letters::DeadLetterQueues;
 
+/// The inbox.
+pub const INBOX: &str = "inbox";
+
 /// The artifacts bucket.
 pub const BUCKET: &str = "artifacts";
 

@@ -28,7 +28,7 @@ use accretion_service::ports::{
     StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
-use super::cloud::{BUCKET, Cloud, CloudError};
+use super::cloud::{BUCKET, Cloud, CloudError, INBOX};
 use super::contents::Content;
 
 /// A call of a port.
@@ -323,6 +323,10 @@ impl Timer for Invocation {
 }
 
 impl Inbox for Invocation {
+    fn bucket(&self) -> &'static str {
+        INBOX
+    }
+
     async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
         let object = object.clone();
         let read = move |cloud: &mut Cloud, _| cloud.read_inbox(&object, limit);
