@@ -64,6 +64,16 @@ pub fn ask_script(script: &str, arguments: &[&OsStr], question: &Value) -> Value
     serde_json::from_slice(&output.stdout).expect("a script answers with JSON")
 }
 
+/// The stack's template after the transform of SAM.
+pub fn translated_template() -> Value {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam/template.yaml");
+    ask_script(
+        "stack/translate_template.py",
+        &[template.as_os_str()],
+        &Value::Null,
+    )
+}
+
 /// A project's folder `tools`, and beside it a home, a cache and a folder for temporary files.
 #[derive(Debug)]
 pub struct Project {
