@@ -114,8 +114,8 @@ fn without_c1(text: &str) -> String {
     text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "¿")
 }
 
-/// Replaces what a URL has before an `@`: reports are kept and sent. Places in the text stay the
-/// same.
+/// Replaces what a URL has before an `@`, but for variables: reports are kept and sent. Places in the
+/// text stay the same.
 fn without_credentials(text: &str) -> String {
     const AUTHORITY: &str = "://";
     let ends = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace();
@@ -124,12 +124,20 @@ fn without_credentials(text: &str) -> String {
     while let Some(at) = rest.find(AUTHORITY) {
         let (before, after) = rest.split_at(at + AUTHORITY.len());
         let authority = &after[..after.find(ends).unwrap_or(after.len())];
-        let credentials = authority.rfind('@').unwrap_or(0);
+        let (credentials, _) = authority.rsplit_once('@').unwrap_or_default();
         shown += before;
-        shown.extend(std::iter::repeat_n('*', credentials));
-        rest = &after[credentials..];
+        if credentials.split(':').all(is_variable) {
+            shown += credentials;
+        } else {
+            shown.extend(std::iter::repeat_n('*', credentials.len()));
+        }
+        rest = &after[credentials.len()..];
     }
     shown + rest
+}
+
+fn is_variable(text: &str) -> bool {
+    text.starts_with("${") && text.ends_with('}')
 }
 
 fn counts(report: &Report) -> String {

@@ -37,14 +37,20 @@ fn colour_adds_nothing_but_colour() {
 #[test]
 fn credentials_are_not_shown() {
     let text = "a @ https://user:pa@ss@example.com/a-1-py3-none-any.whl\n\
-                b @ https://example.com/b@c  # \"https://user:pass@example.com\"\n";
+                b @ https://example.com/b@c  # \"https://user:pass@example.com\"\n\
+                c @ https://${USER}:${TOKEN}@example.com/c-1-py3-none-any.whl\n";
     let mut report = Report::new("requirements.txt", text);
-    for start in [4, text.find('\n').unwrap() + 5] {
+    let lines = text.match_indices('\n').map(|(at, _)| at + 5);
+    for start in [4].into_iter().chain(lines.take(2)) {
         report.push(Problem::error("X", "x").at(0, start..start + 10));
     }
     let shown = report.render();
     assert!(
         shown.contains("1 | a @ https://**********@example.com/a-1-py3-none-any.whl\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("3 | c @ https://${USER}:${TOKEN}@example.com/c"),
         "{shown}"
     );
     assert!(
