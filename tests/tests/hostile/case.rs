@@ -6,6 +6,9 @@ use serde_json::Value;
 use crate::manifests::Forgery;
 use crate::site::Site;
 
+/// What allows every host.
+pub(crate) const EVERY_HOST: &str = "*";
+
 /// What kind of input a case is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -68,6 +71,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) input: Input,
     pub(crate) end: End,
+    /// The hosts that the operator allows, besides that of the index.
+    pub(crate) hosts: &'static str,
 }
 
 impl Case {
@@ -84,6 +89,7 @@ impl Case {
             name: name.to_owned(),
             input: Input::Object { key, bytes },
             end: End::Rejected(codes),
+            hosts: EVERY_HOST,
         }
     }
 
@@ -101,6 +107,7 @@ impl Case {
             name,
             input,
             end,
+            hosts: EVERY_HOST,
         }
     }
 
@@ -116,7 +123,13 @@ impl Case {
             name: name.to_owned(),
             input: Input::Build(Box::new(wanted)),
             end: End::NotBuilt(code),
+            hosts: EVERY_HOST,
         }
+    }
+
+    /// The same where the operator allows these hosts alone besides the index.
+    pub(crate) fn allowing(self, hosts: &'static str) -> Self {
+        Self { hosts, ..self }
     }
 
     /// A manifest that can't be published from.
@@ -126,6 +139,7 @@ impl Case {
             name: name.to_owned(),
             input: Input::Manifest(Box::new(forge)),
             end,
+            hosts: EVERY_HOST,
         }
     }
 }

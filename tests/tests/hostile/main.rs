@@ -60,7 +60,7 @@ async fn hostile_input_comes_to_its_code_and_leaves_nothing() {
         let name = format!("{:?}: {}", case.kind, case.name);
         assert!(names.insert(name.clone()), "{name} twice");
         *counts.entry(case.kind).or_default() += 1;
-        let site = Site::new().await;
+        let site = Site::new(case.hosts).await;
         if let Err(problem) = site.run(case).await {
             failures.push(format!("{name}\n    {}", problem.replace('\n', "\n    ")));
         }
@@ -77,7 +77,7 @@ async fn hostile_input_comes_to_its_code_and_leaves_nothing() {
 /// The proof proves nothing if it can't fail.
 #[tokio::test]
 async fn what_is_left_behind_is_noticed() {
-    let site = Site::new().await;
+    let site = Site::new(case::EVERY_HOST).await;
     let before = site.snapshot();
     assert_eq!(before.changes(&site.snapshot()), [""; 0]);
     site.leave_something();
@@ -99,7 +99,7 @@ async fn what_is_left_behind_is_noticed() {
 /// What is recorded of a request is removed some time; what is kept of it is not.
 #[tokio::test]
 async fn a_message_in_the_name_of_an_expired_request_is_that_request() {
-    let site = Site::new().await;
+    let site = Site::new(case::EVERY_HOST).await;
     let mut other = case::request();
     other["Name"] = "other".into();
     let order = site.order_again(&other.to_string()).await;

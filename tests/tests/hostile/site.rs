@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
-use accretion_core::limits::WheelLimits;
+use accretion_core::limits::Limits;
 use accretion_core::notification::Event as Told;
 use accretion_core::request::{IdentityAttributes, Request, RequestId, RequestRef};
 use accretion_core::timestamp::Timestamp;
@@ -18,7 +18,7 @@ use accretion_core::{Fault as _, keys};
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::python::Interpreters;
-use accretion_local::uv::{Settings, Uv};
+use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options, SourceDistributions};
 use accretion_service::dispatch::{self, Dispatch, Message, Outcome};
@@ -83,7 +83,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) async fn new() -> Self {
+    /// `hosts` are those that the operator allows, besides that of the index.
+    pub(crate) async fn new(hosts: &str) -> Self {
         let temporary = LazyLock::force(&TEMPORARY);
         let outer = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
         let root = outer.path().join("a/b/root");
@@ -95,13 +96,11 @@ impl Site {
         let index = PackageIndex::start([harmless()]);
         let url = index.url().parse().unwrap();
         let cache = CacheFolder::new(root.join("cache"));
-        // As the builder has it: no plain HTTP but to the index, whatever leads there.
-        let variables = [
-            ("HTTP_PROXY", "http://127.0.0.1:9"),
-            ("NO_PROXY", "127.0.0.1"),
-            ("UV_HTTP_RETRIES", "0"),
-            ("UV_HTTP_TIMEOUT", "5"),
-        ];
+        let guard = Guard {
+            hosts: hosts.parse().unwrap(),
+            ..Guard::default()
+        };
+        let variables = [("UV_HTTP_RETRIES", "0"), ("UV_HTTP_TIMEOUT", "5")];
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
         let temporary_variable = ("TMPDIR".into(), temporary.as_os_str().to_owned());
         let downloader = Downloader::new(Some(&url), false, Arc::new(Unwatched));
@@ -112,6 +111,7 @@ impl Site {
             cache: cache.uv(),
             index: Some(url),
             interpreters: Interpreters::new(None, Some(python().path.clone())),
+            guard: Some(guard.clone()),
             ..Settings::default()
         });
         let service = TcpListener::bind(("127.0.0.2", 0)).unwrap();
@@ -130,7 +130,7 @@ impl Site {
             index,
             cache,
             uv: Arc::new(uv),
-            downloader: Arc::new(downloader.refusing_local_addresses()),
+            downloader: Arc::new(downloader.refusing_local_addresses().allowing(guard.hosts)),
             sound: Mutex::new(vec![harmless().sha256]),
             service,
             accepted: nobody("accepted"),
@@ -314,7 +314,7 @@ impl Site {
             self.cache.path(),
             Arc::clone(&self.downloader),
             Arc::clone(&self.uv),
-            WheelLimits::default(),
+            Limits::default(),
             Arc::new(Unwatched),
         );
         let options = Options {

@@ -36,6 +36,8 @@ pub(crate) fn cases() -> Vec<Case> {
     let mut cases = archives();
     cases.extend(distributions());
     cases.extend(servers());
+    cases.extend(resolutions());
+    cases.extend(hosts());
     cases
 }
 
@@ -275,36 +277,6 @@ fn distributions() -> Vec<Case> {
             "evil==1.0 --hash=sha256:0000000000000000000000000000000000000000000000000000000000000000",
             "HashNotAllowed",
         ),
-        // What uv is led to, it asks for itself: over plain HTTP it gets nowhere but to the index.
-        Case::build(
-            Kind::Wheel,
-            "a URL on this machine",
-            |site| {
-                let url = site.service_url("http");
-                ("requirements.txt", format!("evil @ {url}/{FILE}"))
-            },
-            "UpstreamUnavailable",
-        ),
-        build(
-            "metadata by a redirect to this machine",
-            Box::new(|site| {
-                site.add(evil().build());
-                let away = Fault::Redirect(site.service_url("http"));
-                site.index.fault(&format!("{FILE}.metadata"), away);
-            }),
-            "evil",
-            "UpstreamUnavailable",
-        ),
-        build(
-            "an index by a redirect to this machine",
-            Box::new(|site| {
-                site.add(evil().build());
-                site.index
-                    .fault("/simple/evil/", Fault::Redirect(site.service_url("http")));
-            }),
-            "evil",
-            "UpstreamUnavailable",
-        ),
         build(
             "a package that is nowhere",
             Box::new(|_| {}),
@@ -443,5 +415,84 @@ fn servers() -> Vec<Case> {
             Box::new(|_| Fault::Status(403)),
             "FileNotFound",
         ),
+    ]
+}
+
+/// Where uv is led to, which asks for metadata itself.
+fn resolutions() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let local = "LocalAddressRefused";
+    for (how, scheme) in [("", "http"), (", encrypted", "https")] {
+        let url = |site: &Site| format!("evil @ {}/{FILE}", site.service_url(scheme));
+        let redirect = |name: &str, path: &'static str| {
+            let wanted = move |site: &Site| {
+                site.add(evil().build());
+                site.index
+                    .fault(path, Fault::Redirect(site.service_url(scheme)));
+                ("requirements.txt", "evil".to_owned())
+            };
+            Case::build(Kind::Wheel, &format!("{name}{how}"), wanted, local)
+        };
+        cases.extend([
+            Case::build(
+                Kind::Wheel,
+                &format!("a URL on this machine{how}"),
+                move |site| ("requirements.txt", url(site)),
+                local,
+            ),
+            redirect(
+                "metadata by a redirect to this machine",
+                "evil-1.0-py3-none-any.whl.metadata",
+            ),
+            redirect("an index by a redirect to this machine", "/simple/evil/"),
+        ]);
+    }
+    let metadata = format!("evil @ https://169.254.169.254/{FILE}");
+    cases.push(Case::build(
+        Kind::Wheel,
+        "a URL of the instance's metadata",
+        move |_| ("requirements.txt", metadata.clone()),
+        local,
+    ));
+    cases
+}
+
+/// Hosts that the operator does not allow.
+fn hosts() -> Vec<Case> {
+    let refused = "HostNotAllowed";
+    let url = format!("evil @ https://example.org/{FILE}");
+    let away = Fault::Redirect(format!("https://example.org/{FILE}"));
+    let metadata = away.clone();
+    vec![
+        Case::build(
+            Kind::Wheel,
+            "a URL of another host",
+            move |_| ("requirements.txt", url.clone()),
+            refused,
+        )
+        .allowing("example.com"),
+        Case::build(
+            Kind::Wheel,
+            "a redirect to another host",
+            move |site| {
+                site.add(evil().build());
+                site.index.fault(FILE, away.clone());
+                ("requirements.txt", "evil".to_owned())
+            },
+            refused,
+        )
+        .allowing("example.com"),
+        Case::build(
+            Kind::Wheel,
+            "metadata by a redirect to another host",
+            move |site| {
+                site.add(evil().build());
+                site.index
+                    .fault(&format!("{FILE}.metadata"), metadata.clone());
+                ("requirements.txt", "evil".to_owned())
+            },
+            refused,
+        )
+        .allowing("example.com"),
     ]
 }
