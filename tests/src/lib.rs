@@ -10,6 +10,8 @@
     reason = "to hold an exit code is often all that a test wants"
 )]
 
+pub mod memory;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -60,6 +62,16 @@ pub fn ask_script(script: &str, arguments: &[&OsStr], question: &Value) -> Value
     );
     asked.expect("a script that succeeds has read its question");
     serde_json::from_slice(&output.stdout).expect("a script answers with JSON")
+}
+
+/// The stack's template after the transform of SAM.
+pub fn translated_template() -> Value {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam/template.yaml");
+    ask_script(
+        "stack/translate_template.py",
+        &[template.as_os_str()],
+        &Value::Null,
+    )
 }
 
 /// A project's folder `tools`, and beside it a home, a cache and a folder for temporary files.

@@ -3,25 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::LazyLock;
 
 use accretion_core::Class;
-use integration_tests::ask_script;
+use integration_tests::translated_template;
 use serde_json::{Map, Value, json};
 
 const SOURCE: &str = include_str!("../../sam/template.yaml");
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 const DEFINITION: &str = include_str!("../../statemachine/build_layer.asl.json");
 
-static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam/template.yaml");
-    ask_script(
-        "stack/translate_template.py",
-        &[template.as_os_str()],
-        &Value::Null,
-    )
-});
+static TEMPLATE: LazyLock<Value> = LazyLock::new(translated_template);
 
 fn resources() -> &'static Map<String, Value> {
     TEMPLATE["Resources"].as_object().unwrap()

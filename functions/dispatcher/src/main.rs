@@ -16,6 +16,7 @@ async fn main() -> ExitCode {
 }
 
 async fn set_up(mut environment: Environment) -> Result<Dispatcher, Error> {
+    let inbox = environment.required("INBOX_BUCKET");
     let bucket = environment.required("ARTIFACTS_BUCKET");
     let table = environment.required("REQUESTS_TABLE");
     let state_machine = environment.required("STATE_MACHINE_ARN");
@@ -26,7 +27,7 @@ async fn set_up(mut environment: Environment) -> Result<Dispatcher, Error> {
     let clients = Clients::from_environment().await;
     let retention = Duration::from_hours(24) * retention_days;
     Ok(Dispatcher {
-        inbox: S3Inbox::new(&clients),
+        inbox: S3Inbox::new(&clients, inbox),
         requests: S3Requests::new(&clients, bucket),
         tracking: DynamoTracking::new(&clients, table, retention),
         builds: StepFunctionsBuilds::new(&clients, state_machine),

@@ -2,31 +2,34 @@
 
 use accretion_core::delivery::InboxObject;
 use accretion_service::ports::{Inbox, PortError};
-use aws_sdk_s3::Client;
 
 use crate::Clients;
 use crate::bucket::Bucket;
 
-/// Objects of the inbox, whichever bucket that is.
+/// Objects of the inbox.
 #[derive(Debug, Clone)]
 pub struct S3Inbox {
-    client: Client,
+    bucket: Bucket,
 }
 
 impl S3Inbox {
-    /// Reads from the bucket that each event names.
-    pub fn new(clients: &Clients) -> Self {
+    /// The objects of a bucket.
+    pub fn new(clients: &Clients, bucket: impl Into<String>) -> Self {
         Self {
-            client: clients.s3(),
+            bucket: Bucket::new(clients.s3(), bucket),
         }
     }
 }
 
 impl Inbox for S3Inbox {
+    fn bucket(&self) -> &str {
+        self.bucket.name()
+    }
+
     async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
-        let bucket = Bucket::new(self.client.clone(), &object.bucket);
         let version_id = object.version_id.as_deref();
-        let bytes = bucket.read_version(&object.key, version_id, limit).await;
+        let bytes = self.bucket.read_version(&object.key, version_id, limit);
+        let bytes = bytes.await;
         bytes.map_err(PortError::new)
     }
 }

@@ -262,6 +262,7 @@ pub mod code {
         LANGUAGE_UNSUPPORTED = "LanguageUnsupported", "A language other than Python.";
         LINE_TOO_LONG = "LineTooLong", "A line or requirement over the limit.";
         LIST_EMPTY = "ListEmpty", "A list that must name something is empty.";
+        LIST_TOO_LONG = "ListTooLong", "A list with more items than the limit.";
         LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
         LOCK_EMPTY = "LockEmpty", "A lock file without content.";
         LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";

@@ -34,6 +34,11 @@ impl Limits {
     /// Characters of license information. Source: the API reference of `PublishLayerVersion`.
     pub const LICENSE_INFO_CHARS: usize = 512;
 
+    /// Permissions of a request. Each is a call for each layer version, made after it is published, and
+    /// becomes a part of its policy, which must not get too long: `PolicyLengthExceededException` in
+    /// the API reference of `AddLayerVersionPermission`.
+    pub const PERMISSIONS: usize = 50;
+
     /// Requirements of a set.
     pub const REQUIREMENTS: usize = 1_000;
     /// Constraints of a set. Large projects publish theirs as files of many hundreds.

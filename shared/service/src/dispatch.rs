@@ -3,6 +3,8 @@
 //! A message may be delivered twice, and a dispatch may die between any two steps: every step does
 //! nothing if it was done before.
 
+use std::time::Duration;
+
 use accretion_core::delivery::{Delivery, InboxObject};
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
 use accretion_core::keys;
@@ -29,6 +31,9 @@ const MESSAGE_NAME: &str = "request.json";
 
 /// How much of a report is kept and sent: SNS takes 256 KiB in all, DynamoDB 400 KiB.
 const MAX_REASON_BYTES: usize = 64 * 1024;
+
+/// How far the clocks of S3 and SQS may be apart.
+const CLOCKS: Duration = Duration::from_mins(1);
 
 /// A message of the request queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +114,9 @@ where
     ///
     /// # Errors
     ///
-    /// [`Error::MessageUnknown`] for what is neither, [`Error::MessageIdentityInvalid`] for a
-    /// request that can't be what it says that it is, and those of the ports. The message is to be
-    /// delivered again then.
+    /// [`Error::MessageUnknown`] for what is neither, [`Error::EventRefused`] for an event that can't
+    /// be one of the inbox, [`Error::MessageIdentityInvalid`] for a request that can't be what it
+    /// says that it is, and those of the ports. The message is to be delivered again then.
     pub async fn message(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
         match Delivery::parse(&message.body)? {
             Delivery::Test => {
@@ -119,6 +124,9 @@ where
                 Ok(Vec::new())
             }
             Delivery::Objects(objects) => {
+                for object in &objects {
+                    self.check(object, message.sent_at)?;
+                }
                 let mut outcomes = Vec::new();
                 for object in objects.into_iter().filter(|object| !object.is_folder()) {
                     let request = RequestRef {
@@ -147,6 +155,22 @@ where
         }
     }
 
+    /// Whoever may send messages may send what looks like an event of S3. It leads to no other
+    /// bucket, and like a request that was sent before it can't be newer than it is.
+    fn check(&self, object: &InboxObject, sent_at: Timestamp) -> Result<(), Error> {
+        let refused = |problem| Err(Error::EventRefused { problem });
+        if object.bucket != self.ports.inbox.bucket() {
+            return refused(format!("it is about the bucket `{}`", object.bucket));
+        }
+        let time = object.event_time;
+        if time > sent_at.after(CLOCKS) {
+            return refused(format!(
+                "its time is {time}, and it was sent at {sent_at} already"
+            ));
+        }
+        Ok(())
+    }
+
     async fn read(&self, request: RequestRef, object: InboxObject) -> Result<Received, Error> {
         // One byte more shows that there are too many.
         let bytes = self
@@ -168,13 +192,13 @@ where
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
             let is_accepted = match received.check() {
-                Ok((request, _warnings)) => {
-                    let request = match self.kept_before(&received).await? {
-                        Some(kept) => kept,
-                        None => request,
-                    };
-                    self.accept(&request, received).await?
-                }
+                Ok((request, _warnings)) => match self.said_first(&received, request).await? {
+                    Some(request) => self.accept(&request, received).await?,
+                    None => {
+                        self.observer.on(Milestone::Repeated(&received.request));
+                        false
+                    }
+                },
                 Err(report) => match self.ports.tracking.status(&id).await? {
                     Some(Status::Rejected) => {
                         self.observer.on(Milestone::Repeated(&received.request));
@@ -196,16 +220,23 @@ where
         dispatch.instrument(span).await
     }
 
-    /// What a message that was sent before has said first, if that was accepted: it is that request,
-    /// whatever it says now.
-    async fn kept_before(&self, received: &Received) -> Result<Option<Request>, Error> {
+    /// What a message that was sent before has said first: it is that request, whatever it says now.
+    /// `None` if that was rejected.
+    async fn said_first(
+        &self,
+        received: &Received,
+        request: Request,
+    ) -> Result<Option<Request>, Error> {
         let id = &received.request.id;
         if !received.was_sent_before {
-            return Ok(None);
+            return Ok(Some(request));
         }
         match self.ports.tracking.status(id).await? {
-            None | Some(Status::Rejected) => Ok(None),
-            Some(_) => self.kept(id).await.map(Some),
+            Some(Status::Rejected) => Ok(None),
+            // What is recorded of a request is removed some time, what is kept is not, and a build
+            // reads that.
+            None if self.ports.requests.kept(id).await?.is_none() => Ok(Some(request)),
+            _ => self.kept(id).await.map(Some),
         }
     }
 

@@ -27,6 +27,12 @@ pub enum Error {
     /// A message of the request queue was sent before, but does not say as what.
     #[error("the message's attributes do not say which request it is: {0}")]
     MessageIdentityInvalid(#[from] IdentityAttributesError),
+    /// A message of the request queue looks like an event of S3, and can't be one of the inbox.
+    #[error("the event is none of the inbox: {problem}")]
+    EventRefused {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A dead letter of the publisher is no record of an invocation that could be repeated.
     #[error("the message tells of no invocation that could be repeated: {0}")]
     InvocationUnknown(#[from] ParseFailedInvocationError),
@@ -136,6 +142,7 @@ fault_codes! {
     impl Error {
         Self::MessageUnknown { .. } => "MessageUnknown", User;
         Self::MessageIdentityInvalid(_) => "MessageIdentityInvalid", User;
+        Self::EventRefused { .. } => "EventRefused", User;
         Self::InvocationUnknown(_) => "InvocationUnknown", User;
         Self::RequestMissing { .. } => "RequestMissing", Internal;
         Self::BuildLost { .. } => "BuildLost", Internal;
@@ -195,6 +202,7 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::MessageUnknown { .. }
+            | Self::EventRefused { .. }
             | Self::InvocationUnknown(_)
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }

@@ -131,6 +131,8 @@ struct Subject {
 struct Ready {
     key: String,
     manifest: Manifest,
+    /// Those of the manifest.
+    permissions: Vec<Permission>,
     subject: Subject,
     layer: LayerName,
 }
@@ -314,9 +316,20 @@ where
         if key != keys::manifest(&project, &request.id, target) {
             return Err(invalid("its key is not the one of its content".to_owned()));
         }
+        // Nobody publishes what is another project's.
+        if manifest.artifact_s3_key != keys::artifact(&project, manifest.digest) {
+            return Err(invalid(
+                "its `ArtifactS3Key` is not the one of its project and its digest".to_owned(),
+            ));
+        }
+        let permissions = manifest.publish.permissions.iter();
+        let permissions: Result<_, _> = permissions.map(Permission::try_from).collect();
+        let permissions =
+            permissions.map_err(|_| invalid("one of its `Permissions` is none".to_owned()))?;
         Ok(Ready {
             layer: LayerName::new(&project, target),
             key,
+            permissions,
             manifest,
             subject: Subject {
                 request,
@@ -577,16 +590,10 @@ where
     }
 
     async fn grant(&self, ready: &Ready, version: u64) -> Result<(), Error> {
-        for permission in &ready.manifest.publish.permissions {
-            let Ok(permission) = Permission::try_from(permission) else {
-                return Err(Error::ManifestInvalid {
-                    key: ready.key.clone(),
-                    problem: "one of its `Permissions` is none".to_owned(),
-                });
-            };
+        for permission in &ready.permissions {
             self.ports
                 .versions
-                .grant(&ready.layer, version, &permission)
+                .grant(&ready.layer, version, permission)
                 .await?;
         }
         Ok(())

@@ -1,97 +1,19 @@
-//! Queues of dead letters, and bringing them back: the real use case over them.
+//! Bringing dead letters back: the real use case over the queues.
 
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{
     DeadLetter, DeadLetters, PortError, Publisher, RequestMessage, RequestQueue,
 };
 use accretion_service::redrive::{Outcome, Redrive};
+use integration_tests::memory::cloud::Cloud;
+use integration_tests::memory::dead_letters::Queue;
+use integration_tests::memory::ports::{Call, Invocation};
 use serde_json::Value;
 
-use crate::cloud::Cloud;
 use crate::mutations::Mutation;
-use crate::ports::{Call, Invocation};
-use crate::world::TIMEOUT;
 
 /// How many letters are brought back at once.
 const LIMIT: usize = 3;
-
-/// A queue of dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Queue {
-    Requests,
-    Publications,
-}
-
-/// A letter in a queue.
-#[derive(Debug, Clone)]
-pub(crate) struct Kept {
-    letter: DeadLetter,
-    hidden_until: Timestamp,
-}
-
-/// The queues.
-#[derive(Debug, Default)]
-pub(crate) struct DeadLetterQueues {
-    requests: Vec<Kept>,
-    publications: Vec<Kept>,
-    /// Messages that were sent to the request queue again.
-    pub(crate) sent: Vec<RequestMessage>,
-    /// What the publisher was invoked with again.
-    pub(crate) invoked: Vec<Value>,
-    receipts: u32,
-}
-
-impl DeadLetterQueues {
-    fn queue(&mut self, queue: Queue) -> &mut Vec<Kept> {
-        match queue {
-            Queue::Requests => &mut self.requests,
-            Queue::Publications => &mut self.publications,
-        }
-    }
-
-    pub(crate) fn is_empty(&self, queue: Queue) -> bool {
-        match queue {
-            Queue::Requests => self.requests.is_empty(),
-            Queue::Publications => self.publications.is_empty(),
-        }
-    }
-
-    pub(crate) fn put(&mut self, queue: Queue, letter: DeadLetter) {
-        let hidden_until = letter.sent_at;
-        let kept = Kept {
-            letter,
-            hidden_until,
-        };
-        self.queue(queue).push(kept);
-    }
-
-    fn receive(&mut self, queue: Queue, limit: usize, now: Timestamp) -> Vec<DeadLetter> {
-        let mut receipts = self.receipts;
-        let visible = self.queue(queue).iter_mut();
-        let visible = visible.filter(|kept| kept.hidden_until <= now).take(limit);
-        let received = visible.map(|kept| {
-            receipts += 1;
-            kept.letter.receipt = receipts.to_string();
-            kept.hidden_until = now.after(TIMEOUT);
-            kept.letter.clone()
-        });
-        let received = received.collect();
-        self.receipts = receipts;
-        received
-    }
-
-    fn delete(&mut self, queue: Queue, receipt: &str) {
-        self.queue(queue)
-            .retain(|kept| kept.letter.receipt != receipt);
-    }
-
-    fn show(&mut self, queue: Queue, receipt: &str, now: Timestamp) {
-        let kept = self.queue(queue).iter_mut();
-        for kept in kept.filter(|kept| kept.letter.receipt == receipt) {
-            kept.hidden_until = now;
-        }
-    }
-}
 
 /// The ports of one redrive.
 pub(crate) struct Letters {

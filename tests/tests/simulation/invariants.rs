@@ -12,9 +12,9 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{LayerChange, Settlement};
 
-use crate::cloud::{Cloud, Fact, LayerItems, UNKNOWN_ACCOUNT};
 use crate::simulation::Verified;
 use crate::world::{RequestForge, TIMEOUT};
+use integration_tests::memory::cloud::{Cloud, Fact, LayerItems, UNKNOWN_ACCOUNT};
 
 /// Everything that is not as it has to be.
 pub(crate) fn violations(verified: &Verified<'_>) -> Vec<String> {

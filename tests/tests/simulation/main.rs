@@ -7,12 +7,9 @@
 )]
 
 mod alarms;
-mod cloud;
-mod contents;
 mod dead_letters;
 mod invariants;
 mod mutations;
-mod ports;
 mod random;
 mod scenarios;
 mod seeds;

@@ -28,8 +28,8 @@ use accretion_service::ports::{
     StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
-use crate::cloud::Cloud;
-use crate::ports::{Call, Invocation};
+use integration_tests::memory::cloud::Cloud;
+use integration_tests::memory::ports::{Call, Invocation};
 
 /// A deliberate mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,6 +279,10 @@ impl Timer for Mutant {
 }
 
 impl Inbox for Mutant {
+    fn bucket(&self) -> &str {
+        Inbox::bucket(&self.inner)
+    }
+
     async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
         self.inner.read(object, limit).await
     }
@@ -350,7 +354,7 @@ impl Topic for Mutant {
 
 impl Manifests for Mutant {
     fn bucket(&self) -> &str {
-        self.inner.bucket()
+        Manifests::bucket(&self.inner)
     }
 
     async fn manifest(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {

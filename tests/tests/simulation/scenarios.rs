@@ -12,9 +12,10 @@ use accretion_service::publish::{Outcome, Repaired};
 use serde_json::json;
 
 use crate::alarms;
-use crate::cloud::UNKNOWN_ACCOUNT;
-use crate::ports::{Call, Verdict};
-use crate::world::{ARM64, Dropped, Ended, Job, RequestForge, World, X86_64, event};
+use crate::world::{Dropped, Ended, Job, RequestForge, World, event};
+use integration_tests::memory::cloud::UNKNOWN_ACCOUNT;
+use integration_tests::memory::ports::{Call, Verdict};
+use integration_tests::memory::{ARM64, X86_64};
 
 const ACCOUNT: &str = "111122223333";
 const LEASE: Duration = Duration::from_mins(3);

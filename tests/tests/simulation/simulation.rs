@@ -20,13 +20,13 @@ use accretion_service::ports::{BuildOrder, DeadLetter};
 use serde_json::{Value, json};
 
 use crate::alarms::{self, Alarm};
-use crate::cloud::{Fact, UNKNOWN_ACCOUNT};
-use crate::dead_letters::Queue;
 use crate::invariants;
 use crate::mutations::Mutation;
-use crate::ports::{Call, CallId, InvocationId, Verdict, Waiting};
 use crate::random::Random;
 use crate::world::{Ended, Job, RequestForge, TIMEOUT, World, event};
+use integration_tests::memory::cloud::{Fact, UNKNOWN_ACCOUNT};
+use integration_tests::memory::dead_letters::Queue;
+use integration_tests::memory::ports::{Call, CallId, InvocationId, Verdict, Waiting};
 
 /// How long SQS hides a message that was received.
 const VISIBILITY: Duration = Duration::from_mins(3);

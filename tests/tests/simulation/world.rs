@@ -16,7 +16,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::request::{
     IdentityAttributes, Permission, PermissionDocument, ProjectName, Request, RequestId,
 };
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::Error;
@@ -30,25 +30,17 @@ use accretion_service::publish::{self, Publish, Repaired};
 use accretion_service::redrive;
 use serde_json::json;
 
-use crate::contents::Content;
-use crate::dead_letters::{Letters, Queue};
+use crate::dead_letters::Letters;
 use crate::mutations::{Mutant, Mutation};
-use crate::ports::{Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock};
+use integration_tests::memory::contents::Content;
+use integration_tests::memory::dead_letters::Queue;
+use integration_tests::memory::ports::{
+    Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock,
+};
+use integration_tests::memory::{ARM64, X86_64};
 
 /// How long an invocation may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
-
-/// Python 3.13 on x86_64.
-pub(crate) const X86_64: Target = Target {
-    runtime: Runtime::Python313,
-    architecture: Architecture::X86_64,
-};
-
-/// Python 3.13 on arm64.
-pub(crate) const ARM64: Target = Target {
-    runtime: Runtime::Python313,
-    architecture: Architecture::Arm64,
-};
 
 /// A request that is to be dropped: for Python 3.13 on x86_64, unless it says more.
 #[derive(Debug, Clone)]

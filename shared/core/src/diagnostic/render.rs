@@ -4,10 +4,14 @@ use annotate_snippets::{
     AnnotationKind, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
 };
 
-use super::{Location, Problem, Report, Severity, SourceText};
+use super::{Location, Problem, Report, Severity};
 
 /// How many characters of a line are shown around a problem.
 const WIDTH: usize = 140;
+
+/// How many bytes of a line are handed to the renderer on either side of a problem: more than it
+/// shows, whatever the characters. A line may have megabytes.
+const MARGIN: usize = 8 * WIDTH;
 
 impl Report {
     /// The report for people, in the manner of rustc: each problem with its code, its place in the
@@ -52,7 +56,18 @@ fn render_problem(report: &Report, problem: &Problem, renderer: &Renderer) -> St
         .as_ref()
         .and_then(|location| Some((location, report.sources.get(location.source)?)));
     let mut group = match place {
-        Some((location, source)) => title.element(snippet(report, location, source)),
+        Some((location, source)) => {
+            let (line, column) = report.line_column(location);
+            let (snippet, is_cut) = snippet(location, &source.text, line);
+            let path = printable(&source.name);
+            if is_cut {
+                // The renderer would count the column from the cut.
+                let origin = Origin::path(path).line(line).char_column(column);
+                title.element(origin).element(snippet)
+            } else {
+                title.element(snippet.path(path))
+            }
+        }
         None => match report.sources.first() {
             Some(source) => title.element(Origin::path(printable(&source.name))),
             None => title.elements(std::iter::empty::<Origin<'_>>()),
@@ -64,26 +79,28 @@ fn render_problem(report: &Report, problem: &Problem, renderer: &Renderer) -> St
     renderer.render(&[group])
 }
 
-/// The lines of a location. Only they are handed to the renderer: texts may have megabytes, and a
-/// report many problems.
+/// The lines of a location, or what is near it in long ones; and whether their start is cut off.
+/// Only that is handed to the renderer: texts may have megabytes, and a report many problems.
 fn snippet<'a>(
-    report: &Report,
     location: &Location,
-    source: &SourceText,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let text = &source.text;
+    text: &str,
+    line: usize,
+) -> (Snippet<'a, annotate_snippets::Annotation<'a>>, bool) {
     let span = location.span.clone();
-    let start = text[..span.start]
+    let line_start = text[..span.start]
         .rfind('\n')
         .map_or(0, |newline| newline + 1);
-    let end = text[span.end..]
+    let line_end = text[span.end..]
         .find('\n')
         .map_or(text.len(), |newline| span.end + newline);
-    let (line, _) = report.line_column(location);
-    Snippet::source(without_c1(&text[start..end]))
-        .path(printable(&source.name))
+    let start = text.floor_char_boundary(span.start.saturating_sub(MARGIN));
+    let end = text.ceil_char_boundary(span.end + MARGIN);
+    let (start, end) = (line_start.max(start), line_end.min(end));
+    let shown = without_credentials(&without_c1(&text[start..end]));
+    let snippet = Snippet::source(shown)
         .line_start(line)
-        .annotation(AnnotationKind::Primary.span(span.start - start..span.end - start))
+        .annotation(AnnotationKind::Primary.span(span.start - start..span.end - start));
+    (snippet, start > line_start)
 }
 
 /// A text that only shows: terminals act on control characters.
@@ -95,6 +112,32 @@ pub fn printable(text: &str) -> String {
 /// character of two bytes, so that places in the text stay the same.
 fn without_c1(text: &str) -> String {
     text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "¿")
+}
+
+/// Replaces what a URL has before an `@`, but for variables: reports are kept and sent. Places in the
+/// text stay the same.
+fn without_credentials(text: &str) -> String {
+    const AUTHORITY: &str = "://";
+    let ends = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace();
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(AUTHORITY) {
+        let (before, after) = rest.split_at(at + AUTHORITY.len());
+        let authority = &after[..after.find(ends).unwrap_or(after.len())];
+        let (credentials, _) = authority.rsplit_once('@').unwrap_or_default();
+        shown += before;
+        if credentials.split(':').all(is_variable) {
+            shown += credentials;
+        } else {
+            shown.extend(std::iter::repeat_n('*', credentials.len()));
+        }
+        rest = &after[credentials.len()..];
+    }
+    shown + rest
+}
+
+fn is_variable(text: &str) -> bool {
+    text.starts_with("${") && text.ends_with('}')
 }
 
 fn counts(report: &Report) -> String {

@@ -33,6 +33,54 @@ fn colour_adds_nothing_but_colour() {
     }
 }
 
+/// What is kept and sent of an input has no passwords.
+#[test]
+fn credentials_are_not_shown() {
+    let text = "a @ https://user:pa@ss@example.com/a-1-py3-none-any.whl\n\
+                b @ https://example.com/b@c  # \"https://user:pass@example.com\"\n\
+                c @ https://${USER}:${TOKEN}@example.com/c-1-py3-none-any.whl\n";
+    let mut report = Report::new("requirements.txt", text);
+    let lines = text.match_indices('\n').map(|(at, _)| at + 5);
+    for start in [4].into_iter().chain(lines.take(2)) {
+        report.push(Problem::error("X", "x").at(0, start..start + 10));
+    }
+    let shown = report.render();
+    assert!(
+        shown.contains("1 | a @ https://**********@example.com/a-1-py3-none-any.whl\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("3 | c @ https://${USER}:${TOKEN}@example.com/c"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("2 | b @ https://example.com/b@c  # \"https://*********@example.com\"\n"),
+        "{shown}"
+    );
+}
+
+/// A line may have megabytes, and a report many problems in it.
+#[test]
+fn a_long_line_is_shown_as_a_short_one() {
+    let runtimes = |count: usize| vec!["\"ü\""; count].join(",");
+    let report = |count: usize| {
+        let (before, after) = (runtimes(count), runtimes(count));
+        let text = format!(r#"{{"Runtimes": [{before}, "x", {after}]}}"#);
+        let start = text.find("\"x\"").unwrap();
+        let mut report = Report::new("request.json", text);
+        report.push(Problem::error("X", "x").at(0, start..start + 3));
+        report.render()
+    };
+    let of_line = |shown: &str| shown.lines().skip(3).map(str::to_owned).collect::<Vec<_>>();
+    let (short, long) = (report(300), report(100_000));
+    assert!(long.contains("request.json:1:400016\n"), "{long}");
+    assert!(
+        of_line(&long).iter().any(|line| line.contains("\"x\"")),
+        "{long}"
+    );
+    assert!(long.len() < short.len() + 100, "{long}");
+}
+
 fn without_escapes(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let first = parts.next().unwrap_or_default().to_owned();

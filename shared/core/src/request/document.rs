@@ -40,6 +40,7 @@ pub struct RequestDocument {
     pub license_info: Option<String>,
     /// Who may use the layers. Only the account that holds them if left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
     pub permissions: Vec<PermissionDocument>,
     /// Distributions to leave out of the layers, such as those the runtime brings. They are
     /// resolved and listed in the manifest.

@@ -463,11 +463,24 @@ impl Reader<'_> {
             return permissions;
         };
         for element in &array.elements {
+            if self.report.is_full() {
+                break;
+            }
             if let Some(permission) = self.permission(element)
                 && !permissions.insert(permission)
             {
                 self.repeated("the permission", span(&element.range()));
             }
+        }
+        if permissions.len() > Limits::PERMISSIONS {
+            self.push(
+                Problem::error(
+                    code::LIST_TOO_LONG,
+                    format!("there are over {} permissions", Limits::PERMISSIONS),
+                )
+                .help("let an organization use the layers, instead of its accounts"),
+                span(&array.range),
+            );
         }
         permissions
     }
@@ -515,6 +528,9 @@ impl Reader<'_> {
             return names;
         };
         for element in &array.elements {
+            if self.report.is_full() {
+                break;
+            }
             let Some(lit) = self.string(element, "an item of `Exclude`") else {
                 continue;
             };
@@ -548,6 +564,9 @@ impl Reader<'_> {
             );
         }
         for element in &array.elements {
+            if self.report.is_full() {
+                break;
+            }
             let Some(lit) = self.string(element, &format!("an item of `{field}`")) else {
                 continue;
             };
@@ -631,6 +650,9 @@ impl Reader<'_> {
     ) -> Fields<'v, 'a> {
         let mut values = BTreeMap::new();
         for property in &object.properties {
+            if self.report.is_full() {
+                break;
+            }
             let name = property.name.as_str();
             let place = span(&property.name.range());
             let Some(field) = known.iter().copied().find(|field| *field == name) else {

@@ -401,7 +401,9 @@ impl Parser<'_> {
     }
 }
 
-/// Characters that Python's `splitlines` takes for line ends, or that nobody sees.
+/// Characters that Python's `splitlines` takes for line ends, that nobody sees, or that make others
+/// show in another order than they stand in (UTR #36, "Bidirectional Text Spoofing").
 fn is_unprintable(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{2028}' | '\u{2029}')
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

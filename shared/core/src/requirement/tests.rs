@@ -364,6 +364,7 @@ fn what_reaches_outside_or_is_wrong_is_refused_at_its_place() {
         ),
         ("foo # a \\\nbar", "CommentAmbiguous 1:5 \"# a \""),
         ("foo\u{c}\nbar", "ControlCharacter 1:4 \"\\u{c}\""),
+        ("foo # \u{202e}rab\n", "ControlCharacter 1:7 \"\\u{202e}\""),
     ];
     for (text, expected) in table {
         let first = outcome(check(text)).expect_err(text);

@@ -36,6 +36,7 @@ fn the_documented_limits_are_those_that_are_held() {
             "characters of license information",
             count(Limits::LICENSE_INFO_CHARS),
         ),
+        ("permissions", count(Limits::PERMISSIONS)),
         ("problems that are listed", count(Limits::PROBLEMS)),
         ("targets", count(Target::all().count())),
         ("requirements", count(Limits::REQUIREMENTS)),

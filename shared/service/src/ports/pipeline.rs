@@ -25,6 +25,9 @@ pub trait Timer: Clock {
 
 /// Reads what is dropped into the inbox.
 pub trait Inbox: Send + Sync {
+    /// The bucket's name.
+    fn bucket(&self) -> &str;
+
     /// Reads that very version of an object; `None` if it is gone. Of one that is longer than
     /// `limit` bytes, at most one byte more is read, so that its reader can tell.
     fn read(

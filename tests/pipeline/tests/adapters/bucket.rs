@@ -37,7 +37,8 @@ fn object(bucket: &str, key: &str, version_id: Option<String>) -> InboxObject {
 #[test]
 fn the_inbox_gives_the_version_that_is_asked_for() {
     on_aws(async |world| {
-        let (inbox, bucket) = (S3Inbox::new(&world.clients), world.bucket().await);
+        let bucket = world.bucket().await;
+        let inbox = S3Inbox::new(&world.clients, bucket.as_str());
         let key = "requests/data tools/ün+icode.txt";
         let first = put(world, &bucket, key, "first").await;
         put(world, &bucket, key, "second").await;
@@ -58,9 +59,11 @@ fn the_inbox_gives_the_version_that_is_asked_for() {
         delete.send().await.unwrap();
         assert_eq!(read(first).await, None);
 
-        let elsewhere = object(&fresh("nowhere"), key, None);
+        let nowhere = fresh("nowhere");
+        let elsewhere = S3Inbox::new(&world.clients, nowhere.as_str());
+        let object = object(&nowhere, key, None);
         assert_eq!(
-            code(inbox.read(&elsewhere, 100).await),
+            code(elsewhere.read(&object, 100).await),
             "ServiceRefused",
             "a bucket that is not there is no empty one"
         );
@@ -70,7 +73,8 @@ fn the_inbox_gives_the_version_that_is_asked_for() {
 #[test]
 fn the_inbox_reads_no_more_than_shows_that_there_is_more() {
     on_aws(async |world| {
-        let (inbox, bucket) = (S3Inbox::new(&world.clients), world.bucket().await);
+        let bucket = world.bucket().await;
+        let inbox = S3Inbox::new(&world.clients, bucket.as_str());
         put(world, &bucket, "k", "0123456789").await;
         for (limit, length) in [(100, 10), (10, 10), (9, 10), (4, 5), (0, 1)] {
             let bytes = inbox.read(&object(&bucket, "k", None), limit).await;

@@ -1,11 +1,14 @@
-//! What needs the stack for itself: policies with a statement missing, messages that nobody can
-//! read, and dead letters that come back. Policies are enforced.
+//! What needs the stack for itself: policies with a statement missing, the policies of one role
+//! against the work of another, hostile input, messages that nobody can read, and dead letters that
+//! come back. Policies are enforced.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(clippy::print_stdout, reason = "shown where a test fails")]
 
 mod dead_letters;
+mod hostile;
 mod redrive;
+mod roles;
 mod tight;
 
 use std::path::Path;

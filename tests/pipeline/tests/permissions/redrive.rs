@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use crate::tight::{Statement, remove, restore, statements};
 use crate::{PATIENCE, alone, deliver_again_soon, endpoint};
 
-const REQUESTS: &str = "RequestDeadLetterQueueUrl";
-const PUBLICATIONS: &str = "PublicationDeadLetterQueueUrl";
+pub(crate) const REQUESTS: &str = "RequestDeadLetterQueueUrl";
+pub(crate) const PUBLICATIONS: &str = "PublicationDeadLetterQueueUrl";
 
 /// More letters than any of these tests makes.
 const LIMIT: usize = 100;
@@ -169,7 +169,7 @@ fn what_can_never_succeed_stays_where_it_is() {
 }
 
 /// One delivery is all there is, and no dead letters of others.
-async fn prepare(stack: &Stack) -> Result<()> {
+pub(crate) async fn prepare(stack: &Stack) -> Result<()> {
     deliver_again_soon(stack, 1).await;
     empty(stack).await
 }
@@ -182,7 +182,7 @@ async fn empty(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-fn request(project: &str, requirement: &str) -> Value {
+pub(crate) fn request(project: &str, requirement: &str) -> Value {
     json!({
         "Name": project,
         "Language": "python",
@@ -205,7 +205,7 @@ async fn statement(stack: &Stack, role: &str, sid: &str) -> Vec<Statement> {
 }
 
 /// Waits until a queue of dead letters holds so many.
-async fn letters(stack: &Stack, queue: &str, count: usize) -> Result<()> {
+pub(crate) async fn letters(stack: &Stack, queue: &str, count: usize) -> Result<()> {
     let queue = stack.output(queue);
     let are_there = async || Ok((stack.queued(queue).await? as usize == count).then_some(()));
     wait_for("dead letters", PATIENCE, are_there).await
@@ -231,7 +231,11 @@ async fn received_at(stack: &Stack, ids: &[&RequestId]) -> Result<Vec<Value>> {
     Ok(times)
 }
 
-async fn send_with(stack: &Stack, body: &str, attributes: IdentityAttributes) -> Result<()> {
+pub(crate) async fn send_with(
+    stack: &Stack,
+    body: &str,
+    attributes: IdentityAttributes,
+) -> Result<()> {
     let mut send = stack.sqs.send_message().message_body(body);
     for (name, value) in [
         (IdentityAttributes::REQUEST_ID, attributes.request_id),

@@ -54,10 +54,12 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    pub(crate) fn statement(&self) -> &Value {
+        &self.document["Statement"][self.index]
+    }
+
     pub(crate) fn sid(&self) -> &str {
-        self.document["Statement"][self.index]["Sid"]
-            .as_str()
-            .unwrap()
+        self.statement()["Sid"].as_str().unwrap()
     }
 
     /// Why it is not evaluated, if it is not.
@@ -192,6 +194,27 @@ async fn put(stack: &Stack, role: &str, policy: &str, document: &Value) {
         .unwrap();
 }
 
+/// The policy that topics are born with lets the whole account publish and subscribe. Where the
+/// template requires TLS, it puts another one in its place.
+pub(crate) async fn forget_topic_policy(stack: &Stack) -> Result<()> {
+    let topic = stack.output("NotificationTopicArn");
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sns:GetTopicAttributes",
+            "Resource": topic,
+        },
+    });
+    let set = stack.sns.set_topic_attributes().topic_arn(topic);
+    let set = set
+        .attribute_name("Policy")
+        .attribute_value(policy.to_string());
+    set.send().await.map_err(Error::aws("SetTopicAttributes"))?;
+    Ok(())
+}
+
 /// Everything that the stack does, once, with an eye on every place where a failure shows.
 struct Trials {
     stack: &'static Stack,
@@ -223,23 +246,7 @@ impl Trials {
         put.send()
             .await
             .map_err(Error::aws("PutFunctionEventInvokeConfig"))?;
-        // The policy that topics are born with lets the whole account publish. Where the template
-        // requires TLS, it puts another one in its place.
-        let topic = stack.output("NotificationTopicArn");
-        let policy = json!({
-            "Version": "2012-10-17",
-            "Statement": {
-                "Effect": "Allow",
-                "Principal": {"Service": "sns.amazonaws.com"},
-                "Action": "sns:GetTopicAttributes",
-                "Resource": topic,
-            },
-        });
-        let set = stack.sns.set_topic_attributes().topic_arn(topic);
-        let set = set
-            .attribute_name("Policy")
-            .attribute_value(policy.to_string());
-        set.send().await.map_err(Error::aws("SetTopicAttributes"))?;
+        forget_topic_policy(stack).await?;
         let all = stack.subscribe("permissions", &Filter::None).await?;
         Ok(Self { stack, all })
     }

@@ -13,10 +13,11 @@ use tokio::net::TcpListener;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What one function or another has to be told.
-const CONFIGURATION: [&str; 7] = [
+const CONFIGURATION: [&str; 8] = [
     "ARTIFACTS_BUCKET",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
+    "INBOX_BUCKET",
     "LAYERS_TABLE",
     "REQUESTS_TABLE",
     "STATE_MACHINE_ARN",

@@ -28,12 +28,12 @@ use accretion_service::ports::{
     StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
-use crate::cloud::{BUCKET, Cloud, CloudError};
-use crate::contents::Content;
+use super::cloud::{BUCKET, Cloud, CloudError, INBOX};
+use super::contents::Content;
 
 /// A call of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Call {
+pub enum Call {
     ReadInbox,
     Keep,
     ReadKept,
@@ -74,7 +74,7 @@ pub(crate) enum Call {
 
 impl Call {
     /// Whether it changes anything.
-    pub(crate) fn has_effect(self) -> bool {
+    pub fn has_effect(self) -> bool {
         match self {
             Self::ReadInbox
             | Self::ReadKept
@@ -118,7 +118,7 @@ impl Call {
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It takes effect and answers.
     Done,
     /// It is refused: throttled.
@@ -139,66 +139,69 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// Whether the invocation is no more afterwards.
-    pub(crate) fn is_death(self) -> bool {
+    pub fn is_death(self) -> bool {
         matches!(self, Self::DiesBefore | Self::DiesAfter | Self::DiesLate)
     }
 }
 
 /// Tells one invocation from others.
-pub(crate) type InvocationId = u32;
+pub type InvocationId = u32;
 
 /// Tells one call from others.
-pub(crate) type CallId = u32;
+pub type CallId = u32;
 
 /// A call that waits for what becomes of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
-    pub(crate) id: CallId,
-    pub(crate) invocation: InvocationId,
-    pub(crate) call: Call,
+pub struct Waiting {
+    pub id: CallId,
+    pub invocation: InvocationId,
+    pub call: Call,
     /// When a sleep is over.
-    pub(crate) until: Option<Timestamp>,
+    pub until: Option<Timestamp>,
 }
 
 /// What a call does to the cloud when it takes effect.
 type Effect = Box<dyn FnOnce(&mut Cloud, Timestamp) + Send>;
 
 /// What the invocations and the world share.
-pub(crate) struct Shared {
-    pub(crate) now: Timestamp,
-    pub(crate) cloud: Cloud,
-    pub(crate) waiting: Vec<Waiting>,
-    pub(crate) late: Vec<(CallId, Effect)>,
+pub struct Shared {
+    pub now: Timestamp,
+    pub cloud: Cloud,
+    pub waiting: Vec<Waiting>,
+    pub late: Vec<(CallId, Effect)>,
+    /// Whether all calls take effect at once, and nobody decides upon them.
+    pub is_free: bool,
     verdicts: Vec<(CallId, Verdict)>,
     calls: CallId,
 }
 
 impl Shared {
-    pub(crate) fn new(now: Timestamp) -> Self {
+    pub fn new(now: Timestamp) -> Self {
         Self {
             now,
             cloud: Cloud::default(),
             waiting: Vec::new(),
             late: Vec::new(),
+            is_free: false,
             verdicts: Vec::new(),
             calls: 0,
         }
     }
 
     /// Decides upon a call that waits.
-    pub(crate) fn decide(&mut self, id: CallId, verdict: Verdict) {
+    pub fn decide(&mut self, id: CallId, verdict: Verdict) {
         self.waiting.retain(|waiting| waiting.id != id);
         self.verdicts.push((id, verdict));
     }
 
     /// Forgets what an invocation still waits for: it is no more.
-    pub(crate) fn forget(&mut self, invocation: InvocationId) {
+    pub fn forget(&mut self, invocation: InvocationId) {
         self.waiting
             .retain(|waiting| waiting.invocation != invocation);
     }
 
     /// Lets a late call take effect.
-    pub(crate) fn land(&mut self, id: CallId) {
+    pub fn land(&mut self, id: CallId) {
         let at = self.late.iter().position(|(late, _)| *late == id);
         let (_, effect) = self.late.remove(at.expect("the call is late"));
         effect(&mut self.cloud, self.now);
@@ -207,7 +210,7 @@ impl Shared {
 
 /// The ports of one invocation.
 #[derive(Clone)]
-pub(crate) struct Invocation {
+pub struct Invocation {
     shared: Arc<Mutex<Shared>>,
     id: InvocationId,
     /// How much its clock is ahead, in milliseconds.
@@ -215,11 +218,11 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    pub(crate) fn new(shared: Arc<Mutex<Shared>>, id: InvocationId, skew: i64) -> Self {
+    pub fn new(shared: Arc<Mutex<Shared>>, id: InvocationId, skew: i64) -> Self {
         Self { shared, id, skew }
     }
 
-    pub(crate) fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub fn shared(&self) -> MutexGuard<'_, Shared> {
         lock(&self.shared)
     }
 
@@ -228,6 +231,10 @@ impl Invocation {
             let mut shared = self.shared();
             shared.calls += 1;
             let (id, invocation) = (shared.calls, self.id);
+            if shared.is_free {
+                shared.now = shared.now.max(until.unwrap_or(shared.now));
+                return (id, Verdict::Done);
+            }
             shared.waiting.push(Waiting {
                 id,
                 invocation,
@@ -247,7 +254,7 @@ impl Invocation {
     }
 
     /// Calls: waits for the verdict, and lets the call take effect accordingly.
-    pub(crate) async fn call<R>(
+    pub async fn call<R>(
         &self,
         call: Call,
         effect: impl FnOnce(&mut Cloud, Timestamp) -> R + Send + 'static,
@@ -294,7 +301,7 @@ impl Invocation {
     }
 }
 
-pub(crate) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+pub fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -316,6 +323,10 @@ impl Timer for Invocation {
 }
 
 impl Inbox for Invocation {
+    fn bucket(&self) -> &'static str {
+        INBOX
+    }
+
     async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
         let object = object.clone();
         let read = move |cloud: &mut Cloud, _| cloud.read_inbox(&object, limit);

@@ -20,14 +20,17 @@ use accretion_service::ports::{
     Release, Reviewed, Settlement, StoredArtifact,
 };
 
-use crate::dead_letters::DeadLetterQueues;
+use super::dead_letters::DeadLetterQueues;
+
+/// The inbox.
+pub const INBOX: &str = "inbox";
 
 /// The artifacts bucket.
-pub(crate) const BUCKET: &str = "artifacts";
+pub const BUCKET: &str = "artifacts";
 
 /// What a call can come to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum CloudError {
+pub enum CloudError {
     #[error("the rate is exceeded")]
     Throttled,
     #[error("no answer came in time")]
@@ -69,21 +72,21 @@ impl Fault for CloudError {
 
 /// A target's item in the table of requests.
 #[derive(Debug, Clone)]
-pub(crate) struct TargetItem {
-    pub(crate) project: ProjectName,
-    pub(crate) received_at: Timestamp,
-    pub(crate) status: Status,
-    pub(crate) updated_at: Timestamp,
-    pub(crate) digest: Option<Digest>,
-    pub(crate) code: Option<String>,
+pub struct TargetItem {
+    pub project: ProjectName,
+    pub received_at: Timestamp,
+    pub status: Status,
+    pub updated_at: Timestamp,
+    pub digest: Option<Digest>,
+    pub code: Option<String>,
 }
 
 /// A layer's items in the table of layers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LayerItems {
-    pub(crate) state: LayerState,
-    pub(crate) versions: BTreeMap<u64, Published>,
-    pub(crate) marks: BTreeMap<String, (Timestamp, Mark)>,
+pub struct LayerItems {
+    pub state: LayerState,
+    pub versions: BTreeMap<u64, Published>,
+    pub marks: BTreeMap<String, (Timestamp, Mark)>,
 }
 
 impl LayerItems {
@@ -93,7 +96,7 @@ impl LayerItems {
     }
 
     /// Since when something about the layer itself is left to do, or from when on.
-    pub(crate) fn pending_since(&self) -> Option<Timestamp> {
+    pub fn pending_since(&self) -> Option<Timestamp> {
         let claim = self.state.claim.as_ref();
         claim.map_or(self.state.review_at, |claim| Some(claim.lease_until))
     }
@@ -101,21 +104,21 @@ impl LayerItems {
 
 /// A layer in Lambda. Numbers only grow, whatever is deleted.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LambdaLayer {
-    pub(crate) latest: u64,
-    pub(crate) versions: BTreeMap<u64, StoredVersion>,
+pub struct LambdaLayer {
+    pub latest: u64,
+    pub versions: BTreeMap<u64, StoredVersion>,
 }
 
 /// A version of a layer in Lambda.
 #[derive(Debug, Clone)]
-pub(crate) struct StoredVersion {
-    pub(crate) version: LayerVersion,
-    pub(crate) grants: BTreeSet<Permission>,
+pub struct StoredVersion {
+    pub version: LayerVersion,
+    pub grants: BTreeSet<Permission>,
 }
 
 /// Something that happened, and cannot be seen any more in what is left of it.
 #[derive(Debug, Clone)]
-pub(crate) enum Fact {
+pub enum Fact {
     /// A settlement was recorded.
     Settled(Box<Settlement>),
     /// Lambda has made a version.
@@ -130,64 +133,64 @@ pub(crate) enum Fact {
 
 /// All that AWS keeps.
 #[derive(Debug, Default)]
-pub(crate) struct Cloud {
+pub struct Cloud {
     /// Objects of the inbox, by key and version.
-    pub(crate) inbox: BTreeMap<(String, String), Vec<u8>>,
+    pub inbox: BTreeMap<(String, String), Vec<u8>>,
     /// Normalised requests.
-    pub(crate) kept: BTreeMap<RequestId, String>,
+    pub kept: BTreeMap<RequestId, String>,
     /// Statuses of requests.
-    pub(crate) requests: BTreeMap<RequestId, Status>,
+    pub requests: BTreeMap<RequestId, Status>,
     /// Targets of requests.
-    pub(crate) targets: BTreeMap<(RequestId, Target), TargetItem>,
+    pub targets: BTreeMap<(RequestId, Target), TargetItem>,
     /// Builds that were ordered, by the execution's name.
-    pub(crate) executions: BTreeMap<String, BuildOrder>,
+    pub executions: BTreeMap<String, BuildOrder>,
     /// The same in the order in which they were started.
-    pub(crate) started: Vec<BuildOrder>,
+    pub started: Vec<BuildOrder>,
     /// Texts of artifact manifests, by key.
-    pub(crate) manifests: BTreeMap<String, Vec<u8>>,
+    pub manifests: BTreeMap<String, Vec<u8>>,
     /// The keys of the same in the order in which they were written.
-    pub(crate) written: Vec<String>,
+    pub written: Vec<String>,
     /// Artifacts, by key.
-    pub(crate) artifacts: BTreeMap<String, StoredArtifact>,
+    pub artifacts: BTreeMap<String, StoredArtifact>,
     /// The manifests that artifacts were first built with, by the artifact's key.
-    pub(crate) descriptions: BTreeMap<String, Manifest>,
+    pub descriptions: BTreeMap<String, Manifest>,
     /// Manifests of layer versions.
-    pub(crate) layer_manifests: BTreeMap<(LayerName, u64), LayerManifest>,
+    pub layer_manifests: BTreeMap<(LayerName, u64), LayerManifest>,
     /// The table of layers.
-    pub(crate) layers: BTreeMap<LayerName, LayerItems>,
+    pub layers: BTreeMap<LayerName, LayerItems>,
     /// Lambda.
-    pub(crate) lambda: BTreeMap<LayerName, LambdaLayer>,
+    pub lambda: BTreeMap<LayerName, LambdaLayer>,
     /// Pointers, by name.
-    pub(crate) pointers: BTreeMap<String, String>,
+    pub pointers: BTreeMap<String, String>,
     /// What was given up.
-    pub(crate) dead_letters: DeadLetterQueues,
+    pub dead_letters: DeadLetterQueues,
     /// What the topic was sent.
-    pub(crate) sent: Vec<Notification>,
+    pub sent: Vec<Notification>,
     /// What happened, and when.
-    pub(crate) history: Vec<(Timestamp, Fact)>,
+    pub history: Vec<(Timestamp, Fact)>,
     /// How many claims replaced another.
-    pub(crate) taken_over: u64,
+    pub taken_over: u64,
     /// Whether statuses are raised whatever they are: a mutation.
-    pub(crate) is_unranked: bool,
+    pub is_unranked: bool,
     /// Whether Lambda has room for more versions.
-    pub(crate) storage_exceeded: bool,
+    pub storage_exceeded: bool,
 }
 
 /// The account that Lambda refuses to grant anything to.
-pub(crate) const UNKNOWN_ACCOUNT: &str = "999999999999";
+pub const UNKNOWN_ACCOUNT: &str = "999999999999";
 
 impl Cloud {
-    pub(crate) fn read_inbox(&self, object: &InboxObject, limit: usize) -> Option<Vec<u8>> {
+    pub fn read_inbox(&self, object: &InboxObject, limit: usize) -> Option<Vec<u8>> {
         let key = (object.key.clone(), object.version().to_owned());
         let bytes = self.inbox.get(&key)?;
         Some(bytes[..bytes.len().min(limit)].to_vec())
     }
 
-    pub(crate) fn keep(&mut self, id: RequestId, request: String) {
+    pub fn keep(&mut self, id: RequestId, request: String) {
         self.kept.entry(id).or_insert(request);
     }
 
-    pub(crate) fn accept(&mut self, accepted: &Accepted, now: Timestamp) -> Acceptance {
+    pub fn accept(&mut self, accepted: &Accepted, now: Timestamp) -> Acceptance {
         let RequestRef { received_at, id } = &accepted.request;
         if let Some(status) = self.requests.get(id) {
             return match status {
@@ -210,13 +213,13 @@ impl Cloud {
         Acceptance::New
     }
 
-    pub(crate) fn reject(&mut self, rejected: &Rejected) {
+    pub fn reject(&mut self, rejected: &Rejected) {
         let status = self.requests.entry(rejected.request.id.clone());
         status.or_insert(Status::Rejected);
     }
 
     /// Raises the status of a target, as the state machine does; `false` if it is as high already.
-    pub(crate) fn raise(
+    pub fn raise(
         &mut self,
         id: &RequestId,
         target: Target,
@@ -233,7 +236,7 @@ impl Cloud {
         is_higher
     }
 
-    pub(crate) fn open_before(&self, before: Timestamp) -> Vec<OpenTarget> {
+    pub fn open_before(&self, before: Timestamp) -> Vec<OpenTarget> {
         let open = self
             .targets
             .iter()
@@ -251,7 +254,7 @@ impl Cloud {
     }
 
     /// Starts an execution; `false` if its name was used before.
-    pub(crate) fn start(&mut self, order: &BuildOrder) -> bool {
+    pub fn start(&mut self, order: &BuildOrder) -> bool {
         let name = order.execution();
         let is_new = !self.executions.contains_key(&name);
         if is_new {
@@ -262,7 +265,7 @@ impl Cloud {
     }
 
     /// The manifest that an artifact was first built with, if both are there and belong together.
-    pub(crate) fn find_artifact(&self, project: &ProjectName, digest: Digest) -> Option<Manifest> {
+    pub fn find_artifact(&self, project: &ProjectName, digest: Digest) -> Option<Manifest> {
         let key = keys::artifact(project, digest);
         let (stored, described) = (self.artifacts.get(&key)?, self.descriptions.get(&key)?);
         let is_whole = stored.sha256 == Some(described.artifact_sha256)
@@ -271,7 +274,7 @@ impl Cloud {
     }
 
     /// Keeps an artifact that must not be there yet, but with the same bytes.
-    pub(crate) fn put_artifact(&mut self, key: String, written: Written) -> Result<(), CloudError> {
+    pub fn put_artifact(&mut self, key: String, written: Written) -> Result<(), CloudError> {
         let artifact = StoredArtifact {
             key: key.clone(),
             version_id: Some("1".to_owned()),
@@ -286,13 +289,13 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn describe_artifact(&mut self, manifest: Manifest) {
+    pub fn describe_artifact(&mut self, manifest: Manifest) {
         let key = manifest.artifact_s3_key.clone();
         self.descriptions.insert(key, manifest);
     }
 
     /// Keeps the manifest of a request's target, if there is none.
-    pub(crate) fn put_manifest(&mut self, manifest: &Manifest) {
+    pub fn put_manifest(&mut self, manifest: &Manifest) {
         let (request, target) = (manifest.request.as_ref(), manifest.target());
         let request = request.expect("it is of a request");
         let project = manifest.project_name.parse().expect("it is a name");
@@ -305,12 +308,12 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn describe(&mut self, layer: LayerName, manifest: LayerManifest) {
+    pub fn describe(&mut self, layer: LayerName, manifest: LayerManifest) {
         let key = (layer, manifest.layer.version);
         self.layer_manifests.insert(key, manifest);
     }
 
-    pub(crate) fn publish(
+    pub fn publish(
         &mut self,
         layer: &LayerName,
         artifact: &StoredArtifact,
@@ -350,17 +353,17 @@ impl Cloud {
         Ok(made)
     }
 
-    pub(crate) fn version(&self, layer: &LayerName, version: u64) -> Option<&StoredVersion> {
+    pub fn version(&self, layer: &LayerName, version: u64) -> Option<&StoredVersion> {
         self.lambda.get(layer)?.versions.get(&version)
     }
 
-    pub(crate) fn versions_above(&self, layer: &LayerName, version: u64) -> Vec<u64> {
+    pub fn versions_above(&self, layer: &LayerName, version: u64) -> Vec<u64> {
         let in_lambda = self.lambda.get(layer);
         let above = in_lambda.map(|it| it.versions.range(version + 1..).map(|(&at, _)| at));
         above.into_iter().flatten().collect()
     }
 
-    pub(crate) fn grant(
+    pub fn grant(
         &mut self,
         layer: &LayerName,
         version: u64,
@@ -377,7 +380,7 @@ impl Cloud {
     }
 
     /// Deletes a version, as people do.
-    pub(crate) fn delete_version(&mut self, layer: &LayerName, version: u64, now: Timestamp) {
+    pub fn delete_version(&mut self, layer: &LayerName, version: u64, now: Timestamp) {
         let in_lambda = self.lambda.get_mut(layer);
         let deleted = in_lambda.and_then(|it| it.versions.remove(&version));
         if deleted.is_some() {
@@ -386,17 +389,17 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn point(&mut self, project: &ProjectName, target: Target, arn: &str) {
+    pub fn point(&mut self, project: &ProjectName, target: Target, arn: &str) {
         let name = keys::pointer("/accretion", project, target);
         self.pointers.insert(name, arn.to_owned());
     }
 
-    pub(crate) fn state(&self, layer: &LayerName) -> LayerState {
+    pub fn state(&self, layer: &LayerName) -> LayerState {
         let items = self.layers.get(layer);
         items.map(|items| items.state.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn claim(&mut self, layer: &LayerName, revision: u64, claim: &Claim) -> bool {
+    pub fn claim(&mut self, layer: &LayerName, revision: u64, claim: &Claim) -> bool {
         let items = self.layers.entry(layer.clone()).or_default();
         if items.state.revision != revision {
             return false;
@@ -408,7 +411,7 @@ impl Cloud {
         true
     }
 
-    pub(crate) fn release(&mut self, layer: &LayerName, owner: &str, release: Release) {
+    pub fn release(&mut self, layer: &LayerName, owner: &str, release: Release) {
         let Some(items) = self.layers.get_mut(layer) else {
             return;
         };
@@ -420,12 +423,12 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn is_recorded(&self, layer: &LayerName, version: u64) -> bool {
+    pub fn is_recorded(&self, layer: &LayerName, version: u64) -> bool {
         let items = self.layers.get(layer);
         items.is_some_and(|items| items.versions.contains_key(&version))
     }
 
-    pub(crate) fn review(&mut self, layer: &LayerName, reviewed: Reviewed) {
+    pub fn review(&mut self, layer: &LayerName, reviewed: Reviewed) {
         let state = self.layers.get_mut(layer).map(|items| &mut items.state);
         if let Some(state) = state.filter(|state| state.revision == reviewed.revision) {
             state.reviewed = reviewed.version;
@@ -436,7 +439,7 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn settle(&mut self, settlement: &Settlement, now: Timestamp) -> Recorded {
+    pub fn settle(&mut self, settlement: &Settlement, now: Timestamp) -> Recorded {
         let id = (settlement.request.id.clone(), settlement.mark.target);
         let items = self.layers.entry(settlement.mark.layer()).or_default();
         if let Some(change) = &settlement.change {
@@ -472,7 +475,7 @@ impl Cloud {
     }
 
     /// Writes the target's part of a settlement.
-    pub(crate) fn target(&mut self, settlement: &Settlement, now: Timestamp) {
+    pub fn target(&mut self, settlement: &Settlement, now: Timestamp) {
         let id = (settlement.request.id.clone(), settlement.mark.target);
         let item = self.targets.entry(id).or_insert_with(|| TargetItem {
             project: settlement.mark.project.clone(),
@@ -489,25 +492,25 @@ impl Cloud {
     }
 
     /// Writes the mark of a settlement.
-    pub(crate) fn mark(&mut self, settlement: &Settlement, now: Timestamp) {
+    pub fn mark(&mut self, settlement: &Settlement, now: Timestamp) {
         let mark = settlement.mark.clone();
         let items = self.layers.entry(mark.layer()).or_default();
         let event_id = mark.notification.event_id.clone();
         items.marks.insert(event_id, (now, mark));
     }
 
-    pub(crate) fn read_mark(&self, layer: &LayerName, event_id: &str) -> Option<Mark> {
+    pub fn read_mark(&self, layer: &LayerName, event_id: &str) -> Option<Mark> {
         let (_, mark) = self.layers.get(layer)?.marks.get(event_id)?;
         Some(mark.clone())
     }
 
-    pub(crate) fn clear(&mut self, layer: &LayerName, event_id: &str) {
+    pub fn clear(&mut self, layer: &LayerName, event_id: &str) {
         if let Some(items) = self.layers.get_mut(layer) {
             items.marks.remove(event_id);
         }
     }
 
-    pub(crate) fn pending_before(&self, before: Timestamp) -> Vec<Pending> {
+    pub fn pending_before(&self, before: Timestamp) -> Vec<Pending> {
         let mut pending = Vec::new();
         for (layer, items) in &self.layers {
             if items.pending_since().is_some_and(|since| since < before) {

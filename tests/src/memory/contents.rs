@@ -14,7 +14,7 @@ use accretion_core::wheel::{Layout, inspect};
 use accretion_service::ports::StoredWheel;
 use accretion_testing::forge::WheelForge;
 
-use crate::world::{ARM64, X86_64};
+use super::{ARM64, X86_64};
 
 /// How many contents there are.
 const CONTENTS: u32 = 5;
@@ -22,7 +22,7 @@ const CONTENTS: u32 = 5;
 static ALL: LazyLock<Vec<Content>> = LazyLock::new(|| (1..=CONTENTS).map(Content::new).collect());
 
 /// What a request can want: a version of attrs, and nothing else.
-pub(crate) struct Content {
+pub struct Content {
     /// What requirements for it resolve to.
     lock: Lock,
     wheel: Arc<StoredWheel>,
@@ -33,7 +33,7 @@ pub(crate) struct Content {
 
 impl Content {
     /// The content of a number, from 1 on.
-    pub(crate) fn of(number: u32) -> &'static Self {
+    pub fn of(number: u32) -> &'static Self {
         let index = usize::try_from(number - 1).expect("it is small");
         &ALL[index]
     }
@@ -74,23 +74,23 @@ impl Content {
         }
     }
 
-    pub(crate) fn lock(&self) -> Lock {
+    pub fn lock(&self) -> Lock {
         self.lock.clone()
     }
 
     /// The digest of the layer for a target.
-    pub(crate) fn digest(&self, target: Target) -> Digest {
+    pub fn digest(&self, target: Target) -> Digest {
         let mut digests = self.digests.iter();
         digests.find(|(of, _)| *of == target).expect("it is one").1
     }
 
     /// The SHA-256 of the layer's zip.
-    pub(crate) fn artifact(&self) -> Sha256 {
+    pub fn artifact(&self) -> Sha256 {
         self.artifact.sha256
     }
 
     /// The wheel of a file name.
-    pub(crate) fn wheel(filename: &str) -> Option<Arc<StoredWheel>> {
+    pub fn wheel(filename: &str) -> Option<Arc<StoredWheel>> {
         let mut all = ALL.iter();
         let content = all.find(|content| content.wheel.filename.as_str() == filename);
         content.map(|content| Arc::clone(&content.wheel))
@@ -99,7 +99,10 @@ impl Content {
 
 /// A file among those of the build, the same in every run.
 fn kept(name: &str, bytes: &[u8]) -> std::path::PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulation");
+    // <target>/<profile>/deps/<program>: beside what Cargo gives tests for their files.
+    let program = std::env::current_exe().unwrap();
+    let target = program.ancestors().nth(3).unwrap_or(Path::new("."));
+    let folder = target.join("tmp/simulation");
     fs::create_dir_all(&folder).unwrap();
     let mut file = tempfile::NamedTempFile::new_in(&folder).unwrap();
     std::io::Write::write_all(&mut file, bytes).unwrap();

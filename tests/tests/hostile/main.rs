@@ -1,0 +1,123 @@
+//! Hostile input on the whole way through the pipeline: what it comes to, and that nothing of it is
+//! left behind.
+//!
+//! Requests, events and messages go through the use case *dispatch*, wheels and lock files through
+//! the use case *build* with the real downloads, cache and uv and an index on this machine,
+//! manifests through *publish*. Every case is held against a snapshot of all that there was before:
+//! tables, buckets, executions, layer versions, pointers, and each file around the builder.
+//!
+//! To add a case, add a row to the table of its kind. A row whose code is wrong says what it came
+//! to. `cargo test -p integration-tests --test hostile -- --nocapture` shows how many of a kind
+//! there are.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+#![expect(
+    clippy::print_stdout,
+    reason = "how many cases there are is a part of what the test is for"
+)]
+#![expect(
+    clippy::too_many_lines,
+    reason = "tables are as long as what they list"
+)]
+
+mod case;
+mod deliveries;
+mod keys;
+mod locks;
+mod manifests;
+mod requests;
+mod requirements;
+mod site;
+mod wheels;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::case::{Case, Kind};
+use crate::site::Site;
+
+/// As many cases as issue and documentation promise, at the least.
+const AT_LEAST: usize = 120;
+
+fn cases() -> Vec<Case> {
+    let tables = [
+        requests::cases(),
+        requirements::cases(),
+        keys::cases(),
+        deliveries::cases(),
+        locks::cases(),
+        wheels::cases(),
+        manifests::cases(),
+    ];
+    tables.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn hostile_input_comes_to_its_code_and_leaves_nothing() {
+    let (mut failures, mut counts) = (Vec::new(), BTreeMap::<Kind, usize>::new());
+    let mut names = std::collections::BTreeSet::new();
+    for case in cases() {
+        let name = format!("{:?}: {}", case.kind, case.name);
+        assert!(names.insert(name.clone()), "{name} twice");
+        *counts.entry(case.kind).or_default() += 1;
+        let site = Site::new(case.hosts).await;
+        if let Err(problem) = site.run(case).await {
+            failures.push(format!("{name}\n    {}", problem.replace('\n', "\n    ")));
+        }
+    }
+    for (kind, count) in &counts {
+        println!("{count:4} {kind:?}");
+    }
+    let all: usize = counts.values().sum();
+    println!("{all:4} in all");
+    assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+    assert!(all >= AT_LEAST, "only {all}");
+}
+
+/// The proof proves nothing if it can't fail.
+#[tokio::test]
+async fn what_is_left_behind_is_noticed() {
+    let site = Site::new(case::EVERY_HOST).await;
+    let before = site.snapshot();
+    assert_eq!(before.changes(&site.snapshot()), [""; 0]);
+    site.leave_something();
+    let changes = before.changes(&site.snapshot());
+    for what in [
+        "request ",
+        "table of layers",
+        "artifact ",
+        "pointer ",
+        "file ",
+    ] {
+        assert!(
+            changes.iter().any(|it| it.contains(what)),
+            "{what}: {changes:?}"
+        );
+    }
+}
+
+/// What is recorded of a request is removed some time; what is kept of it is not.
+#[tokio::test]
+async fn a_message_in_the_name_of_an_expired_request_is_that_request() {
+    let site = Site::new(case::EVERY_HOST).await;
+    let mut other = case::request();
+    other["Name"] = "other".into();
+    let order = site.order_again(&other.to_string()).await;
+    assert_eq!(order.request, site.expired);
+    assert_eq!(order.project.as_str(), "tools");
+}
+
+/// Every file in this folder has to be a module: a forgotten one would test nothing.
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    let text = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    let modules = integration_tests::names(&folder);
+    for module in modules.iter().filter_map(|name| name.strip_suffix(".rs")) {
+        let declared = text.contains(&format!("\nmod {module};\n"));
+        assert!(
+            declared || module == "main",
+            "{module}.rs is not a module of main.rs"
+        );
+    }
+}
