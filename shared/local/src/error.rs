@@ -48,6 +48,12 @@ pub enum Error {
         /// What uv found out.
         explanation: String,
     },
+    /// What a distribution says of itself can't be used.
+    #[error("a required package cannot be used: {explanation}")]
+    PackageUnusable {
+        /// What uv found out.
+        explanation: String,
+    },
     /// A distribution has no wheel that the target can use, and source distributions are not
     /// allowed.
     #[error("a required package has no wheel for {target}: {explanation}")]
@@ -249,6 +255,7 @@ fault_codes! {
         Self::PythonMissing => "PythonMissing", Internal;
         Self::RequirementsUnsatisfiable { .. } => "RequirementsUnsatisfiable", User;
         Self::PackageNotFound { .. } => "PackageNotFound", User;
+        Self::PackageUnusable { .. } => "PackageUnusable", User;
         Self::WheelNotFound { .. } => "WheelNotFound", User;
         Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
         Self::IndexForbidden { .. } => "IndexForbidden", User;
@@ -295,6 +302,9 @@ impl Fault for Error {
             }
             Self::RequirementsUnsatisfiable { .. } => "relax one of the requirements named".into(),
             Self::PackageNotFound { .. } => "check the name's spelling".into(),
+            Self::PackageUnusable { .. } => {
+                "require another version of the package, and tell its maintainers".into()
+            }
             Self::WheelNotFound { explanation, .. } if explanation.contains(SOURCE_ONLY) => {
                 "require a version that has one, leave this target out, or allow source \
                  distributions"

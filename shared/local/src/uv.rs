@@ -402,6 +402,10 @@ fn explain(stderr: &str, target: Target) -> Error {
             Error::RequirementsUnsatisfiable { explanation }
         };
     }
+    if has("metadata for the wrong package") || has("Failed to resolve dependencies for package") {
+        let explanation = explanation(stderr.trim_start_matches("error: "));
+        return Error::PackageUnusable { explanation };
+    }
     // A direct URL to a source distribution, where they are not allowed.
     if let Some((_, rest)) = stderr.split_once("Building source distributions for `")
         && let Some((package, _)) = rest.split_once("` is disabled")

@@ -192,13 +192,14 @@ where
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
             let is_accepted = match received.check() {
-                Ok((request, _warnings)) => match self.said_first(&received, request).await? {
-                    Some(request) => self.accept(&request, received).await?,
-                    None => {
+                Ok((request, _warnings)) => {
+                    if let Some(request) = self.said_first(&received, request).await? {
+                        self.accept(&request, received).await?
+                    } else {
                         self.observer.on(Milestone::Repeated(&received.request));
                         false
                     }
-                },
+                }
                 Err(report) => match self.ports.tracking.status(&id).await? {
                     Some(Status::Rejected) => {
                         self.observer.on(Milestone::Repeated(&received.request));

@@ -298,7 +298,7 @@ fn distributions() -> Vec<Case> {
                     b"Metadata-Version: 2.1\nName: harmless\nVersion: 1.0\n".to_vec(),
                 ))
                 .build(),
-            "UvFailed",
+            "PackageUnusable",
         ),
         required(
             "metadata of another package in the file alone",
@@ -320,12 +320,12 @@ fn distributions() -> Vec<Case> {
         requiring(
             "a requirement in a repository",
             "other @ git+ssh://git@example.com/evil",
-            "UvFailed",
+            "PackageUnusable",
         ),
         requiring(
             "a requirement of the instance's metadata",
             "other @ http://169.254.169.254/other-1.0-py3-none-any.whl",
-            "UvFailed",
+            "PackageUnusable",
         ),
         requiring(
             "a requirement that is an option",

@@ -35,8 +35,8 @@ const PARAMETERS: [(&str, &str); 4] = [
     ("MaximumResolutionSeconds", "20"),
 ];
 
-/// What pages, a wheel of some kilobytes and full buffers of sockets come to.
-const SLACK: u64 = 8 * MIB;
+/// What pages, a wheel of some kilobytes and full buffers of a few sockets come to.
+const SLACK: u64 = 24 * MIB;
 
 /// A request that goes for a limit.
 struct Case {
