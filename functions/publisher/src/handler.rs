@@ -153,7 +153,7 @@ async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_
 }
 
 async fn repair(use_case: &UseCase<'_>) -> Result<Value, Error> {
-    let repaired = use_case.repair().await?;
+    let repaired = Box::pin(use_case.repair()).await?;
     let Repaired {
         claims,
         marks,

@@ -52,7 +52,7 @@ impl Limits {
     pub const MARKER_COMPARISONS: usize = 12;
     /// The sum, over the environment markers of a text as they came and as they are normalised, of two
     /// to the power of their different comparisons: what they take, in time and in memory that is kept.
-    pub const MARKERS_COST: usize = 1 << 16;
+    pub const MARKERS_COST: usize = 1 << 14;
     /// How deeply brackets in an environment marker are nested.
     pub const MARKER_DEPTH: usize = 32;
     /// How deeply files include each other.

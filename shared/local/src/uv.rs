@@ -379,6 +379,13 @@ fn build_failure(stderr: &str) -> (Option<String>, String) {
     (Some(file.to_owned()), said)
 }
 
+/// uv's words for a package that says of itself what can't be.
+const UNUSABLE: [&str; 3] = [
+    "metadata for the wrong package",
+    "does not match given name",
+    "Failed to resolve dependencies for package",
+];
+
 /// What uv's messages mean. uv has no codes; its words are held by a test against the real uv.
 fn explain(stderr: &str, target: Target) -> Error {
     let has = |words: &str| stderr.contains(words);
@@ -402,7 +409,7 @@ fn explain(stderr: &str, target: Target) -> Error {
             Error::RequirementsUnsatisfiable { explanation }
         };
     }
-    if has("metadata for the wrong package") || has("Failed to resolve dependencies for package") {
+    if UNUSABLE.into_iter().any(has) {
         let explanation = explanation(stderr.trim_start_matches("error: "));
         return Error::PackageUnusable { explanation };
     }

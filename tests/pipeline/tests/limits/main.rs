@@ -1,7 +1,6 @@
 //! Requests that are made to exhaust each limit, on the deployed stack: what they cost, and that the
 //! functions do the next request's work as if nothing had been.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(
     clippy::print_stdout,
     reason = "the figures are shown with --nocapture"
@@ -23,7 +22,7 @@ use crate::costs::Watch;
 
 /// How long anything may take that is bound to happen: far longer than it does, and less than the
 /// builder's timeout, which must not be what ends a build.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 const MIB: u64 = 1 << 20;
 
@@ -83,7 +82,7 @@ async fn exhaust(testbed: &Testbed) -> Result<()> {
     let index = PackageIndex::start(wheels::all());
     index.fault("/simple/stalled/", Fault::Stall);
     index.fault("/simple/endless/", Fault::Endless);
-    index.fault("trickle-1.0-py3-none-any.whl", Fault::Slow(200));
+    index.fault("trickle-1.0-py3-none-any.whl", Fault::Slow(20));
     let url = index.url();
     let mut parameters = vec![("IndexUrl", url.as_str())];
     parameters.extend(PARAMETERS);
@@ -170,106 +169,63 @@ fn codes(notification: &Notification) -> Vec<&str> {
 }
 
 fn cases(index: &PackageIndex) -> Vec<Case> {
-    let limits = Limits::default();
-    let many = |count: usize| -> String { (0..count).map(|n| format!("p{n}\n")).collect() };
-    let by_url = |name: &str| {
-        let url = index.file_url(&format!("{name}-1.0-py3-none-any.whl"));
-        format!("{name} @ {url}")
-    };
+    let mut cases = refused_as_they_are();
+    cases.extend(stopped_on_the_way(index));
+    cases
+}
+
+/// What costs no download.
+fn refused_as_they_are() -> Vec<Case> {
+    let large = " ".repeat(Limits::REQUEST_BYTES).replacen(' ', "{", 1) + "}";
+    let names: Vec<_> = (0..=Limits::REQUIREMENTS)
+        .map(|n| format!("p{n}"))
+        .collect();
+    let many = requirements(&names.join("\n"));
+    let costly = requirements(&costly_markers());
     vec![
-        case(
-            "request",
-            " ".repeat(Limits::REQUEST_BYTES).replacen(' ', "{", 1) + "}",
-            "TooLarge",
-            0,
-        ),
-        case(
-            "requirements",
-            requirements(&many(Limits::REQUIREMENTS + 1)),
-            "TooManyRequirements",
-            0,
-        ),
-        case(
-            "markers",
-            requirements(&costly_markers()),
-            "MarkerInvalid",
-            0,
-        ),
+        case("request", large, "TooLarge", 0),
+        case("requirements", many, "TooManyRequirements", 0),
+        case("markers", costly, "MarkerInvalid", 0),
         case(
             "packages",
             lock_of(Limits::PACKAGES + 1),
             "TooManyPackages",
             0,
         ),
-        case(
-            "resolution time",
-            requirements("stalled"),
-            "ResolutionOverLimit",
-            0,
-        ),
-        case(
-            "resolution traffic",
-            requirements("endless"),
-            "ResolutionOverLimit",
-            limits.resolution.traffic,
-        ),
-        case(
-            "resolution memory",
-            requirements("swollen"),
-            "ResolutionOverLimit",
-            32 * MIB,
-        ),
-        case(
-            "resolution file",
-            requirements(&by_url("unpacked")),
-            "ResolutionOverLimit",
-            32 * MIB,
-        ),
-        case(
-            "download",
-            requirements("large"),
-            "DownloadTooLarge",
-            32 * MIB,
-        ),
-        case(
+    ]
+}
+
+/// What is resolved, downloaded and unpacked until it is too much.
+fn stopped_on_the_way(index: &PackageIndex) -> Vec<Case> {
+    const RESOLUTION: &str = "ResolutionOverLimit";
+    const WHEEL: &str = "WheelOverLimit";
+
+    let traffic = Limits::default().resolution.traffic;
+    let url = index.file_url("unpacked-1.0-py3-none-any.whl");
+    let unpacked = format!("unpacked @ {url}");
+    let rows = [
+        ("resolution time", "stalled", RESOLUTION, 0),
+        ("resolution traffic", "endless", RESOLUTION, traffic),
+        ("resolution memory", "swollen", RESOLUTION, 32 * MIB),
+        ("resolution file", &unpacked, RESOLUTION, 32 * MIB),
+        ("download", "large", "DownloadTooLarge", 32 * MIB),
+        (
             "downloads",
-            requirements("one\ntwo\nthree"),
+            "one\ntwo\nthree",
             "DownloadsTooLarge",
             80 * MIB,
         ),
-        case(
-            "download time",
-            requirements("trickle"),
-            "DownloadTooSlow",
-            32 * MIB,
-        ),
-        case(
-            "entries",
-            requirements("entries"),
-            "WheelOverLimit",
-            32 * MIB,
-        ),
-        case(
-            "unpacked bytes",
-            requirements("bomb"),
-            "WheelOverLimit",
-            32 * MIB,
-        ),
-        case("ratio", requirements("dense"), "WheelOverLimit", 32 * MIB),
-        case(
-            "metadata",
-            requirements("wordy"),
-            "WheelOverLimit",
-            32 * MIB,
-        ),
-        case("path", requirements("deep"), "WheelOverLimit", 32 * MIB),
-        case(
-            "layer",
-            requirements("half\nother"),
-            "LayerTooLarge",
-            32 * MIB,
-        ),
-    ]
+        ("download time", "trickle", "DownloadTooSlow", 32 * MIB),
+        ("entries", "entries", WHEEL, 32 * MIB),
+        ("unpacked bytes", "bomb", WHEEL, 32 * MIB),
+        ("ratio", "dense", WHEEL, 32 * MIB),
+        ("metadata", "wordy", WHEEL, 32 * MIB),
+        ("path", "deep", WHEEL, 32 * MIB),
+        ("layer", "half\nother", "LayerTooLarge", 32 * MIB),
+    ];
+    let cases =
+        rows.map(|(name, text, code, traffic)| case(name, requirements(text), code, traffic));
+    cases.into()
 }
 
 /// As many lines as there may be, each with as costly a marker as there may be.

@@ -45,7 +45,7 @@ pub(crate) fn all() -> Vec<Distribution> {
             "wordy-1.0.dist-info/entry_points.txt",
             9 * MIB,
         )),
-        distribution(pure("deep").file(&"d/".repeat(512), "x")),
+        distribution(pure("deep").file(&("d/".repeat(512) + "x"), "")),
         distribution(bomb("half", "half/zeros", 130 * MIB)),
         distribution(bomb("other", "other/zeros", 130 * MIB)),
     ]
