@@ -1,11 +1,13 @@
-//! Requests that are made to exhaust each limit, on the deployed stack: what they cost, and that the
-//! functions do the next request's work as if nothing had been.
+//! What an operator allows, on the deployed stack. Requests that are made to exhaust each limit: what
+//! they cost, and that the functions do the next request's work as if nothing had been. Sources are
+//! built, and hosts reached, only where that is allowed.
 
 #![expect(
     clippy::print_stdout,
     reason = "the figures are shown with --nocapture"
 )]
 
+mod choices;
 mod costs;
 mod wheels;
 
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use accretion_core::limits::Limits;
 use accretion_testing::index::{Fault, PackageIndex};
-use pipeline_tests::testbed::Testbed;
+use pipeline_tests::testbed::{STACK, Testbed};
 use pipeline_tests::{Filter, Notification, Options, Result, Stack, Subscription, sam};
 use serde_json::{Value, json};
 
@@ -72,14 +74,20 @@ fn requirements(text: &str) -> String {
 }
 
 #[test]
-fn what_exhausts_a_limit_costs_no_more_and_harms_nobody() {
+fn what_the_operator_allows_and_nothing_more() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits");
     let testbed = Testbed::start(&folder, &Options::default()).unwrap();
-    testbed.run(exhaust(&testbed));
+    testbed.run(async {
+        let index = PackageIndex::start(wheels::all());
+        index.add(choices::source());
+        let said = testbed.stack.subscribe("limits", &Filter::None).await?;
+        exhaust(&testbed, &index, &said).await?;
+        choices::sources(&testbed, &said).await?;
+        choices::hosts(&testbed, &said).await
+    });
 }
 
-async fn exhaust(testbed: &Testbed) -> Result<()> {
-    let index = PackageIndex::start(wheels::all());
+async fn exhaust(testbed: &Testbed, index: &PackageIndex, said: &Subscription) -> Result<()> {
     index.fault("/simple/stalled/", Fault::Stall);
     index.fault("/simple/endless/", Fault::Endless);
     index.fault("trickle-1.0-py3-none-any.whl", Fault::Slow(20));
@@ -87,25 +95,26 @@ async fn exhaust(testbed: &Testbed) -> Result<()> {
     let mut parameters = vec![("IndexUrl", url.as_str())];
     parameters.extend(PARAMETERS);
     let template = sam::built().await?;
-    sam::change_parameters(&testbed.server, "accretion", &template, &parameters).await?;
+    sam::change_parameters(&testbed.server, STACK, &template, &parameters).await?;
 
     let stack = &testbed.stack;
-    let said = stack.subscribe("limits", &Filter::None).await?;
-    // Starts the functions, and says what is usual.
-    let before = good(stack, &said, "before").await?;
+    // Starts the functions.
+    good(stack, said, "start").await?;
     println!(
         "    {:<24} {:>8} {:>8} {:>9}",
         "", "seconds", "MiB", "MiB read"
     );
     let watch = Watch::new(&testbed.server);
-    show("a good request", before, &watch, 0);
-    for case in cases(&index) {
+    let sent = index.sent();
+    let usual = good(stack, said, "usual").await?;
+    show("a good request", usual, &watch, index.sent() - sent);
+    for case in cases(index) {
         watch.reset();
         let sent = index.sent();
         let start = Instant::now();
         let key = format!("{}.json", case.name.replace(' ', "-"));
         stack.drop_into_inbox(&key, case.body).await?;
-        let notification = one(&said).await?;
+        let notification = one(said).await?;
         let took = start.elapsed();
         assert!(
             codes(&notification).contains(&case.code),
@@ -123,7 +132,7 @@ async fn exhaust(testbed: &Testbed) -> Result<()> {
             watch.peak()
         );
         // The same processes go on: Lambda would have had to start others for those that it ended.
-        good(stack, &said, case.name).await?;
+        good(stack, said, case.name).await?;
         watch.holds_that_none_was_replaced(case.name);
     }
     Ok(())

@@ -51,7 +51,8 @@ pub(crate) fn all() -> Vec<Distribution> {
     ]
 }
 
-fn pure(name: &str) -> WheelForge {
+/// A small wheel.
+pub(crate) fn pure(name: &str) -> WheelForge {
     WheelForge::new(name, "1.0").file(&format!("{name}/__init__.py"), format!("# {name}\n"))
 }
 

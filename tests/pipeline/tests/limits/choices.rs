@@ -1,0 +1,78 @@
+//! What is the operator's to allow: source distributions, and hosts.
+
+use std::process::Command;
+
+use accretion_testing::forge::{Sdist, SdistForge};
+use pipeline_tests::testbed::{STACK, Testbed};
+use pipeline_tests::{Result, Subscription, sam};
+use serde_json::json;
+
+use crate::{codes, good, one, request, wheels};
+
+/// What has to be built, which leaves no wheel in the index.
+pub(crate) fn source() -> Sdist {
+    SdistForge::new("source", "1.0")
+        .builds(&wheels::pure("source").build())
+        .build()
+}
+
+/// A source is built if both the request and the operator say so.
+pub(crate) async fn sources(testbed: &Testbed, said: &Subscription) -> Result<()> {
+    let ask = async |allowed: bool| -> Result<String> {
+        let mut request = request("requirements.txt", "source");
+        request["Name"] = json!("sources");
+        request["AllowSourceDistributions"] = json!(allowed);
+        request["Runtimes"] = json!([runtime()]);
+        request["Architectures"] = json!([architecture()]);
+        let text = request.to_string();
+        testbed.stack.drop_into_inbox("sources.json", text).await?;
+        let notification = one(said).await?;
+        let code = codes(&notification).first().copied();
+        Ok(code.unwrap_or(notification.text("Event")).to_owned())
+    };
+    assert_eq!(ask(true).await?, "SourceDistributionUnsupported");
+    allow(testbed, ("AllowSourceDistributions", "true")).await?;
+    assert_eq!(ask(false).await?, "WheelNotFound");
+    assert_eq!(ask(true).await?, "LayerPublished");
+    Ok(())
+}
+
+/// The index that was named is always allowed, other hosts if they are among those that are named.
+pub(crate) async fn hosts(testbed: &Testbed, said: &Subscription) -> Result<()> {
+    let stack = &testbed.stack;
+    allow(testbed, ("AllowedHosts", "files.example.com,*.example.net")).await?;
+    good(stack, said, "hosts").await?;
+    for host in [
+        "example.com",
+        "files.example.com.example.org",
+        "example.net",
+    ] {
+        let requirement = format!("elsewhere @ https://{host}/elsewhere-1.0-py3-none-any.whl");
+        let text = request("requirements.txt", &requirement).to_string();
+        stack.drop_into_inbox("hosts.json", text).await?;
+        let notification = one(said).await?;
+        assert_eq!(codes(&notification), ["HostNotAllowed"], "{host}");
+    }
+    Ok(())
+}
+
+async fn allow(testbed: &Testbed, parameter: (&str, &str)) -> Result<()> {
+    let template = sam::built().await?;
+    sam::change_parameters(&testbed.server, STACK, &template, &[parameter]).await?;
+    Ok(())
+}
+
+/// The runtime whose Python the tests run with, which the builder finds on `PATH`.
+fn runtime() -> String {
+    let script = "import sys; print('python%d.%d' % sys.version_info[:2])";
+    let python = Command::new("python3").args(["-c", script]).output();
+    let output = python.expect("the tests need a python3");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
