@@ -21,6 +21,8 @@ TOOLS = ROOT / ".tools/venv/bin"
 GUARD = ROOT / "tests/pipeline/src/guard.py"
 REGION = "eu-west-1"
 STACK = "accretion"
+# What samconfig.toml says for the emulator, but for what is logged: that is as on AWS.
+PARAMETERS = ("BuilderRuntime=provided.al2023", "RequireTls=false", "MaximumConcurrency=0")
 FUNCTIONS = ("dispatcher", "builder", "publisher")
 # What is bound to happen may take that long, in seconds.
 PATIENCE = 120
@@ -106,7 +108,8 @@ class Emulator:
     def _deploy(self, template: Path) -> None:
         subprocess.run(
             [TOOLS / "sam", "deploy", "--config-env", "local", "--config-file"]
-            + [ROOT / "sam/samconfig.toml", "--template-file", template, "--stack-name", STACK],
+            + [ROOT / "sam/samconfig.toml", "--template-file", template, "--stack-name", STACK]
+            + ["--parameter-overrides", *PARAMETERS],
             check=True,
             cwd=ROOT / "sam",
             capture_output=True,

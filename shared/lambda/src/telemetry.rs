@@ -195,6 +195,8 @@ impl Visit for Fields {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::Once;
+
     use accretion_testing::emf::Lines;
     use tracing::{debug, info, info_span, warn};
 
@@ -202,6 +204,12 @@ pub(crate) mod tests {
 
     /// The lines of some work.
     pub(crate) fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
+        // What is logged to nobody, by another test at the same time, would have it that nobody ever
+        // listens there.
+        static SOMEBODY: Once = Once::new();
+        SOMEBODY.call_once(|| {
+            let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+        });
         let memory = Lines::default();
         let lines = JsonLines::new(memory.clone()).with_filter(filter(level));
         let subscriber = tracing_subscriber::registry().with(lines);
