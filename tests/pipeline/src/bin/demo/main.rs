@@ -51,10 +51,12 @@ fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(async {
-        // Whichever is first, the other is dropped, and the emulator with it.
+        // Whichever is first, the other is dropped, and the emulator with it. In this order ctrl-C is
+        // listened for before anything is started.
         tokio::select! {
-            outcome = run() => outcome.map(|()| ExitCode::SUCCESS),
+            biased;
             _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+            outcome = run() => outcome.map(|()| ExitCode::SUCCESS),
         }
     });
     match outcome {
