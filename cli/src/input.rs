@@ -1,11 +1,11 @@
 //! Reading what the user names as input.
 
-use accretion_core::limits::Limits;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use accretion_core::diagnostic::Report;
+use accretion_core::limits::Limits;
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
 

@@ -1,8 +1,9 @@
 //! Problems found in a text that a person wrote, each with the place it stands at; and the report
 //! of them for people and for programs.
 
-use crate::limits::Limits;
 use std::ops::Range;
+
+use crate::limits::Limits;
 
 mod record;
 mod render;

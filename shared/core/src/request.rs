@@ -4,7 +4,6 @@
 //! every default. [`RequestDocument`] mirrors the JSON; the committed JSON Schema is generated from
 //! it.
 
-use crate::limits::Limits;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +12,7 @@ use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::error::Fault as _;
+use crate::limits::Limits;
 use crate::lock::{Lock, Policy};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
 use crate::target::{Architecture, Runtime, Target};

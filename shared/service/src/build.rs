@@ -1,6 +1,5 @@
 //! Building a request's layers: resolve, compare digests, fetch, splice, keep.
 
-use accretion_core::limits::Limits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, WheelFiles, splice};
+use accretion_core::limits::Limits;
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{Request, RequestRef, Requirements};

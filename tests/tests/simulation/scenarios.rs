@@ -1,8 +1,8 @@
 //! One thing at a time: what the use cases do, and what they leave behind when they are cut off.
 
-use accretion_core::limits::Limits;
 use std::time::Duration;
 
+use accretion_core::limits::Limits;
 use accretion_core::notification::{Event, Notification, Update};
 use accretion_core::request::{IdentityAttributes, Permission, RequestId, RequestRef};
 use accretion_core::tracking::Status;

@@ -1,6 +1,5 @@
 //! Deciding what a layer consists of.
 
-use crate::limits::Limits;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::pack;
 use crate::digest::Sha256;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::wheel::{Layout, LayoutFile, record};
 
 /// One wheel of a layer.

@@ -1,6 +1,5 @@
 //! A request's JSON, read by hand so that every problem is found at once, each at its place.
 
-use crate::limits::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -13,6 +12,7 @@ use pep508_rs::PackageName;
 
 use super::{Permission, Request, Requirements, Targets, deprecation, lock_empty, lock_invalid};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
+use crate::limits::Limits;
 use crate::lock::Lock;
 use crate::requirement::{
     self, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,

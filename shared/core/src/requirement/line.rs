@@ -1,6 +1,5 @@
 //! One requirement on one logical line.
 
-use crate::limits::Limits;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,6 +10,7 @@ use pep508_rs::{ExtraName, VerbatimUrl, VersionOrUrl};
 use super::{Requirement, distribution_name, option, url};
 use crate::diagnostic::{Problem, code};
 use crate::digest::Sha256;
+use crate::limits::Limits;
 
 /// What the rules for a line depend on.
 #[derive(Debug, Clone, Copy)]

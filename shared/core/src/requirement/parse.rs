@@ -1,6 +1,5 @@
 //! A whole `requirements.txt` with the files it includes.
 
-use crate::limits::Limits;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -9,6 +8,7 @@ use super::logical::{LogicalLine, logical_lines};
 use super::option::{self, OptionKind};
 use super::{Requirement, RequirementSet, sort, url};
 use crate::diagnostic::{Checked, Location, Problem, Report, code};
+use crate::limits::Limits;
 
 /// Reads the files that a requirements file includes.
 ///
