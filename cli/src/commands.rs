@@ -2,3 +2,16 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod man;
+pub(crate) mod schema;
+
+#[cfg(feature = "aws")]
+pub(crate) use cloud::{Cloud, run};
+
+#[cfg(feature = "aws")]
+mod add;
+#[cfg(feature = "aws")]
+mod cloud;
+#[cfg(feature = "aws")]
+mod init;

@@ -20,6 +20,9 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INPUT_AT_FAULT: u8 = 3;
 /// The exit code for [`Class::Transient`].
 pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
+/// The exit code for what was begun in AWS and has failed there.
+#[cfg(feature = "aws")]
+pub(crate) const FAILED_IN_AWS: u8 = 5;
 
 /// What ends the command before anything is built.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +35,13 @@ pub(crate) enum Error {
     InputInvalid(Report),
     #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
     NameMissing { folder: String },
+    #[error("the folder {} cannot be written: {error}", path.display())]
+    FolderUnwritable { path: PathBuf, error: io::Error },
     #[error("there is no folder for the cache")]
     CacheFolderMissing,
+    #[error(transparent)]
+    #[cfg(feature = "aws")]
+    Cloud(#[from] crate::cloud::Error),
     #[error(transparent)]
     Service(#[from] accretion_service::Error),
 }
@@ -45,10 +53,13 @@ fault_codes! {
         Self::InputUnsupported(_) => "InputUnsupported", User;
         Self::InputInvalid(_) => "InputInvalid", User;
         Self::NameMissing { .. } => "NameMissing", User;
+        Self::FolderUnwritable { .. } => "FolderUnwritable", Internal;
         Self::CacheFolderMissing => "CacheFolderMissing", Internal;
     }
     else {
         Self::Service(error) => error;
+        #[cfg(feature = "aws")]
+        Self::Cloud(error) => error;
     }
 }
 
@@ -63,7 +74,9 @@ impl Fault for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::InputUnreadable { .. } | Self::InputInvalid(_) => None,
+            Self::InputUnreadable { .. }
+            | Self::InputInvalid(_)
+            | Self::FolderUnwritable { .. } => None,
             Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
@@ -72,6 +85,8 @@ impl Fault for Error {
                 Some("set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME".to_owned())
             }
             Self::Service(error) => error.hint(),
+            #[cfg(feature = "aws")]
+            Self::Cloud(error) => error.hint(),
         }
     }
 }
@@ -182,6 +197,8 @@ mod tests {
             accretion_core::Error::CODES,
             accretion_local::Error::CODES,
             accretion_service::Error::CODES,
+            #[cfg(feature = "aws")]
+            crate::cloud::Error::CODES,
             Error::CODES,
         ];
         for (code, class) in tables.into_iter().flatten() {

@@ -8,9 +8,29 @@ use accretion_core::diagnostic::Report;
 use accretion_core::limits::Limits;
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
+use accretion_core::target::{Architecture, Runtime};
 
-use crate::args::Input;
 use crate::error::Error;
+
+/// What is to be built or checked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Input {
+    /// A request (JSON), a requirements.txt or a pylock.toml
+    #[arg(value_name = "INPUT")]
+    pub(crate) path: PathBuf,
+    /// The project's name; without a request, the name of the folder that INPUT is in
+    #[arg(long)]
+    pub(crate) name: Option<ProjectName>,
+    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
+    #[arg(long = "runtime", value_name = "RUNTIME")]
+    pub(crate) runtimes: Vec<Runtime>,
+    /// x86_64 or arm64 [may be repeated; default: both]
+    #[arg(long = "architecture", value_name = "ARCHITECTURE")]
+    pub(crate) architectures: Vec<Architecture>,
+    /// Build packages that have no fitting wheel, which runs their code
+    #[arg(long)]
+    pub(crate) allow_source_distributions: bool,
+}
 
 /// Reads the input and checks all of it.
 pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {

@@ -2,11 +2,14 @@
 //! it without asking Cargo for a binary of this one.
 
 mod args;
+#[cfg(feature = "aws")]
+mod cloud;
 mod commands;
 mod environment;
 mod error;
 mod input;
 mod progress;
+mod table;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -69,8 +72,13 @@ fn open_more_files() {
 
 async fn run(args: Args, environment: &Environment) -> ExitCode {
     let outcome = match args.command {
+        #[cfg(feature = "aws")]
+        Command::Cloud(command) => commands::run(command, args.global).await,
         Command::Build(build) => commands::build::run(build, args.global, environment).await,
         Command::Check(check) => commands::check::run(&check, args.global),
+        Command::Schema(_) => Ok(commands::schema::run()),
+        Command::Completions(completions) => Ok(commands::completions::run(&completions)),
+        Command::Man(man) => commands::man::run(man),
     };
     outcome.unwrap_or_else(|error| {
         error.print(args.global.format);

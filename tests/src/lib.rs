@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use accretion_testing::index::PackageIndex;
@@ -171,13 +171,7 @@ impl Project {
     /// Waits for a command that [`Self::command`] began.
     pub fn wait(&self, child: Child) -> Run {
         let output = child.wait_with_output().expect("the command ends");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it speaks UTF-8");
-        Run {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            root: self.root().to_owned(),
-        }
+        Run::of(&output, self.root())
     }
 
     /// A layer's manifest.
@@ -260,6 +254,17 @@ pub struct Run {
 }
 
 impl Run {
+    /// What came of a command that knows `root`, a folder whose name differs between runs.
+    pub fn of(output: &Output, root: &Path) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it speaks UTF-8");
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            root: root.to_owned(),
+        }
+    }
+
     /// Holds the exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {

@@ -1,5 +1,6 @@
 //! `accretion build`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +16,54 @@ use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Settings, Uv};
-use accretion_service::build::{Build, Built, Options};
+use accretion_service::build::{Build as Engine, Built, Options};
 use accretion_service::ports::{Clock, Progress};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
 use serde::Serialize;
+use url::Url;
 
-use crate::args::{self, Format, Global};
-use crate::environment::Environment;
+use crate::args::{Format, Global};
+use crate::environment::{DEFAULT_INDEX, Environment};
 use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
-use crate::input;
+use crate::input::{self, Input};
 use crate::progress::Terminal;
+use crate::table;
+
+/// Build layers from a request, a requirements.txt or a pylock.toml
+///
+/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture. Layers whose content
+/// has not changed are left as they are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Build {
+    #[command(flatten)]
+    input: Input,
+    /// The folder that layers are written to
+    #[arg(short, long, value_name = "DIR", default_value = "layers")]
+    output: PathBuf,
+    /// Fail when two wheels put different files at the same path
+    #[arg(long)]
+    strict: bool,
+    /// Use nothing but the cache
+    #[arg(long)]
+    offline: bool,
+    /// Take packages from this index instead of the default one
+    #[arg(
+        long,
+        value_name = "URL",
+        env = DEFAULT_INDEX,
+        hide_env_values = true,
+        value_parser = index_url
+    )]
+    default_index: Option<Url>,
+}
+
+fn index_url(text: &str) -> Result<Url, String> {
+    let url = text.parse::<Url>().ok();
+    url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+        .ok_or_else(|| "an index has a URL that starts with `https://` or `http://`".to_owned())
+}
 
 struct SystemClock;
 
@@ -45,7 +82,7 @@ struct Failed {
 
 /// Builds the layers of an input.
 pub(crate) async fn run(
-    args: args::Build,
+    args: Build,
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
@@ -93,7 +130,7 @@ fn limits() -> Limits {
 
 async fn build(
     request: &Request,
-    args: &args::Build,
+    args: &Build,
     environment: &Environment,
     output: &OutputFolder,
     progress: Arc<Terminal>,
@@ -124,7 +161,7 @@ async fn build(
         strict: args.strict,
         ..Options::default()
     };
-    let build = Build::new(
+    let build = Engine::new(
         request,
         None,
         options,
@@ -150,9 +187,7 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
         }
     }
     if !built.is_empty() && !global.quiet {
-        for line in table(built).lines() {
-            anstream::println!("{}", line.trim_end());
-        }
+        table::print(table(built), &[1, 2, 3, 4]);
     }
     if global.verbose {
         for layer in built {
@@ -192,12 +227,10 @@ fn grouped<'a, T: PartialEq>(said: impl Iterator<Item = (&'a str, T)>) -> Vec<(T
 }
 
 fn table(built: &[Built]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["layer", "packages", "zip", "unzipped", "time", ""]);
+    let mut rows = table::new(&["layer", "packages", "zip", "unzipped", "time", ""]);
     for layer in built {
         let manifest = &layer.manifest;
-        table.add_row([
+        rows.add_row([
             layer.layer.to_string(),
             manifest.installed.len().to_string(),
             BinaryBytes(manifest.artifact_size).to_string(),
@@ -211,13 +244,7 @@ fn table(built: &[Built]) -> Table {
             .to_owned(),
         ]);
     }
-    for column in table.column_iter_mut().skip(1).take(4) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
+    rows
 }
 
 #[derive(Serialize)]

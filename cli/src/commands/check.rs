@@ -5,9 +5,16 @@ use std::process::ExitCode;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use serde::Serialize;
 
-use crate::args::{Check, Format, Global};
+use crate::args::{Format, Global};
 use crate::error::{Error, INPUT_AT_FAULT};
-use crate::input;
+use crate::input::{self, Input};
+
+/// Check a request, a requirements.txt or a pylock.toml without building it
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    input: Input,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_smithy_http_client::tls;
 
 /// How long a connection may take to come about.
@@ -33,6 +33,34 @@ impl Clients {
     /// Reads the configuration from where every SDK of AWS reads it: environment variables first
     /// (`AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` and so on), then the shared files.
     pub async fn from_environment() -> Self {
+        let mut loader = Self::loader();
+        // The chain of all other sources makes clients of its own, which takes a while.
+        if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
+            loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+        }
+        Self::from(loader.load().await)
+    }
+
+    /// Reads the configuration for a person: from a profile of the shared files, if one is named,
+    /// otherwise as [`Self::from_environment`] does.
+    #[cfg(feature = "operator")]
+    pub async fn of_profile(profile: Option<&str>) -> Self {
+        match profile {
+            Some(profile) => Self::from(Self::loader().profile_name(profile).load().await),
+            None => Self::from_environment().await,
+        }
+    }
+
+    /// The same in another region.
+    #[cfg(feature = "operator")]
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let config = self.config.to_builder();
+        let region = aws_config::Region::new(region.to_owned());
+        Self::from(config.region(region).build())
+    }
+
+    fn loader() -> ConfigLoader {
         let http_client = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(
                 tls::rustls_provider::CryptoMode::AwsLc,
@@ -42,15 +70,10 @@ impl Clients {
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
             .operation_timeout(OPERATION);
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client)
             .timeout_config(timeouts.build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-        // The chain of all other sources makes clients of its own, which takes a while.
-        if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
-            loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
-        }
-        Self::from(loader.load().await)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
     }
 
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
@@ -58,6 +81,21 @@ impl Clients {
         let path_style = self.config.endpoint_url().is_some();
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(path_style);
         aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    #[cfg(feature = "operator")]
+    pub(crate) fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
+        aws_sdk_cloudformation::Client::new(&self.config)
+    }
+
+    #[cfg(feature = "operator")]
+    pub(crate) fn organizations(&self) -> aws_sdk_organizations::Client {
+        aws_sdk_organizations::Client::new(&self.config)
+    }
+
+    #[cfg(feature = "operator")]
+    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.config)
     }
 
     pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {

@@ -2,6 +2,8 @@
 //!
 //! [`Clients`] is made once; every adapter is made with it. Each call of AWS that fails says what
 //! was done to what, and what AWS said, never what was sent.
+//!
+//! The feature `operator` adds what people do who run stacks, and no function does.
 
 mod artifacts;
 mod bucket;
@@ -18,6 +20,8 @@ mod pointers;
 mod publisher;
 mod request_queue;
 mod requests;
+#[cfg(feature = "operator")]
+mod stacks;
 mod table;
 mod topic;
 mod tracking;
@@ -35,6 +39,8 @@ pub use pointers::SsmPointers;
 pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;
 pub use requests::S3Requests;
+#[cfg(feature = "operator")]
+pub use stacks::{Stack, Stacks};
 pub use topic::SnsTopic;
 pub use tracking::DynamoTracking;
 pub use versions::LambdaLayerVersions;

@@ -127,7 +127,7 @@ macro_rules! fault_codes {
             $($pattern:pat => $code:literal, $class:ident;)*
         }
         $(else {
-            $($other:pat => $inner:expr;)*
+            $($(#[$condition:meta])* $other:pat => $inner:expr;)*
         })?
     ) => {
         impl $error {
@@ -138,7 +138,7 @@ macro_rules! fault_codes {
             fn code_and_class(&self) -> (&'static str, $crate::Class) {
                 match self {
                     $($pattern => ($code, $crate::Class::$class),)*
-                    $($($other => ($crate::Fault::code($inner), $crate::Fault::class($inner)),)*)?
+                    $($($(#[$condition])* $other => ($crate::Fault::code($inner), $crate::Fault::class($inner)),)*)?
                 }
             }
         }

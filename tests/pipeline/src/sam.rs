@@ -52,6 +52,19 @@ pub async fn deploy(server: &MiniStack, stack: &str, template: &Path) -> Result<
     finish(sam, server, stack, template).await
 }
 
+/// The same in another region than the server's own.
+pub async fn deploy_in(
+    region: &str,
+    server: &MiniStack,
+    stack: &str,
+    template: &Path,
+) -> Result<String> {
+    let mut sam = sam("deploy");
+    sam.args(["--config-env", "local", "--region", region, "--config-file"])
+        .arg(root().join("sam/samconfig.toml"));
+    finish(sam, server, stack, template).await
+}
+
 /// Deploys a stack again with parameters changed; the others stay as they are.
 pub async fn change_parameters(
     server: &MiniStack,

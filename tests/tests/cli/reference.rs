@@ -1,4 +1,5 @@
-//! What the command says of itself: the reference of the command line.
+//! What the command says of itself: the reference of the command line, as far as it is the same with
+//! and without what speaks to AWS. `tests/pipeline` has all of it.
 
 use integration_tests::{Project, snapshot};
 
@@ -12,7 +13,6 @@ fn project() -> Project {
 fn help() {
     let project = project();
     for (name, arguments) in [
-        ("help", "--help"),
         ("help_build", "build --help"),
         ("help_check", "check --help"),
     ] {
@@ -36,7 +36,6 @@ fn wrong_usage() {
     let project = project();
     project.write("requirements.txt", "a\n");
     for (name, arguments) in [
-        ("no_command", ""),
         ("no_input", "build"),
         ("option_unknown", "build requirements.txt --outptu x"),
         (

@@ -13,7 +13,7 @@ fn run(file: &str, content: &[u8], arguments: &[&str]) -> (tempfile::TempDir, Ou
     let path = folder.path().join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_accretion-for-comparison"))
+    let output = Command::new(env!("CARGO_BIN_EXE_accretion-with-aws"))
         .args(arguments)
         .arg(file)
         .current_dir(folder.path())

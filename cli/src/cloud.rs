@@ -1,0 +1,9 @@
+//! What the commands share that speak to AWS.
+
+mod deployment;
+mod error;
+mod pipeline;
+
+pub(crate) use deployment::{DeploymentFile, Deployments, Region, Stacks};
+pub(crate) use error::Error;
+pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};

@@ -1,0 +1,359 @@
+//! The deployment file: which stacks there are in which regions.
+//!
+//! Its form is that of Accretion (2019): `{"Deployments": {"<region>": {"Core": STACK,
+//! "ArtifactBuilder": STACK, "LayerBuilder": STACK}}}`. Each key names the stack that holds that
+//! part of the pipeline; with the one flat template of today all three name the same one.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Error;
+
+/// A region of AWS, such as `eu-west-1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Region(String);
+
+impl Region {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Region {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // Words and a number, as in `us-gov-west-1`. Which of them exist changes every few months.
+        let mut words = text.split('-').rev();
+        let number = words.next().unwrap_or_default();
+        let is_word = |word: &str| word.len() >= 2 && word.bytes().all(|c| c.is_ascii_lowercase());
+        let is_number = !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit());
+        if is_number && words.clone().count() >= 2 && words.all(is_word) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a region of AWS has a name such as `eu-west-1`".to_owned())
+        }
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+            .map_err(|problem| format!("`{text}` is no region: {problem}"))
+    }
+}
+
+/// What a deployment file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Deployments {
+    /// The stacks of each region.
+    pub(crate) deployments: BTreeMap<Region, Stacks>,
+    /// What somebody else has put there.
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+/// The stacks of a region, by the part of the pipeline that they hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Stacks {
+    /// Holds the inbox, the tables and the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) core: Option<String>,
+    /// Holds what builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) artifact_builder: Option<String>,
+    /// Holds what publishes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) layer_builder: Option<String>,
+    /// What somebody else has put there.
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+impl Stacks {
+    /// One stack that holds all parts.
+    pub(crate) fn all_in(stack: &str) -> Self {
+        let stack = || Some(stack.to_owned());
+        Self {
+            core: stack(),
+            artifact_builder: stack(),
+            layer_builder: stack(),
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// The names, each once.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let parts = [&self.core, &self.artifact_builder, &self.layer_builder];
+        let mut names: Vec<&str> = Vec::new();
+        for name in parts.into_iter().flatten() {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Lets this stack hold what no other one does.
+    pub(crate) fn adopt(&mut self, stack: &str) {
+        for part in [
+            &mut self.core,
+            &mut self.artifact_builder,
+            &mut self.layer_builder,
+        ] {
+            part.get_or_insert_with(|| stack.to_owned());
+        }
+    }
+
+    /// Whether every part has a stack.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.core.is_some() && self.artifact_builder.is_some() && self.layer_builder.is_some()
+    }
+}
+
+/// A deployment file.
+#[derive(Debug, Clone)]
+pub(crate) struct DeploymentFile {
+    path: PathBuf,
+}
+
+impl DeploymentFile {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a new file. One that is there stays what it is.
+    pub(crate) fn create(&self, regions: impl IntoIterator<Item = Region>) -> Result<(), Error> {
+        let regions = regions.into_iter();
+        let deployments = Deployments {
+            deployments: regions.map(|it| (it, Stacks::default())).collect(),
+            others: BTreeMap::new(),
+        };
+        match self.stage(&deployments)?.persist_noclobber(&self.path) {
+            Ok(_) => Ok(()),
+            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::DeploymentFileExists {
+                    path: self.path.clone(),
+                })
+            }
+            Err(error) => Err(self.unwritable(error.error)),
+        }
+    }
+
+    /// What the file says.
+    pub(crate) fn read(&self) -> Result<Deployments, Error> {
+        let text =
+            fs::read_to_string(&self.path).map_err(|error| Error::DeploymentFileUnreadable {
+                path: self.path.clone(),
+                error,
+            })?;
+        serde_json::from_str(&text).map_err(|error| Error::DeploymentFileInvalid {
+            path: self.path.clone(),
+            problem: error.to_string(),
+        })
+    }
+
+    /// The stacks of a region that the file has to name.
+    pub(crate) fn stacks(&self, region: &Region) -> Result<Stacks, Error> {
+        let mut deployments = self.read()?.deployments;
+        let stacks = deployments.remove(region);
+        stacks.ok_or_else(|| Error::RegionUnknown {
+            path: self.path.clone(),
+            region: region.clone(),
+            known: deployments.into_keys().collect(),
+        })
+    }
+
+    /// The stacks of these regions, or of all that the file names.
+    pub(crate) fn narrowed(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
+        let deployments = self.read()?.deployments;
+        if regions.is_empty() {
+            return Ok(deployments.into_iter().collect());
+        }
+        let named = regions.iter();
+        let named = named.map(|region| Ok((region.clone(), self.stacks(region)?)));
+        named.collect()
+    }
+
+    /// Changes the file as a whole or not at all, whoever else is about to change it.
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Deployments) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // The file itself is replaced, so its folder is what can be locked.
+        let folder = File::open(self.folder()).map_err(|error| self.unwritable(error))?;
+        flock(&folder, FlockOperation::LockExclusive)
+            .map_err(|error| self.unwritable(error.into()))?;
+        let before = self.read()?;
+        let mut deployments = before.clone();
+        let outcome = change(&mut deployments)?;
+        if deployments != before {
+            let staged = self.stage(&deployments)?;
+            // Through links: what they lead to is replaced, not they.
+            let path = fs::canonicalize(&self.path).map_err(|error| self.unwritable(error))?;
+            let mode = fs::metadata(&path).map(|known| known.permissions());
+            let kept = mode.and_then(|mode| staged.as_file().set_permissions(mode));
+            kept.map_err(|error| self.unwritable(error))?;
+            staged
+                .persist(&path)
+                .map_err(|error| self.unwritable(error.error))?;
+        }
+        Ok(outcome)
+    }
+
+    /// The folder of the file that a link at the path leads to.
+    fn folder(&self) -> PathBuf {
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        }
+    }
+
+    fn stage(&self, deployments: &Deployments) -> Result<tempfile::NamedTempFile, Error> {
+        let mut text = serde_json::to_string_pretty(deployments)
+            .expect("a map of texts to values is always JSON");
+        text.push('\n');
+        let staged = || {
+            let mut file = tempfile::Builder::new()
+                .prefix(".accretion-deployment-")
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+                .tempfile_in(self.folder())?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        staged().map_err(|error| self.unwritable(error))
+    }
+
+    fn unwritable(&self, error: io::Error) -> Error {
+        Error::DeploymentFileUnwritable {
+            path: self.path.clone(),
+            error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use accretion_core::Fault as _;
+
+    fn region(name: &str) -> Region {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn regions_have_names_of_words_and_a_number() {
+        for name in [
+            "eu-west-1",
+            "us-gov-west-1",
+            "ap-southeast-10",
+            "mx-central-1",
+        ] {
+            assert_eq!(region(name).as_str(), name);
+        }
+        for name in [
+            "",
+            "eu",
+            "eu-west",
+            "west-1",
+            "eu-west-1a",
+            "EU-WEST-1",
+            "eu--1",
+            "a-b-1",
+        ] {
+            assert!(name.parse::<Region>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_others_have_put_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deployment.json");
+        let text = r#"{"Owner": "us", "Deployments": {"eu-west-1": {"Core": "a", "Extra": [1]}}}"#;
+        fs::write(&path, text).unwrap();
+        let file = DeploymentFile::new(&path);
+        let add = |deployments: &mut Deployments| {
+            let stacks = Stacks::all_in("b");
+            deployments.deployments.insert(region("us-east-1"), stacks);
+            Ok(())
+        };
+        file.change(add).unwrap();
+        let value: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "Owner": "us",
+            "Deployments": {
+                "eu-west-1": {"Core": "a", "Extra": [1]},
+                "us-east-1": {"Core": "b", "ArtifactBuilder": "b", "LayerBuilder": "b"},
+            },
+        });
+        assert_eq!(value, expected);
+        let names = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 1, "nothing else is left in the folder");
+    }
+
+    #[test]
+    fn many_change_it_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DeploymentFile::new(folder.path().join("deployment.json"));
+        file.create([]).unwrap();
+        std::thread::scope(|scope| {
+            for number in 1..=20 {
+                let file = &file;
+                scope.spawn(move || {
+                    let add = |deployments: &mut Deployments| {
+                        let region = region(&format!("eu-west-{number}"));
+                        deployments.deployments.insert(region, Stacks::default());
+                        Ok(())
+                    };
+                    file.change(add).unwrap();
+                });
+            }
+        });
+        assert_eq!(file.read().unwrap().deployments.len(), 20);
+    }
+
+    #[test]
+    fn a_change_that_fails_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deployment.json");
+        let file = DeploymentFile::new(&path);
+        file.create([region("eu-west-1")]).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let fail = |deployments: &mut Deployments| -> Result<(), Error> {
+            deployments.deployments.clear();
+            Err(Error::NotDeployed {
+                region: region("eu-west-1"),
+            })
+        };
+        assert!(file.change(fail).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        let again = file.create([]).unwrap_err();
+        assert_eq!(again.code(), "DeploymentFileExists");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+}

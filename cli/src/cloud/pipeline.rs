@@ -1,0 +1,85 @@
+//! A region's pipeline: the stacks that the deployment file names, and what they consist of.
+
+use std::collections::BTreeMap;
+
+use accretion_aws::{Clients, Stack, Stacks as CloudFormation};
+use futures_util::future::{join_all, try_join_all};
+
+use super::{Error, Region, Stacks};
+
+/// How AWS is reached.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "AWS options")]
+pub(crate) struct AwsOptions {
+    /// A profile of the AWS configuration files, instead of AWS_PROFILE or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+impl AwsOptions {
+    /// The clients for all regions: credentials are looked for once.
+    pub(crate) async fn clients(&self) -> Clients {
+        Clients::of_profile(self.profile.as_deref()).await
+    }
+}
+
+/// A region's pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Pipeline {
+    pub(crate) region: Region,
+    /// Of that region.
+    pub(crate) clients: Clients,
+    stacks: Vec<Stack>,
+    outputs: BTreeMap<String, String>,
+}
+
+impl Pipeline {
+    /// Asks CloudFormation what the stacks of a region consist of.
+    pub(crate) async fn connect(
+        clients: &Clients,
+        region: Region,
+        stacks: &Stacks,
+    ) -> Result<Self, Error> {
+        let clients = clients.in_region(region.as_str());
+        let names = stacks.names();
+        if names.is_empty() {
+            return Err(Error::NotDeployed { region });
+        }
+        let cloud_formation = CloudFormation::new(&clients);
+        let stacks = names.into_iter().map(async |name| {
+            let stack = cloud_formation.describe(name).await?;
+            stack.ok_or_else(|| Error::StackMissing {
+                stack: name.to_owned(),
+                region: region.clone(),
+            })
+        });
+        let stacks = try_join_all(stacks).await?;
+        let outputs = stacks.iter().flat_map(|stack| stack.outputs.clone());
+        Ok(Self {
+            outputs: outputs.collect(),
+            region,
+            clients,
+            stacks,
+        })
+    }
+
+    /// An output of the stacks, such as `InboxBucketName`.
+    pub(crate) fn output(&self, name: &'static str) -> Result<&str, Error> {
+        let value = self.outputs.get(name).map(String::as_str);
+        value.ok_or_else(|| Error::OutputMissing {
+            output: name,
+            stacks: self.stacks.iter().map(|it| it.name.clone()).collect(),
+            region: self.region.clone(),
+        })
+    }
+}
+
+/// Does the same in several regions at once: what comes of each, in their order.
+pub(crate) async fn in_each<K, T>(
+    regions: impl IntoIterator<Item = (Region, K)>,
+    work: impl AsyncFn(Region, K) -> Result<T, Error>,
+) -> Vec<(Region, Result<T, Error>)> {
+    let work = &work;
+    let regions = regions.into_iter();
+    join_all(regions.map(async |(region, known)| (region.clone(), work(region, known).await))).await
+}

@@ -1,0 +1,49 @@
+//! The commands that speak to AWS, or of what is deployed there.
+
+use std::process::ExitCode;
+
+use crate::args::{Format, Global};
+use crate::cloud::DeploymentFile;
+use crate::error::Error;
+use crate::{print_json, table};
+
+use super::{add, init};
+
+/// The commands that speak to AWS, or of what is deployed there.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Cloud {
+    Init(init::Init),
+    #[command(subcommand)]
+    Add(add::Add),
+}
+
+/// Runs one of them.
+pub(crate) async fn run(command: Cloud, global: Global) -> Result<ExitCode, Error> {
+    match command {
+        Cloud::Init(args) => init::run(args, global),
+        Cloud::Add(args) => add::run(args, global).await,
+    }
+}
+
+/// Prints what a deployment file says now.
+pub(super) fn print_regions(file: &DeploymentFile, global: Global) -> Result<(), Error> {
+    let deployments = file.read()?;
+    match global.format {
+        Format::Json => print_json(&deployments),
+        Format::Text if global.quiet => {}
+        Format::Text => {
+            let mut rows = table::new(&["region", "stack"]);
+            for (region, stacks) in &deployments.deployments {
+                let names = stacks.names();
+                let names = if names.is_empty() {
+                    "-".to_owned()
+                } else {
+                    names.join(", ")
+                };
+                rows.add_row([region.to_string(), names]);
+            }
+            table::print(rows, &[]);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! `accretion completions`
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::args::Args;
+
+/// Print the completions for a shell
+///
+/// For bash: `accretion completions bash > ~/.local/share/bash-completion/completions/accretion`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the completions.
+pub(crate) fn run(args: &Completions) -> ExitCode {
+    clap_complete::generate(
+        args.shell,
+        &mut Args::command(),
+        "accretion",
+        &mut io::stdout(),
+    );
+    ExitCode::SUCCESS
+}
