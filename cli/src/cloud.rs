@@ -1,9 +1,11 @@
 //! What the commands share that speak to AWS.
 
+mod contents;
 mod deployment;
 mod error;
 mod pipeline;
 
+pub(crate) use contents::{Contents, signed_difference};
 pub(crate) use deployment::{DeploymentFile, Deployments, Region, Stacks};
 pub(crate) use error::Error;
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};

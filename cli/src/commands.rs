@@ -14,4 +14,10 @@ mod add;
 #[cfg(feature = "aws")]
 mod cloud;
 #[cfg(feature = "aws")]
+mod describe;
+#[cfg(feature = "aws")]
+mod diff;
+#[cfg(feature = "aws")]
 mod init;
+#[cfg(feature = "aws")]
+mod list;

@@ -7,7 +7,7 @@ use crate::cloud::DeploymentFile;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, init};
+use super::{add, describe, diff, init, list};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -15,6 +15,11 @@ pub(crate) enum Cloud {
     Init(init::Init),
     #[command(subcommand)]
     Add(add::Add),
+    #[command(subcommand)]
+    List(list::List),
+    #[command(subcommand)]
+    Describe(describe::Describe),
+    Diff(diff::Diff),
 }
 
 /// Runs one of them.
@@ -22,6 +27,9 @@ pub(crate) async fn run(command: Cloud, global: Global) -> Result<ExitCode, Erro
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
+        Cloud::List(args) => list::run(args, global).await,
+        Cloud::Describe(args) => describe::run(args, global).await,
+        Cloud::Diff(args) => diff::run(args, global).await,
     }
 }
 
