@@ -25,7 +25,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo test simulation fuzz lint advisories sbom bench bench-pipeline bench-command scaling \
+.PHONY: help tools build stack demo emulator test simulation fuzz lint advisories sbom bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -86,6 +86,9 @@ release-tools:
 
 demo: stack ## run the pipeline on this machine: drop the examples, watch their layers come about
 	$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/demo
+
+emulator: tools ## run an emulator of AWS on this machine until ctrl-C, for the command to speak to
+	@$(WITH_TOOLS) $(CARGO) run --quiet --locked -p pipeline-tests --bin emulator
 
 # The tests first: what does not compile is not to come as a failure of SAM.
 test: tools ## run every test

@@ -135,7 +135,7 @@ fn print(title: &str, described: &DescribedVersion, contents: Option<&Contents>)
     for (name, value) in facts {
         // What packages and people say is in there.
         let value = accretion_core::diagnostic::printable(&value);
-        anstream::println!("  {name:<15}{value}");
+        anstream::println!("  {name:<16}{value}");
     }
     if contents.is_none() {
         anstream::println!(
@@ -152,7 +152,12 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
     let mut packages: Vec<&Installed> = manifest.installed.iter().collect();
     packages.sort_by_key(|it| std::cmp::Reverse(it.unzipped_size));
     let largest = packages.first().and_then(|it| it.unzipped_size);
-    let mut rows = table::new(&["package", "version", "zip", "unzipped", ""]);
+    let all = manifest.unzipped_size.max(1);
+    let share = |size: u64| match (u128::from(size) * 200 / u128::from(all)).div_ceil(2) {
+        0 => "< 1 %".to_owned(),
+        percent => format!("{percent} %"),
+    };
+    let mut rows = table::new(&["package", "version", "zip", "unzipped", "share", ""]);
     for package in &packages {
         let size =
             |size: Option<u64>| size.map_or_else(String::new, |it| BinaryBytes(it).to_string());
@@ -161,11 +166,12 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
             package.version.clone(),
             size(package.size),
             size(package.unzipped_size),
+            package.unzipped_size.map(share).unwrap_or_default(),
             bar(package.unzipped_size, largest),
         ]);
     }
     anstream::println!();
-    table::print(rows, &[2, 3]);
+    table::print(rows, &[2, 3, 4]);
     if verbose {
         anstream::println!();
         for package in &manifest.installed {
