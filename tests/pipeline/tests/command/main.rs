@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod deployment_files;
+mod profiles;
 mod reference;
 
 use std::ffi::OsStr;
