@@ -14,4 +14,10 @@ mod add;
 #[cfg(feature = "aws")]
 mod cloud;
 #[cfg(feature = "aws")]
+mod grant;
+#[cfg(feature = "aws")]
 mod init;
+#[cfg(feature = "aws")]
+mod publish;
+#[cfg(feature = "aws")]
+mod revoke;

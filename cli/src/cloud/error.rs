@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use accretion_aws::Zip;
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
 
@@ -41,6 +42,27 @@ pub(crate) enum Error {
         stacks: Vec<String>,
         output: &'static str,
     },
+    #[error("nothing says in which region")]
+    RegionMissing,
+    #[error("{} holds nothing for a layer", path.display())]
+    LayerFolderEmpty { path: PathBuf },
+    #[error("{} cannot be read: {error}", path.display())]
+    ZipUnreadable { path: PathBuf, error: io::Error },
+    #[error("the zip has {} MiB, and Lambda takes more than {} MiB only from a bucket", size.div_ceil(1 << 20), Zip::DIRECT_BYTES >> 20)]
+    BucketMissing { size: u64 },
+    #[error("{} is not there in {region}", version.map_or_else(|| format!("the layer `{layer}`"), |it| format!("version {it} of the layer `{layer}`")))]
+    LayerVersionUnknown {
+        region: Region,
+        layer: String,
+        version: Option<u64>,
+    },
+    #[error("the account is a member of no organization")]
+    OrganizationMissing,
+    #[error("{arn} is published, but not all that was to be granted is: {error}")]
+    NotGranted {
+        arn: String,
+        error: accretion_aws::Error,
+    },
     #[error(transparent)]
     Aws(#[from] accretion_aws::Error),
     #[error(transparent)]
@@ -59,8 +81,15 @@ fault_codes! {
         Self::NotDeployed { .. } => "NotDeployed", User;
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
+        Self::RegionMissing => "RegionMissing", User;
+        Self::LayerFolderEmpty { .. } => "LayerFolderEmpty", User;
+        Self::ZipUnreadable { .. } => "ZipUnreadable", Internal;
+        Self::BucketMissing { .. } => "BucketMissing", User;
+        Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
+        Self::OrganizationMissing => "OrganizationMissing", User;
     }
     else {
+        Self::NotGranted { error, .. } => error;
         Self::Aws(error) => error;
         Self::Port(error) => error;
     }
@@ -122,7 +151,30 @@ impl Fault for Error {
                  `accretion update all` brings it up to date"
                     .to_owned(),
             ),
-            Self::DeploymentFileUnwritable { .. } => None,
+            Self::RegionMissing => Some(
+                "name one with --region, set AWS_REGION, or take those of a --deployment-file"
+                    .to_owned(),
+            ),
+            Self::LayerFolderEmpty { .. } => {
+                Some("what is hidden at its top does not go into a layer".to_owned())
+            }
+            Self::BucketMissing { .. } => Some(
+                "name one of the region with --bucket, or a --deployment-file with a pipeline there"
+                    .to_owned(),
+            ),
+            Self::LayerVersionUnknown { .. } => Some(
+                "look at the name and the account: `accretion list versions` lists what is there"
+                    .to_owned(),
+            ),
+            Self::OrganizationMissing => Some("name one with --organization".to_owned()),
+            Self::NotGranted { error, .. } => {
+                let again = "publish it again: what is unchanged is granted, too";
+                Some(match error.hint() {
+                    Some(hint) => format!("{hint}; then {again}"),
+                    None => again.to_owned(),
+                })
+            }
+            Self::ZipUnreadable { .. } | Self::DeploymentFileUnwritable { .. } => None,
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }
