@@ -7,7 +7,5 @@ mod pipeline;
 
 pub(crate) use deployment::{DeploymentFile, Deployments, Region, Stacks};
 pub(crate) use error::Error;
-pub(crate) use permissions::{
-    PermissionRecord, StatementRecord, VersionToShare, Who, who,
-};
+pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};

@@ -248,7 +248,7 @@ pub enum Error {
         claimants: Vec<String>,
     },
     /// A file that is to be copied into a layer has the path of one that is installed there.
-    #[error("`{path}` is in {folder}, and is what {wheel} installs there too")]
+    #[error("`{path}` is in {folder}, and is installed by {wheel}, too")]
     FileConflict {
         /// The path below `python/`.
         path: String,

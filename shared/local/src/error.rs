@@ -380,7 +380,8 @@ impl Fault for Error {
             }
             Self::LayerFileUnreadable { .. } => return None,
             Self::LayerFileRefused { .. } => {
-                "move it out of the folder, or to a name at its top that starts with a dot".into()
+                "take it out of the folder, or rename it: what starts with a dot at its top is left out"
+                    .into()
             }
             Self::Files { purpose, .. } => match purpose {
                 Purpose::Output => "choose another folder with --output".into(),

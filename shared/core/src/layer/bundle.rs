@@ -1,5 +1,6 @@
 //! One layer for several runtimes: what is installed for each, and files that all of them share.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::plan::{Conflict, Plan, Planned, Wheel, layer_too_large};
@@ -194,23 +195,35 @@ fn plan_of(copied: Copied<'_>) -> Plan<'_> {
     }
 }
 
-/// The first path at which two plans differ in what is there.
+/// A path at which two plans differ in what is there: the first one that is no metadata, if there is
+/// such a one, for that of a distribution differs with its files.
 fn first_difference(one: &Plan<'_>, other: &Plan<'_>) -> Option<String> {
-    let mut others = other.entries.iter();
-    for entry in &one.entries {
-        let file = one.file(entry);
-        let Some(entry) = others.next() else {
-            return Some(file.path.clone());
+    let mut ones = one.entries.iter().map(|entry| one.file(entry)).peekable();
+    let mut others = other
+        .entries
+        .iter()
+        .map(|entry| other.file(entry))
+        .peekable();
+    let mut metadata = None;
+    loop {
+        let path = match (ones.peek(), others.peek()) {
+            (None, None) => return metadata,
+            (Some(file), None) | (None, Some(file)) => file.path.clone(),
+            (Some(file), Some(against)) => file.path.clone().min(against.path.clone()),
         };
-        let against = other.file(entry);
-        if file.path != against.path {
-            return Some(file.path.clone().min(against.path.clone()));
+        let [file, against] = [
+            ones.next_if(|file| file.path == path),
+            others.next_if(|file| file.path == path),
+        ];
+        let content = |file: &Cow<'_, LayoutFile>| (file.sha256, file.executable);
+        if file.as_ref().map(content) == against.as_ref().map(content) {
+            continue;
         }
-        if (file.sha256, file.executable) != (against.sha256, against.executable) {
-            return Some(file.path.clone());
+        if !path.contains(".dist-info/") {
+            return Some(path);
         }
+        metadata = metadata.or(Some(path));
     }
-    others.next().map(|entry| entry.file.path.clone())
 }
 
 /// Refuses copied files that have the path of an installed file, or of a folder of one, and the

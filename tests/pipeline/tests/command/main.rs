@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod deployment_files;
+mod permissions;
+mod publish;
 mod reference;
 
 use std::ffi::OsStr;
