@@ -1,10 +1,9 @@
 //! `grant` and `revoke`.
 
 use integration_tests::snapshot;
-use pipeline_tests::boto3;
 use serde_json::json;
 
-use crate::{Operator, cloud};
+use crate::{Operator, boto3};
 
 /// Somebody who has published two versions of a layer of that name in the first region.
 fn publisher(layer: &str) -> Operator {
@@ -56,11 +55,7 @@ async fn what_is_granted_can_be_revoked() {
         "Action": "lambda:GetLayerVersion",
         "Principal": "123456789012",
     });
-    let added = boto3::call(
-        &cloud().server,
-        &[("lambda", "add_layer_version_permission", other)],
-    );
-    added.await.unwrap();
+    boto3("lambda", "add_layer_version_permission", other).await;
     snapshot!("revoke", run("revoke", "lent --account 123456789012"));
     snapshot!(
         "revoke_organization",
@@ -78,11 +73,8 @@ async fn what_is_granted_can_be_revoked() {
 #[tokio::test]
 async fn an_organization_of_your_own() {
     let operator = publisher("ours");
-    let organization = boto3::call(
-        &cloud().server,
-        &[("organizations", "describe_organization", json!({}))],
-    );
-    let organization = organization.await.unwrap()[0]["Organization"]["Id"].clone();
+    let organization = boto3("organizations", "describe_organization", json!({})).await;
+    let organization = organization["Organization"]["Id"].clone();
     let grant = "grant deployment.json eu-west-1 ours --my-organization --format json";
     let granted = operator.run(grant).exits(0).json();
     let expected = json!([{"Principal": "*", "OrganizationId": organization}]);

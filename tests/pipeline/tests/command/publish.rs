@@ -7,11 +7,11 @@ use std::process::Command;
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
 use integration_tests::{Run, snapshot};
+use pipeline_tests::Stack;
 use pipeline_tests::testbed::STACK;
-use pipeline_tests::{Stack, boto3};
 use serde_json::json;
 
-use crate::{Operator, REGIONS, cloud};
+use crate::{Operator, REGIONS, boto3, cloud};
 
 /// Somebody with a layer's folder and an index of their own.
 struct Author {
@@ -161,11 +161,8 @@ async fn runtimes_that_differ_have_trees_of_their_own() {
 async fn it_is_granted_as_asked_for() {
     let author = Author::new(Operator::of_cloud());
     let stack = first_region().await;
-    let organization = boto3::call(
-        &cloud().server,
-        &[("organizations", "describe_organization", json!({}))],
-    );
-    let organization = organization.await.unwrap()[0]["Organization"]["Id"].clone();
+    let organization = boto3("organizations", "describe_organization", json!({})).await;
+    let organization = organization["Organization"]["Id"].clone();
     let mut statements = Vec::new();
     for (number, who) in [
         "--account 123456789012",
@@ -223,8 +220,7 @@ async fn a_large_zip_goes_through_a_bucket() {
         "Bucket": "uploads-eu-west-1",
         "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"},
     });
-    let made = boto3::call(&cloud().server, &[("s3", "create_bucket", bucket)]);
-    made.await.unwrap();
+    boto3("s3", "create_bucket", bucket).await;
     let run = author.publish(&format!("{arguments} --bucket uploads-{{region}}"));
     snapshot!("one_region_fails", run);
     // The pipeline's own.
