@@ -7,6 +7,8 @@ use accretion_aws::Zip;
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
 
+use indicatif::BinaryBytes;
+
 use super::Region;
 
 /// What can go wrong between the command and a pipeline.
@@ -48,7 +50,7 @@ pub(crate) enum Error {
     LayerFolderEmpty { path: PathBuf },
     #[error("{} cannot be read: {error}", path.display())]
     ZipUnreadable { path: PathBuf, error: io::Error },
-    #[error("the zip has {} MiB, and Lambda takes more than {} MiB only from a bucket", size.div_ceil(1 << 20), Zip::DIRECT_BYTES >> 20)]
+    #[error("the zip has {}, and Lambda takes more than {} only from a bucket", BinaryBytes(*size), BinaryBytes(Zip::DIRECT_BYTES))]
     BucketMissing { size: u64 },
     #[error("{} is not there in {region}", version.map_or_else(|| format!("the layer `{layer}`"), |it| format!("version {it} of the layer `{layer}`")))]
     LayerVersionUnknown {

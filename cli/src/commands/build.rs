@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::args::{Format, Global};
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
+use crate::error::{Error, ErrorRecord, code_of, grouped, print_faults, print_warning};
 use crate::input::{self, Input};
 use crate::progress::Terminal;
 use crate::table;
@@ -147,33 +147,8 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
             }
         }
     }
-    let errors = failed
-        .iter()
-        .map(|failed| (failed.layer.as_str(), Said(&failed.error)));
-    for (Said(error), layers) in grouped(errors) {
-        print_fault(error, Some(&layers.join(", ")));
-    }
-}
-
-/// An error, equal to those that say the same.
-struct Said<'a>(&'a accretion_service::Error);
-
-impl PartialEq for Said<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
-    }
-}
-
-/// What several layers say alike is said once, with all of their names.
-fn grouped<'a, T: PartialEq>(said: impl Iterator<Item = (&'a str, T)>) -> Vec<(T, Vec<&'a str>)> {
-    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
-    for (layer, what) in said {
-        match groups.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, layers)) => layers.push(layer),
-            None => groups.push((what, vec![layer])),
-        }
-    }
-    groups
+    let errors = failed.iter();
+    print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
 }
 
 fn table(built: &[Built]) -> Table {

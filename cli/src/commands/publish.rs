@@ -27,9 +27,9 @@ use crate::cloud::{
 };
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
+use crate::error::{Error, ErrorRecord, code_of, print_faults, print_warning};
 use crate::input::{self, Input};
-use crate::progress::Terminal;
+use crate::progress::{self, Terminal};
 use crate::{print_json, table};
 
 /// Publish a folder as a layer, in any regions, without a pipeline
@@ -73,14 +73,14 @@ pub(crate) struct Publish {
     #[command(flatten)]
     who: Who,
     /// A region to publish in [may be repeated; default: that of the deployment file or of AWS]
-    #[arg(long = "region", help_heading = "AWS options")]
+    #[arg(long = "region", value_name = "REGION", help_heading = "AWS options")]
     regions: Vec<Region>,
     /// Publish in the regions of this file, as `accretion init` writes it
     #[arg(long, value_name = "FILE", help_heading = "AWS options")]
     deployment_file: Option<PathBuf>,
     /// Where zips over 50 MiB are uploaded to; `{region}` in it is the region's name [default: the
     /// artifacts bucket of the deployment file's stack]
-    #[arg(long, help_heading = "AWS options")]
+    #[arg(long, value_name = "NAME", help_heading = "AWS options")]
     bucket: Option<String>,
     #[command(flatten)]
     aws: AwsOptions,
@@ -152,10 +152,15 @@ pub(crate) async fn run(
         force: args.force,
         uploads: Semaphore::new(UPLOADS),
     };
+    let spinner = progress::spinner(
+        global,
+        format!("publishing in {}", counted(regions.len(), "region")),
+    );
     let outcomes = in_each(regions, async |region, stacks| {
         plan.publish_in(region, stacks).await
     });
     let outcomes = outcomes.await;
+    spinner.finish_and_clear();
     match global.format {
         Format::Json => print_document(&report, &plan, &outcomes),
         Format::Text => print_text(&plan, &outcomes, global),
@@ -214,15 +219,15 @@ async fn assemble(
 ) -> Result<Assembled<NamedTempFile>, Error> {
     let packed = async { folder.pack().await.map_err(local) };
     let quiet = global.quiet || global.format == Format::Json;
-    let progress = &Arc::new(Terminal::new(quiet));
+    let watcher = &Arc::new(Terminal::new(quiet));
     let trees = async {
         match &request {
-            Some(request) => install(args, environment, request, progress).await,
+            Some(request) => install(args, environment, request, watcher).await,
             None => Ok(assemble::install_nothing(targets)),
         }
     };
     let both = tokio::try_join!(packed, trees);
-    progress.clear();
+    watcher.clear();
     let (packed, trees) = both?;
     let (files, _until_written) = packed.into_parts();
     if request.is_none() && files.files.is_empty() {
@@ -352,19 +357,22 @@ fn print_text(plan: &Plan, outcomes: &Outcomes, global: Global) {
         for warning in &assembled.warnings {
             print_warning(publication.layer.as_str(), warning);
         }
-        let shape = match assembled.shape {
-            _ if assembled.packages.is_empty() => "",
-            Shape::Shared => ", the same for all runtimes",
-            Shape::PerRuntime => ", installed for each runtime",
-        };
+        let mut content = vec![counted(assembled.copied, "file")];
+        if !assembled.packages.is_empty() {
+            let packages = counted(assembled.packages.len(), "package");
+            let shape = match assembled.shape {
+                Shape::Shared => "the same for all runtimes",
+                Shape::PerRuntime => "installed for each runtime",
+            };
+            content.insert(0, format!("{packages}, {shape}"));
+        }
         anstream::println!(
-            "{} {} for {} on {}\n{}{shape}; {}; {}, unzipped {}",
+            "{} {} for {} on {}\n{}; {}, unzipped {}",
             publication.layer,
             publication.description,
             joined(&publication.runtimes),
             joined(&publication.architectures),
-            counted(assembled.packages.len(), "package"),
-            counted(assembled.copied, "file"),
+            content.join("; "),
             BinaryBytes(assembled.written.size),
             BinaryBytes(assembled.unzipped),
         );
@@ -396,11 +404,10 @@ fn print_text(plan: &Plan, outcomes: &Outcomes, global: Global) {
     if rows.row_count() > 0 && !global.quiet {
         table::print(rows, &[]);
     }
-    for (region, outcome) in outcomes {
-        if let Err(error) = outcome {
-            print_fault(error, Some(region.as_str()));
-        }
-    }
+    print_faults(outcomes.iter().filter_map(|(region, outcome)| {
+        let error = outcome.as_ref().err()?;
+        Some((region.as_str(), error as &dyn Fault))
+    }));
 }
 
 #[derive(Serialize)]

@@ -1,8 +1,11 @@
 //! `publish`.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
@@ -307,4 +310,103 @@ fn aws_that_does_not_answer() {
         integration_tests::names(&author.operator.path("tmp")),
         [""; 0]
     );
+}
+
+/// A server on loopback that answers by the request line: status and body, or not at all. Returns
+/// its endpoint, and the request lines that it has seen.
+fn server(answer: fn(&str) -> Option<(u16, &'static str)>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&seen);
+    // It ends with the process.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut head = Vec::new();
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                let line = line.trim_end().to_owned();
+                if line.is_empty() {
+                    break;
+                }
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length: ") {
+                    length = value.parse().unwrap();
+                }
+                head.push(line);
+            }
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            let line = head.first().cloned().unwrap_or_default();
+            let answer = answer(&line);
+            lines.lock().unwrap().push(line);
+            if let Some((status, body)) = answer {
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} So\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                     Content-Length: {length}\r\n\r\n{body}"
+                );
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        }
+    });
+    (endpoint, seen)
+}
+
+#[test]
+fn answers_that_are_lost_or_bad() {
+    const NONE: Option<(u16, &str)> = Some((200, r#"{"LayerVersions": []}"#));
+    const MADE: &str =
+        r#"{"Version": 1, "LayerVersionArn": "arn:aws:lambda:eu-west-1:1:layer:a:1"}"#;
+    let cases: [(&str, i32, &str, fn(&str) -> Option<(u16, &'static str)>); 5] = [
+        ("lost", 4, "PublicationUnknown", |line| {
+            NONE.filter(|_| line.starts_with("GET"))
+        }),
+        ("failed", 4, "PublicationUnknown", |line| {
+            if line.starts_with("GET") {
+                NONE
+            } else {
+                Some((502, ""))
+            }
+        }),
+        ("refused", 3, "LayerRefused", |line| {
+            let body = r#"{"__type": "InvalidParameterValueException", "message": "no zip"}"#;
+            if line.starts_with("GET") {
+                NONE
+            } else {
+                Some((400, body))
+            }
+        }),
+        ("full", 3, "CodeStorageExceeded", |line| {
+            let body = r#"{"__type": "CodeStorageExceededException", "message": "75 GB"}"#;
+            if line.starts_with("GET") {
+                NONE
+            } else {
+                Some((400, body))
+            }
+        }),
+        ("not_granted", 1, "AccessDenied", |line| {
+            let body = r#"{"__type": "AccessDeniedException", "message": "you may not"}"#;
+            match line {
+                line if line.starts_with("GET") => NONE,
+                line if line.contains("/policy") => Some((403, body)),
+                _ => Some((201, MADE)),
+            }
+        }),
+    ];
+    for (name, exit, code, answer) in cases {
+        let (endpoint, seen) = server(answer);
+        let author = Author::new(Operator::new(endpoint));
+        let rest = "--layer tools --layer-path tools --runtimes python3.13 --version 1 --public";
+        let run = author.publish(rest).exits(exit);
+        assert_eq!(run.codes(), [code], "{run}");
+        snapshot!(format!("answer_{name}"), run);
+        // What can't be repeated is not.
+        let seen = seen.lock().unwrap();
+        let published = seen
+            .iter()
+            .filter(|line| line.starts_with("POST") && line.contains("/versions HTTP"));
+        assert_eq!(published.count(), 1, "{seen:?}");
+    }
 }
