@@ -432,7 +432,7 @@ async fn files_that_are_installed_too() {
         .file("one/data/x.txt", "x\n")
         .file("one_top.py", "top\n");
     let space = WheelForge::new("space-a", "1.0").file("space/a/__init__.py", "");
-    let mut told = String::new();
+    let mut told = Vec::new();
     for (case, requirements, path, content) in [
         ("another content", "one", "one/__init__.py", "# mine\n"),
         ("a file for a folder", "one", "one/data", "# mine\n"),
@@ -464,9 +464,9 @@ async fn files_that_are_installed_too() {
         site.write("requirements.txt", requirements)
             .write(path, content);
         let refused = refusal(&site, site.layer(&ALL, X86).await);
-        told.push_str(&format!("{case}\n    {refused}"));
+        told.push(format!("{case}\n    {refused}"));
     }
-    snapshot!("conflicts", told);
+    snapshot!("conflicts", told.concat());
 
     // What is the same may be in both, and what is beside it may be there.
     for requirements in ["one\nspace-a", "one\nspace-a\nnative"] {
@@ -498,30 +498,28 @@ async fn links_lead_to_files_of_the_folder() {
     assert_eq!(layer.files["python/other/link.py"].1, b"a\n");
 }
 
+/// A name, and what is done to a folder.
+type Case<'a> = (&'a str, &'a dyn Fn(&Site));
+
 #[tokio::test]
 async fn what_is_no_file_of_the_folder() {
-    let mut told = String::new();
-    let cases: [(&str, fn(&Site)); 8] = [
-        ("outside", |site| {
-            symlink("/etc/hostname", site.path("pkg/x")).unwrap()
+    let mut told = Vec::new();
+    let link = |site: &Site, to: &str| symlink(to, site.path("pkg/x")).unwrap();
+    let cases: [Case; 8] = [
+        ("outside", &|site| link(site, "/etc/hostname")),
+        ("beside", &|site| link(site, "../../elsewhere")),
+        ("nowhere", &|site| link(site, "gone")),
+        ("itself", &|site| link(site, "x")),
+        ("circle", &|site| link(site, "..")),
+        ("socket", &|site| {
+            drop(UnixListener::bind(site.path("pkg/x")).unwrap());
         }),
-        ("beside", |site| {
-            symlink("../../elsewhere", site.path("pkg/x")).unwrap()
-        }),
-        ("nowhere", |site| {
-            symlink("gone", site.path("pkg/x")).unwrap()
-        }),
-        ("itself", |site| symlink("x", site.path("pkg/x")).unwrap()),
-        ("circle", |site| symlink("..", site.path("pkg/x")).unwrap()),
-        ("socket", |site| {
-            drop(UnixListener::bind(site.path("pkg/x")).unwrap())
-        }),
-        ("name", |site| {
+        ("name", &|site| {
             let name = std::ffi::OsStr::from_bytes(b"caf\xe9.py");
             fs::write(site.path("pkg").join(name), "").unwrap();
         }),
-        ("control", |site| {
-            fs::write(site.path("pkg/a\nb"), "").unwrap()
+        ("control", &|site| {
+            fs::write(site.path("pkg/a\nb"), "").unwrap();
         }),
     ];
     for (case, make) in cases {
@@ -529,16 +527,16 @@ async fn what_is_no_file_of_the_folder() {
         site.write("pkg/a.py", "").write("../elsewhere/x", "");
         make(&site);
         let refused = refusal(&site, site.layer(&["python3.13"], X86).await);
-        told.push_str(&format!("{case}\n    {refused}"));
+        told.push(format!("{case}\n    {refused}"));
     }
     let site = Site::new([]);
     fs::remove_dir(site.folder()).unwrap();
     let refused = refusal(&site, site.layer(&["python3.13"], X86).await);
-    told.push_str(&format!("missing\n    {refused}"));
+    told.push(format!("missing\n    {refused}"));
     fs::write(site.folder(), "").unwrap();
     let refused = refusal(&site, site.layer(&["python3.13"], X86).await);
-    told.push_str(&format!("file\n    {refused}"));
-    snapshot!("no_files", told);
+    told.push(format!("file\n    {refused}"));
+    snapshot!("no_files", told.concat());
 }
 
 #[tokio::test]
@@ -561,7 +559,7 @@ async fn links_that_lead_to_ever_more() {
 
 #[tokio::test]
 async fn what_lambda_does_not_take() {
-    let mut told = String::new();
+    let mut told = Vec::new();
     let sparse = |path: &Path, mib: u64| {
         let file = File::create(path).unwrap();
         file.set_len(mib << 20).unwrap();
@@ -570,10 +568,10 @@ async fn what_lambda_does_not_take() {
     site.write("small/a.py", "");
     sparse(&site.path("model.bin"), 200);
     sparse(&site.path("small/b.bin"), 51);
-    told.push_str(&refusal(&site, site.layer(&["python3.13"], X86).await));
+    told.push(refusal(&site, site.layer(&["python3.13"], X86).await));
 
     let site = Site::new(native());
     site.write("requirements.txt", "native\n");
-    told.push_str(&refusal(&site, site.layer(&ALL, &Architecture::ALL).await));
-    snapshot!("refused", told);
+    told.push(refusal(&site, site.layer(&ALL, &Architecture::ALL).await));
+    snapshot!("refused", told.concat());
 }

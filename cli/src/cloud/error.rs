@@ -161,7 +161,8 @@ impl Fault for Error {
                 Some("what is hidden at its top does not go into a layer".to_owned())
             }
             Self::BucketMissing { .. } => Some(
-                "name one of the region with --bucket, or a --deployment-file with a pipeline there"
+                "name a bucket of that region with --bucket, or a --deployment-file with a pipeline \
+                 there"
                     .to_owned(),
             ),
             Self::LayerVersionUnknown { .. } => Some(

@@ -14,7 +14,9 @@ use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{LayerVersionContentInput, Runtime as LambdaRuntime};
+use aws_sdk_lambda::types::{
+    LayerVersionContentInput, LayerVersionsListItem, Runtime as LambdaRuntime,
+};
 use serde_json::Value;
 
 use crate::Clients;
@@ -150,7 +152,10 @@ impl NamedLayers {
         while let Some(page) = pages.next().await {
             match page {
                 Ok(page) => {
-                    let versions = page.layer_versions().iter().map(|it| it.version());
+                    let versions = page
+                        .layer_versions()
+                        .iter()
+                        .map(LayerVersionsListItem::version);
                     latest = latest.max(versions.max());
                 }
                 // A layer without versions is no layer.

@@ -314,7 +314,7 @@ impl Fault for Error {
             Self::UvMissing { .. } => {
                 "install it (`pip install uv`), or set ACCRETION_UV to its path".into()
             }
-            Self::UvFailed { .. } => return None,
+            Self::UvFailed { .. } | Self::LayerFileUnreadable { .. } => return None,
             Self::PythonMissing => {
                 "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path".into()
             }
@@ -378,7 +378,6 @@ impl Fault for Error {
                 "the package may need compilers or libraries; a version with a wheel does not"
                     .into()
             }
-            Self::LayerFileUnreadable { .. } => return None,
             Self::LayerFileRefused { .. } => {
                 "take it out of the folder, or rename it: what starts with a dot at its top is left out"
                     .into()

@@ -87,21 +87,21 @@ impl LayerFolder {
         let temporary = std::env::temp_dir();
         let unwritable = |error| Error::temporary("could not write to", &temporary, error);
         let file = tempfile::NamedTempFile::new().map_err(unwritable)?;
-        let (file, packed) = file.into_parts();
+        let (file, path) = file.into_parts();
         let mut packer = Packer::new(BufWriter::new(file));
         for Found {
-            path,
+            path: inside,
             file,
             executable,
             ..
         } in found
         {
-            let shown = || self.path.join(&path);
+            let shown = || self.path.join(&inside);
             let content = File::open(file).map_err(|error| Error::LayerFileUnreadable {
                 path: shown(),
                 error,
             })?;
-            let added = packer.add(path.clone(), executable, content);
+            let added = packer.add(inside.clone(), executable, content);
             added.map_err(|error| match error {
                 PackError::Read(error) => Error::LayerFileUnreadable {
                     path: shown(),
@@ -120,9 +120,12 @@ impl LayerFolder {
         let files = PackedFiles {
             folder: format!("the folder {}", self.path.display()),
             files,
-            packed: packed.to_path_buf(),
+            packed: path.to_path_buf(),
         };
-        Ok(PackedFolder { packed, files })
+        Ok(PackedFolder {
+            packed: path,
+            files,
+        })
     }
 }
 

@@ -79,9 +79,9 @@ pub async fn install<R: Resolver, W: Wheels>(
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let trees = request.targets.iter().map(async |target| {
         let tree = async {
-            let resolved = packages.resolve(target).await?.packages;
-            let wheels = packages.fetch(&resolved, target).await?;
-            let installed = resolved.iter().zip(&wheels);
+            let chosen = packages.resolve(target).await?.packages;
+            let wheels = packages.fetch(&chosen, target).await?;
+            let installed = chosen.iter().zip(&wheels);
             let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
             Ok(InstalledTree {
                 target,

@@ -153,7 +153,7 @@ mod tests {
                 .add((*path).to_owned(), false, content.as_slice())
                 .unwrap();
         }
-        let (files, packed) = packer.finish();
+        let (files, sink) = packer.finish();
         let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a/empty", "b.txt", "c/edge", "c/large", "noise"]);
         for file in &files {
@@ -163,7 +163,7 @@ mod tests {
                 .unwrap();
             let start = usize::try_from(file.offset).unwrap();
             let end = start + usize::try_from(file.compressed_size).unwrap();
-            let data = &packed[start..end];
+            let data = &sink[start..end];
             let unpacked = match file.method {
                 Method::Stored => data.to_vec(),
                 _ => miniz_oxide::inflate::decompress_to_vec(data).unwrap(),

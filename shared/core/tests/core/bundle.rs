@@ -34,7 +34,7 @@ impl ReadAt for Bytes<'_> {
     }
 }
 
-fn files<'a>(inspected: &'a Inspected) -> WheelFiles<Bytes<'a>> {
+fn files(inspected: &Inspected) -> WheelFiles<Bytes<'_>> {
     let [wheel, layout] = inspected.bytes();
     WheelFiles {
         wheel: Bytes(wheel),
@@ -54,7 +54,7 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
     for path in ["z.py", "lib/a.txt", "_.py"] {
         packer.add(path.to_owned(), false, path.as_bytes()).unwrap();
     }
-    let (copied, packed) = packer.finish();
+    let (copied, data) = packer.finish();
     let copied = Copied {
         folder: "the folder",
         files: &copied,
@@ -72,8 +72,8 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
             .map(|(_, wheels)| wheels.iter().map(|it| files(it)).collect());
         let wheels: Vec<Vec<_>> = wheels.collect();
         let of_copied = WheelFiles {
-            wheel: Bytes(&packed),
-            layout: Bytes(&packed),
+            wheel: Bytes(&data),
+            layout: Bytes(&data),
         };
         let mut zip = Vec::new();
         layer::splice_bundle(&bundle, &wheels, &[of_copied], &mut zip).unwrap();
@@ -117,7 +117,7 @@ fn large(name: &str, mib: u64) -> Layout {
         .build();
     let mut layout = inspect_wheel(&small).unwrap().layout;
     for file in &mut layout.files {
-        if file.path.ends_with(".bin") {
+        if file.path == format!("{name}.bin") {
             file.size = mib << 20;
         }
     }

@@ -120,7 +120,7 @@ async fn a_folder_becomes_a_layer_in_two_regions() {
         format!("{arguments} --force"),
     ] {
         author.publish(&changed).exits(0);
-        expected.push(expected.len() as i64 + 1);
+        expected.push(expected[expected.len() - 1] + 1);
         assert_eq!(stack.layer_versions("shared").await.unwrap(), expected);
     }
     author
@@ -312,9 +312,12 @@ fn aws_that_does_not_answer() {
     );
 }
 
-/// A server on loopback that answers by the request line: status and body, or not at all. Returns
+/// What a server answers to a request line: status and body, or nothing at all.
+type Answer = fn(&str) -> Option<(u16, &'static str)>;
+
+/// A server on loopback that answers by the request line. Returns
 /// its endpoint, and the request lines that it has seen.
-fn server(answer: fn(&str) -> Option<(u16, &'static str)>) -> (String, Arc<Mutex<Vec<String>>>) {
+fn server(answer: Answer) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -359,7 +362,7 @@ fn answers_that_are_lost_or_bad() {
     const NONE: Option<(u16, &str)> = Some((200, r#"{"LayerVersions": []}"#));
     const MADE: &str =
         r#"{"Version": 1, "LayerVersionArn": "arn:aws:lambda:eu-west-1:1:layer:a:1"}"#;
-    let cases: [(&str, i32, &str, fn(&str) -> Option<(u16, &'static str)>); 5] = [
+    let cases: [(&str, i32, &str, Answer); 5] = [
         ("lost", 4, "PublicationUnknown", |line| {
             NONE.filter(|_| line.starts_with("GET"))
         }),
