@@ -3,9 +3,11 @@
 mod contents;
 mod deployment;
 mod error;
+mod permissions;
 mod pipeline;
 
 pub(crate) use contents::{Contents, signed_difference};
 pub(crate) use deployment::{DeploymentFile, Deployments, Region, Stacks};
 pub(crate) use error::Error;
+pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};

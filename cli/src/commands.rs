@@ -18,6 +18,12 @@ mod describe;
 #[cfg(feature = "aws")]
 mod diff;
 #[cfg(feature = "aws")]
+mod grant;
+#[cfg(feature = "aws")]
 mod init;
 #[cfg(feature = "aws")]
 mod list;
+#[cfg(feature = "aws")]
+mod publish;
+#[cfg(feature = "aws")]
+mod revoke;

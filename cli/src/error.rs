@@ -169,6 +169,37 @@ pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
     }
 }
 
+/// Prints errors for people, each with the name of what it is about.
+pub(crate) fn print_faults<'a>(errors: impl Iterator<Item = (&'a str, &'a dyn Fault)>) {
+    let errors = errors.map(|(about, error)| (about, Said(error)));
+    for (Said(error), names) in grouped(errors) {
+        print_fault(error, Some(&names.join(", ")));
+    }
+}
+
+/// An error, equal to those that say the same.
+struct Said<'a>(&'a dyn Fault);
+
+impl PartialEq for Said<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
+    }
+}
+
+/// What is said alike of several things is said once, with all of their names.
+pub(crate) fn grouped<'a, T: PartialEq>(
+    said: impl Iterator<Item = (&'a str, T)>,
+) -> Vec<(T, Vec<&'a str>)> {
+    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
+    for (about, what) in said {
+        match groups.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, names)) => names.push(about),
+            None => groups.push((what, vec![about])),
+        }
+    }
+    groups
+}
+
 /// Prints a warning for people.
 pub(crate) fn print_warning(about: &str, warning: &str) {
     let yellow = bold(AnsiColor::Yellow);

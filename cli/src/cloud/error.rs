@@ -3,8 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use accretion_aws::Zip;
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
+
+use indicatif::BinaryBytes;
 
 use super::Region;
 
@@ -41,14 +44,6 @@ pub(crate) enum Error {
         stacks: Vec<String>,
         output: &'static str,
     },
-    #[error("there is no layer `{layer}` in {region}")]
-    LayerUnknown { region: Region, layer: String },
-    #[error("there is no version {version} of the layer `{layer}` in {region}")]
-    LayerVersionUnknown {
-        region: Region,
-        layer: String,
-        version: u64,
-    },
     #[error("nothing in {region} says what {layer}:{version} consists of")]
     LayerManifestMissing {
         region: Region,
@@ -57,6 +52,27 @@ pub(crate) enum Error {
     },
     #[error("{name} is not a manifest: {problem}")]
     ManifestUnreadable { name: String, problem: String },
+    #[error("nothing says in which region")]
+    RegionMissing,
+    #[error("{} holds nothing for a layer", path.display())]
+    LayerFolderEmpty { path: PathBuf },
+    #[error("{} cannot be read: {error}", path.display())]
+    ZipUnreadable { path: PathBuf, error: io::Error },
+    #[error("the zip has {}, and Lambda takes more than {} only from a bucket", BinaryBytes(*size), BinaryBytes(Zip::DIRECT_BYTES))]
+    BucketMissing { size: u64 },
+    #[error("{} is not there in {region}", version.map_or_else(|| format!("the layer `{layer}`"), |it| format!("version {it} of the layer `{layer}`")))]
+    LayerVersionUnknown {
+        region: Region,
+        layer: String,
+        version: Option<u64>,
+    },
+    #[error("the account is a member of no organization")]
+    OrganizationMissing,
+    #[error("{arn} is published, but not all that was to be granted is: {error}")]
+    NotGranted {
+        arn: String,
+        error: accretion_aws::Error,
+    },
     #[error(transparent)]
     Aws(#[from] accretion_aws::Error),
     #[error(transparent)]
@@ -75,12 +91,17 @@ fault_codes! {
         Self::NotDeployed { .. } => "NotDeployed", User;
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
-        Self::LayerUnknown { .. } => "LayerUnknown", User;
-        Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
         Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
         Self::ManifestUnreadable { .. } => "ManifestUnreadable", User;
+        Self::RegionMissing => "RegionMissing", User;
+        Self::LayerFolderEmpty { .. } => "LayerFolderEmpty", User;
+        Self::ZipUnreadable { .. } => "ZipUnreadable", Internal;
+        Self::BucketMissing { .. } => "BucketMissing", User;
+        Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
+        Self::OrganizationMissing => "OrganizationMissing", User;
     }
     else {
+        Self::NotGranted { error, .. } => error;
         Self::Aws(error) => error;
         Self::Port(error) => error;
     }
@@ -142,16 +163,37 @@ impl Fault for Error {
                  `accretion update all` brings it up to date"
                     .to_owned(),
             ),
-            Self::LayerUnknown { .. } => {
-                Some("`accretion list layers` shows those that there are".to_owned())
-            }
-            Self::LayerVersionUnknown { .. } => {
-                Some("`accretion list versions` shows those that there are".to_owned())
-            }
             Self::LayerManifestMissing { .. } => {
                 Some("only versions that this pipeline has published have manifests".to_owned())
             }
-            Self::DeploymentFileUnwritable { .. } | Self::ManifestUnreadable { .. } => None,
+            Self::RegionMissing => Some(
+                "name one with --region, set AWS_REGION, or take those of a --deployment-file"
+                    .to_owned(),
+            ),
+            Self::LayerFolderEmpty { .. } => {
+                Some("what is hidden at its top does not go into a layer".to_owned())
+            }
+            Self::BucketMissing { .. } => Some(
+                "name a bucket of that region with --bucket, or a --deployment-file with a pipeline \
+                 there"
+                    .to_owned(),
+            ),
+            Self::LayerVersionUnknown { .. } => Some(
+                "look at the name and the account: `accretion list layers` and `list versions` show \
+                 those that there are"
+                    .to_owned(),
+            ),
+            Self::OrganizationMissing => Some("name one with --organization".to_owned()),
+            Self::NotGranted { error, .. } => {
+                let again = "publish it again: what is unchanged is granted, too";
+                Some(match error.hint() {
+                    Some(hint) => format!("{hint}; then {again}"),
+                    None => again.to_owned(),
+                })
+            }
+            Self::ZipUnreadable { .. }
+            | Self::ManifestUnreadable { .. }
+            | Self::DeploymentFileUnwritable { .. } => None,
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use crate::args::{Format, Global};
 use crate::cloud::DeploymentFile;
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, describe, diff, init, list};
+use super::{add, describe, diff, grant, init, list, publish, revoke};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -20,16 +21,26 @@ pub(crate) enum Cloud {
     #[command(subcommand)]
     Describe(describe::Describe),
     Diff(diff::Diff),
+    Publish(publish::Publish),
+    Grant(grant::Grant),
+    Revoke(revoke::Revoke),
 }
 
 /// Runs one of them.
-pub(crate) async fn run(command: Cloud, global: Global) -> Result<ExitCode, Error> {
+pub(crate) async fn run(
+    command: Cloud,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
         Cloud::List(args) => list::run(args, global).await,
         Cloud::Describe(args) => describe::run(args, global).await,
         Cloud::Diff(args) => diff::run(args, global).await,
+        Cloud::Publish(args) => Box::pin(publish::run(args, global, environment)).await,
+        Cloud::Grant(args) => grant::run(args, global).await,
+        Cloud::Revoke(args) => revoke::run(args, global).await,
     }
 }
 

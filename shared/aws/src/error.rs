@@ -94,6 +94,14 @@ pub enum Error {
         /// What Lambda said.
         problem: String,
     },
+    /// Nobody can say whether a layer version was made.
+    #[error("whether there is a new version of `{layer}`, nobody can say: {problem}")]
+    PublicationUnknown {
+        /// The layer.
+        layer: String,
+        /// What happened to the call.
+        problem: String,
+    },
     /// The account's storage for functions and layers is full.
     #[error("there is no room for another version of `{layer}`: {problem}")]
     CodeStorageExceeded {
@@ -130,6 +138,7 @@ fault_codes! {
         Self::CredentialsMissing { .. } => "CredentialsMissing", Internal;
         Self::ServiceRefused { .. } => "ServiceRefused", Internal;
         Self::LayerRefused { .. } => "LayerRefused", User;
+        Self::PublicationUnknown { .. } => "PublicationUnknown", Transient;
         Self::CodeStorageExceeded { .. } => "CodeStorageExceeded", User;
         Self::ItemInvalid { .. } => "ItemInvalid", Internal;
         Self::StagingFailed { .. } => "StagingFailed", Internal;
@@ -160,11 +169,16 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::LayerRefused { .. } => {
-                Some("change what the message names, and drop the request again".to_owned())
+                Some("change what the message names, and ask for the layer again".to_owned())
             }
+            Self::PublicationUnknown { .. } => Some(
+                "publish it again in some minutes: if there is a new version by then, it is found \
+                 to be unchanged"
+                    .to_owned(),
+            ),
             Self::CodeStorageExceeded { .. } => Some(
                 "delete layer versions that nobody uses, or ask AWS for more storage of \
-                 functions and layers; then drop the request again"
+                 functions and layers; then ask for the layer again"
                     .to_owned(),
             ),
             Self::ItemInvalid { .. } => {

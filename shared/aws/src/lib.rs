@@ -14,9 +14,13 @@ mod checksum;
 mod clients;
 mod dead_letters;
 mod error;
+#[cfg(feature = "operator")]
+mod identity;
 mod inbox;
 mod layers;
 mod manifests;
+#[cfg(feature = "operator")]
+mod named_layers;
 mod patience;
 mod pointers;
 mod publisher;
@@ -36,9 +40,13 @@ pub use catalogue::{Catalogue, DescribedVersion, ListedLayer, ListedVersion};
 pub use clients::Clients;
 pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
+#[cfg(feature = "operator")]
+pub use identity::Identity;
 pub use inbox::S3Inbox;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
+#[cfg(feature = "operator")]
+pub use named_layers::{Grantee, NamedLayers, NamedVersion, Publication, Statement, Zip};
 pub use pointers::SsmPointers;
 pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;

@@ -60,7 +60,7 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
         described.ok_or_else(|| cloud::Error::LayerVersionUnknown {
             region: region.clone(),
             layer: layer.clone(),
-            version,
+            version: Some(version),
         })
     };
     let contents = Contents::find(&file, &clients, region, layer, version);

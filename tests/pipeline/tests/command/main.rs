@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod deployment_files;
+mod permissions;
 mod profiles;
+mod publish;
 mod reference;
 
 use std::ffi::OsStr;
@@ -13,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::thread;
 
 use integration_tests::Run;
 use pipeline_tests::testbed::STACK;
@@ -31,12 +34,18 @@ struct Cloud {
 static CLOUD: LazyLock<Result<Cloud>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("command");
     let server = MiniStack::start(&folder.join("ministack.log"), &Options::default())?;
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let template = sam::built().await?;
-        let [one, other] = REGIONS.map(|region| sam::deploy_in(region, &server, STACK, &template));
-        tokio::try_join!(one, other)
-    })?;
+    let deploy = || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let template = sam::built().await?;
+            let [one, other] =
+                REGIONS.map(|region| sam::deploy_in(region, &server, STACK, &template));
+            tokio::try_join!(one, other)
+        })
+    };
+    // Whoever comes first may have a runtime of their own, which must not be blocked.
+    let deployed = thread::scope(|scope| scope.spawn(deploy).join());
+    deployed.unwrap()?;
     Ok(Cloud { server })
 });
 
@@ -44,6 +53,13 @@ static CLOUD: LazyLock<Result<Cloud>> = LazyLock::new(|| {
 #[track_caller]
 fn cloud() -> &'static Cloud {
     CLOUD.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Makes one call with boto3, in the first region.
+async fn boto3(service: &str, operation: &str, parameters: serde_json::Value) -> serde_json::Value {
+    let calls = [(service, operation, parameters)];
+    let answers = pipeline_tests::boto3::call(&cloud().server, &calls).await;
+    answers.unwrap().remove(0)
 }
 
 /// Somebody with a folder of their own, and a deployment file in it that names both stacks.
