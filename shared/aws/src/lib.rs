@@ -26,6 +26,8 @@ mod requests;
 mod stacks;
 mod table;
 mod topic;
+#[cfg(feature = "operator")]
+mod tracked;
 mod tracking;
 mod versions;
 
@@ -36,6 +38,8 @@ pub use catalogue::{Catalogue, DescribedVersion, ListedLayer, ListedVersion};
 pub use clients::Clients;
 pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
+#[cfg(feature = "operator")]
+pub use inbox::Dropped;
 pub use inbox::S3Inbox;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
@@ -46,5 +50,7 @@ pub use requests::S3Requests;
 #[cfg(feature = "operator")]
 pub use stacks::{Stack, Stacks};
 pub use topic::SnsTopic;
+#[cfg(feature = "operator")]
+pub use tracked::{RequestsTable, Source, Tracked, TrackedRequest, TrackedTarget};
 pub use tracking::DynamoTracking;
 pub use versions::LambdaLayerVersions;
