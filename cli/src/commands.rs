@@ -21,3 +21,9 @@ mod diff;
 mod init;
 #[cfg(feature = "aws")]
 mod list;
+#[cfg(feature = "aws")]
+mod redrive;
+#[cfg(feature = "aws")]
+mod request;
+#[cfg(feature = "aws")]
+mod status;

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use accretion_core::request::{InputKind, RequestId};
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
 
@@ -31,6 +33,8 @@ pub(crate) enum Error {
         region: Region,
         stack: String,
     },
+    #[error("{} names no region", path.display())]
+    RegionsMissing { path: PathBuf },
     #[error("nothing is deployed in {region}")]
     NotDeployed { region: Region },
     #[error("there is no stack `{stack}` in {region}")]
@@ -57,6 +61,17 @@ pub(crate) enum Error {
     },
     #[error("{name} is not a manifest: {problem}")]
     ManifestUnreadable { name: String, problem: String },
+    #[error("{} is a {}", path.display(), described(*kind))]
+    InputKindUnexpected { path: PathBuf, kind: InputKind },
+    #[error("no request `{id}` is known in {}", list(regions))]
+    RequestUnknown {
+        id: RequestId,
+        regions: Vec<Region>,
+        /// For how long it was looked for, if it was.
+        waited: Option<Duration>,
+    },
+    #[error("this needs somebody's consent, and there is no terminal to ask for it")]
+    ConfirmationMissing,
     #[error(transparent)]
     Aws(#[from] accretion_aws::Error),
     #[error(transparent)]
@@ -72,6 +87,7 @@ fault_codes! {
         Self::DeploymentFileUnwritable { .. } => "DeploymentFileUnwritable", Internal;
         Self::RegionUnknown { .. } => "RegionUnknown", User;
         Self::RegionTaken { .. } => "RegionTaken", User;
+        Self::RegionsMissing { .. } => "RegionsMissing", User;
         Self::NotDeployed { .. } => "NotDeployed", User;
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
@@ -79,6 +95,9 @@ fault_codes! {
         Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
         Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
         Self::ManifestUnreadable { .. } => "ManifestUnreadable", User;
+        Self::InputKindUnexpected { .. } => "InputKindUnexpected", User;
+        Self::RequestUnknown { .. } => "RequestUnknown", User;
+        Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
         Self::Aws(error) => error;
@@ -113,18 +132,15 @@ impl Fault for Error {
                 path,
                 region,
                 known,
-            } => {
-                let known: Vec<_> = known.iter().map(Region::as_str).collect();
-                Some(format!(
-                    "it names {}; `accretion add regions {} {region}` adds it",
-                    if known.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        known.join(", ")
-                    },
-                    path.display()
-                ))
-            }
+            } => Some(format!(
+                "it names {}; `accretion add regions {} {region}` adds it",
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    list(known)
+                },
+                path.display()
+            )),
             Self::RegionTaken { .. } => Some(
                 "a region has one pipeline: take the other stack out of the file first".to_owned(),
             ),
@@ -151,9 +167,49 @@ impl Fault for Error {
             Self::LayerManifestMissing { .. } => {
                 Some("only versions that this pipeline has published have manifests".to_owned())
             }
+            Self::RegionsMissing { path } => Some(format!(
+                "`accretion add regions {} REGION` adds one",
+                path.display()
+            )),
+            Self::InputKindUnexpected { kind, .. } => Some(
+                match kind {
+                    InputKind::Request => "`accretion request raw` drops requests",
+                    InputKind::RequirementsTxt | InputKind::Lock => {
+                        "`accretion request requirements` drops it under the name of a project"
+                    }
+                }
+                .to_owned(),
+            ),
+            Self::RequestUnknown { waited: None, .. } => Some(
+                "look at the id; it takes some seconds until a request is known, and `--watch` \
+                 waits for it"
+                    .to_owned(),
+            ),
+            Self::RequestUnknown {
+                waited: Some(waited),
+                ..
+            } => Some(format!(
+                "that it has not come within {} s has a reason, which the dispatcher's log says; \
+                 `accretion redrive` shows whether it is among the dead letters",
+                waited.as_secs()
+            )),
+            Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
             Self::DeploymentFileUnwritable { .. } | Self::ManifestUnreadable { .. } => None,
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }
+    }
+}
+
+fn list(regions: &[Region]) -> String {
+    let regions: Vec<_> = regions.iter().map(Region::as_str).collect();
+    regions.join(", ")
+}
+
+fn described(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Request => "request",
+        InputKind::RequirementsTxt => "requirements file, and no request",
+        InputKind::Lock => "lock file, and no request",
     }
 }

@@ -7,7 +7,7 @@ use crate::cloud::DeploymentFile;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, describe, diff, init, list};
+use super::{add, describe, diff, init, list, redrive, request, status};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -16,10 +16,14 @@ pub(crate) enum Cloud {
     #[command(subcommand)]
     Add(add::Add),
     #[command(subcommand)]
+    Request(request::Request),
+    Status(status::Status),
+    #[command(subcommand)]
     List(list::List),
     #[command(subcommand)]
     Describe(describe::Describe),
     Diff(diff::Diff),
+    Redrive(redrive::Redrive),
 }
 
 /// Runs one of them.
@@ -27,9 +31,12 @@ pub(crate) async fn run(command: Cloud, global: Global) -> Result<ExitCode, Erro
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
-        Cloud::List(args) => list::run(args, global).await,
         Cloud::Describe(args) => describe::run(args, global).await,
         Cloud::Diff(args) => diff::run(args, global).await,
+        Cloud::Request(args) => request::run(args, global).await,
+        Cloud::Status(args) => status::run(args, global).await,
+        Cloud::List(args) => list::run(args, global).await,
+        Cloud::Redrive(args) => redrive::run(args, global).await,
     }
 }
 

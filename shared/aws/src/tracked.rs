@@ -263,13 +263,9 @@ impl TrackedRequest {
 
     /// Whether nothing more happens by itself.
     pub fn is_terminal(&self) -> bool {
-        match self.status {
-            Status::Rejected => true,
-            _ => {
-                let mut targets = self.targets.values();
-                !self.targets.is_empty() && targets.all(|target| target.status.is_terminal())
-            }
-        }
+        let mut targets = self.targets.values();
+        self.status.is_terminal()
+            || !self.targets.is_empty() && targets.all(|target| target.status.is_terminal())
     }
 
     /// Whether it was rejected, or any of its targets has failed.
