@@ -9,6 +9,7 @@ use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
 
 use super::Region;
+use crate::error::print_fault;
 
 /// What can go wrong between the command and a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -199,6 +200,12 @@ impl Fault for Error {
             Self::Port(error) => error.hint(),
         }
     }
+}
+
+/// Prints what went wrong in a region, which is named once.
+pub(crate) fn print_fault_in(region: &Region, error: &Error) {
+    let is_named = error.to_string().contains(region.as_str());
+    print_fault(error, (!is_named).then(|| region.as_str()));
 }
 
 fn list(regions: &[Region]) -> String {

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::status::{self, Followed, Outcomes, Place, RequestRecord};
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each};
-use crate::error::{Error, ErrorRecord, code_of, print_fault};
+use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::error::{Error, ErrorRecord, code_of};
 use crate::table;
 
 /// Request layers: drop a request into the inbox of each region
@@ -128,14 +128,16 @@ impl Destination {
     ) {
         if !requested.is_empty() && !global.quiet {
             table::print(rows(submission, requested), &[]);
-            if !self.watch {
+            if self.watch {
+                anstream::println!();
+            } else {
                 let ids = requested.iter().map(|it| it.id.as_str());
                 let command = status::command(&self.deployment_file, ids);
                 anstream::eprintln!("follow what comes of it: {command}");
             }
         }
         for (region, error) in failures {
-            print_fault(error, Some(region.as_str()));
+            print_fault_in(region, error);
         }
     }
 }

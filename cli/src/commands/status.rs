@@ -16,8 +16,8 @@ pub(super) use self::follow::{Followed, Outcomes, Place, follow, look};
 pub(super) use self::shown::{RequestRecord, came_from, summary, to_the_second};
 use super::request::FailureRecord;
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each};
-use crate::error::{Error, code_of, print_fault};
+use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::error::{Error, code_of};
 
 /// Say how far requests have come, or follow them to their end
 ///
@@ -101,7 +101,7 @@ pub(crate) async fn run(args: Status, global: Global) -> Result<ExitCode, Error>
         Format::Text => {
             outcomes.print(global);
             for (region, error) in &unreachable {
-                print_fault(error, Some(region.as_str()));
+                print_fault_in(region, error);
             }
         }
     }

@@ -49,13 +49,12 @@ fn print_letter(letters: &Letters, queue: Queue, seen: &Seen) {
         anstream::println!("  request  {id}{project}: {status}");
     }
     let demise = &seen.demise;
-    let said: Vec<_> = [&demise.code, &demise.message, &demise.condition]
-        .into_iter()
-        .flatten()
-        .map(|text| printable(text))
-        .collect();
+    let said = [&demise.code, &demise.message].into_iter().flatten();
+    let said: Vec<_> = said.map(|text| printable(text)).collect();
     if !said.is_empty() {
         anstream::println!("  died of  {}", said.join(": "));
+    } else if let Some(condition) = &demise.condition {
+        anstream::println!("  died of  {}", printable(condition));
     }
     if let Some(obstacle) = &seen.obstacle {
         anstream::println!("  stays    {}: {obstacle}", obstacle.code());

@@ -12,7 +12,7 @@ use super::RequestRecord;
 use super::shown;
 use super::view::View;
 use crate::args::Global;
-use crate::cloud::{Error, Region};
+use crate::cloud::{Error, Region, print_fault_in};
 use crate::commands::request::FailureRecord;
 use crate::error::{FAILED_IN_AWS, code_of, print_fault};
 
@@ -213,12 +213,18 @@ impl Outcomes {
     pub(in crate::commands) fn print(&self, global: Global) {
         let sightings = self.0.iter();
         let sightings = sightings.filter_map(|outcome| outcome.sighting.as_ref());
-        for sighting in sightings {
+        for (number, sighting) in sightings.enumerate() {
+            if number > 0 && !global.quiet {
+                anstream::println!();
+            }
             shown::print(sighting, global);
         }
         for outcome in &self.0 {
             for (region, error) in &outcome.failures {
-                print_fault(error, region.as_ref().map(Region::as_str));
+                match region {
+                    Some(region) => print_fault_in(region, error),
+                    None => print_fault(error, None),
+                }
             }
         }
     }

@@ -198,9 +198,12 @@ fn print_known(sighting: &Sighting) {
     let project = request.project.as_deref().map(printable);
     let project = project.map_or_else(String::new, |project| format!(" of {project}"));
     anstream::println!("request {}{project} in {region}", request.request.id);
-    let from = came_from(request);
+    let from = match &request.source {
+        Some(_) => format!(" from {}", came_from(request)),
+        None => String::new(),
+    };
     let received = to_the_second(request.request.received_at);
-    anstream::println!("received {received} from {from}");
+    anstream::println!("received {received}{from}");
     if request.targets.is_empty() {
         anstream::println!("{}", request.status);
     } else {
@@ -215,7 +218,6 @@ fn print_known(sighting: &Sighting) {
         }
         table::print(rows, &[2]);
     }
-    anstream::println!();
 }
 
 /// What a target has failed of.
