@@ -65,11 +65,16 @@ pub(crate) enum Error {
     #[error("{} is a {}", path.display(), described(*kind))]
     InputKindUnexpected { path: PathBuf, kind: InputKind },
     #[error("no request `{id}` is known in {}", list(regions))]
-    RequestUnknown {
+    RequestUnknown { id: RequestId, regions: Vec<Region> },
+    #[error(
+        "nothing was heard of the request `{id}` in {} for {} s",
+        list(regions),
+        waited.as_secs()
+    )]
+    RequestNotReceived {
         id: RequestId,
         regions: Vec<Region>,
-        /// For how long it was looked for, if it was.
-        waited: Option<Duration>,
+        waited: Duration,
     },
     #[error("this needs somebody's consent, and there is no terminal to ask for it")]
     ConfirmationMissing,
@@ -98,6 +103,7 @@ fault_codes! {
         Self::ManifestUnreadable { .. } => "ManifestUnreadable", User;
         Self::InputKindUnexpected { .. } => "InputKindUnexpected", User;
         Self::RequestUnknown { .. } => "RequestUnknown", User;
+        Self::RequestNotReceived { .. } => "RequestNotReceived", Transient;
         Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
@@ -181,19 +187,16 @@ impl Fault for Error {
                 }
                 .to_owned(),
             ),
-            Self::RequestUnknown { waited: None, .. } => Some(
+            Self::RequestUnknown { .. } => Some(
                 "look at the id; it takes some seconds until a request is known, and `--watch` \
                  waits for it"
                     .to_owned(),
             ),
-            Self::RequestUnknown {
-                waited: Some(waited),
-                ..
-            } => Some(format!(
-                "that it has not come within {} s has a reason, which the dispatcher's log says; \
-                 `accretion redrive` shows whether it is among the dead letters",
-                waited.as_secs()
-            )),
+            Self::RequestNotReceived { .. } => Some(
+                "look at the id, then at the dispatcher's log; `accretion redrive` shows whether \
+                 the request is among the dead letters"
+                    .to_owned(),
+            ),
             Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
             Self::DeploymentFileUnwritable { .. } | Self::ManifestUnreadable { .. } => None,
             Self::Aws(error) => error.hint(),

@@ -151,10 +151,14 @@ impl Followed {
         let is_lost = waited.is_some() && !sighting.as_ref().is_some_and(has_ended);
         if failures.is_empty() && (sighting.is_none() || is_lost) {
             let regions = self.places.into_iter().map(|place| place.region).collect();
-            let unknown = Error::RequestUnknown {
-                id: self.id.clone(),
-                regions,
-                waited,
+            let id = self.id.clone();
+            let unknown = match waited {
+                Some(waited) => Error::RequestNotReceived {
+                    id,
+                    regions,
+                    waited,
+                },
+                None => Error::RequestUnknown { id, regions },
             };
             failures.push((None, unknown));
         }
@@ -175,8 +179,8 @@ impl Outcomes {
     /// Says of no request that nobody knows it: not everybody could be asked.
     pub(super) fn forget_unknown(&mut self) {
         for outcome in &mut self.0 {
-            let is_unknown = |error: &Error| matches!(error, Error::RequestUnknown { .. });
-            outcome.failures.retain(|(_, error)| !is_unknown(error));
+            // What went wrong in a region is still worth saying.
+            outcome.failures.retain(|(region, _)| region.is_some());
         }
     }
 

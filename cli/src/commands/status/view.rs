@@ -90,6 +90,8 @@ impl View {
                 "",
             );
         }
+        let layers = request.targets.values().map(|target| target.layer.len());
+        let width = layers.max().unwrap_or_default();
         for (&target, known) in &request.targets {
             let key = (id.clone(), Some(target));
             let before = state.known.insert(key.clone(), known.status);
@@ -104,7 +106,8 @@ impl View {
             } else {
                 ""
             };
-            self.say(state, key, sighting, &known.layer, known.status, after);
+            let name = format!("{:<width$}", known.layer);
+            self.say(state, key, sighting, &name, known.status, after);
         }
         has_changed
     }
