@@ -167,13 +167,14 @@ async fn what_can_never_succeed(operator: &Operator, stack: &Stack) -> Result<()
     });
     let send = stack.sqs.send_message();
     let send = send.queue_url(stack.output(REQUESTS));
-    let sent = send.message_body(text.to_string()).send().await;
-    let sent = sent.map_err(Error::aws("SendMessage"))?;
-    let id = RequestId::of_message(sent.message_id().unwrap());
+    let message = send.message_body(text.to_string()).send().await;
+    let message = message.map_err(Error::aws("SendMessage"))?.message_id;
+    let message = message.unwrap();
+    let id = RequestId::of_message(&message);
     let run = operator.run(&format!("{redrive} --yes --format json"));
     let document = run.exits(3).json();
     assert_eq!(document["Letters"].as_array().unwrap().len(), 3);
-    assert_eq!(document["Sent"], json!([sent.message_id().unwrap()]));
+    assert_eq!(document["Sent"], json!([message]));
     let left = document["Left"].as_array().unwrap().iter();
     let mut left: Vec<_> = left
         .map(|left| left["Error"]["Code"].as_str().unwrap())

@@ -328,17 +328,9 @@ async fn table_stack(region: &str, name: &str) -> Result<(Stack, String)> {
         }},
         "Outputs": {"RequestsTableName": {"Value": {"Ref": "Table"}}},
     });
-    let endpoint = cloud().server.endpoint();
-    let stack = Stack::connect_in(region, &endpoint, STACK).await;
-    let cloudformation = match stack {
-        Ok(stack) => stack.cloudformation,
-        // There is none of the pipeline there.
-        Err(_) => {
-            let config = cloud().server.configuration().to_builder();
-            let region = aws_config::Region::new(region.to_owned());
-            aws_sdk_cloudformation::Client::new(&config.region(region).build())
-        }
-    };
+    let config = cloud().server.configuration().to_builder();
+    let config = config.region(aws_config::Region::new(region.to_owned()));
+    let cloudformation = aws_sdk_cloudformation::Client::new(&config.build());
     let create = cloudformation.create_stack().stack_name(name);
     let create = create.template_body(template.to_string()).send().await;
     create.map_err(Error::aws("CreateStack"))?;
@@ -353,7 +345,7 @@ async fn table_stack(region: &str, name: &str) -> Result<(Stack, String)> {
         assert!(start.elapsed() < Duration::from_mins(1), "{answer:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let stack = Stack::connect_in(region, &endpoint, name).await?;
+    let stack = Stack::connect_in(region, &cloud().server.endpoint(), name).await?;
     let table = stack.output("RequestsTableName").to_owned();
     Ok((stack, table))
 }
