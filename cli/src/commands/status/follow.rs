@@ -61,10 +61,7 @@ pub(in crate::commands) struct Outcomes(Vec<Outcome>);
 
 /// Looks once.
 pub(in crate::commands) async fn look(followed: Vec<Followed>) -> Outcomes {
-    let outcomes = followed.into_iter().map(async |mut followed| {
-        let (sighting, failures) = followed.look().await;
-        followed.outcome(sighting, failures, None)
-    });
+    let outcomes = followed.into_iter().map(Followed::look_once);
     Outcomes(join_all(outcomes).await)
 }
 
@@ -103,6 +100,11 @@ impl Followed {
         let region = place.region.clone();
         self.places = vec![place];
         (Some(Sighting { region, request }), Vec::new())
+    }
+
+    async fn look_once(mut self) -> Outcome {
+        let (sighting, failures) = self.look().await;
+        self.outcome(sighting, failures, None)
     }
 
     async fn follow(mut self, view: &View) -> Outcome {

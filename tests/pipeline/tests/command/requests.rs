@@ -1,11 +1,13 @@
 //! `request`, `status` and `list requests`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use accretion_core::request::{Request, RequestId};
 use aws_sdk_cloudformation::types::StackStatus;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use integration_tests::Run;
 use pipeline_tests::testbed::STACK;
 use pipeline_tests::{Error, Result, Stack};
@@ -350,29 +352,37 @@ async fn table_stack(region: &str, name: &str) -> Result<(Stack, String)> {
     Ok((stack, table))
 }
 
-/// Writes an item; each member of `rest` is text.
-async fn put(stack: &Stack, table: &str, id: &str, item: &str, rest: Value) -> Result<()> {
-    let mut put = stack.dynamodb.put_item().table_name(table);
-    put = put.item("RequestId", AttributeValue::S(id.to_owned()));
-    put = put.item("Item", AttributeValue::S(item.to_owned()));
-    for (name, value) in rest.as_object().unwrap() {
-        let value = match value {
-            Value::String(text) => AttributeValue::S(text.clone()),
-            Value::Array(texts) => {
-                let texts = texts.iter().filter_map(Value::as_str);
-                AttributeValue::L(texts.map(|it| AttributeValue::S(it.to_owned())).collect())
-            }
-            Value::Object(map) => AttributeValue::M(
-                map.iter()
-                    .filter_map(|(name, it)| Some((name.clone(), it.as_str()?)))
-                    .map(|(name, it)| (name, AttributeValue::S(it.to_owned())))
+/// An item with these members.
+fn item(id: &str, item: &str, rest: &Value) -> HashMap<String, AttributeValue> {
+    let mut rest = rest.clone();
+    rest["RequestId"] = id.into();
+    rest["Item"] = item.into();
+    let AttributeValue::M(item) = attribute(&rest) else {
+        panic!("{rest}");
+    };
+    item
+}
+
+fn attribute(value: &Value) -> AttributeValue {
+    match value {
+        Value::String(text) => AttributeValue::S(text.clone()),
+        Value::Array(list) => AttributeValue::L(list.iter().map(attribute).collect()),
+        Value::Object(map) => {
+            let members = map.iter();
+            AttributeValue::M(
+                members
+                    .map(|(name, it)| (name.clone(), attribute(it)))
                     .collect(),
-            ),
-            other => panic!("{other}"),
-        };
-        put = put.item(name, value);
+            )
+        }
+        other => panic!("{other}"),
     }
-    put.send().await.map_err(Error::aws("PutItem")).map(|_| ())
+}
+
+async fn put(stack: &Stack, table: &str, id: &str, slug: &str, rest: Value) -> Result<()> {
+    let put = stack.dynamodb.put_item().table_name(table);
+    let put = put.set_item(Some(item(id, slug, &rest))).send().await;
+    put.map_err(Error::aws("PutItem")).map(|_| ())
 }
 
 fn id(number: u32) -> String {
@@ -389,19 +399,34 @@ async fn put_request(stack: &Stack, table: &str, number: u32, statuses: &[&str])
         "Source": {"S3Bucket": "inbox", "S3Key": format!("requests/project-{number}/request.json"),
                    "S3VersionId": "v1"},
     });
-    put(stack, table, &id(number), "request", request).await?;
+    let mut items = vec![item(&id(number), "request", &request)];
     let slugs = ["py312", "py312-arm64", "py313", "py313-arm64", "py314"];
     for (status, slug) in statuses.iter().zip(slugs) {
-        let target = json!({
+        let mut target = json!({
             "ProjectName": format!("project-{number}"),
             "LayerName": format!("project-{number}-{slug}"),
             "Status": status,
             "ReceivedAt": time,
             "UpdatedAt": "2026-11-20T10:30:00.000Z",
         });
-        put(stack, table, &id(number), slug, target).await?;
+        if *status == "Failed" {
+            target["Code"] = "WheelNotFound".into();
+            target["Reason"] = "there is none".into();
+            target["Hint"] = "make one".into();
+        }
+        items.push(item(&id(number), slug, &target));
     }
-    Ok(())
+    // All at once, as the pipeline does it.
+    let mut transact = stack.dynamodb.transact_write_items();
+    for item in items {
+        let put = Put::builder().table_name(table).set_item(Some(item));
+        let write = TransactWriteItem::builder().put(put.build().unwrap());
+        transact = transact.transact_items(write.build());
+    }
+    let written = transact.send().await;
+    written
+        .map_err(Error::aws("TransactWriteItems"))
+        .map(|_| ())
 }
 
 #[test]
@@ -509,12 +534,32 @@ fn a_request_is_waited_for_until_it_is_received() {
         });
     };
     write(&["Building", "Failed"]);
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(child.try_wait().unwrap().is_none(), "it has not followed");
+    let lines = [line(&mut child), line(&mut child)];
+    assert_eq!(
+        lines,
+        [
+            "eu-west-2  project-1-py312        Building\n",
+            "eu-west-2  project-1-py312-arm64  Failed  29 min 59 s\n"
+        ]
+    );
     write(&["Published", "Failed"]);
     let output = child.wait_with_output().unwrap();
     let run = Run::of(&output, &operator.path("")).exits(5);
     seen!("status_watched", run);
+}
+
+/// The next line that a command says to people, byte by byte: what comes after it is for others.
+#[track_caller]
+fn line(child: &mut Child) -> String {
+    let mut line = Vec::new();
+    let stderr = child.stderr.as_mut().unwrap();
+    for byte in stderr.bytes() {
+        line.push(byte.unwrap());
+        if line.ends_with(b"\n") {
+            break;
+        }
+    }
+    String::from_utf8(line).unwrap()
 }
 
 /// What goes on in AWS does not end with the command.
@@ -528,8 +573,8 @@ fn ctrl_c_says_what_goes_on() {
         put_request(&stack, &table, 1, &["Building"]).await
     });
     let command = format!("status left.json {} --watch", id(1));
-    let child = operator.command(command.split(' ')).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(2));
+    let mut child = operator.command(command.split(' ')).spawn().unwrap();
+    assert_eq!(line(&mut child), "eu-west-3  project-1-py312  Building\n");
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
