@@ -26,4 +26,10 @@ mod list;
 #[cfg(feature = "aws")]
 mod publish;
 #[cfg(feature = "aws")]
+mod redrive;
+#[cfg(feature = "aws")]
+mod request;
+#[cfg(feature = "aws")]
 mod revoke;
+#[cfg(feature = "aws")]
+mod status;

@@ -144,6 +144,8 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
+            #[cfg(feature = "aws")]
+            Self::Cloud(crate::cloud::Error::ConfirmationMissing) => ExitCode::from(USAGE),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -160,12 +162,18 @@ pub(crate) fn code_of(class: Class) -> u8 {
 
 /// Prints an error for people, and what it is about.
 pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
+    let hint = error.hint();
+    print_failure(error.code(), about, &error.to_string(), hint.as_deref());
+}
+
+/// Prints for people what an error was elsewhere, and what it is about.
+pub(crate) fn print_failure(code: &str, about: Option<&str>, message: &str, hint: Option<&str>) {
     let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
     let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
-    let message = indent(&error.to_string());
-    anstream::eprintln!("{red}error[{}]{red:#}: {about}{message}", error.code());
-    if let Some(hint) = error.hint() {
-        anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(&hint));
+    let (code, message) = (printable(code), indent(message));
+    anstream::eprintln!("{red}error[{code}]{red:#}: {about}{message}");
+    if let Some(hint) = hint {
+        anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
     }
 }
 

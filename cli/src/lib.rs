@@ -5,6 +5,8 @@ mod args;
 #[cfg(feature = "aws")]
 mod cloud;
 mod commands;
+#[cfg(feature = "aws")]
+mod consent;
 mod engine;
 mod environment;
 mod error;

@@ -198,6 +198,20 @@ impl DeploymentFile {
         named.collect()
     }
 
+    /// The same, each region once, and one at least.
+    pub(crate) fn chosen(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
+        let mut regions = regions.to_vec();
+        regions.sort();
+        regions.dedup();
+        let chosen = self.narrowed(&regions)?;
+        if chosen.is_empty() {
+            return Err(Error::RegionsMissing {
+                path: self.path.clone(),
+            });
+        }
+        Ok(chosen)
+    }
+
     /// Changes the file as a whole or not at all, whoever else is about to change it.
     pub(crate) fn change<T>(
         &self,

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use accretion_aws::Zip;
+use accretion_core::request::{InputKind, RequestId};
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
-
 use indicatif::BinaryBytes;
 
 use super::Region;
+use crate::error::print_fault;
 
 /// What can go wrong between the command and a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,8 @@ pub(crate) enum Error {
         region: Region,
         stack: String,
     },
+    #[error("{} names no region", path.display())]
+    RegionsMissing { path: PathBuf },
     #[error("nothing is deployed in {region}")]
     NotDeployed { region: Region },
     #[error("there is no stack `{stack}` in {region}")]
@@ -73,6 +77,22 @@ pub(crate) enum Error {
         arn: String,
         error: accretion_aws::Error,
     },
+    #[error("{} is a {}", path.display(), described(*kind))]
+    InputKindUnexpected { path: PathBuf, kind: InputKind },
+    #[error("no request `{id}` is known in {}", list(regions))]
+    RequestUnknown { id: RequestId, regions: Vec<Region> },
+    #[error(
+        "nothing was heard of the request `{id}` in {} for {} s",
+        list(regions),
+        waited.as_secs()
+    )]
+    RequestNotReceived {
+        id: RequestId,
+        regions: Vec<Region>,
+        waited: Duration,
+    },
+    #[error("this needs somebody's consent, and there is no terminal to ask for it")]
+    ConfirmationMissing,
     #[error(transparent)]
     Aws(#[from] accretion_aws::Error),
     #[error(transparent)]
@@ -88,6 +108,7 @@ fault_codes! {
         Self::DeploymentFileUnwritable { .. } => "DeploymentFileUnwritable", Internal;
         Self::RegionUnknown { .. } => "RegionUnknown", User;
         Self::RegionTaken { .. } => "RegionTaken", User;
+        Self::RegionsMissing { .. } => "RegionsMissing", User;
         Self::NotDeployed { .. } => "NotDeployed", User;
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
@@ -99,6 +120,10 @@ fault_codes! {
         Self::BucketMissing { .. } => "BucketMissing", User;
         Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
         Self::OrganizationMissing => "OrganizationMissing", User;
+        Self::InputKindUnexpected { .. } => "InputKindUnexpected", User;
+        Self::RequestUnknown { .. } => "RequestUnknown", User;
+        Self::RequestNotReceived { .. } => "RequestNotReceived", Transient;
+        Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
         Self::NotGranted { error, .. } => error;
@@ -134,18 +159,15 @@ impl Fault for Error {
                 path,
                 region,
                 known,
-            } => {
-                let known: Vec<_> = known.iter().map(Region::as_str).collect();
-                Some(format!(
-                    "it names {}; `accretion add regions {} {region}` adds it",
-                    if known.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        known.join(", ")
-                    },
-                    path.display()
-                ))
-            }
+            } => Some(format!(
+                "it names {}; `accretion add regions {} {region}` adds it",
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    list(known)
+                },
+                path.display()
+            )),
             Self::RegionTaken { .. } => Some(
                 "a region has one pipeline: take the other stack out of the file first".to_owned(),
             ),
@@ -194,8 +216,51 @@ impl Fault for Error {
             Self::ZipUnreadable { .. }
             | Self::ManifestUnreadable { .. }
             | Self::DeploymentFileUnwritable { .. } => None,
+            Self::RegionsMissing { path } => Some(format!(
+                "`accretion add regions {} REGION` adds one",
+                path.display()
+            )),
+            Self::InputKindUnexpected { kind, .. } => Some(
+                match kind {
+                    InputKind::Request => "`accretion request raw` drops requests",
+                    InputKind::RequirementsTxt | InputKind::Lock => {
+                        "`accretion request requirements` drops it under the name of a project"
+                    }
+                }
+                .to_owned(),
+            ),
+            Self::RequestUnknown { .. } => Some(
+                "look at the id; it takes some seconds until a request is known, and `--watch` \
+                 waits for it"
+                    .to_owned(),
+            ),
+            Self::RequestNotReceived { .. } => Some(
+                "look at the id, then at the dispatcher's log; `accretion redrive` shows whether \
+                 the request is among the dead letters"
+                    .to_owned(),
+            ),
+            Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }
+    }
+}
+
+/// Prints what went wrong in a region, which is named once.
+pub(crate) fn print_fault_in(region: &Region, error: &Error) {
+    let is_named = error.to_string().contains(region.as_str());
+    print_fault(error, (!is_named).then(|| region.as_str()));
+}
+
+fn list(regions: &[Region]) -> String {
+    let regions: Vec<_> = regions.iter().map(Region::as_str).collect();
+    regions.join(", ")
+}
+
+fn described(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Request => "request",
+        InputKind::RequirementsTxt => "requirements file, and no request",
+        InputKind::Lock => "lock file, and no request",
     }
 }

@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, describe, diff, grant, init, list, publish, revoke};
+use super::{add, describe, diff, grant, init, list, publish, redrive, request, revoke, status};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -17,6 +17,9 @@ pub(crate) enum Cloud {
     #[command(subcommand)]
     Add(add::Add),
     #[command(subcommand)]
+    Request(request::Request),
+    Status(status::Status),
+    #[command(subcommand)]
     List(list::List),
     #[command(subcommand)]
     Describe(describe::Describe),
@@ -24,6 +27,7 @@ pub(crate) enum Cloud {
     Publish(publish::Publish),
     Grant(grant::Grant),
     Revoke(revoke::Revoke),
+    Redrive(redrive::Redrive),
 }
 
 /// Runs one of them.
@@ -35,12 +39,15 @@ pub(crate) async fn run(
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
-        Cloud::List(args) => list::run(args, global).await,
         Cloud::Describe(args) => describe::run(args, global).await,
         Cloud::Diff(args) => diff::run(args, global).await,
         Cloud::Publish(args) => Box::pin(publish::run(args, global, environment)).await,
         Cloud::Grant(args) => grant::run(args, global).await,
         Cloud::Revoke(args) => revoke::run(args, global).await,
+        Cloud::Request(args) => request::run(args, global).await,
+        Cloud::Status(args) => status::run(args, global).await,
+        Cloud::List(args) => list::run(args, global).await,
+        Cloud::Redrive(args) => redrive::run(args, global).await,
     }
 }
 

@@ -30,6 +30,8 @@ mod requests;
 mod stacks;
 mod table;
 mod topic;
+#[cfg(feature = "operator")]
+mod tracked;
 mod tracking;
 mod versions;
 
@@ -42,6 +44,7 @@ pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
 #[cfg(feature = "operator")]
 pub use identity::Identity;
+pub use inbox::Dropped;
 pub use inbox::S3Inbox;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
@@ -54,5 +57,7 @@ pub use requests::S3Requests;
 #[cfg(feature = "operator")]
 pub use stacks::{Stack, Stacks};
 pub use topic::SnsTopic;
+#[cfg(feature = "operator")]
+pub use tracked::{RequestsTable, Source, Tracked, TrackedRequest, TrackedTarget};
 pub use tracking::DynamoTracking;
 pub use versions::LambdaLayerVersions;

@@ -4,11 +4,23 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+/// Compares with a snapshot, without what differs between runs of a pipeline.
+macro_rules! seen {
+    ($name:expr, $seen:expr) => {
+        insta::with_settings!({
+            filters => crate::filters(),
+            omit_expression => true,
+        }, { insta::assert_snapshot!($name, $seen) })
+    };
+}
+
 mod deployment_files;
 mod permissions;
 mod profiles;
 mod publish;
+mod redrive;
 mod reference;
+mod requests;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,6 +37,24 @@ use tempfile::TempDir;
 
 /// The regions of the deployment file, in its order.
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
+
+/// Regular expressions for what differs between runs of a pipeline, besides those for all tests.
+const FILTERS: [(&str, &str); 5] = [
+    (r"\b[0-9a-f]{32}\b", "[REQUEST]"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[UUID]"),
+    (
+        r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z",
+        "[TIMESTAMP]",
+    ),
+    // How wide a column is depends on how long it takes.
+    (r" +\[TIME\]  ", "  [TIME]  "),
+    (r" +after  ", "  after  "),
+];
+
+fn filters() -> Vec<(&'static str, &'static str)> {
+    let all = integration_tests::FILTERS.into_iter();
+    all.chain(FILTERS).collect()
+}
 
 /// A server with the pipeline in both regions.
 struct Cloud {
