@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use accretion_aws::{Clients, Grantee, Identity, NamedLayers, NamedVersion, Statement};
+use accretion_aws::{Catalogue, Clients, Grantee, Identity, ListedVersion, NamedLayers, Statement};
 use accretion_core::layer::LambdaLayerName;
 use accretion_core::request::{AccountId, OrganizationId, Permission, PermissionDocument};
 use serde::Serialize;
@@ -151,7 +151,7 @@ pub(crate) struct Shared {
     pub(crate) region: Region,
     pub(crate) clients: Clients,
     pub(crate) layer: LambdaLayerName,
-    pub(crate) version: NamedVersion,
+    pub(crate) version: ListedVersion,
 }
 
 impl VersionToShare {
@@ -159,11 +159,11 @@ impl VersionToShare {
     pub(crate) async fn find(self) -> Result<Shared, Error> {
         DeploymentFile::new(self.deployment_file).stacks(&self.region)?;
         let clients = self.aws.clients().await.in_region(self.region.as_str());
-        let layers = NamedLayers::new(&clients);
+        let catalogue = Catalogue::new(&clients);
         let LayerSpec { layer, version } = self.layer;
         let found = match version {
-            Some(version) => layers.get(&layer, version).await?,
-            None => layers.latest(&layer).await?,
+            Some(version) => catalogue.describe(layer.as_str(), version).await?,
+            None => catalogue.latest(layer.as_str()).await?,
         };
         let version = found.ok_or_else(|| Error::LayerVersionUnknown {
             region: self.region.clone(),
@@ -174,7 +174,7 @@ impl VersionToShare {
             region: self.region,
             clients,
             layer,
-            version,
+            version: version.listed,
         })
     }
 }

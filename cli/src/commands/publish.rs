@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use accretion_aws::{Clients, NamedLayers, NamedVersion, Publication, Zip};
+use accretion_aws::{Catalogue, Clients, NamedLayers, Publication, Zip};
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::{LambdaLayerName, Shape};
@@ -15,7 +15,7 @@ use accretion_core::request::{Permission, Request, Targets};
 use accretion_core::target::{Architecture, Runtime};
 use accretion_local::layer_folder::LayerFolder;
 use accretion_service::assemble::{self, Assembled, InstalledTree};
-use accretion_service::ports::PortError;
+use accretion_service::ports::{LayerVersion, PortError};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -111,7 +111,8 @@ const UPLOADS: usize = 4;
 
 /// What came of a region.
 struct Published {
-    version: NamedVersion,
+    version: u64,
+    arn: String,
     is_new: bool,
 }
 
@@ -267,19 +268,24 @@ impl Plan {
         let clients = self.clients.in_region(region.as_str());
         let layers = NamedLayers::new(&clients);
         let layer = &self.publication.layer;
-        let latest = layers.latest(layer).await?;
+        let latest = Catalogue::new(&clients).latest(layer.as_str()).await?;
         let latest = latest.filter(|latest| !self.force && latest.is(&self.publication));
         let published = match latest {
-            Some(version) => Published {
-                version,
+            Some(latest) => Published {
+                version: latest.listed.version,
+                arn: latest.listed.arn,
                 is_new: false,
             },
-            None => Published {
-                version: self.publish(&region, stacks, &layers).await?,
-                is_new: true,
-            },
+            None => {
+                let made = self.publish(&region, stacks, &layers).await?;
+                Published {
+                    version: made.version,
+                    arn: made.version_arn,
+                    is_new: true,
+                }
+            }
         };
-        let NamedVersion { version, arn, .. } = &published.version;
+        let Published { version, arn, .. } = &published;
         for permission in &self.permissions {
             let granted = layers.grant(layer, *version, permission).await;
             granted.map_err(|error| cloud::Error::NotGranted {
@@ -295,7 +301,7 @@ impl Plan {
         region: &Region,
         stacks: Option<Stacks>,
         layers: &NamedLayers,
-    ) -> Result<NamedVersion, cloud::Error> {
+    ) -> Result<LayerVersion, cloud::Error> {
         let Assembled {
             staged, written, ..
         } = &self.assembled;
@@ -393,10 +399,10 @@ fn print_text(plan: &Plan, outcomes: &Outcomes, global: Global) {
         Some((region, published))
     });
     let mut rows = table::new(&["region", "version", "", "granted to"]);
-    for (region, Published { version, is_new }) in published {
+    for (region, Published { arn, is_new, .. }) in published {
         rows.add_row([
             region.to_string(),
-            version.arn.clone(),
+            arn.clone(),
             if *is_new { "published" } else { "unchanged" }.to_owned(),
             plan.granted(),
         ]);
@@ -471,8 +477,8 @@ fn print_document(report: &Report, plan: &Plan, outcomes: &Outcomes) {
         let published = outcome.as_ref().ok()?;
         Some(VersionRecord {
             region: region.as_str(),
-            version: published.version.version,
-            version_arn: &published.version.arn,
+            version: published.version,
+            version_arn: &published.arn,
             changed: published.is_new,
         })
     });

@@ -44,12 +44,13 @@ pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
 #[cfg(feature = "operator")]
 pub use identity::Identity;
+#[cfg(feature = "operator")]
 pub use inbox::Dropped;
 pub use inbox::S3Inbox;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
 #[cfg(feature = "operator")]
-pub use named_layers::{Grantee, NamedLayers, NamedVersion, Publication, Statement, Zip};
+pub use named_layers::{Grantee, NamedLayers, Publication, Statement, Zip};
 pub use pointers::SsmPointers;
 pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;

@@ -9,22 +9,20 @@ use accretion_core::keys;
 use accretion_core::layer::LambdaLayerName;
 use accretion_core::request::Permission;
 use accretion_core::target::{Architecture, Runtime};
+use accretion_service::ports::LayerVersion;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{
-    LayerVersionContentInput, LayerVersionsListItem, Runtime as LambdaRuntime,
-};
+use aws_sdk_lambda::types::{LayerVersionContentInput, Runtime as LambdaRuntime};
 use serde_json::Value;
 
 use crate::Clients;
 use crate::bucket::Bucket;
-use crate::checksum;
 use crate::error::{Call, Error, failed};
 use crate::patience::{self, LONG};
-use crate::versions::{is_throttled, signed, statement_id, unsuccessful};
+use crate::versions::{Answer, is_throttled, layer_version, signed, statement_id, unsuccessful};
 
 /// How long it may take to send a zip, and for Lambda to unpack it.
 const PUBLISH: Duration = Duration::from_mins(5);
@@ -71,41 +69,6 @@ impl Zip {
     pub const DIRECT_BYTES: u64 = 50 << 20;
 }
 
-/// A version of a layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedVersion {
-    /// The number.
-    pub version: u64,
-    /// The ARN of the version.
-    pub arn: String,
-    /// Its description.
-    pub description: String,
-    /// The runtimes that it is for.
-    pub runtimes: Vec<String>,
-    /// The architectures that it is for.
-    pub architectures: Vec<String>,
-    /// SHA-256 of its zip.
-    pub code_sha256: Option<Sha256>,
-}
-
-impl NamedVersion {
-    /// Whether there is nothing to publish: this is what would come of it.
-    pub fn is(&self, publication: &Publication) -> bool {
-        let sorted = |names: Vec<&str>| {
-            let mut names = names;
-            names.sort_unstable();
-            names.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
-        };
-        let own = |names: &[String]| sorted(names.iter().map(String::as_str).collect());
-        let runtimes = publication.runtimes.iter().map(|it| it.identifier());
-        let architectures = publication.architectures.iter().map(|it| it.name());
-        self.code_sha256 == Some(publication.sha256)
-            && self.description == publication.description
-            && own(&self.runtimes) == sorted(runtimes.collect())
-            && own(&self.architectures) == sorted(architectures.collect())
-    }
-}
-
 /// A statement of a version's policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -144,64 +107,6 @@ impl NamedLayers {
         }
     }
 
-    /// The latest version of a layer; `None` if it has none.
-    pub async fn latest(&self, layer: &LambdaLayerName) -> Result<Option<NamedVersion>, Error> {
-        let request = self.client.list_layer_versions().layer_name(layer.as_str());
-        let mut pages = request.into_paginator().send();
-        let mut latest = None;
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => {
-                    let versions = page
-                        .layer_versions()
-                        .iter()
-                        .map(LayerVersionsListItem::version);
-                    latest = latest.max(versions.max());
-                }
-                // A layer without versions is no layer.
-                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
-                Err(error) => {
-                    let call = Call::new("lambda:ListLayerVersions", layer.as_str());
-                    return Err(failed(call, &error));
-                }
-            }
-        }
-        match latest {
-            Some(version) => self.get(layer, version.unsigned_abs()).await,
-            None => Ok(None),
-        }
-    }
-
-    /// A version; `None` if there is none of that number, or it was deleted.
-    pub async fn get(
-        &self,
-        layer: &LambdaLayerName,
-        version: u64,
-    ) -> Result<Option<NamedVersion>, Error> {
-        let request = self.client.get_layer_version().layer_name(layer.as_str());
-        let found = match request.version_number(signed(version)).send().await {
-            Ok(found) => found,
-            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
-            Err(error) => {
-                let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
-                return Err(failed(call, &error));
-            }
-        };
-        let runtimes = found.compatible_runtimes().iter();
-        let architectures = found.compatible_architectures().iter();
-        Ok(Some(NamedVersion {
-            version: found.version().unsigned_abs(),
-            arn: found.layer_version_arn().unwrap_or_default().to_owned(),
-            description: found.description().unwrap_or_default().to_owned(),
-            runtimes: runtimes.map(|it| it.as_str().to_owned()).collect(),
-            architectures: architectures.map(|it| it.as_str().to_owned()).collect(),
-            code_sha256: found
-                .content()
-                .and_then(|content| content.code_sha256())
-                .and_then(checksum::decode),
-        }))
-    }
-
     /// Uploads a zip, for Lambda to take it from there. What is there already stays.
     pub async fn upload(
         &self,
@@ -228,7 +133,7 @@ impl NamedLayers {
         &self,
         publication: &Publication,
         zip: Zip,
-    ) -> Result<NamedVersion, Error> {
+    ) -> Result<LayerVersion, Error> {
         let layer = &publication.layer;
         let content = LayerVersionContentInput::builder();
         let content = match zip {
@@ -269,22 +174,16 @@ impl NamedLayers {
                 });
             }
         };
-        let arn = made.layer_version_arn().unwrap_or_default().to_owned();
-        Ok(NamedVersion {
-            version: made.version().unsigned_abs(),
-            arn,
-            description: publication.description.clone(),
-            runtimes: publication
-                .runtimes
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            architectures: publication
-                .architectures
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            code_sha256: Some(publication.sha256),
+        let version = layer_version(&Answer {
+            layer_arn: made.layer_arn(),
+            version: made.version(),
+            version_arn: made.layer_version_arn(),
+            content: made.content(),
+            created_at: made.created_date(),
+        });
+        version.map_err(|problem| Error::PublicationUnknown {
+            layer: layer.to_string(),
+            problem,
         })
     }
 
@@ -449,46 +348,5 @@ mod tests {
             ]
         );
         assert!(statements("").is_err() && statements("{}").is_err());
-    }
-
-    #[test]
-    fn a_version_is_what_it_was_published_as() {
-        let publication = Publication {
-            layer: "tools".parse().unwrap(),
-            description: "1.0".to_owned(),
-            runtimes: vec![Runtime::Python312, Runtime::Python313],
-            architectures: vec![Architecture::Arm64],
-            sha256: Sha256::of(b"zip"),
-        };
-        let version = NamedVersion {
-            version: 1,
-            arn: "arn".to_owned(),
-            description: "1.0".to_owned(),
-            runtimes: vec!["python3.13".to_owned(), "python3.12".to_owned()],
-            architectures: vec!["arm64".to_owned()],
-            code_sha256: Some(Sha256::of(b"zip")),
-        };
-        assert!(version.is(&publication));
-        let others = [
-            NamedVersion {
-                description: "1.1".to_owned(),
-                ..version.clone()
-            },
-            NamedVersion {
-                runtimes: vec!["python3.13".to_owned()],
-                ..version.clone()
-            },
-            NamedVersion {
-                architectures: Vec::new(),
-                ..version.clone()
-            },
-            NamedVersion {
-                code_sha256: None,
-                ..version.clone()
-            },
-        ];
-        for other in others {
-            assert!(!other.is(&publication), "{other:?}");
-        }
     }
 }

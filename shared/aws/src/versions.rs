@@ -267,15 +267,15 @@ pub(crate) fn unsuccessful(
 }
 
 /// What Lambda says of a version, to whichever question.
-struct Answer<'a> {
-    layer_arn: Option<&'a str>,
-    version: i64,
-    version_arn: Option<&'a str>,
-    content: Option<&'a LayerVersionContentOutput>,
-    created_at: Option<&'a str>,
+pub(crate) struct Answer<'a> {
+    pub(crate) layer_arn: Option<&'a str>,
+    pub(crate) version: i64,
+    pub(crate) version_arn: Option<&'a str>,
+    pub(crate) content: Option<&'a LayerVersionContentOutput>,
+    pub(crate) created_at: Option<&'a str>,
 }
 
-fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
+pub(crate) fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
     let sha256 = answer
         .content
         .and_then(LayerVersionContentOutput::code_sha256);
