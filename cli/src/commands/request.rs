@@ -3,7 +3,7 @@
 mod raw;
 mod requirements;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use accretion_aws::{Dropped, RequestsTable, S3Inbox};
@@ -37,8 +37,6 @@ pub(crate) async fn run(request: Request, global: Global) -> Result<ExitCode, Er
 /// Where a request goes, and whether to wait for what comes of it.
 #[derive(Debug, clap::Args)]
 struct Destination {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
     /// Request in this region only [may be repeated; default: all of the file]
     #[arg(long = "region", value_name = "REGION")]
     regions: Vec<Region>,
@@ -68,9 +66,13 @@ struct Requested {
 
 impl Destination {
     /// Drops a request in each region.
-    async fn take(self, submission: Submission, global: Global) -> Result<ExitCode, Error> {
-        let file = DeploymentFile::new(&self.deployment_file);
-        let regions = file.chosen(&self.regions)?;
+    async fn take(
+        self,
+        deployment_file: &Path,
+        submission: Submission,
+        global: Global,
+    ) -> Result<ExitCode, Error> {
+        let regions = DeploymentFile::new(deployment_file).chosen(&self.regions)?;
         if global.format == Format::Text {
             crate::print_report(&submission.report, global);
         }
@@ -98,12 +100,21 @@ impl Destination {
             }
         }
         if global.format == Format::Text {
-            self.print(&submission, &requested, &failures, global);
+            print_dropped(&submission, &requested, &failures, global);
+            if !requested.is_empty() && !global.quiet {
+                if self.watch {
+                    anstream::println!();
+                } else {
+                    let ids = requested.iter().map(|it| it.id.as_str());
+                    let command = status::command(deployment_file, ids);
+                    anstream::eprintln!("follow what comes of it: {command}");
+                }
+            }
         }
         let outcomes = if self.watch {
             let followed = requested.iter().map(Requested::followed);
             let followed: Vec<_> = followed.collect();
-            Some(status::follow(followed, &self.deployment_file, global).await)
+            Some(status::follow(followed, deployment_file, global).await)
         } else {
             None
         };
@@ -118,27 +129,19 @@ impl Destination {
         let codes = codes.chain(outcomes.iter().filter_map(Outcomes::exit_code));
         Ok(codes.min().map_or(ExitCode::SUCCESS, ExitCode::from))
     }
+}
 
-    fn print(
-        &self,
-        submission: &Submission,
-        requested: &[Requested],
-        failures: &[(Region, cloud::Error)],
-        global: Global,
-    ) {
-        if !requested.is_empty() && !global.quiet {
-            table::print(rows(submission, requested), &[]);
-            if self.watch {
-                anstream::println!();
-            } else {
-                let ids = requested.iter().map(|it| it.id.as_str());
-                let command = status::command(&self.deployment_file, ids);
-                anstream::eprintln!("follow what comes of it: {command}");
-            }
-        }
-        for (region, error) in failures {
-            print_fault_in(region, error);
-        }
+fn print_dropped(
+    submission: &Submission,
+    requested: &[Requested],
+    failures: &[(Region, cloud::Error)],
+    global: Global,
+) {
+    if !requested.is_empty() && !global.quiet {
+        table::print(rows(submission, requested), &[]);
+    }
+    for (region, error) in failures {
+        print_fault_in(region, error);
     }
 }
 

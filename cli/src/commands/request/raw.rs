@@ -16,10 +16,12 @@ use crate::input::{self, Input, InputFile};
 /// It is checked as `accretion check` does. With an error, nothing is dropped anywhere.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Raw {
-    #[command(flatten)]
-    destination: Destination,
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
     /// A request (JSON)
     request_file: PathBuf,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 /// Drops the bytes of a request.
@@ -40,5 +42,6 @@ pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
         bytes: file.bytes,
         report,
     };
-    args.destination.take(submission, global).await
+    let file = &args.deployment_file;
+    args.destination.take(file, submission, global).await
 }

@@ -22,8 +22,8 @@ use crate::input::{self, Input, InputFile};
 /// narrows what it asks for, a request (JSON) is dropped that has all of it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Requirements {
-    #[command(flatten)]
-    destination: Destination,
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
     /// The project, which its layers are named after: LAYER_NAME-py313, LAYER_NAME-py313-arm64
     layer_name: ProjectName,
     /// A requirements.txt or a pylock.toml
@@ -38,6 +38,8 @@ pub(crate) struct Requirements {
     /// Let packages that have no fitting wheel be built, which the pipeline has to allow, too
     #[arg(long)]
     allow_source_distributions: bool,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 /// Drops a file, or a request that is made of it.
@@ -75,7 +77,8 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         bytes,
         report,
     };
-    args.destination.take(submission, global).await
+    let file = &args.deployment_file;
+    args.destination.take(file, submission, global).await
 }
 
 /// Whether the pipeline reads that very request in the bare file.
