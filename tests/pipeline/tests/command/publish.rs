@@ -360,8 +360,12 @@ fn server(answer: Answer) -> (String, Arc<Mutex<Vec<String>>>) {
 #[test]
 fn answers_that_are_lost_or_bad() {
     const NONE: Option<(u16, &str)> = Some((200, r#"{"LayerVersions": []}"#));
-    const MADE: &str =
-        r#"{"Version": 1, "LayerVersionArn": "arn:aws:lambda:eu-west-1:1:layer:a:1"}"#;
+    const MADE: &str = r#"{
+        "LayerArn": "arn:aws:lambda:eu-west-1:1:layer:a", "Version": 1,
+        "LayerVersionArn": "arn:aws:lambda:eu-west-1:1:layer:a:1",
+        "Content": {"CodeSha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="},
+        "CreatedDate": "2026-11-20T10:00:00.000+0000"
+    }"#;
     let cases: [(&str, i32, &str, Answer); 5] = [
         ("lost", 4, "PublicationUnknown", |line| {
             NONE.filter(|_| line.starts_with("GET"))
