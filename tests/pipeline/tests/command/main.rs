@@ -15,6 +15,7 @@ macro_rules! seen {
 }
 
 mod deployment_files;
+mod journey;
 mod permissions;
 mod profiles;
 mod publish;

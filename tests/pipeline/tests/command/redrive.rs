@@ -40,7 +40,12 @@ async fn deploy() -> Result<Stack> {
     let (server, template) = (&cloud().server, sam::built().await?);
     sam::deploy_in(REGION, server, STACK, &template).await?;
     let stack = Stack::connect_in(REGION, &server.endpoint(), STACK).await?;
-    // One delivery is all there is.
+    give_up_soon(&stack).await?;
+    Ok(stack)
+}
+
+/// Lets what fails once be a dead letter at once.
+pub(crate) async fn give_up_soon(stack: &Stack) -> Result<()> {
     let queue = stack.output("RequestQueueUrl");
     let get = stack.sqs.get_queue_attributes().queue_url(queue);
     let get = get.attribute_names(QueueAttributeName::RedrivePolicy);
@@ -54,11 +59,16 @@ async fn deploy() -> Result<Stack> {
         .attributes(QueueAttributeName::RedrivePolicy, policy.to_string());
     let set = set.send().await;
     set.map_err(Error::aws("SetQueueAttributes"))?;
-    Ok(stack)
+    Ok(())
 }
 
 /// Changes a variable of a function, and returns what it was.
-async fn change(stack: &Stack, function: &str, name: &str, value: &str) -> Result<String> {
+pub(crate) async fn change(
+    stack: &Stack,
+    function: &str,
+    name: &str,
+    value: &str,
+) -> Result<String> {
     let function = stack.output(function);
     let get = stack.lambda.get_function_configuration();
     let get = get.function_name(function).send().await;
@@ -75,7 +85,7 @@ async fn change(stack: &Stack, function: &str, name: &str, value: &str) -> Resul
 }
 
 /// Waits until a queue of dead letters holds so many.
-async fn letters(stack: &Stack, queue: &str, count: u32) -> Result<()> {
+pub(crate) async fn letters(stack: &Stack, queue: &str, count: u32) -> Result<()> {
     let queue = stack.output(queue);
     let are_there = async || Ok((stack.queued(queue).await? == count).then_some(()));
     wait_for("dead letters", PATIENCE, are_there).await
