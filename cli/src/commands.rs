@@ -14,4 +14,10 @@ mod add;
 #[cfg(feature = "aws")]
 mod cloud;
 #[cfg(feature = "aws")]
+mod destroy;
+#[cfg(feature = "aws")]
 mod init;
+#[cfg(feature = "aws")]
+mod template;
+#[cfg(feature = "aws")]
+mod update;

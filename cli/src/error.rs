@@ -46,6 +46,13 @@ pub(crate) enum Error {
     Service(#[from] accretion_service::Error),
 }
 
+#[cfg(feature = "aws")]
+impl From<crate::cloud::StackError> for Error {
+    fn from(error: crate::cloud::StackError) -> Self {
+        Self::Cloud(error.into())
+    }
+}
+
 fault_codes! {
     #[cfg(test)]
     impl Error {
@@ -144,6 +151,8 @@ impl Error {
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
+            #[cfg(feature = "aws")]
+            Self::Cloud(error) if error.is_of_usage() => ExitCode::from(USAGE),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -167,6 +176,13 @@ pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
     if let Some(hint) = error.hint() {
         anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(&hint));
     }
+}
+
+/// Prints for people what they can do next.
+#[cfg(feature = "aws")]
+pub(crate) fn print_hint(hint: &str) {
+    let cyan = bold(AnsiColor::Cyan);
+    anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
 }
 
 /// Prints a warning for people.
@@ -199,6 +215,8 @@ mod tests {
             accretion_service::Error::CODES,
             #[cfg(feature = "aws")]
             crate::cloud::Error::CODES,
+            #[cfg(feature = "aws")]
+            crate::cloud::StackError::CODES,
             Error::CODES,
         ];
         for (code, class) in tables.into_iter().flatten() {

@@ -84,6 +84,9 @@ pub(crate) struct Stacks {
     /// Holds what publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) layer_builder: Option<String>,
+    /// What deleted stacks have left behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) retained: Vec<Retained>,
     /// What somebody else has put there.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
@@ -97,6 +100,7 @@ impl Stacks {
             core: stack(),
             artifact_builder: stack(),
             layer_builder: stack(),
+            retained: Vec::new(),
             others: BTreeMap::new(),
         }
     }
@@ -127,6 +131,53 @@ impl Stacks {
     /// Whether every part has a stack.
     pub(crate) fn is_complete(&self) -> bool {
         self.core.is_some() && self.artifact_builder.is_some() && self.layer_builder.is_some()
+    }
+
+    /// Lets a stack hold nothing any more.
+    pub(crate) fn forget(&mut self, stack: &str) {
+        for part in [
+            &mut self.core,
+            &mut self.artifact_builder,
+            &mut self.layer_builder,
+        ] {
+            part.take_if(|known| known == stack);
+        }
+    }
+
+    /// Writes down what a stack leaves behind, instead of what was known of that.
+    pub(crate) fn retain(&mut self, retained: Retained) {
+        self.retained.retain(|known| known.stack != retained.stack);
+        if !retained.is_empty() {
+            self.retained.push(retained);
+        }
+    }
+}
+
+/// What a stack leaves behind: no other place tells what is still to be removed once the stack is
+/// gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Retained {
+    /// The stack's id: there may have been others of its name.
+    pub(crate) stack: String,
+    /// The names of its buckets.
+    #[serde(default)]
+    pub(crate) buckets: Vec<String>,
+    /// The names of its tables.
+    #[serde(default)]
+    pub(crate) tables: Vec<String>,
+    /// The one of the tables that says which layers are the stack's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) layers_table: Option<String>,
+    /// The path of the parameters with the latest versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pointer_prefix: Option<String>,
+}
+
+impl Retained {
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.is_empty() && self.tables.is_empty()
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
 
-use super::Region;
+use super::{Failure, Region, StackError};
 
 /// What can go wrong between the command and a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,8 @@ pub(crate) enum Error {
         output: &'static str,
     },
     #[error(transparent)]
+    Stack(Box<StackError>),
+    #[error(transparent)]
     Aws(#[from] accretion_aws::Error),
     #[error(transparent)]
     Port(#[from] PortError),
@@ -61,8 +63,30 @@ fault_codes! {
         Self::OutputMissing { .. } => "OutputMissing", User;
     }
     else {
+        Self::Stack(error) => &**error;
         Self::Aws(error) => error;
         Self::Port(error) => error;
+    }
+}
+
+impl Error {
+    /// Whether the command line is at fault.
+    pub(crate) fn is_of_usage(&self) -> bool {
+        matches!(self, Self::Stack(error) if matches!(**error, StackError::NotConfirmed { .. }))
+    }
+
+    /// The resources that CloudFormation has failed with.
+    pub(crate) fn failures(&self) -> &[Failure] {
+        match self {
+            Self::Stack(error) => error.failures(),
+            _ => &[],
+        }
+    }
+}
+
+impl From<StackError> for Error {
+    fn from(error: StackError) -> Self {
+        Self::Stack(Box::new(error))
     }
 }
 
@@ -123,6 +147,7 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::DeploymentFileUnwritable { .. } => None,
+            Self::Stack(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }

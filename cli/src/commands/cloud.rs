@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use crate::args::{Format, Global};
 use crate::cloud::DeploymentFile;
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, init};
+use super::{add, destroy, init, template, update};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -15,13 +16,24 @@ pub(crate) enum Cloud {
     Init(init::Init),
     #[command(subcommand)]
     Add(add::Add),
+    #[command(subcommand)]
+    Update(update::Update),
+    Destroy(destroy::Destroy),
+    Template(template::Template),
 }
 
 /// Runs one of them.
-pub(crate) async fn run(command: Cloud, global: Global) -> Result<ExitCode, Error> {
+pub(crate) async fn run(
+    command: Cloud,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
+        Cloud::Update(args) => update::run(args, global, environment).await,
+        Cloud::Destroy(args) => destroy::run(args, global).await,
+        Cloud::Template(args) => template::run(args, global),
     }
 }
 

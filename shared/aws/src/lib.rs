@@ -21,6 +21,8 @@ mod publisher;
 mod request_queue;
 mod requests;
 #[cfg(feature = "operator")]
+mod retained;
+#[cfg(feature = "operator")]
 mod stacks;
 mod table;
 mod topic;
@@ -40,7 +42,9 @@ pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;
 pub use requests::S3Requests;
 #[cfg(feature = "operator")]
-pub use stacks::{Stack, Stacks};
+pub use retained::Retained;
+#[cfg(feature = "operator")]
+pub use stacks::{Event as StackEvent, Resource, Stack, Stacks};
 pub use topic::SnsTopic;
 pub use tracking::DynamoTracking;
 pub use versions::LambdaLayerVersions;
