@@ -25,11 +25,11 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo test simulation fuzz lint advisories sbom bench bench-pipeline scaling \
+.PHONY: help tools build stack demo emulator test simulation fuzz lint advisories sbom bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 # $(call venv,folder,lock,minor): a virtual environment that holds exactly what the lock says, made
 # with Python 3.minor or newer. The lock is copied into it last, so that it is made again if the lock
@@ -86,6 +86,9 @@ release-tools:
 
 demo: stack ## run the pipeline on this machine: drop the examples, watch their layers come about
 	$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/demo
+
+emulator: tools ## run an emulator of AWS on this machine until ctrl-C, for the command to speak to
+	@$(WITH_TOOLS) $(CARGO) run --quiet --locked -p pipeline-tests --bin emulator
 
 # The tests first: what does not compile is not to come as a failure of SAM.
 test: tools ## run every test
@@ -163,6 +166,10 @@ bench: tools ## measure against the usual ways to build a layer
 
 bench-pipeline: stack ## measure the pipeline on this machine
 	$(WITH_TOOLS) $(or $(CARGO_TARGET_DIR),target)/debug/bench
+
+bench-command: tools ## measure the command with hundreds of layers on an emulator of AWS
+	$(CARGO) build --release --locked -p accretion
+	$(WITH_TOOLS) $(VENV)/bin/python tests/scaling/command.py
 
 scaling: tools ## write docs/scaling.md out of what was measured, of quotas and of prices
 	$(VENV)/bin/python tests/scaling/model.py

@@ -21,13 +21,14 @@ pub(crate) struct Args {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  this machine, or what it may do in AWS, is at fault: uv is missing, a call is not allowed
-  2  the command line is at fault
-  3  the input is at fault
-  4  the network, an index or AWS is at fault: try again
-  5  what was asked for has failed in AWS: a layer was not built, a stack was not deployed
-  128 + N  ended by the signal N, such as 130 for ctrl-C";
+
+    0  done
+    1  this machine, or what it may do in AWS, is at fault: uv is missing, a call is not allowed
+    2  the command line is at fault
+    3  the input is at fault
+    4  the network, an index or AWS is at fault: try again
+    5  what was asked for has failed in AWS: a layer was not built, a stack was not deployed
+    128 + N  ended by the signal N, such as 130 for ctrl-C";
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[command(next_help_heading = "Global options")]
@@ -62,4 +63,34 @@ pub(crate) enum Command {
     Schema(Schema),
     Completions(Completions),
     Man(Man),
+}
+
+#[cfg(all(test, feature = "aws"))]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_committed_reference_is_generated_from_the_arguments() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
+        let options = clap_markdown::MarkdownOptions::new()
+            .title("The command line".to_owned())
+            .show_footer(false);
+        let generated = clap_markdown::help_markdown_custom::<Args>(&options);
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::write(path, &generated).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == generated,
+            "docs/cli.md is out of date: run `UPDATE_REFERENCE=1 cargo test -p accretion reference` \
+             and commit it"
+        );
+    }
 }

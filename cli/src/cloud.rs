@@ -1,5 +1,6 @@
 //! What the commands share that speak to AWS.
 
+mod contents;
 mod deployment;
 mod error;
 mod pipeline;
@@ -8,6 +9,7 @@ mod stack_error;
 mod stack_work;
 mod template;
 
+pub(crate) use contents::{Contents, signed_difference};
 pub(crate) use deployment::{DeploymentFile, Deployments, Region, Retained, Stacks};
 pub(crate) use error::Error;
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};

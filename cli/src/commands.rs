@@ -14,9 +14,15 @@ mod add;
 #[cfg(feature = "aws")]
 mod cloud;
 #[cfg(feature = "aws")]
+mod describe;
+#[cfg(feature = "aws")]
 mod destroy;
 #[cfg(feature = "aws")]
+mod diff;
+#[cfg(feature = "aws")]
 mod init;
+#[cfg(feature = "aws")]
+mod list;
 #[cfg(feature = "aws")]
 mod template;
 #[cfg(feature = "aws")]

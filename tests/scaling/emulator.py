@@ -28,15 +28,13 @@ FUNCTIONS = ("dispatcher", "builder", "publisher")
 PATIENCE = 120
 
 
-class Emulator:
-    """A server, the stack and the recorder; to be used in a `with`."""
+class Server:
+    """MiniStack alone; to be used in a `with`."""
 
-    def __init__(self, template: Path, log: Path):
-        self.recorder = Recorder()
+    def __init__(self, log: Path, port_for_functions: int | None = None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.recorder.upstream = self.port
         self.endpoint = f"http://127.0.0.1:{self.port}"
         folder = Path(tempfile.mkdtemp(prefix="accretion-scaling-"))
         for name in ("tmp", "home"):
@@ -47,7 +45,7 @@ class Emulator:
             [sys.executable, "-I", GUARD, folder, log, TOOLS / "ministack"],
             stdin=subprocess.PIPE,
             cwd=folder,
-            env=_environment()
+            env=environment()
             | {
                 "BIND_HOST": "127.0.0.1",
                 "GATEWAY_PORT": str(self.port),
@@ -55,7 +53,7 @@ class Emulator:
                 "SFTP_ENABLED": "0",
                 "MINISTACK_REGION": REGION,
                 # Where functions find AWS.
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.recorder.port}",
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port_for_functions or self.port}",
                 "TMPDIR": str(folder / "tmp"),
                 "HOME": str(folder / "home"),
                 "STATE_DIR": str(folder / "state"),
@@ -65,12 +63,11 @@ class Emulator:
         )
         try:
             self._wait()
-            self._deploy(template)
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_):
@@ -80,10 +77,9 @@ class Emulator:
         """Ends the server and all that it runs."""
         self.guard.stdin.close()
         self.guard.wait()
-        self.recorder.close()
 
     def client(self, service: str):
-        """A client that goes past the recorder."""
+        """A client."""
         config = Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1})
         return boto3.client(
             service,
@@ -105,6 +101,24 @@ class Emulator:
                     raise SystemExit(f"error: MiniStack did not start: {problem}") from problem
                 time.sleep(0.05)
 
+
+class Emulator(Server):
+    """A server, the stack and the recorder, which clients of this go past."""
+
+    def __init__(self, template: Path, log: Path):
+        self.recorder = Recorder()
+        super().__init__(log, self.recorder.port)
+        self.recorder.upstream = self.port
+        try:
+            self._deploy(template)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self.recorder.close()
+
     def _deploy(self, template: Path) -> None:
         subprocess.run(
             [TOOLS / "sam", "deploy", "--config-env", "local", "--config-file"]
@@ -113,7 +127,7 @@ class Emulator:
             check=True,
             cwd=ROOT / "sam",
             capture_output=True,
-            env=_environment()
+            env=environment()
             | {
                 "AWS_ENDPOINT_URL": self.endpoint,
                 "AWS_ACCESS_KEY_ID": "test",
@@ -195,7 +209,7 @@ class Emulator:
         return found
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Nothing of the user's AWS configuration, and the pinned tools first."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     return kept | {

@@ -41,6 +41,22 @@ pub(crate) enum Error {
         stacks: Vec<String>,
         output: &'static str,
     },
+    #[error("there is no layer `{layer}` in {region}")]
+    LayerUnknown { region: Region, layer: String },
+    #[error("there is no version {version} of the layer `{layer}` in {region}")]
+    LayerVersionUnknown {
+        region: Region,
+        layer: String,
+        version: u64,
+    },
+    #[error("nothing in {region} says what {layer}:{version} consists of")]
+    LayerManifestMissing {
+        region: Region,
+        layer: String,
+        version: u64,
+    },
+    #[error("{name} is not a manifest: {problem}")]
+    ManifestUnreadable { name: String, problem: String },
     #[error(transparent)]
     Stack(Box<StackError>),
     #[error(transparent)]
@@ -61,6 +77,10 @@ fault_codes! {
         Self::NotDeployed { .. } => "NotDeployed", User;
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
+        Self::LayerUnknown { .. } => "LayerUnknown", User;
+        Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
+        Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
+        Self::ManifestUnreadable { .. } => "ManifestUnreadable", User;
     }
     else {
         Self::Stack(error) => &**error;
@@ -146,7 +166,16 @@ impl Fault for Error {
                  `accretion update all` brings it up to date"
                     .to_owned(),
             ),
-            Self::DeploymentFileUnwritable { .. } => None,
+            Self::LayerUnknown { .. } => {
+                Some("`accretion list layers` shows those that there are".to_owned())
+            }
+            Self::LayerVersionUnknown { .. } => {
+                Some("`accretion list versions` shows those that there are".to_owned())
+            }
+            Self::LayerManifestMissing { .. } => {
+                Some("only versions that this pipeline has published have manifests".to_owned())
+            }
+            Self::DeploymentFileUnwritable { .. } | Self::ManifestUnreadable { .. } => None,
             Self::Stack(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),

@@ -20,15 +20,15 @@ pub(crate) enum StackError {
     SamFailed { command: String, said: String },
     #[error("{} cannot be read: {problem}", path.display())]
     SamConfigInvalid { path: PathBuf, problem: String },
-    #[error("{} names several stacks in {region}: {}", path.display(), stacks.join(", "))]
+    #[error("{} names several stacks: {}", path.display(), stacks.join(", "))]
     StacksSeveral {
         path: PathBuf,
         region: Region,
         stacks: Vec<String>,
     },
-    #[error("`{stack}` in {region} is not a pipeline of Accretion")]
+    #[error("`{stack}` is not a pipeline of Accretion")]
     StackForeign { region: Region, stack: String },
-    #[error("`{stack}` in {region} cannot be {intent}: it is {status}{}", because(reason.as_deref()))]
+    #[error("`{stack}` cannot be {intent}: it is {status}{}", because(reason.as_deref()))]
     StackStuck {
         region: Region,
         stack: String,
@@ -38,12 +38,8 @@ pub(crate) enum StackError {
         /// The command that removes it.
         removal: String,
     },
-    #[error(
-        "`{stack}` in {region} was not {intent}, and is {status} now:{}",
-        listed(failures)
-    )]
+    #[error("`{stack}` was not {intent}, and is {status} now:{}", listed(failures))]
     StackFailed {
-        region: Region,
         stack: String,
         intent: Outcome,
         status: String,
@@ -181,8 +177,8 @@ impl Fault for StackError {
                  continue-update-rollback --region {region} --stack-name {stack}`"
             ),
             Self::StackStuck { removal, .. } => format!(
-                "CloudFormation can only delete a stack in that state: `{removal}` does, then \
-                 try again"
+                "CloudFormation can only delete a stack in that state: `{removal}` does, with \
+                 --delete-data also what it has left; then try again"
             ),
             Self::StackFailed { hint, .. } => hint.clone(),
             Self::NotConfirmed { was_asked: true } => "only `yes` deletes".to_owned(),

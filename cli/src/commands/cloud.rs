@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, destroy, init, template, update};
+use super::{add, describe, destroy, diff, init, list, template, update};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -18,8 +18,13 @@ pub(crate) enum Cloud {
     Add(add::Add),
     #[command(subcommand)]
     Update(update::Update),
-    Destroy(destroy::Destroy),
+    #[command(subcommand)]
+    List(list::List),
+    #[command(subcommand)]
+    Describe(describe::Describe),
+    Diff(diff::Diff),
     Template(template::Template),
+    Destroy(destroy::Destroy),
 }
 
 /// Runs one of them.
@@ -34,6 +39,9 @@ pub(crate) async fn run(
         Cloud::Update(args) => update::run(args, global, environment).await,
         Cloud::Destroy(args) => destroy::run(args, global).await,
         Cloud::Template(args) => template::run(args, global),
+        Cloud::List(args) => list::run(args, global).await,
+        Cloud::Describe(args) => describe::run(args, global).await,
+        Cloud::Diff(args) => diff::run(args, global).await,
     }
 }
 

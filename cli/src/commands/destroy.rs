@@ -217,6 +217,8 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
         let resources = resources.iter().filter(|it| {
             it.resource_type == resource_type
                 && !it.physical_id.is_empty()
+                                // It failed because somebody else has one of that name.
+                && it.status != "CREATE_FAILED"
                 && it.status != "DELETE_COMPLETE"
         });
         resources.cloned().collect::<Vec<_>>()
@@ -239,11 +241,12 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
 /// Says what is about to be deleted, and what is not.
 fn announce(found: &[(Region, Found)], delete_data: bool) {
     let mut stacks = table::new(&["region", "deleted", ""]);
-    let mut data = table::new(&["region", "kept", ""]);
-    if delete_data {
-        data.set_header(["region", "deleted for good", ""]);
-    }
-    let mut has_data = false;
+    let data = if delete_data {
+        "deleted for good"
+    } else {
+        "kept"
+    };
+    let mut data = table::new(&["region", data, ""]);
     for (region, found) in found {
         for FoundStack {
             stack, resources, ..
@@ -252,11 +255,11 @@ fn announce(found: &[(Region, Found)], delete_data: bool) {
             let what = format!("stack {}", stack.name);
             stacks.add_row([region.to_string(), what, format!("{resources} resources")]);
         }
-        let is_shown = |it: &&Retained| {
-            delete_data || found.stacks.iter().any(|found| found.stack.id == it.stack)
-        };
-        for retained in found.retained().filter(is_shown) {
-            has_data |= !retained.is_empty();
+        // What is not touched now is not told again.
+        if !delete_data && found.stacks.is_empty() {
+            continue;
+        }
+        for retained in found.retained() {
             for bucket in &retained.buckets {
                 let what = format!("bucket {bucket}");
                 data.add_row([region.to_string(), what, "all versions".to_owned()]);
@@ -265,21 +268,22 @@ fn announce(found: &[(Region, Found)], delete_data: bool) {
                 data.add_row([region.to_string(), format!("table {name}"), String::new()]);
             }
         }
-        if !found.published.is_empty() {
-            has_data = true;
-            let versions: usize = found.published.values().map(BTreeSet::len).sum();
-            let what = format!("{} layers, and their parameters", found.published.len());
-            data.add_row([region.to_string(), what, format!("{versions} versions")]);
+        for (layer, versions) in &found.published {
+            let versions = match versions.len() {
+                1 => "1 version".to_owned(),
+                several => format!("{several} versions"),
+            };
+            data.add_row([region.to_string(), format!("layer {layer}"), versions]);
         }
     }
-    if stacks.row_count() > 0 {
+    if !stacks.is_empty() {
         table::print_to_stderr(stacks, &[]);
-    }
-    if has_data {
         anstream::eprintln!();
-        table::print_to_stderr(data, &[]);
     }
-    anstream::eprintln!();
+    if !data.is_empty() {
+        table::print_to_stderr(data, &[]);
+        anstream::eprintln!();
+    }
 }
 
 /// Asks on the terminal.
@@ -409,7 +413,6 @@ impl Destruction<'_> {
         let events = cloud_formation.events(&stack.id, marker.as_deref()).await?;
         if let Some(now) = failed {
             return Err(StackError::StackFailed {
-                region: region.clone(),
                 stack: stack.name.clone(),
                 intent: Outcome::Deleted,
                 status: now.status,

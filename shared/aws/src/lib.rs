@@ -8,6 +8,8 @@
 mod artifacts;
 mod bucket;
 mod builds;
+#[cfg(feature = "operator")]
+mod catalogue;
 mod checksum;
 mod clients;
 mod dead_letters;
@@ -31,6 +33,8 @@ mod versions;
 
 pub use artifacts::S3Artifacts;
 pub use builds::StepFunctionsBuilds;
+#[cfg(feature = "operator")]
+pub use catalogue::{Catalogue, DescribedVersion, ListedLayer, ListedVersion};
 pub use clients::Clients;
 pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};

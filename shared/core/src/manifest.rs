@@ -80,6 +80,12 @@ pub struct Installed {
     /// The file name of the source distribution that the wheel was built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_from: Option<String>,
+    /// Bytes of its files in the zip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Bytes of its files, unpacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unzipped_size: Option<u64>,
 }
 
 /// A distribution that was resolved and left out.

@@ -259,6 +259,8 @@ mod tests {
             wheel: String::new(),
             sha256: Some(crate::digest::Sha256::of(version.as_bytes())),
             built_from: None,
+            size: None,
+            unzipped_size: None,
         });
         installed.collect()
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time, to the millisecond. Written as RFC 3339 in UTC, always as long, so that texts
-/// sort as times do: `2026-11-20T10:00:00.000Z`. From the year 0 to the year 9999.
+/// sort as times do: `2026-11-20T10:00:00.000Z`. A precision asks for other fractions of a second:
+/// `{:.0}` for none. From the year 0 to the year 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
 
@@ -70,7 +71,7 @@ impl From<jiff::Timestamp> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}", self.0)
+        write!(f, "{:.*}", f.precision().unwrap_or(3), self.0)
     }
 }
 

@@ -276,6 +276,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                     Locked::Wheel { .. } => None,
                     Locked::SourceDistribution { filename, .. } => Some(filename.clone()),
                 },
+                size: Some(wheel.layout.compressed_size()),
+                unzipped_size: Some(wheel.layout.size()),
             });
         Content {
             installed: installed.collect(),

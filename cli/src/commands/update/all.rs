@@ -240,7 +240,7 @@ impl Update<'_> {
     /// The command that removes a stack, and what it has left of a first deployment.
     fn removal(&self, region: &Region, stack: &str) -> String {
         let file = self.file.path().display();
-        format!("accretion destroy {file} --region {region} --stack-name {stack} --delete-data")
+        format!("accretion destroy {file} --region {region} --stack-name {stack}")
     }
 
     /// The built template for each architecture that is needed.
@@ -357,25 +357,25 @@ impl Update<'_> {
             return Ok(None);
         }
         let now = cloud_formation.describe(stack).await?;
-        let mut hints = Vec::new();
-        if failures
+        let is_taken = failures
             .iter()
-            .any(|it| it.reason.contains("already exists"))
-        {
-            hints.push(
-                "an earlier stack has left it, or somebody else has it: remove it, or name other \
-                 buckets with `--parameter BucketPrefix=NAME`"
-                    .to_owned(),
-            );
-        }
-        hints.push(if is_new {
-            let removal = self.removal(region, stack);
-            format!("mend what the reasons name, remove what is left with `{removal}`, try again")
+            .any(|it| it.reason.contains("already exists"));
+        let removal = self.removal(region, stack);
+        let hint = if is_new && is_taken {
+            format!(
+                "an earlier stack has left it, or somebody else has it; remove the failed stack \
+                 with `{removal}`, and then\nto keep what is there, name other buckets with \
+                 `--parameter BucketPrefix=NAME`\nto lose it, run the same with --delete-data"
+            )
+        } else if is_new {
+            format!(
+                "mend what the reasons name, remove what is left with `{removal} --delete-data`, \
+                 and try again"
+            )
         } else {
             "the stack is what it was before: mend what the reasons name, and try again".to_owned()
-        });
+        };
         Ok(Some(StackError::StackFailed {
-            region: region.clone(),
             stack: stack.clone(),
             intent: if is_new {
                 Outcome::Created
@@ -384,7 +384,7 @@ impl Update<'_> {
             },
             status: now.map_or_else(|| "gone".to_owned(), |it| it.status),
             failures,
-            hint: hints.join("\n"),
+            hint,
         }))
     }
 }
@@ -392,7 +392,7 @@ impl Update<'_> {
 /// What the SAM CLI is doing, by what it says, before CloudFormation has begun.
 fn phase(line: &str) -> Option<&'static str> {
     let phases = [
-        ("Uploading to", "uploading the functions"),
+        ("Managed S3 bucket", "uploading the functions"),
         ("Deploying with", "making a change set"),
         ("Waiting for changeset", "making a change set"),
         ("Waiting for stack", "waiting for CloudFormation"),

@@ -81,6 +81,11 @@ impl Layout {
         self.files.iter().map(|file| file.size).sum()
     }
 
+    /// Bytes of all files, packed.
+    pub fn compressed_size(&self) -> u64 {
+        self.files.iter().map(|file| file.compressed_size).sum()
+    }
+
     /// The end of a layout file: what follows the packed data.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = postcard::to_stdvec(self)

@@ -1,0 +1,219 @@
+//! `accretion describe layer-version`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use accretion_aws::{Catalogue, DescribedVersion};
+use accretion_core::manifest::{Installed, LayerManifest, Manifest};
+use accretion_core::notification::ObjectRef;
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
+use crate::args::{Format, Global};
+use crate::cloud::{self, AwsOptions, Contents, DeploymentFile, Region};
+use crate::commands::list::VersionRecord;
+use crate::error::Error;
+use crate::{print_json, table};
+
+/// Show all that is known of a layer version: its contents, sizes, digest and where it comes from
+#[derive(Debug, clap::Args)]
+pub(crate) struct LayerVersion {
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
+    /// A region that it names
+    region: Region,
+    /// The layer's name, such as data-tools-py313
+    layer_name: String,
+    /// The number of the version
+    layer_version: u64,
+    #[command(flatten)]
+    aws: AwsOptions,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    region: &'a Region,
+    layer: &'a str,
+    #[serde(flatten)]
+    version: VersionRecord,
+    code_size: u64,
+    code_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a Manifest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer_manifest: Option<&'a LayerManifest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer_manifest_object: Option<ObjectRef>,
+}
+
+/// Describes a layer version.
+pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, Error> {
+    let (region, layer, version) = (&args.region, &args.layer_name, args.layer_version);
+    let file = DeploymentFile::new(&args.deployment_file);
+    file.stacks(region)?;
+    let clients = args.aws.clients().await;
+    let here = clients.in_region(region.as_str());
+    let catalogue = Catalogue::new(&here);
+    let described = async {
+        let described = catalogue.describe(layer, version).await?;
+        described.ok_or_else(|| cloud::Error::LayerVersionUnknown {
+            region: region.clone(),
+            layer: layer.clone(),
+            version,
+        })
+    };
+    let contents = Contents::find(&file, &clients, region, layer, version);
+    let (described, contents) = tokio::try_join!(described, contents)?;
+    let contents = contents.as_ref();
+    match global.format {
+        Format::Json => print_json(&Document {
+            region,
+            layer,
+            code_size: described.size,
+            code_sha256: described.sha256.map(|it| it.to_string()),
+            version: described.listed.into(),
+            manifest: contents.map(|it| &it.manifest),
+            layer_manifest: contents.map(|it| &it.layer_manifest),
+            layer_manifest_object: contents.map(|it| ObjectRef {
+                bucket: it.bucket.clone(),
+                key: it.layer_manifest_key.clone(),
+            }),
+        }),
+        Format::Text => {
+            print(&format!("{layer}:{version}"), &described, contents);
+            if let Some(contents) = contents {
+                print_packages(&contents.manifest, global.verbose);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(title: &str, described: &DescribedVersion, contents: Option<&Contents>) {
+    let bold = anstyle::Style::new().bold();
+    anstream::println!("{bold}{title}{bold:#}");
+    let listed = &described.listed;
+    let mut facts = vec![("ARN", listed.arn.clone())];
+    let mut fact = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    fact("description", listed.description.clone());
+    fact("licence", listed.license.clone());
+    fact("runtimes", Some(listed.runtimes.join(" ")));
+    fact("architectures", Some(listed.architectures.join(" ")));
+    fact("created", listed.created_at.map(|at| format!("{at:.0}")));
+    let unzipped =
+        contents.map(|it| format!(", {} unzipped", BinaryBytes(it.manifest.unzipped_size)));
+    let size = BinaryBytes(described.size);
+    fact(
+        "zip",
+        Some(format!("{size}{}", unzipped.unwrap_or_default())),
+    );
+    fact("SHA-256", described.sha256.map(|it| it.to_string()));
+    if let Some(contents) = contents {
+        let manifest = &contents.manifest;
+        fact("digest", Some(manifest.digest.to_string()));
+        fact("requirements", Some(manifest.requirements.join(", ")));
+        if let Some(request) = &manifest.request {
+            fact(
+                "request",
+                Some(format!("{} of {:.0}", request.id, request.received_at)),
+            );
+        }
+        let built_at = &manifest.builder.built_at;
+        fact(
+            "built",
+            Some(format!("{built_at} by {}", manifest.builder.version)),
+        );
+        let object = |key: &str| Some(format!("s3://{}/{key}", contents.bucket));
+        fact("artifact", object(&manifest.artifact_s3_key));
+        fact(
+            "manifest",
+            object(&contents.layer_manifest.artifact_manifest.key),
+        );
+        fact("layer manifest", object(&contents.layer_manifest_key));
+    }
+    for (name, value) in facts {
+        // What packages and people say is in there.
+        let value = accretion_core::diagnostic::printable(&value);
+        anstream::println!("  {name:<16}{value}");
+    }
+    if contents.is_none() {
+        anstream::println!(
+            "\nNothing says what it consists of: this pipeline has not published it."
+        );
+    }
+}
+
+/// How many characters the longest bar has.
+const BAR: u64 = 24;
+
+/// Prints what a layer consists of, the largest first.
+fn print_packages(manifest: &Manifest, verbose: bool) {
+    let mut packages: Vec<&Installed> = manifest.installed.iter().collect();
+    packages.sort_by_key(|it| std::cmp::Reverse(it.unzipped_size));
+    let largest = packages.first().and_then(|it| it.unzipped_size);
+    let all = manifest.unzipped_size.max(1);
+    let share = |size: u64| match (u128::from(size) * 200 / u128::from(all)).div_ceil(2) {
+        0 => "< 1 %".to_owned(),
+        percent => format!("{percent} %"),
+    };
+    let mut rows = table::new(&["package", "version", "zip", "unzipped", "share", ""]);
+    for package in &packages {
+        let size =
+            |size: Option<u64>| size.map_or_else(String::new, |it| BinaryBytes(it).to_string());
+        rows.add_row([
+            package.name.clone(),
+            package.version.clone(),
+            size(package.size),
+            size(package.unzipped_size),
+            package.unzipped_size.map(share).unwrap_or_default(),
+            bar(package.unzipped_size, largest),
+        ]);
+    }
+    anstream::println!();
+    table::print(rows, &[2, 3, 4]);
+    if verbose {
+        anstream::println!();
+        for package in &manifest.installed {
+            anstream::println!("  {} {}  {}", package.name, package.version, package.wheel);
+        }
+    }
+    for it in &manifest.excluded {
+        anstream::println!("left out: {} {}", it.name, it.version);
+    }
+    for it in &manifest.conflicts {
+        let losers = it.losers.join(", ");
+        anstream::println!(
+            "conflict: {} is {}'s, not that of {losers}",
+            it.path,
+            it.winner
+        );
+    }
+}
+
+/// A bar as long as a size is, of the longest one's length. What is there at all can be seen.
+fn bar(size: Option<u64>, largest: Option<u64>) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let (Some(size), Some(largest)) = (size, largest.filter(|it| *it > 0)) else {
+        return String::new();
+    };
+    let length = (u128::from(size) * u128::from(BAR) * 8).div_ceil(u128::from(largest));
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    format!("{}{}", "█".repeat(length / 8), EIGHTHS[length % 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_sizes() {
+        assert_eq!(bar(Some(100), Some(100)), "█".repeat(24));
+        assert_eq!(bar(Some(50), Some(100)), "█".repeat(12));
+        assert_eq!(bar(Some(1), Some(1_000_000)), "▏");
+        assert_eq!(bar(Some(0), Some(100)), "");
+        assert_eq!(bar(None, Some(100)), "");
+        assert_eq!(bar(Some(0), Some(0)), "");
+        assert_eq!(bar(Some(u64::MAX), Some(u64::MAX)).chars().count(), 24);
+    }
+}

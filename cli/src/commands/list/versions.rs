@@ -1,0 +1,72 @@
+//! `accretion list versions`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use accretion_aws::Catalogue;
+use serde::Serialize;
+
+use super::{Filter, VersionRecord, columns};
+use crate::args::{Format, Global};
+use crate::cloud::{self, AwsOptions, DeploymentFile, Region};
+use crate::error::Error;
+use crate::{print_json, table};
+
+/// List the versions of a layer, the newest first
+#[derive(Debug, clap::Args)]
+pub(crate) struct Versions {
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
+    /// A region that it names
+    region: Region,
+    /// The layer's name, such as data-tools-py313
+    layer: String,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    aws: AwsOptions,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    region: Region,
+    layer: String,
+    versions: Vec<VersionRecord>,
+}
+
+/// Lists the versions of a layer.
+pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Error> {
+    let Versions { region, layer, .. } = args;
+    DeploymentFile::new(args.deployment_file).stacks(&region)?;
+    let clients = args.aws.clients().await.in_region(region.as_str());
+    let runtime = args.filter.runtime;
+    let versions = Catalogue::new(&clients).versions(&layer, runtime).await;
+    let versions = versions.map_err(cloud::Error::from)?;
+    // A layer may have versions, and none of them for a runtime.
+    if versions.is_empty() && runtime.is_none() {
+        return Err(cloud::Error::LayerUnknown { region, layer }.into());
+    }
+    match global.format {
+        Format::Json => print_json(&Document {
+            region,
+            layer,
+            versions: versions.into_iter().map(Into::into).collect(),
+        }),
+        Format::Text => {
+            let header = [
+                "version",
+                "created",
+                "runtimes",
+                "architectures",
+                "description",
+            ];
+            let mut rows = table::new(&header);
+            for version in &versions {
+                rows.add_row(columns(version));
+            }
+            table::print(rows, &[0]);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,177 @@
+//! What layers there are in Lambda, whoever published them.
+
+use accretion_core::digest::Sha256;
+use accretion_core::target::Runtime;
+use accretion_core::timestamp::Timestamp;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::error::ProvideErrorMetadata as _;
+use aws_sdk_lambda::types::{LayerVersionsListItem, Runtime as LambdaRuntime};
+
+use crate::Clients;
+use crate::checksum;
+use crate::error::{Call, Error, failed};
+
+/// How many layers or versions Lambda lists at a time at most.
+const PAGE: i32 = 50;
+
+/// The layers of a region.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    client: Client,
+}
+
+/// A layer and its latest version: of those that go with a runtime, if one was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedLayer {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The version.
+    pub latest: ListedVersion,
+}
+
+/// A layer version, as far as lists tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// Its number.
+    pub version: u64,
+    /// Its ARN.
+    pub arn: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// When Lambda made it.
+    pub created_at: Option<Timestamp>,
+    /// The runtimes that it names as compatible.
+    pub runtimes: Vec<String>,
+    /// The architectures that it names as compatible.
+    pub architectures: Vec<String>,
+    /// Its licence.
+    pub license: Option<String>,
+}
+
+/// All that Lambda knows of a layer version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribedVersion {
+    /// What lists tell of it.
+    pub listed: ListedVersion,
+    /// Bytes of its zip.
+    pub size: u64,
+    /// SHA-256 of its zip.
+    pub sha256: Option<Sha256>,
+}
+
+impl Catalogue {
+    /// The layers of the clients' region.
+    pub fn new(clients: &Clients) -> Self {
+        Self {
+            client: clients.lambda(),
+        }
+    }
+
+    /// All layers, or those with a version that goes with a runtime, in Lambda's order.
+    pub async fn layers(&self, runtime: Option<Runtime>) -> Result<Vec<ListedLayer>, Error> {
+        let request = self.client.list_layers().max_items(PAGE);
+        let request = request.set_compatible_runtime(runtime.map(lambda_runtime));
+        let mut pages = request.into_paginator().send();
+        let mut layers = Vec::new();
+        while let Some(page) = pages.next().await {
+            let call = || Call::new("lambda:ListLayers", "*");
+            let page = page.map_err(|error| failed(call(), &error))?;
+            let listed = page.layers.unwrap_or_default().into_iter();
+            layers.extend(listed.filter_map(|layer| {
+                Some(ListedLayer {
+                    name: layer.layer_name?,
+                    arn: layer.layer_arn?,
+                    latest: listed_version(layer.latest_matching_version?),
+                })
+            }));
+        }
+        Ok(layers)
+    }
+
+    /// The versions of a layer, or those that go with a runtime, the newest first; none if there is
+    /// no such layer.
+    pub async fn versions(
+        &self,
+        layer: &str,
+        runtime: Option<Runtime>,
+    ) -> Result<Vec<ListedVersion>, Error> {
+        let request = self.client.list_layer_versions().layer_name(layer);
+        let request = request.max_items(PAGE);
+        let request = request.set_compatible_runtime(runtime.map(lambda_runtime));
+        let mut pages = request.into_paginator().send();
+        let mut versions = Vec::new();
+        while let Some(page) = pages.next().await {
+            match page {
+                Ok(page) => {
+                    let listed = page.layer_versions.unwrap_or_default();
+                    versions.extend(listed.into_iter().map(listed_version));
+                }
+                // A layer without versions is no layer.
+                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
+                Err(error) => {
+                    let call = Call::new("lambda:ListLayerVersions", layer);
+                    return Err(failed(call, &error));
+                }
+            }
+        }
+        versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+        Ok(versions)
+    }
+
+    /// A version of a layer; `None` if there is none.
+    pub async fn describe(
+        &self,
+        layer: &str,
+        version: u64,
+    ) -> Result<Option<DescribedVersion>, Error> {
+        let number = i64::try_from(version).unwrap_or(i64::MAX);
+        let request = self.client.get_layer_version().layer_name(layer);
+        let found = match request.version_number(number).send().await {
+            Ok(found) => found,
+            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) => {
+                let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
+                return Err(failed(call, &error));
+            }
+        };
+        let content = found.content();
+        let size = content.map_or(0, |content| content.code_size());
+        let sha256 = content.and_then(|content| content.code_sha256());
+        let (size, sha256) = (size.unsigned_abs(), sha256.and_then(checksum::decode));
+        let listed = LayerVersionsListItem::builder()
+            .version(found.version())
+            .set_layer_version_arn(found.layer_version_arn)
+            .set_description(found.description)
+            .set_created_date(found.created_date)
+            .set_compatible_runtimes(found.compatible_runtimes)
+            .set_compatible_architectures(found.compatible_architectures)
+            .set_license_info(found.license_info)
+            .build();
+        Ok(Some(DescribedVersion {
+            listed: listed_version(listed),
+            size,
+            sha256,
+        }))
+    }
+}
+
+fn lambda_runtime(runtime: Runtime) -> LambdaRuntime {
+    LambdaRuntime::from(runtime.identifier())
+}
+
+fn listed_version(item: LayerVersionsListItem) -> ListedVersion {
+    let created_at = item.created_date().and_then(|text| text.parse().ok());
+    let runtimes = item.compatible_runtimes().iter();
+    let architectures = item.compatible_architectures().iter();
+    ListedVersion {
+        version: item.version().unsigned_abs(),
+        created_at,
+        runtimes: runtimes.map(|it| it.as_str().to_owned()).collect(),
+        architectures: architectures.map(|it| it.as_str().to_owned()).collect(),
+        arn: item.layer_version_arn.unwrap_or_default(),
+        description: item.description.filter(|text| !text.is_empty()),
+        license: item.license_info.filter(|text| !text.is_empty()),
+    }
+}
