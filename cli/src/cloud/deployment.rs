@@ -368,6 +368,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_stack_leaves_is_known_once() {
+        let retained = |stack: &str, bucket: &str| Retained {
+            stack: stack.to_owned(),
+            buckets: vec![bucket.to_owned()],
+            ..Retained::default()
+        };
+        let mut stacks = Stacks::all_in("a");
+        stacks.retain(retained("1", "x"));
+        stacks.retain(retained("2", "y"));
+        stacks.retain(retained("1", "z"));
+        assert_eq!(stacks.retained, [retained("2", "y"), retained("1", "z")]);
+        let nothing = Retained {
+            stack: "2".to_owned(),
+            ..Retained::default()
+        };
+        stacks.retain(nothing);
+        assert_eq!(stacks.retained, [retained("1", "z")]);
+        stacks.forget("b");
+        assert_eq!(stacks.names(), ["a"]);
+        stacks.forget("a");
+        assert_eq!(stacks.names(), [""; 0]);
+        let text = serde_json::to_string(&stacks).unwrap();
+        assert_eq!(serde_json::from_str::<Stacks>(&text).unwrap(), stacks);
+    }
+
+    #[test]
     fn many_change_it_at_the_same_time() {
         let folder = tempfile::tempdir().unwrap();
         let file = DeploymentFile::new(folder.path().join("deployment.json"));

@@ -227,7 +227,9 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
     let layers_table = tables.iter().find(|it| it.logical_id == "LayersTable");
     let names = |resources: &[Resource]| {
         let names = resources.iter().map(|it| it.physical_id.clone());
-        names.collect()
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
     };
     Retained {
         stack: stack.id.clone(),

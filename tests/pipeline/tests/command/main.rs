@@ -5,7 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 mod deployment_files;
+mod destroy;
 mod reference;
+mod small;
+mod template;
+mod update;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -112,6 +116,8 @@ impl Operator {
             )
             .env("NO_COLOR", "1")
             .env("SAM_CLI_TELEMETRY", "0")
+            // How often it looks whether a stack is done, in seconds: an emulator is soon.
+            .env("SAM_CLI_POLL_DELAY", "0.2")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
