@@ -4,7 +4,7 @@
 //! "ArtifactBuilder": STACK, "LayerBuilder": STACK}}}`. Each key names the stack that holds that
 //! part of the pipeline; with the one flat template of today all three name the same one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -128,11 +128,6 @@ impl Stacks {
         }
     }
 
-    /// Whether every part has a stack.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.core.is_some() && self.artifact_builder.is_some() && self.layer_builder.is_some()
-    }
-
     /// Lets a stack hold nothing any more.
     pub(crate) fn forget(&mut self, stack: &str) {
         for part in [
@@ -175,6 +170,24 @@ pub(crate) struct Retained {
 }
 
 impl Retained {
+    /// Takes what was known of the same stack before, too.
+    pub(crate) fn add(&mut self, before: &Self) {
+        for (names, known) in [
+            (&mut self.buckets, &before.buckets),
+            (&mut self.tables, &before.tables),
+        ] {
+            names.extend_from_slice(known);
+            names.sort();
+            names.dedup();
+        }
+        let (layers_table, pointer_prefix) = (&before.layers_table, &before.pointer_prefix);
+        self.layers_table = self.layers_table.take().or_else(|| layers_table.clone());
+        self.pointer_prefix = self
+            .pointer_prefix
+            .take()
+            .or_else(|| pointer_prefix.clone());
+    }
+
     /// Whether nothing is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.buckets.is_empty() && self.tables.is_empty()
@@ -244,7 +257,9 @@ impl DeploymentFile {
         if regions.is_empty() {
             return Ok(deployments.into_iter().collect());
         }
-        let named = regions.iter();
+        // Each once, however often it is named.
+        let named: BTreeSet<_> = regions.iter().collect();
+        let named = named.into_iter();
         let named = named.map(|region| Ok((region.clone(), self.stacks(region)?)));
         named.collect()
     }

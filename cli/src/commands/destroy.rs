@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::args::{Format, Global};
 use crate::cloud::{
     self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Region, Retained, StackError,
-    StackWork, Stacks, in_each,
+    StackWork, Stacks, in_each, settled,
 };
 use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault, print_hint};
 use crate::table;
@@ -184,9 +184,15 @@ async fn look(
             return Ok(None);
         };
         let resources = cloud_formation.resources(&stack.id).await?;
+        let mut retained = retained(&stack, &resources);
+        // A deletion that failed may have let go of some of it.
+        let before = stacks.retained.iter().find(|it| it.stack == stack.id);
+        if let Some(before) = before {
+            retained.add(before);
+        }
         Ok::<_, cloud::Error>(Some(FoundStack {
             resources: resources.len(),
-            retained: retained(&stack, &resources),
+            retained,
             stack,
         }))
     });
@@ -217,7 +223,7 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
         let resources = resources.iter().filter(|it| {
             it.resource_type == resource_type
                 && !it.physical_id.is_empty()
-                                // It failed because somebody else has one of that name.
+                // It failed because somebody else has one of that name.
                 && it.status != "CREATE_FAILED"
                 && it.status != "DELETE_COMPLETE"
         });
@@ -328,9 +334,9 @@ impl Destruction<'_> {
         let mut left = found.left.clone();
         for known in &found.stacks {
             let stack = &known.stack;
-            let skipped = self.delete(region, &found.clients, stack).await?;
+            let gone = self.delete(region, &found.clients, stack).await?;
             let mut retained = known.retained.clone();
-            let is_left = |name: &String| skipped.contains(name);
+            let is_left = |name: &String| !gone.contains(name);
             retained.buckets.retain(is_left);
             retained.tables.retain(is_left);
             self.write_down(region, |stacks| {
@@ -375,7 +381,7 @@ impl Destruction<'_> {
         })
     }
 
-    /// Deletes a stack. Returns what it has left behind, by name.
+    /// Deletes a stack. Returns what has gone with it, by name.
     async fn delete(
         &self,
         region: &Region,
@@ -388,6 +394,10 @@ impl Destruction<'_> {
         let lines = &self.work.lines;
         lines.note(region.as_str(), &format!("deleting `{}`", stack.name));
         let deleting = async {
+            // Only an update has to come to its end first.
+            if stack.status.starts_with("UPDATE_") {
+                settled(&cloud_formation, &stack.id, |_| {}).await?;
+            }
             cloud_formation.delete(&stack.id).await?;
             self.work.is_in_cloud(region);
             let mut pauses = Pauses::new();
@@ -395,10 +405,19 @@ impl Destruction<'_> {
                 // By its id: another one may have its name by now.
                 let now = cloud_formation.describe(&stack.id).await?;
                 match now {
-                    Some(now) if now.status == "DELETE_FAILED" => return Ok(Some(now)),
-                    // It may not have begun.
-                    Some(now) if now.status != "DELETE_COMPLETE" => {}
-                    _ => return Ok(None),
+                    None => return Ok(None),
+                    Some(now) if now.status == "DELETE_COMPLETE" => return Ok(None),
+                    // That may be how it was before, and it has not begun yet.
+                    Some(now) if now.status == "DELETE_FAILED" => {
+                        let events = cloud_formation.events(&stack.id, marker.as_deref());
+                        let has_failed = |it: StackEvent| {
+                            it.is_of_stack && it.resource.status == "DELETE_FAILED"
+                        };
+                        if events.await?.into_iter().any(has_failed) {
+                            return Ok(Some(now));
+                        }
+                    }
+                    Some(_) => {}
                 }
                 pauses.pause().await;
             }
@@ -426,16 +445,9 @@ impl Destruction<'_> {
             }
             .into());
         }
-        let skipped = |event: &StackEvent| event.resource.status == "DELETE_SKIPPED";
-        let skipped = events.into_iter().filter(skipped);
-        let mut left: BTreeSet<_> = skipped.map(|it| it.resource.physical_id).collect();
-        // What an earlier rollback has left is no event of this deletion.
-        let resources = cloud_formation.resources(&stack.id).await?;
-        let resources = resources
-            .into_iter()
-            .filter(|it| it.status == "DELETE_SKIPPED");
-        left.extend(resources.map(|it| it.physical_id));
-        Ok(left)
+        let has_gone = |it: &StackEvent| it.resource.status == "DELETE_COMPLETE";
+        let gone = events.into_iter().filter(has_gone);
+        Ok(gone.map(|it| it.resource.physical_id).collect())
     }
 
     /// Deletes what a stack has left. The table of layers says which layers are its own, so it

@@ -339,6 +339,8 @@ impl Update<'_> {
     ) -> Result<Option<StackError>, cloud::Error> {
         let stack = &plan.stack;
         let cloud_formation = CloudFormation::new(&plan.clients);
+        // The SAM CLI may have lost sight of it.
+        let now = settled(&cloud_formation, stack, |_| {}).await?;
         let events = cloud_formation.events(stack, marker.as_deref()).await?;
         let mut failures = Failure::among(&events);
         let is_of_resources = events
@@ -356,7 +358,6 @@ impl Update<'_> {
         if failures.is_empty() {
             return Ok(None);
         }
-        let now = cloud_formation.describe(stack).await?;
         let is_taken = failures
             .iter()
             .any(|it| it.reason.contains("already exists"));

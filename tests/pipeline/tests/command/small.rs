@@ -54,13 +54,13 @@ impl Deployer {
 
     /// Changes the template.
     pub(crate) fn change_template(&self, changes: &[(&str, &str)]) {
-        let changed = changes
+        let template = changes
             .iter()
             .fold(TEMPLATE.to_owned(), |template, (from, to)| {
                 assert!(template.contains(from), "{from}");
                 template.replace(from, to)
             });
-        self.write_template(&changed);
+        self.write_template(&template);
     }
 
     fn write_template(&self, template: &str) {
