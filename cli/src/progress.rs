@@ -120,9 +120,7 @@ impl Lines {
         let mut lines = self.lock();
         let line = lines.entry(name.to_owned()).or_insert_with(|| {
             let line = ProgressBar::new_spinner();
-            let line = line.with_style(style(
-                "{spinner:.cyan} {prefix:<14} {elapsed:>4}  {wide_msg}",
-            ));
+            let line = line.with_style(style("{spinner:.cyan} {prefix:<14} {elapsed:>4}  {msg}"));
             let line = self.all.add(line).with_prefix(name.to_owned());
             line.enable_steady_tick(Duration::from_millis(100));
             line
@@ -153,11 +151,12 @@ impl Lines {
 
     /// Takes everything off the screen.
     pub(crate) fn clear(&self) {
-        for (_, line) in std::mem::take(&mut *self.lock()) {
-            line.finish_and_clear();
-        }
+        // First of all none may be drawn again.
+        let lines = std::mem::take(&mut *self.lock());
+        lines.values().for_each(ProgressBar::disable_steady_tick);
         // Nothing to do about a terminal that is gone.
         let _ = self.all.clear();
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 

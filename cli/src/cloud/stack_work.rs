@@ -91,6 +91,8 @@ struct Begun {
     stack: String,
     /// Whether CloudFormation has begun, too.
     in_cloud: bool,
+    /// How many resources there are to be changed, as far as is known.
+    changes: usize,
 }
 
 impl StackWork {
@@ -107,11 +109,12 @@ impl StackWork {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Work on a stack begins.
-    pub(crate) fn begin(&self, region: &Region, stack: &str) {
+    /// Work on a stack begins. So many resources are known to be changed.
+    pub(crate) fn begin(&self, region: &Region, stack: &str, changes: usize) {
         let begun = Begun {
             stack: stack.to_owned(),
             in_cloud: false,
+            changes,
         };
         self.lock().insert(region.clone(), begun);
     }
@@ -123,20 +126,25 @@ impl StackWork {
         }
     }
 
+    /// One more resource is to be changed.
+    pub(crate) fn has_change(&self, region: &Region) {
+        if let Some(begun) = self.lock().get_mut(region) {
+            begun.changes += 1;
+        }
+    }
+
     /// Work on a region's stack has ended.
     pub(crate) fn end(&self, region: &Region) {
         self.lock().remove(region);
     }
 
-    /// Shows what happens to a stack until it is dropped. `creating` tells how much there is to
-    /// do.
+    /// Shows what happens to a stack until it is dropped.
     pub(crate) async fn follow(
         &self,
         cloud_formation: &CloudFormation,
         region: &Region,
         stack: &str,
         after: Option<String>,
-        creating: bool,
     ) -> std::convert::Infallible {
         let mut after = after;
         let mut seen = Seen::default();
@@ -149,9 +157,7 @@ impl StackWork {
             let Some(last) = events.last() else { continue };
             after = Some(last.id.clone());
             self.is_in_cloud(region);
-            if creating && seen.of.is_none() {
-                seen.of = cloud_formation.template_size(stack).await.ok().flatten();
-            }
+            seen.of = self.lock().get(region).map_or(0, |begun| begun.changes);
             for event in &events {
                 seen.take(event);
             }
@@ -168,15 +174,19 @@ impl Drop for StackWork {
         if begun.is_empty() {
             return;
         }
-        for (region, Begun { stack, in_cloud }) in begun {
-            let doing = self.doing;
-            let said = if in_cloud {
+        for (region, begun) in begun {
+            let (stack, doing) = (begun.stack, self.doing);
+            let said = if begun.in_cloud {
                 format!(
                     "`{stack}` is still being {doing} by CloudFormation; look at it with `aws \
                      cloudformation describe-stack-events --region {region} --stack-name {stack}`"
                 )
             } else {
-                format!("CloudFormation was not yet seen to begin: `{stack}` may not be {doing}")
+                format!(
+                    "`{stack}` is not {doing}, unless CloudFormation has begun just now; look at \
+                     it with `aws cloudformation describe-stacks --region {region} --stack-name \
+                     {stack}`"
+                )
             };
             print_warning(region.as_str(), &said);
         }
@@ -188,7 +198,8 @@ impl Drop for StackWork {
 #[derive(Debug, Default)]
 struct Seen {
     done: BTreeSet<String>,
-    of: Option<usize>,
+    /// How many are to be, as far as is known.
+    of: usize,
     current: String,
     /// Why it is undone.
     rollback: Option<String>,
@@ -217,9 +228,9 @@ impl fmt::Display for Seen {
         }
         let done = self.done.len();
         match self.of {
-            // Some resources have conditions that are not met.
-            Some(of) => write!(f, "{done}/{} resources, {}", of.max(done), self.current),
-            None => write!(f, "{done} resources, {}", self.current),
+            0 => write!(f, "{done} resources, {}", self.current),
+            // There may be more than were known.
+            of => write!(f, "{done}/{} resources, {}", of.max(done), self.current),
         }
     }
 }
@@ -246,7 +257,7 @@ mod tests {
     #[test]
     fn what_is_seen_of_a_stack() {
         let mut seen = Seen {
-            of: Some(2),
+            of: 2,
             ..Seen::default()
         };
         let mut said = |resource, status, reason| {

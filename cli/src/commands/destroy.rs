@@ -334,7 +334,7 @@ impl Destruction<'_> {
         let mut left = found.left.clone();
         for known in &found.stacks {
             let stack = &known.stack;
-            let gone = self.delete(region, &found.clients, stack).await?;
+            let gone = self.delete(region, &found.clients, known).await?;
             let mut retained = known.retained.clone();
             let is_left = |name: &String| !gone.contains(name);
             retained.buckets.retain(is_left);
@@ -386,11 +386,12 @@ impl Destruction<'_> {
         &self,
         region: &Region,
         clients: &Clients,
-        stack: &Stack,
+        known: &FoundStack,
     ) -> Result<BTreeSet<String>, cloud::Error> {
+        let stack = &known.stack;
         let cloud_formation = CloudFormation::new(clients);
         let marker = cloud_formation.last_event(&stack.id).await?;
-        self.work.begin(region, &stack.name);
+        self.work.begin(region, &stack.name, known.resources);
         let lines = &self.work.lines;
         lines.note(region.as_str(), &format!("deleting `{}`", stack.name));
         let deleting = async {
@@ -422,9 +423,9 @@ impl Destruction<'_> {
                 pauses.pause().await;
             }
         };
-        let following =
-            self.work
-                .follow(&cloud_formation, region, &stack.id, marker.clone(), false);
+        let following = self
+            .work
+            .follow(&cloud_formation, region, &stack.id, marker.clone());
         let failed: Result<Option<Stack>, cloud::Error> = tokio::select! {
             failed = deleting => failed,
             never = following => match never {},

@@ -7,7 +7,6 @@ use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::primitives::DateTime;
 use aws_sdk_cloudformation::types::{EventFilter, EventType, OperationEvent, StackEvent};
-use serde_json::Value;
 
 use crate::Clients;
 use crate::error::{Call, CallError, Error, failed, shown};
@@ -203,16 +202,6 @@ impl Stacks {
             }));
         }
         Ok(resources)
-    }
-
-    /// How many resources the template of a stack has after its transforms, whatever the
-    /// conditions of some may come to; `None` if CloudFormation does not say.
-    pub async fn template_size(&self, stack: &str) -> Result<Option<usize>, Error> {
-        let call = Call::new("cloudformation:GetTemplate", stack);
-        let answer = self.client.get_template().stack_name(stack).send().await;
-        let body = unless_missing(call, answer)?.and_then(|it| it.template_body);
-        let template: Option<Value> = body.and_then(|body| serde_json::from_str(&body).ok());
-        Ok(template.and_then(|it| Some(it.get("Resources")?.as_object()?.len())))
     }
 
     /// Has CloudFormation begin to delete a stack. That there is none is no error.

@@ -285,7 +285,7 @@ impl Update<'_> {
             .as_ref()
             .is_none_or(|before| before.status == "REVIEW_IN_PROGRESS");
         let doing = if is_new { "creating" } else { "updating" };
-        self.work.begin(region, stack);
+        self.work.begin(region, stack, 0);
         let lines = &self.work.lines;
         lines.note(region.as_str(), &format!("{doing} `{stack}`"));
         let cloud_formation = CloudFormation::new(&plan.clients);
@@ -295,13 +295,15 @@ impl Update<'_> {
             None => None,
         };
         let said = |line: &str| {
-            if let Some(phase) = phase(line) {
+            if is_change(line) {
+                self.work.has_change(region);
+            } else if let Some(phase) = phase(line) {
                 lines.say(region.as_str(), phase);
             }
         };
         let deployed = tokio::select! {
             deployed = self.sam.deploy(template, region, stack, said) => deployed,
-            never = self.work.follow(&cloud_formation, region, stack, marker.clone(), is_new) => {
+            never = self.work.follow(&cloud_formation, region, stack, marker.clone()) => {
                 match never {}
             }
         };
@@ -388,6 +390,13 @@ impl Update<'_> {
             hint,
         }))
     }
+}
+
+/// Whether the SAM CLI names a resource that a change set is to make, change or delete.
+fn is_change(line: &str) -> bool {
+    ["+ Add ", "* Modify ", "- Delete "]
+        .iter()
+        .any(|action| line.starts_with(action))
 }
 
 /// What the SAM CLI is doing, by what it says, before CloudFormation has begun.
