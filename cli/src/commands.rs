@@ -16,6 +16,8 @@ mod cloud;
 #[cfg(feature = "aws")]
 mod describe;
 #[cfg(feature = "aws")]
+mod destroy;
+#[cfg(feature = "aws")]
 mod diff;
 #[cfg(feature = "aws")]
 mod grant;
@@ -33,3 +35,7 @@ mod request;
 mod revoke;
 #[cfg(feature = "aws")]
 mod status;
+#[cfg(feature = "aws")]
+mod template;
+#[cfg(feature = "aws")]
+mod update;

@@ -18,12 +18,23 @@ const PYTHON: &str = "ACCRETION_PYTHON";
 /// The URL of the package index, for `--default-index`, whose parser reads it.
 pub(crate) const DEFAULT_INDEX: &str = "ACCRETION_DEFAULT_INDEX";
 
+/// The path of the SAM CLI. Without it: `sam` in the folders of `PATH`.
+#[cfg(feature = "aws")]
+const SAM: &str = "ACCRETION_SAM";
+
+/// The path of the template that is deployed, for `--template`, whose parser reads it. Without it:
+/// the one of the checkout that the command was compiled from.
+#[cfg(feature = "aws")]
+pub(crate) const TEMPLATE: &str = "ACCRETION_TEMPLATE";
+
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
     pub(crate) cache: Option<PathBuf>,
     pub(crate) uv: Option<PathBuf>,
     pub(crate) python: Option<PathBuf>,
+    #[cfg(feature = "aws")]
+    pub(crate) sam: Option<PathBuf>,
     pub(crate) path: Option<OsString>,
     /// All of it, for uv to take what it needs.
     pub(crate) variables: Vec<(OsString, OsString)>,
@@ -41,6 +52,8 @@ impl Environment {
             cache: path(CACHE_DIR).or_else(|| Some(user_cache()?.join("accretion"))),
             uv: path(UV),
             python: path(PYTHON),
+            #[cfg(feature = "aws")]
+            sam: path(SAM),
             path: env::var_os("PATH"),
             variables: env::vars_os().collect(),
         }

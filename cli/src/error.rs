@@ -46,6 +46,13 @@ pub(crate) enum Error {
     Service(#[from] accretion_service::Error),
 }
 
+#[cfg(feature = "aws")]
+impl From<crate::cloud::StackError> for Error {
+    fn from(error: crate::cloud::StackError) -> Self {
+        Self::Cloud(error.into())
+    }
+}
+
 fault_codes! {
     #[cfg(test)]
     impl Error {
@@ -145,7 +152,7 @@ impl Error {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
             #[cfg(feature = "aws")]
-            Self::Cloud(crate::cloud::Error::ConfirmationMissing) => ExitCode::from(USAGE),
+            Self::Cloud(error) if error.is_of_usage() => ExitCode::from(USAGE),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -208,6 +215,13 @@ pub(crate) fn grouped<'a, T: PartialEq>(
     groups
 }
 
+/// Prints for people what they can do next.
+#[cfg(feature = "aws")]
+pub(crate) fn print_hint(hint: &str) {
+    let cyan = bold(AnsiColor::Cyan);
+    anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
+}
+
 /// Prints a warning for people.
 pub(crate) fn print_warning(about: &str, warning: &str) {
     let yellow = bold(AnsiColor::Yellow);
@@ -238,6 +252,8 @@ mod tests {
             accretion_service::Error::CODES,
             #[cfg(feature = "aws")]
             crate::cloud::Error::CODES,
+            #[cfg(feature = "aws")]
+            crate::cloud::StackError::CODES,
             Error::CODES,
         ];
         for (code, class) in tables.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! What a build is doing, on a terminal.
+//! What a command is doing, on a terminal.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -22,12 +22,7 @@ impl Terminal {
     /// Shows progress if standard error is a terminal and the user has not asked for quiet.
     pub(crate) fn new(quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
-        let target = if shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let all = MultiProgress::with_draw_target(target);
+        let all = MultiProgress::with_draw_target(draw_target(shown));
         let downloads = ProgressBar::new(0).with_style(style(
             "  downloading {wide_bar:.cyan} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}",
         ));
@@ -105,6 +100,87 @@ pub(crate) fn spinner(global: Global, message: String) -> ProgressBar {
     bar.set_message(message);
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+/// Progress on standard error, a line for each thing that is done. Where that is no terminal, only
+/// what is noted is there.
+#[cfg(feature = "aws")]
+pub(crate) struct Lines {
+    all: MultiProgress,
+    by_name: Mutex<BTreeMap<String, ProgressBar>>,
+    quiet: bool,
+    shown: bool,
+}
+
+#[cfg(feature = "aws")]
+impl Lines {
+    /// Shows nothing if the user has asked for quiet.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        Self {
+            all: MultiProgress::with_draw_target(draw_target(shown)),
+            by_name: Mutex::default(),
+            quiet,
+            shown,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, ProgressBar>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what is being done in one of them.
+    pub(crate) fn say(&self, name: &str, message: impl Into<String>) {
+        let message = message.into();
+        let mut lines = self.lock();
+        let line = lines.entry(name.to_owned()).or_insert_with(|| {
+            let line = ProgressBar::new_spinner();
+            let line = line.with_style(style("{spinner:.cyan} {prefix:<14} {elapsed:>4}  {msg}"));
+            let line = self.all.add(line).with_prefix(name.to_owned());
+            line.enable_steady_tick(Duration::from_millis(100));
+            line
+        });
+        line.set_message(message);
+    }
+
+    /// The same, as something that is worth a line of a log, too.
+    pub(crate) fn note(&self, name: &str, message: &str) {
+        if !self.shown && !self.quiet {
+            anstream::eprintln!("{name}: {message}");
+        }
+        self.say(name, message);
+    }
+
+    /// One of them has come to its end.
+    pub(crate) fn end(&self, name: &str, message: &str) {
+        if let Some(line) = self.lock().remove(name) {
+            line.finish_and_clear();
+        }
+        if self.shown {
+            // Nothing to do about a terminal that is gone.
+            let _ = self.all.println(format!("  {name:<14} {message}"));
+        } else if !self.quiet {
+            anstream::eprintln!("{name}: {message}");
+        }
+    }
+
+    /// Takes everything off the screen.
+    pub(crate) fn clear(&self) {
+        // First of all none may be drawn again.
+        let lines = std::mem::take(&mut *self.lock());
+        lines.values().for_each(ProgressBar::disable_steady_tick);
+        // Nothing to do about a terminal that is gone.
+        let _ = self.all.clear();
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
+    }
+}
+
+fn draw_target(shown: bool) -> ProgressDrawTarget {
+    if shown {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    }
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -4,7 +4,7 @@
 //! "ArtifactBuilder": STACK, "LayerBuilder": STACK}}}`. Each key names the stack that holds that
 //! part of the pipeline; with the one flat template of today all three name the same one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -84,6 +84,9 @@ pub(crate) struct Stacks {
     /// Holds what publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) layer_builder: Option<String>,
+    /// What deleted stacks have left behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) retained: Vec<Retained>,
     /// What somebody else has put there.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
@@ -97,6 +100,7 @@ impl Stacks {
             core: stack(),
             artifact_builder: stack(),
             layer_builder: stack(),
+            retained: Vec::new(),
             others: BTreeMap::new(),
         }
     }
@@ -124,9 +128,69 @@ impl Stacks {
         }
     }
 
-    /// Whether every part has a stack.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.core.is_some() && self.artifact_builder.is_some() && self.layer_builder.is_some()
+    /// Lets a stack hold nothing any more.
+    pub(crate) fn forget(&mut self, stack: &str) {
+        for part in [
+            &mut self.core,
+            &mut self.artifact_builder,
+            &mut self.layer_builder,
+        ] {
+            part.take_if(|known| known == stack);
+        }
+    }
+
+    /// Writes down what a stack leaves behind, instead of what was known of that.
+    pub(crate) fn retain(&mut self, retained: Retained) {
+        self.retained.retain(|known| known.stack != retained.stack);
+        if !retained.is_empty() {
+            self.retained.push(retained);
+        }
+    }
+}
+
+/// What a stack leaves behind: no other place tells what is still to be removed once the stack is
+/// gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Retained {
+    /// The stack's id: there may have been others of its name.
+    pub(crate) stack: String,
+    /// The names of its buckets.
+    #[serde(default)]
+    pub(crate) buckets: Vec<String>,
+    /// The names of its tables.
+    #[serde(default)]
+    pub(crate) tables: Vec<String>,
+    /// The one of the tables that says which layers are the stack's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) layers_table: Option<String>,
+    /// The path of the parameters with the latest versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pointer_prefix: Option<String>,
+}
+
+impl Retained {
+    /// Takes what was known of the same stack before, too.
+    pub(crate) fn add(&mut self, before: &Self) {
+        for (names, known) in [
+            (&mut self.buckets, &before.buckets),
+            (&mut self.tables, &before.tables),
+        ] {
+            names.extend_from_slice(known);
+            names.sort();
+            names.dedup();
+        }
+        let (layers_table, pointer_prefix) = (&before.layers_table, &before.pointer_prefix);
+        self.layers_table = self.layers_table.take().or_else(|| layers_table.clone());
+        self.pointer_prefix = self
+            .pointer_prefix
+            .take()
+            .or_else(|| pointer_prefix.clone());
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buckets.is_empty() && self.tables.is_empty()
     }
 }
 
@@ -193,7 +257,9 @@ impl DeploymentFile {
         if regions.is_empty() {
             return Ok(deployments.into_iter().collect());
         }
-        let named = regions.iter();
+        // Each once, however often it is named.
+        let named: BTreeSet<_> = regions.iter().collect();
+        let named = named.into_iter();
         let named = named.map(|region| Ok((region.clone(), self.stacks(region)?)));
         named.collect()
     }
@@ -328,6 +394,32 @@ mod tests {
         assert_eq!(value, expected);
         let names = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(names, 1, "nothing else is left in the folder");
+    }
+
+    #[test]
+    fn what_a_stack_leaves_is_known_once() {
+        let retained = |stack: &str, bucket: &str| Retained {
+            stack: stack.to_owned(),
+            buckets: vec![bucket.to_owned()],
+            ..Retained::default()
+        };
+        let mut stacks = Stacks::all_in("a");
+        stacks.retain(retained("1", "x"));
+        stacks.retain(retained("2", "y"));
+        stacks.retain(retained("1", "z"));
+        assert_eq!(stacks.retained, [retained("2", "y"), retained("1", "z")]);
+        let nothing = Retained {
+            stack: "2".to_owned(),
+            ..Retained::default()
+        };
+        stacks.retain(nothing);
+        assert_eq!(stacks.retained, [retained("1", "z")]);
+        stacks.forget("b");
+        assert_eq!(stacks.names(), ["a"]);
+        stacks.forget("a");
+        assert_eq!(stacks.names(), [""; 0]);
+        let text = serde_json::to_string(&stacks).unwrap();
+        assert_eq!(serde_json::from_str::<Stacks>(&text).unwrap(), stacks);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
 use indicatif::BinaryBytes;
 
-use super::Region;
+use super::{Failure, Region, StackError};
 use crate::error::print_fault;
 
 /// What can go wrong between the command and a pipeline.
@@ -94,6 +94,8 @@ pub(crate) enum Error {
     #[error("this needs somebody's consent, and there is no terminal to ask for it")]
     ConfirmationMissing,
     #[error(transparent)]
+    Stack(Box<StackError>),
+    #[error(transparent)]
     Aws(#[from] accretion_aws::Error),
     #[error(transparent)]
     Port(#[from] PortError),
@@ -127,8 +129,34 @@ fault_codes! {
     }
     else {
         Self::NotGranted { error, .. } => error;
+        Self::Stack(error) => &**error;
         Self::Aws(error) => error;
         Self::Port(error) => error;
+    }
+}
+
+impl Error {
+    /// Whether the command line is at fault.
+    pub(crate) fn is_of_usage(&self) -> bool {
+        match self {
+            Self::ConfirmationMissing => true,
+            Self::Stack(error) => matches!(**error, StackError::NotConfirmed { .. }),
+            _ => false,
+        }
+    }
+
+    /// The resources that CloudFormation has failed with.
+    pub(crate) fn failures(&self) -> &[Failure] {
+        match self {
+            Self::Stack(error) => error.failures(),
+            _ => &[],
+        }
+    }
+}
+
+impl From<StackError> for Error {
+    fn from(error: StackError) -> Self {
+        Self::Stack(Box::new(error))
     }
 }
 
@@ -240,6 +268,7 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
+            Self::Stack(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }

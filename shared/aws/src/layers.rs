@@ -32,6 +32,9 @@ const LAYER: &str = "layer";
 /// What the sort keys of marks start with; the `EventId` follows.
 const OUTBOX: &str = "outbox#";
 
+/// What the sort keys of versions' records start with; the number follows.
+pub(crate) const VERSION: &str = "version#";
+
 /// What is not finished: claims by when their lease ends, reviews by when they are due, marks by
 /// when they were made.
 const PENDING: Index = Index {
@@ -269,7 +272,7 @@ impl Layers for DynamoLayers {
 
 /// Sorts as the numbers do.
 fn version_item(version: u64) -> String {
-    format!("version#{version:010}")
+    format!("{VERSION}{version:010}")
 }
 
 fn outbox_item(event_id: &str) -> String {

@@ -27,6 +27,8 @@ mod publisher;
 mod request_queue;
 mod requests;
 #[cfg(feature = "operator")]
+mod retained;
+#[cfg(feature = "operator")]
 mod stacks;
 mod table;
 mod topic;
@@ -56,7 +58,9 @@ pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;
 pub use requests::S3Requests;
 #[cfg(feature = "operator")]
-pub use stacks::{Stack, Stacks};
+pub use retained::Retained;
+#[cfg(feature = "operator")]
+pub use stacks::{Event as StackEvent, Resource, Stack, Stacks};
 pub use topic::SnsTopic;
 #[cfg(feature = "operator")]
 pub use tracked::{RequestsTable, Source, Tracked, TrackedRequest, TrackedTarget};

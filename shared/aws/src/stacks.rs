@@ -1,12 +1,18 @@
 //! Stacks of CloudFormation.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::error::ProvideErrorMetadata as _;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
+use aws_sdk_cloudformation::primitives::DateTime;
+use aws_sdk_cloudformation::types::{EventFilter, EventType, OperationEvent, StackEvent};
 
 use crate::Clients;
-use crate::error::{Call, Error, failed};
+use crate::error::{Call, CallError, Error, failed, shown};
+
+/// How far the clocks of this machine and of AWS may be apart.
+const SKEW: Duration = Duration::from_mins(1);
 
 /// The stacks of a region.
 #[derive(Debug, Clone)]
@@ -25,8 +31,54 @@ pub struct Stack {
     pub status: String,
     /// Why it has that status, where CloudFormation says so.
     pub reason: Option<String>,
+    /// Its parameters by name.
+    pub parameters: BTreeMap<String, String>,
     /// Its outputs by name.
     pub outputs: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// Whether CloudFormation is at work on it. A stack in review has a change set, and nobody is.
+    pub fn is_in_progress(&self) -> bool {
+        self.status.ends_with("_IN_PROGRESS") && self.status != "REVIEW_IN_PROGRESS"
+    }
+}
+
+/// A resource of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name in the template.
+    pub logical_id: String,
+    /// What it is called by its service, such as the name of a bucket; empty if it never came about.
+    pub physical_id: String,
+    /// Its type, such as `AWS::S3::Bucket`.
+    pub resource_type: String,
+    /// Its status, such as `DELETE_SKIPPED`.
+    pub status: String,
+}
+
+/// Something that has happened to a stack, or to a resource of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its id.
+    pub id: String,
+    /// The resource it is about.
+    pub resource: Resource,
+    /// Why, where CloudFormation says so; on one line.
+    pub reason: Option<String>,
+    /// Whether it is about the stack itself.
+    pub is_of_stack: bool,
+}
+
+impl Event {
+    /// Whether it is a failure with a cause of its own, and no consequence of another one.
+    pub fn is_cause_of_failure(&self) -> bool {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let is_consequence = ["Resource creation cancelled", "Resource update cancelled"]
+            .iter()
+            .any(|it| reason.starts_with(it));
+        self.resource.status.ends_with("_FAILED") && !is_consequence
+    }
 }
 
 impl Stacks {
@@ -39,23 +91,13 @@ impl Stacks {
 
     /// A stack by its name or its id; `None` if there is none.
     pub async fn describe(&self, stack: &str) -> Result<Option<Stack>, Error> {
-        let answer = match self.client.describe_stacks().stack_name(stack).send().await {
-            Ok(answer) => answer,
-            // It has no error of its own for it.
-            Err(error)
-                if error.code() == Some("ValidationError")
-                    && error
-                        .message()
-                        .is_some_and(|it| it.contains("does not exist")) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => {
-                let call = Call::new("cloudformation:DescribeStacks", stack);
-                return Err(failed(call, &error));
-            }
+        let call = Call::new("cloudformation:DescribeStacks", stack);
+        let answer = self.client.describe_stacks().stack_name(stack).send().await;
+        let Some(answer) = unless_missing(call, answer)? else {
+            return Ok(None);
         };
         Ok(answer.stacks.unwrap_or_default().pop().map(|stack| {
+            let parameters = stack.parameters.unwrap_or_default().into_iter();
             let outputs = stack.outputs.unwrap_or_default().into_iter();
             Stack {
                 name: stack.stack_name.unwrap_or_default(),
@@ -63,11 +105,168 @@ impl Stacks {
                 status: stack
                     .stack_status
                     .map_or_else(String::new, |it| it.to_string()),
-                reason: stack.stack_status_reason,
+                reason: stack.stack_status_reason.filter(|it| !it.is_empty()),
+                parameters: parameters
+                    .filter_map(|it| Some((it.parameter_key?, it.parameter_value?)))
+                    .collect(),
                 outputs: outputs
                     .filter_map(|it| Some((it.output_key?, it.output_value?)))
                     .collect(),
             }
         }))
     }
+
+    /// The id of the newest event of a stack; `None` if there is no stack.
+    pub async fn last_event(&self, stack: &str) -> Result<Option<String>, Error> {
+        let call = Call::new("cloudformation:DescribeStackEvents", stack);
+        let request = self.client.describe_stack_events().stack_name(stack);
+        let answer = unless_missing(call, request.send().await)?;
+        let newest = answer.and_then(|it| it.stack_events?.into_iter().next());
+        Ok(newest.and_then(|it| it.event_id))
+    }
+
+    /// What has happened to a stack after an event of it, or ever; the oldest first. Nothing if
+    /// there is no stack.
+    pub async fn events(&self, stack: &str, after: Option<&str>) -> Result<Vec<Event>, Error> {
+        let request = self.client.describe_stack_events().stack_name(stack);
+        let mut pages = request.into_paginator().send();
+        let mut events = Vec::new();
+        'pages: while let Some(page) = pages.next().await {
+            let call = Call::new("cloudformation:DescribeStackEvents", stack);
+            let Some(page) = unless_missing(call, page)? else {
+                break;
+            };
+            for event in page.stack_events.unwrap_or_default() {
+                if after.is_some() && event.event_id() == after {
+                    break 'pages;
+                }
+                events.push(stack_event(event));
+            }
+        }
+        events.reverse();
+        Ok(events)
+    }
+
+    /// What CloudFormation found wrong with the last operation on a stack before it began with
+    /// it, if that was after `since`: as events of the resources.
+    ///
+    /// Source: "`DescribeEvents`" of the API reference.
+    pub async fn invalidities(&self, stack: &str, since: SystemTime) -> Result<Vec<Event>, Error> {
+        let earliest = (since - SKEW).duration_since(SystemTime::UNIX_EPOCH);
+        let earliest = earliest.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
+        let failed_only = EventFilter::builder().failed_events(true).build();
+        let request = self.client.describe_events().stack_name(stack);
+        let mut pages = request.filters(failed_only).into_paginator().send();
+        let mut invalid: Vec<OperationEvent> = Vec::new();
+        while let Some(page) = pages.next().await {
+            let call = Call::new("cloudformation:DescribeEvents", stack);
+            let Some(page) = unless_missing(call, page)? else {
+                break;
+            };
+            let events = page.operation_events.unwrap_or_default().into_iter();
+            invalid.extend(events.filter(|event| {
+                event.event_type() == Some(&EventType::ValidationError)
+                    && seconds(event) >= earliest
+            }));
+        }
+        let last = invalid.iter().max_by_key(|event| seconds(event));
+        let last = last.and_then(|event| event.operation_id.clone());
+        let of_last = invalid.into_iter().filter(|it| it.operation_id == last);
+        Ok(of_last.map(operation_event).collect())
+    }
+
+    /// The resources of a stack, also of one that was deleted within the last 90 days, if it is
+    /// named by its id. None if there is no stack.
+    pub async fn resources(&self, stack: &str) -> Result<Vec<Resource>, Error> {
+        let request = self.client.list_stack_resources().stack_name(stack);
+        let mut pages = request.into_paginator().send();
+        let mut resources = Vec::new();
+        while let Some(page) = pages.next().await {
+            let call = Call::new("cloudformation:ListStackResources", stack);
+            let Some(page) = unless_missing(call, page)? else {
+                break;
+            };
+            let page = page
+                .stack_resource_summaries
+                .unwrap_or_default()
+                .into_iter();
+            resources.extend(page.map(|it| {
+                Resource {
+                    logical_id: it.logical_resource_id.unwrap_or_default(),
+                    physical_id: it.physical_resource_id.unwrap_or_default(),
+                    resource_type: it.resource_type.unwrap_or_default(),
+                    status: it
+                        .resource_status
+                        .map_or_else(String::new, |it| it.to_string()),
+                }
+            }));
+        }
+        Ok(resources)
+    }
+
+    /// Has CloudFormation begin to delete a stack. That there is none is no error.
+    pub async fn delete(&self, stack: &str) -> Result<(), Error> {
+        let request = self.client.delete_stack().stack_name(stack);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(
+                Call::new("cloudformation:DeleteStack", stack),
+                &error,
+            )),
+        }
+    }
+}
+
+/// `None` if a stack does not exist: CloudFormation has no error of its own for it.
+fn unless_missing<T, E>(call: Call, answer: Result<T, CallError<E>>) -> Result<Option<T>, Error>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error)
+            if error.code() == Some("ValidationError")
+                && error
+                    .message()
+                    .is_some_and(|it| it.contains("does not exist")) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(failed(call, &error)),
+    }
+}
+
+fn stack_event(event: StackEvent) -> Event {
+    let reason = event.resource_status_reason;
+    Event {
+        is_of_stack: event.physical_resource_id == event.stack_id,
+        id: event.event_id.unwrap_or_default(),
+        reason: reason.filter(|it| !it.is_empty()).map(|it| shown(&it)),
+        resource: Resource {
+            logical_id: event.logical_resource_id.unwrap_or_default(),
+            physical_id: event.physical_resource_id.unwrap_or_default(),
+            resource_type: event.resource_type.unwrap_or_default(),
+            status: event
+                .resource_status
+                .map_or_else(String::new, |it| it.to_string()),
+        },
+    }
+}
+
+fn operation_event(event: OperationEvent) -> Event {
+    Event {
+        is_of_stack: false,
+        id: event.event_id.unwrap_or_default(),
+        reason: event.validation_status_reason.map(|it| shown(&it)),
+        resource: Resource {
+            logical_id: event.logical_resource_id.unwrap_or_default(),
+            physical_id: event.physical_resource_id.unwrap_or_default(),
+            resource_type: event.resource_type.unwrap_or_default(),
+            status: "VALIDATION_FAILED".to_owned(),
+        },
+    }
+}
+
+fn seconds(event: &OperationEvent) -> i64 {
+    event.timestamp().map_or(0, DateTime::secs)
 }

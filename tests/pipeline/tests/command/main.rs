@@ -15,6 +15,7 @@ macro_rules! seen {
 }
 
 mod deployment_files;
+mod destroy;
 mod journey;
 mod permissions;
 mod profiles;
@@ -22,6 +23,9 @@ mod publish;
 mod redrive;
 mod reference;
 mod requests;
+mod small;
+mod template;
+mod update;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -160,6 +164,8 @@ impl Operator {
             )
             .env("NO_COLOR", "1")
             .env("SAM_CLI_TELEMETRY", "0")
+            // How often it looks whether a stack is done, in seconds: an emulator is soon.
+            .env("SAM_CLI_POLL_DELAY", "0.2")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

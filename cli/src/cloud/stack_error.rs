@@ -1,0 +1,193 @@
+//! What can go wrong as stacks are deployed and deleted.
+
+use std::io;
+use std::path::PathBuf;
+
+use accretion_aws::StackEvent;
+use accretion_core::{Class, Fault, fault_codes};
+use serde::Serialize;
+
+use super::{Outcome, Region};
+
+/// What can go wrong as stacks are deployed and deleted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StackError {
+    #[error("there is no template {}", path.display())]
+    TemplateMissing { path: PathBuf, is_named: bool },
+    #[error("{program} cannot be run: {problem}")]
+    SamMissing { program: String, problem: String },
+    #[error("`{command}` failed:\n{said}")]
+    SamFailed { command: String, said: String },
+    #[error("{} cannot be read: {problem}", path.display())]
+    SamConfigInvalid { path: PathBuf, problem: String },
+    #[error("{} names several stacks: {}", path.display(), stacks.join(", "))]
+    StacksSeveral {
+        path: PathBuf,
+        region: Region,
+        stacks: Vec<String>,
+    },
+    #[error("`{stack}` is not a pipeline of Accretion")]
+    StackForeign { region: Region, stack: String },
+    #[error("`{stack}` cannot be {intent}: it is {status}{}", because(reason.as_deref()))]
+    StackStuck {
+        region: Region,
+        stack: String,
+        intent: Outcome,
+        status: String,
+        reason: Option<String>,
+        /// The command that removes it.
+        removal: String,
+    },
+    #[error("`{stack}` was not {intent}, and is {status} now:{}", listed(failures))]
+    StackFailed {
+        stack: String,
+        intent: Outcome,
+        status: String,
+        failures: Vec<Failure>,
+        /// What to do about it.
+        hint: String,
+    },
+    #[error("nothing was deleted: it was not confirmed")]
+    NotConfirmed {
+        /// Whether somebody could be asked.
+        was_asked: bool,
+    },
+    #[error("the answer cannot be read: {error}")]
+    AnswerUnreadable { error: io::Error },
+}
+
+/// A resource that CloudFormation could not make, change or delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Failure {
+    /// Its name in the template.
+    pub(crate) resource: String,
+    /// Its type, such as `AWS::S3::Bucket`.
+    #[serde(rename = "Type")]
+    pub(crate) resource_type: String,
+    /// CloudFormation's own reason.
+    pub(crate) reason: String,
+}
+
+impl Failure {
+    /// The failures among events, each once. What failed only because something else did is not
+    /// among them, and neither is the stack unless nothing else is.
+    pub(crate) fn among(events: &[StackEvent]) -> Vec<Self> {
+        let mut failures: Vec<Self> = Vec::new();
+        let (of_stack, of_resources): (Vec<_>, Vec<_>) = events
+            .iter()
+            .filter(|event| event.is_cause_of_failure())
+            .partition(|event| event.is_of_stack);
+        for event in if of_resources.is_empty() {
+            of_stack
+        } else {
+            of_resources
+        } {
+            let failure = Self {
+                resource: event.resource.logical_id.clone(),
+                resource_type: event.resource.resource_type.clone(),
+                reason: event
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| "no reason given".to_owned()),
+            };
+            if !failures.contains(&failure) {
+                failures.push(failure);
+            }
+        }
+        failures
+    }
+}
+
+impl StackError {
+    /// The resources that CloudFormation has failed with.
+    pub(crate) fn failures(&self) -> &[Failure] {
+        match self {
+            Self::StackFailed { failures, .. } => failures,
+            _ => &[],
+        }
+    }
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason
+        .map(|reason| format!(", because: {reason}"))
+        .unwrap_or_default()
+}
+
+/// A line for each.
+fn listed(failures: &[Failure]) -> String {
+    let lines = failures.iter();
+    let lines = lines.map(|it| format!("\n{} ({}): {}", it.resource, it.resource_type, it.reason));
+    lines.collect()
+}
+
+fault_codes! {
+    #[cfg(test)]
+    impl StackError {
+        Self::TemplateMissing { .. } => "TemplateMissing", User;
+        Self::SamMissing { .. } => "SamMissing", Internal;
+        Self::SamFailed { .. } => "SamFailed", Internal;
+        Self::SamConfigInvalid { .. } => "SamConfigInvalid", User;
+        Self::StacksSeveral { .. } => "StacksSeveral", User;
+        Self::StackForeign { .. } => "StackForeign", User;
+        Self::StackStuck { .. } => "StackStuck", User;
+        Self::StackFailed { .. } => "StackFailed", User;
+        Self::NotConfirmed { .. } => "NotConfirmed", User;
+        Self::AnswerUnreadable { .. } => "AnswerUnreadable", Internal;
+    }
+}
+
+impl Fault for StackError {
+    fn code(&self) -> &'static str {
+        self.code_and_class().0
+    }
+
+    fn class(&self) -> Class {
+        self.code_and_class().1
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::TemplateMissing { is_named: true, .. } => {
+                "name a SAM template, or leave out --template and ACCRETION_TEMPLATE".to_owned()
+            }
+            Self::TemplateMissing { .. } => "the checkout that this command was compiled from is \
+                gone: name the sam/template.yaml of another one with --template"
+                .to_owned(),
+            Self::SamMissing { .. } => "install the AWS SAM CLI (`pip install aws-sam-cli`), or \
+                name it with ACCRETION_SAM"
+                .to_owned(),
+            Self::StacksSeveral { path, region, .. } => format!(
+                "one stack is a whole pipeline: leave the one to be updated in {} for {region}, \
+                 and delete the others with `aws cloudformation delete-stack`",
+                path.display()
+            ),
+            Self::StackForeign { region, stack } => format!(
+                "deploy under another name with --stack-name; a pipeline of another version is \
+                 adopted with `accretion add stack FILE {region} {stack}`"
+            ),
+            Self::StackStuck {
+                status,
+                region,
+                stack,
+                ..
+            } if status == "UPDATE_ROLLBACK_FAILED" => format!(
+                "remove what the reason names, then let CloudFormation go on: `aws cloudformation \
+                 continue-update-rollback --region {region} --stack-name {stack}`"
+            ),
+            Self::StackStuck { removal, .. } => format!(
+                "CloudFormation can only delete a stack in that state: `{removal}` does, with \
+                 --delete-data also what it has left; then try again"
+            ),
+            Self::StackFailed { hint, .. } => hint.clone(),
+            Self::NotConfirmed { was_asked: true } => "only `yes` deletes".to_owned(),
+            Self::NotConfirmed { was_asked: false } => {
+                "there is no terminal to ask on: confirm with --yes".to_owned()
+            }
+            Self::SamFailed { .. }
+            | Self::SamConfigInvalid { .. }
+            | Self::AnswerUnreadable { .. } => return None,
+        })
+    }
+}

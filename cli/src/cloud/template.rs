@@ -1,0 +1,100 @@
+//! The SAM template that is deployed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use accretion_core::target::Architecture;
+
+use super::StackError;
+use crate::environment::TEMPLATE;
+
+/// The folder in which the SAM CLI leaves what it has built.
+const BUILT: &str = ".aws-sam";
+
+/// The template of the checkout that the command was compiled from.
+const OF_CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sam/template.yaml");
+
+/// Which template is meant.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TemplateOption {
+    /// The SAM template, or one that `sam build` has built [default: that of the checkout that
+    /// this command was compiled from]
+    #[arg(long = "template", value_name = "FILE", env = TEMPLATE, hide_env_values = true)]
+    path: Option<PathBuf>,
+}
+
+/// A SAM template, with what lies beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    path: PathBuf,
+}
+
+impl Template {
+    /// Finds the template that is meant.
+    pub(crate) fn find(option: TemplateOption) -> Result<Self, StackError> {
+        let is_named = option.path.is_some();
+        let path = option.path.unwrap_or_else(|| PathBuf::from(OF_CHECKOUT));
+        match fs::canonicalize(&path) {
+            Ok(path) if path.is_file() => Ok(Self { path }),
+            _ => Err(StackError::TemplateMissing { path, is_named }),
+        }
+    }
+
+    /// Its path, free of links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that the SAM CLI is used in: that of the template, or the one that it was built
+    /// in.
+    pub(crate) fn folder(&self) -> &Path {
+        let mut folders = self.path.ancestors().skip(1);
+        let is_build_folder = |folder: &&Path| folder.file_name().is_some_and(|it| it == BUILT);
+        let built_in = folders.clone().find(is_build_folder).and_then(Path::parent);
+        built_in
+            .or_else(|| folders.next())
+            .unwrap_or(Path::new("."))
+    }
+
+    /// Whether it can be deployed as it is.
+    pub(crate) fn is_built(&self) -> bool {
+        self.path.iter().any(|name| name == BUILT)
+    }
+
+    /// The folder into which it is built for functions on an architecture. `sam build` by hand
+    /// has another one.
+    pub(crate) fn build_folder(&self, architecture: Architecture) -> PathBuf {
+        self.folder()
+            .join(BUILT)
+            .join("accretion")
+            .join(architecture.name())
+    }
+
+    /// The configuration of the SAM CLI beside it, if there is one.
+    pub(crate) fn samconfig(&self) -> Option<PathBuf> {
+        let file = self.folder().join("samconfig.toml");
+        file.is_file().then_some(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_belongs_to_the_folder_it_was_built_in() {
+        for (path, folder, is_built) in [
+            ("/src/sam/template.yaml", "/src/sam", false),
+            ("/src/sam/.aws-sam/build/template.yaml", "/src/sam", true),
+            (
+                "/src/sam/.aws-sam/accretion/arm64/template.yaml",
+                "/src/sam",
+                true,
+            ),
+        ] {
+            let template = Template { path: path.into() };
+            assert_eq!(template.folder(), Path::new(folder), "{path}");
+            assert_eq!(template.is_built(), is_built, "{path}");
+        }
+    }
+}

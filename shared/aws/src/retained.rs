@@ -1,0 +1,272 @@
+//! What stays when a stack is deleted, and how it is removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use accretion_core::layer::LayerName;
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::Clients;
+use crate::error::{Call, Error, failed, shown};
+use crate::layers::VERSION;
+use crate::patience::{self, LONG};
+use crate::table::{ITEM, Record};
+
+/// How many calls are made at once.
+const CALLS: usize = 8;
+
+/// How many parameters one call may name.
+const PARAMETERS_OF_A_CALL: usize = 10;
+
+/// What stays when a stack is deleted: buckets, tables, published layers, parameters.
+///
+/// Whatever is gone already is no error: each of these may be done again.
+#[derive(Debug, Clone)]
+pub struct Retained {
+    s3: aws_sdk_s3::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    lambda: aws_sdk_lambda::Client,
+    ssm: aws_sdk_ssm::Client,
+}
+
+impl Retained {
+    /// That of the clients' region.
+    pub fn new(clients: &Clients) -> Self {
+        Self {
+            s3: clients.s3(),
+            dynamodb: clients.dynamodb(),
+            lambda: clients.lambda(),
+            ssm: clients.ssm(),
+        }
+    }
+
+    /// The layer versions that a table of layers has a record of, by the layer's name. None if
+    /// there is no table.
+    pub async fn published(
+        &self,
+        layers_table: &str,
+    ) -> Result<BTreeMap<LayerName, BTreeSet<u64>>, Error> {
+        let scan = self.dynamodb.scan().table_name(layers_table);
+        let scan = scan
+            .consistent_read(true)
+            .projection_expression("#layer, #item")
+            .filter_expression("begins_with(#item, :version)")
+            .expression_attribute_names("#layer", "LayerName")
+            .expression_attribute_names("#item", ITEM)
+            .expression_attribute_values(":version", AttributeValue::S(VERSION.to_owned()));
+        let mut pages = scan.into_paginator().send();
+        let mut published: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
+                Err(error) => {
+                    return Err(failed(Call::new("dynamodb:Scan", layers_table), &error));
+                }
+            };
+            for keys in page.items() {
+                let (layer, version) =
+                    version_of(Record(keys)).map_err(|problem| Error::ItemInvalid {
+                        table: layers_table.to_owned(),
+                        item: format!("{keys:?}"),
+                        problem,
+                    })?;
+                published.entry(layer).or_default().insert(version);
+            }
+        }
+        Ok(published)
+    }
+
+    /// Deletes layer versions.
+    pub async fn delete_layer_versions(
+        &self,
+        published: &BTreeMap<LayerName, BTreeSet<u64>>,
+    ) -> Result<(), Error> {
+        let all = published
+            .iter()
+            .flat_map(|(layer, versions)| versions.iter().map(move |version| (layer, *version)));
+        stream::iter(all)
+            .map(async |(layer, version)| self.delete_layer_version(layer, version).await)
+            .buffer_unordered(CALLS)
+            .try_collect()
+            .await
+    }
+
+    async fn delete_layer_version(&self, layer: &LayerName, version: u64) -> Result<(), Error> {
+        let number = i64::try_from(version).unwrap_or(i64::MAX);
+        // Lambda's control plane takes few calls a second.
+        let is_throttled = |error: &_| {
+            let call = Call::new("lambda:DeleteLayerVersion", layer.as_str());
+            matches!(failed(call, error), Error::Throttled { .. })
+        };
+        let call = || {
+            let delete = self.lambda.delete_layer_version();
+            let delete = delete.layer_name(layer.as_str()).version_number(number);
+            delete.send()
+        };
+        match patience::while_worth_it(LONG, is_throttled, call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+            Err(error) => {
+                let resource = format!("{layer}:{version}");
+                Err(failed(
+                    Call::new("lambda:DeleteLayerVersion", resource),
+                    &error,
+                ))
+            }
+        }
+    }
+
+    /// Deletes parameters of the Parameter Store. Returns how many there were.
+    pub async fn delete_parameters(&self, names: &[String]) -> Result<usize, Error> {
+        let deleted = stream::iter(names.chunks(PARAMETERS_OF_A_CALL))
+            .map(async |names| {
+                let delete = self.ssm.delete_parameters();
+                match delete.set_names(Some(names.to_vec())).send().await {
+                    Ok(answer) => Ok(answer.deleted_parameters().len()),
+                    Err(error) => {
+                        let call = Call::new("ssm:DeleteParameters", names.join(", "));
+                        Err(failed(call, &error))
+                    }
+                }
+            })
+            // Few calls that write are allowed a second.
+            .buffer_unordered(2)
+            .try_collect::<Vec<usize>>();
+        Ok(deleted.await?.into_iter().sum())
+    }
+
+    /// Deletes whatever a bucket holds, with all versions, and tells how much at each step.
+    /// Returns how many versions and delete markers that were.
+    pub async fn empty_bucket(&self, bucket: &str, so_far: impl Fn(usize)) -> Result<usize, Error> {
+        let pages = stream::try_unfold(Some(Marker::default()), async |marker| {
+            let Some(marker) = marker else {
+                return Ok::<_, Error>(None);
+            };
+            let (versions, next) = self.list_versions(bucket, marker).await?;
+            Ok(Some((versions, next)))
+        });
+        let mut deletions = std::pin::pin!(
+            pages
+                .map_ok(async |versions| self.delete_versions(bucket, versions).await)
+                .try_buffer_unordered(CALLS)
+        );
+        let mut deleted = 0;
+        while let Some(more) = deletions.try_next().await? {
+            deleted += more;
+            so_far(deleted);
+        }
+        Ok(deleted)
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        from: Marker,
+    ) -> Result<(Vec<ObjectIdentifier>, Option<Marker>), Error> {
+        let list = self.s3.list_object_versions().bucket(bucket);
+        let list = list
+            .set_key_marker(from.key)
+            .set_version_id_marker(from.version_id);
+        let page = match list.send().await {
+            Ok(page) => page,
+            Err(error) if error.code() == Some("NoSuchBucket") => return Ok((Vec::new(), None)),
+            Err(error) => {
+                let call = Call::new("s3:ListObjectVersions", bucket);
+                let call = call.allowed_by("s3:ListBucketVersions");
+                return Err(failed(call, &error));
+            }
+        };
+        let versions = page.versions().iter();
+        let versions = versions.map(|it| (it.key(), it.version_id()));
+        let markers = page.delete_markers().iter();
+        let markers = markers.map(|it| (it.key(), it.version_id()));
+        let found = versions.chain(markers).filter_map(|(key, version_id)| {
+            let object = ObjectIdentifier::builder().key(key?);
+            let object = object.set_version_id(version_id.map(ToOwned::to_owned));
+            object.build().ok()
+        });
+        let found = found.collect();
+        let next = (page.is_truncated() == Some(true)).then_some(Marker {
+            key: page.next_key_marker,
+            version_id: page.next_version_id_marker,
+        });
+        Ok((found, next))
+    }
+
+    async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: Vec<ObjectIdentifier>,
+    ) -> Result<usize, Error> {
+        let count = versions.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        let call = Call::new("s3:DeleteObjects", bucket).allowed_by("s3:DeleteObjectVersion");
+        let delete = Delete::builder().set_objects(Some(versions)).quiet(true);
+        let delete = delete.build().map_err(|error| Error::ServiceRefused {
+            call: call.clone(),
+            problem: error.to_string(),
+        })?;
+        let answer = self.s3.delete_objects().bucket(bucket).delete(delete);
+        let answer = match answer.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("NoSuchBucket") => return Ok(0),
+            Err(error) => return Err(failed(call, &error)),
+        };
+        // Each of them may have failed by itself.
+        match answer.errors().first() {
+            None => Ok(count),
+            Some(error) => {
+                let problem = shown(&format!(
+                    "{}: {} ({})",
+                    error.code().unwrap_or_default(),
+                    error.message().unwrap_or_default(),
+                    error.key().unwrap_or_default()
+                ));
+                Err(match error.code() {
+                    Some("AccessDenied") => Error::AccessDenied { call, problem },
+                    Some("SlowDown") => Error::Throttled { call, problem },
+                    Some("InternalError") => Error::ServiceUnavailable { call, problem },
+                    _ => Error::ServiceRefused { call, problem },
+                })
+            }
+        }
+    }
+
+    /// Deletes an empty bucket, and its policy with it. Whether it was there.
+    pub async fn delete_bucket(&self, bucket: &str) -> Result<bool, Error> {
+        match self.s3.delete_bucket().bucket(bucket).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("NoSuchBucket") => Ok(false),
+            Err(error) => Err(failed(Call::new("s3:DeleteBucket", bucket), &error)),
+        }
+    }
+
+    /// Deletes a table with all that it holds. Whether it was there.
+    pub async fn delete_table(&self, table: &str) -> Result<bool, Error> {
+        match self.dynamodb.delete_table().table_name(table).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(false),
+            Err(error) => Err(failed(Call::new("dynamodb:DeleteTable", table), &error)),
+        }
+    }
+}
+
+/// Where a listing of versions goes on.
+#[derive(Debug, Default)]
+struct Marker {
+    key: Option<String>,
+    version_id: Option<String>,
+}
+
+/// The layer and the version that the keys of a record name.
+fn version_of(keys: Record<'_>) -> Result<(LayerName, u64), String> {
+    let item = keys.text(ITEM)?;
+    let version = item.strip_prefix(VERSION).and_then(|it| it.parse().ok());
+    let version = version.ok_or_else(|| format!("`{item}` names no version"))?;
+    Ok((keys.parsed("LayerName")?, version))
+}
