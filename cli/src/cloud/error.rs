@@ -248,15 +248,7 @@ impl Fault for Error {
                 "`accretion add regions {} REGION` adds one",
                 path.display()
             )),
-            Self::InputKindUnexpected { kind, .. } => Some(
-                match kind {
-                    InputKind::Request => "`accretion request raw` drops requests",
-                    InputKind::RequirementsTxt | InputKind::Lock => {
-                        "`accretion request requirements` drops it under the name of a project"
-                    }
-                }
-                .to_owned(),
-            ),
+            Self::InputKindUnexpected { kind, .. } => Some(command_for(*kind).to_owned()),
             Self::RequestUnknown { .. } => Some(
                 "look at the id; it takes some seconds until a request is known, and `--watch` \
                  waits for it"
@@ -284,6 +276,15 @@ pub(crate) fn print_fault_in(region: &Region, error: &Error) {
 fn list(regions: &[Region]) -> String {
     let regions: Vec<_> = regions.iter().map(Region::as_str).collect();
     regions.join(", ")
+}
+
+fn command_for(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Request => "`accretion request raw` drops requests",
+        InputKind::RequirementsTxt | InputKind::Lock => {
+            "`accretion request requirements` drops it under the name of a project"
+        }
+    }
 }
 
 fn described(kind: InputKind) -> &'static str {

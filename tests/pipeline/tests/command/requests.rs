@@ -551,13 +551,10 @@ fn a_request_is_waited_for_until_it_is_received() {
 /// The next line that a command says to people, byte by byte: what comes after it is for others.
 #[track_caller]
 fn line(child: &mut Child) -> String {
-    let mut line = Vec::new();
+    let (mut line, mut byte) = (Vec::new(), [0]);
     let stderr = child.stderr.as_mut().unwrap();
-    for byte in stderr.bytes() {
-        line.push(byte.unwrap());
-        if line.ends_with(b"\n") {
-            break;
-        }
+    while !line.ends_with(b"\n") && stderr.read(&mut byte).unwrap() == 1 {
+        line.extend(byte);
     }
     String::from_utf8(line).unwrap()
 }
