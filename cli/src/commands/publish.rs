@@ -1,6 +1,6 @@
 //! `accretion publish`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,8 +106,8 @@ struct Plan {
     uploads: Semaphore,
 }
 
-/// Zips that are sent at the same time.
-const UPLOADS: usize = 4;
+/// Zips that are sent at the same time: in a call a zip of 50 MiB takes more than twice as much.
+const UPLOADS: usize = 2;
 
 /// What came of a region.
 struct Published {
@@ -359,7 +359,9 @@ fn print_text(plan: &Plan, outcomes: &Outcomes, global: Global) {
         }
         let mut content = vec![counted(assembled.copied, "file")];
         if !assembled.packages.is_empty() {
-            let packages = counted(assembled.packages.len(), "package");
+            let names = assembled.packages.iter();
+            let names: BTreeSet<_> = names.map(|it| it.installed.name.as_str()).collect();
+            let packages = counted(names.len(), "package");
             let shape = match assembled.shape {
                 Shape::Shared => "the same for all runtimes",
                 Shape::PerRuntime => "installed for each runtime",
