@@ -76,7 +76,7 @@ fn open_more_files() {
 async fn run(args: Args, environment: &Environment) -> ExitCode {
     let outcome = match args.command {
         #[cfg(feature = "aws")]
-        Command::Cloud(command) => commands::run(command, args.global, environment).await,
+        Command::Cloud(command) => Box::pin(commands::run(command, args.global, environment)).await,
         Command::Build(build) => commands::build::run(build, args.global, environment).await,
         Command::Check(check) => commands::check::run(&check, args.global),
         Command::Schema(_) => Ok(commands::schema::run()),

@@ -62,9 +62,13 @@ pub(crate) enum Error {
     LayerFolderEmpty { path: PathBuf },
     #[error("{} cannot be read: {error}", path.display())]
     ZipUnreadable { path: PathBuf, error: io::Error },
-    #[error("the zip has {}, and Lambda takes more than {} only from a bucket", BinaryBytes(*size), BinaryBytes(Zip::DIRECT_BYTES))]
+    #[error(
+        "the zip has {}, and Lambda takes more than {} only from a bucket",
+        BinaryBytes(*size),
+        BinaryBytes(Zip::DIRECT_BYTES)
+    )]
     BucketMissing { size: u64 },
-    #[error("{} is not there in {region}", version.map_or_else(|| format!("the layer `{layer}`"), |it| format!("version {it} of the layer `{layer}`")))]
+    #[error("{} is not there in {region}", named(layer, *version))]
     LayerVersionUnknown {
         region: Region,
         layer: String,
@@ -157,6 +161,14 @@ impl Error {
 impl From<StackError> for Error {
     fn from(error: StackError) -> Self {
         Self::Stack(Box::new(error))
+    }
+}
+
+/// A layer or a version of it, for people.
+fn named(layer: &str, version: Option<u64>) -> String {
+    match version {
+        Some(version) => format!("version {version} of the layer `{layer}`"),
+        None => format!("the layer `{layer}`"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Error, Region, Stacks};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "AWS options")]
 pub(crate) struct AwsOptions {
-    /// A profile of the AWS configuration files, instead of AWS_PROFILE or the default one
+    /// A profile of the AWS configuration files, instead of `AWS_PROFILE` or the default one
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
 }

@@ -16,6 +16,6 @@ pub(crate) enum Describe {
 /// Describes.
 pub(crate) async fn run(describe: Describe, global: Global) -> Result<ExitCode, Error> {
     match describe {
-        Describe::LayerVersion(args) => layer_version::run(args, global).await,
+        Describe::LayerVersion(args) => Box::pin(layer_version::run(args, global)).await,
     }
 }

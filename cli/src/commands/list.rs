@@ -84,6 +84,6 @@ fn columns(listed: &ListedVersion) -> [String; 5] {
             .map_or_else(String::new, |at| format!("{at:.0}")),
         listed.runtimes.join(" "),
         listed.architectures.join(" "),
-        accretion_core::diagnostic::printable(&shown).to_string(),
+        accretion_core::diagnostic::printable(&shown),
     ]
 }

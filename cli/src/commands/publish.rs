@@ -1,6 +1,6 @@
 //! `accretion publish`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,8 +106,8 @@ struct Plan {
     uploads: Semaphore,
 }
 
-/// Zips that are sent at the same time.
-const UPLOADS: usize = 4;
+/// Zips that are sent at the same time: in a call a zip of 50 MiB takes more than twice as much.
+const UPLOADS: usize = 2;
 
 /// What came of a region.
 struct Published {
@@ -270,19 +270,18 @@ impl Plan {
         let layer = &self.publication.layer;
         let latest = Catalogue::new(&clients).latest(layer.as_str()).await?;
         let latest = latest.filter(|latest| !self.force && latest.is(&self.publication));
-        let published = match latest {
-            Some(latest) => Published {
+        let published = if let Some(latest) = latest {
+            Published {
                 version: latest.listed.version,
                 arn: latest.listed.arn,
                 is_new: false,
-            },
-            None => {
-                let made = self.publish(&region, stacks, &layers).await?;
-                Published {
-                    version: made.version,
-                    arn: made.version_arn,
-                    is_new: true,
-                }
+            }
+        } else {
+            let made = self.publish(&region, stacks, &layers).await?;
+            Published {
+                version: made.version,
+                arn: made.version_arn,
+                is_new: true,
             }
         };
         let Published { version, arn, .. } = &published;
@@ -365,7 +364,9 @@ fn print_text(plan: &Plan, outcomes: &Outcomes, global: Global) {
         }
         let mut content = vec![counted(assembled.copied, "file")];
         if !assembled.packages.is_empty() {
-            let packages = counted(assembled.packages.len(), "package");
+            let names = assembled.packages.iter();
+            let names: BTreeSet<_> = names.map(|it| it.installed.name.as_str()).collect();
+            let packages = counted(names.len(), "package");
             let shape = match assembled.shape {
                 Shape::Shared => "the same for all runtimes",
                 Shape::PerRuntime => "installed for each runtime",

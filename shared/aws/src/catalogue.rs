@@ -5,7 +5,9 @@ use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
-use aws_sdk_lambda::types::{LayerVersionsListItem, Runtime as LambdaRuntime};
+use aws_sdk_lambda::types::{
+    LayerVersionContentOutput, LayerVersionsListItem, Runtime as LambdaRuntime,
+};
 
 use crate::Clients;
 use crate::checksum;
@@ -163,7 +165,7 @@ impl Catalogue {
             }
         };
         let content = found.content();
-        let size = content.map_or(0, |content| content.code_size());
+        let size = content.map_or(0, LayerVersionContentOutput::code_size);
         let sha256 = content.and_then(|content| content.code_sha256());
         let (size, sha256) = (size.unsigned_abs(), sha256.and_then(checksum::decode));
         let listed = LayerVersionsListItem::builder()

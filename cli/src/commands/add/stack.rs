@@ -19,7 +19,8 @@ pub(crate) struct Stack {
     /// The stack's region
     region: Region,
     /// The stack's name
-    stack: String,
+    #[arg(value_name = "STACK")]
+    name: String,
     #[command(flatten)]
     aws: AwsOptions,
 }
@@ -30,17 +31,20 @@ pub(crate) async fn run(args: Stack, global: Global) -> Result<ExitCode, Error> 
     let check_other = |deployments: &mut Deployments| {
         let stacks = deployments.deployments.entry(args.region.clone());
         let stacks = stacks.or_default();
-        match stacks.names().into_iter().find(|it| *it != args.stack) {
+        match stacks.names().into_iter().find(|it| *it != args.name) {
             Some(other) => Err(cloud::Error::RegionTaken {
                 path: file.path().to_owned(),
                 region: args.region.clone(),
                 stack: other.to_owned(),
             }),
-            None => Ok(stacks.adopt(&args.stack)),
+            None => {
+                stacks.adopt(&args.name);
+                Ok(())
+            }
         }
     };
     check_other(&mut file.read()?)?;
-    let stacks = Stacks::all_in(&args.stack);
+    let stacks = Stacks::all_in(&args.name);
     let clients = args.aws.clients().await;
     let pipeline = Pipeline::connect(&clients, args.region.clone(), &stacks).await?;
     for output in ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"] {

@@ -26,7 +26,8 @@ pub(crate) struct LayerVersion {
     /// The layer's name, such as data-tools-py313
     layer_name: LambdaLayerName,
     /// The number of the version
-    layer_version: u64,
+    #[arg(value_name = "LAYER_VERSION")]
+    number: u64,
     #[command(flatten)]
     aws: AwsOptions,
 }
@@ -51,7 +52,7 @@ struct Document<'a> {
 
 /// Describes a layer version.
 pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, Error> {
-    let (region, version) = (&args.region, args.layer_version);
+    let (region, version) = (&args.region, args.number);
     let layer = args.layer_name.as_str();
     let file = DeploymentFile::new(&args.deployment_file);
     file.stacks(region)?;
