@@ -28,29 +28,27 @@ pub(crate) struct Stack {
 /// Writes a stack down, once it is known to be one of ours.
 pub(crate) async fn run(args: Stack, global: Global) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(args.deployment_file);
-    let check_other = |deployments: &mut Deployments| {
+    let adopt = |deployments: &mut Deployments| {
         let stacks = deployments.deployments.entry(args.region.clone());
         let stacks = stacks.or_default();
-        match stacks.names().into_iter().find(|it| *it != args.name) {
-            Some(other) => Err(cloud::Error::RegionTaken {
+        if let Some(other) = stacks.names().into_iter().find(|it| *it != args.name) {
+            return Err(cloud::Error::RegionTaken {
                 path: file.path().to_owned(),
                 region: args.region.clone(),
                 stack: other.to_owned(),
-            }),
-            None => {
-                stacks.adopt(&args.name);
-                Ok(())
-            }
+            });
         }
+        stacks.adopt(&args.name);
+        Ok(())
     };
-    check_other(&mut file.read()?)?;
+    adopt(&mut file.read()?)?;
     let stacks = Stacks::all_in(&args.name);
     let clients = args.aws.clients().await;
     let pipeline = Pipeline::connect(&clients, args.region.clone(), &stacks).await?;
     for output in ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"] {
         pipeline.output(output)?;
     }
-    file.change(check_other)?;
+    file.change(adopt)?;
     print_regions(&file, global)?;
     Ok(ExitCode::SUCCESS)
 }
