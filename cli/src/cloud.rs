@@ -3,6 +3,7 @@
 mod contents;
 mod deployment;
 mod error;
+mod permissions;
 mod pipeline;
 mod sam;
 mod stack_error;
@@ -11,7 +12,8 @@ mod template;
 
 pub(crate) use contents::{Contents, signed_difference};
 pub(crate) use deployment::{DeploymentFile, Deployments, Region, Retained, Stacks};
-pub(crate) use error::Error;
+pub(crate) use error::{Error, print_fault_in};
+pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};
 pub(crate) use sam::{Deployment, Parameter, Sam};
 pub(crate) use stack_error::{Failure, StackError};

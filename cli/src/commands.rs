@@ -20,9 +20,21 @@ mod destroy;
 #[cfg(feature = "aws")]
 mod diff;
 #[cfg(feature = "aws")]
+mod grant;
+#[cfg(feature = "aws")]
 mod init;
 #[cfg(feature = "aws")]
 mod list;
+#[cfg(feature = "aws")]
+mod publish;
+#[cfg(feature = "aws")]
+mod redrive;
+#[cfg(feature = "aws")]
+mod request;
+#[cfg(feature = "aws")]
+mod revoke;
+#[cfg(feature = "aws")]
+mod status;
 #[cfg(feature = "aws")]
 mod template;
 #[cfg(feature = "aws")]

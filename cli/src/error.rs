@@ -152,7 +152,7 @@ impl Error {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
             #[cfg(feature = "aws")]
-            Self::Cloud(error) if error.is_of_usage() => ExitCode::from(USAGE),
+            Self::Cloud(crate::cloud::Error::ConfirmationMissing) => ExitCode::from(USAGE),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -169,12 +169,18 @@ pub(crate) fn code_of(class: Class) -> u8 {
 
 /// Prints an error for people, and what it is about.
 pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
+    let hint = error.hint();
+    print_failure(error.code(), about, &error.to_string(), hint.as_deref());
+}
+
+/// Prints for people what an error was elsewhere, and what it is about.
+pub(crate) fn print_failure(code: &str, about: Option<&str>, message: &str, hint: Option<&str>) {
     let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
     let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
-    let message = indent(&error.to_string());
-    anstream::eprintln!("{red}error[{}]{red:#}: {about}{message}", error.code());
-    if let Some(hint) = error.hint() {
-        anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(&hint));
+    let (code, message) = (printable(code), indent(message));
+    anstream::eprintln!("{red}error[{code}]{red:#}: {about}{message}");
+    if let Some(hint) = hint {
+        anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
     }
 }
 
@@ -183,6 +189,37 @@ pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
 pub(crate) fn print_hint(hint: &str) {
     let cyan = bold(AnsiColor::Cyan);
     anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
+}
+
+/// Prints errors for people, each with the name of what it is about.
+pub(crate) fn print_faults<'a>(errors: impl Iterator<Item = (&'a str, &'a dyn Fault)>) {
+    let errors = errors.map(|(about, error)| (about, Said(error)));
+    for (Said(error), names) in grouped(errors) {
+        print_fault(error, Some(&names.join(", ")));
+    }
+}
+
+/// An error, equal to those that say the same.
+struct Said<'a>(&'a dyn Fault);
+
+impl PartialEq for Said<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
+    }
+}
+
+/// What is said alike of several things is said once, with all of their names.
+pub(crate) fn grouped<'a, T: PartialEq>(
+    said: impl Iterator<Item = (&'a str, T)>,
+) -> Vec<(T, Vec<&'a str>)> {
+    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
+    for (about, what) in said {
+        match groups.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, names)) => names.push(about),
+            None => groups.push((what, vec![about])),
+        }
+    }
+    groups
 }
 
 /// Prints a warning for people.

@@ -32,22 +32,68 @@ pub(crate) struct Input {
     pub(crate) allow_source_distributions: bool,
 }
 
+impl Input {
+    /// A file, with nothing said besides.
+    #[cfg(feature = "aws")]
+    pub(crate) fn of_path(path: PathBuf) -> Self {
+        Self {
+            path,
+            name: None,
+            runtimes: Vec::new(),
+            architectures: Vec::new(),
+            allow_source_distributions: false,
+        }
+    }
+}
+
+/// A file that is an input.
+#[derive(Debug)]
+pub(crate) struct InputFile {
+    pub(crate) kind: InputKind,
+    /// Of one that is too large, no more than shows it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl InputFile {
+    /// Reads a file and tells what kind of input it is.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = read_limited(path).map_err(|error| unreadable(path, error))?;
+        let kind = InputKind::of(&path.display().to_string(), &bytes)?;
+        Ok(Self { kind, bytes })
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    Error::InputUnreadable {
+        path: path.to_owned(),
+        error,
+    }
+}
+
 /// Reads the input and checks all of it.
 pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
-    let unreadable = |error| Error::InputUnreadable {
-        path: input.path.clone(),
-        error,
-    };
-    let bytes = read_limited(&input.path).map_err(unreadable)?;
+    parse(input, &InputFile::read(&input.path)?)
+}
+
+/// Reads the input and checks all of it, whether it could be built for every target included.
+pub(crate) fn check(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
+    let (request, mut report) = parse(input, file)?;
+    // The command line may name deprecated runtimes too.
+    report.add_missing(request.targets.warnings());
+    report.add_missing(request.lock_problems());
+    report.conclude(Some(request)).map_err(Error::InputInvalid)
+}
+
+fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
+    let InputFile { kind, ref bytes } = *file;
     let source_name = input.path.display().to_string();
-    let kind = InputKind::of(&source_name, &bytes)?;
     let name = match kind {
         InputKind::Request => None,
         InputKind::RequirementsTxt | InputKind::Lock => Some(name(input)?),
     };
-    let include = Folder::of(&input.path).map_err(unreadable)?;
+    let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
     let allow = input.allow_source_distributions;
-    let checked = Request::from_input(kind, name, &source_name, &bytes, &include, allow);
+    let checked = Request::from_input(kind, name, &source_name, bytes, &include, allow);
     let (mut request, report) = checked.map_err(Error::InputInvalid)?;
     if kind == InputKind::Request
         && let Some(name) = &input.name

@@ -5,6 +5,9 @@ mod args;
 #[cfg(feature = "aws")]
 mod cloud;
 mod commands;
+#[cfg(feature = "aws")]
+mod consent;
+mod engine;
 mod environment;
 mod error;
 mod input;

@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+#[cfg(feature = "aws")]
+use crate::args::{Format, Global};
 use accretion_core::target::Target;
 use accretion_service::ports::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -166,6 +168,19 @@ fn draw_target(shown: bool) -> ProgressDrawTarget {
     } else {
         ProgressDrawTarget::hidden()
     }
+}
+
+/// Shows that something takes its time, on a terminal, until it is cleared.
+#[cfg(feature = "aws")]
+pub(crate) fn spinner(global: Global, message: String) -> ProgressBar {
+    let is_wanted = !global.quiet && global.format == Format::Text;
+    if !is_wanted || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {msg}"));
+    bar.set_message(message);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 fn style(template: &str) -> ProgressStyle {

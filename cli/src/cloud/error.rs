@@ -2,11 +2,16 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use accretion_aws::Zip;
+use accretion_core::request::{InputKind, RequestId};
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
+use indicatif::BinaryBytes;
 
 use super::{Failure, Region, StackError};
+use crate::error::print_fault;
 
 /// What can go wrong between the command and a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,8 @@ pub(crate) enum Error {
         region: Region,
         stack: String,
     },
+    #[error("{} names no region", path.display())]
+    RegionsMissing { path: PathBuf },
     #[error("nothing is deployed in {region}")]
     NotDeployed { region: Region },
     #[error("there is no stack `{stack}` in {region}")]
@@ -41,14 +48,6 @@ pub(crate) enum Error {
         stacks: Vec<String>,
         output: &'static str,
     },
-    #[error("there is no layer `{layer}` in {region}")]
-    LayerUnknown { region: Region, layer: String },
-    #[error("there is no version {version} of the layer `{layer}` in {region}")]
-    LayerVersionUnknown {
-        region: Region,
-        layer: String,
-        version: u64,
-    },
     #[error("nothing in {region} says what {layer}:{version} consists of")]
     LayerManifestMissing {
         region: Region,
@@ -57,6 +56,43 @@ pub(crate) enum Error {
     },
     #[error("{name} is not a manifest: {problem}")]
     ManifestUnreadable { name: String, problem: String },
+    #[error("nothing says in which region")]
+    RegionMissing,
+    #[error("{} holds nothing for a layer", path.display())]
+    LayerFolderEmpty { path: PathBuf },
+    #[error("{} cannot be read: {error}", path.display())]
+    ZipUnreadable { path: PathBuf, error: io::Error },
+    #[error("the zip has {}, and Lambda takes more than {} only from a bucket", BinaryBytes(*size), BinaryBytes(Zip::DIRECT_BYTES))]
+    BucketMissing { size: u64 },
+    #[error("{} is not there in {region}", version.map_or_else(|| format!("the layer `{layer}`"), |it| format!("version {it} of the layer `{layer}`")))]
+    LayerVersionUnknown {
+        region: Region,
+        layer: String,
+        version: Option<u64>,
+    },
+    #[error("the account is a member of no organization")]
+    OrganizationMissing,
+    #[error("{arn} is published, but not all that was to be granted is: {error}")]
+    NotGranted {
+        arn: String,
+        error: accretion_aws::Error,
+    },
+    #[error("{} is a {}", path.display(), described(*kind))]
+    InputKindUnexpected { path: PathBuf, kind: InputKind },
+    #[error("no request `{id}` is known in {}", list(regions))]
+    RequestUnknown { id: RequestId, regions: Vec<Region> },
+    #[error(
+        "nothing was heard of the request `{id}` in {} for {} s",
+        list(regions),
+        waited.as_secs()
+    )]
+    RequestNotReceived {
+        id: RequestId,
+        regions: Vec<Region>,
+        waited: Duration,
+    },
+    #[error("this needs somebody's consent, and there is no terminal to ask for it")]
+    ConfirmationMissing,
     #[error(transparent)]
     Stack(Box<StackError>),
     #[error(transparent)]
@@ -74,27 +110,32 @@ fault_codes! {
         Self::DeploymentFileUnwritable { .. } => "DeploymentFileUnwritable", Internal;
         Self::RegionUnknown { .. } => "RegionUnknown", User;
         Self::RegionTaken { .. } => "RegionTaken", User;
+        Self::RegionsMissing { .. } => "RegionsMissing", User;
         Self::NotDeployed { .. } => "NotDeployed", User;
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
-        Self::LayerUnknown { .. } => "LayerUnknown", User;
-        Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
         Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
         Self::ManifestUnreadable { .. } => "ManifestUnreadable", User;
+        Self::RegionMissing => "RegionMissing", User;
+        Self::LayerFolderEmpty { .. } => "LayerFolderEmpty", User;
+        Self::ZipUnreadable { .. } => "ZipUnreadable", Internal;
+        Self::BucketMissing { .. } => "BucketMissing", User;
+        Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
+        Self::OrganizationMissing => "OrganizationMissing", User;
+        Self::InputKindUnexpected { .. } => "InputKindUnexpected", User;
+        Self::RequestUnknown { .. } => "RequestUnknown", User;
+        Self::RequestNotReceived { .. } => "RequestNotReceived", Transient;
+        Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
         Self::Stack(error) => &**error;
+        Self::NotGranted { error, .. } => error;
         Self::Aws(error) => error;
         Self::Port(error) => error;
     }
 }
 
 impl Error {
-    /// Whether the command line is at fault.
-    pub(crate) fn is_of_usage(&self) -> bool {
-        matches!(self, Self::Stack(error) if matches!(**error, StackError::NotConfirmed { .. }))
-    }
-
     /// The resources that CloudFormation has failed with.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
@@ -137,18 +178,15 @@ impl Fault for Error {
                 path,
                 region,
                 known,
-            } => {
-                let known: Vec<_> = known.iter().map(Region::as_str).collect();
-                Some(format!(
-                    "it names {}; `accretion add regions {} {region}` adds it",
-                    if known.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        known.join(", ")
-                    },
-                    path.display()
-                ))
-            }
+            } => Some(format!(
+                "it names {}; `accretion add regions {} {region}` adds it",
+                if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    list(known)
+                },
+                path.display()
+            )),
             Self::RegionTaken { .. } => Some(
                 "a region has one pipeline: take the other stack out of the file first".to_owned(),
             ),
@@ -166,19 +204,83 @@ impl Fault for Error {
                  `accretion update all` brings it up to date"
                     .to_owned(),
             ),
-            Self::LayerUnknown { .. } => {
-                Some("`accretion list layers` shows those that there are".to_owned())
-            }
-            Self::LayerVersionUnknown { .. } => {
-                Some("`accretion list versions` shows those that there are".to_owned())
-            }
             Self::LayerManifestMissing { .. } => {
                 Some("only versions that this pipeline has published have manifests".to_owned())
             }
-            Self::DeploymentFileUnwritable { .. } | Self::ManifestUnreadable { .. } => None,
+            Self::RegionMissing => Some(
+                "name one with --region, set AWS_REGION, or take those of a --deployment-file"
+                    .to_owned(),
+            ),
+            Self::LayerFolderEmpty { .. } => {
+                Some("what is hidden at its top does not go into a layer".to_owned())
+            }
+            Self::BucketMissing { .. } => Some(
+                "name a bucket of that region with --bucket, or a --deployment-file with a pipeline \
+                 there"
+                    .to_owned(),
+            ),
+            Self::LayerVersionUnknown { .. } => Some(
+                "look at the name and the account: `accretion list layers` and `list versions` show \
+                 those that there are"
+                    .to_owned(),
+            ),
+            Self::OrganizationMissing => Some("name one with --organization".to_owned()),
+            Self::NotGranted { error, .. } => {
+                let again = "publish it again: what is unchanged is granted, too";
+                Some(match error.hint() {
+                    Some(hint) => format!("{hint}; then {again}"),
+                    None => again.to_owned(),
+                })
+            }
+            Self::ZipUnreadable { .. }
+            | Self::ManifestUnreadable { .. }
+            | Self::DeploymentFileUnwritable { .. } => None,
+            Self::RegionsMissing { path } => Some(format!(
+                "`accretion add regions {} REGION` adds one",
+                path.display()
+            )),
+            Self::InputKindUnexpected { kind, .. } => Some(
+                match kind {
+                    InputKind::Request => "`accretion request raw` drops requests",
+                    InputKind::RequirementsTxt | InputKind::Lock => {
+                        "`accretion request requirements` drops it under the name of a project"
+                    }
+                }
+                .to_owned(),
+            ),
+            Self::RequestUnknown { .. } => Some(
+                "look at the id; it takes some seconds until a request is known, and `--watch` \
+                 waits for it"
+                    .to_owned(),
+            ),
+            Self::RequestNotReceived { .. } => Some(
+                "look at the id, then at the dispatcher's log; `accretion redrive` shows whether \
+                 the request is among the dead letters"
+                    .to_owned(),
+            ),
+            Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
             Self::Stack(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
         }
+    }
+}
+
+/// Prints what went wrong in a region, which is named once.
+pub(crate) fn print_fault_in(region: &Region, error: &Error) {
+    let is_named = error.to_string().contains(region.as_str());
+    print_fault(error, (!is_named).then(|| region.as_str()));
+}
+
+fn list(regions: &[Region]) -> String {
+    let regions: Vec<_> = regions.iter().map(Region::as_str).collect();
+    regions.join(", ")
+}
+
+fn described(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Request => "request",
+        InputKind::RequirementsTxt => "requirements file, and no request",
+        InputKind::Lock => "lock file, and no request",
     }
 }

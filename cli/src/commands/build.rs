@@ -3,30 +3,24 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::LayerName;
-use accretion_core::limits::Limits;
-use accretion_core::request::{Request, Requirements};
+use accretion_core::request::Request;
 use accretion_core::target::{Architecture, Runtime, Target};
-use accretion_local::Downloader;
-use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
-use accretion_local::python::Interpreters;
-use accretion_local::uv::{Settings, Uv};
-use accretion_service::build::{Build as Engine, Built, Options};
-use accretion_service::ports::{Clock, Progress};
+use accretion_service::build::{Build as LayerBuild, Built, Options};
+use accretion_service::ports::Clock;
 use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
 use serde::Serialize;
-use url::Url;
 
 use crate::args::{Format, Global};
-use crate::environment::{DEFAULT_INDEX, Environment};
-use crate::error::{Error, ErrorRecord, code_of, print_fault, print_warning};
+use crate::engine::{Engine, Sources};
+use crate::environment::Environment;
+use crate::error::{Error, ErrorRecord, code_of, grouped, print_faults, print_warning};
 use crate::input::{self, Input};
 use crate::progress::Terminal;
 use crate::table;
@@ -45,24 +39,8 @@ pub(crate) struct Build {
     /// Fail when two wheels put different files at the same path
     #[arg(long)]
     strict: bool,
-    /// Use nothing but the cache
-    #[arg(long)]
-    offline: bool,
-    /// Take packages from this index instead of the default one
-    #[arg(
-        long,
-        value_name = "URL",
-        env = DEFAULT_INDEX,
-        hide_env_values = true,
-        value_parser = index_url
-    )]
-    default_index: Option<Url>,
-}
-
-fn index_url(text: &str) -> Result<Url, String> {
-    let url = text.parse::<Url>().ok();
-    url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-        .ok_or_else(|| "an index has a URL that starts with `https://` or `http://`".to_owned())
+    #[command(flatten)]
+    sources: Sources,
 }
 
 struct SystemClock;
@@ -120,14 +98,6 @@ pub(crate) async fn run(
     Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
-/// What a build may cost. All targets have one build here, and the user's network may be slow.
-fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.download.total = u64::MAX;
-    limits.download.time = Duration::from_hours(1);
-    limits
-}
-
 async fn build(
     request: &Request,
     args: &Build,
@@ -135,38 +105,18 @@ async fn build(
     output: &OutputFolder,
     progress: Arc<Terminal>,
 ) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
-    let cache = environment.cache.clone().ok_or(Error::CacheFolderMissing)?;
-    let interpreters = Interpreters::new(environment.path.as_deref(), environment.python.clone());
-    let uv = Arc::new(Uv::new(Settings {
-        program: environment.uv.clone(),
-        path: environment.path.clone(),
-        environment: environment.variables.clone(),
-        cache: CacheFolder::new(&cache).uv(),
-        index: args.default_index.clone(),
-        offline: args.offline,
-        interpreters,
-        // It is for the user, who may wait as long as they like, for what they like.
-        guard: None,
-    }));
-    let watcher = || Arc::clone(&progress) as Arc<dyn Progress>;
-    let downloader = Downloader::new(args.default_index.as_ref(), args.offline, watcher());
-    let downloader = Arc::new(downloader);
-    if !args.offline && matches!(request.requirements, Requirements::Set(_)) {
-        // While uv resolves.
-        let downloader = Arc::clone(&downloader);
-        tokio::spawn(async move { downloader.prepare().await });
-    }
-    let wheels = WheelCache::new(&cache, downloader, Arc::clone(&uv), limits(), watcher());
+    let requirements = &request.requirements;
+    let engine = Engine::new(&args.sources, environment, requirements, &progress)?;
     let options = Options {
         strict: args.strict,
         ..Options::default()
     };
-    let build = Engine::new(
+    let build = LayerBuild::new(
         request,
         None,
         options,
-        &*uv,
-        &wheels,
+        &*engine.uv,
+        &engine.wheels,
         output,
         &SystemClock,
         &*progress,
@@ -197,33 +147,8 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
             }
         }
     }
-    let errors = failed
-        .iter()
-        .map(|failed| (failed.layer.as_str(), Said(&failed.error)));
-    for (Said(error), layers) in grouped(errors) {
-        print_fault(error, Some(&layers.join(", ")));
-    }
-}
-
-/// An error, equal to those that say the same.
-struct Said<'a>(&'a accretion_service::Error);
-
-impl PartialEq for Said<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
-    }
-}
-
-/// What several layers say alike is said once, with all of their names.
-fn grouped<'a, T: PartialEq>(said: impl Iterator<Item = (&'a str, T)>) -> Vec<(T, Vec<&'a str>)> {
-    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
-    for (layer, what) in said {
-        match groups.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, layers)) => layers.push(layer),
-            None => groups.push((what, vec![layer])),
-        }
-    }
-    groups
+    let errors = failed.iter();
+    print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
 }
 
 fn table(built: &[Built]) -> Table {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::error::{Error, INPUT_AT_FAULT};
-use crate::input::{self, Input};
+use crate::input::{self, Input, InputFile};
 
 /// Check a request, a requirements.txt or a pylock.toml without building it
 #[derive(Debug, clap::Args)]
@@ -25,14 +25,9 @@ struct Document<'a> {
 
 /// Checks an input and says everything that is wrong with it.
 pub(crate) fn run(check: &Check, global: Global) -> Result<ExitCode, Error> {
-    let report = match input::read(&check.input) {
-        Ok((request, mut report)) => {
-            // The command line may name deprecated runtimes too.
-            report.add_missing(request.targets.warnings());
-            report.add_missing(request.lock_problems());
-            report
-        }
-        Err(Error::InputInvalid(report)) => report,
+    let file = InputFile::read(&check.input.path)?;
+    let report = match input::check(&check.input, &file) {
+        Ok((_, report)) | Err(Error::InputInvalid(report)) => report,
         Err(error) => return Err(error),
     };
     let valid = !report.has_errors();

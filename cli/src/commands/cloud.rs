@@ -8,7 +8,10 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::{print_json, table};
 
-use super::{add, describe, destroy, diff, init, list, template, update};
+use super::{
+    add, describe, destroy, diff, grant, init, list, publish, redrive, request, revoke, status,
+    template, update,
+};
 
 /// The commands that speak to AWS, or of what is deployed there.
 #[derive(Debug, clap::Subcommand)]
@@ -19,10 +22,17 @@ pub(crate) enum Cloud {
     #[command(subcommand)]
     Update(update::Update),
     #[command(subcommand)]
+    Request(request::Request),
+    Status(status::Status),
+    #[command(subcommand)]
     List(list::List),
     #[command(subcommand)]
     Describe(describe::Describe),
     Diff(diff::Diff),
+    Publish(publish::Publish),
+    Grant(grant::Grant),
+    Revoke(revoke::Revoke),
+    Redrive(redrive::Redrive),
     Template(template::Template),
     Destroy(destroy::Destroy),
 }
@@ -36,12 +46,18 @@ pub(crate) async fn run(
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
-        Cloud::Update(args) => update::run(args, global, environment).await,
-        Cloud::Destroy(args) => destroy::run(args, global).await,
+        Cloud::Update(args) => Box::pin(update::run(args, global, environment)).await,
+        Cloud::Destroy(args) => Box::pin(destroy::run(args, global)).await,
         Cloud::Template(args) => template::run(args, global),
-        Cloud::List(args) => list::run(args, global).await,
         Cloud::Describe(args) => describe::run(args, global).await,
         Cloud::Diff(args) => diff::run(args, global).await,
+        Cloud::Publish(args) => Box::pin(publish::run(args, global, environment)).await,
+        Cloud::Grant(args) => grant::run(args, global).await,
+        Cloud::Revoke(args) => revoke::run(args, global).await,
+        Cloud::Request(args) => request::run(args, global).await,
+        Cloud::Status(args) => status::run(args, global).await,
+        Cloud::List(args) => list::run(args, global).await,
+        Cloud::Redrive(args) => redrive::run(args, global).await,
     }
 }
 

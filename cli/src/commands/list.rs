@@ -1,6 +1,7 @@
 //! `accretion list`
 
 mod layers;
+mod requests;
 mod versions;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::error::Error;
 pub(crate) enum List {
     Layers(layers::Layers),
     Versions(versions::Versions),
+    Requests(requests::Requests),
 }
 
 /// Lists.
@@ -24,6 +26,7 @@ pub(crate) async fn run(list: List, global: Global) -> Result<ExitCode, Error> {
     match list {
         List::Layers(args) => layers::run(args, global).await,
         List::Versions(args) => versions::run(args, global).await,
+        List::Requests(args) => requests::run(args, global).await,
     }
 }
 

@@ -107,6 +107,22 @@ impl Bucket {
         }
     }
 
+    /// Writes an object, over what may be there, and returns the id of the version that it is.
+    #[cfg(feature = "operator")]
+    pub(crate) async fn write_version(&self, key: &str, bytes: Vec<u8>) -> Result<String, Error> {
+        let call = || self.put(key).body(ByteStream::from(bytes.clone())).send();
+        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        let call = self.call("s3:PutObject", key);
+        match outcome {
+            Ok(written) => written.version_id.ok_or_else(|| Error::ServiceRefused {
+                call,
+                problem: "the object is there, but has no version: the bucket keeps none"
+                    .to_owned(),
+            }),
+            Err(error) => Err(failed(call, &error)),
+        }
+    }
+
     /// Writes a JSON text, unless something is there.
     pub(crate) async fn write_new(&self, key: &str, text: String) -> Result<New, Error> {
         let call = || {

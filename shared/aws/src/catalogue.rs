@@ -10,6 +10,8 @@ use aws_sdk_lambda::types::{LayerVersionsListItem, Runtime as LambdaRuntime};
 use crate::Clients;
 use crate::checksum;
 use crate::error::{Call, Error, failed};
+use crate::named_layers::Publication;
+use crate::versions::signed;
 
 /// How many layers or versions Lambda lists at a time at most.
 const PAGE: i32 = 50;
@@ -59,6 +61,23 @@ pub struct DescribedVersion {
     pub size: u64,
     /// SHA-256 of its zip.
     pub sha256: Option<Sha256>,
+}
+
+impl DescribedVersion {
+    /// Whether there is nothing to publish: this is what would come of it.
+    pub fn is(&self, publication: &Publication) -> bool {
+        let sorted = |mut names: Vec<&str>| {
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let own = |names: &[String]| sorted(names.iter().map(String::as_str).collect());
+        let runtimes = publication.runtimes.iter().map(|it| it.identifier());
+        let architectures = publication.architectures.iter().map(|it| it.name());
+        self.sha256 == Some(publication.sha256)
+            && self.listed.description.as_deref() == Some(&publication.description)
+            && own(&self.listed.runtimes) == sorted(runtimes.collect())
+            && own(&self.listed.architectures) == sorted(architectures.collect())
+    }
 }
 
 impl Catalogue {
@@ -120,15 +139,22 @@ impl Catalogue {
         Ok(versions)
     }
 
+    /// The latest version of a layer; `None` if there is none.
+    pub async fn latest(&self, layer: &str) -> Result<Option<DescribedVersion>, Error> {
+        match self.versions(layer, None).await?.first() {
+            Some(latest) => self.describe(layer, latest.version).await,
+            None => Ok(None),
+        }
+    }
+
     /// A version of a layer; `None` if there is none.
     pub async fn describe(
         &self,
         layer: &str,
         version: u64,
     ) -> Result<Option<DescribedVersion>, Error> {
-        let number = i64::try_from(version).unwrap_or(i64::MAX);
         let request = self.client.get_layer_version().layer_name(layer);
-        let found = match request.version_number(number).send().await {
+        let found = match request.version_number(signed(version)).send().await {
             Ok(found) => found,
             Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
             Err(error) => {
@@ -173,5 +199,45 @@ fn listed_version(item: LayerVersionsListItem) -> ListedVersion {
         arn: item.layer_version_arn.unwrap_or_default(),
         description: item.description.filter(|text| !text.is_empty()),
         license: item.license_info.filter(|text| !text.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::target::Architecture;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_what_it_was_published_as() {
+        let publication = Publication {
+            layer: "tools".parse().unwrap(),
+            description: "1.0".to_owned(),
+            runtimes: vec![Runtime::Python312, Runtime::Python313],
+            architectures: vec![Architecture::Arm64],
+            sha256: Sha256::of(b"zip"),
+        };
+        let version = DescribedVersion {
+            listed: ListedVersion {
+                version: 1,
+                arn: "arn".to_owned(),
+                description: Some("1.0".to_owned()),
+                created_at: None,
+                runtimes: vec!["python3.13".to_owned(), "python3.12".to_owned()],
+                architectures: vec!["arm64".to_owned()],
+                license: None,
+            },
+            size: 3,
+            sha256: Some(Sha256::of(b"zip")),
+        };
+        assert!(version.is(&publication));
+        let mut others = [(); 4].map(|()| version.clone());
+        others[0].listed.description = Some("1.1".to_owned());
+        others[1].listed.runtimes.pop();
+        others[2].listed.architectures.clear();
+        others[3].sha256 = None;
+        for other in others {
+            assert!(!other.is(&publication), "{other:?}");
+        }
     }
 }

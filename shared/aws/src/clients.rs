@@ -60,6 +60,12 @@ impl Clients {
         Self::from(config.region(region).build())
     }
 
+    /// The region, where the configuration names one.
+    #[cfg(feature = "operator")]
+    pub fn region(&self) -> Option<&str> {
+        self.config.region().map(AsRef::as_ref)
+    }
+
     fn loader() -> ConfigLoader {
         let http_client = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(

@@ -70,6 +70,14 @@ pub enum Error {
         /// What the service said.
         problem: String,
     },
+    /// Nobody has signed in, or not of late.
+    #[error("there are no credentials for {call}: {problem}")]
+    CredentialsMissing {
+        /// What was tried.
+        call: Call,
+        /// Where credentials were looked for, or what the service said of them.
+        problem: String,
+    },
     /// A service can't make sense of what we want.
     #[error("{call} was refused: {problem}")]
     ServiceRefused {
@@ -84,6 +92,14 @@ pub enum Error {
         /// The layer.
         layer: String,
         /// What Lambda said.
+        problem: String,
+    },
+    /// Nobody can say whether a layer version was made.
+    #[error("whether there is a new version of `{layer}`, nobody can say: {problem}")]
+    PublicationUnknown {
+        /// The layer.
+        layer: String,
+        /// What happened to the call.
         problem: String,
     },
     /// The account's storage for functions and layers is full.
@@ -119,8 +135,10 @@ fault_codes! {
         Self::Throttled { .. } => "Throttled", Transient;
         Self::ServiceUnavailable { .. } => "ServiceUnavailable", Transient;
         Self::AccessDenied { .. } => "AccessDenied", Internal;
+        Self::CredentialsMissing { .. } => "CredentialsMissing", Internal;
         Self::ServiceRefused { .. } => "ServiceRefused", Internal;
         Self::LayerRefused { .. } => "LayerRefused", User;
+        Self::PublicationUnknown { .. } => "PublicationUnknown", Transient;
         Self::CodeStorageExceeded { .. } => "CodeStorageExceeded", User;
         Self::ItemInvalid { .. } => "ItemInvalid", Internal;
         Self::StagingFailed { .. } => "StagingFailed", Internal;
@@ -145,12 +163,22 @@ impl Fault for Error {
                 }
                 Some(hint)
             }
+            Self::CredentialsMissing { .. } => Some(
+                "sign in, such as with `aws sso login`, and name your profile in AWS_PROFILE; or set \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_owned(),
+            ),
             Self::LayerRefused { .. } => {
-                Some("change what the message names, and drop the request again".to_owned())
+                Some("change what the message names, and ask for the layer again".to_owned())
             }
+            Self::PublicationUnknown { .. } => Some(
+                "publish it again in some minutes: if there is a new version by then, it is found \
+                 to be unchanged"
+                    .to_owned(),
+            ),
             Self::CodeStorageExceeded { .. } => Some(
                 "delete layer versions that nobody uses, or ask AWS for more storage of \
-                 functions and layers; then drop the request again"
+                 functions and layers; then ask for the layer again"
                     .to_owned(),
             ),
             Self::ItemInvalid { .. } => {
@@ -178,7 +206,7 @@ where
         return if matches!(error, SdkError::ConstructionFailure(_)) {
             Error::ServiceRefused { call, problem }
         } else if lacks_credentials(error) {
-            Error::AccessDenied { call, problem }
+            Error::CredentialsMissing { call, problem }
         } else {
             Error::ServiceUnavailable { call, problem }
         };
@@ -187,6 +215,7 @@ where
         Kind::Throttled => Error::Throttled { call, problem },
         Kind::Unavailable => Error::ServiceUnavailable { call, problem },
         Kind::Denied => Error::AccessDenied { call, problem },
+        Kind::Unknown => Error::CredentialsMissing { call, problem },
         Kind::Refused => Error::ServiceRefused { call, problem },
     }
 }
@@ -197,6 +226,8 @@ enum Kind {
     Throttled,
     Unavailable,
     Denied,
+    /// It does not know who is calling, or does not any more.
+    Unknown,
     Refused,
 }
 
@@ -230,16 +261,16 @@ fn kind(code: Option<&str>, status: u16) -> Kind {
         "AccessDenied"
         | "AccessDeniedException"
         | "AuthorizationError"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
         | "IncompleteSignature"
+        | "NotAuthorized"
+        | "OptInRequired" => Kind::Denied,
+        "ExpiredToken"
+        | "ExpiredTokenException"
         | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "MissingAuthenticationToken"
-        | "NotAuthorized"
-        | "OptInRequired"
         | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => Kind::Denied,
+        | "UnrecognizedClientException" => Kind::Unknown,
         _ => match status {
             401 | 403 => Kind::Denied,
             429 => Kind::Throttled,
@@ -331,7 +362,12 @@ mod tests {
             (400, Some("RequestTimeout"), "ServiceUnavailable"),
             (403, Some("AccessDenied"), "AccessDenied"),
             (400, Some("AccessDeniedException"), "AccessDenied"),
-            (400, Some("UnrecognizedClientException"), "AccessDenied"),
+            (
+                400,
+                Some("UnrecognizedClientException"),
+                "CredentialsMissing",
+            ),
+            (403, Some("ExpiredToken"), "CredentialsMissing"),
             (403, None, "AccessDenied"),
             (400, Some("ValidationException"), "ServiceRefused"),
             (404, Some("NoSuchBucket"), "ServiceRefused"),
@@ -376,7 +412,7 @@ mod tests {
         assert_eq!(failed(call(), &late).class(), Class::Transient);
         let unsigned = ConnectorError::other("the credentials provider has none".into(), None);
         let unsigned: CallError<GetObjectError> = SdkError::dispatch_failure(unsigned);
-        assert_eq!(failed(call(), &unsigned).code(), "AccessDenied");
+        assert_eq!(failed(call(), &unsigned).code(), "CredentialsMissing");
         let unsayable: CallError<GetObjectError> = SdkError::construction_failure("no key");
         assert_eq!(failed(call(), &unsayable).code(), "ServiceRefused");
     }

@@ -14,9 +14,13 @@ mod checksum;
 mod clients;
 mod dead_letters;
 mod error;
+#[cfg(feature = "operator")]
+mod identity;
 mod inbox;
 mod layers;
 mod manifests;
+#[cfg(feature = "operator")]
+mod named_layers;
 mod patience;
 mod pointers;
 mod publisher;
@@ -28,6 +32,8 @@ mod retained;
 mod stacks;
 mod table;
 mod topic;
+#[cfg(feature = "operator")]
+mod tracked;
 mod tracking;
 mod versions;
 
@@ -38,9 +44,15 @@ pub use catalogue::{Catalogue, DescribedVersion, ListedLayer, ListedVersion};
 pub use clients::Clients;
 pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
+#[cfg(feature = "operator")]
+pub use identity::Identity;
+#[cfg(feature = "operator")]
+pub use inbox::Dropped;
 pub use inbox::S3Inbox;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
+#[cfg(feature = "operator")]
+pub use named_layers::{Grantee, NamedLayers, Publication, Statement, Zip};
 pub use pointers::SsmPointers;
 pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;
@@ -50,5 +62,7 @@ pub use retained::Retained;
 #[cfg(feature = "operator")]
 pub use stacks::{Event as StackEvent, Resource, Stack, Stacks};
 pub use topic::SnsTopic;
+#[cfg(feature = "operator")]
+pub use tracked::{RequestsTable, Source, Tracked, TrackedRequest, TrackedTarget};
 pub use tracking::DynamoTracking;
 pub use versions::LambdaLayerVersions;

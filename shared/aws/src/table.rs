@@ -23,6 +23,10 @@ pub(crate) const ITEM: &str = "Item";
 /// next time.
 const MAX_KEYS: usize = 1000;
 
+/// Parts of a table that are read at the same time.
+#[cfg(feature = "operator")]
+const SEGMENTS: i32 = 8;
+
 /// Attributes by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -139,6 +143,50 @@ impl Table {
                 &error,
             )),
         }
+    }
+
+    /// All items of a partition as of now, in the order of their sort keys.
+    #[cfg(feature = "operator")]
+    pub(crate) async fn partition(&self, partition: &str) -> Result<Vec<Item>, Error> {
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("#Partition = :Partition")
+            .expression_attribute_names("#Partition", self.partition)
+            .expression_attribute_values(":Partition", text(partition))
+            .consistent_read(true);
+        let mut pages = request.into_paginator().send();
+        let mut items = Vec::new();
+        while let Some(page) = pages.next().await {
+            let failed = |error| {
+                let resource = format!("{}/{partition}", self.name);
+                failed(Call::new("dynamodb:Query", resource), &error)
+            };
+            items.extend(page.map_err(failed)?.items.unwrap_or_default());
+        }
+        Ok(items)
+    }
+
+    /// Goes through all items of the table, in no order, and hands over page by page.
+    #[cfg(feature = "operator")]
+    pub(crate) async fn scan(&self, each: impl Fn(Vec<Item>)) -> Result<(), Error> {
+        let each = &each;
+        let segments = (0..SEGMENTS).map(async |segment| {
+            let request = self
+                .client
+                .scan()
+                .table_name(&self.name)
+                .segment(segment)
+                .total_segments(SEGMENTS);
+            let mut pages = request.into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let failed = |error| failed(Call::new("dynamodb:Scan", &self.name), &error);
+                each(page.map_err(failed)?.items.unwrap_or_default());
+            }
+            Ok(())
+        });
+        future::try_join_all(segments).await.map(|_| ())
     }
 
     /// The keys in an index whose point in time is before another one, oldest first, from all
@@ -452,6 +500,29 @@ impl<'a> Record<'a> {
     pub(crate) fn text(self, name: &str) -> Result<&'a str, String> {
         let value = self.0.get(name).and_then(|value| value.as_s().ok());
         value.map(String::as_str).ok_or_else(|| lacks(name))
+    }
+
+    /// A text attribute; `None` if there is none.
+    #[cfg(feature = "operator")]
+    pub(crate) fn text_if_any(self, name: &str) -> Result<Option<&'a str>, String> {
+        if self.has(name) {
+            self.text(name).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The texts of a list attribute; none if there is none.
+    #[cfg(feature = "operator")]
+    pub(crate) fn texts(self, name: &str) -> Result<Vec<String>, String> {
+        let Some(value) = self.0.get(name) else {
+            return Ok(Vec::new());
+        };
+        let texts = value.as_l().ok().and_then(|values| {
+            let texts = values.iter().map(|value| value.as_s().ok().cloned());
+            texts.collect::<Option<Vec<_>>>()
+        });
+        texts.ok_or_else(|| lacks(name))
     }
 
     /// A text attribute, as what it stands for.

@@ -21,7 +21,7 @@ use crate::table::{
 use crate::{Clients, Error};
 
 /// The sort key of the item about a whole request.
-const REQUEST: &str = "request";
+pub(crate) const REQUEST: &str = "request";
 
 /// Targets that have not come to their end, by when they were last heard of.
 const OPEN: Index = Index {
@@ -59,11 +59,8 @@ impl DynamoTracking {
         let Some(item) = table.get(id.as_str(), REQUEST).await? else {
             return Ok(None);
         };
-        let invalid = |problem| table.invalid(id.as_str(), REQUEST, problem);
-        let name = Record(&item).text("Status").map_err(invalid)?;
-        let status = Status::ALL.into_iter().find(|status| status.name() == name);
-        let unknown = || invalid(format!("`{name}` is no `Status`"));
-        status.ok_or_else(unknown).map(Some)
+        let status = Record(&item).parsed("Status").map(Some);
+        status.map_err(|problem| table.invalid(id.as_str(), REQUEST, problem))
     }
 
     async fn write_accepted(&self, accepted: &Accepted) -> Result<Acceptance, Error> {

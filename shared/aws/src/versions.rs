@@ -169,7 +169,12 @@ impl LayerVersions for LambdaLayerVersions {
         };
         let made = match patience::while_worth_it(LONG, is_throttled, call).await {
             Ok(made) => made,
-            Err(error) => return unsuccessful(layer, &error),
+            Err(error) => {
+                return match unsuccessful(layer.as_str(), &error) {
+                    (error, true) => Attempt::Refused(PortError::new(error)),
+                    (error, false) => Attempt::Unknown(PortError::new(error)),
+                };
+            }
         };
         let version = layer_version(&Answer {
             layer_arn: made.layer_arn(),
@@ -181,7 +186,7 @@ impl LayerVersions for LambdaLayerVersions {
         match version {
             Ok(version) => Attempt::Made(version),
             Err(problem) => {
-                let call = publish_call(layer);
+                let call = publish_call(layer.as_str());
                 Attempt::Unknown(PortError::new(Error::ServiceUnavailable { call, problem }))
             }
         }
@@ -212,12 +217,12 @@ impl LayerVersions for LambdaLayerVersions {
 }
 
 /// Lambda counts with signed numbers, from 1.
-fn signed(version: u64) -> i64 {
+pub(crate) fn signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
 /// Follows from what is granted, so that the same is never granted twice.
-fn statement_id(permission: &Permission) -> String {
+pub(crate) fn statement_id(permission: &Permission) -> String {
     let organization = permission.organization_id().unwrap_or_default();
     let content = format!("{}\n{organization}\n", permission.principal());
     let mut digits = Sha256::of(content.as_bytes()).to_string();
@@ -225,18 +230,21 @@ fn statement_id(permission: &Permission) -> String {
     format!("accretion-{digits}")
 }
 
-fn publish_call(layer: &LayerName) -> Call {
-    Call::new("lambda:PublishLayerVersion", layer.as_str())
+fn publish_call(layer: &str) -> Call {
+    Call::new("lambda:PublishLayerVersion", layer)
 }
 
 /// Whether Lambda has not even looked at a call.
-fn is_throttled(error: &CallError<PublishLayerVersionError>) -> bool {
+pub(crate) fn is_throttled(error: &CallError<PublishLayerVersionError>) -> bool {
     error.code() == Some("TooManyRequestsException")
 }
 
-/// What an attempt that failed has left: nothing, or nobody knows what.
-fn unsuccessful(layer: &LayerName, error: &CallError<PublishLayerVersionError>) -> Attempt {
-    let layer_name = layer.to_string();
+/// Why an attempt has failed, and whether it is certain that it has left nothing.
+pub(crate) fn unsuccessful(
+    layer: &str,
+    error: &CallError<PublishLayerVersionError>,
+) -> (Error, bool) {
+    let layer_name = layer.to_owned();
     let is_certain = match error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
@@ -255,23 +263,19 @@ fn unsuccessful(layer: &LayerName, error: &CallError<PublishLayerVersionError>) 
         }
         _ => failed(publish_call(layer), error),
     };
-    if is_certain {
-        Attempt::Refused(PortError::new(error))
-    } else {
-        Attempt::Unknown(PortError::new(error))
-    }
+    (error, is_certain)
 }
 
 /// What Lambda says of a version, to whichever question.
-struct Answer<'a> {
-    layer_arn: Option<&'a str>,
-    version: i64,
-    version_arn: Option<&'a str>,
-    content: Option<&'a LayerVersionContentOutput>,
-    created_at: Option<&'a str>,
+pub(crate) struct Answer<'a> {
+    pub(crate) layer_arn: Option<&'a str>,
+    pub(crate) version: i64,
+    pub(crate) version_arn: Option<&'a str>,
+    pub(crate) content: Option<&'a LayerVersionContentOutput>,
+    pub(crate) created_at: Option<&'a str>,
 }
 
-fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
+pub(crate) fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
     let sha256 = answer
         .content
         .and_then(LayerVersionContentOutput::code_sha256);

@@ -247,6 +247,39 @@ pub enum Error {
         /// The wheels that claim it.
         claimants: Vec<String>,
     },
+    /// A file that is to be copied into a layer has the path of one that is installed there.
+    #[error("`{path}` is in {folder}, and is installed by {wheel}, too")]
+    FileConflict {
+        /// The path below `python/`.
+        path: String,
+        /// Where the copied file is, in words.
+        folder: String,
+        /// The wheel.
+        wheel: String,
+    },
+    /// Files that are to be copied belong to a package that is not in the same folder of the layer.
+    #[error(
+        "{folder} adds files to the package `{package}`, which {wheel} installs, and which is not \
+         the same for all runtimes"
+    )]
+    PackageSplit {
+        /// The package's path below `python/`.
+        package: String,
+        /// Where the copied files are, in words.
+        folder: String,
+        /// The wheel.
+        wheel: String,
+    },
+    /// What is installed differs between the architectures of one layer.
+    #[error("what is installed for {runtime} differs between {} and {}: `{path}`", architectures[0], architectures[1])]
+    ArchitecturesDiffer {
+        /// The runtime.
+        runtime: crate::target::Runtime,
+        /// Two of the architectures.
+        architectures: [crate::target::Architecture; 2],
+        /// The first path that differs.
+        path: String,
+    },
     /// There is nothing to make a layer of. Lambda refuses empty zips.
     #[error(
         "no package is left for the layer: what is required does not apply to its target, or is \
@@ -306,6 +339,9 @@ fault_codes! {
         Self::LockMismatch { .. } => "LockMismatch", User;
         Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
+        Self::FileConflict { .. } => "FileConflict", User;
+        Self::PackageSplit { .. } => "PackageSplit", User;
+        Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
         Self::LayerEmpty => "LayerEmpty", User;
         Self::TooManyPackages { .. } => "TooManyPackages", User;
         Self::LayerTooLarge { .. } => "LayerTooLarge", User;
@@ -351,6 +387,14 @@ impl Fault for Error {
                 "leave one of the packages out, or let the one that sorts last win (no --strict)"
                     .into()
             }
+            Self::FileConflict { .. } => {
+                "rename the file, or take the package out of the requirements".into()
+            }
+            Self::PackageSplit { .. } => {
+                "publish one layer for each runtime, or move the files to a package of their own"
+                    .into()
+            }
+            Self::ArchitecturesDiffer { .. } => "publish one layer for each architecture".into(),
             Self::LayerEmpty => "leave this target out".into(),
             Self::TooManyPackages { .. } => "make several layers of them".into(),
             Self::LayerTooLarge { packages, .. } => format!(

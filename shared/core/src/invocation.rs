@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::delivery::Delivery;
-use crate::error::shown;
+use crate::error::{shown, shown_within};
 use crate::keys;
 use crate::request::RequestId;
 
@@ -44,12 +44,50 @@ impl FailedInvocation {
     /// The requests whose artifact manifests were to be published from, as far as the payload is an
     /// event of S3 that tells of such.
     pub fn requests(&self) -> Vec<RequestId> {
-        let Ok(Delivery::Objects(objects)) = Delivery::parse(&self.payload.to_string()) else {
-            return Vec::new();
-        };
-        let ids = objects.iter();
-        ids.filter_map(|object| keys::request_of_manifest(&object.key))
+        let keys = self.keys();
+        let ids = keys.iter();
+        ids.filter_map(|key| keys::request_of_manifest(key))
             .collect()
+    }
+
+    /// The keys of the objects that the payload tells of, if it is an event of S3.
+    pub fn keys(&self) -> Vec<String> {
+        match Delivery::parse(&self.payload.to_string()) {
+            Ok(Delivery::Objects(objects)) => objects.into_iter().map(|it| it.key).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// How much of what a function said is of use to anybody.
+const MESSAGE_CHARS: usize = 600;
+
+/// What a failed invocation died of, as far as its record says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demise {
+    /// Why Lambda gave it up, such as `RetriesExhausted`.
+    pub condition: Option<String>,
+    /// The code of the last error.
+    pub code: Option<String>,
+    /// What the last error said.
+    pub message: Option<String>,
+}
+
+impl Demise {
+    /// Reads what [`FailedInvocation::parse`] reads, and misses nothing: what is not there is not
+    /// known.
+    pub fn parse(record: &str) -> Self {
+        let record: Value = serde_json::from_str(record).unwrap_or_default();
+        let text = |object: &str, name: &str| {
+            let text = record[object][name].as_str();
+            let text = text.filter(|text| !text.is_empty());
+            text.map(|text| shown_within(text, MESSAGE_CHARS))
+        };
+        Self {
+            condition: text("requestContext", "condition"),
+            code: text("responsePayload", "errorType"),
+            message: text("responsePayload", "errorMessage"),
+        }
     }
 }
 
@@ -96,11 +134,29 @@ mod tests {
         let failed = FailedInvocation::parse(&record(&event)).unwrap();
         assert_eq!(failed.payload, event);
         assert_eq!(failed.requests(), [id]);
+        assert_eq!(failed.keys(), [&manifest, "accretion/else.json"]);
 
         for payload in [json!({"Task": "repair"}), json!("text"), json!({})] {
             let failed = FailedInvocation::parse(&record(&payload)).unwrap();
             assert_eq!(failed.payload, payload);
             assert_eq!(failed.requests(), []);
+            assert_eq!(failed.keys(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn says_what_it_died_of_as_far_as_it_is_known() {
+        let demise = Demise::parse(&record(&json!({"Task": "repair"})));
+        assert_eq!(demise.condition.as_deref(), Some("RetriesExhausted"));
+        assert_eq!(demise.code.as_deref(), Some("AccessDenied"));
+        assert_eq!(demise.message.as_deref(), Some("…"));
+        for record in [
+            "",
+            "[]",
+            "{}",
+            r#"{"responsePayload": "text", "requestContext": []}"#,
+        ] {
+            assert_eq!(Demise::parse(record), Demise::default(), "{record}");
         }
     }
 

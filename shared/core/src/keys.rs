@@ -1,7 +1,7 @@
 //! Where things are: the keys of the artifacts bucket, and the names of the latest pointers.
 
-use crate::digest::Digest;
-use crate::layer::LayerName;
+use crate::digest::{Digest, Sha256};
+use crate::layer::{LambdaLayerName, LayerName};
 use crate::request::{ProjectName, RequestId};
 use crate::target::Target;
 
@@ -38,6 +38,12 @@ pub fn request_of_manifest(key: &str) -> Option<RequestId> {
 /// The key of the manifest of a layer version.
 pub fn layer_manifest(layer: &LayerName, version: u64) -> String {
     format!("accretion/layers/{layer}/{version}.json")
+}
+
+/// The key of a zip that a person publishes, and Lambda takes only from a bucket. It is named after
+/// its content.
+pub fn upload(layer: &LambdaLayerName, sha256: Sha256) -> String {
+    format!("accretion/uploads/{layer}/{sha256}.zip")
 }
 
 /// The name of the SSM parameter that holds the ARN of a layer's latest version.

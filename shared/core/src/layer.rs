@@ -1,12 +1,16 @@
 //! Layers: which file of which wheel goes where, and the zip that Lambda unpacks below `/opt`.
 
+mod bundle;
 mod name;
+mod packer;
 mod plan;
 mod splice;
 
-pub use name::{LayerName, ParseLayerNameError};
+pub use bundle::{Bundle, Copied, Shape, Tree};
+pub use name::{LambdaLayerName, LayerName, ParseLambdaLayerNameError, ParseLayerNameError};
+pub use packer::{PackError, Packer};
 pub use plan::{Conflict, Plan, Wheel};
-pub use splice::{WheelFiles, splice};
+pub use splice::{WheelFiles, splice, splice_bundle};
 
 /// The folder of a layer that Lambda's Python runtimes have on `sys.path`.
 /// Source: AWS Lambda Developer Guide, "Working with layers for Python Lambda functions".

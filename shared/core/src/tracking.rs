@@ -1,6 +1,7 @@
 //! How far a request has come.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// The status of a request or of one of its targets.
 ///
@@ -79,9 +80,34 @@ impl fmt::Display for Status {
     }
 }
 
+/// A text that is no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no status")]
+pub struct ParseStatusError(String);
+
+impl FromStr for Status {
+    type Err = ParseStatusError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|status| status.name() == text)
+            .ok_or_else(|| ParseStatusError(crate::error::shown(text)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_tells_the_status() {
+        for status in Status::ALL {
+            assert_eq!(status.name().parse(), Ok(status));
+        }
+        for name in ["", "published", "Published "] {
+            assert!(name.parse::<Status>().is_err(), "{name}");
+        }
+    }
 
     #[test]
     fn the_order_is_that_of_the_ranks() {

@@ -10,5 +10,6 @@ mod tags;
 
 pub use filename::{BuildTag, ParseWheelFilenameError, Tag, WheelFilename};
 pub use inspect::inspect;
+pub(crate) use inspect::path_problem;
 pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
 pub use tags::Rank;

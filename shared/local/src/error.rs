@@ -191,6 +191,22 @@ pub enum Error {
         /// The end of what the build wrote.
         output: String,
     },
+    /// A file that is to be copied into a layer can't be read.
+    #[error("{} cannot be read: {error}", path.display())]
+    LayerFileUnreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A file can't be copied into a layer.
+    #[error("{} cannot go into a layer: {problem}", path.display())]
+    LayerFileRefused {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not, as a sentence.
+        problem: String,
+    },
     /// A file of the cache, of the output or of the temporary ones could not be read or written.
     #[error("{action} {}: {error}", path.display())]
     Files {
@@ -273,6 +289,8 @@ fault_codes! {
         Self::ArchitectureForeign { .. } => "ArchitectureForeign", User;
         Self::InterpreterMissing { .. } => "InterpreterMissing", User;
         Self::SourceBuildFailed { .. } => "SourceBuildFailed", User;
+        Self::LayerFileUnreadable { .. } => "LayerFileUnreadable", User;
+        Self::LayerFileRefused { .. } => "LayerFileRefused", User;
         Self::Files { purpose: Purpose::Output, .. } => "OutputUnwritable", Internal;
         Self::Files { purpose: Purpose::Cache, .. } => "CacheUnusable", Internal;
         Self::Files { purpose: Purpose::Temporary, .. } => "TemporaryFolderUnusable", Internal;
@@ -296,7 +314,7 @@ impl Fault for Error {
             Self::UvMissing { .. } => {
                 "install it (`pip install uv`), or set ACCRETION_UV to its path".into()
             }
-            Self::UvFailed { .. } => return None,
+            Self::UvFailed { .. } | Self::LayerFileUnreadable { .. } => return None,
             Self::PythonMissing => {
                 "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path".into()
             }
@@ -358,6 +376,10 @@ impl Fault for Error {
             }
             Self::SourceBuildFailed { .. } => {
                 "the package may need compilers or libraries; a version with a wheel does not"
+                    .into()
+            }
+            Self::LayerFileRefused { .. } => {
+                "take it out of the folder, or rename it: what starts with a dot at its top is left out"
                     .into()
             }
             Self::Files { purpose, .. } => match purpose {

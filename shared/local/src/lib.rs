@@ -8,6 +8,7 @@ mod download;
 mod error;
 mod gateway;
 mod hosts;
+pub mod layer_folder;
 mod origin;
 pub mod output;
 pub mod python;

@@ -6,26 +6,20 @@ use std::time::{Duration, Instant};
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
 use accretion_core::keys;
-use accretion_core::layer::{Conflict, LayerName, Plan, Wheel, WheelFiles, splice};
+use accretion_core::layer::{Conflict, LayerName, Plan, splice};
 use accretion_core::limits::Limits;
-use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
+use accretion_core::lock::LockedPackage;
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{Request, RequestRef, Requirements};
-use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
-use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::open_files::OpenFiles;
-use crate::ports::{Artifacts, Clock, Event, PortError, Progress, Resolver, StoredWheel, Wheels};
+use crate::packages::{self, Packages, Resolved, with_files};
+use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, StoredWheel, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
-
-/// Files of wheels that are open at the same time, for each layer that is being written. A layer's
-/// entries are ordered by path, so few wheels take turns.
-const OPEN_FILES: usize = 64;
 
 /// How a build goes about it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,20 +57,12 @@ pub struct Built {
     pub warnings: Vec<String>,
 }
 
-/// Where the packages of a layer come from.
-enum Source<'a> {
-    Resolve(&'a RequirementSet),
-    Locked(Lock),
-}
-
 /// Builds the layers of one request.
 pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
-    source: Source<'a>,
+    packages: Packages<'a, R, W>,
     options: Options,
-    resolver: &'a R,
-    wheels: &'a W,
     artifacts: &'a A,
     clock: &'a C,
     progress: &'a dyn Progress,
@@ -101,18 +87,14 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         clock: &'a C,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let source = match &request.requirements {
-            Requirements::Set(set) => Source::Resolve(set),
-            Requirements::Lock(text) => Source::Locked(Lock::parse(text)?),
-        };
+        let allowed = options.source_distributions;
+        let packages = Packages::new(request, allowed, resolver, wheels, progress)?;
         let splices = Semaphore::new(SPLICES);
         Ok(Self {
             request,
             origin,
-            source,
+            packages,
             options,
-            resolver,
-            wheels,
             artifacts,
             clock,
             progress,
@@ -130,9 +112,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     async fn build(&self, target: Target) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
-        let resolved = self.resolve(target).await?;
-        let packages = resolved.packages.len();
-        self.progress.on(Event::Resolved { target, packages });
+        let resolved = self.packages.resolve(target).await?;
         if resolved.packages.is_empty() {
             return Err(accretion_core::Error::LayerEmpty.into());
         }
@@ -152,12 +132,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         } else {
             self.make(target, &layer, digest, resolved).await?
         };
-        let warnings = manifest.conflicts.iter().map(|conflict| {
-            let (path, winner) = (&conflict.path, &conflict.winner);
-            let losers = conflict.losers.join(" or ");
-            format!("`{path}` comes from {winner}, not from {losers}")
-        });
-        let warnings = warnings.collect();
+        let warnings = manifest.conflicts.iter().map(packages::warning).collect();
         let elapsed = start.elapsed();
         Ok(Built {
             target,
@@ -177,11 +152,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         digest: Digest,
         resolved: Resolved,
     ) -> Result<Manifest, Error> {
-        let fetches = resolved
-            .packages
-            .iter()
-            .map(|package| self.fetch(package, target));
-        let wheels = try_join_all(fetches).await?;
+        let wheels = self.packages.fetch(&resolved.packages, target).await?;
         let _permit = self.splices.acquire().await;
         self.progress.on(Event::Splicing(target));
         let staged = self.artifacts.stage(layer)?;
@@ -198,62 +169,6 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Ok(manifest)
     }
 
-    /// The packages that go into the layer, and those that are left out.
-    async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
-        let requested = self.request.allow_source_distributions;
-        let allowed =
-            requested && self.options.source_distributions == SourceDistributions::AsRequested;
-        let selected = self.select(target, allowed).await;
-        let packages = if requested && !allowed {
-            selected.map_err(Error::for_want_of_sources)?
-        } else {
-            selected?
-        };
-        if packages.len() > Limits::PACKAGES {
-            let packages = packages.len();
-            return Err(accretion_core::Error::TooManyPackages { packages }.into());
-        }
-        let (excluded, packages) = packages
-            .into_iter()
-            .partition(|package| self.request.exclude.contains(&package.name));
-        Ok(Resolved { packages, excluded })
-    }
-
-    async fn select(
-        &self,
-        target: Target,
-        allow_source_distributions: bool,
-    ) -> Result<Vec<LockedPackage>, Error> {
-        let policy = |requirements| Policy {
-            allow_source_distributions,
-            requirements,
-        };
-        match &self.source {
-            Source::Resolve(set) => {
-                self.progress.on(Event::Resolving(target));
-                let lock = self
-                    .resolver
-                    .resolve(set, target, allow_source_distributions)
-                    .await?;
-                Ok(lock.select(target, policy(Some(set)))?)
-            }
-            Source::Locked(lock) => Ok(lock.select(target, policy(None))?),
-        }
-    }
-
-    async fn fetch(
-        &self,
-        package: &LockedPackage,
-        target: Target,
-    ) -> Result<Arc<StoredWheel>, PortError> {
-        match &package.locked {
-            Locked::Wheel { filename, file } => self.wheels.get(filename, file).await,
-            Locked::SourceDistribution { filename, file } => {
-                self.wheels.build(filename, file, target).await
-            }
-        }
-    }
-
     /// What a new layer's manifest says of its content.
     fn content<S>(
         &self,
@@ -261,24 +176,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         wheels: &[Arc<StoredWheel>],
         spliced: &Spliced<S>,
     ) -> Content {
-        let installed = packages
-            .iter()
-            .zip(wheels)
-            .map(|(package, wheel)| Installed {
-                name: package.name.to_string(),
-                version: package.version.clone(),
-                wheel: match &package.locked {
-                    Locked::Wheel { filename, .. } => filename.to_string(),
-                    Locked::SourceDistribution { .. } => wheel.filename.to_string(),
-                },
-                sha256: Some(package.locked.file().sha256),
-                built_from: match &package.locked {
-                    Locked::Wheel { .. } => None,
-                    Locked::SourceDistribution { filename, .. } => Some(filename.clone()),
-                },
-                size: Some(wheel.layout.compressed_size()),
-                unzipped_size: Some(wheel.layout.size()),
-            });
+        let installed = packages.iter().zip(wheels);
+        let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
         Content {
             installed: installed.collect(),
             conflicts: spliced.conflicts.clone(),
@@ -345,14 +244,6 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 }
 
-/// What resolution says of a layer.
-struct Resolved {
-    /// What goes into the layer, ordered by name.
-    packages: Vec<LockedPackage>,
-    /// What is left out.
-    excluded: Vec<LockedPackage>,
-}
-
 /// What a manifest says of an artifact that exists.
 struct Content {
     installed: Vec<Installed>,
@@ -410,16 +301,12 @@ async fn splice_blocking<S: std::io::Write + Send + 'static>(
     mut staged: S,
 ) -> Result<Spliced<S>, Error> {
     let work = move || {
-        let planned: Vec<Wheel<'_>> = wheels
+        let planned: Vec<_> = wheels
             .iter()
-            .map(|wheel| Wheel {
-                name: wheel.filename.name().as_ref(),
-                filename: wheel.filename.as_str(),
-                layout: &wheel.layout,
-            })
+            .map(|wheel| packages::planned(wheel))
             .collect();
         let plan = Plan::new(&planned, strict)?;
-        let written = splice_files(&plan, &wheels, &mut staged)?;
+        let written = with_files(&wheels, None, |files| splice(&plan, &files, &mut staged))?;
         Ok(Spliced {
             staged,
             written,
@@ -431,33 +318,6 @@ async fn splice_blocking<S: std::io::Write + Send + 'static>(
         Ok(spliced) => spliced,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
-}
-
-/// Writes a planned layer out of the wheels' files.
-fn splice_files(
-    plan: &Plan<'_>,
-    wheels: &[Arc<StoredWheel>],
-    out: impl std::io::Write,
-) -> Result<Written, accretion_core::Error> {
-    let paths = wheels
-        .iter()
-        .flat_map(|wheel| [wheel.wheel.clone(), wheel.layout_file.clone()]);
-    let open = OpenFiles::new(paths.collect(), OPEN_FILES);
-    let files: Vec<_> = (0..wheels.len())
-        .map(|index| WheelFiles {
-            wheel: open.file(2 * index),
-            layout: open.file(2 * index + 1),
-        })
-        .collect();
-    let written = splice(plan, &files, out);
-    drop(files);
-    written.map_err(|error| match open.into_failure() {
-        Some((index, error)) => accretion_core::Error::WheelRead {
-            wheel: wheels[index / 2].filename.to_string(),
-            error,
-        },
-        None => error,
-    })
 }
 
 #[cfg(test)]

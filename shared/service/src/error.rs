@@ -184,7 +184,7 @@ impl Fault for Error {
             }
             Self::BuildLost { .. } => Some(
                 "somebody has stopped its execution, or its message is among the dead letters: \
-                 drop the request again"
+                 `accretion redrive` sends those back; otherwise drop the request again"
                     .to_owned(),
             ),
             Self::RepairIncomplete { .. } => {

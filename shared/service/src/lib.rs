@@ -1,9 +1,11 @@
 //! The use cases of Accretion over narrow ports: no AWS, no terminal, no network of its own.
 
+pub mod assemble;
 pub mod build;
 pub mod dispatch;
 mod error;
 mod open_files;
+mod packages;
 pub mod ports;
 pub mod publish;
 pub mod redrive;

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use accretion_core::delivery::{Delivery, InboxObject};
-use accretion_core::invocation::FailedInvocation;
+use accretion_core::invocation::{Demise, FailedInvocation};
 use accretion_core::request::{RequestId, RequestRef};
+use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault as _};
 use tracing::{info, warn};
 
@@ -48,11 +49,41 @@ pub struct Outcome {
     pub failure: Option<Error>,
 }
 
+/// A dead letter that was looked at, and is where it was.
+#[derive(Debug)]
+pub struct Seen {
+    /// SQS's id of the dead letter.
+    pub letter: String,
+    /// When SQS took it.
+    pub sent_at: Timestamp,
+    /// The requests that it is about, as far as it says so.
+    pub requests: Vec<RequestId>,
+    /// The keys of the objects that it is about: what was dropped, or manifests.
+    pub keys: Vec<String>,
+    /// What it died of, as far as it says so.
+    pub demise: Demise,
+    /// What it says.
+    pub body: String,
+    /// Why it can't be sent again.
+    pub obstacle: Option<Error>,
+}
+
+/// What was seen of a queue of dead letters.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The letters, the oldest first.
+    pub seen: Vec<Seen>,
+    /// What put an end to it before all letters were seen.
+    pub failure: Option<Error>,
+}
+
 /// Goes through a queue of dead letters once.
 #[derive(Debug)]
 pub struct Redrive<'a, D> {
     letters: &'a D,
     limit: usize,
+    /// The only letters to send, if not all are.
+    only: Option<HashSet<String>>,
 }
 
 /// What a dead letter asks for.
@@ -60,13 +91,65 @@ struct Errand<T> {
     /// What is to be sent.
     message: T,
     requests: Vec<RequestId>,
+    /// The keys of the objects that it is about.
+    keys: Vec<String>,
 }
 
 impl<'a, D: DeadLetters> Redrive<'a, D> {
     /// Prepares to bring back what is in a queue: up to `limit` letters, all of which are held in
     /// memory.
     pub fn new(letters: &'a D, limit: usize) -> Self {
-        Self { letters, limit }
+        Self {
+            letters,
+            limit,
+            only: None,
+        }
+    }
+
+    /// Sends no letters but these, by SQS's ids of them, such as those that somebody has seen. The
+    /// others stay where they are, and are not among the outcome.
+    #[must_use]
+    pub fn only(self, letters: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            only: Some(letters.into_iter().collect()),
+            ..self
+        }
+    }
+
+    /// Looks at dead letters of the request queue.
+    pub async fn look_at_requests(&self) -> Look {
+        self.look(request).await
+    }
+
+    /// Looks at what the publisher could not deal with.
+    pub async fn look_at_publications(&self) -> Look {
+        self.look(publication).await
+    }
+
+    async fn look<T>(&self, read: impl Fn(&DeadLetter) -> Result<Errand<T>, Error>) -> Look {
+        let mut letters = Vec::new();
+        let failure = self.receive(&mut letters).await.err();
+        self.show(&letters).await;
+        letters.sort_by(|one, other| (one.sent_at, &one.id).cmp(&(other.sent_at, &other.id)));
+        let seen = letters.into_iter().map(|letter| {
+            let (requests, keys, obstacle) = match read(&letter) {
+                Ok(errand) => (errand.requests, errand.keys, None),
+                Err(error) => (Vec::new(), Vec::new(), Some(error)),
+            };
+            Seen {
+                requests,
+                keys,
+                obstacle,
+                demise: Demise::parse(&letter.body),
+                letter: letter.id,
+                sent_at: letter.sent_at,
+                body: letter.body,
+            }
+        });
+        Look {
+            seen: seen.collect(),
+            failure,
+        }
     }
 
     /// Sends dead letters of the request queue to it again.
@@ -97,7 +180,8 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
         let mut end = self.receive(&mut letters).await;
         let (mut sent, mut hidden) = (HashSet::new(), Vec::new());
         for letter in letters {
-            if end.is_err() {
+            let is_meant = |only: &HashSet<String>| only.contains(&letter.id);
+            if end.is_err() || !self.only.as_ref().is_none_or(is_meant) {
                 hidden.push(letter);
                 continue;
             }
@@ -152,7 +236,9 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
         sent: &mut HashSet<T>,
         outcome: &mut Outcome,
     ) -> Result<Fate, Error> {
-        let Errand { message, requests } = match read(letter) {
+        let Errand {
+            message, requests, ..
+        } = match read(letter) {
             Ok(errand) => errand,
             Err(reason) => return Ok(outcome.leave(letter, Vec::new(), reason)),
         };
@@ -194,9 +280,14 @@ impl Outcome {
 
 /// Reads a dead letter of the request queue.
 fn request(letter: &DeadLetter) -> Result<Errand<RequestMessage>, Error> {
+    let mut keys = Vec::new();
     let (request, requests) = match Delivery::parse(&letter.body)? {
         Delivery::Test => (None, Vec::new()),
-        Delivery::Objects(objects) => (None, objects.iter().filter_map(of_object).collect()),
+        Delivery::Objects(objects) => {
+            let requests = objects.iter().filter_map(of_object).collect();
+            keys.extend(objects.into_iter().map(|object| object.key));
+            (None, requests)
+        }
         Delivery::Request => {
             let request = RequestRef::of_message(&letter.id, letter.sent_at, &letter.attributes)?;
             let requests = vec![request.id.clone()];
@@ -207,6 +298,7 @@ fn request(letter: &DeadLetter) -> Result<Errand<RequestMessage>, Error> {
     Ok(Errand {
         message: RequestMessage { body, request },
         requests,
+        keys,
     })
 }
 
@@ -218,8 +310,12 @@ fn of_object(object: &InboxObject) -> Option<RequestId> {
 /// Reads a dead letter of the publisher.
 fn publication(letter: &DeadLetter) -> Result<Errand<FailedInvocation>, Error> {
     let message = FailedInvocation::parse(&letter.body)?;
-    let requests = message.requests();
-    Ok(Errand { message, requests })
+    let (requests, keys) = (message.requests(), message.keys());
+    Ok(Errand {
+        message,
+        requests,
+        keys,
+    })
 }
 
 #[cfg(test)]

@@ -11,10 +11,15 @@ use crate::workspace::REGION;
 
 /// The configuration of clients for a server on this machine: nothing of the environment is read.
 pub(crate) fn configuration(endpoint: &str) -> SdkConfig {
+    configuration_in(REGION, endpoint)
+}
+
+/// The same for a region.
+pub(crate) fn configuration_in(region: &str, endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "the emulator's root user");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
+        .region(Region::new(region.to_owned()))
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build()

@@ -11,7 +11,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use aws_sdk_ssm::operation::get_parameter::GetParameterError;
 use serde_json::Value;
 
-use crate::aws::{configuration, item};
+use crate::aws::{configuration_in, item};
+use crate::workspace::REGION;
 use crate::{Error, Filter, InboxEvents, Result, Subscription};
 
 /// A deployed stack: its outputs, and clients of the services that it is made of.
@@ -61,7 +62,12 @@ pub struct LayerVersion {
 impl Stack {
     /// Reads the outputs of the stack of this name from a server.
     pub async fn connect(endpoint: &str, name: &str) -> Result<Self> {
-        let configuration = configuration(endpoint);
+        Self::connect_in(REGION, endpoint, name).await
+    }
+
+    /// The same in any region.
+    pub async fn connect_in(region: &str, endpoint: &str, name: &str) -> Result<Self> {
+        let configuration = configuration_in(region, endpoint);
         let s3 = aws_sdk_s3::config::Builder::from(&configuration).force_path_style(true);
         let mut stack = Self {
             name: name.to_owned(),

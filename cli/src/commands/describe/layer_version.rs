@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_aws::{Catalogue, DescribedVersion};
+use accretion_aws::{Catalogue, DescribedVersion, NamedLayers, Statement};
+use accretion_core::layer::LambdaLayerName;
 use accretion_core::manifest::{Installed, LayerManifest, Manifest};
 use accretion_core::notification::ObjectRef;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, Contents, DeploymentFile, Region};
+use crate::cloud::{self, AwsOptions, Contents, DeploymentFile, Region, StatementRecord};
 use crate::commands::list::VersionRecord;
 use crate::error::Error;
 use crate::{print_json, table};
@@ -23,7 +24,7 @@ pub(crate) struct LayerVersion {
     /// A region that it names
     region: Region,
     /// The layer's name, such as data-tools-py313
-    layer_name: String,
+    layer_name: LambdaLayerName,
     /// The number of the version
     layer_version: u64,
     #[command(flatten)]
@@ -39,6 +40,7 @@ struct Document<'a> {
     version: VersionRecord,
     code_size: u64,
     code_sha256: Option<String>,
+    permissions: Vec<StatementRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<&'a Manifest>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +51,8 @@ struct Document<'a> {
 
 /// Describes a layer version.
 pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, Error> {
-    let (region, layer, version) = (&args.region, &args.layer_name, args.layer_version);
+    let (region, version) = (&args.region, args.layer_version);
+    let layer = args.layer_name.as_str();
     let file = DeploymentFile::new(&args.deployment_file);
     file.stacks(region)?;
     let clients = args.aws.clients().await;
@@ -59,12 +62,17 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
         let described = catalogue.describe(layer, version).await?;
         described.ok_or_else(|| cloud::Error::LayerVersionUnknown {
             region: region.clone(),
-            layer: layer.clone(),
-            version,
+            layer: layer.to_owned(),
+            version: Some(version),
         })
     };
     let contents = Contents::find(&file, &clients, region, layer, version);
-    let (described, contents) = tokio::try_join!(described, contents)?;
+    let named = NamedLayers::new(&here);
+    let statements = async {
+        let statements = named.statements(&args.layer_name, version).await;
+        statements.map_err(cloud::Error::from)
+    };
+    let (described, statements, contents) = tokio::try_join!(described, statements, contents)?;
     let contents = contents.as_ref();
     match global.format {
         Format::Json => print_json(&Document {
@@ -73,6 +81,7 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
             code_size: described.size,
             code_sha256: described.sha256.map(|it| it.to_string()),
             version: described.listed.into(),
+            permissions: statements.iter().map(Into::into).collect(),
             manifest: contents.map(|it| &it.manifest),
             layer_manifest: contents.map(|it| &it.layer_manifest),
             layer_manifest_object: contents.map(|it| ObjectRef {
@@ -81,7 +90,12 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
             }),
         }),
         Format::Text => {
-            print(&format!("{layer}:{version}"), &described, contents);
+            print(
+                &format!("{layer}:{version}"),
+                &described,
+                &statements,
+                contents,
+            );
             if let Some(contents) = contents {
                 print_packages(&contents.manifest, global.verbose);
             }
@@ -90,7 +104,12 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(title: &str, described: &DescribedVersion, contents: Option<&Contents>) {
+fn print(
+    title: &str,
+    described: &DescribedVersion,
+    statements: &[Statement],
+    contents: Option<&Contents>,
+) {
     let bold = anstyle::Style::new().bold();
     anstream::println!("{bold}{title}{bold:#}");
     let listed = &described.listed;
@@ -109,6 +128,10 @@ fn print(title: &str, described: &DescribedVersion, contents: Option<&Contents>)
         Some(format!("{size}{}", unzipped.unwrap_or_default())),
     );
     fact("SHA-256", described.sha256.map(|it| it.to_string()));
+    let grantees: Vec<_> = statements.iter().map(|it| it.grantee.to_string()).collect();
+    let own = "nobody but the account itself".to_owned();
+    let shared = (!grantees.is_empty()).then(|| grantees.join(", "));
+    fact("shared with", Some(shared.unwrap_or(own)));
     if let Some(contents) = contents {
         let manifest = &contents.manifest;
         fact("digest", Some(manifest.digest.to_string()));

@@ -45,7 +45,12 @@ pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
     let versions = versions.map_err(cloud::Error::from)?;
     // A layer may have versions, and none of them for a runtime.
     if versions.is_empty() && runtime.is_none() {
-        return Err(cloud::Error::LayerUnknown { region, layer }.into());
+        return Err(cloud::Error::LayerVersionUnknown {
+            region,
+            layer,
+            version: None,
+        }
+        .into());
     }
     match global.format {
         Format::Json => print_json(&Document {

@@ -59,9 +59,56 @@ impl FromStr for LayerName {
     }
 }
 
+/// The name of any layer in AWS Lambda: 1 to 140 letters, digits, `-` and `_`, all ASCII.
+///
+/// Source: the API reference of `PublishLayerVersion`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct LambdaLayerName(String);
+
+impl LambdaLayerName {
+    /// The name as a string.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LambdaLayerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no name of a layer in AWS Lambda.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a layer's name has 1 to 140 letters, digits, `-` and `_`")]
+pub struct ParseLambdaLayerNameError;
+
+impl FromStr for LambdaLayerName {
+    type Err = ParseLambdaLayerNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if (1..=140).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseLambdaLayerNameError)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lambda_takes_longer_names_than_projects_have() {
+        for text in ["a", "-", "data_Tools-9", &"x".repeat(140)] {
+            assert_eq!(text.parse::<LambdaLayerName>().unwrap().as_str(), text);
+        }
+        for text in ["", "a b", "a:1", "é", &"x".repeat(141)] {
+            assert!(text.parse::<LambdaLayerName>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn reads_what_it_writes() {

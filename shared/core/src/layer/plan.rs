@@ -141,7 +141,7 @@ impl<'a> Plan<'a> {
     }
 
     /// What goes into the zip for an entry.
-    fn file(&self, entry: &Planned<'a>) -> Cow<'a, LayoutFile> {
+    pub(super) fn file(&self, entry: &Planned<'a>) -> Cow<'a, LayoutFile> {
         match self.record(entry) {
             Some((file, _)) => Cow::Owned(file.clone()),
             None => Cow::Borrowed(entry.file),
@@ -224,10 +224,13 @@ fn record_without(layout: &Layout, lost: &[&str]) -> (LayoutFile, Vec<u8>) {
 const LARGEST: usize = 5;
 
 fn too_large(unzipped: u64, wheels: &[Wheel<'_>]) -> Error {
-    let mut packages: Vec<_> = wheels
-        .iter()
-        .map(|wheel| (wheel.name.to_owned(), wheel.layout.size()))
-        .collect();
+    let sizes = wheels.iter();
+    let sizes = sizes.map(|wheel| (wheel.name.to_owned(), wheel.layout.size()));
+    layer_too_large(unzipped, sizes.collect())
+}
+
+/// That a layer is too large, and the largest of what it consists of.
+pub(super) fn layer_too_large(unzipped: u64, mut packages: Vec<(String, u64)>) -> Error {
     packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     packages.truncate(LARGEST);
     Error::LayerTooLarge {

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use super::ROOT;
 use super::plan::{Plan, Planned};
+use super::{Bundle, ROOT};
 use crate::archive::{Header, ReadAt, WriteError, Writer, Written};
 use crate::error::Error;
 use crate::wheel::{LayoutFile, Origin};
@@ -30,36 +30,89 @@ pub fn splice<F: ReadAt, W: Write>(
     files: &[WheelFiles<F>],
     out: W,
 ) -> Result<Written, Error> {
-    let ends = window_ends(plan, files.len());
-    let mut window = Window::default();
+    let mut source = Source::new("", plan, files);
     let mut writer = Writer::new(out);
-    let mut name = String::from(ROOT);
-    for (entry, end) in plan.entries.iter().zip(ends) {
-        name.truncate(ROOT.len());
-        name.push_str(&entry.file.path);
-        if let Some((record, data)) = plan.record(entry) {
-            writer
-                .add(header(&name, record), data)
-                .map_err(Error::LayerWrite)?;
-            continue;
+    for entry in 0..plan.entries.len() {
+        source.write(entry, &mut writer)?;
+    }
+    writer.finish().map_err(Error::LayerWrite)
+}
+
+/// Writes the zip of a layer for several runtimes to `out`. `trees` are in the order of the trees
+/// that were bundled, each in the order of its wheels; `copied` is what the other files' packed data
+/// lies in.
+///
+/// The zip's bytes depend on the bundle's content alone.
+pub fn splice_bundle<F: ReadAt, W: Write>(
+    bundle: &Bundle<'_>,
+    trees: &[Vec<WheelFiles<F>>],
+    copied: &[WheelFiles<F>; 1],
+    out: W,
+) -> Result<Written, Error> {
+    let sources = bundle.parts.iter().map(|part| {
+        let files = part.tree.map_or(copied.as_slice(), |tree| &trees[tree]);
+        Source::new(&part.folder, &part.plan, files)
+    });
+    let mut sources: Vec<_> = sources.collect();
+    let mut writer = Writer::new(out);
+    for &(part, entry) in &bundle.order {
+        sources[part].write(entry, &mut writer)?;
+    }
+    writer.finish().map_err(Error::LayerWrite)
+}
+
+/// What a plan's entries are written from.
+struct Source<'a, F> {
+    plan: &'a Plan<'a>,
+    files: &'a [WheelFiles<F>],
+    /// For each entry how far its wheel can be read on.
+    ends: Vec<u64>,
+    window: Window,
+    /// The name of an entry; the part before its path stays.
+    name: String,
+    prefix: usize,
+}
+
+impl<'a, F: ReadAt> Source<'a, F> {
+    fn new(folder: &str, plan: &'a Plan<'a>, files: &'a [WheelFiles<F>]) -> Self {
+        let name = format!("{ROOT}{folder}");
+        Self {
+            plan,
+            files,
+            ends: window_ends(plan, files.len()),
+            window: Window::default(),
+            prefix: name.len(),
+            name,
         }
-        let (file, header) = (entry.file, header(&name, entry.file));
+    }
+
+    fn write<W: Write>(&mut self, entry: usize, writer: &mut Writer<W>) -> Result<(), Error> {
+        let (entry, end) = (&self.plan.entries[entry], self.ends[entry]);
+        self.name.truncate(self.prefix);
+        self.name.push_str(&entry.file.path);
+        let name = &self.name;
+        if let Some((record, data)) = self.plan.record(entry) {
+            let written = writer.add(header(name, record), data);
+            return written.map_err(Error::LayerWrite);
+        }
+        let (file, header) = (entry.file, header(name, entry.file));
+        let files = &self.files[entry.wheel];
         let copied = match file.origin {
-            Origin::Layout => writer.copy(header, &files[entry.wheel].layout, file.offset),
+            Origin::Layout => writer.copy(header, &files.layout, file.offset),
             Origin::Wheel if file.compressed_size > WINDOW / 4 => {
-                writer.copy(header, &files[entry.wheel].wheel, file.offset)
+                writer.copy(header, &files.wheel, file.offset)
             }
-            Origin::Wheel => window
-                .read(entry.wheel, &files[entry.wheel].wheel, file, end)
+            Origin::Wheel => self
+                .window
+                .read(entry.wheel, &files.wheel, file, end)
                 .map_err(|error| WriteError::Read {
                     name: name.clone(),
                     error,
                 })
                 .and_then(|data| writer.add(header, data)),
         };
-        copied.map_err(Error::LayerWrite)?;
+        copied.map_err(Error::LayerWrite)
     }
-    writer.finish().map_err(Error::LayerWrite)
 }
 
 fn header<'a>(name: &'a str, file: &LayoutFile) -> Header<'a> {

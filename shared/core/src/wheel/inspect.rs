@@ -33,6 +33,26 @@ const NOT_TAKEN: [&str; 6] = [
 /// lines of `RECORD`.
 pub(super) const LINE_SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
 
+/// Why a file of a layer can't have this path below `python/`, as the rest of a sentence.
+pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
+    let is_drive = |path: &[u8]| path.get(1) == Some(&b':') && path[0].is_ascii_alphabetic();
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        Some("is no relative path below the wheel's root")
+    } else if path.contains('\\') {
+        Some("has a backslash")
+    } else if path.contains(char::is_control) {
+        Some("has a control character")
+    } else if path.contains(LINE_SEPARATORS) {
+        Some("has a line separator")
+    } else if path.split('/').any(|part| part.len() > 255) {
+        Some("has a part of more than 255 bytes")
+    } else if is_drive(path.as_bytes()) {
+        Some("starts with a drive letter")
+    } else {
+        None
+    }
+}
+
 /// Verifies every entry of a wheel and works out what it puts into a layer.
 ///
 /// `length` is the size of the wheel in bytes, `threads` how many entries are unpacked at a time.
@@ -296,20 +316,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
             EntryKind::Directory => name.strip_suffix('/').unwrap_or(name),
             _ => name,
         };
-        let problem = if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            "is no relative path below the wheel's root"
-        } else if path.contains('\\') {
-            "has a backslash"
-        } else if path.contains(char::is_control) {
-            "has a control character"
-        } else if path.contains(LINE_SEPARATORS) {
-            "has a line separator"
-        } else if path.split('/').any(|part| part.len() > 255) {
-            "has a part of more than 255 bytes"
-        } else if path.as_bytes().get(1) == Some(&b':') && path.as_bytes()[0].is_ascii_alphabetic()
-        {
-            "starts with a drive letter"
-        } else {
+        let Some(problem) = path_problem(path) else {
             return Ok(());
         };
         Err(self.invalid(format!("the path `{shown}` {problem}")))

@@ -29,6 +29,11 @@ impl Inspected {
         String::from_utf8(content.clone()).unwrap()
     }
 
+    /// The wheel, and the file that its layout is in.
+    pub(crate) fn bytes(&self) -> [&[u8]; 2] {
+        [&self.wheel, &self.layout_file]
+    }
+
     pub(crate) fn paths(&self) -> Vec<&str> {
         self.layout
             .files

@@ -386,3 +386,86 @@ fn the_publisher_is_invoked_with_what_it_was_invoked_with() {
     assert_eq!(world.state().invoked, [payload, repair]);
     assert_eq!(world.visible(), ["m-2"]);
 }
+
+#[test]
+fn what_is_looked_at_stays_where_it_is() {
+    let world = World::of([
+        letter("m-2", &event(&["tools.json", "folder/"])),
+        letter("m-1", &request_of("first")),
+        letter("m-4", "no"),
+        DeadLetter {
+            sent_at: "2026-11-20T09:00:00Z".parse().unwrap(),
+            ..letter("m-3", &request_of("oldest"))
+        },
+    ]);
+    let look = block_on(Redrive::new(&world, 100).look_at_requests());
+    assert!(look.failure.is_none());
+    let seen: Vec<_> = look
+        .seen
+        .iter()
+        .map(|it| (it.letter.as_str(), it.requests.clone(), it.keys.clone()))
+        .collect();
+    let of_message = |id| vec![RequestId::of_message(id)];
+    let of_object = vec![RequestId::of_object("inbox", "tools.json", "v1")];
+    let keys = vec!["tools.json".to_owned(), "folder/".to_owned()];
+    let expected = [
+        ("m-3", of_message("m-3"), vec![]),
+        ("m-1", of_message("m-1"), vec![]),
+        ("m-2", of_object, keys),
+        ("m-4", vec![], vec![]),
+    ];
+    assert_eq!(seen, expected);
+    let obstacles: Vec<_> = look
+        .seen
+        .iter()
+        .filter_map(|it| Some((it.body.as_str(), it.obstacle.as_ref()?.code())))
+        .collect();
+    assert_eq!(obstacles, [("no", "MessageUnknown")]);
+    assert_eq!(world.visible().len(), 4);
+    assert!(world.state().sent.is_empty());
+    let look = block_on(Redrive::new(&world, 3).look_at_requests());
+    assert_eq!(look.seen.len(), 3);
+    assert_eq!(world.visible().len(), 4);
+}
+
+#[test]
+fn what_a_publication_died_of_is_seen() {
+    let id = RequestId::of_message("1");
+    let key = format!("accretion/manifests/tools/{id}-py313.manifest");
+    let payload: Value = serde_json::from_str(&event(&[&key])).unwrap();
+    let record = json!({
+        "requestContext": {"condition": "RetriesExhausted"},
+        "requestPayload": payload,
+        "responsePayload": {"errorType": "AccessDenied", "errorMessage": "not allowed"},
+    });
+    let unknown = json!({"responsePayload": {"errorType": "Panicked"}});
+    let world = World::of([
+        letter("m-1", &record.to_string()),
+        letter("m-2", &unknown.to_string()),
+    ]);
+    let look = block_on(Redrive::new(&world, 100).look_at_publications());
+    let [one, other] = &look.seen[..] else {
+        panic!("{look:?}");
+    };
+    assert_eq!((&one.requests, &one.keys), (&vec![id], &vec![key]));
+    assert_eq!(one.demise.code.as_deref(), Some("AccessDenied"));
+    assert!(one.obstacle.is_none());
+    assert_eq!(other.demise.code.as_deref(), Some("Panicked"));
+    let obstacle = other.obstacle.as_ref().unwrap();
+    assert_eq!(obstacle.code(), "InvocationUnknown");
+    assert_eq!(world.visible(), ["m-1", "m-2"]);
+    assert!(world.state().invoked.is_empty());
+}
+
+#[test]
+fn only_what_is_meant_is_sent() {
+    let letters = ["a", "b", "c"].map(|name| letter(name, &request_of(name)));
+    let world = World::of(letters.into_iter().chain([letter("d", "no")]));
+    let meant = ["b", "d", "gone"].map(str::to_owned);
+    let redrive = Redrive::new(&world, 100).only(meant);
+    let outcome = block_on(redrive.requests(&world));
+    let ids: Vec<_> = outcome.sent.iter().map(|it| &it.letter).collect();
+    assert_eq!(ids, ["b"]);
+    assert_eq!(left(&outcome), [("d", "MessageUnknown")]);
+    assert_eq!(world.visible(), ["a", "c", "d"]);
+}

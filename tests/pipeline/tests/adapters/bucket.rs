@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use accretion_aws::{S3Artifacts, S3Inbox, S3Manifests, S3Requests};
+use accretion_core::Fault as _;
 use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
 use accretion_core::digest::{Digest, Sha256};
@@ -66,6 +67,37 @@ fn the_inbox_gives_the_version_that_is_asked_for() {
             code(elsewhere.read(&object, 100).await),
             "ServiceRefused",
             "a bucket that is not there is no empty one"
+        );
+    });
+}
+
+#[test]
+fn what_is_dropped_is_known_by_its_version() {
+    on_aws(async |world| {
+        let bucket = world.bucket().await;
+        let inbox = S3Inbox::new(&world.clients, bucket.as_str());
+        let key = "requests/data-tools/request.json";
+        let mut ids = Vec::new();
+        for text in ["first", "second"] {
+            let dropped = inbox.drop(key, text.into()).await.unwrap();
+            let version = Some(dropped.version_id.clone());
+            let object = object(&bucket, key, version);
+            let read = inbox.read(&object, 100).await.unwrap();
+            assert_eq!(read.unwrap(), text.as_bytes());
+            let id = RequestId::of_object(&bucket, key, object.version());
+            assert_eq!(dropped.id(), id);
+            ids.push(id);
+        }
+        assert_ne!(ids[0], ids[1]);
+
+        // Nobody could say which request that is.
+        let without_versions = world.bucket_without_versions().await;
+        let inbox = S3Inbox::new(&world.clients, without_versions);
+        let error = inbox.drop(key, b"third".to_vec()).await.unwrap_err();
+        assert_eq!(error.code(), "ServiceRefused");
+        assert!(
+            error.to_string().contains("the bucket keeps none"),
+            "{error}"
         );
     });
 }

@@ -43,7 +43,7 @@ fn published(request: &RequestRef, version: u64) -> Published {
     }
 }
 
-fn settlement(
+pub(crate) fn settlement(
     request: &RequestRef,
     event: Event,
     status: Status,

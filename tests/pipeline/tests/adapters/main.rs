@@ -134,14 +134,19 @@ impl World {
         aws_sdk_dynamodb::Client::new(&self.config)
     }
 
-    /// A new bucket with versions.
-    async fn bucket(&self) -> String {
-        let (s3, name) = (self.s3(), fresh("bucket"));
+    async fn bucket_without_versions(&self) -> String {
+        let name = fresh("bucket");
         let region = BucketLocationConstraint::from(REGION);
         let location = CreateBucketConfiguration::builder().location_constraint(region);
-        let request = s3.create_bucket().bucket(&name);
+        let request = self.s3().create_bucket().bucket(&name);
         let request = request.create_bucket_configuration(location.build());
         request.send().await.unwrap();
+        name
+    }
+
+    /// A new bucket with versions.
+    async fn bucket(&self) -> String {
+        let (s3, name) = (self.s3(), self.bucket_without_versions().await);
         let versions = VersioningConfiguration::builder()
             .status(BucketVersioningStatus::Enabled)
             .build();

@@ -1,12 +1,17 @@
 //! The table of requests.
 
+use accretion_aws::{RequestsTable, Source};
 use accretion_core::delivery::InboxObject;
+use accretion_core::notification::Event;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use accretion_service::ports::{Acceptance, Accepted, Origin, Rejected, Tracking as _};
+use accretion_service::ports::{
+    Acceptance, Accepted, Layers as _, Origin, Rejected, Tracking as _,
+};
 use serde_json::{Value, json};
 
+use crate::layers::settlement;
 use crate::{RETENTION, Tables, World, at, on_aws, project, request, target};
 
 pub(crate) fn now() -> Timestamp {
@@ -248,5 +253,106 @@ fn a_spoilt_item_does_not_hide_the_others() {
             panic!("{found:?}")
         };
         assert_eq!((&open.request, open.target), (&sound.request, target()));
+    });
+}
+
+#[test]
+fn people_read_what_was_recorded() {
+    on_aws(async |world| {
+        let (tables, since) = (world.tables().await, now());
+        let table = RequestsTable::new(&world.clients, &tables.requests_table);
+        let accepted = accepted(&["py313", "py313-arm64"]);
+        let read = async || table.request(&accepted.request.id).await.unwrap();
+        assert_eq!(read().await, None);
+        tables.tracking.accept(&accepted).await.unwrap();
+        let known = read().await.unwrap();
+        assert_eq!(known.request, accepted.request);
+        assert_eq!(known.project.as_deref(), Some("data-tools"));
+        assert_eq!(known.status, Status::Received);
+        let source = Source::Object {
+            bucket: "inbox".to_owned(),
+            key: "requests/data-tools.json".to_owned(),
+            version_id: Some("v1".to_owned()),
+        };
+        assert_eq!(known.source, Some(source));
+        let targets: Vec<_> = known.targets.keys().copied().collect();
+        assert_eq!(targets, accepted.targets);
+        assert_eq!(known.targets[&target()].layer, "data-tools-py313-arm64");
+        assert!(!known.is_terminal() && !known.has_failed());
+
+        let mut failed = settlement(&accepted.request, Event::BuildFailed, Status::Failed, None);
+        let notification = &mut failed.mark.notification;
+        notification.code = Some("LayerRefused".to_owned());
+        notification.reason = Some("it is too large".to_owned());
+        notification.hint = Some("make it smaller".to_owned());
+        tables.layers.settle(&failed).await.unwrap();
+        let known = read().await.unwrap();
+        let of_target = &known.targets[&target()];
+        assert_eq!(of_target.status, Status::Failed);
+        assert_eq!(of_target.code.as_deref(), Some("LayerRefused"));
+        assert_eq!(of_target.reason.as_deref(), Some("it is too large"));
+        assert_eq!(of_target.hint.as_deref(), Some("make it smaller"));
+        assert_eq!(of_target.manifest_key.as_deref(), Some("m"));
+        assert!(of_target.digest.is_some());
+        assert!(since <= known.updated_at && known.updated_at == of_target.updated_at);
+        assert!(!known.is_terminal() && known.has_failed());
+    });
+}
+
+#[test]
+fn the_newest_requests_come_first_and_spoilt_ones_apart() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let table = RequestsTable::new(&world.clients, &tables.requests_table);
+        let mut ids = Vec::new();
+        for minute in 10..40 {
+            let mut accepted = accepted(&["py312", "py313-arm64"]);
+            accepted.request = request(&format!("10:{minute}:00"));
+            tables.tracking.accept(&accepted).await.unwrap();
+            ids.push(accepted.request.id);
+        }
+        let rejected = Rejected {
+            request: request("09:00:00"),
+            project: None,
+            origin: Origin::Message("m-1".to_owned()),
+            reason: "error: there is no requirement".to_owned(),
+            codes: vec!["RequirementsEmpty".to_owned()],
+        };
+        tables.tracking.reject(&rejected).await.unwrap();
+        ids.insert(0, rejected.request.id);
+        ids.reverse();
+        for limit in [usize::MAX, 31, 7, 1, 0] {
+            let tracked = table.newest(limit).await.unwrap();
+            assert!(tracked.invalid.is_empty());
+            let found = tracked.requests.iter().map(|it| &it.request.id);
+            assert_eq!(
+                found.collect::<Vec<_>>(),
+                ids.iter().take(limit).collect::<Vec<_>>()
+            );
+            let accepted = tracked.requests.iter().take(30);
+            assert!(accepted.into_iter().all(|it| it.targets.len() == 2));
+        }
+        let tracked = table.newest(usize::MAX).await.unwrap();
+        let oldest = tracked.requests.last().unwrap();
+        assert!(oldest.is_terminal() && oldest.has_failed());
+        assert_eq!(oldest.codes, ["RequirementsEmpty"]);
+        assert_eq!(oldest.source, Some(Source::Message("m-1".to_owned())));
+
+        let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        let update = world.dynamodb().update_item();
+        let update = update
+            .table_name(&tables.requests_table)
+            .key("RequestId", text(ids[0].as_str()))
+            .key("Item", text("py312"))
+            .update_expression("REMOVE LayerName");
+        update.send().await.unwrap();
+        let tracked = table.newest(usize::MAX).await.unwrap();
+        assert_eq!(tracked.requests.len(), 31);
+        let [invalid] = &tracked.invalid[..] else {
+            panic!("{:?}", tracked.invalid);
+        };
+        assert!(invalid.to_string().contains("`LayerName`"), "{invalid}");
+        let spoilt = table.request(&ids[0]).await.unwrap_err();
+        assert_eq!(spoilt.to_string(), invalid.to_string());
     });
 }

@@ -4,9 +4,24 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+/// Compares with a snapshot, without what differs between runs of a pipeline.
+macro_rules! seen {
+    ($name:expr, $seen:expr) => {
+        insta::with_settings!({
+            filters => crate::filters(),
+            omit_expression => true,
+        }, { insta::assert_snapshot!($name, $seen) })
+    };
+}
+
 mod deployment_files;
 mod destroy;
+mod permissions;
+mod profiles;
+mod publish;
+mod redrive;
 mod reference;
+mod requests;
 mod small;
 mod template;
 mod update;
@@ -16,6 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::thread;
 
 use integration_tests::Run;
 use pipeline_tests::testbed::STACK;
@@ -26,6 +42,24 @@ use tempfile::TempDir;
 /// The regions of the deployment file, in its order.
 const REGIONS: [&str; 2] = ["eu-west-1", "us-east-1"];
 
+/// Regular expressions for what differs between runs of a pipeline, besides those for all tests.
+const FILTERS: [(&str, &str); 5] = [
+    (r"\b[0-9a-f]{32}\b", "[REQUEST]"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[UUID]"),
+    (
+        r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z",
+        "[TIMESTAMP]",
+    ),
+    // How wide a column is depends on how long it takes.
+    (r" +\[TIME\]  ", "  [TIME]  "),
+    (r" +after  ", "  after  "),
+];
+
+fn filters() -> Vec<(&'static str, &'static str)> {
+    let all = integration_tests::FILTERS.into_iter();
+    all.chain(FILTERS).collect()
+}
+
 /// A server with the pipeline in both regions.
 struct Cloud {
     server: MiniStack,
@@ -34,12 +68,18 @@ struct Cloud {
 static CLOUD: LazyLock<Result<Cloud>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("command");
     let server = MiniStack::start(&folder.join("ministack.log"), &Options::default())?;
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let template = sam::built().await?;
-        let [one, other] = REGIONS.map(|region| sam::deploy_in(region, &server, STACK, &template));
-        tokio::try_join!(one, other)
-    })?;
+    let deploy = || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let template = sam::built().await?;
+            let [one, other] =
+                REGIONS.map(|region| sam::deploy_in(region, &server, STACK, &template));
+            tokio::try_join!(one, other)
+        })
+    };
+    // Whoever comes first may have a runtime of their own, which must not be blocked.
+    let deployed = thread::scope(|scope| scope.spawn(deploy).join());
+    deployed.unwrap()?;
     Ok(Cloud { server })
 });
 
@@ -47,6 +87,13 @@ static CLOUD: LazyLock<Result<Cloud>> = LazyLock::new(|| {
 #[track_caller]
 fn cloud() -> &'static Cloud {
     CLOUD.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Makes one call with boto3, in the first region.
+async fn boto3(service: &str, operation: &str, parameters: serde_json::Value) -> serde_json::Value {
+    let calls = [(service, operation, parameters)];
+    let answers = pipeline_tests::boto3::call(&cloud().server, &calls).await;
+    answers.unwrap().remove(0)
 }
 
 /// Somebody with a folder of their own, and a deployment file in it that names both stacks.

@@ -1,0 +1,208 @@
+//! `accretion redrive`
+
+mod shown;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use accretion_aws::{
+    LambdaPublisher, RequestsTable, SqsDeadLetters, SqsRequestQueue, TrackedRequest,
+};
+use accretion_core::Fault as _;
+use accretion_core::request::RequestId;
+use accretion_service::redrive::{Look, Outcome, Redrive as Service, Seen};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::args::{Format, Global};
+use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region};
+use crate::consent;
+use crate::error::{Error, USAGE, code_of, print_fault};
+
+/// Requests that are looked up at the same time.
+const LOOKUPS: usize = 8;
+
+/// Show the dead letters of a region, and send them back
+///
+/// A request comes back as the request that it was, at its place in the order: mend first what its
+/// letter died of. What can't be read as a request or an event would only come back; it stays where
+/// it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Redrive {
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
+    /// The region
+    region: Region,
+    /// Send them back without asking
+    #[arg(long)]
+    yes: bool,
+    /// Look at so many letters of each of the two queues at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    #[command(flatten)]
+    aws: AwsOptions,
+}
+
+/// A queue of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Requests,
+    Publications,
+}
+
+impl Queue {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "Request",
+            Self::Publications => "Publication",
+        }
+    }
+}
+
+/// What of a region's pipeline letters come from and go to.
+struct Queues {
+    requests: SqsDeadLetters,
+    publications: SqsDeadLetters,
+    request_queue: SqsRequestQueue,
+    publisher: LambdaPublisher,
+    table: RequestsTable,
+}
+
+/// What is in both queues.
+struct Letters {
+    region: Region,
+    /// By queue.
+    looks: [(Queue, Look); 2],
+    /// What is known of the requests that they are about.
+    known: BTreeMap<RequestId, TrackedRequest>,
+}
+
+/// What was sent and what was not, by queue.
+type Outcomes = [(Queue, Outcome); 2];
+
+/// Shows dead letters, asks, and sends them back.
+pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error> {
+    let stacks = DeploymentFile::new(args.deployment_file).stacks(&args.region)?;
+    let clients = args.aws.clients().await;
+    let pipeline = Pipeline::connect(&clients, args.region, &stacks).await?;
+    let queues = Queues::of(&pipeline)?;
+    let letters = queues.look(pipeline.region.clone(), args.limit).await?;
+    if global.format == Format::Text {
+        shown::print_letters(&letters, args.limit, global);
+    }
+    let consent = if args.yes || letters.sendable().count() == 0 {
+        Ok(true)
+    } else {
+        consent::ask(&letters.question()).await
+    };
+    let outcomes = match consent {
+        Ok(true) => Some(queues.send(&letters, args.limit).await),
+        _ => None,
+    };
+    match global.format {
+        Format::Json => {
+            shown::print_document(&letters, outcomes.as_ref(), consent.as_ref().err());
+        }
+        Format::Text => match (&outcomes, &consent) {
+            (Some(outcomes), _) => shown::print_outcomes(&letters, outcomes, global),
+            (None, Err(error)) => print_fault(error, None),
+            (None, Ok(_)) => anstream::eprintln!("nothing was sent"),
+        },
+    }
+    if consent.is_err() {
+        return Ok(ExitCode::from(USAGE));
+    }
+    let looks = letters.looks.iter();
+    let failures = looks.filter_map(|(_, look)| look.failure.as_ref());
+    let outcomes = outcomes.iter().flatten().flat_map(|(_, outcome)| {
+        let left = outcome.left.iter().map(|left| &left.reason);
+        left.chain(&outcome.failure)
+    });
+    let codes = failures.chain(outcomes).map(|error| code_of(error.class()));
+    Ok(codes.min().map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+impl Queues {
+    fn of(pipeline: &Pipeline) -> Result<Self, cloud::Error> {
+        let clients = &pipeline.clients;
+        let letters = |output| {
+            let url = pipeline.output(output)?;
+            Ok::<_, cloud::Error>(SqsDeadLetters::new(clients, url))
+        };
+        let publisher = pipeline.output("PublisherFunctionName")?;
+        Ok(Self {
+            requests: letters("RequestDeadLetterQueueUrl")?,
+            publications: letters("PublicationDeadLetterQueueUrl")?,
+            request_queue: SqsRequestQueue::new(clients, pipeline.output("RequestQueueUrl")?),
+            publisher: LambdaPublisher::new(clients, publisher),
+            table: RequestsTable::new(clients, pipeline.output("RequestsTableName")?),
+        })
+    }
+
+    /// Looks at what there is, and asks what is known of it.
+    async fn look(&self, region: Region, limit: usize) -> Result<Letters, cloud::Error> {
+        let requests = Service::new(&self.requests, limit);
+        let publications = Service::new(&self.publications, limit);
+        let (requests, publications) = tokio::join!(
+            requests.look_at_requests(),
+            publications.look_at_publications()
+        );
+        let looks = [
+            (Queue::Requests, requests),
+            (Queue::Publications, publications),
+        ];
+        let seen = looks.iter().flat_map(|(_, look)| &look.seen);
+        let mut ids: Vec<_> = seen.flat_map(|seen| seen.requests.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        let known = stream::iter(ids).map(async |id| {
+            let known = self.table.request(&id).await?;
+            Ok::<_, cloud::Error>(known.map(|known| (id, known)))
+        });
+        let known: Vec<_> = known.buffer_unordered(LOOKUPS).try_collect().await?;
+        Ok(Letters {
+            region,
+            looks,
+            known: known.into_iter().flatten().collect(),
+        })
+    }
+
+    /// Sends those back that were seen.
+    async fn send(&self, letters: &Letters, limit: usize) -> Outcomes {
+        let seen = |queue| {
+            let seen = letters.seen().filter(move |(of, _)| *of == queue);
+            seen.map(|(_, seen)| seen.letter.clone())
+        };
+        // What has come since then must not keep any of them out.
+        let limit = limit.saturating_mul(2);
+        let requests = Service::new(&self.requests, limit).only(seen(Queue::Requests));
+        let publications = Service::new(&self.publications, limit).only(seen(Queue::Publications));
+        let (requests, publications) = tokio::join!(
+            requests.requests(&self.request_queue),
+            publications.publications(&self.publisher)
+        );
+        [
+            (Queue::Requests, requests),
+            (Queue::Publications, publications),
+        ]
+    }
+}
+
+impl Letters {
+    fn seen(&self) -> impl Iterator<Item = (Queue, &Seen)> {
+        let looks = self.looks.iter();
+        looks.flat_map(|(queue, look)| look.seen.iter().map(move |seen| (*queue, seen)))
+    }
+
+    /// Those that can be sent back.
+    fn sendable(&self) -> impl Iterator<Item = &Seen> {
+        let seen = self.seen().map(|(_, seen)| seen);
+        seen.filter(|seen| seen.obstacle.is_none())
+    }
+
+    fn question(&self) -> String {
+        let count = self.sendable().count();
+        let plural = if count == 1 { "" } else { "s" };
+        format!("send {count} letter{plural} back in {}?", self.region)
+    }
+}

@@ -1,0 +1,241 @@
+//! `accretion request`
+
+mod raw;
+mod requirements;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use accretion_aws::{Dropped, RequestsTable, S3Inbox};
+use accretion_core::Fault;
+use accretion_core::diagnostic::{ProblemRecord, Report};
+use accretion_core::request::{ProjectName, RequestId};
+use comfy_table::Table;
+use serde::Serialize;
+
+use super::status::{self, Followed, Outcomes, Place, RequestRecord};
+use crate::args::{Format, Global};
+use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::error::{Error, ErrorRecord, code_of};
+use crate::table;
+
+/// Request layers: drop a request into the inbox of each region
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Request {
+    Raw(raw::Raw),
+    Requirements(requirements::Requirements),
+}
+
+/// Drops a request.
+pub(crate) async fn run(request: Request, global: Global) -> Result<ExitCode, Error> {
+    match request {
+        Request::Raw(args) => raw::run(args, global).await,
+        Request::Requirements(args) => requirements::run(args, global).await,
+    }
+}
+
+/// Where a request goes, and whether to wait for what comes of it.
+#[derive(Debug, clap::Args)]
+struct Destination {
+    /// Request in this region only [may be repeated; default: all of the file]
+    #[arg(long = "region", value_name = "REGION")]
+    regions: Vec<Region>,
+    /// Follow the request until all of its layers have come to an end
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    aws: AwsOptions,
+}
+
+/// What is dropped.
+struct Submission {
+    project: ProjectName,
+    key: String,
+    bytes: Vec<u8>,
+    /// What there is to say about the input, none of it an error.
+    report: Report,
+}
+
+/// A request that was dropped in a region.
+struct Requested {
+    region: Region,
+    dropped: Dropped,
+    id: RequestId,
+    table: RequestsTable,
+}
+
+impl Destination {
+    /// Drops a request in each region.
+    async fn take(
+        self,
+        deployment_file: &Path,
+        submission: Submission,
+        global: Global,
+    ) -> Result<ExitCode, Error> {
+        let regions = DeploymentFile::new(deployment_file).chosen(&self.regions)?;
+        if global.format == Format::Text {
+            crate::print_report(&submission.report, global);
+        }
+        let clients = self.aws.clients().await;
+        let outcomes = in_each(regions, async |region, stacks| {
+            let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
+            let table =
+                RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
+            let inbox = S3Inbox::new(&pipeline.clients, pipeline.output("InboxBucketName")?);
+            let dropped = inbox
+                .drop(&submission.key, submission.bytes.clone())
+                .await?;
+            Ok(Requested {
+                id: dropped.id(),
+                region: pipeline.region,
+                dropped,
+                table,
+            })
+        });
+        let (mut requested, mut failures) = (Vec::new(), Vec::new());
+        for (region, outcome) in outcomes.await {
+            match outcome {
+                Ok(done) => requested.push(done),
+                Err(error) => failures.push((region, error)),
+            }
+        }
+        if global.format == Format::Text {
+            print_dropped(&submission, &requested, &failures, global);
+            if !requested.is_empty() && !global.quiet {
+                if self.watch {
+                    anstream::println!();
+                } else {
+                    let ids = requested.iter().map(|it| it.id.as_str());
+                    let command = status::command(deployment_file, ids);
+                    anstream::eprintln!("follow what comes of it: {command}");
+                }
+            }
+        }
+        let outcomes = if self.watch {
+            let followed = requested.iter().map(Requested::followed);
+            let followed: Vec<_> = followed.collect();
+            Some(status::follow(followed, deployment_file, global).await)
+        } else {
+            None
+        };
+        match (global.format, &outcomes) {
+            (Format::Json, outcomes) => {
+                print_document(&submission, &requested, &failures, outcomes.as_ref());
+            }
+            (Format::Text, Some(outcomes)) => outcomes.print(global),
+            (Format::Text, None) => {}
+        }
+        let codes = failures.iter().map(|(_, error)| code_of(error.class()));
+        let codes = codes.chain(outcomes.iter().filter_map(Outcomes::exit_code));
+        Ok(codes.min().map_or(ExitCode::SUCCESS, ExitCode::from))
+    }
+}
+
+fn print_dropped(
+    submission: &Submission,
+    requested: &[Requested],
+    failures: &[(Region, cloud::Error)],
+    global: Global,
+) {
+    if !requested.is_empty() && !global.quiet {
+        table::print(rows(submission, requested), &[]);
+    }
+    for (region, error) in failures {
+        print_fault_in(region, error);
+    }
+}
+
+impl Requested {
+    fn followed(&self) -> Followed {
+        let place = Place {
+            region: self.region.clone(),
+            table: self.table.clone(),
+        };
+        Followed {
+            id: self.id.clone(),
+            places: vec![place],
+        }
+    }
+}
+
+fn rows(submission: &Submission, requested: &[Requested]) -> Table {
+    let mut rows = table::new(&["region", "project", "request", "key"]);
+    for requested in requested {
+        rows.add_row([
+            requested.region.as_str(),
+            submission.project.as_str(),
+            requested.id.as_str(),
+            &requested.dropped.key,
+        ]);
+    }
+    rows
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    problems: Vec<ProblemRecord<'a>>,
+    dropped: Vec<DroppedRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<Vec<RequestRecord<'a>>>,
+    failures: Vec<FailureRecord<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DroppedRecord<'a> {
+    region: &'a str,
+    project_name: &'a str,
+    request_id: &'a str,
+    s3_bucket: &'a str,
+    s3_key: &'a str,
+    s3_version_id: &'a str,
+}
+
+/// What could not be done in a region, or for a request.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct FailureRecord<'a> {
+    region: Option<&'a str>,
+    request_id: Option<&'a str>,
+    error: ErrorRecord,
+}
+
+impl<'a> FailureRecord<'a> {
+    pub(super) fn new(
+        region: Option<&'a Region>,
+        request: Option<&'a RequestId>,
+        error: &cloud::Error,
+    ) -> Self {
+        Self {
+            region: region.map(Region::as_str),
+            request_id: request.map(RequestId::as_str),
+            error: ErrorRecord::from(error as &dyn Fault),
+        }
+    }
+}
+
+fn print_document(
+    submission: &Submission,
+    requested: &[Requested],
+    failures: &[(Region, cloud::Error)],
+    outcomes: Option<&Outcomes>,
+) {
+    let dropped = requested.iter().map(|requested| DroppedRecord {
+        region: requested.region.as_str(),
+        project_name: submission.project.as_str(),
+        request_id: requested.id.as_str(),
+        s3_bucket: &requested.dropped.bucket,
+        s3_key: &requested.dropped.key,
+        s3_version_id: &requested.dropped.version_id,
+    });
+    let failures = failures.iter();
+    let failures = failures.map(|(region, error)| FailureRecord::new(Some(region), None, error));
+    let followed = outcomes.into_iter().flat_map(Outcomes::failures);
+    crate::print_json(&Document {
+        problems: submission.report.records(),
+        dropped: dropped.collect(),
+        requests: outcomes.map(|outcomes| outcomes.records().collect()),
+        failures: failures.chain(followed).collect(),
+    });
+}

@@ -1,0 +1,89 @@
+//! `accretion request requirements`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use accretion_core::request::{InputKind, ProjectName, Request};
+use accretion_core::requirement::NoInclude;
+use accretion_core::target::{Architecture, Runtime};
+
+use super::{Destination, Submission};
+use crate::args::Global;
+use crate::cloud;
+use crate::error::Error;
+use crate::input::{self, Input, InputFile};
+
+/// Request layers of what a requirements.txt or a pylock.toml names
+///
+/// The layers are those that `accretion build` would write. The file is checked as
+/// `accretion check` does. With an error, nothing is dropped anywhere.
+///
+/// The file is dropped as it is, if it says everything. If it includes other files, or if an option
+/// narrows what it asks for, a request (JSON) is dropped that has all of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Requirements {
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
+    /// The project, which its layers are named after: LAYER_NAME-py313, LAYER_NAME-py313-arm64
+    layer_name: ProjectName,
+    /// A requirements.txt or a pylock.toml
+    #[arg(value_name = "REQUIREMENTS_FILE")]
+    file: PathBuf,
+    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
+    #[arg(long = "runtime", value_name = "RUNTIME")]
+    runtimes: Vec<Runtime>,
+    /// x86_64 or arm64 [may be repeated; default: both]
+    #[arg(long = "architecture", value_name = "ARCHITECTURE")]
+    architectures: Vec<Architecture>,
+    /// Let packages that have no fitting wheel be built, which the pipeline has to allow, too
+    #[arg(long)]
+    allow_source_distributions: bool,
+    #[command(flatten)]
+    destination: Destination,
+}
+
+/// Drops a file, or a request that is made of it.
+pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, Error> {
+    let input = Input {
+        name: Some(args.layer_name),
+        runtimes: args.runtimes,
+        architectures: args.architectures,
+        allow_source_distributions: args.allow_source_distributions,
+        ..Input::of_path(args.file)
+    };
+    let file = InputFile::read(&input.path)?;
+    let name = match file.kind {
+        InputKind::RequirementsTxt => "requirements.txt",
+        InputKind::Lock => "pylock.toml",
+        InputKind::Request => {
+            return Err(cloud::Error::InputKindUnexpected {
+                path: input.path,
+                kind: file.kind,
+            }
+            .into());
+        }
+    };
+    let (request, report) = input::check(&input, &file)?;
+    let folder = format!("requests/{}", request.name);
+    let key = format!("{folder}/{name}");
+    let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
+        (key, file.bytes)
+    } else {
+        (format!("{folder}/request.json"), request.to_json().into())
+    };
+    let submission = Submission {
+        project: request.name,
+        key,
+        bytes,
+        report,
+    };
+    let file = &args.deployment_file;
+    args.destination.take(file, submission, global).await
+}
+
+/// Whether the pipeline reads that very request in the bare file.
+fn says_everything(request: &Request, kind: InputKind, key: &str, bytes: &[u8]) -> bool {
+    let name = Some(request.name.clone());
+    let read = Request::from_input(kind, name, key, bytes, &NoInclude, false);
+    read.is_ok_and(|(read, _)| read == *request)
+}

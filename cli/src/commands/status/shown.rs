@@ -1,0 +1,273 @@
+//! What is known of a request, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use accretion_aws::{Source, TrackedRequest, TrackedTarget};
+use accretion_core::diagnostic::printable;
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+use serde::Serialize;
+
+use super::follow::Sighting;
+use crate::args::Global;
+use crate::cloud::Region;
+use crate::error::print_failure;
+use crate::table;
+
+/// A request for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(in crate::commands) struct RequestRecord<'a> {
+    region: &'a str,
+    request_id: &'a str,
+    project_name: Option<&'a str>,
+    status: &'static str,
+    is_terminal: bool,
+    has_failed: bool,
+    received_at: String,
+    updated_at: String,
+    source: Option<SourceRecord<'a>>,
+    reason: Option<&'a str>,
+    codes: &'a [String],
+    targets: Vec<TargetRecord<'a>>,
+}
+
+/// Where a request came from: an object or a message.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SourceRecord<'a> {
+    s3_bucket: Option<&'a str>,
+    s3_key: Option<&'a str>,
+    s3_version_id: Option<&'a str>,
+    message_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TargetRecord<'a> {
+    layer: &'a str,
+    runtime: Runtime,
+    architecture: Architecture,
+    status: &'static str,
+    updated_at: String,
+    seconds: f64,
+    version_arn: Option<&'a str>,
+    manifest_key: Option<&'a str>,
+    digest: Option<&'a str>,
+    code: Option<&'a str>,
+    reason: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+impl<'a> RequestRecord<'a> {
+    pub(in crate::commands) fn new(region: &'a Region, request: &'a TrackedRequest) -> Self {
+        let targets = request.targets.iter();
+        Self {
+            region: region.as_str(),
+            request_id: request.request.id.as_str(),
+            project_name: request.project.as_deref(),
+            status: request.status.name(),
+            is_terminal: request.is_terminal(),
+            has_failed: request.has_failed(),
+            received_at: request.request.received_at.to_string(),
+            updated_at: request.updated_at.to_string(),
+            source: request.source.as_ref().map(SourceRecord::new),
+            reason: request.reason.as_deref(),
+            codes: &request.codes,
+            targets: targets
+                .map(|(target, known)| TargetRecord::new(*target, known, request))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> SourceRecord<'a> {
+    fn new(source: &'a Source) -> Self {
+        let none = Self {
+            s3_bucket: None,
+            s3_key: None,
+            s3_version_id: None,
+            message_id: None,
+        };
+        match source {
+            Source::Object {
+                bucket,
+                key,
+                version_id,
+            } => Self {
+                s3_bucket: Some(bucket),
+                s3_key: Some(key),
+                s3_version_id: version_id.as_deref(),
+                ..none
+            },
+            Source::Message(id) => Self {
+                message_id: Some(id),
+                ..none
+            },
+        }
+    }
+}
+
+impl<'a> TargetRecord<'a> {
+    fn new(target: Target, known: &'a TrackedTarget, request: &TrackedRequest) -> Self {
+        Self {
+            layer: &known.layer,
+            runtime: target.runtime,
+            architecture: target.architecture,
+            status: known.status.name(),
+            updated_at: known.updated_at.to_string(),
+            seconds: age(known, request).as_secs_f64(),
+            version_arn: known.version_arn.as_deref(),
+            manifest_key: known.manifest_key.as_deref(),
+            digest: known.digest.as_deref(),
+            code: known.code.as_deref(),
+            reason: known.reason.as_deref(),
+            hint: known.hint.as_deref(),
+        }
+    }
+}
+
+/// How old the request was when the target was last heard of.
+fn age(target: &TrackedTarget, request: &TrackedRequest) -> Duration {
+    target.updated_at.since(request.request.received_at)
+}
+
+/// How far a request has come, in a few words: `1 Failed, 5 Unchanged`.
+pub(in crate::commands) fn summary(request: &TrackedRequest) -> String {
+    let mut counts: BTreeMap<Status, usize> = BTreeMap::new();
+    for target in request.targets.values() {
+        *counts.entry(target.status).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return request.status.to_string();
+    }
+    let counts = counts.iter();
+    let counts: Vec<_> = counts
+        .map(|(status, count)| format!("{count} {status}"))
+        .collect();
+    counts.join(", ")
+}
+
+/// Where a request came from, in a few words.
+pub(in crate::commands) fn came_from(request: &TrackedRequest) -> String {
+    match &request.source {
+        Some(Source::Object { key, .. }) => printable(key),
+        Some(Source::Message(id)) => format!("message {}", printable(id)),
+        None => "-".to_owned(),
+    }
+}
+
+/// A point in time without what is finer than a second.
+pub(in crate::commands) fn to_the_second(time: Timestamp) -> String {
+    format!("{time:.0}")
+}
+
+/// A span of time in the units that it has: `0.42 s`, `3 min 5 s`, `2 h 10 min`.
+pub(super) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{:.2} s", time.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Prints all that is known of a request: what it is, a table of its targets, then what has failed.
+pub(super) fn print(sighting: &Sighting, global: Global) {
+    let Sighting { region, request } = sighting;
+    if !global.quiet {
+        print_known(sighting);
+    }
+    if request.status == Status::Rejected {
+        let reason = request.reason.as_deref().unwrap_or_default();
+        let lines: Vec<_> = reason.trim_end().lines().map(printable).collect();
+        anstream::eprintln!("{}", lines.join("\n"));
+    }
+    for (failure, layers) in failures(request) {
+        let about = format!("{region}: {}", layers.join(", "));
+        let code = failure.code.unwrap_or("Failed");
+        let reason = failure.reason.unwrap_or("nobody said why");
+        print_failure(code, Some(&about), reason, failure.hint);
+    }
+}
+
+fn print_known(sighting: &Sighting) {
+    let Sighting { region, request } = sighting;
+    let project = request.project.as_deref().map(printable);
+    let project = project.map_or_else(String::new, |project| format!(" of {project}"));
+    anstream::println!("request {}{project} in {region}", request.request.id);
+    let from = match &request.source {
+        Some(_) => format!(" from {}", came_from(request)),
+        None => String::new(),
+    };
+    let received = to_the_second(request.request.received_at);
+    anstream::println!("received {received}{from}");
+    if request.targets.is_empty() {
+        anstream::println!("{}", request.status);
+    } else {
+        let mut rows = table::new(&["layer", "status", "after", "version"]);
+        for target in request.targets.values() {
+            rows.add_row([
+                target.layer.clone(),
+                target.status.to_string(),
+                span(age(target, request)),
+                target.version_arn.clone().unwrap_or_else(|| "-".to_owned()),
+            ]);
+        }
+        table::print(rows, &[2]);
+    }
+}
+
+/// What a target has failed of.
+#[derive(PartialEq, Eq)]
+struct Failure<'a> {
+    code: Option<&'a str>,
+    reason: Option<&'a str>,
+    hint: Option<&'a str>,
+}
+
+/// What has failed, each with the layers of which it is so.
+fn failures(request: &TrackedRequest) -> Vec<(Failure<'_>, Vec<&str>)> {
+    let mut failures: Vec<(Failure<'_>, Vec<&str>)> = Vec::new();
+    let targets = request.targets.values();
+    for target in targets.filter(|target| target.status == Status::Failed) {
+        let failure = Failure {
+            code: target.code.as_deref(),
+            reason: target.reason.as_deref(),
+            hint: target.hint.as_deref(),
+        };
+        match failures.iter_mut().find(|(known, _)| *known == failure) {
+            Some((_, layers)) => layers.push(&target.layer),
+            None => failures.push((failure, vec![&target.layer])),
+        }
+    }
+    failures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_at_most() {
+        for (milliseconds, text) in [
+            (0, "0.00 s"),
+            (1_234, "1.23 s"),
+            (59_900, "59.90 s"),
+            (60_000, "1 min 0 s"),
+            (185_900, "3 min 5 s"),
+            (3_600_000, "1 h 0 min"),
+            (7_830_000, "2 h 10 min"),
+        ] {
+            assert_eq!(span(Duration::from_millis(milliseconds)), text);
+        }
+    }
+
+    #[test]
+    fn times_of_lists_are_to_the_second() {
+        let time: Timestamp = "2026-11-20T10:00:00.999Z".parse().unwrap();
+        assert_eq!(to_the_second(time), "2026-11-20T10:00:00Z");
+    }
+}

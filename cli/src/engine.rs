@@ -1,0 +1,90 @@
+//! The engine on this machine: uv, downloads and the wheel cache, as the user wants them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accretion_core::limits::Limits;
+use accretion_core::request::Requirements;
+use accretion_local::Downloader;
+use accretion_local::cache::{CacheFolder, WheelCache};
+use accretion_local::python::Interpreters;
+use accretion_local::uv::{Settings, Uv};
+use accretion_service::ports::Progress;
+use url::Url;
+
+use crate::environment::{DEFAULT_INDEX, Environment};
+use crate::error::Error;
+use crate::progress::Terminal;
+
+/// Where packages come from.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sources {
+    /// Use nothing but the cache
+    #[arg(long)]
+    offline: bool,
+    /// Take packages from this index instead of the default one
+    #[arg(
+        long,
+        value_name = "URL",
+        env = DEFAULT_INDEX,
+        hide_env_values = true,
+        value_parser = index_url
+    )]
+    default_index: Option<Url>,
+}
+
+fn index_url(text: &str) -> Result<Url, String> {
+    let url = text.parse::<Url>().ok();
+    url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+        .ok_or_else(|| "an index has a URL that starts with `https://` or `http://`".to_owned())
+}
+
+/// What finds and gets packages.
+pub(crate) struct Engine {
+    pub(crate) uv: Arc<Uv>,
+    pub(crate) wheels: WheelCache,
+}
+
+impl Engine {
+    /// Starts to get ready for these requirements.
+    pub(crate) fn new(
+        sources: &Sources,
+        environment: &Environment,
+        requirements: &Requirements,
+        progress: &Arc<Terminal>,
+    ) -> Result<Self, Error> {
+        let cache = environment.cache.clone().ok_or(Error::CacheFolderMissing)?;
+        let interpreters =
+            Interpreters::new(environment.path.as_deref(), environment.python.clone());
+        let uv = Arc::new(Uv::new(Settings {
+            program: environment.uv.clone(),
+            path: environment.path.clone(),
+            environment: environment.variables.clone(),
+            cache: CacheFolder::new(&cache).uv(),
+            index: sources.default_index.clone(),
+            offline: sources.offline,
+            interpreters,
+            // It is for the user, who may wait as long as they like, for what they like.
+            guard: None,
+        }));
+        let watcher = || Arc::clone(progress) as Arc<dyn Progress>;
+        let index = sources.default_index.as_ref();
+        let downloader = Arc::new(Downloader::new(index, sources.offline, watcher()));
+        if !sources.offline && matches!(requirements, Requirements::Set(_)) {
+            // While uv resolves.
+            let downloader = Arc::clone(&downloader);
+            tokio::spawn(async move { downloader.prepare().await });
+        }
+        let wheels = WheelCache::new(&cache, downloader, Arc::clone(&uv), limits(), watcher());
+        Ok(Self { uv, wheels })
+    }
+}
+
+/// What getting packages may cost. All targets have one build here, and the user's network may be
+/// slow.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.download.total = u64::MAX;
+    limits.download.time = Duration::from_hours(1);
+    limits
+}

@@ -1,0 +1,352 @@
+//! Layers of any name, as people publish them, and who may use them.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use accretion_core::digest::Sha256;
+use accretion_core::keys;
+use accretion_core::layer::LambdaLayerName;
+use accretion_core::request::Permission;
+use accretion_core::target::{Architecture, Runtime};
+use accretion_service::ports::LayerVersion;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::error::ProvideErrorMetadata as _;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{LayerVersionContentInput, Runtime as LambdaRuntime};
+use serde_json::Value;
+
+use crate::Clients;
+use crate::bucket::Bucket;
+use crate::error::{Call, Error, failed};
+use crate::patience::{self, LONG};
+use crate::versions::{Answer, is_throttled, layer_version, signed, statement_id, unsuccessful};
+
+/// How long it may take to send a zip, and for Lambda to unpack it.
+const PUBLISH: Duration = Duration::from_mins(5);
+
+/// The layers of a region.
+#[derive(Debug, Clone)]
+pub struct NamedLayers {
+    client: Client,
+    clients: Clients,
+}
+
+/// What is to be published, besides the zip.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The layer.
+    pub layer: LambdaLayerName,
+    /// The version's description.
+    pub description: String,
+    /// The runtimes that it is for.
+    pub runtimes: Vec<Runtime>,
+    /// The architectures that it is for.
+    pub architectures: Vec<Architecture>,
+    /// SHA-256 of the zip.
+    pub sha256: Sha256,
+}
+
+/// How Lambda gets a zip.
+#[derive(Debug, Clone)]
+pub enum Zip {
+    /// In the call, up to [`Zip::DIRECT_BYTES`].
+    Bytes(Vec<u8>),
+    /// As an object.
+    Object {
+        /// The bucket, of the layer's region.
+        bucket: String,
+        /// The key.
+        key: String,
+    },
+}
+
+impl Zip {
+    /// Bytes that a zip may have in a call.
+    /// Source: AWS Lambda Developer Guide, "Lambda quotas".
+    pub const DIRECT_BYTES: u64 = 50 << 20;
+}
+
+/// A statement of a version's policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its id.
+    pub id: String,
+    /// Whom it lets use the version.
+    pub grantee: Grantee,
+}
+
+/// Whom a statement lets use a version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grantee {
+    /// Somebody that Lambda's API can name.
+    Known(Permission),
+    /// Somebody else: the principal and the condition, as they are.
+    Other(String),
+}
+
+impl fmt::Display for Grantee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(Permission::Everyone) => f.write_str("everyone"),
+            Self::Known(Permission::Organization(id)) => write!(f, "the organization {id}"),
+            Self::Known(Permission::Account(id)) => write!(f, "the account {id}"),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl NamedLayers {
+    /// The layers of the clients' region.
+    pub fn new(clients: &Clients) -> Self {
+        Self {
+            client: clients.lambda(),
+            clients: clients.clone(),
+        }
+    }
+
+    /// Uploads a zip, for Lambda to take it from there. What is there already stays.
+    pub async fn upload(
+        &self,
+        bucket: &str,
+        layer: &LambdaLayerName,
+        zip: &Path,
+        sha256: Sha256,
+    ) -> Result<Zip, Error> {
+        let key = keys::upload(layer, sha256);
+        let uploads = Bucket::new(self.clients.s3(), bucket);
+        uploads.upload_new(&key, zip, sha256).await?;
+        Ok(Zip::Object {
+            bucket: bucket.to_owned(),
+            key,
+        })
+    }
+
+    /// Makes a version. The call has no idempotency token, so it is made once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PublicationUnknown`] if nobody can say whether there is a new version.
+    pub async fn publish(
+        &self,
+        publication: &Publication,
+        zip: Zip,
+    ) -> Result<LayerVersion, Error> {
+        let layer = &publication.layer;
+        let content = LayerVersionContentInput::builder();
+        let content = match zip {
+            Zip::Bytes(bytes) => content.zip_file(Blob::new(bytes)),
+            Zip::Object { bucket, key } => content.s3_bucket(bucket).s3_key(key),
+        };
+        let runtimes = publication.runtimes.iter();
+        let runtimes = runtimes.map(|it| LambdaRuntime::from(it.identifier()));
+        let architectures = publication.architectures.iter();
+        let architectures =
+            architectures.map(|it| aws_sdk_lambda::types::Architecture::from(it.name()));
+        let request = self
+            .client
+            .publish_layer_version()
+            .layer_name(layer.as_str())
+            .description(&publication.description)
+            .content(content.build())
+            .set_compatible_runtimes(Some(runtimes.collect()))
+            .set_compatible_architectures(Some(architectures.collect()));
+        let call = || {
+            let timeouts = TimeoutConfig::builder().operation_timeout(PUBLISH);
+            let timeouts = timeouts.operation_attempt_timeout(PUBLISH).build();
+            let config = aws_sdk_lambda::config::Builder::new()
+                .timeout_config(timeouts)
+                // A repetition of a call that did take effect would make another version.
+                .retry_config(RetryConfig::disabled());
+            request.clone().customize().config_override(config).send()
+        };
+        let made = match patience::while_worth_it(LONG, is_throttled, call).await {
+            Ok(made) => made,
+            Err(error) => {
+                return Err(match unsuccessful(layer.as_str(), &error) {
+                    (error, true) => error,
+                    (error, false) => Error::PublicationUnknown {
+                        layer: layer.to_string(),
+                        problem: error.to_string(),
+                    },
+                });
+            }
+        };
+        let version = layer_version(&Answer {
+            layer_arn: made.layer_arn(),
+            version: made.version(),
+            version_arn: made.layer_version_arn(),
+            content: made.content(),
+            created_at: made.created_date(),
+        });
+        version.map_err(|problem| Error::PublicationUnknown {
+            layer: layer.to_string(),
+            problem,
+        })
+    }
+
+    /// Lets somebody use a version. Returns whether nobody had said so with the same statement.
+    pub async fn grant(
+        &self,
+        layer: &LambdaLayerName,
+        version: u64,
+        permission: &Permission,
+    ) -> Result<bool, Error> {
+        let granted = self
+            .client
+            .add_layer_version_permission()
+            .layer_name(layer.as_str())
+            .version_number(signed(version))
+            .statement_id(statement_id(permission))
+            .action("lambda:GetLayerVersion")
+            .principal(permission.principal())
+            .set_organization_id(permission.organization_id().map(ToOwned::to_owned))
+            .send()
+            .await;
+        match granted {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ResourceConflictException") => Ok(false),
+            Err(error) => {
+                let resource = format!("{layer}:{version}");
+                let call = Call::new("lambda:AddLayerVersionPermission", resource);
+                Err(failed(call, &error))
+            }
+        }
+    }
+
+    /// Takes a statement out of a version's policy. Nothing happens if it is not there.
+    pub async fn revoke(
+        &self,
+        layer: &LambdaLayerName,
+        version: u64,
+        statement: &Statement,
+    ) -> Result<(), Error> {
+        let revoked = self
+            .client
+            .remove_layer_version_permission()
+            .layer_name(layer.as_str())
+            .version_number(signed(version))
+            .statement_id(&statement.id)
+            .send()
+            .await;
+        match revoked {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+            Err(error) => {
+                let resource = format!("{layer}:{version}");
+                let call = Call::new("lambda:RemoveLayerVersionPermission", resource);
+                Err(failed(call, &error))
+            }
+        }
+    }
+
+    /// The statements of a version's policy; none if it has no policy.
+    pub async fn statements(
+        &self,
+        layer: &LambdaLayerName,
+        version: u64,
+    ) -> Result<Vec<Statement>, Error> {
+        let call = || Call::new("lambda:GetLayerVersionPolicy", format!("{layer}:{version}"));
+        let request = self.client.get_layer_version_policy();
+        let request = request
+            .layer_name(layer.as_str())
+            .version_number(signed(version));
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("ResourceNotFoundException") => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(failed(call(), &error)),
+        };
+        statements(answer.policy().unwrap_or_default()).map_err(|problem| {
+            Error::ServiceUnavailable {
+                call: call(),
+                problem,
+            }
+        })
+    }
+}
+
+/// Reads a policy.
+fn statements(policy: &str) -> Result<Vec<Statement>, String> {
+    let problem = |problem: &str| format!("the policy {problem}");
+    let policy: Value = serde_json::from_str(policy).map_err(|_| problem("is not JSON"))?;
+    let statements = policy["Statement"].as_array();
+    let statements = statements.ok_or_else(|| problem("has no statements"))?;
+    let read = |statement: &Value| Statement {
+        id: statement["Sid"].as_str().unwrap_or_default().to_owned(),
+        grantee: grantee(statement),
+    };
+    Ok(statements.iter().map(read).collect())
+}
+
+fn grantee(statement: &Value) -> Grantee {
+    let principal = match &statement["Principal"] {
+        Value::String(name) => Some(name.as_str()),
+        other => other["AWS"].as_str(),
+    };
+    let condition = &statement["Condition"];
+    let organization = condition["StringEquals"]["aws:PrincipalOrgID"].as_str();
+    let permission = match (principal, organization) {
+        (Some("*"), Some(id)) => id.parse().ok().map(Permission::Organization),
+        (Some("*"), None) if condition.is_null() => Some(Permission::Everyone),
+        (Some(principal), None) if condition.is_null() => {
+            // An account is its id, or its root: `arn:aws:iam::123456789012:root`.
+            let root = principal.strip_suffix(":root");
+            let id = root.and_then(|arn| arn.rsplit(':').next());
+            id.unwrap_or(principal)
+                .parse()
+                .ok()
+                .map(Permission::Account)
+        }
+        _ => None,
+    };
+    permission.map_or_else(
+        || {
+            let principal = &statement["Principal"];
+            Grantee::Other(if condition.is_null() {
+                principal.to_string()
+            } else {
+                format!("{principal} if {condition}")
+            })
+        },
+        Grantee::Known,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_whom_a_policy_lets_in() {
+        let policy = r#"{"Version": "2012-10-17", "Id": "default", "Statement": [
+            {"Sid": "a", "Principal": "*"},
+            {"Sid": "b", "Principal": {"AWS": "arn:aws-cn:iam::123456789012:root"}},
+            {"Sid": "c", "Principal": {"AWS": "123456789012"}},
+            {"Sid": "d", "Principal": "*",
+             "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}},
+            {"Sid": "e", "Principal": {"AWS": "AIDAEXAMPLE"}},
+            {"Sid": "f", "Principal": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+        ]}"#;
+        let read = statements(policy).unwrap();
+        let told: Vec<_> = read
+            .iter()
+            .map(|it| format!("{}: {}", it.id, it.grantee))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "a: everyone",
+                "b: the account 123456789012",
+                "c: the account 123456789012",
+                "d: the organization o-a1b2c3d4e5",
+                r#"e: {"AWS":"AIDAEXAMPLE"}"#,
+                r#"f: "*" if {"Bool":{"aws:SecureTransport":"true"}}"#,
+            ]
+        );
+        assert!(statements("").is_err() && statements("{}").is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! What is known of requests, for people.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use accretion_core::request::{RequestId, RequestRef};
+use accretion_core::target::Target;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Status;
+
+use crate::table::{ITEM, Item, Record, Table};
+use crate::tracking::REQUEST;
+use crate::{Clients, Error};
+
+/// The table of requests, as people read it.
+#[derive(Debug, Clone)]
+pub struct RequestsTable {
+    table: Table,
+}
+
+/// What is known of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackedRequest {
+    /// The request.
+    pub request: RequestRef,
+    /// Its project, if it is known.
+    pub project: Option<String>,
+    /// [`Status::Received`] or [`Status::Rejected`]: the rest is known of each target.
+    pub status: Status,
+    /// When it was last heard of, any of its targets included.
+    pub updated_at: Timestamp,
+    /// Where it came from, if it is known.
+    pub source: Option<Source>,
+    /// Why it was rejected: a report of some lines.
+    pub reason: Option<String>,
+    /// The codes of what it was rejected for.
+    pub codes: Vec<String>,
+    /// Its targets, in their order. None of one that was rejected.
+    pub targets: BTreeMap<Target, TrackedTarget>,
+}
+
+/// What is known of a target of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackedTarget {
+    /// The layer's name.
+    pub layer: String,
+    /// How far it has come.
+    pub status: Status,
+    /// When it was last heard of.
+    pub updated_at: Timestamp,
+    /// The version that stands, once the target has come to a good end.
+    pub version_arn: Option<String>,
+    /// The code of what it failed of.
+    pub code: Option<String>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub hint: Option<String>,
+    /// The key of its artifact manifest in the artifacts bucket, once there is one.
+    pub manifest_key: Option<String>,
+    /// The digest of its layer, once it is known.
+    pub digest: Option<String>,
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A version of an object of the inbox.
+    Object {
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The version's id, if the bucket has versions.
+        version_id: Option<String>,
+    },
+    /// A message of the request queue, by its id.
+    Message(String),
+}
+
+/// Requests, and what of the table was none.
+#[derive(Debug, Default)]
+pub struct Tracked {
+    /// The requests, the newest first.
+    pub requests: Vec<TrackedRequest>,
+    /// What can't be read.
+    pub invalid: Vec<Error>,
+}
+
+impl RequestsTable {
+    /// The table of this name.
+    pub fn new(clients: &Clients, table: impl Into<String>) -> Self {
+        Self {
+            table: Table::new(clients.dynamodb(), table, "RequestId"),
+        }
+    }
+
+    /// What is known of a request by now; `None` if nothing is.
+    pub async fn request(&self, id: &RequestId) -> Result<Option<TrackedRequest>, Error> {
+        let mut known: Option<TrackedRequest> = None;
+        for item in self.table.partition(id.as_str()).await? {
+            let part = self.part(&item)?;
+            match &mut known {
+                Some(known) => known.add(part),
+                None => known = Some(part.into_request()),
+            }
+        }
+        Ok(known)
+    }
+
+    /// The newest requests, so many at most. All of the table is read for it, and no more than that
+    /// many requests are held in memory.
+    pub async fn newest(&self, limit: usize) -> Result<Tracked, Error> {
+        let requests: Mutex<BTreeMap<RequestRef, TrackedRequest>> = Mutex::default();
+        let invalid = Mutex::default();
+        let take = |items: Vec<Item>| {
+            let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
+            for item in items {
+                match self.part(&item) {
+                    Ok(part) => match requests.get_mut(&part.request) {
+                        Some(known) => known.add(part),
+                        None => {
+                            requests.insert(part.request.clone(), part.into_request());
+                        }
+                    },
+                    Err(error) => {
+                        let invalid: &Mutex<Vec<Error>> = &invalid;
+                        let mut invalid = invalid.lock().unwrap_or_else(PoisonError::into_inner);
+                        invalid.push(error);
+                    }
+                }
+                // What was too old once is so when more of it comes.
+                while requests.len() > limit {
+                    requests.pop_first();
+                }
+            }
+        };
+        self.table.scan(take).await?;
+        let requests = requests.into_inner();
+        let requests = requests.unwrap_or_else(PoisonError::into_inner);
+        Ok(Tracked {
+            requests: requests.into_values().rev().collect(),
+            invalid: invalid.into_inner().unwrap_or_else(PoisonError::into_inner),
+        })
+    }
+
+    fn part(&self, item: &Item) -> Result<Part, Error> {
+        let record = Record(item);
+        part(record).map_err(|problem| {
+            let key = |name| record.text(name).unwrap_or("?");
+            self.table.invalid(key("RequestId"), key(ITEM), problem)
+        })
+    }
+}
+
+/// What one item says of a request.
+struct Part {
+    request: RequestRef,
+    project: Option<String>,
+    updated_at: Timestamp,
+    about: About,
+}
+
+/// What an item is about.
+enum About {
+    Request {
+        status: Status,
+        source: Option<Source>,
+        reason: Option<String>,
+        codes: Vec<String>,
+    },
+    Target(Target, TrackedTarget),
+}
+
+fn part(item: Record<'_>) -> Result<Part, String> {
+    let text = |name| Ok::<_, String>(item.text_if_any(name)?.map(str::to_owned));
+    let status = item.parsed("Status")?;
+    let updated_at = item.parsed("UpdatedAt")?;
+    let slug = item.text(ITEM)?;
+    let about = if slug == REQUEST {
+        About::Request {
+            status,
+            source: item.map("Source")?.map(source).transpose()?,
+            reason: text("Reason")?,
+            codes: item.texts("Codes")?,
+        }
+    } else {
+        let target = Target::from_slug(slug).ok_or_else(|| format!("`{slug}` is no target"))?;
+        let known = TrackedTarget {
+            layer: item.text("LayerName")?.to_owned(),
+            status,
+            updated_at,
+            version_arn: text("VersionArn")?,
+            code: text("Code")?,
+            reason: text("Reason")?,
+            hint: text("Hint")?,
+            manifest_key: text("ManifestKey")?,
+            digest: text("Digest")?,
+        };
+        About::Target(target, known)
+    };
+    Ok(Part {
+        request: RequestRef {
+            received_at: item.parsed("ReceivedAt")?,
+            id: item.parsed("RequestId")?,
+        },
+        project: text("ProjectName")?,
+        updated_at,
+        about,
+    })
+}
+
+fn source(source: Record<'_>) -> Result<Source, String> {
+    if source.has("MessageId") {
+        return Ok(Source::Message(source.text("MessageId")?.to_owned()));
+    }
+    Ok(Source::Object {
+        bucket: source.text("S3Bucket")?.to_owned(),
+        key: source.text("S3Key")?.to_owned(),
+        version_id: source.text_if_any("S3VersionId")?.map(str::to_owned),
+    })
+}
+
+impl Part {
+    fn into_request(self) -> TrackedRequest {
+        let mut known = TrackedRequest {
+            request: self.request.clone(),
+            project: None,
+            // A restored table may know a target, and not its request.
+            status: Status::Received,
+            updated_at: self.updated_at,
+            source: None,
+            reason: None,
+            codes: Vec::new(),
+            targets: BTreeMap::new(),
+        };
+        known.add(self);
+        known
+    }
+}
+
+impl TrackedRequest {
+    fn add(&mut self, part: Part) {
+        self.updated_at = self.updated_at.max(part.updated_at);
+        if part.project.is_some() {
+            self.project = part.project;
+        }
+        match part.about {
+            About::Request {
+                status,
+                source,
+                reason,
+                codes,
+            } => {
+                (self.status, self.source) = (status, source);
+                (self.reason, self.codes) = (reason, codes);
+            }
+            About::Target(target, known) => {
+                self.targets.insert(target, known);
+            }
+        }
+    }
+
+    /// Whether nothing more happens by itself.
+    pub fn is_terminal(&self) -> bool {
+        let mut targets = self.targets.values();
+        self.status.is_terminal()
+            || !self.targets.is_empty() && targets.all(|target| target.status.is_terminal())
+    }
+
+    /// Whether it was rejected, or any of its targets has failed.
+    pub fn has_failed(&self) -> bool {
+        let mut targets = self.targets.values();
+        self.status == Status::Rejected || targets.any(|it| it.status == Status::Failed)
+    }
+}

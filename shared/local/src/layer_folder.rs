@@ -1,0 +1,251 @@
+//! The folder of a layer, by the convention of lls, the layer publisher: what it holds goes into the
+//! layer, but for a `requirements.txt`, which is installed, and for hidden files at the top.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use accretion_core::layer::{PackError, Packer};
+use accretion_core::limits::{Limits, WheelLimits};
+use accretion_service::assemble::PackedFiles;
+use tempfile::TempPath;
+
+use crate::Error;
+use crate::blocking::blocking;
+
+/// What is installed instead of copied, if it is at the top.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// The folder of a layer.
+#[derive(Debug, Clone)]
+pub struct LayerFolder {
+    /// As the user named it.
+    path: PathBuf,
+    /// Free of links.
+    root: PathBuf,
+}
+
+/// A folder's files, packed. The file that they are in is removed when this is dropped.
+#[derive(Debug)]
+pub struct PackedFolder {
+    packed: TempPath,
+    files: PackedFiles,
+}
+
+impl PackedFolder {
+    /// The files, and what removes the file that they are in when it is dropped.
+    pub fn into_parts(self) -> (PackedFiles, TempPath) {
+        (self.files, self.packed)
+    }
+}
+
+impl LayerFolder {
+    /// A folder that has to be there.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        // Reading it says what is wrong with what is no folder.
+        let root = fs::read_dir(&path).and_then(|_| fs::canonicalize(&path));
+        match root {
+            Ok(root) => Ok(Self { path, root }),
+            Err(error) => Err(Error::LayerFileUnreadable { path, error }),
+        }
+    }
+
+    /// The `requirements.txt` at the top, if there is one.
+    pub fn requirements(&self) -> Option<PathBuf> {
+        let path = self.path.join(REQUIREMENTS);
+        path.symlink_metadata().is_ok().then_some(path)
+    }
+
+    /// Packs what is to be copied: all files but the `requirements.txt` and what is hidden at the
+    /// top, those that links inside the folder lead to included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LayerFileUnreadable`]; [`Error::LayerFileRefused`] for links that lead outside or in
+    /// a circle, for what is no file, and for names that no file of a layer can have;
+    /// [`LayerTooLarge`](accretion_core::Error::LayerTooLarge).
+    pub async fn pack(&self) -> Result<PackedFolder, Error> {
+        let folder = self.clone();
+        blocking(move || folder.pack_now()).await
+    }
+
+    fn pack_now(&self) -> Result<PackedFolder, Error> {
+        let mut walk = Walk {
+            folder: self,
+            above: vec![self.root.clone()],
+            seen: 0,
+            found: Vec::new(),
+        };
+        walk.enter(&self.root, "")?;
+        let mut found = walk.found;
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        check_size(&found)?;
+
+        let temporary = std::env::temp_dir();
+        let unwritable = |error| Error::temporary("could not write to", &temporary, error);
+        let file = tempfile::NamedTempFile::new().map_err(unwritable)?;
+        let (file, path) = file.into_parts();
+        let mut packer = Packer::new(BufWriter::new(file));
+        for Found {
+            path: inside,
+            file,
+            executable,
+            ..
+        } in found
+        {
+            let shown = || self.path.join(&inside);
+            let content = File::open(file).map_err(|error| Error::LayerFileUnreadable {
+                path: shown(),
+                error,
+            })?;
+            let added = packer.add(inside.clone(), executable, content);
+            added.map_err(|error| match error {
+                PackError::Read(error) => Error::LayerFileUnreadable {
+                    path: shown(),
+                    error,
+                },
+                PackError::Write(error) => unwritable(error),
+                PackError::Path(_) => Error::LayerFileRefused {
+                    path: shown(),
+                    problem: error.to_string(),
+                },
+            })?;
+        }
+        let (files, sink) = packer.finish();
+        let flushed = sink.into_inner();
+        flushed.map_err(|error| unwritable(error.into_error()))?;
+        let files = PackedFiles {
+            folder: format!("the folder {}", self.path.display()),
+            files,
+            packed: path.to_path_buf(),
+        };
+        Ok(PackedFolder {
+            packed: path,
+            files,
+        })
+    }
+}
+
+/// A file that is to be copied.
+struct Found {
+    /// Where it goes, below `python/`.
+    path: String,
+    /// Where it is, free of links.
+    file: PathBuf,
+    executable: bool,
+    size: u64,
+}
+
+/// A way through the folder and all that is below it.
+struct Walk<'a> {
+    folder: &'a LayerFolder,
+    /// The folders that the way has led through to here, free of links.
+    above: Vec<PathBuf>,
+    seen: u64,
+    found: Vec<Found>,
+}
+
+impl Walk<'_> {
+    /// Finds the files of a folder. `inside` is its path below `python/`.
+    fn enter(&mut self, folder: &Path, inside: &str) -> Result<(), Error> {
+        let path = self.folder.path.join(inside);
+        let unreadable = |error| Error::LayerFileUnreadable {
+            path: path.clone(),
+            error,
+        };
+        for entry in fs::read_dir(folder).map_err(unreadable)? {
+            let name = entry.map_err(unreadable)?.file_name();
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if inside.is_empty() && (is_hidden || name == REQUIREMENTS) {
+                continue;
+            }
+            let Some(text) = name.to_str() else {
+                return Err(refused(&path.join(name), "its name is not UTF-8"));
+            };
+            let inside = if inside.is_empty() {
+                text.to_owned()
+            } else {
+                format!("{inside}/{text}")
+            };
+            self.visit(&folder.join(text), inside)?;
+        }
+        Ok(())
+    }
+
+    fn visit(&mut self, file: &Path, inside: String) -> Result<(), Error> {
+        let shown = self.folder.path.join(&inside);
+        let unreadable = |error| Error::LayerFileUnreadable {
+            path: shown.clone(),
+            error,
+        };
+        self.seen += 1;
+        // Links may make a few folders look like any number of them.
+        if self.seen > WheelLimits::default().entries {
+            return Err(refused(&shown, "it comes after 100,000 others"));
+        }
+        let is_link = file.symlink_metadata().map_err(unreadable)?.is_symlink();
+        let file = if is_link {
+            let target = fs::canonicalize(file)
+                .map_err(|_| refused(&shown, "it is a link that leads nowhere"))?;
+            if !target.starts_with(&self.folder.root) {
+                return Err(refused(&shown, "it is a link that leads out of the folder"));
+            }
+            target
+        } else {
+            file.to_owned()
+        };
+        let metadata = file.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            if self.above.contains(&file) {
+                return Err(refused(&shown, "it is a link to a folder that it is in"));
+            }
+            self.above.push(file.clone());
+            self.enter(&file, &inside)?;
+            self.above.pop();
+        } else if metadata.is_file() {
+            self.found.push(Found {
+                path: inside,
+                file,
+                executable: metadata.permissions().mode() & 0o111 != 0,
+                size: metadata.len(),
+            });
+        } else {
+            return Err(refused(&shown, "it is neither a file nor a folder"));
+        }
+        Ok(())
+    }
+}
+
+fn refused(path: &Path, problem: &str) -> Error {
+    Error::LayerFileRefused {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    }
+}
+
+/// Whatever is too large for Lambda need not be read.
+fn check_size(found: &[Found]) -> Result<(), Error> {
+    const LARGEST: usize = 5;
+    let unzipped = found.iter().map(|file| file.size).sum();
+    if unzipped <= Limits::LAYER_BYTES {
+        return Ok(());
+    }
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in found {
+        let top = file.path.split('/').next().unwrap_or_default();
+        *sizes.entry(top).or_default() += file.size;
+    }
+    let sizes = sizes.into_iter().map(|(top, size)| (top.to_owned(), size));
+    let mut packages: Vec<_> = sizes.collect();
+    packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    packages.truncate(LARGEST);
+    Err(accretion_core::Error::LayerTooLarge {
+        unzipped,
+        limit: Limits::LAYER_BYTES,
+        packages,
+    }
+    .into())
+}

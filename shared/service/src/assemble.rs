@@ -1,0 +1,170 @@
+//! Assembling one layer for several runtimes: what is required, and files that are copied.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use accretion_core::archive::Written;
+use accretion_core::layer::{Bundle, Copied, Shape, Tree, splice_bundle};
+use accretion_core::manifest::Installed;
+use accretion_core::request::{Request, Targets};
+use accretion_core::target::{Runtime, Target};
+use accretion_core::wheel::LayoutFile;
+use futures_util::future::join_all;
+
+use crate::Error;
+use crate::build::SourceDistributions;
+use crate::packages::{self, Packages, with_files};
+use crate::ports::{Event, Progress, Resolver, StoredWheel, Wheels};
+
+/// Files that are to be copied into a layer, packed already.
+#[derive(Debug)]
+pub struct PackedFiles {
+    /// Where they come from, in words: `the folder tools`.
+    pub folder: String,
+    /// The files, ordered by the bytes of their paths.
+    pub files: Vec<LayoutFile>,
+    /// The file that their packed data lies in.
+    pub packed: PathBuf,
+}
+
+/// What is installed for one target.
+#[derive(Debug)]
+pub struct InstalledTree {
+    target: Target,
+    wheels: Vec<Arc<StoredWheel>>,
+    installed: Vec<Installed>,
+}
+
+/// A package of the layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageOf {
+    /// What is installed.
+    pub installed: Installed,
+    /// For which runtimes, oldest first.
+    pub runtimes: Vec<Runtime>,
+}
+
+/// A layer that was written.
+#[derive(Debug)]
+pub struct Assembled<S> {
+    /// What it was written to.
+    pub staged: S,
+    /// The zip.
+    pub written: Written,
+    /// Bytes of all files, unpacked.
+    pub unzipped: u64,
+    /// How it serves its runtimes.
+    pub shape: Shape,
+    /// What is installed, ordered by name.
+    pub packages: Vec<PackageOf>,
+    /// How many files were copied.
+    pub copied: usize,
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+}
+
+/// Resolves a request's requirements for all of its targets and gets the wheels.
+///
+/// # Errors
+///
+/// Those of the first target that fails, in their order.
+pub async fn install<R: Resolver, W: Wheels>(
+    request: &Request,
+    resolver: &R,
+    wheels: &W,
+    progress: &dyn Progress,
+) -> Result<Vec<InstalledTree>, Error> {
+    let allowed = SourceDistributions::AsRequested;
+    let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
+    let trees = request.targets.iter().map(async |target| {
+        let tree = async {
+            let chosen = packages.resolve(target).await?.packages;
+            let wheels = packages.fetch(&chosen, target).await?;
+            let installed = chosen.iter().zip(&wheels);
+            let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+            Ok(InstalledTree {
+                target,
+                installed: installed.collect(),
+                wheels,
+            })
+        };
+        let tree: Result<_, Error> = tree.await;
+        progress.on(Event::Finished(target));
+        tree
+    });
+    join_all(trees).await.into_iter().collect()
+}
+
+/// Nothing is installed for these targets.
+pub fn install_nothing(targets: &Targets) -> Vec<InstalledTree> {
+    let tree = |target| InstalledTree {
+        target,
+        wheels: Vec::new(),
+        installed: Vec::new(),
+    };
+    targets.iter().map(tree).collect()
+}
+
+/// Writes the zip of a layer. The same trees and files give the same bytes.
+pub async fn assemble<S: Write + Send + 'static>(
+    trees: Vec<InstalledTree>,
+    copied: PackedFiles,
+    mut staged: S,
+) -> Result<Assembled<S>, Error> {
+    let work = move || {
+        let planned = trees.iter().map(|tree| Tree {
+            target: tree.target,
+            wheels: tree.wheels.iter().map(|it| packages::planned(it)).collect(),
+        });
+        let planned: Vec<_> = planned.collect();
+        let files = Copied {
+            folder: &copied.folder,
+            files: &copied.files,
+        };
+        let bundle = Bundle::new(&planned, files)?;
+        let wheels = trees.iter().flat_map(|tree| tree.wheels.iter().cloned());
+        let wheels: Vec<_> = wheels.collect();
+        let written = with_files(&wheels, Some(copied.packed.clone()), |files| {
+            let mut files = files.into_iter();
+            let of_tree = |tree: &InstalledTree| files.by_ref().take(tree.wheels.len()).collect();
+            let of_trees: Vec<Vec<_>> = trees.iter().map(of_tree).collect();
+            let packed = files.next().expect("what was packed comes last");
+            splice_bundle(&bundle, &of_trees, &[packed], &mut staged)
+        })?;
+        Ok(Assembled {
+            written,
+            unzipped: bundle.unzipped,
+            shape: bundle.shape,
+            packages: packages_of(&trees),
+            copied: copied.files.len(),
+            warnings: bundle.conflicts.iter().map(packages::warning).collect(),
+            staged,
+        })
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(assembled) => assembled,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The packages of all trees, each once with its runtimes.
+fn packages_of(trees: &[InstalledTree]) -> Vec<PackageOf> {
+    let mut all: Vec<PackageOf> = Vec::new();
+    for tree in trees {
+        let runtime = tree.target.runtime;
+        for installed in &tree.installed {
+            match all.iter_mut().find(|known| known.installed == *installed) {
+                Some(known) if known.runtimes.contains(&runtime) => {}
+                Some(known) => known.runtimes.push(runtime),
+                None => all.push(PackageOf {
+                    installed: installed.clone(),
+                    runtimes: vec![runtime],
+                }),
+            }
+        }
+    }
+    let key = |package: &PackageOf| (package.installed.name.clone(), package.runtimes.clone());
+    all.sort_by_key(key);
+    all
+}

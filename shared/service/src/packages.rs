@@ -1,0 +1,194 @@
+//! What a request's requirements come to: the packages of each target, and their wheels.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use accretion_core::layer::{Conflict, Wheel, WheelFiles};
+use accretion_core::limits::Limits;
+use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
+use accretion_core::manifest::Installed;
+use accretion_core::request::{Request, Requirements};
+use accretion_core::requirement::RequirementSet;
+use accretion_core::target::Target;
+use futures_util::future::try_join_all;
+
+use crate::Error;
+use crate::build::SourceDistributions;
+use crate::open_files::{OpenFile, OpenFiles};
+use crate::ports::{Event, PortError, Progress, Resolver, StoredWheel, Wheels};
+
+/// Files of wheels that are open at the same time, for each layer that is being written. A layer's
+/// entries are ordered by path, so few wheels take turns.
+const OPEN_FILES: usize = 64;
+
+/// Where the packages of a layer come from.
+enum Source<'a> {
+    Resolve(&'a RequirementSet),
+    Locked(Lock),
+}
+
+/// Finds out which packages a request's layers consist of, and gets them.
+pub(crate) struct Packages<'a, R, W> {
+    request: &'a Request,
+    source: Source<'a>,
+    source_distributions: SourceDistributions,
+    resolver: &'a R,
+    wheels: &'a W,
+    progress: &'a dyn Progress,
+}
+
+/// What resolution says of a layer.
+pub(crate) struct Resolved {
+    /// What goes into the layer, ordered by name.
+    pub(crate) packages: Vec<LockedPackage>,
+    /// What is left out.
+    pub(crate) excluded: Vec<LockedPackage>,
+}
+
+impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
+    /// A lock file is parsed here, once for all targets.
+    pub(crate) fn new(
+        request: &'a Request,
+        source_distributions: SourceDistributions,
+        resolver: &'a R,
+        wheels: &'a W,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        let source = match &request.requirements {
+            Requirements::Set(set) => Source::Resolve(set),
+            Requirements::Lock(text) => Source::Locked(Lock::parse(text)?),
+        };
+        Ok(Self {
+            request,
+            source,
+            source_distributions,
+            resolver,
+            wheels,
+            progress,
+        })
+    }
+
+    /// The packages that go into the layer, and those that are left out.
+    pub(crate) async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
+        let requested = self.request.allow_source_distributions;
+        let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
+        let selected = self.select(target, allowed).await;
+        let packages = if requested && !allowed {
+            selected.map_err(Error::for_want_of_sources)?
+        } else {
+            selected?
+        };
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(accretion_core::Error::TooManyPackages { packages }.into());
+        }
+        let (excluded, packages): (Vec<_>, Vec<_>) = packages
+            .into_iter()
+            .partition(|package| self.request.exclude.contains(&package.name));
+        self.progress.on(Event::Resolved {
+            target,
+            packages: packages.len(),
+        });
+        Ok(Resolved { packages, excluded })
+    }
+
+    async fn select(
+        &self,
+        target: Target,
+        allow_source_distributions: bool,
+    ) -> Result<Vec<LockedPackage>, Error> {
+        let policy = |requirements| Policy {
+            allow_source_distributions,
+            requirements,
+        };
+        match &self.source {
+            Source::Resolve(set) => {
+                self.progress.on(Event::Resolving(target));
+                let lock = self
+                    .resolver
+                    .resolve(set, target, allow_source_distributions)
+                    .await?;
+                Ok(lock.select(target, policy(Some(set)))?)
+            }
+            Source::Locked(lock) => Ok(lock.select(target, policy(None))?),
+        }
+    }
+
+    /// The wheels of packages, in their order.
+    pub(crate) async fn fetch(
+        &self,
+        packages: &[LockedPackage],
+        target: Target,
+    ) -> Result<Vec<Arc<StoredWheel>>, PortError> {
+        let fetches = packages.iter().map(async |package| match &package.locked {
+            Locked::Wheel { filename, file } => self.wheels.get(filename, file).await,
+            Locked::SourceDistribution { filename, file } => {
+                self.wheels.build(filename, file, target).await
+            }
+        });
+        try_join_all(fetches).await
+    }
+}
+
+/// What a manifest says of a package that goes into a layer.
+pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Installed {
+    Installed {
+        name: package.name.to_string(),
+        version: package.version.clone(),
+        wheel: match &package.locked {
+            Locked::Wheel { filename, .. } => filename.to_string(),
+            Locked::SourceDistribution { .. } => wheel.filename.to_string(),
+        },
+        sha256: Some(package.locked.file().sha256),
+        built_from: match &package.locked {
+            Locked::Wheel { .. } => None,
+            Locked::SourceDistribution { filename, .. } => Some(filename.clone()),
+        },
+        size: Some(wheel.layout.compressed_size()),
+        unzipped_size: Some(wheel.layout.size()),
+    }
+}
+
+/// A wheel as a plan takes it.
+pub(crate) fn planned(wheel: &StoredWheel) -> Wheel<'_> {
+    Wheel {
+        name: wheel.filename.name().as_ref(),
+        filename: wheel.filename.as_str(),
+        layout: &wheel.layout,
+    }
+}
+
+/// What to say of a path that wheels claim with different content.
+pub(crate) fn warning(conflict: &Conflict) -> String {
+    let (path, winner) = (&conflict.path, &conflict.winner);
+    let losers = conflict.losers.join(" or ");
+    format!("`{path}` comes from {winner}, not from {losers}")
+}
+
+/// Lets a layer be written out of the files of wheels, in their order, and of what else was packed,
+/// which comes last.
+pub(crate) fn with_files<T>(
+    wheels: &[Arc<StoredWheel>],
+    packed: Option<PathBuf>,
+    write: impl FnOnce(Vec<WheelFiles<OpenFile<'_>>>) -> Result<T, accretion_core::Error>,
+) -> Result<T, accretion_core::Error> {
+    let paths = wheels
+        .iter()
+        .map(|it| [it.wheel.clone(), it.layout_file.clone()]);
+    let packed = packed.map(|path| [path.clone(), path]);
+    let paths: Vec<_> = paths.chain(packed).flatten().collect();
+    let pairs = paths.len() / 2;
+    let open = OpenFiles::new(paths, OPEN_FILES);
+    let files = (0..pairs).map(|index| WheelFiles {
+        wheel: open.file(2 * index),
+        layout: open.file(2 * index + 1),
+    });
+    let written = write(files.collect());
+    written.map_err(|error| match open.into_failure() {
+        Some((index, error)) if index / 2 < wheels.len() => accretion_core::Error::WheelRead {
+            wheel: wheels[index / 2].filename.to_string(),
+            error,
+        },
+        _ => error,
+    })
+}
