@@ -152,7 +152,7 @@ impl Error {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
             #[cfg(feature = "aws")]
-            Self::Cloud(error) if error.is_of_usage() => ExitCode::from(USAGE),
+            Self::Cloud(crate::cloud::Error::ConfirmationMissing) => ExitCode::from(USAGE),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -184,6 +184,13 @@ pub(crate) fn print_failure(code: &str, about: Option<&str>, message: &str, hint
     }
 }
 
+/// Prints for people what they can do next.
+#[cfg(feature = "aws")]
+pub(crate) fn print_hint(hint: &str) {
+    let cyan = bold(AnsiColor::Cyan);
+    anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
+}
+
 /// Prints errors for people, each with the name of what it is about.
 pub(crate) fn print_faults<'a>(errors: impl Iterator<Item = (&'a str, &'a dyn Fault)>) {
     let errors = errors.map(|(about, error)| (about, Said(error)));
@@ -213,13 +220,6 @@ pub(crate) fn grouped<'a, T: PartialEq>(
         }
     }
     groups
-}
-
-/// Prints for people what they can do next.
-#[cfg(feature = "aws")]
-pub(crate) fn print_hint(hint: &str) {
-    let cyan = bold(AnsiColor::Cyan);
-    anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
 }
 
 /// Prints a warning for people.

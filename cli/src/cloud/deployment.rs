@@ -4,7 +4,7 @@
 //! "ArtifactBuilder": STACK, "LayerBuilder": STACK}}}`. Each key names the stack that holds that
 //! part of the pipeline; with the one flat template of today all three name the same one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -257,9 +257,7 @@ impl DeploymentFile {
         if regions.is_empty() {
             return Ok(deployments.into_iter().collect());
         }
-        // Each once, however often it is named.
-        let named: BTreeSet<_> = regions.iter().collect();
-        let named = named.into_iter();
+        let named = regions.iter();
         let named = named.map(|region| Ok((region.clone(), self.stacks(region)?)));
         named.collect()
     }

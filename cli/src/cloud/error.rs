@@ -132,23 +132,14 @@ fault_codes! {
         Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
-        Self::NotGranted { error, .. } => error;
         Self::Stack(error) => &**error;
+        Self::NotGranted { error, .. } => error;
         Self::Aws(error) => error;
         Self::Port(error) => error;
     }
 }
 
 impl Error {
-    /// Whether the command line is at fault.
-    pub(crate) fn is_of_usage(&self) -> bool {
-        match self {
-            Self::ConfirmationMissing => true,
-            Self::Stack(error) => matches!(**error, StackError::NotConfirmed { .. }),
-            _ => false,
-        }
-    }
-
     /// The resources that CloudFormation has failed with.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {

@@ -1,6 +1,5 @@
 //! What can go wrong as stacks are deployed and deleted.
 
-use std::io;
 use std::path::PathBuf;
 
 use accretion_aws::StackEvent;
@@ -47,13 +46,6 @@ pub(crate) enum StackError {
         /// What to do about it.
         hint: String,
     },
-    #[error("nothing was deleted: it was not confirmed")]
-    NotConfirmed {
-        /// Whether somebody could be asked.
-        was_asked: bool,
-    },
-    #[error("the answer cannot be read: {error}")]
-    AnswerUnreadable { error: io::Error },
 }
 
 /// A resource that CloudFormation could not make, change or delete.
@@ -133,8 +125,6 @@ fault_codes! {
         Self::StackForeign { .. } => "StackForeign", User;
         Self::StackStuck { .. } => "StackStuck", User;
         Self::StackFailed { .. } => "StackFailed", User;
-        Self::NotConfirmed { .. } => "NotConfirmed", User;
-        Self::AnswerUnreadable { .. } => "AnswerUnreadable", Internal;
     }
 }
 
@@ -181,13 +171,7 @@ impl Fault for StackError {
                  --delete-data also what it has left; then try again"
             ),
             Self::StackFailed { hint, .. } => hint.clone(),
-            Self::NotConfirmed { was_asked: true } => "only `yes` deletes".to_owned(),
-            Self::NotConfirmed { was_asked: false } => {
-                "there is no terminal to ask on: confirm with --yes".to_owned()
-            }
-            Self::SamFailed { .. }
-            | Self::SamConfigInvalid { .. }
-            | Self::AnswerUnreadable { .. } => return None,
+            Self::SamFailed { .. } | Self::SamConfigInvalid { .. } => return None,
         })
     }
 }

@@ -46,8 +46,8 @@ pub(crate) async fn run(
     match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
-        Cloud::Update(args) => update::run(args, global, environment).await,
-        Cloud::Destroy(args) => destroy::run(args, global).await,
+        Cloud::Update(args) => Box::pin(update::run(args, global, environment)).await,
+        Cloud::Destroy(args) => Box::pin(destroy::run(args, global)).await,
         Cloud::Request(args) => request::run(args, global).await,
         Cloud::Status(args) => status::run(args, global).await,
         Cloud::List(args) => list::run(args, global).await,

@@ -1,7 +1,6 @@
 //! `accretion destroy`
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use crate::cloud::{
     self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Region, Retained, StackError,
     StackWork, Stacks, in_each, settled,
 };
+use crate::consent;
 use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault, print_hint};
 use crate::table;
 
@@ -92,7 +92,7 @@ struct Done {
 /// Deletes stacks.
 pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(&args.deployment_file);
-    let regions = file.narrowed(&args.regions)?;
+    let regions = file.chosen(&args.regions)?;
     let clients = args.aws.clients().await;
     let start = Instant::now();
     let looked = in_each(regions, async |region, stacks| {
@@ -120,8 +120,9 @@ pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
         if global.format == Format::Text && !global.quiet || !args.yes {
             announce(&found, args.delete_data);
         }
-        if !args.yes {
-            confirm().await?;
+        if !args.yes && !consent::ask("Delete this?").await? {
+            anstream::eprintln!("nothing was deleted");
+            return Ok(ExitCode::SUCCESS);
         }
     }
     let quiet = global.quiet || global.format == Format::Json;
@@ -291,29 +292,6 @@ fn announce(found: &[(Region, Found)], delete_data: bool) {
     if !data.is_empty() {
         table::print_to_stderr(data, &[]);
         anstream::eprintln!();
-    }
-}
-
-/// Asks on the terminal.
-async fn confirm() -> Result<(), StackError> {
-    if !io::stdin().is_terminal() {
-        return Err(StackError::NotConfirmed { was_asked: false });
-    }
-    anstream::eprint!("Type `yes` to delete: ");
-    // A thread that nobody waits for: ctrl-C ends the command, whatever is read.
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = io::stdin().read_line(&mut line).map(|_| line);
-        // Nobody is there to be told if the command has ended.
-        let _ = sender.send(read);
-    });
-    let answer = receiver.await.unwrap_or_else(|_| Ok(String::new()));
-    let answer = answer.map_err(|error| StackError::AnswerUnreadable { error })?;
-    if answer.trim() == "yes" {
-        Ok(())
-    } else {
-        Err(StackError::NotConfirmed { was_asked: true })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::cloud::{
     StackError, StackWork, Stacks, Template, TemplateOption, in_each, settled,
 };
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault, print_hint};
+use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault};
 use crate::table;
 
 /// How many regions are deployed to at once: each takes a process of the SAM CLI.
@@ -78,7 +78,7 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(args.deployment_file);
-    let regions = file.narrowed(&args.regions)?;
+    let regions = file.chosen(&args.regions)?;
     let deployment = Deployment {
         template: Template::find(args.template)?,
         config_env: args.config_env,
@@ -100,7 +100,7 @@ pub(crate) async fn run(
     };
     let done = update.run(&deployment.template, &clients, regions).await?;
     drop(update);
-    print(&file, &done, global);
+    print(&done, global);
     let failed = done.iter().any(|done| done.outcome.is_err());
     Ok(if failed {
         ExitCode::from(FAILED_IN_AWS)
@@ -428,7 +428,7 @@ struct RegionRecord<'a> {
     error: Option<ErrorRecord>,
 }
 
-fn print(file: &DeploymentFile, done: &[Done], global: Global) {
+fn print(done: &[Done], global: Global) {
     match global.format {
         Format::Json => {
             let regions = done.iter().map(|done| RegionRecord {
@@ -451,12 +451,7 @@ fn print(file: &DeploymentFile, done: &[Done], global: Global) {
             });
         }
         Format::Text => {
-            if done.is_empty() && !global.quiet {
-                let file = file.path().display();
-                print_hint(&format!(
-                    "{file} names no region: `accretion add regions {file} REGION` adds one"
-                ));
-            } else if !global.quiet {
+            if !global.quiet {
                 let mut rows = table::new(&["region", "stack", "outcome", "time"]);
                 for done in done {
                     rows.add_row([

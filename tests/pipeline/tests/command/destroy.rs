@@ -225,13 +225,19 @@ fn nothing_is_deleted_without_a_yes() {
     let us = deployed("asked", "eu-west-1", "");
     let before = us.operator.read("d.json");
     let run = us.operator.run("destroy d.json --delete-data");
-    let run = run.fails(2, "NotConfirmed");
+    let run = run.fails(2, "ConfirmationMissing");
     snapshot!("destroy_not_asked", small::without_suffixes(run));
-    for (answer, code) in [("no\n", 2), ("\n", 2), ("yes\n", 0)] {
+    for answer in ["no\n", "\n", "yes\n"] {
         assert_eq!(us.operator.read("d.json"), before);
-        let said = on_terminal(&us, "destroy d.json", answer);
-        assert!(said.1.contains("Type `yes` to delete: "), "{}", said.1);
-        assert_eq!(said.0, Some(code), "{}", said.1);
+        let (code, seen) = on_terminal(&us, "destroy d.json", answer);
+        assert_eq!(code, Some(0), "{seen}");
+        assert!(seen.contains("bucket asked-inbox-"), "{seen}");
+        assert!(seen.contains("Delete this? [y/N] "), "{seen}");
+        assert_eq!(
+            seen.contains("nothing was deleted"),
+            answer != "yes\n",
+            "{seen}"
+        );
     }
     assert_eq!(us.stack("eu-west-1"), Value::Null);
     assert_eq!(us.region("eu-west-1")["Core"], Value::Null);

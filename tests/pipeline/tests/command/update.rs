@@ -197,9 +197,11 @@ fn what_is_not_ours_stays_as_it_is() {
     let run = us.operator.run(&us.update("")).exits(5);
     snapshot!("update_several", run);
     us.operator.write("d.json", r#"{"Deployments": {}}"#);
-    snapshot!("update_no_region", us.operator.run(&us.update("")).exits(0));
+    let run = us.operator.run(&us.update(""));
+    snapshot!("update_no_region", run.fails(3, "RegionsMissing"));
     let run = us.operator.run(&us.update("--region eu-west-1"));
     run.fails(3, "RegionUnknown");
+    us.operator.write("d.json", several);
     let mut command = us.operator.command(us.update("").split_whitespace());
     command.env("ACCRETION_SAM", "/nowhere/sam");
     let run = us.operator.finish(command);
