@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use accretion_aws::Zip;
+use accretion_aws::operator::Zip;
 use accretion_core::request::{InputKind, RequestId};
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;

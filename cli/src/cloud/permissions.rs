@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use accretion_aws::{Catalogue, Clients, Grantee, Identity, ListedVersion, NamedLayers, Statement};
+use accretion_aws::Clients;
+use accretion_aws::operator::{
+    Catalogue, Grantee, Identity, ListedVersion, NamedLayers, Statement,
+};
 use accretion_core::layer::LambdaLayerName;
 use accretion_core::request::{AccountId, OrganizationId, Permission, PermissionDocument};
 use serde::Serialize;

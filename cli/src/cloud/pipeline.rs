@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use accretion_aws::{Clients, Stack, Stacks as CloudFormation};
+use accretion_aws::Clients;
+use accretion_aws::operator::{Stack, Stacks as CloudFormation};
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Error, Region, Stacks};

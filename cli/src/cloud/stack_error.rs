@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use accretion_aws::StackEvent;
+use accretion_aws::operator::StackEvent;
 use accretion_core::{Class, Fault, fault_codes};
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use accretion_aws::{Stack, StackEvent, Stacks as CloudFormation};
+use accretion_aws::operator::{Stack, StackEvent, Stacks as CloudFormation};
 use serde::Serialize;
 
 use super::{Error, Region};
@@ -238,7 +238,7 @@ impl fmt::Display for Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use accretion_aws::Resource;
+    use accretion_aws::operator::Resource;
 
     fn event(resource: &str, status: &str, reason: Option<&str>) -> StackEvent {
         StackEvent {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use accretion_aws::{
-    Clients, Resource, Retained as InAws, Stack, StackEvent, Stacks as CloudFormation,
+use accretion_aws::Clients;
+use accretion_aws::operator::{
+    Resource, Retained as InAws, Stack, StackEvent, Stacks as CloudFormation,
 };
 use accretion_core::Fault;
 use accretion_core::keys;

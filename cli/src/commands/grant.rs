@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use accretion_aws::{Grantee, NamedLayers};
+use accretion_aws::operator::{Grantee, NamedLayers};
 use accretion_core::request::Permission;
 use serde::Serialize;
 

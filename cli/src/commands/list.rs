@@ -6,7 +6,7 @@ mod versions;
 
 use std::process::ExitCode;
 
-use accretion_aws::ListedVersion;
+use accretion_aws::operator::ListedVersion;
 use accretion_core::target::Runtime;
 use serde::Serialize;
 

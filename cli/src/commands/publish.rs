@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use accretion_aws::{Catalogue, Clients, NamedLayers, Publication, Zip};
+use accretion_aws::Clients;
+use accretion_aws::operator::{Catalogue, NamedLayers, Publication, Zip};
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::{LambdaLayerName, Shape};

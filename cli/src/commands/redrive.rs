@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_aws::{
-    LambdaPublisher, RequestsTable, SqsDeadLetters, SqsRequestQueue, TrackedRequest,
-};
+use accretion_aws::operator::{RequestsTable, TrackedRequest};
+use accretion_aws::{LambdaPublisher, SqsDeadLetters, SqsRequestQueue};
 use accretion_core::Fault as _;
 use accretion_core::request::RequestId;
 use accretion_service::redrive::{Look, Outcome, Redrive as Service, Seen};

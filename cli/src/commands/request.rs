@@ -6,7 +6,8 @@ mod requirements;
 use std::path::Path;
 use std::process::ExitCode;
 
-use accretion_aws::{Dropped, RequestsTable, S3Inbox};
+use accretion_aws::S3Inbox;
+use accretion_aws::operator::{Dropped, RequestsTable};
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::request::{ProjectName, RequestId};

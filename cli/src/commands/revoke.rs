@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use accretion_aws::{Grantee, NamedLayers, Statement};
+use accretion_aws::operator::{Grantee, NamedLayers, Statement};
 use serde::Serialize;
 
 use crate::args::{Format, Global};

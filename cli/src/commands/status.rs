@@ -7,7 +7,7 @@ mod view;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_aws::RequestsTable;
+use accretion_aws::operator::RequestsTable;
 use accretion_core::Fault as _;
 use accretion_core::request::RequestId;
 use serde::Serialize;

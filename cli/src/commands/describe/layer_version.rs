@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_aws::{Catalogue, DescribedVersion, NamedLayers, Statement};
+use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
 use accretion_core::layer::LambdaLayerName;
 use accretion_core::manifest::{Installed, LayerManifest, Manifest};
 use accretion_core::notification::ObjectRef;

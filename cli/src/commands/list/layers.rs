@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_aws::Catalogue;
+use accretion_aws::operator::Catalogue;
 use serde::Serialize;
 
 use super::{Filter, VersionRecord, columns};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use accretion_aws::{RequestsTable, Tracked};
+use accretion_aws::operator::{RequestsTable, Tracked};
 use accretion_core::Fault;
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use accretion_aws::{RequestsTable, TrackedRequest};
+use accretion_aws::operator::{RequestsTable, TrackedRequest};
 use accretion_core::request::RequestId;
 use accretion_core::{Class, Fault as _};
 use futures_util::future::join_all;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use accretion_aws::{Source, TrackedRequest, TrackedTarget};
+use accretion_aws::operator::{Source, TrackedRequest, TrackedTarget};
 use accretion_core::diagnostic::printable;
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use accretion_aws::{Clients, Stack, Stacks as CloudFormation};
+use accretion_aws::Clients;
+use accretion_aws::operator::{Stack, Stacks as CloudFormation};
 use accretion_core::Fault;
 use accretion_core::target::Architecture;
 use futures_util::{StreamExt as _, stream};

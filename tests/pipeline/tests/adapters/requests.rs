@@ -1,6 +1,6 @@
 //! The table of requests.
 
-use accretion_aws::{RequestsTable, Source};
+use accretion_aws::operator::{RequestsTable, Source};
 use accretion_core::delivery::InboxObject;
 use accretion_core::notification::Event;
 use accretion_core::target::Target;

@@ -9,10 +9,10 @@ use aws_sdk_lambda::types::{
     LayerVersionContentOutput, LayerVersionsListItem, Runtime as LambdaRuntime,
 };
 
+use super::Publication;
 use crate::Clients;
 use crate::checksum;
 use crate::error::{Call, Error, failed};
-use crate::named_layers::Publication;
 use crate::versions::signed;
 
 /// How many layers or versions Lambda lists at a time at most.

@@ -1,0 +1,17 @@
+//! What people do who run stacks, and no function does.
+
+mod catalogue;
+mod dropped;
+mod identity;
+mod named_layers;
+mod retained;
+mod stacks;
+mod tracked;
+
+pub use catalogue::{Catalogue, DescribedVersion, ListedLayer, ListedVersion};
+pub use dropped::Dropped;
+pub use identity::Identity;
+pub use named_layers::{Grantee, NamedLayers, Publication, Statement, Zip};
+pub use retained::Retained;
+pub use stacks::{Event as StackEvent, Resource, Stack, Stacks};
+pub use tracked::{RequestsTable, Source, Tracked, TrackedRequest, TrackedTarget};
