@@ -87,8 +87,8 @@ release-tools:
 demo: stack ## run the pipeline on this machine: drop the examples, watch their layers come about
 	$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
-emulator: tools ## run an emulator of AWS on this machine until ctrl-C, for the command to speak to
-	@$(WITH_TOOLS) $(CARGO) run --quiet --locked -p pipeline-tests --bin emulator
+emulator: stack ## run an emulator of AWS on this machine until ctrl-C, for the command to speak to
+	@$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/emulator
 
 # The tests first: what does not compile is not to come as a failure of SAM.
 test: tools ## run every test

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pipeline_tests::{MiniStack, Options, Result, workspace};
+use pipeline_tests::{MiniStack, Options, Result, sam, workspace};
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
@@ -35,13 +35,15 @@ async fn run() -> Result<()> {
         enforce_iam: false,
         cache: Some(workspace::root().join(".tools/cache/demo")),
     };
+    let template = sam::built().await?;
     let log = workspace::root().join("dist/emulator/ministack.log");
     let server = MiniStack::start(&log, &options)?;
     let tools = workspace::root().join(".tools/venv/bin");
     anstream::println!("MiniStack, an emulator of AWS, is up. In other terminals:\n");
     anstream::println!("export AWS_ENDPOINT_URL={}", server.endpoint());
     anstream::println!("export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test");
-    anstream::println!("export PATH=\"{}:$PATH\"\n", tools.display());
+    anstream::println!("export PATH=\"{}:$PATH\"", tools.display());
+    anstream::println!("export ACCRETION_TEMPLATE=\"{}\"\n", template.display());
     anstream::println!("ctrl-C ends it, and forgets all that it holds");
     std::future::pending().await
 }
