@@ -25,7 +25,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo emulator test simulation fuzz lint advisories sbom bench bench-pipeline bench-command scaling \
+.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -89,6 +89,10 @@ demo: stack ## run the pipeline on this machine: drop the examples, watch their 
 
 emulator: stack ## run an emulator of AWS on this machine until ctrl-C, for the command to speak to
 	@$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/emulator
+
+picture: stack ## draw what people see who use the command, for README.md; needs tmux
+	$(CARGO) build --locked -p accretion
+	$(WITH_STACK) $(VENV)/bin/python tests/terminal/record.py
 
 # The tests first: what does not compile is not to come as a failure of SAM.
 test: tools ## run every test

@@ -23,17 +23,17 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/scaling"))
 from emulator import TOOLS, Server, environment  # noqa: E402
 
-COLUMNS, LINES = 108, 300
+COLUMNS, LINES = 120, 300
 # Seconds that one command may take.
 PATIENCE = 300
 COMMANDS = [
     "accretion init deployment.json eu-west-1 us-east-1",
     "accretion update all deployment.json --config-env local",
-    "accretion request requirements deployment.json data-tools requirements.txt --watch",
+    "accretion request requirements deployment.json data-tools requirements.txt --architecture x86_64 --watch",
     "accretion list layers deployment.json us-east-1",
     "accretion describe layer-version deployment.json us-east-1 data-tools-py313 1",
 ]
-REQUIREMENTS = "pandas\nscikit-learn\n"
+REQUIREMENTS = "pandas\nrequests\n"
 # No fonts from elsewhere: the reader's own monospace one.
 SVG = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -69,6 +69,7 @@ class Terminal:
         shell = ["env", "-i", *(f"{k}={v}" for k, v in env.items())]
         shell += ["bash", "--norc", "--noprofile"]
         self._call("new-session", "-d", *size, "-c", str(folder), shlex.join(shell))
+        self.wait("bash")
 
     def _call(self, *arguments: str) -> str:
         done = subprocess.run([*self.tmux, *arguments], check=True, capture_output=True, text=True)
@@ -76,11 +77,14 @@ class Terminal:
 
     def type(self, line: str) -> None:
         """Types a line, and waits until the shell asks for the next one."""
-        prompts = self.screen().count("$ ")
         self._call("send-keys", "-l", line)
         self._call("send-keys", "Enter")
+        self.wait(line)
+
+    def wait(self, line: str) -> None:
+        """Waits until the last line is a prompt and nothing else."""
         give_up = time.monotonic() + PATIENCE
-        while not (self.screen().endswith("\n$") and self.screen().count("\n$ ") >= prompts):
+        while self.screen().rpartition("\n")[2] != "$":
             if time.monotonic() > give_up:
                 raise SystemExit(f"error: `{line}` does not end:\n{self.screen()}")
             time.sleep(0.2)

@@ -68,7 +68,7 @@ impl From<ListedVersion> for VersionRecord {
 }
 
 /// How many characters of a description a table shows.
-const DESCRIPTION: usize = 40;
+const DESCRIPTION: usize = 30;
 
 /// What tables say of a version: number, time, runtimes, architectures, description.
 fn columns(listed: &ListedVersion) -> [String; 5] {
