@@ -6,13 +6,17 @@ use std::time::Duration;
 use accretion_core::request::RequestId;
 use aws_sdk_lambda::types::Environment;
 use aws_sdk_sqs::types::QueueAttributeName;
-use pipeline_tests::testbed::{STACK, wait_for};
+use pipeline_tests::testbed::wait_for;
 use pipeline_tests::{Error, Result, Stack, Table, sam};
 use serde_json::{Value, json};
 
 use crate::{Operator, cloud};
 
 const REGION: &str = "ap-south-1";
+
+/// A name of its own: on MiniStack a change of a function ends those of the same name in all regions,
+/// whatever they are at.
+const STACK: &str = "redriven";
 
 const REQUESTS: &str = "RequestDeadLetterQueueUrl";
 const PUBLICATIONS: &str = "PublicationDeadLetterQueueUrl";
