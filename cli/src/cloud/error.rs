@@ -174,9 +174,14 @@ impl Fault for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::DeploymentFileUnreadable { error, .. } => {
+            Self::DeploymentFileUnreadable { path, error } => {
                 let is_missing = error.kind() == io::ErrorKind::NotFound;
-                is_missing.then(|| "`accretion init` writes a new one".to_owned())
+                is_missing.then(|| {
+                    format!(
+                        "look at the path; `accretion init {} REGION` writes a new one",
+                        path.display()
+                    )
+                })
             }
             Self::DeploymentFileExists { path } => Some(format!(
                 "add regions with `accretion add regions {}`, or name another file",
@@ -217,7 +222,11 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::LayerManifestMissing { .. } => {
-                Some("only versions that this pipeline has published have manifests".to_owned())
+                Some(
+                    "only versions that this pipeline has published have manifests; `accretion list \
+                     versions` shows which versions there are"
+                        .to_owned(),
+                )
             }
             Self::RegionMissing => Some(
                 "name one with --region, set AWS_REGION, or take those of a --deployment-file"
