@@ -550,7 +550,7 @@ fn print_table(file: &DeploymentFile, done: &[Done]) {
     if !left.is_empty() {
         let file = file.path().display();
         // In other regions of the file there may be stacks that are to stay as they are.
-        let only: String = left.iter().map(|it| format!(" --region {it}")).collect();
+        let only: String = left.iter().flat_map(|it| [" --region ", it]).collect();
         print_hint(&format!(
             "what holds data is still there in {}: `accretion destroy {file}{only} --delete-data` \
              removes it\nto deploy there again and keep it, name other buckets: `accretion update \
