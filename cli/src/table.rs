@@ -1,5 +1,8 @@
 //! Tables for people.
 
+#[cfg(feature = "aws")]
+use std::borrow::Cow;
+
 use comfy_table::{CellAlignment, Table, presets};
 
 /// A table without lines, whose columns are as wide as what they hold.
@@ -15,6 +18,32 @@ pub(crate) fn print(table: Table, right: &[usize]) {
     for line in lines(table, right) {
         anstream::println!("{line}");
     }
+}
+
+/// The same, each line cut where the terminal ends: for tables whose last column is a remark.
+#[cfg(feature = "aws")]
+pub(crate) fn print_cut(table: Table, right: &[usize]) {
+    let width = terminal_width().unwrap_or(usize::MAX);
+    for line in lines(table, right) {
+        anstream::println!("{}", cut(&line, width));
+    }
+}
+
+/// How many characters a line of the terminal has; `None` if standard output is none.
+#[cfg(feature = "aws")]
+pub(crate) fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    // Some terminals don't know.
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
+#[cfg(feature = "aws")]
+fn cut(line: &str, width: usize) -> Cow<'_, str> {
+    if line.chars().count() <= width {
+        return line.into();
+    }
+    let kept: String = line.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end()).into()
 }
 
 /// The same on standard error.
@@ -36,4 +65,18 @@ fn lines(mut table: Table, right: &[usize]) -> Vec<String> {
         .lines()
         .map(|line| line.trim_end().to_owned())
         .collect()
+}
+
+#[cfg(all(test, feature = "aws"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_where_the_terminal_does() {
+        assert_eq!(cut("name  a remark", 14), "name  a remark");
+        assert_eq!(cut("name  a remark", 13), "name  a rema…");
+        assert_eq!(cut("name  ä remark", 8), "name  ä…");
+        assert_eq!(cut("name  a remark", 6), "name…");
+        assert_eq!(cut("name", 0), "…");
+    }
 }

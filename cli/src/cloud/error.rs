@@ -1,7 +1,7 @@
 //! What can go wrong between the command and a pipeline.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accretion_aws::operator::Zip;
@@ -174,9 +174,9 @@ impl Fault for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::DeploymentFileUnreadable { error, .. } => {
+            Self::DeploymentFileUnreadable { path, error } => {
                 let is_missing = error.kind() == io::ErrorKind::NotFound;
-                is_missing.then(|| "`accretion init` writes a new one".to_owned())
+                is_missing.then(|| how_to_begin(path))
             }
             Self::DeploymentFileExists { path } => Some(format!(
                 "add regions with `accretion add regions {}`, or name another file",
@@ -217,7 +217,11 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::LayerManifestMissing { .. } => {
-                Some("only versions that this pipeline has published have manifests".to_owned())
+                Some(
+                    "only versions that this pipeline has published have manifests; `accretion list \
+                     versions` shows which versions there are"
+                        .to_owned(),
+                )
             }
             Self::RegionMissing => Some(
                 "name one with --region, set AWS_REGION, or take those of a --deployment-file"
@@ -274,6 +278,11 @@ impl Fault for Error {
 pub(crate) fn print_fault_in(region: &Region, error: &Error) {
     let is_named = error.to_string().contains(region.as_str());
     print_fault(error, (!is_named).then(|| region.as_str()));
+}
+
+fn how_to_begin(path: &Path) -> String {
+    let path = path.display();
+    format!("look at the path; `accretion init {path} REGION` writes a new one")
 }
 
 fn list(regions: &[Region]) -> String {

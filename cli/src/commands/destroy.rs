@@ -418,10 +418,7 @@ impl Destruction<'_> {
                 intent: Outcome::Deleted,
                 status: now.status,
                 failures: Failure::among(&events),
-                hint: format!(
-                    "mend what the reasons name, then run `accretion destroy {}` again",
-                    self.file.path().display()
-                ),
+                hint: "mend what the reasons name, then run the same command again".to_owned(),
             }
             .into());
         }
@@ -552,10 +549,12 @@ fn print_table(file: &DeploymentFile, done: &[Done]) {
         .collect();
     if !left.is_empty() {
         let file = file.path().display();
+        // In other regions of the file there may be stacks that are to stay as they are.
+        let only: String = left.iter().flat_map(|it| [" --region ", it]).collect();
         print_hint(&format!(
-            "what holds data is still there in {}: `accretion destroy {file} --delete-data` \
+            "what holds data is still there in {}: `accretion destroy {file}{only} --delete-data` \
              removes it\nto deploy there again and keep it, name other buckets: `accretion update \
-             all {file} --parameter BucketPrefix=NAME`",
+             all {file}{only} --parameter BucketPrefix=NAME`",
             left.join(", ")
         ));
     }

@@ -169,7 +169,7 @@ fn print(
 }
 
 /// How many characters the longest bar has.
-const BAR: u64 = 24;
+const BAR: usize = 24;
 
 /// Prints what a layer consists of, the largest first.
 fn print_packages(manifest: &Manifest, verbose: bool) {
@@ -191,8 +191,14 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
             size(package.size),
             size(package.unzipped_size),
             package.unzipped_size.map(share).unwrap_or_default(),
-            bar(package.unzipped_size, largest),
         ]);
+    }
+    // Two characters are between columns.
+    let used = rows.column_max_content_widths();
+    let used: usize = used.into_iter().map(|it| usize::from(it) + 2).sum();
+    let room = table::terminal_width().map_or(BAR, |width| width.saturating_sub(used));
+    for (row, package) in rows.row_iter_mut().zip(&packages) {
+        row.add_cell(bar(package.unzipped_size, largest, room.min(BAR)).into());
     }
     anstream::println!();
     table::print(rows, &[2, 3, 4]);
@@ -216,12 +222,13 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
 }
 
 /// A bar as long as a size is, of the longest one's length. What is there at all can be seen.
-fn bar(size: Option<u64>, largest: Option<u64>) -> String {
+fn bar(size: Option<u64>, largest: Option<u64>, longest: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let (Some(size), Some(largest)) = (size, largest.filter(|it| *it > 0)) else {
         return String::new();
     };
-    let length = (u128::from(size) * u128::from(BAR) * 8).div_ceil(u128::from(largest));
+    let eighths = u128::try_from(longest * 8).unwrap_or_default();
+    let length = (u128::from(size) * eighths).div_ceil(u128::from(largest));
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     format!("{}{}", "█".repeat(length / 8), EIGHTHS[length % 8])
 }
@@ -232,12 +239,14 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_sizes() {
-        assert_eq!(bar(Some(100), Some(100)), "█".repeat(24));
-        assert_eq!(bar(Some(50), Some(100)), "█".repeat(12));
-        assert_eq!(bar(Some(1), Some(1_000_000)), "▏");
-        assert_eq!(bar(Some(0), Some(100)), "");
-        assert_eq!(bar(None, Some(100)), "");
-        assert_eq!(bar(Some(0), Some(0)), "");
-        assert_eq!(bar(Some(u64::MAX), Some(u64::MAX)).chars().count(), 24);
+        assert_eq!(bar(Some(100), Some(100), BAR), "█".repeat(24));
+        assert_eq!(bar(Some(50), Some(100), BAR), "█".repeat(12));
+        assert_eq!(bar(Some(100), Some(100), 5), "█████");
+        assert_eq!(bar(Some(100), Some(100), 0), "");
+        assert_eq!(bar(Some(1), Some(1_000_000), BAR), "▏");
+        assert_eq!(bar(Some(0), Some(100), BAR), "");
+        assert_eq!(bar(None, Some(100), BAR), "");
+        assert_eq!(bar(Some(0), Some(0), BAR), "");
+        assert_eq!(bar(Some(u64::MAX), Some(u64::MAX), BAR).chars().count(), 24);
     }
 }

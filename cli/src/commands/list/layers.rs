@@ -75,7 +75,7 @@ pub(crate) async fn run(args: Layers, global: Global) -> Result<ExitCode, Error>
                 let latest = columns(&layer.latest);
                 rows.add_row([layer.name.clone()].into_iter().chain(latest));
             }
-            table::print(rows, &[1]);
+            table::print_cut(rows, &[1]);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
             for version in &versions {
                 rows.add_row(columns(version));
             }
-            table::print(rows, &[0]);
+            table::print_cut(rows, &[0]);
         }
     }
     Ok(ExitCode::SUCCESS)

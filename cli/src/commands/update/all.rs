@@ -88,10 +88,7 @@ pub(crate) async fn run(
     };
     let sam = Sam::find(environment, deployment.clone())?;
     let clients = args.aws.clients().await;
-    let again = format!(
-        "`accretion update all {}` waits for what has begun, and goes on from there",
-        file.path().display()
-    );
+    let again = "the same command waits for what has begun, and goes on from there".to_owned();
     let quiet = global.quiet || global.format == Format::Json;
     let update = Update {
         file: &file,
