@@ -152,7 +152,7 @@ impl Error {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
             #[cfg(feature = "aws")]
-            Self::Cloud(crate::cloud::Error::ConfirmationMissing) => ExitCode::from(USAGE),
+            Self::Cloud(error) => ExitCode::from(error.exit_code()),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -176,7 +176,8 @@ pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
 /// Prints for people what an error was elsewhere, and what it is about.
 pub(crate) fn print_failure(code: &str, about: Option<&str>, message: &str, hint: Option<&str>) {
     let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
-    let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
+    let about = about.map(|about| format!("{}: ", printable(about)));
+    let about = about.unwrap_or_default();
     let (code, message) = (printable(code), indent(message));
     anstream::eprintln!("{red}error[{code}]{red:#}: {about}{message}");
     if let Some(hint) = hint {
@@ -225,7 +226,8 @@ pub(crate) fn grouped<'a, T: PartialEq>(
 /// Prints a warning for people.
 pub(crate) fn print_warning(about: &str, warning: &str) {
     let yellow = bold(AnsiColor::Yellow);
-    anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {}", indent(warning));
+    let (about, warning) = (printable(about), indent(warning));
+    anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {warning}");
 }
 
 fn bold(color: AnsiColor) -> Style {

@@ -11,7 +11,7 @@ use accretion_service::ports::PortError;
 use indicatif::BinaryBytes;
 
 use super::{Failure, Region, StackError};
-use crate::error::print_fault;
+use crate::error::{FAILED_IN_AWS, USAGE, code_of, print_fault};
 
 /// What can go wrong between the command and a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,8 @@ pub(crate) enum Error {
     },
     #[error("this needs somebody's consent, and there is no terminal to ask for it")]
     ConfirmationMissing,
+    #[error("{region}: {error}")]
+    InRegion { region: Region, error: Box<Error> },
     #[error(transparent)]
     Stack(Box<StackError>),
     #[error(transparent)]
@@ -132,6 +134,7 @@ fault_codes! {
         Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
+        Self::InRegion { error, .. } => &**error;
         Self::Stack(error) => &**error;
         Self::NotGranted { error, .. } => error;
         Self::Aws(error) => error;
@@ -140,6 +143,26 @@ fault_codes! {
 }
 
 impl Error {
+    /// What went wrong in this region: what a service says does not name it.
+    pub(crate) fn in_region(self, region: &Region) -> Self {
+        match self {
+            Self::Aws(_) | Self::Port(_) => Self::InRegion {
+                region: region.clone(),
+                error: Box::new(self),
+            },
+            other => other,
+        }
+    }
+
+    /// What the shell is told.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::ConfirmationMissing => USAGE,
+            Self::Stack(error) if error.is_of_cloud() => FAILED_IN_AWS,
+            error => code_of(error.class()),
+        }
+    }
+
     /// The resources that CloudFormation has failed with.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
@@ -263,6 +286,7 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
+            Self::InRegion { error, .. } => error.hint(),
             Self::Stack(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),

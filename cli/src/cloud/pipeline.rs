@@ -35,6 +35,10 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
+    /// Outputs by which a stack is known to be one.
+    pub(crate) const OUTPUTS: [&str; 3] =
+        ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
+
     /// Asks CloudFormation what the stacks of a region consist of.
     pub(crate) async fn connect(
         clients: &Clients,

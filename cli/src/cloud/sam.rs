@@ -94,7 +94,8 @@ impl Sam {
         })?;
         Ok(Self {
             config: Config::read(deployment.template.samconfig(), &deployment.config_env)?,
-            program: found,
+            // It is run in the template's folder.
+            program: std::path::absolute(&found).unwrap_or(found),
             deployment,
         })
     }

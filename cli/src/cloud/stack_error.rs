@@ -92,6 +92,14 @@ impl Failure {
 }
 
 impl StackError {
+    /// Whether AWS was asked to deploy or to delete a stack, and it came to no good end there.
+    pub(crate) fn is_of_cloud(&self) -> bool {
+        matches!(
+            self,
+            Self::StackFailed { .. } | Self::StackStuck { .. } | Self::SamFailed { .. }
+        )
+    }
+
     /// The resources that CloudFormation has failed with.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
@@ -153,10 +161,11 @@ impl Fault for StackError {
                  and delete the others with `aws cloudformation delete-stack`",
                 path.display()
             ),
-            Self::StackForeign { region, stack } => format!(
-                "deploy under another name with --stack-name; a pipeline of another version is \
-                 adopted with `accretion add stack FILE {region} {stack}`"
-            ),
+            Self::StackForeign { .. } => {
+                "name another stack with --stack-name, or look at what the \
+                deployment file names"
+                    .to_owned()
+            }
             Self::StackStuck {
                 status,
                 region,

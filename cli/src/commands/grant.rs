@@ -17,7 +17,7 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Grant {
     #[command(flatten)]
-    version: VersionToShare,
+    pub(super) version: VersionToShare,
     #[command(flatten)]
     who: Who,
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use accretion_aws::operator::{Grantee, NamedLayers, Statement};
+use accretion_core::diagnostic::printable;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
@@ -17,7 +18,7 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Revoke {
     #[command(flatten)]
-    version: VersionToShare,
+    pub(super) version: VersionToShare,
     #[command(flatten)]
     who: Who,
     /// Everybody but your own account, whatever was granted
@@ -64,7 +65,8 @@ pub(crate) async fn run(args: Revoke, global: Global) -> Result<ExitCode, Error>
             anstream::println!("{}", shared.version.arn);
             for statement in &revoked {
                 let (grantee, id) = (&statement.grantee, &statement.id);
-                anstream::println!("revoked from {grantee} ({id})");
+                let revoked = format!("revoked from {grantee} ({id})");
+                anstream::println!("{}", printable(&revoked));
             }
             let had_nothing =
                 |grantee: &&Grantee| !revoked.iter().any(|it| it.grantee == **grantee);

@@ -14,18 +14,17 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::cloud::{
-    self, AwsOptions, Deployment, DeploymentFile, Failure, Outcome, Parameter, Region, Sam,
-    StackError, StackWork, Stacks, Template, TemplateOption, in_each, settled,
+    self, AwsOptions, Deployment, DeploymentFile, Failure, Outcome, Parameter, Pipeline, Region,
+    Sam, StackError, StackWork, Stacks, Template, TemplateOption, exit_code, in_each,
+    print_fault_in, settled,
 };
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault};
+use crate::error::{Error, ErrorRecord};
 use crate::table;
+use crate::units::span;
 
 /// How many regions are deployed to at once: each takes a process of the SAM CLI.
 const AT_ONCE: usize = 4;
-
-/// Outputs by which a stack is known to be a pipeline.
-const OUTPUTS: [&str; 3] = ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
 
 /// Deploy the pipeline to all regions of a deployment file, or update it there
 ///
@@ -37,7 +36,7 @@ const OUTPUTS: [&str; 3] = ["InboxBucketName", "ArtifactsBucketName", "LayersTab
 pub(crate) struct All {
     /// The file, as `accretion init` writes it
     deployment_file: PathBuf,
-    /// Only this region of the file [may be repeated]
+    /// Deploy to this region only [may be repeated; default: all of the file]
     #[arg(long = "region", value_name = "REGION")]
     regions: Vec<Region>,
     /// The name of new stacks
@@ -102,12 +101,7 @@ pub(crate) async fn run(
     let done = update.run(&deployment.template, &clients, regions).await?;
     drop(update);
     print(&done, global);
-    let failed = done.iter().any(|done| done.outcome.is_err());
-    Ok(if failed {
-        ExitCode::from(FAILED_IN_AWS)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(exit_code(done.iter().map(|done| &done.outcome)))
 }
 
 struct Update<'a> {
@@ -156,8 +150,7 @@ impl Update<'_> {
             let outcome = self.deploy(&region, &plan, template).await;
             self.work.end(&region);
             let time = start.elapsed();
-            let said = outcome.as_ref().copied().unwrap_or(Outcome::Failed);
-            let said = format!("{said} in {:.2} s", time.as_secs_f64());
+            let said = format!("{} in {}", Outcome::of(&outcome), span(time));
             self.work.lines.end(region.as_str(), &said);
             Done {
                 region,
@@ -201,7 +194,9 @@ impl Update<'_> {
         });
         let before = before.await?;
         if let Some(known) = &before {
-            let is_ours = OUTPUTS.iter().all(|it| known.outputs.contains_key(*it));
+            let is_ours = Pipeline::OUTPUTS
+                .iter()
+                .all(|it| known.outputs.contains_key(*it));
             let final_statuses = [
                 "ROLLBACK_COMPLETE",
                 "ROLLBACK_FAILED",
@@ -265,7 +260,7 @@ impl Update<'_> {
                 let said = |line: &str| self.work.lines.say(&name, line);
                 let built = self.sam.build(architecture, said).await;
                 let said = if built.is_ok() { "done" } else { "failed" };
-                let said = format!("{said} in {:.2} s", start.elapsed().as_secs_f64());
+                let said = format!("{said} in {}", span(start.elapsed()));
                 self.work.lines.end(&name, &said);
                 built?
             };
@@ -435,7 +430,7 @@ fn print(done: &[Done], global: Global) {
             let regions = done.iter().map(|done| RegionRecord {
                 region: &done.region,
                 stack: &done.stack,
-                outcome: done.outcome.as_ref().copied().unwrap_or(Outcome::Failed),
+                outcome: Outcome::of(&done.outcome),
                 seconds: done.time.as_secs_f64(),
                 failures: done
                     .outcome
@@ -458,19 +453,15 @@ fn print(done: &[Done], global: Global) {
                     rows.add_row([
                         done.region.to_string(),
                         done.stack.clone(),
-                        done.outcome
-                            .as_ref()
-                            .copied()
-                            .unwrap_or(Outcome::Failed)
-                            .to_string(),
-                        format!("{:.2} s", done.time.as_secs_f64()),
+                        Outcome::of(&done.outcome).to_string(),
+                        span(done.time),
                     ]);
                 }
                 table::print(rows, &[]);
             }
             for done in done {
                 if let Err(error) = &done.outcome {
-                    print_fault(error, Some(done.region.as_str()));
+                    print_fault_in(&done.region, error);
                 }
             }
         }
