@@ -330,7 +330,7 @@ macro_rules! snapshot {
 pub const FILTERS: [(&str, &str); 6] = [
     (r"127\.0\.0\.1:\d+", "[INDEX]"),
     (r"\d+\.\d\d s", "[TIME]"),
-    (r"\b\d+ min \d+ s\b", "[TIME]"),
+    (r"\b\d min \d+ s\b", "[TIME]"),
     (r#""Seconds": [\d.e-]+"#, r#""Seconds": "[TIME]""#),
     (r#""BuiltAt": "[^"]+""#, r#""BuiltAt": "[TIME]""#),
     (r"\b[0-9a-f]{64}\b", "[SHA256]"),

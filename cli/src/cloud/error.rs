@@ -296,8 +296,14 @@ impl Fault for Error {
 
 /// Prints what went wrong in a region, which is named once.
 pub(crate) fn print_fault_in(region: &Region, error: &Error) {
-    let is_named = error.to_string().contains(region.as_str());
+    let is_named = names(&error.to_string(), region);
     print_fault(error, (!is_named).then(|| region.as_str()));
+}
+
+/// Whether a text says a region's name, and not only as a part of another name.
+fn names(text: &str, region: &Region) -> bool {
+    let mut words = text.split_whitespace();
+    words.any(|word| word.trim_matches(['`', ',', ':', ';', '.']) == region.as_str())
 }
 
 fn list(regions: &[Region]) -> String {
@@ -319,5 +325,30 @@ fn described(kind: InputKind) -> &'static str {
         InputKind::Request => "request",
         InputKind::RequirementsTxt => "requirements file, and no request",
         InputKind::Lock => "lock file, and no request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_named_by_its_own_name() {
+        let region = "eu-west-1".parse().unwrap();
+        for text in [
+            "nothing is deployed in eu-west-1",
+            "eu-west-1: no",
+            "no: eu-west-1, b-c-1",
+        ] {
+            assert!(names(text, &region), "{text}");
+        }
+        for text in [
+            "",
+            "inbox-1-eu-west-1",
+            "arn:aws:lambda:eu-west-1:1:layer",
+            "eu-west-12",
+        ] {
+            assert!(!names(text, &region), "{text}");
+        }
     }
 }

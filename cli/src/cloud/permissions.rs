@@ -142,8 +142,6 @@ pub(crate) struct VersionToShare {
     /// The layer's name, and the number of a version; without it, the latest one
     #[arg(value_name = "LAYER[:VERSION]")]
     layer: LayerSpec,
-    #[command(flatten)]
-    aws: AwsOptions,
 }
 
 /// A version that is there.
@@ -156,10 +154,10 @@ pub(crate) struct Shared {
 
 impl VersionToShare {
     /// Looks for the version.
-    pub(crate) async fn find(self) -> Result<Shared, Error> {
+    pub(crate) async fn find(self, aws: &AwsOptions) -> Result<Shared, Error> {
         self.at.stacks()?;
         let region = self.at.region;
-        let clients = self.aws.clients().await.in_region(region.as_str());
+        let clients = aws.clients().await.in_region(region.as_str());
         let catalogue = Catalogue::new(&clients);
         let LayerSpec { layer, version } = self.layer;
         let found = match version {

@@ -39,6 +39,9 @@ impl Pipeline {
     pub(crate) const OUTPUTS: [&str; 3] =
         ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
 
+    /// The parameter of its stack that says where the pointers to the latest versions are.
+    pub(crate) const POINTER_PREFIX: &str = "PointerPrefix";
+
     /// Asks CloudFormation what the stacks of a region consist of.
     pub(crate) async fn connect(
         clients: &Clients,

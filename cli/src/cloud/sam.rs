@@ -75,6 +75,9 @@ pub(crate) struct Sam {
 }
 
 impl Sam {
+    /// What deploys a stack.
+    pub(crate) const DEPLOY: &str = "sam deploy";
+
     /// Finds it, and reads its configuration.
     pub(crate) fn find(
         environment: &Environment,
@@ -166,7 +169,7 @@ impl Sam {
                 .args(&self.config.overrides)
                 .args(parameters.map(Parameter::as_override));
         }
-        self.run(command, "sam deploy", said).await
+        self.run(command, Self::DEPLOY, said).await
     }
 
     fn command(&self, verb: &str) -> Command {

@@ -6,7 +6,7 @@ use accretion_aws::operator::StackEvent;
 use accretion_core::{Class, Fault, fault_codes};
 use serde::Serialize;
 
-use super::{Outcome, Region};
+use super::{Outcome, Region, Sam};
 
 /// What can go wrong as stacks are deployed and deleted.
 #[derive(Debug, thiserror::Error)]
@@ -94,10 +94,11 @@ impl Failure {
 impl StackError {
     /// Whether AWS was asked to deploy or to delete a stack, and it came to no good end there.
     pub(crate) fn is_of_cloud(&self) -> bool {
-        matches!(
-            self,
-            Self::StackFailed { .. } | Self::StackStuck { .. } | Self::SamFailed { .. }
-        )
+        match self {
+            Self::StackFailed { .. } | Self::StackStuck { .. } => true,
+            Self::SamFailed { command, .. } => command == Sam::DEPLOY,
+            _ => false,
+        }
     }
 
     /// The resources that CloudFormation has failed with.

@@ -17,8 +17,8 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::cloud::{
-    self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Region, Retained, StackError,
-    StackWork, Stacks, exit_code, in_each, print_fault_in, settled,
+    self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Pipeline, Region, Retained,
+    StackError, StackWork, Stacks, exit_code, in_each, print_fault_in, settled,
 };
 use crate::consent;
 use crate::error::{Error, ErrorRecord, print_hint};
@@ -30,9 +30,6 @@ const EMPTIED_AT_MOST: usize = 3;
 
 /// The table that says which layers are a pipeline's, by its name in the template.
 const LAYERS_TABLE: &str = "LayersTable";
-
-/// The parameter that says where the pointers to the latest versions are.
-const POINTER_PREFIX: &str = "PointerPrefix";
 
 /// Delete the stacks of a deployment file
 ///
@@ -235,7 +232,7 @@ async fn look(
 /// Whether a stack is a pipeline, or was to become one: a deployment that failed has no outputs.
 fn is_ours(stack: &Stack, resources: &[Resource]) -> bool {
     let has_table = resources.iter().any(|it| it.logical_id == LAYERS_TABLE);
-    has_table || resources.is_empty() || stack.parameters.contains_key(POINTER_PREFIX)
+    has_table || resources.is_empty() || stack.parameters.contains_key(Pipeline::POINTER_PREFIX)
 }
 
 /// What a stack will leave behind.
@@ -263,7 +260,7 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
         buckets: names(&of_type("AWS::S3::Bucket")),
         layers_table: layers_table.map(|it| it.physical_id.clone()),
         tables: names(&tables),
-        pointer_prefix: stack.parameters.get(POINTER_PREFIX).cloned(),
+        pointer_prefix: stack.parameters.get(Pipeline::POINTER_PREFIX).cloned(),
     }
 }
 

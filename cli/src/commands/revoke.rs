@@ -7,7 +7,7 @@ use accretion_core::diagnostic::printable;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, StatementRecord, VersionToShare, Who};
+use crate::cloud::{self, AwsOptions, StatementRecord, VersionToShare, Who};
 use crate::error::Error;
 use crate::{print_json, table};
 
@@ -24,6 +24,8 @@ pub(crate) struct Revoke {
     /// Everybody but your own account, whatever was granted
     #[arg(long, group = "Who", help_heading = "Who may use it")]
     all: bool,
+    #[command(flatten)]
+    aws: AwsOptions,
 }
 
 #[derive(Serialize)]
@@ -39,7 +41,7 @@ struct Document<'a> {
 
 /// Takes back what was granted.
 pub(crate) async fn run(args: Revoke, global: Global) -> Result<ExitCode, Error> {
-    let shared = args.version.find().await?;
+    let shared = args.version.find(&args.aws).await?;
     let unwanted = args.who.permissions(&shared.clients).await?;
     let unwanted: Vec<_> = unwanted.into_iter().map(Grantee::Known).collect();
     let before = shared.statements().await?;

@@ -59,6 +59,11 @@ pub(crate) async fn run(args: Layers, global: Global) -> Result<ExitCode, Error>
                 layers: layers.collect(),
             });
         }
+        Format::Text if layers.is_empty() => {
+            if !global.quiet {
+                anstream::eprintln!("no layers are found in {region}");
+            }
+        }
         Format::Text => {
             let header = [
                 "layer",

@@ -55,6 +55,11 @@ pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
             layer,
             versions: versions.into_iter().map(Into::into).collect(),
         }),
+        Format::Text if versions.is_empty() => {
+            if !global.quiet {
+                anstream::eprintln!("no versions are found in {region}");
+            }
+        }
         Format::Text => {
             let header = [
                 "version",

@@ -214,8 +214,11 @@ impl Update<'_> {
                 }
                 .into());
             }
+            // One that the file names may be of another version, with other outputs.
+            let is_known =
+                !names.is_empty() && known.parameters.contains_key(Pipeline::POINTER_PREFIX);
             let has_nothing = known.status == "REVIEW_IN_PROGRESS";
-            if names.is_empty() && !is_ours && !has_nothing {
+            if !is_ours && !is_known && !has_nothing {
                 return Err(StackError::StackForeign {
                     stack: stack.to_owned(),
                     region,

@@ -196,6 +196,10 @@ fn what_is_not_ours_stays_as_it_is() {
     assert_eq!(run.json()["Regions"][0]["Outcome"], "Unchanged");
     assert_eq!(us.region("eu-west-1"), complete("foreign"));
 
+    let managed = r#"{"Deployments": {"eu-west-1": {"Core": "aws-sam-cli-managed-default"}}}"#;
+    us.operator.write("d.json", managed);
+    let run = us.operator.run(&us.update(options)).exits(3);
+    assert_eq!(run.json()["Regions"][0]["Error"]["Code"], "StackForeign");
     let several = r#"{"Deployments": {"eu-west-1": {"Core": "a", "LayerBuilder": "b"}}}"#;
     us.operator.write("d.json", several);
     let run = us.operator.run(&us.update("")).exits(3);
