@@ -24,7 +24,7 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 #[cfg(feature = "aws")]
 pub(crate) const FAILED_IN_AWS: u8 = 5;
 
-/// What ends the command before anything is built.
+/// What ends the command before there is any result to print.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]

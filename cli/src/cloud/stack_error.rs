@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Outcome, Region, Sam};
 
 /// What can go wrong as stacks are deployed and deleted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StackError {
     #[error("there is no template {}", path.display())]
     TemplateMissing { path: PathBuf, is_named: bool },

@@ -18,10 +18,10 @@ use serde::Serialize;
 use crate::args::{Format, Global};
 use crate::cloud::{
     self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Pipeline, Region, Retained,
-    StackError, StackWork, Stacks, exit_code, in_each, print_fault_in, settled,
+    StackError, StackWork, Stacks, exit_code, in_each, settled,
 };
 use crate::consent;
-use crate::error::{Error, ErrorRecord, print_hint};
+use crate::error::{Error, ErrorRecord, print_faults, print_hint};
 use crate::table;
 use crate::units::{counted, span};
 
@@ -532,11 +532,10 @@ fn print(file: &DeploymentFile, done: &[Done], global: Global) {
             if !global.quiet {
                 print_table(file, done);
             }
-            for done in done {
-                if let Err(error) = &done.outcome {
-                    print_fault_in(&done.region, error);
-                }
-            }
+            print_faults(done.iter().filter_map(|done| {
+                let error = done.outcome.as_ref().err()?;
+                Some((done.region.as_str(), error as &dyn Fault))
+            }));
         }
     }
 }

@@ -15,11 +15,10 @@ use serde::Serialize;
 use crate::args::{Format, Global};
 use crate::cloud::{
     self, AwsOptions, Deployment, DeploymentFile, Failure, Outcome, Parameter, Pipeline, Region,
-    Sam, StackError, StackWork, Stacks, Template, TemplateOption, exit_code, in_each,
-    print_fault_in, settled,
+    Sam, StackError, StackWork, Stacks, Template, TemplateOption, exit_code, in_each, settled,
 };
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord};
+use crate::error::{Error, ErrorRecord, print_faults};
 use crate::table;
 use crate::units::span;
 
@@ -98,7 +97,7 @@ pub(crate) async fn run(
         sam: &sam,
         work: StackWork::new(quiet, "deployed", again),
     };
-    let done = update.run(&deployment.template, &clients, regions).await?;
+    let done = update.run(&deployment.template, &clients, regions).await;
     drop(update);
     print(&done, global);
     Ok(exit_code(done.iter().map(|done| &done.outcome)))
@@ -117,7 +116,7 @@ impl Update<'_> {
         template: &Template,
         clients: &Clients,
         regions: Vec<(Region, Stacks)>,
-    ) -> Result<Vec<Done>, Error> {
+    ) -> Vec<Done> {
         let start = Instant::now();
         let names: BTreeMap<_, _> = regions
             .iter()
@@ -143,11 +142,13 @@ impl Update<'_> {
                 }),
             }
         }
-        let built = self.build(template, &planned).await?;
+        let built = self.build(template, &planned).await;
         let work = stream::iter(planned).map(async |(region, plan)| {
             let start = Instant::now();
-            let template = &built[plan.architecture.name()];
-            let outcome = self.deploy(&region, &plan, template).await;
+            let outcome = match &built[plan.architecture.name()] {
+                Ok(template) => self.deploy(&region, &plan, template).await,
+                Err(error) => Err(error.clone().into()),
+            };
             self.work.end(&region);
             let time = start.elapsed();
             let said = format!("{} in {}", Outcome::of(&outcome), span(time));
@@ -164,7 +165,7 @@ impl Update<'_> {
             done.push(region);
         }
         done.sort_by(|one, other| one.region.cmp(&other.region));
-        Ok(done)
+        done
     }
 
     /// What is to be done in a region, once CloudFormation is at rest there.
@@ -242,12 +243,12 @@ impl Update<'_> {
         format!("accretion destroy {file} --region {region} --stack-name {stack}")
     }
 
-    /// The built template for each architecture that is needed.
+    /// The built template for each architecture that is needed, or why there is none.
     async fn build(
         &self,
         template: &Template,
         planned: &[(Region, Plan)],
-    ) -> Result<BTreeMap<&'static str, PathBuf>, Error> {
+    ) -> BTreeMap<&'static str, Result<PathBuf, StackError>> {
         let mut built = BTreeMap::new();
         for (_, plan) in planned {
             let architecture = plan.architecture;
@@ -255,7 +256,7 @@ impl Update<'_> {
                 continue;
             }
             let path = if template.is_built() {
-                template.path().to_owned()
+                Ok(template.path().to_owned())
             } else {
                 let name = format!("build {}", architecture.name());
                 self.work.lines.note(&name, "building the functions");
@@ -265,11 +266,11 @@ impl Update<'_> {
                 let said = if built.is_ok() { "done" } else { "failed" };
                 let said = format!("{said} in {}", span(start.elapsed()));
                 self.work.lines.end(&name, &said);
-                built?
+                built
             };
             built.insert(architecture.name(), path);
         }
-        Ok(built)
+        built
     }
 
     async fn deploy(
@@ -462,11 +463,10 @@ fn print(done: &[Done], global: Global) {
                 }
                 table::print(rows, &[]);
             }
-            for done in done {
-                if let Err(error) = &done.outcome {
-                    print_fault_in(&done.region, error);
-                }
-            }
+            print_faults(done.iter().filter_map(|done| {
+                let error = done.outcome.as_ref().err()?;
+                Some((done.region.as_str(), error as &dyn Fault))
+            }));
         }
     }
 }

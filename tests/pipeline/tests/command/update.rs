@@ -96,9 +96,19 @@ fn a_source_template_is_built_for_the_architecture() {
     assert!(built("arm64") && !built("x86_64"));
     assert_eq!(us.parameter("eu-west-1", "FunctionArchitecture"), "arm64");
 
+    // All regions that wait for it are told of at once.
+    us.operator.run("add regions d.json us-east-1").exits(0);
     us.operator.write("source/template.yaml", "Resources: [");
-    let run = us.operator.run(update).exits(1);
+    let update = format!("{update} --parameter FunctionArchitecture=x86_64");
+    let run = us.operator.run(&update).exits(1);
     assert_eq!(run.codes(), ["SamFailed"], "{run}");
+    assert!(
+        run.stderr.contains("]: eu-west-1, us-east-1: `sam build`"),
+        "{run}"
+    );
+    let run = us.operator.run(&format!("{update} --format json")).exits(1);
+    let regions = run.json()["Regions"].clone();
+    assert_eq!(regions[1]["Error"]["Code"], "SamFailed", "{run}");
 }
 
 #[test]
