@@ -205,7 +205,8 @@ struct Said<'a>(&'a dyn Fault);
 
 impl PartialEq for Said<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
+        let said = |error: &dyn Fault| (error.code(), error.to_string(), error.hint());
+        said(self.0) == said(other.0)
     }
 }
 
