@@ -11,11 +11,11 @@ mod stack_work;
 mod template;
 
 pub(crate) use contents::{Contents, signed_difference};
-pub(crate) use deployment::{DeploymentFile, Deployments, Region, Retained, Stacks};
+pub(crate) use deployment::{DeploymentFile, Deployments, OneRegion, Region, Retained, Stacks};
 pub(crate) use error::{Error, print_fault_in};
 pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};
 pub(crate) use sam::{Deployment, Parameter, Sam};
 pub(crate) use stack_error::{Failure, StackError};
-pub(crate) use stack_work::{Outcome, Pauses, StackWork, settled};
+pub(crate) use stack_work::{Outcome, Pauses, StackWork, exit_code, settled};
 pub(crate) use template::{Template, TemplateOption};

@@ -24,7 +24,7 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 #[cfg(feature = "aws")]
 pub(crate) const FAILED_IN_AWS: u8 = 5;
 
-/// What ends the command before anything is built.
+/// What ends the command before there is any result to print.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
@@ -152,7 +152,7 @@ impl Error {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
             #[cfg(feature = "aws")]
-            Self::Cloud(crate::cloud::Error::ConfirmationMissing) => ExitCode::from(USAGE),
+            Self::Cloud(error) => ExitCode::from(error.exit_code()),
             error => ExitCode::from(code_of(error.class())),
         }
     }
@@ -176,7 +176,8 @@ pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
 /// Prints for people what an error was elsewhere, and what it is about.
 pub(crate) fn print_failure(code: &str, about: Option<&str>, message: &str, hint: Option<&str>) {
     let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
-    let about = about.map(|about| format!("{about}: ")).unwrap_or_default();
+    let about = about.map(|about| format!("{}: ", printable(about)));
+    let about = about.unwrap_or_default();
     let (code, message) = (printable(code), indent(message));
     anstream::eprintln!("{red}error[{code}]{red:#}: {about}{message}");
     if let Some(hint) = hint {
@@ -204,7 +205,8 @@ struct Said<'a>(&'a dyn Fault);
 
 impl PartialEq for Said<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.code() == other.0.code() && self.0.to_string() == other.0.to_string()
+        let said = |error: &dyn Fault| (error.code(), error.to_string(), error.hint());
+        said(self.0) == said(other.0)
     }
 }
 
@@ -225,7 +227,8 @@ pub(crate) fn grouped<'a, T: PartialEq>(
 /// Prints a warning for people.
 pub(crate) fn print_warning(about: &str, warning: &str) {
     let yellow = bold(AnsiColor::Yellow);
-    anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {}", indent(warning));
+    let (about, warning) = (printable(about), indent(warning));
+    anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {warning}");
 }
 
 fn bold(color: AnsiColor) -> Style {

@@ -13,6 +13,7 @@ mod error;
 mod input;
 mod progress;
 mod table;
+mod units;
 
 use std::process::ExitCode;
 use std::time::Duration;

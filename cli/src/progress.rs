@@ -7,6 +7,8 @@ use std::time::Duration;
 
 #[cfg(feature = "aws")]
 use crate::args::{Format, Global};
+#[cfg(feature = "aws")]
+use accretion_core::diagnostic::printable;
 use accretion_core::target::Target;
 use accretion_service::ports::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -140,7 +142,8 @@ impl Lines {
             line.enable_steady_tick(Duration::from_millis(100));
             line
         });
-        line.set_message(message);
+        // It may be what another program says.
+        line.set_message(printable(&message));
     }
 
     /// The same, as something that is worth a line of a log, too.

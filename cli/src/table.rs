@@ -3,6 +3,7 @@
 #[cfg(feature = "aws")]
 use std::borrow::Cow;
 
+use accretion_core::diagnostic::printable;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// A table without lines, whose columns are as wide as what they hold.
@@ -54,6 +55,7 @@ pub(crate) fn print_to_stderr(table: Table, right: &[usize]) {
     }
 }
 
+/// The lines, in which nothing does more than show.
 fn lines(mut table: Table, right: &[usize]) -> Vec<String> {
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
@@ -61,16 +63,26 @@ fn lines(mut table: Table, right: &[usize]) -> Vec<String> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
+    // What is in the cells may come from anybody.
+    let lines = table.lines();
+    lines.map(|line| printable(line.trim_end())).collect()
 }
 
-#[cfg(all(test, feature = "aws"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_is_in_a_cell_only_shows() {
+        let mut table = new(&["name", ""]);
+        table.add_row(["a\u{1b}[2Jb", "█ é →"]);
+        let lines = lines(table, &[]);
+        let text = lines.join("\n");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        assert!(text.contains("█ é →"), "{text:?}");
+    }
+
+    #[cfg(feature = "aws")]
     #[test]
     fn lines_end_where_the_terminal_does() {
         assert_eq!(cut("name  a remark", 14), "name  a remark");

@@ -327,9 +327,10 @@ macro_rules! snapshot {
 }
 
 /// Regular expressions for what differs between runs.
-pub const FILTERS: [(&str, &str); 5] = [
+pub const FILTERS: [(&str, &str); 6] = [
     (r"127\.0\.0\.1:\d+", "[INDEX]"),
     (r"\d+\.\d\d s", "[TIME]"),
+    (r"\b\d min \d+ s\b", "[TIME]"),
     (r#""Seconds": [\d.e-]+"#, r#""Seconds": "[TIME]""#),
     (r#""BuiltAt": "[^"]+""#, r#""BuiltAt": "[TIME]""#),
     (r"\b[0-9a-f]{64}\b", "[SHA256]"),

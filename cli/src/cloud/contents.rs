@@ -7,7 +7,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_service::ports::Manifests as _;
 use indicatif::BinaryBytes;
 
-use super::{DeploymentFile, Error, Pipeline, Region};
+use super::{Error, OneRegion, Pipeline};
 
 /// What a layer version consists of, and where that is written.
 #[derive(Debug)]
@@ -24,20 +24,19 @@ impl Contents {
     /// Reads the manifests of a version; `None` if the pipeline has not published it, or if there
     /// is no pipeline.
     pub(crate) async fn find(
-        file: &DeploymentFile,
+        at: &OneRegion,
         clients: &Clients,
-        region: &Region,
         layer: &str,
         version: u64,
     ) -> Result<Option<Self>, Error> {
-        let stacks = file.stacks(region)?;
+        let stacks = at.stacks()?;
         let Ok(layer) = layer.parse::<LayerName>() else {
             return Ok(None);
         };
         if stacks.names().is_empty() {
             return Ok(None);
         }
-        let pipeline = Pipeline::connect(clients, region.clone(), &stacks).await?;
+        let pipeline = Pipeline::connect(clients, at.region.clone(), &stacks).await?;
         let bucket = pipeline.output("ArtifactsBucketName")?;
         let manifests = S3Manifests::new(&pipeline.clients, bucket);
         let layer_manifest_key = keys::layer_manifest(&layer, version);

@@ -4,7 +4,7 @@
 //! "ArtifactBuilder": STACK, "LayerBuilder": STACK}}}`. Each key names the stack that holds that
 //! part of the pipeline; with the one flat template of today all three name the same one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -194,6 +194,22 @@ impl Retained {
     }
 }
 
+/// A region of a deployment file.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct OneRegion {
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
+    /// A region that it names
+    pub(crate) region: Region,
+}
+
+impl OneRegion {
+    /// The region's stacks, once the file is known to name it.
+    pub(crate) fn stacks(&self) -> Result<Stacks, Error> {
+        DeploymentFile::new(&self.deployment_file).stacks(&self.region)
+    }
+}
+
 /// A deployment file.
 #[derive(Debug, Clone)]
 pub(crate) struct DeploymentFile {
@@ -251,29 +267,22 @@ impl DeploymentFile {
         })
     }
 
-    /// The stacks of these regions, or of all that the file names.
-    pub(crate) fn narrowed(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
-        let deployments = self.read()?.deployments;
-        if regions.is_empty() {
-            return Ok(deployments.into_iter().collect());
-        }
-        let named = regions.iter();
-        let named = named.map(|region| Ok((region.clone(), self.stacks(region)?)));
-        named.collect()
-    }
-
-    /// The same, each region once, and one at least.
+    /// The stacks of these regions, or of all that the file names: each region once, and one at
+    /// least.
     pub(crate) fn chosen(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
-        let mut regions = regions.to_vec();
-        regions.sort();
-        regions.dedup();
-        let chosen = self.narrowed(&regions)?;
-        if chosen.is_empty() {
-            return Err(Error::RegionsMissing {
-                path: self.path.clone(),
-            });
+        if regions.is_empty() {
+            let all = self.read()?.deployments;
+            if all.is_empty() {
+                return Err(Error::RegionsMissing {
+                    path: self.path.clone(),
+                });
+            }
+            return Ok(all.into_iter().collect());
         }
-        Ok(chosen)
+        let named: BTreeSet<_> = regions.iter().cloned().collect();
+        let named = named.into_iter();
+        let named = named.map(|region| self.stacks(&region).map(|stacks| (region, stacks)));
+        named.collect()
     }
 
     /// Changes the file as a whole or not at all, whoever else is about to change it.

@@ -11,7 +11,7 @@ use accretion_service::ports::PortError;
 use indicatif::BinaryBytes;
 
 use super::{Failure, Region, StackError};
-use crate::error::print_fault;
+use crate::error::{FAILED_IN_AWS, USAGE, code_of, print_fault};
 
 /// What can go wrong between the command and a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,8 @@ pub(crate) enum Error {
     },
     #[error("this needs somebody's consent, and there is no terminal to ask for it")]
     ConfirmationMissing,
+    #[error("{region}: {error}")]
+    InRegion { region: Region, error: Box<Error> },
     #[error(transparent)]
     Stack(Box<StackError>),
     #[error(transparent)]
@@ -132,6 +134,7 @@ fault_codes! {
         Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
     else {
+        Self::InRegion { error, .. } => &**error;
         Self::Stack(error) => &**error;
         Self::NotGranted { error, .. } => error;
         Self::Aws(error) => error;
@@ -140,6 +143,26 @@ fault_codes! {
 }
 
 impl Error {
+    /// What went wrong in this region: what a service says does not name it.
+    pub(crate) fn in_region(self, region: &Region) -> Self {
+        match self {
+            Self::Aws(_) | Self::Port(_) => Self::InRegion {
+                region: region.clone(),
+                error: Box::new(self),
+            },
+            other => other,
+        }
+    }
+
+    /// What the shell is told.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::ConfirmationMissing => USAGE,
+            Self::Stack(error) if error.is_of_cloud() => FAILED_IN_AWS,
+            error => code_of(error.class()),
+        }
+    }
+
     /// The resources that CloudFormation has failed with.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
@@ -267,6 +290,7 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::ConfirmationMissing => Some("say --yes to go ahead".to_owned()),
+            Self::InRegion { error, .. } => error.hint(),
             Self::Stack(error) => error.hint(),
             Self::Aws(error) => error.hint(),
             Self::Port(error) => error.hint(),
@@ -276,13 +300,19 @@ impl Fault for Error {
 
 /// Prints what went wrong in a region, which is named once.
 pub(crate) fn print_fault_in(region: &Region, error: &Error) {
-    let is_named = error.to_string().contains(region.as_str());
+    let is_named = names(&error.to_string(), region);
     print_fault(error, (!is_named).then(|| region.as_str()));
 }
 
 fn how_to_begin(path: &Path) -> String {
     let path = path.display();
     format!("look at the path; `accretion init {path} REGION` writes a new one")
+}
+
+/// Whether a text says a region's name, and not only as a part of another name.
+fn names(text: &str, region: &Region) -> bool {
+    let mut words = text.split_whitespace();
+    words.any(|word| word.trim_matches(['`', ',', ':', ';', '.']) == region.as_str())
 }
 
 fn list(regions: &[Region]) -> String {
@@ -304,5 +334,30 @@ fn described(kind: InputKind) -> &'static str {
         InputKind::Request => "request",
         InputKind::RequirementsTxt => "requirements file, and no request",
         InputKind::Lock => "lock file, and no request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_named_by_its_own_name() {
+        let region = "eu-west-1".parse().unwrap();
+        for text in [
+            "nothing is deployed in eu-west-1",
+            "eu-west-1: no",
+            "no: eu-west-1, b-c-1",
+        ] {
+            assert!(names(text, &region), "{text}");
+        }
+        for text in [
+            "",
+            "inbox-1-eu-west-1",
+            "arn:aws:lambda:eu-west-1:1:layer",
+            "eu-west-12",
+        ] {
+            assert!(!names(text, &region), "{text}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Who may use a version of a layer.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use accretion_aws::Clients;
@@ -11,7 +10,7 @@ use accretion_core::layer::LambdaLayerName;
 use accretion_core::request::{AccountId, OrganizationId, Permission, PermissionDocument};
 use serde::Serialize;
 
-use super::{AwsOptions, DeploymentFile, Error, Region};
+use super::{AwsOptions, Error, OneRegion, Region};
 
 /// Who is to use a layer version, or not any more.
 #[derive(Debug, clap::Args)]
@@ -138,15 +137,11 @@ impl FromStr for LayerSpec {
 /// What `grant` and `revoke` have in common: which version of which layer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionToShare {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// The layer's region, which the file has to name
-    region: Region,
+    #[command(flatten)]
+    pub(crate) at: OneRegion,
     /// The layer's name, and the number of a version; without it, the latest one
     #[arg(value_name = "LAYER[:VERSION]")]
     layer: LayerSpec,
-    #[command(flatten)]
-    aws: AwsOptions,
 }
 
 /// A version that is there.
@@ -159,9 +154,10 @@ pub(crate) struct Shared {
 
 impl VersionToShare {
     /// Looks for the version.
-    pub(crate) async fn find(self) -> Result<Shared, Error> {
-        DeploymentFile::new(self.deployment_file).stacks(&self.region)?;
-        let clients = self.aws.clients().await.in_region(self.region.as_str());
+    pub(crate) async fn find(self, aws: &AwsOptions) -> Result<Shared, Error> {
+        self.at.stacks()?;
+        let region = self.at.region;
+        let clients = aws.clients().await.in_region(region.as_str());
         let catalogue = Catalogue::new(&clients);
         let LayerSpec { layer, version } = self.layer;
         let found = match version {
@@ -169,12 +165,12 @@ impl VersionToShare {
             None => catalogue.latest(layer.as_str()).await?,
         };
         let version = found.ok_or_else(|| Error::LayerVersionUnknown {
-            region: self.region.clone(),
+            region: region.clone(),
             layer: layer.to_string(),
             version,
         })?;
         Ok(Shared {
-            region: self.region,
+            region,
             clients,
             layer,
             version: version.listed,

@@ -35,6 +35,13 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
+    /// Outputs by which a stack is known to be one.
+    pub(crate) const OUTPUTS: [&str; 3] =
+        ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
+
+    /// The parameter of its stack that says where the pointers to the latest versions are.
+    pub(crate) const POINTER_PREFIX: &str = "PointerPrefix";
+
     /// Asks CloudFormation what the stacks of a region consist of.
     pub(crate) async fn connect(
         clients: &Clients,

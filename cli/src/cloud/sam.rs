@@ -75,6 +75,9 @@ pub(crate) struct Sam {
 }
 
 impl Sam {
+    /// What deploys a stack.
+    pub(crate) const DEPLOY: &str = "sam deploy";
+
     /// Finds it, and reads its configuration.
     pub(crate) fn find(
         environment: &Environment,
@@ -94,7 +97,8 @@ impl Sam {
         })?;
         Ok(Self {
             config: Config::read(deployment.template.samconfig(), &deployment.config_env)?,
-            program: found,
+            // It is run in the template's folder.
+            program: std::path::absolute(&found).unwrap_or(found),
             deployment,
         })
     }
@@ -165,7 +169,7 @@ impl Sam {
                 .args(&self.config.overrides)
                 .args(parameters.map(Parameter::as_override));
         }
-        self.run(command, "sam deploy", said).await
+        self.run(command, Self::DEPLOY, said).await
     }
 
     fn command(&self, verb: &str) -> Command {

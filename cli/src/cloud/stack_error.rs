@@ -6,10 +6,10 @@ use accretion_aws::operator::StackEvent;
 use accretion_core::{Class, Fault, fault_codes};
 use serde::Serialize;
 
-use super::{Outcome, Region};
+use super::{Outcome, Region, Sam};
 
 /// What can go wrong as stacks are deployed and deleted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StackError {
     #[error("there is no template {}", path.display())]
     TemplateMissing { path: PathBuf, is_named: bool },
@@ -92,6 +92,15 @@ impl Failure {
 }
 
 impl StackError {
+    /// Whether AWS was asked to deploy or to delete a stack, and it came to no good end there.
+    pub(crate) fn is_of_cloud(&self) -> bool {
+        match self {
+            Self::StackFailed { .. } | Self::StackStuck { .. } => true,
+            Self::SamFailed { command, .. } => command == Sam::DEPLOY,
+            _ => false,
+        }
+    }
+
     /// The resources that CloudFormation has failed with.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
@@ -153,10 +162,11 @@ impl Fault for StackError {
                  and delete the others with `aws cloudformation delete-stack`",
                 path.display()
             ),
-            Self::StackForeign { region, stack } => format!(
-                "deploy under another name with --stack-name; a pipeline of another version is \
-                 adopted with `accretion add stack FILE {region} {stack}`"
-            ),
+            Self::StackForeign { .. } => {
+                "name another stack with --stack-name, or look at what the \
+                deployment file names"
+                    .to_owned()
+            }
             Self::StackStuck {
                 status,
                 region,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,23 @@ pub(crate) enum Outcome {
     Absent,
     /// It is not what it was to become.
     Failed,
+}
+
+impl Outcome {
+    /// What has become of a region, whether that is what was wanted or not.
+    pub(crate) fn of(outcome: &Result<Self, Error>) -> Self {
+        *outcome.as_ref().unwrap_or(&Self::Failed)
+    }
+}
+
+/// What the shell is told of all regions: the machine's own faults first, for they make what the
+/// others say doubtful.
+pub(crate) fn exit_code<'a>(
+    outcomes: impl Iterator<Item = &'a Result<Outcome, Error>>,
+) -> ExitCode {
+    let errors = outcomes.filter_map(|outcome| outcome.as_ref().err());
+    let worst = errors.map(Error::exit_code).min();
+    worst.map_or(ExitCode::SUCCESS, ExitCode::from)
 }
 
 impl fmt::Display for Outcome {

@@ -6,6 +6,7 @@ mod stack;
 use std::process::ExitCode;
 
 use crate::args::Global;
+use crate::cloud::Region;
 use crate::error::Error;
 
 /// Add regions or stacks to a deployment file; deploys nothing
@@ -13,6 +14,16 @@ use crate::error::Error;
 pub(crate) enum Add {
     Regions(regions::Regions),
     Stack(stack::Stack),
+}
+
+impl Add {
+    /// The region that it is about, if that is one.
+    pub(super) fn region(&self) -> Option<&Region> {
+        match self {
+            Self::Regions(_) => None,
+            Self::Stack(args) => Some(&args.region),
+        }
+    }
 }
 
 /// Adds to a deployment file.

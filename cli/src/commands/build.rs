@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorRecord, code_of, grouped, print_faults, print_war
 use crate::input::{self, Input};
 use crate::progress::Terminal;
 use crate::table;
+use crate::units::span;
 
 /// Build layers from a request, a requirements.txt or a pylock.toml
 ///
@@ -160,7 +161,7 @@ fn table(built: &[Built]) -> Table {
             manifest.installed.len().to_string(),
             BinaryBytes(manifest.artifact_size).to_string(),
             BinaryBytes(manifest.unzipped_size).to_string(),
-            format!("{:.2} s", layer.elapsed.as_secs_f64()),
+            span(layer.elapsed),
             if layer.changed {
                 "changed"
             } else {

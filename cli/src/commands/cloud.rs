@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::args::{Format, Global};
-use crate::cloud::DeploymentFile;
+use crate::cloud::{DeploymentFile, Region};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::{print_json, table};
@@ -37,13 +37,36 @@ pub(crate) enum Cloud {
     Template(template::Template),
 }
 
+impl Cloud {
+    /// The region that it is about, if that is one.
+    fn region(&self) -> Option<&Region> {
+        match self {
+            Self::Init(_)
+            | Self::Update(_)
+            | Self::Destroy(_)
+            | Self::Request(_)
+            | Self::Status(_)
+            | Self::Publish(_)
+            | Self::Template(_) => None,
+            Self::Add(args) => args.region(),
+            Self::List(args) => Some(args.region()),
+            Self::Describe(args) => Some(args.region()),
+            Self::Diff(args) => Some(&args.at.region),
+            Self::Grant(args) => Some(&args.version.at.region),
+            Self::Revoke(args) => Some(&args.version.at.region),
+            Self::Redrive(args) => Some(&args.at.region),
+        }
+    }
+}
+
 /// Runs one of them.
 pub(crate) async fn run(
     command: Cloud,
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
-    match command {
+    let region = command.region().cloned();
+    let outcome = match command {
         Cloud::Init(args) => init::run(args, global),
         Cloud::Add(args) => add::run(args, global).await,
         Cloud::Update(args) => Box::pin(update::run(args, global, environment)).await,
@@ -58,7 +81,11 @@ pub(crate) async fn run(
         Cloud::Revoke(args) => revoke::run(args, global).await,
         Cloud::Redrive(args) => redrive::run(args, global).await,
         Cloud::Template(args) => template::run(args, global),
-    }
+    };
+    outcome.map_err(|error| match (error, region) {
+        (Error::Cloud(error), Some(region)) => error.in_region(&region).into(),
+        (error, _) => error,
+    })
 }
 
 /// Prints what a deployment file says now.

@@ -1,6 +1,6 @@
 //! `accretion completions`
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::CommandFactory as _;
@@ -19,11 +19,9 @@ pub(crate) struct Completions {
 
 /// Prints the completions.
 pub(crate) fn run(args: &Completions) -> ExitCode {
-    clap_complete::generate(
-        args.shell,
-        &mut Args::command(),
-        "accretion",
-        &mut io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Args::command(), "accretion", &mut script);
+    // Whoever has read enough of it may be gone.
+    let _ = io::stdout().write_all(&script);
     ExitCode::SUCCESS
 }

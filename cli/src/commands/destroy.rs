@@ -17,15 +17,19 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::cloud::{
-    self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Region, Retained, StackError,
-    StackWork, Stacks, in_each, settled,
+    self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Pipeline, Region, Retained,
+    StackError, StackWork, Stacks, exit_code, in_each, settled,
 };
 use crate::consent;
-use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault, print_hint};
+use crate::error::{Error, ErrorRecord, print_faults, print_hint};
 use crate::table;
+use crate::units::{counted, span};
 
 /// How often a bucket is emptied: what was under way when its stack was deleted may still write.
 const EMPTIED_AT_MOST: usize = 3;
+
+/// The table that says which layers are a pipeline's, by its name in the template.
+const LAYERS_TABLE: &str = "LayersTable";
 
 /// Delete the stacks of a deployment file
 ///
@@ -37,7 +41,7 @@ const EMPTIED_AT_MOST: usize = 3;
 pub(crate) struct Destroy {
     /// The file, as `accretion init` writes it
     deployment_file: PathBuf,
-    /// Only this region of the file [may be repeated]
+    /// Delete in this region only [may be repeated; default: all of the file]
     #[arg(long = "region", value_name = "REGION")]
     regions: Vec<Region>,
     /// The stack to delete where the file names none: a deployment that failed is not in there
@@ -98,7 +102,7 @@ pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
     let start = Instant::now();
     let looked = in_each(regions, async |region, stacks| {
         let clients = clients.in_region(region.as_str());
-        look(clients, &stacks, args.stack_name.as_deref()).await
+        look(&region, clients, &stacks, args.stack_name.as_deref()).await
     });
     let (mut done, mut found) = (Vec::new(), Vec::new());
     for (region, looked) in looked.await {
@@ -122,7 +126,11 @@ pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
             announce(&found, args.delete_data);
         }
         if !args.yes && !consent::ask("Delete this?").await? {
-            anstream::eprintln!("nothing was deleted");
+            match global.format {
+                Format::Json => print(&file, &[], global),
+                Format::Text if global.quiet => {}
+                Format::Text => anstream::eprintln!("nothing was deleted"),
+            }
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -143,8 +151,7 @@ pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
         let start = Instant::now();
         let outcome = destruction.region(&region, &found).await;
         let time = start.elapsed();
-        let said = outcome.as_ref().copied().unwrap_or(Outcome::Failed);
-        let said = format!("{said} in {:.2} s", time.as_secs_f64());
+        let said = format!("{} in {}", Outcome::of(&outcome), span(time));
         destruction.work.lines.end(region.as_str(), &said);
         Ok((found.names, time, outcome))
     });
@@ -161,16 +168,12 @@ pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
     drop(destruction);
     done.sort_by(|one, other| one.region.cmp(&other.region));
     print(&file, &done, global);
-    let failed = done.iter().any(|done| done.outcome.is_err());
-    Ok(if failed {
-        ExitCode::from(FAILED_IN_AWS)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(exit_code(done.iter().map(|done| &done.outcome)))
 }
 
 /// Looks at what there is, before anything is deleted: a stack that is gone names nothing.
 async fn look(
+    region: &Region,
     clients: Clients,
     stacks: &Stacks,
     otherwise: Option<&str>,
@@ -186,6 +189,13 @@ async fn look(
             return Ok(None);
         };
         let resources = cloud_formation.resources(&stack.id).await?;
+        if !is_ours(&stack, &resources) {
+            return Err(StackError::StackForeign {
+                region: region.clone(),
+                stack: stack.name,
+            }
+            .into());
+        }
         let mut retained = retained(&stack, &resources);
         // A deletion that failed may have let go of some of it.
         let before = stacks.retained.iter().find(|it| it.stack == stack.id);
@@ -219,6 +229,12 @@ async fn look(
     Ok(found)
 }
 
+/// Whether a stack is a pipeline, or was to become one: a deployment that failed has no outputs.
+fn is_ours(stack: &Stack, resources: &[Resource]) -> bool {
+    let has_table = resources.iter().any(|it| it.logical_id == LAYERS_TABLE);
+    has_table || resources.is_empty() || stack.parameters.contains_key(Pipeline::POINTER_PREFIX)
+}
+
 /// What a stack will leave behind.
 fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
     let of_type = |resource_type: &str| {
@@ -232,7 +248,7 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
         resources.cloned().collect::<Vec<_>>()
     };
     let tables = of_type("AWS::DynamoDB::Table");
-    let layers_table = tables.iter().find(|it| it.logical_id == "LayersTable");
+    let layers_table = tables.iter().find(|it| it.logical_id == LAYERS_TABLE);
     let names = |resources: &[Resource]| {
         let names = resources.iter().map(|it| it.physical_id.clone());
         let mut names: Vec<_> = names.collect();
@@ -244,7 +260,7 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
         buckets: names(&of_type("AWS::S3::Bucket")),
         layers_table: layers_table.map(|it| it.physical_id.clone()),
         tables: names(&tables),
-        pointer_prefix: stack.parameters.get("PointerPrefix").cloned(),
+        pointer_prefix: stack.parameters.get(Pipeline::POINTER_PREFIX).cloned(),
     }
 }
 
@@ -279,10 +295,7 @@ fn announce(found: &[(Region, Found)], delete_data: bool) {
             }
         }
         for (layer, versions) in &found.published {
-            let versions = match versions.len() {
-                1 => "1 version".to_owned(),
-                several => format!("{several} versions"),
-            };
+            let versions = counted(versions.len(), "version");
             data.add_row([region.to_string(), format!("layer {layer}"), versions]);
         }
     }
@@ -495,7 +508,7 @@ fn print(file: &DeploymentFile, done: &[Done], global: Global) {
             let regions = done.iter().map(|done| RegionRecord {
                 region: &done.region,
                 stacks: &done.stacks,
-                outcome: done.outcome.as_ref().copied().unwrap_or(Outcome::Failed),
+                outcome: Outcome::of(&done.outcome),
                 seconds: done.time.as_secs_f64(),
                 retained: &done.retained,
                 failures: done
@@ -516,11 +529,10 @@ fn print(file: &DeploymentFile, done: &[Done], global: Global) {
             if !global.quiet {
                 print_table(file, done);
             }
-            for done in done {
-                if let Err(error) = &done.outcome {
-                    print_fault(error, Some(done.region.as_str()));
-                }
-            }
+            print_faults(done.iter().filter_map(|done| {
+                let error = done.outcome.as_ref().err()?;
+                Some((done.region.as_str(), error as &dyn Fault))
+            }));
         }
     }
 }
@@ -528,7 +540,6 @@ fn print(file: &DeploymentFile, done: &[Done], global: Global) {
 fn print_table(file: &DeploymentFile, done: &[Done]) {
     let mut rows = table::new(&["region", "stack", "outcome", "time"]);
     for done in done {
-        let outcome = done.outcome.as_ref().copied().unwrap_or(Outcome::Failed);
         let stacks = if done.stacks.is_empty() {
             "-".to_owned()
         } else {
@@ -537,8 +548,8 @@ fn print_table(file: &DeploymentFile, done: &[Done]) {
         rows.add_row([
             done.region.to_string(),
             stacks,
-            outcome.to_string(),
-            format!("{:.2} s", done.time.as_secs_f64()),
+            Outcome::of(&done.outcome).to_string(),
+            span(done.time),
         ]);
     }
     table::print(rows, &[]);

@@ -1,5 +1,6 @@
 //! `accretion diff`
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use accretion_aws::Clients;
+use accretion_core::diagnostic::printable;
 use accretion_core::manifest::Manifest;
 use accretion_core::notification::Changes;
 use anstyle::{AnsiColor, Style};
@@ -14,7 +16,7 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, Contents, DeploymentFile, Region, signed_difference};
+use crate::cloud::{self, AwsOptions, Contents, OneRegion, Region, signed_difference};
 use crate::error::Error;
 
 /// Show what has changed between two versions of a layer
@@ -23,10 +25,8 @@ use crate::error::Error;
 /// deployed against what would be.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Diff {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// A region that it names
-    region: Region,
+    #[command(flatten)]
+    pub(in crate::commands) at: OneRegion,
     /// The layer's name, such as data-tools-py313
     layer_name: String,
     /// The version before: a number, or the path of a manifest
@@ -89,19 +89,18 @@ struct SideRecord {
 
 /// Compares.
 pub(crate) async fn run(args: Diff, global: Global) -> Result<ExitCode, Error> {
-    let file = DeploymentFile::new(&args.deployment_file);
-    file.stacks(&args.region)?;
+    args.at.stacks()?;
     let clients = args.aws.clients().await;
     let (before, now) = tokio::try_join!(
-        read(&args, &file, &clients, &args.version_a),
-        read(&args, &file, &clients, &args.version_b),
+        read(&args, &clients, &args.version_a),
+        read(&args, &clients, &args.version_b),
     )?;
     let changes = Changes::between(&before.installed, &now.installed);
     match global.format {
         Format::Json => crate::print_json(&Document {
             from: record(&args.version_a, &before),
             to: record(&args.version_b, &now),
-            region: args.region,
+            region: args.at.region,
             layer: args.layer_name,
             changes,
         }),
@@ -110,22 +109,13 @@ pub(crate) async fn run(args: Diff, global: Global) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn read(
-    args: &Diff,
-    file: &DeploymentFile,
-    clients: &Clients,
-    side: &Side,
-) -> Result<Manifest, cloud::Error> {
-    let Diff {
-        region,
-        layer_name: layer,
-        ..
-    } = args;
+async fn read(args: &Diff, clients: &Clients, side: &Side) -> Result<Manifest, cloud::Error> {
+    let layer = &args.layer_name;
     match side {
         Side::Version(version) => {
-            let found = Contents::find(file, clients, region, layer, *version).await?;
+            let found = Contents::find(&args.at, clients, layer, *version).await?;
             let missing = || cloud::Error::LayerManifestMissing {
-                region: region.clone(),
+                region: args.at.region.clone(),
                 layer: layer.clone(),
                 version: *version,
             };
@@ -166,21 +156,27 @@ fn print(args: &Diff, before: &Manifest, now: &Manifest, changes: &Changes) {
         colour(AnsiColor::Yellow),
     );
     let (from, to) = (&args.version_a, &args.version_b);
-    anstream::println!("{}: {from} → {to}", args.layer_name);
+    let title = format!("{}: {from} → {to}", args.layer_name);
+    anstream::println!("{}", printable(&title));
+    // A manifest of this machine may come from anybody.
+    let say = |colour: Style, change: String| {
+        anstream::println!("  {colour}{}{colour:#}", printable(&change));
+    };
     for it in &changes.added {
-        anstream::println!("  {green}+ {} {}{green:#}", it.name, it.version);
+        say(green, format!("+ {} {}", it.name, it.version));
     }
     for it in &changes.removed {
-        anstream::println!("  {red}- {} {}{red:#}", it.name, it.version);
+        say(red, format!("- {} {}", it.name, it.version));
     }
     for it in &changes.updated {
         if it.from == it.to {
-            anstream::println!("  {yellow}~ {} {}, another file{yellow:#}", it.name, it.to);
+            say(yellow, format!("~ {} {}, another file", it.name, it.to));
         } else {
-            anstream::println!("  {yellow}~ {} {} → {}{yellow:#}", it.name, it.from, it.to);
+            say(yellow, format!("~ {} {} → {}", it.name, it.from, it.to));
         }
     }
-    let unchanged = now.installed.len() - changes.added.len() - changes.updated.len();
+    let names: BTreeSet<_> = now.installed.iter().map(|it| &it.name).collect();
+    let unchanged = names.len() - changes.added.len() - changes.updated.len();
     anstream::println!("  = {unchanged} unchanged");
     let sizes = [
         ("zip", before.artifact_size, now.artifact_size),

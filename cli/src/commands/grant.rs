@@ -7,7 +7,7 @@ use accretion_core::request::Permission;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, PermissionRecord, StatementRecord, VersionToShare, Who};
+use crate::cloud::{self, AwsOptions, PermissionRecord, StatementRecord, VersionToShare, Who};
 use crate::error::Error;
 use crate::{print_json, table};
 
@@ -17,9 +17,11 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Grant {
     #[command(flatten)]
-    version: VersionToShare,
+    pub(super) version: VersionToShare,
     #[command(flatten)]
     who: Who,
+    #[command(flatten)]
+    aws: AwsOptions,
 }
 
 #[derive(Serialize)]
@@ -35,7 +37,7 @@ struct Document<'a> {
 
 /// Grants what is not granted yet.
 pub(crate) async fn run(args: Grant, global: Global) -> Result<ExitCode, Error> {
-    let shared = args.version.find().await?;
+    let shared = args.version.find(&args.aws).await?;
     let wanted = args.who.permissions(&shared.clients).await?;
     let before = shared.statements().await?;
     let is_granted = |permission: &Permission| {

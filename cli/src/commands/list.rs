@@ -11,7 +11,9 @@ use accretion_core::target::Runtime;
 use serde::Serialize;
 
 use crate::args::Global;
+use crate::cloud::Region;
 use crate::error::Error;
+use crate::units::to_the_second;
 
 /// List what a region has
 #[derive(Debug, clap::Subcommand)]
@@ -19,6 +21,17 @@ pub(crate) enum List {
     Layers(layers::Layers),
     Versions(versions::Versions),
     Requests(requests::Requests),
+}
+
+impl List {
+    /// The region that it is about.
+    pub(super) fn region(&self) -> &Region {
+        match self {
+            Self::Layers(args) => &args.at.region,
+            Self::Versions(args) => &args.at.region,
+            Self::Requests(args) => &args.at.region,
+        }
+    }
 }
 
 /// Lists.
@@ -79,11 +92,9 @@ fn columns(listed: &ListedVersion) -> [String; 5] {
     }
     [
         listed.version.to_string(),
-        listed
-            .created_at
-            .map_or_else(String::new, |at| format!("{at:.0}")),
+        listed.created_at.map_or_else(String::new, to_the_second),
         listed.runtimes.join(" "),
         listed.architectures.join(" "),
-        accretion_core::diagnostic::printable(&shown),
+        shown,
     ]
 }

@@ -31,6 +31,7 @@ use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_faults, print_warning};
 use crate::input::{self, Input};
 use crate::progress::{self, Terminal};
+use crate::units::counted;
 use crate::{print_json, table};
 
 /// Publish a folder as a layer, in any regions, without a pipeline
@@ -179,7 +180,7 @@ pub(crate) async fn run(
 fn regions(args: &Publish, clients: &Clients) -> Result<Vec<(Region, Option<Stacks>)>, Error> {
     let mut regions: BTreeMap<Region, Option<Stacks>> = BTreeMap::new();
     if let Some(file) = &args.deployment_file {
-        let known = DeploymentFile::new(file).narrowed(&args.regions)?;
+        let known = DeploymentFile::new(file).chosen(&args.regions)?;
         regions.extend(known.into_iter().map(|(region, it)| (region, Some(it))));
     } else if args.regions.is_empty() {
         let default = clients.region().and_then(|it| it.parse().ok());
@@ -347,10 +348,6 @@ impl Plan {
 fn joined<T: ToString>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(ToString::to_string).collect();
     items.join(", ")
-}
-
-fn counted(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 fn print_text(plan: &Plan, outcomes: &Outcomes, global: Global) {

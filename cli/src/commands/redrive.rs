@@ -3,7 +3,7 @@
 mod shown;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use accretion_aws::operator::{RequestsTable, TrackedRequest};
@@ -14,9 +14,10 @@ use accretion_service::redrive::{Look, Outcome, Redrive as Service, Seen};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region};
+use crate::cloud::{self, AwsOptions, OneRegion, Pipeline, Region};
 use crate::consent;
 use crate::error::{Error, USAGE, code_of, print_fault};
+use crate::units::counted;
 
 /// Requests that are looked up at the same time.
 const LOOKUPS: usize = 8;
@@ -28,16 +29,14 @@ const LOOKUPS: usize = 8;
 /// it is.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Redrive {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// The region
-    region: Region,
+    #[command(flatten)]
+    pub(in crate::commands) at: OneRegion,
     /// Send them back without asking
     #[arg(long)]
     yes: bool,
     /// Look at so many letters of each of the two queues at most
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "100")]
+    limit: NonZeroUsize,
     #[command(flatten)]
     aws: AwsOptions,
 }
@@ -81,13 +80,14 @@ type Outcomes = [(Queue, Outcome); 2];
 
 /// Shows dead letters, asks, and sends them back.
 pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error> {
-    let stacks = DeploymentFile::new(args.deployment_file).stacks(&args.region)?;
+    let stacks = args.at.stacks()?;
     let clients = args.aws.clients().await;
-    let pipeline = Pipeline::connect(&clients, args.region, &stacks).await?;
+    let pipeline = Pipeline::connect(&clients, args.at.region, &stacks).await?;
     let queues = Queues::of(&pipeline)?;
-    let letters = queues.look(pipeline.region.clone(), args.limit).await?;
+    let limit = args.limit.get();
+    let letters = queues.look(pipeline.region.clone(), limit).await?;
     if global.format == Format::Text {
-        shown::print_letters(&letters, args.limit, global);
+        shown::print_letters(&letters, limit, global);
     }
     let consent = if args.yes || letters.sendable().count() == 0 {
         Ok(true)
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error
         consent::ask(&letters.question()).await
     };
     let outcomes = match consent {
-        Ok(true) => Some(queues.send(&letters, args.limit).await),
+        Ok(true) => Some(queues.send(&letters, limit).await),
         _ => None,
     };
     match global.format {
@@ -105,6 +105,7 @@ pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error
         Format::Text => match (&outcomes, &consent) {
             (Some(outcomes), _) => shown::print_outcomes(&letters, outcomes, global),
             (None, Err(error)) => print_fault(error, None),
+            (None, Ok(_)) if global.quiet => {}
             (None, Ok(_)) => anstream::eprintln!("nothing was sent"),
         },
     }
@@ -200,8 +201,7 @@ impl Letters {
     }
 
     fn question(&self) -> String {
-        let count = self.sendable().count();
-        let plural = if count == 1 { "" } else { "s" };
-        format!("send {count} letter{plural} back in {}?", self.region)
+        let letters = counted(self.sendable().count(), "letter");
+        format!("Send {letters} back in {}?", self.region)
     }
 }

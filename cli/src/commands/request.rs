@@ -123,7 +123,7 @@ impl Destination {
             (Format::Json, outcomes) => {
                 print_document(&submission, &requested, &failures, outcomes.as_ref());
             }
-            (Format::Text, Some(outcomes)) => outcomes.print(global),
+            (Format::Text, Some(outcomes)) => outcomes.print(!global.quiet),
             (Format::Text, None) => {}
         }
         let codes = failures.iter().map(|(_, error)| code_of(error.class()));

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use accretion_aws::operator::{Grantee, NamedLayers, Statement};
+use accretion_core::diagnostic::printable;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, StatementRecord, VersionToShare, Who};
+use crate::cloud::{self, AwsOptions, StatementRecord, VersionToShare, Who};
 use crate::error::Error;
 use crate::{print_json, table};
 
@@ -17,12 +18,14 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Revoke {
     #[command(flatten)]
-    version: VersionToShare,
+    pub(super) version: VersionToShare,
     #[command(flatten)]
     who: Who,
     /// Everybody but your own account, whatever was granted
     #[arg(long, group = "Who", help_heading = "Who may use it")]
     all: bool,
+    #[command(flatten)]
+    aws: AwsOptions,
 }
 
 #[derive(Serialize)]
@@ -38,7 +41,7 @@ struct Document<'a> {
 
 /// Takes back what was granted.
 pub(crate) async fn run(args: Revoke, global: Global) -> Result<ExitCode, Error> {
-    let shared = args.version.find().await?;
+    let shared = args.version.find(&args.aws).await?;
     let unwanted = args.who.permissions(&shared.clients).await?;
     let unwanted: Vec<_> = unwanted.into_iter().map(Grantee::Known).collect();
     let before = shared.statements().await?;
@@ -64,7 +67,8 @@ pub(crate) async fn run(args: Revoke, global: Global) -> Result<ExitCode, Error>
             anstream::println!("{}", shared.version.arn);
             for statement in &revoked {
                 let (grantee, id) = (&statement.grantee, &statement.id);
-                anstream::println!("revoked from {grantee} ({id})");
+                let revoked = format!("revoked from {grantee} ({id})");
+                anstream::println!("{}", printable(&revoked));
             }
             let had_nothing =
                 |grantee: &&Grantee| !revoked.iter().any(|it| it.grantee == **grantee);

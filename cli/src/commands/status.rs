@@ -13,7 +13,7 @@ use accretion_core::request::RequestId;
 use serde::Serialize;
 
 pub(super) use self::follow::{Followed, Outcomes, Place, follow, look};
-pub(super) use self::shown::{RequestRecord, came_from, summary, to_the_second};
+pub(super) use self::shown::{RequestRecord, came_from, summary};
 use super::request::FailureRecord;
 use crate::args::{Format, Global};
 use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: Status, global: Global) -> Result<ExitCode, Error>
     match global.format {
         Format::Json => print_document(&outcomes, &unreachable),
         Format::Text => {
-            outcomes.print(global);
+            outcomes.print(true);
             for (region, error) in &unreachable {
                 print_fault_in(region, error);
             }

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "operator")]
+use aws_config::default_provider::region::DefaultRegionChain;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
+#[cfg(feature = "operator")]
+use aws_config::profile::ProfileFileCredentialsProvider;
+#[cfg(feature = "operator")]
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_sdk_lambda::config::SharedHttpClient;
 use aws_smithy_http_client::tls;
 
 /// How long a connection may take to come about.
@@ -42,13 +49,21 @@ impl Clients {
     }
 
     /// Reads the configuration for a person: from a profile of the shared files, if one is named,
-    /// otherwise as [`Self::from_environment`] does.
+    /// otherwise as [`Self::from_environment`] does. A profile that is named counts before keys in
+    /// the environment, as in the AWS CLI and the SAM CLI.
     #[cfg(feature = "operator")]
     pub async fn of_profile(profile: Option<&str>) -> Self {
-        match profile {
-            Some(profile) => Self::from(Self::loader().profile_name(profile).load().await),
-            None => Self::from_environment().await,
-        }
+        let Some(profile) = profile else {
+            return Self::from_environment().await;
+        };
+        let region = DefaultRegionChain::builder().profile_name(profile).build();
+        let configuration = ProviderConfig::default().with_region(region.region().await);
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .configure(&configuration.with_http_client(Self::http_client()))
+            .profile_name(profile)
+            .build();
+        let loader = Self::loader().profile_name(profile);
+        Self::from(loader.credentials_provider(credentials).load().await)
     }
 
     /// The same in another region.
@@ -66,18 +81,21 @@ impl Clients {
         self.config.region().map(AsRef::as_ref)
     }
 
-    fn loader() -> ConfigLoader {
-        let http_client = aws_smithy_http_client::Builder::new()
+    fn http_client() -> SharedHttpClient {
+        aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(
                 tls::rustls_provider::CryptoMode::AwsLc,
             ))
-            .build_https();
+            .build_https()
+    }
+
+    fn loader() -> ConfigLoader {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .operation_attempt_timeout(ATTEMPT)
             .operation_timeout(OPERATION);
         aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client)
+            .http_client(Self::http_client())
             .timeout_config(timeouts.build())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
     }

@@ -285,7 +285,7 @@ fn lacks_credentials<E: StdError + 'static>(error: &CallError<E>) -> bool {
     let SdkError::DispatchFailure(failure) = error else {
         return false;
     };
-    failure.is_other() && failure.as_other().is_none() && chain(error).contains("credentials")
+    failure.is_other() && failure.as_other().is_none() && chain(error).contains("credential")
 }
 
 /// What a service said: its code and message. What happened, if it said nothing.
@@ -410,9 +410,14 @@ mod tests {
         assert!(error.to_string().ends_with("connection reset"), "{error}");
         let late: CallError<GetObjectError> = SdkError::timeout_error("10 s are over");
         assert_eq!(failed(call(), &late).class(), Class::Transient);
-        let unsigned = ConnectorError::other("the credentials provider has none".into(), None);
-        let unsigned: CallError<GetObjectError> = SdkError::dispatch_failure(unsigned);
-        assert_eq!(failed(call(), &unsigned).code(), "CredentialsMissing");
+        for said in [
+            "the credentials provider has none",
+            "the credential provider was not enabled",
+        ] {
+            let unsigned = ConnectorError::other(said.into(), None);
+            let unsigned: CallError<GetObjectError> = SdkError::dispatch_failure(unsigned);
+            assert_eq!(failed(call(), &unsigned).code(), "CredentialsMissing");
+        }
         let unsayable: CallError<GetObjectError> = SdkError::construction_failure("no key");
         assert_eq!(failed(call(), &unsayable).code(), "ServiceRefused");
     }

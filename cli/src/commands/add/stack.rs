@@ -17,7 +17,7 @@ pub(crate) struct Stack {
     /// The file, as `accretion init` writes it
     deployment_file: PathBuf,
     /// The stack's region
-    region: Region,
+    pub(super) region: Region,
     /// The stack's name
     #[arg(value_name = "STACK")]
     name: String,
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Stack, global: Global) -> Result<ExitCode, Error> 
     let stacks = Stacks::all_in(&args.name);
     let clients = args.aws.clients().await;
     let pipeline = Pipeline::connect(&clients, args.region.clone(), &stacks).await?;
-    for output in ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"] {
+    for output in Pipeline::OUTPUTS {
         pipeline.output(output)?;
     }
     file.change(adopt)?;

@@ -1,9 +1,9 @@
 //! `accretion describe layer-version`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
+use accretion_core::diagnostic::printable;
 use accretion_core::layer::LambdaLayerName;
 use accretion_core::manifest::{Installed, LayerManifest, Manifest};
 use accretion_core::notification::ObjectRef;
@@ -11,18 +11,17 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, Contents, DeploymentFile, Region, StatementRecord};
+use crate::cloud::{self, AwsOptions, Contents, OneRegion, Region, StatementRecord};
 use crate::commands::list::VersionRecord;
 use crate::error::Error;
+use crate::units::to_the_second;
 use crate::{print_json, table};
 
 /// Show all that is known of a layer version: its contents, sizes, digest and where it comes from
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayerVersion {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// A region that it names
-    region: Region,
+    #[command(flatten)]
+    pub(in crate::commands) at: OneRegion,
     /// The layer's name, such as data-tools-py313
     layer_name: LambdaLayerName,
     /// The number of the version
@@ -52,10 +51,9 @@ struct Document<'a> {
 
 /// Describes a layer version.
 pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, Error> {
-    let (region, version) = (&args.region, args.number);
+    let (region, version) = (&args.at.region, args.number);
     let layer = args.layer_name.as_str();
-    let file = DeploymentFile::new(&args.deployment_file);
-    file.stacks(region)?;
+    args.at.stacks()?;
     let clients = args.aws.clients().await;
     let here = clients.in_region(region.as_str());
     let catalogue = Catalogue::new(&here);
@@ -67,7 +65,7 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
             version: Some(version),
         })
     };
-    let contents = Contents::find(&file, &clients, region, layer, version);
+    let contents = Contents::find(&args.at, &clients, layer, version);
     let named = NamedLayers::new(&here);
     let statements = async {
         let statements = named.statements(&args.layer_name, version).await;
@@ -120,7 +118,7 @@ fn print(
     fact("licence", listed.license.clone());
     fact("runtimes", Some(listed.runtimes.join(" ")));
     fact("architectures", Some(listed.architectures.join(" ")));
-    fact("created", listed.created_at.map(|at| format!("{at:.0}")));
+    fact("created", listed.created_at.map(to_the_second));
     let unzipped =
         contents.map(|it| format!(", {} unzipped", BinaryBytes(it.manifest.unzipped_size)));
     let size = BinaryBytes(described.size);
@@ -158,8 +156,7 @@ fn print(
     }
     for (name, value) in facts {
         // What packages and people say is in there.
-        let value = accretion_core::diagnostic::printable(&value);
-        anstream::println!("  {name:<16}{value}");
+        anstream::println!("  {name:<16}{}", printable(&value));
     }
     if contents.is_none() {
         anstream::println!(
@@ -205,19 +202,24 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
     if verbose {
         anstream::println!();
         for package in &manifest.installed {
-            anstream::println!("  {} {}  {}", package.name, package.version, package.wheel);
+            let Installed {
+                name,
+                version,
+                wheel,
+                ..
+            } = package;
+            let package = format!("{name} {version}  {wheel}");
+            anstream::println!("  {}", printable(&package));
         }
     }
     for it in &manifest.excluded {
-        anstream::println!("left out: {} {}", it.name, it.version);
+        let package = format!("{} {}", it.name, it.version);
+        anstream::println!("left out: {}", printable(&package));
     }
     for it in &manifest.conflicts {
         let losers = it.losers.join(", ");
-        anstream::println!(
-            "conflict: {} is {}'s, not that of {losers}",
-            it.path,
-            it.winner
-        );
+        let conflict = format!("{} is {}'s, not that of {losers}", it.path, it.winner);
+        anstream::println!("conflict: {}", printable(&conflict));
     }
 }
 

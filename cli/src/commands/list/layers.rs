@@ -1,6 +1,5 @@
 //! `accretion list layers`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_aws::operator::Catalogue;
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use super::{Filter, VersionRecord, columns};
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Region};
+use crate::cloud::{self, AwsOptions, OneRegion, Region};
 use crate::error::Error;
 use crate::{print_json, table};
 
@@ -17,10 +16,8 @@ use crate::{print_json, table};
 /// All layers of the account, whoever published them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Layers {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// A region that it names
-    region: Region,
+    #[command(flatten)]
+    pub(in crate::commands) at: OneRegion,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -44,8 +41,9 @@ struct LayerRecord {
 
 /// Lists the layers of a region.
 pub(crate) async fn run(args: Layers, global: Global) -> Result<ExitCode, Error> {
-    DeploymentFile::new(args.deployment_file).stacks(&args.region)?;
-    let clients = args.aws.clients().await.in_region(args.region.as_str());
+    args.at.stacks()?;
+    let region = args.at.region;
+    let clients = args.aws.clients().await.in_region(region.as_str());
     let layers = Catalogue::new(&clients).layers(args.filter.runtime).await;
     let mut layers = layers.map_err(cloud::Error::from)?;
     layers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -57,9 +55,14 @@ pub(crate) async fn run(args: Layers, global: Global) -> Result<ExitCode, Error>
                 latest: layer.latest.into(),
             });
             print_json(&Document {
-                region: args.region,
+                region,
                 layers: layers.collect(),
             });
+        }
+        Format::Text if layers.is_empty() => {
+            if !global.quiet {
+                anstream::eprintln!("no layers are found in {region}");
+            }
         }
         Format::Text => {
             let header = [

@@ -1,6 +1,6 @@
 //! `accretion list requests`
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use accretion_aws::operator::{RequestsTable, Tracked};
@@ -8,46 +8,48 @@ use accretion_core::Fault;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region};
-use crate::commands::status::{RequestRecord, came_from, summary, to_the_second};
+use crate::cloud::{self, AwsOptions, OneRegion, Pipeline, Region};
+use crate::commands::status::{RequestRecord, came_from, summary};
 use crate::error::{Error, ErrorRecord, print_warning};
 use crate::table;
+use crate::units::to_the_second;
 
 /// List the requests of a region, the newest first
 ///
 /// They are known for 90 days, if the stack does not say otherwise.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Requests {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// The region
-    region: Region,
+    #[command(flatten)]
+    pub(in crate::commands) at: OneRegion,
     /// List so many at most
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     #[command(flatten)]
     aws: AwsOptions,
 }
 
 /// Lists requests.
 pub(super) async fn run(args: Requests, global: Global) -> Result<ExitCode, Error> {
-    let stacks = DeploymentFile::new(args.deployment_file).stacks(&args.region)?;
+    let stacks = args.at.stacks()?;
     let clients = args.aws.clients().await;
-    let pipeline = Pipeline::connect(&clients, args.region, &stacks).await?;
+    let pipeline = Pipeline::connect(&clients, args.at.region, &stacks).await?;
     let table = RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
-    let newest = table.newest(args.limit.unwrap_or(usize::MAX)).await;
+    let newest = table
+        .newest(args.limit.map_or(usize::MAX, NonZeroUsize::get))
+        .await;
     let tracked = newest.map_err(cloud::Error::from)?;
     match global.format {
         Format::Json => print_document(&pipeline.region, &tracked),
-        Format::Text if global.quiet => {}
-        Format::Text => print_text(&pipeline.region, &tracked),
+        Format::Text => print_text(&pipeline.region, &tracked, global),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_text(region: &Region, tracked: &Tracked) {
+fn print_text(region: &Region, tracked: &Tracked, global: Global) {
     if tracked.requests.is_empty() {
-        anstream::eprintln!("no requests are known in {region}");
+        if !global.quiet {
+            anstream::eprintln!("no requests are known in {region}");
+        }
     } else {
         let mut rows = table::new(&["received", "request", "project", "status", "from"]);
         for request in &tracked.requests {
@@ -61,7 +63,7 @@ fn print_text(region: &Region, tracked: &Tracked) {
         }
         table::print(rows, &[]);
     }
-    for error in &tracked.invalid {
+    for error in tracked.invalid.iter().filter(|_| !global.quiet) {
         print_warning(region.as_str(), &error.to_string());
     }
 }

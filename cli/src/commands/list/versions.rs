@@ -1,6 +1,5 @@
 //! `accretion list versions`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_aws::operator::Catalogue;
@@ -8,17 +7,15 @@ use serde::Serialize;
 
 use super::{Filter, VersionRecord, columns};
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Region};
+use crate::cloud::{self, AwsOptions, OneRegion, Region};
 use crate::error::Error;
 use crate::{print_json, table};
 
 /// List the versions of a layer, the newest first
 #[derive(Debug, clap::Args)]
 pub(crate) struct Versions {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// A region that it names
-    region: Region,
+    #[command(flatten)]
+    pub(in crate::commands) at: OneRegion,
     /// The layer's name, such as data-tools-py313
     layer: String,
     #[command(flatten)]
@@ -37,8 +34,8 @@ struct Document {
 
 /// Lists the versions of a layer.
 pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Error> {
-    let Versions { region, layer, .. } = args;
-    DeploymentFile::new(args.deployment_file).stacks(&region)?;
+    args.at.stacks()?;
+    let (region, layer) = (args.at.region, args.layer);
     let clients = args.aws.clients().await.in_region(region.as_str());
     let runtime = args.filter.runtime;
     let versions = Catalogue::new(&clients).versions(&layer, runtime).await;
@@ -58,6 +55,11 @@ pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
             layer,
             versions: versions.into_iter().map(Into::into).collect(),
         }),
+        Format::Text if versions.is_empty() => {
+            if !global.quiet {
+                anstream::eprintln!("no versions are found in {region}");
+            }
+        }
         Format::Text => {
             let header = [
                 "version",

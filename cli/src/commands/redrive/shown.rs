@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::{Letters, Outcomes, Queue};
 use crate::args::Global;
 use crate::cloud::Error;
-use crate::commands::status::{summary, to_the_second};
-use crate::error::{ErrorRecord, print_fault};
+use crate::commands::status::summary;
+use crate::error::{ErrorRecord, print_fault, print_warning};
+use crate::units::{counted, to_the_second};
 
 /// How many characters of a text are shown that can't be read.
 const EXCERPT_CHARS: usize = 100;
@@ -93,6 +94,16 @@ pub(super) fn print_outcomes(letters: &Letters, outcomes: &Outcomes, global: Glo
         let sent = outcomes.iter().map(|(_, outcome)| outcome.sent.len());
         let (sent, left) = (sent.sum::<usize>(), left.clone().count());
         anstream::println!("{sent} sent back, {left} left");
+        let has_failed = outcomes
+            .iter()
+            .any(|(_, outcome)| outcome.failure.is_some());
+        let gone = letters.seen().count().saturating_sub(sent + left);
+        if gone > 0 && !has_failed {
+            let gone = counted(gone, "letter");
+            let gone =
+                format!("{gone} could not be received again: somebody else may have done so");
+            print_warning(region.as_str(), &gone);
+        }
     }
     for Left { letter, reason, .. } in left {
         print_fault(reason, Some(&format!("{region}: {}", printable(letter))));

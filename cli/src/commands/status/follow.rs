@@ -118,6 +118,8 @@ impl Followed {
                 .is_some_and(|sighting| sighting.request.is_terminal());
             if let Some(sighting) = sighting {
                 heard = Instant::now();
+                // Of those that could not be asked, nobody needs to hear any more.
+                given_up.clear();
                 if view.on(&sighting) {
                     pause = SHORTEST;
                 }
@@ -215,15 +217,18 @@ impl Outcomes {
         })
     }
 
-    /// Prints what is known, and what went wrong.
-    pub(in crate::commands) fn print(&self, global: Global) {
+    /// Prints what is known, unless nobody has asked for it, and what went wrong.
+    pub(in crate::commands) fn print(&self, is_wanted: bool) {
         let sightings = self.0.iter();
         let sightings = sightings.filter_map(|outcome| outcome.sighting.as_ref());
         for (number, sighting) in sightings.enumerate() {
-            if number > 0 && !global.quiet {
-                anstream::println!();
+            if is_wanted {
+                if number > 0 {
+                    anstream::println!();
+                }
+                shown::print(sighting);
             }
-            shown::print(sighting, global);
+            shown::print_failures(sighting);
         }
         for outcome in &self.0 {
             for (region, error) in &outcome.failures {

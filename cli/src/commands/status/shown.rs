@@ -6,15 +6,14 @@ use std::time::Duration;
 use accretion_aws::operator::{Source, TrackedRequest, TrackedTarget};
 use accretion_core::diagnostic::printable;
 use accretion_core::target::{Architecture, Runtime, Target};
-use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use serde::Serialize;
 
 use super::follow::Sighting;
-use crate::args::Global;
 use crate::cloud::Region;
 use crate::error::print_failure;
 use crate::table;
+use crate::units::{span, to_the_second};
 
 /// A request for programs.
 #[derive(Serialize)]
@@ -159,27 +158,9 @@ pub(in crate::commands) fn came_from(request: &TrackedRequest) -> String {
     }
 }
 
-/// A point in time without what is finer than a second.
-pub(in crate::commands) fn to_the_second(time: Timestamp) -> String {
-    format!("{time:.0}")
-}
-
-/// A span of time in the units that it has: `0.42 s`, `3 min 5 s`, `2 h 10 min`.
-pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..60 => format!("{:.2} s", time.as_secs_f64()),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// Prints all that is known of a request: what it is, a table of its targets, then what has failed.
-pub(super) fn print(sighting: &Sighting, global: Global) {
+/// Prints what has failed of a request.
+pub(super) fn print_failures(sighting: &Sighting) {
     let Sighting { region, request } = sighting;
-    if !global.quiet {
-        print_known(sighting);
-    }
     if request.status == Status::Rejected {
         let reason = request.reason.as_deref().unwrap_or_default();
         let lines: Vec<_> = reason.trim_end().lines().map(printable).collect();
@@ -193,7 +174,8 @@ pub(super) fn print(sighting: &Sighting, global: Global) {
     }
 }
 
-fn print_known(sighting: &Sighting) {
+/// Prints all that is known of a request: what it is, and a table of its targets.
+pub(super) fn print(sighting: &Sighting) {
     let Sighting { region, request } = sighting;
     let project = request.project.as_deref().map(printable);
     let project = project.map_or_else(String::new, |project| format!(" of {project}"));
@@ -244,30 +226,4 @@ fn failures(request: &TrackedRequest) -> Vec<(Failure<'_>, Vec<&str>)> {
         }
     }
     failures
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_have_two_units_at_most() {
-        for (milliseconds, text) in [
-            (0, "0.00 s"),
-            (1_234, "1.23 s"),
-            (59_900, "59.90 s"),
-            (60_000, "1 min 0 s"),
-            (185_900, "3 min 5 s"),
-            (3_600_000, "1 h 0 min"),
-            (7_830_000, "2 h 10 min"),
-        ] {
-            assert_eq!(span(Duration::from_millis(milliseconds)), text);
-        }
-    }
-
-    #[test]
-    fn times_of_lists_are_to_the_second() {
-        let time: Timestamp = "2026-11-20T10:00:00.999Z".parse().unwrap();
-        assert_eq!(to_the_second(time), "2026-11-20T10:00:00Z");
-    }
 }

@@ -5,14 +5,15 @@ use std::io::IsTerminal as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use accretion_core::diagnostic::printable;
 use accretion_core::request::RequestId;
 use accretion_core::target::Target;
 use accretion_core::tracking::Status;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::follow::Sighting;
-use super::shown::span;
 use crate::args::{Format, Global};
+use crate::units::span;
 
 /// What is being followed, on standard error: on a terminal a line for each target, which changes;
 /// elsewhere a new line for each change.
@@ -72,10 +73,8 @@ impl View {
         let request = &sighting.request;
         let id = &request.request.id;
         let state = &mut *self.lock();
-        let mut has_changed = state
-            .known
-            .insert((id.clone(), None), request.status)
-            .is_none();
+        let before = state.known.insert((id.clone(), None), request.status);
+        let mut has_changed = before != Some(request.status);
         if let Some(bar) = state.bars.remove(&(id.clone(), None)) {
             bar.finish_and_clear();
         }
@@ -121,7 +120,7 @@ impl View {
         status: Status,
         after: &str,
     ) {
-        let name = format!("{}  {name}", sighting.region);
+        let name = format!("{}  {}", sighting.region, printable(name));
         match self.medium {
             Medium::Nothing => {}
             Medium::Lines => anstream::eprintln!("{name}  {status}{after}"),

@@ -14,18 +14,16 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::cloud::{
-    self, AwsOptions, Deployment, DeploymentFile, Failure, Outcome, Parameter, Region, Sam,
-    StackError, StackWork, Stacks, Template, TemplateOption, in_each, settled,
+    self, AwsOptions, Deployment, DeploymentFile, Failure, Outcome, Parameter, Pipeline, Region,
+    Sam, StackError, StackWork, Stacks, Template, TemplateOption, exit_code, in_each, settled,
 };
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, FAILED_IN_AWS, print_fault};
+use crate::error::{Error, ErrorRecord, print_faults};
 use crate::table;
+use crate::units::span;
 
 /// How many regions are deployed to at once: each takes a process of the SAM CLI.
 const AT_ONCE: usize = 4;
-
-/// Outputs by which a stack is known to be a pipeline.
-const OUTPUTS: [&str; 3] = ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
 
 /// Deploy the pipeline to all regions of a deployment file, or update it there
 ///
@@ -37,7 +35,7 @@ const OUTPUTS: [&str; 3] = ["InboxBucketName", "ArtifactsBucketName", "LayersTab
 pub(crate) struct All {
     /// The file, as `accretion init` writes it
     deployment_file: PathBuf,
-    /// Only this region of the file [may be repeated]
+    /// Deploy to this region only [may be repeated; default: all of the file]
     #[arg(long = "region", value_name = "REGION")]
     regions: Vec<Region>,
     /// The name of new stacks
@@ -96,15 +94,10 @@ pub(crate) async fn run(
         sam: &sam,
         work: StackWork::new(quiet, "deployed", again),
     };
-    let done = update.run(&deployment.template, &clients, regions).await?;
+    let done = update.run(&deployment.template, &clients, regions).await;
     drop(update);
     print(&done, global);
-    let failed = done.iter().any(|done| done.outcome.is_err());
-    Ok(if failed {
-        ExitCode::from(FAILED_IN_AWS)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(exit_code(done.iter().map(|done| &done.outcome)))
 }
 
 struct Update<'a> {
@@ -120,7 +113,7 @@ impl Update<'_> {
         template: &Template,
         clients: &Clients,
         regions: Vec<(Region, Stacks)>,
-    ) -> Result<Vec<Done>, Error> {
+    ) -> Vec<Done> {
         let start = Instant::now();
         let names: BTreeMap<_, _> = regions
             .iter()
@@ -146,15 +139,16 @@ impl Update<'_> {
                 }),
             }
         }
-        let built = self.build(template, &planned).await?;
+        let built = self.build(template, &planned).await;
         let work = stream::iter(planned).map(async |(region, plan)| {
             let start = Instant::now();
-            let template = &built[plan.architecture.name()];
-            let outcome = self.deploy(&region, &plan, template).await;
+            let outcome = match &built[plan.architecture.name()] {
+                Ok(template) => self.deploy(&region, &plan, template).await,
+                Err(error) => Err(error.clone().into()),
+            };
             self.work.end(&region);
             let time = start.elapsed();
-            let said = outcome.as_ref().copied().unwrap_or(Outcome::Failed);
-            let said = format!("{said} in {:.2} s", time.as_secs_f64());
+            let said = format!("{} in {}", Outcome::of(&outcome), span(time));
             self.work.lines.end(region.as_str(), &said);
             Done {
                 region,
@@ -168,7 +162,7 @@ impl Update<'_> {
             done.push(region);
         }
         done.sort_by(|one, other| one.region.cmp(&other.region));
-        Ok(done)
+        done
     }
 
     /// What is to be done in a region, once CloudFormation is at rest there.
@@ -198,7 +192,9 @@ impl Update<'_> {
         });
         let before = before.await?;
         if let Some(known) = &before {
-            let is_ours = OUTPUTS.iter().all(|it| known.outputs.contains_key(*it));
+            let is_ours = Pipeline::OUTPUTS
+                .iter()
+                .all(|it| known.outputs.contains_key(*it));
             let final_statuses = [
                 "ROLLBACK_COMPLETE",
                 "ROLLBACK_FAILED",
@@ -216,8 +212,11 @@ impl Update<'_> {
                 }
                 .into());
             }
+            // One that the file names may be of another version, with other outputs.
+            let is_known =
+                !names.is_empty() && known.parameters.contains_key(Pipeline::POINTER_PREFIX);
             let has_nothing = known.status == "REVIEW_IN_PROGRESS";
-            if names.is_empty() && !is_ours && !has_nothing {
+            if !is_ours && !is_known && !has_nothing {
                 return Err(StackError::StackForeign {
                     stack: stack.to_owned(),
                     region,
@@ -241,12 +240,12 @@ impl Update<'_> {
         format!("accretion destroy {file} --region {region} --stack-name {stack}")
     }
 
-    /// The built template for each architecture that is needed.
+    /// The built template for each architecture that is needed, or why there is none.
     async fn build(
         &self,
         template: &Template,
         planned: &[(Region, Plan)],
-    ) -> Result<BTreeMap<&'static str, PathBuf>, Error> {
+    ) -> BTreeMap<&'static str, Result<PathBuf, StackError>> {
         let mut built = BTreeMap::new();
         for (_, plan) in planned {
             let architecture = plan.architecture;
@@ -254,7 +253,7 @@ impl Update<'_> {
                 continue;
             }
             let path = if template.is_built() {
-                template.path().to_owned()
+                Ok(template.path().to_owned())
             } else {
                 let name = format!("build {}", architecture.name());
                 self.work.lines.note(&name, "building the functions");
@@ -262,13 +261,13 @@ impl Update<'_> {
                 let said = |line: &str| self.work.lines.say(&name, line);
                 let built = self.sam.build(architecture, said).await;
                 let said = if built.is_ok() { "done" } else { "failed" };
-                let said = format!("{said} in {:.2} s", start.elapsed().as_secs_f64());
+                let said = format!("{said} in {}", span(start.elapsed()));
                 self.work.lines.end(&name, &said);
-                built?
+                built
             };
             built.insert(architecture.name(), path);
         }
-        Ok(built)
+        built
     }
 
     async fn deploy(
@@ -432,7 +431,7 @@ fn print(done: &[Done], global: Global) {
             let regions = done.iter().map(|done| RegionRecord {
                 region: &done.region,
                 stack: &done.stack,
-                outcome: done.outcome.as_ref().copied().unwrap_or(Outcome::Failed),
+                outcome: Outcome::of(&done.outcome),
                 seconds: done.time.as_secs_f64(),
                 failures: done
                     .outcome
@@ -455,21 +454,16 @@ fn print(done: &[Done], global: Global) {
                     rows.add_row([
                         done.region.to_string(),
                         done.stack.clone(),
-                        done.outcome
-                            .as_ref()
-                            .copied()
-                            .unwrap_or(Outcome::Failed)
-                            .to_string(),
-                        format!("{:.2} s", done.time.as_secs_f64()),
+                        Outcome::of(&done.outcome).to_string(),
+                        span(done.time),
                     ]);
                 }
                 table::print(rows, &[]);
             }
-            for done in done {
-                if let Err(error) = &done.outcome {
-                    print_fault(error, Some(done.region.as_str()));
-                }
-            }
+            print_faults(done.iter().filter_map(|done| {
+                let error = done.outcome.as_ref().err()?;
+                Some((done.region.as_str(), error as &dyn Fault))
+            }));
         }
     }
 }

@@ -187,13 +187,13 @@ impl NamedLayers {
         })
     }
 
-    /// Lets somebody use a version. Returns whether nobody had said so with the same statement.
+    /// Lets somebody use a version. Nothing happens if the same statement is there already.
     pub async fn grant(
         &self,
         layer: &LambdaLayerName,
         version: u64,
         permission: &Permission,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let granted = self
             .client
             .add_layer_version_permission()
@@ -206,8 +206,8 @@ impl NamedLayers {
             .send()
             .await;
         match granted {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("ResourceConflictException") => Ok(false),
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ResourceConflictException") => Ok(()),
             Err(error) => {
                 let resource = format!("{layer}:{version}");
                 let call = Call::new("lambda:AddLayerVersionPermission", resource);

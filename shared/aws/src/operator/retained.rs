@@ -119,13 +119,13 @@ impl Retained {
         }
     }
 
-    /// Deletes parameters of the Parameter Store. Returns how many there were.
-    pub async fn delete_parameters(&self, names: &[String]) -> Result<usize, Error> {
-        let deleted = stream::iter(names.chunks(PARAMETERS_OF_A_CALL))
+    /// Deletes parameters of the Parameter Store.
+    pub async fn delete_parameters(&self, names: &[String]) -> Result<(), Error> {
+        stream::iter(names.chunks(PARAMETERS_OF_A_CALL))
             .map(async |names| {
                 let delete = self.ssm.delete_parameters();
                 match delete.set_names(Some(names.to_vec())).send().await {
-                    Ok(answer) => Ok(answer.deleted_parameters().len()),
+                    Ok(_) => Ok(()),
                     Err(error) => {
                         let call = Call::new("ssm:DeleteParameters", names.join(", "));
                         Err(failed(call, &error))
@@ -134,13 +134,13 @@ impl Retained {
             })
             // Few calls that write are allowed a second.
             .buffer_unordered(2)
-            .try_collect::<Vec<usize>>();
-        Ok(deleted.await?.into_iter().sum())
+            .try_collect()
+            .await
     }
 
-    /// Deletes whatever a bucket holds, with all versions, and tells how much at each step.
-    /// Returns how many versions and delete markers that were.
-    pub async fn empty_bucket(&self, bucket: &str, so_far: impl Fn(usize)) -> Result<usize, Error> {
+    /// Deletes whatever a bucket holds, with all versions, and tells at each step how many versions
+    /// and delete markers that were by now.
+    pub async fn empty_bucket(&self, bucket: &str, so_far: impl Fn(usize)) -> Result<(), Error> {
         let pages = stream::try_unfold(Some(Marker::default()), async |marker| {
             let Some(marker) = marker else {
                 return Ok::<_, Error>(None);
@@ -158,7 +158,7 @@ impl Retained {
             deleted += more;
             so_far(deleted);
         }
-        Ok(deleted)
+        Ok(())
     }
 
     async fn list_versions(
@@ -237,20 +237,20 @@ impl Retained {
         }
     }
 
-    /// Deletes an empty bucket, and its policy with it. Whether it was there.
-    pub async fn delete_bucket(&self, bucket: &str) -> Result<bool, Error> {
+    /// Deletes an empty bucket, and its policy with it.
+    pub async fn delete_bucket(&self, bucket: &str) -> Result<(), Error> {
         match self.s3.delete_bucket().bucket(bucket).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("NoSuchBucket") => Ok(false),
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchBucket") => Ok(()),
             Err(error) => Err(failed(Call::new("s3:DeleteBucket", bucket), &error)),
         }
     }
 
-    /// Deletes a table with all that it holds. Whether it was there.
-    pub async fn delete_table(&self, table: &str) -> Result<bool, Error> {
+    /// Deletes a table with all that it holds.
+    pub async fn delete_table(&self, table: &str) -> Result<(), Error> {
         match self.dynamodb.delete_table().table_name(table).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(false),
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
             Err(error) => Err(failed(Call::new("dynamodb:DeleteTable", table), &error)),
         }
     }

@@ -203,7 +203,7 @@ fn a_protected_stack_stays() {
     let protect = |is_protected: bool| json!({"StackName": "protected", "EnableTerminationProtection": is_protected});
     let operation = "update_termination_protection";
     us.call("us-east-1", "cloudformation", operation, protect(true));
-    let run = us.operator.run("destroy d.json --yes").exits(5);
+    let run = us.operator.run("destroy d.json --yes").exits(1);
     assert_eq!(run.codes(), ["ServiceRefused"], "{run}");
     assert_eq!(us.region("us-east-1")["Core"], "protected");
     assert_eq!(us.region("eu-west-1")["Core"], Value::Null);
@@ -218,6 +218,27 @@ fn a_protected_stack_stays() {
         .run("destroy d.json --yes --delete-data")
         .exits(0);
     assert_eq!(us.buckets(), [""; 0]);
+}
+
+#[test]
+fn a_stack_that_is_no_pipeline_stays() {
+    let us = Deployer::new(&SERVER, "none-of-ours", BOTH);
+    let stacks = json!({"Deployments": {
+        "eu-west-1": {"Core": "aws-sam-cli-managed-default"},
+        "us-east-1": {},
+    }});
+    us.operator.write("d.json", stacks.to_string());
+    let destroy = "destroy d.json --stack-name aws-sam-cli-managed-default --yes --delete-data";
+    let run = us.operator.run(destroy).exits(3);
+    assert_eq!(run.codes(), ["StackForeign"], "{run}");
+    assert!(run.stderr.contains("]: eu-west-1, us-east-1: "), "{run}");
+    for region in ["eu-west-1", "us-east-1"] {
+        let name = json!({"StackName": "aws-sam-cli-managed-default"});
+        let there = us.call(region, "cloudformation", "describe_stacks", name);
+        assert_eq!(there["Stacks"][0]["StackStatus"], "CREATE_COMPLETE");
+    }
+    let file: Value = serde_json::from_str(&us.operator.read("d.json")).unwrap();
+    assert_eq!(file, stacks);
 }
 
 #[test]

@@ -57,10 +57,24 @@ fn a_profile_that_is_not_there_is_said_so() {
 }
 
 #[test]
+fn a_profile_that_is_named_counts_before_keys_of_the_environment() {
+    let operator = Operator::of_cloud();
+    let list = format!("{LIST} --profile nobody");
+    let mut command = configured(&operator, &list, "[profile ops]\n");
+    command
+        .env("AWS_ENDPOINT_URL", &operator.endpoint)
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
+    let run = operator.finish(command).exits(1);
+    assert_eq!(run.json()["Error"]["Code"], "CredentialsMissing", "{run}");
+}
+
+#[test]
 fn without_credentials_it_is_said_how_to_get_some() {
     let operator = Operator::of_cloud();
     let mut command = configured(&operator, "list layers deployment.json us-east-1", "");
     command.env("AWS_ENDPOINT_URL", &operator.endpoint);
     let run = operator.finish(command).fails(1, "CredentialsMissing");
     assert!(run.stderr.contains("aws sso login"), "{run}");
+    assert!(run.stderr.contains("]: us-east-1: "), "{run}");
 }

@@ -272,6 +272,11 @@ fn what_ends_it_before_anything_is_published() {
         .env_remove("AWS_DEFAULT_REGION");
     let run = author.operator.finish(command);
     snapshot!("region_missing", run.fails(3, "RegionMissing"));
+    author
+        .operator
+        .write("empty.json", r#"{"Deployments": {}}"#);
+    let run = author.publish(&format!("{rest} --public --deployment-file empty.json"));
+    run.fails(3, "RegionsMissing");
 
     let public = format!("{rest} {region} --public");
     author

@@ -92,7 +92,11 @@ fn requirements_are_requested_and_followed_in_all_regions() {
         .into_values()
         .collect();
     let run = operator.run(&format!("status deployment.json {}", ids.join(" ")));
-    seen!("status", run.exits(0));
+    let run = run.exits(0);
+    let quiet = format!("status deployment.json {} --quiet", ids.join(" "));
+    // It is what was asked for.
+    assert_eq!(operator.run(&quiet).exits(0).stdout, run.stdout);
+    seen!("status", run);
     let command = format!("status deployment.json {} --format json", ids[1]);
     let run = operator.run(&command).exits(0);
     seen!("status_json", run);
@@ -474,6 +478,9 @@ fn requests_are_listed_from_all_pages() {
         Ok(())
     });
     let run = operator.run(list).exits(0);
+    let quiet = operator.run(&format!("{list} --quiet")).exits(0);
+    assert_eq!(quiet.stdout, run.stdout);
+    operator.run(&format!("{list} --limit 0")).exits(2);
     assert_eq!(run.stderr, "");
     seen!("list_requests", run);
     let run = operator.run(&format!("{list} --limit 2 --format json"));

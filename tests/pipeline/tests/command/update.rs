@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use integration_tests::snapshot;
+use pipeline_tests::workspace::tool;
 use pipeline_tests::{MiniStack, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -95,9 +96,19 @@ fn a_source_template_is_built_for_the_architecture() {
     assert!(built("arm64") && !built("x86_64"));
     assert_eq!(us.parameter("eu-west-1", "FunctionArchitecture"), "arm64");
 
+    // All regions that wait for it are told of at once.
+    us.operator.run("add regions d.json us-east-1").exits(0);
     us.operator.write("source/template.yaml", "Resources: [");
-    let run = us.operator.run(update).exits(1);
+    let update = format!("{update} --parameter FunctionArchitecture=x86_64");
+    let run = us.operator.run(&update).exits(1);
     assert_eq!(run.codes(), ["SamFailed"], "{run}");
+    assert!(
+        run.stderr.contains("]: eu-west-1, us-east-1: `sam build`"),
+        "{run}"
+    );
+    let run = us.operator.run(&format!("{update} --format json")).exits(1);
+    let regions = run.json()["Regions"].clone();
+    assert_eq!(regions[1]["Error"]["Code"], "SamFailed", "{run}");
 }
 
 #[test]
@@ -185,16 +196,23 @@ fn what_is_not_ours_stays_as_it_is() {
         "--stack-name foreign",
         "--stack-name aws-sam-cli-managed-default",
     );
-    let run = us.operator.run(&managed).exits(5);
+    let run = us.operator.run(&managed).exits(3);
     assert_eq!(run.json()["Regions"][0]["Error"]["Code"], "StackForeign");
-    // One that was deployed, but not written down, is ours.
-    let run = us.operator.run(&us.update(options)).exits(0);
+    // One that was deployed, but not written down, is ours. The SAM CLI is where the user says.
+    std::os::unix::fs::symlink(tool("sam"), us.operator.path("our-sam")).unwrap();
+    let mut command = us.operator.command(us.update(options).split_whitespace());
+    command.env("ACCRETION_SAM", "./our-sam");
+    let run = us.operator.finish(command).exits(0);
     assert_eq!(run.json()["Regions"][0]["Outcome"], "Unchanged");
     assert_eq!(us.region("eu-west-1"), complete("foreign"));
 
+    let managed = r#"{"Deployments": {"eu-west-1": {"Core": "aws-sam-cli-managed-default"}}}"#;
+    us.operator.write("d.json", managed);
+    let run = us.operator.run(&us.update(options)).exits(3);
+    assert_eq!(run.json()["Regions"][0]["Error"]["Code"], "StackForeign");
     let several = r#"{"Deployments": {"eu-west-1": {"Core": "a", "LayerBuilder": "b"}}}"#;
     us.operator.write("d.json", several);
-    let run = us.operator.run(&us.update("")).exits(5);
+    let run = us.operator.run(&us.update("")).exits(3);
     snapshot!("update_several", run);
     us.operator.write("d.json", r#"{"Deployments": {}}"#);
     let run = us.operator.run(&us.update(""));
