@@ -36,7 +36,7 @@ pub(crate) struct Global {
     /// What goes to standard output
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Say nothing but errors
+    /// Say nothing but errors, and what was asked for: lists, descriptions, paths
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// Say more: list the packages of each layer

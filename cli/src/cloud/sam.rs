@@ -95,6 +95,16 @@ impl Sam {
             program: program.display().to_string(),
             problem: "there is no such program".to_owned(),
         })?;
+        if let Some(known) = deployment.template.parameters() {
+            let mut parameters = deployment.parameters.iter();
+            if let Some(unknown) = parameters.find(|it| !known.contains(&it.name)) {
+                return Err(StackError::ParameterUnknown {
+                    template: deployment.template.path().to_owned(),
+                    name: unknown.name.clone(),
+                    known,
+                });
+            }
+        }
         Ok(Self {
             config: Config::read(deployment.template.samconfig(), &deployment.config_env)?,
             // It is run in the template's folder.
@@ -288,6 +298,9 @@ struct Config {
 }
 
 impl Config {
+    /// The section for whoever names none.
+    const DEFAULT_ENV: &str = "default";
+
     fn read(file: Option<PathBuf>, section: &str) -> Result<Self, StackError> {
         let Some(path) = file else {
             return Ok(Self::default());
@@ -297,9 +310,18 @@ impl Config {
             problem,
         };
         let text = fs::read_to_string(&path).map_err(|error| invalid(error.to_string()))?;
-        let table = text
+        let table: Table = text
             .parse()
             .map_err(|error: toml::de::Error| invalid(error.to_string()))?;
+        // The one that is taken where nothing is said need not be there.
+        if section != Self::DEFAULT_ENV && !table.contains_key(section) {
+            let sections = table.iter().filter(|(_, value)| value.is_table());
+            let sections: Vec<_> = sections.map(|(name, _)| name.as_str()).collect();
+            let sections = sections.join(", ");
+            return Err(invalid(format!(
+                "it has no section `{section}`, but {sections}"
+            )));
+        }
         Ok(Self::of(&table, section))
     }
 

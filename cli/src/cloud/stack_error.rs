@@ -17,8 +17,14 @@ pub(crate) enum StackError {
     SamMissing { program: String, problem: String },
     #[error("`{command}` failed:\n{said}")]
     SamFailed { command: String, said: String },
-    #[error("{} cannot be read: {problem}", path.display())]
+    #[error("{} cannot be used: {problem}", path.display())]
     SamConfigInvalid { path: PathBuf, problem: String },
+    #[error("{} has no parameter `{name}`", template.display())]
+    ParameterUnknown {
+        template: PathBuf,
+        name: String,
+        known: Vec<String>,
+    },
     #[error("{} names several stacks: {}", path.display(), stacks.join(", "))]
     StacksSeveral {
         path: PathBuf,
@@ -130,6 +136,7 @@ fault_codes! {
         Self::SamMissing { .. } => "SamMissing", Internal;
         Self::SamFailed { .. } => "SamFailed", Internal;
         Self::SamConfigInvalid { .. } => "SamConfigInvalid", User;
+        Self::ParameterUnknown { .. } => "ParameterUnknown", User;
         Self::StacksSeveral { .. } => "StacksSeveral", User;
         Self::StackForeign { .. } => "StackForeign", User;
         Self::StackStuck { .. } => "StackStuck", User;
@@ -157,6 +164,7 @@ impl Fault for StackError {
             Self::SamMissing { .. } => "install the AWS SAM CLI (`pip install aws-sam-cli`), or \
                 name it with ACCRETION_SAM"
                 .to_owned(),
+            Self::ParameterUnknown { known, .. } => format!("it has {}", known.join(", ")),
             Self::StacksSeveral { path, region, .. } => format!(
                 "one stack is a whole pipeline: leave the one to be updated in {} for {region}, \
                  and delete the others with `aws cloudformation delete-stack`",

@@ -70,6 +70,14 @@ impl Template {
             .join(architecture.name())
     }
 
+    /// The names of its parameters; `None` if it is in a form in which they are not seen at once. The
+    /// SAM CLI passes over a name that a template does not have.
+    pub(crate) fn parameters(&self) -> Option<Vec<String>> {
+        let text = fs::read_to_string(&self.path).ok()?;
+        let names = parameters(&text);
+        (!names.is_empty()).then_some(names)
+    }
+
     /// The configuration of the SAM CLI beside it, if there is one.
     pub(crate) fn samconfig(&self) -> Option<PathBuf> {
         let file = self.folder().join("samconfig.toml");
@@ -77,9 +85,39 @@ impl Template {
     }
 }
 
+/// The keys of the section `Parameters`, as people and the SAM CLI write it.
+fn parameters(template: &str) -> Vec<String> {
+    let lines = template.lines();
+    let mut lines = lines.skip_while(|line| line.trim_end() != "Parameters:");
+    lines.next();
+    let section = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
+    let names = section.filter_map(|line| {
+        let (name, _) = line.strip_prefix("  ")?.split_once(':')?;
+        let is_name = !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric());
+        is_name.then(|| name.to_owned())
+    });
+    names.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_has_parameters() {
+        let template = "Transform: x\nParameters:\n  # One\n  One:\n    Type: String\n\n  \
+                        Two: {Type: Number}\nResources:\n  Three:\n    Type: x\n";
+        assert_eq!(parameters(template), ["One", "Two"]);
+        assert_eq!(parameters("{\"Parameters\": {\"One\": {}}}"), [""; 0]);
+        let ours = Template {
+            path: OF_CHECKOUT.into(),
+        };
+        let ours = ours.parameters().unwrap();
+        assert!(
+            ours.len() > 20 && ours.contains(&"RequireTls".to_owned()),
+            "{ours:?}"
+        );
+    }
 
     #[test]
     fn what_is_built_belongs_to_the_folder_it_was_built_in() {

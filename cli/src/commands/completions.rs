@@ -10,7 +10,8 @@ use crate::args::Args;
 
 /// Print the completions for a shell
 ///
-/// For bash: `accretion completions bash > ~/.local/share/bash-completion/completions/accretion`
+/// For bash, in a folder that has to be there:
+/// `accretion completions bash > ~/.local/share/bash-completion/completions/accretion`
 #[derive(Debug, clap::Args)]
 pub(crate) struct Completions {
     /// The shell

@@ -44,6 +44,7 @@ async fn run() -> Result<()> {
     anstream::println!("export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test");
     anstream::println!("export PATH=\"{}:$PATH\"", tools.display());
     anstream::println!("export ACCRETION_TEMPLATE=\"{}\"\n", template.display());
-    anstream::println!("ctrl-C ends it, and forgets all that it holds");
+    anstream::println!("Deploy to it with `accretion update all FILE --config-env local`.");
+    anstream::println!("Ctrl-C ends it, and forgets all that it holds.");
     std::future::pending().await
 }

@@ -75,6 +75,13 @@ fn parameters_add_to_those_of_the_configuration() {
     run.fails(3, "SamConfigInvalid");
     let run = us.operator.run(&us.update("--parameter Retention"));
     snapshot!("update_parameter", run.exits(2));
+
+    // What the SAM CLI passes over without a word.
+    us.operator.write("samconfig.toml", config);
+    let run = us.operator.run(&us.update("--config-env mien"));
+    snapshot!("update_section", run.fails(3, "SamConfigInvalid"));
+    let run = us.operator.run(&us.update("--parameter Retention=40"));
+    snapshot!("update_parameter_unknown", run.fails(3, "ParameterUnknown"));
 }
 
 #[test]
