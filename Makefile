@@ -126,6 +126,7 @@ lint: tools $(CARGO_DENY) $(CARGO_SHEAR) sbom ## check the formatting, the code,
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p accretion --no-default-features --all-targets --locked -- -D warnings
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
 	$(CARGO_DENY) --workspace --locked check bans licenses sources
 	$(CARGO_SHEAR)

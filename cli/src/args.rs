@@ -2,7 +2,6 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands;
 use crate::commands::build::Build;
 use crate::commands::check::Check;
 use crate::commands::completions::Completions;
@@ -57,7 +56,7 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     #[cfg(feature = "aws")]
     #[command(flatten)]
-    Cloud(commands::Cloud),
+    Cloud(crate::commands::Cloud),
     Build(Build),
     Check(Check),
     Schema(Schema),
