@@ -38,10 +38,18 @@ pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
     let (region, layer) = (args.at.region, args.layer);
     let clients = args.aws.clients().await.in_region(region.as_str());
     let runtime = args.filter.runtime;
-    let versions = Catalogue::new(&clients).versions(&layer, runtime).await;
+    let catalogue = Catalogue::new(&clients);
+    let versions = catalogue.versions(&layer, runtime).await;
     let versions = versions.map_err(cloud::Error::from)?;
     // A layer may have versions, and none of them for a runtime.
-    if versions.is_empty() && runtime.is_none() {
+    let is_known = match (versions.is_empty(), runtime) {
+        (true, Some(_)) => {
+            let others = catalogue.versions(&layer, None).await;
+            !others.map_err(cloud::Error::from)?.is_empty()
+        }
+        (is_empty, _) => !is_empty,
+    };
+    if !is_known {
         return Err(cloud::Error::LayerVersionUnknown {
             region,
             layer,

@@ -17,6 +17,7 @@ macro_rules! seen {
 mod deployment_files;
 mod destroy;
 mod journey;
+mod layers;
 mod permissions;
 mod profiles;
 mod publish;
