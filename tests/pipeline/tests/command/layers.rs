@@ -49,14 +49,14 @@ fn what_the_pipeline_has_published_is_described_in_full() {
     operator.write("tools/requirements.txt", "six==1.17.0\nidna==3.6\n");
     let build = "build tools/requirements.txt --runtime python3.13 --architecture x86_64 --quiet";
     operator.run(build).exits(0);
-    let built = "layers/tools-py313.manifest";
+    let manifest = "layers/tools-py313.manifest";
     let diff = format!("diff deployment.json eu-west-1 {LAYER}");
     snapshot!(
         "diff_manifest",
-        operator.run(&format!("{diff} 1 {built}")).exits(0)
+        operator.run(&format!("{diff} 1 {manifest}")).exits(0)
     );
     let run = operator
-        .run(&format!("{diff} {built} 1 --format json"))
+        .run(&format!("{diff} {manifest} 1 --format json"))
         .exits(0);
     snapshot!("diff_json", run);
     let run = operator.run(&format!("{diff} 1 1")).exits(0);
