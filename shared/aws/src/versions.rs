@@ -11,6 +11,7 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_lambda::operation::add_layer_version_permission::builders::AddLayerVersionPermissionFluentBuilder;
 use aws_sdk_lambda::operation::publish_layer_version::PublishLayerVersionError;
 use aws_sdk_lambda::operation::publish_layer_version::builders::PublishLayerVersionFluentBuilder;
 use aws_sdk_lambda::types::{
@@ -117,15 +118,7 @@ impl LambdaLayerVersions {
         version: u64,
         permission: &Permission,
     ) -> Result<(), Error> {
-        let request = self
-            .client
-            .add_layer_version_permission()
-            .layer_name(layer.as_str())
-            .version_number(signed(version))
-            .statement_id(statement_id(permission))
-            .action("lambda:GetLayerVersion")
-            .principal(permission.principal())
-            .set_organization_id(permission.organization_id().map(ToOwned::to_owned));
+        let request = granting(&self.client, layer.as_str(), version, permission);
         match request.send().await {
             Ok(_) => Ok(()),
             // There is a statement of that id, and so of that content.
@@ -155,17 +148,8 @@ impl LayerVersions for LambdaLayerVersions {
     ) -> Attempt {
         let publication = self.publication(layer, manifest, artifact);
         let call = || {
-            let timeouts = TimeoutConfig::builder().operation_timeout(PUBLISH);
-            let timeouts = timeouts.operation_attempt_timeout(PUBLISH).build();
-            let config = aws_sdk_lambda::config::Builder::new()
-                .timeout_config(timeouts)
-                // A repetition of a call that did take effect would make another version.
-                .retry_config(RetryConfig::disabled());
-            publication
-                .clone()
-                .customize()
-                .config_override(config)
-                .send()
+            let request = publication.clone().customize();
+            request.config_override(made_once(PUBLISH)).send()
         };
         let made = match patience::while_worth_it(LONG, is_throttled, call).await {
             Ok(made) => made,
@@ -216,13 +200,40 @@ impl LayerVersions for LambdaLayerVersions {
     }
 }
 
+/// The configuration of a call that is made once, and may take so long.
+pub(crate) fn made_once(time: Duration) -> aws_sdk_lambda::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_timeout(time);
+    let timeouts = timeouts.operation_attempt_timeout(time).build();
+    aws_sdk_lambda::config::Builder::new()
+        .timeout_config(timeouts)
+        // A repetition of a call that did take effect would make another version.
+        .retry_config(RetryConfig::disabled())
+}
+
+/// Lets somebody use a version.
+pub(crate) fn granting(
+    client: &Client,
+    layer: &str,
+    version: u64,
+    permission: &Permission,
+) -> AddLayerVersionPermissionFluentBuilder {
+    client
+        .add_layer_version_permission()
+        .layer_name(layer)
+        .version_number(signed(version))
+        .statement_id(statement_id(permission))
+        .action("lambda:GetLayerVersion")
+        .principal(permission.principal())
+        .set_organization_id(permission.organization_id().map(ToOwned::to_owned))
+}
+
 /// Lambda counts with signed numbers, from 1.
 pub(crate) fn signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
 /// Follows from what is granted, so that the same is never granted twice.
-pub(crate) fn statement_id(permission: &Permission) -> String {
+fn statement_id(permission: &Permission) -> String {
     let organization = permission.organization_id().unwrap_or_default();
     let content = format!("{}\n{organization}\n", permission.principal());
     let mut digits = Sha256::of(content.as_bytes()).to_string();

@@ -11,8 +11,6 @@ use accretion_core::request::Permission;
 use accretion_core::target::{Architecture, Runtime};
 use accretion_service::ports::LayerVersion;
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::config::retry::RetryConfig;
-use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{LayerVersionContentInput, Runtime as LambdaRuntime};
@@ -22,7 +20,9 @@ use crate::Clients;
 use crate::bucket::Bucket;
 use crate::error::{Call, Error, failed};
 use crate::patience::{self, LONG};
-use crate::versions::{Answer, is_throttled, layer_version, signed, statement_id, unsuccessful};
+use crate::versions::{
+    Answer, granting, is_throttled, layer_version, made_once, signed, unsuccessful,
+};
 
 /// How long it may take to send a zip, and for Lambda to unpack it.
 const PUBLISH: Duration = Duration::from_mins(5);
@@ -154,13 +154,8 @@ impl NamedLayers {
             .set_compatible_runtimes(Some(runtimes.collect()))
             .set_compatible_architectures(Some(architectures.collect()));
         let call = || {
-            let timeouts = TimeoutConfig::builder().operation_timeout(PUBLISH);
-            let timeouts = timeouts.operation_attempt_timeout(PUBLISH).build();
-            let config = aws_sdk_lambda::config::Builder::new()
-                .timeout_config(timeouts)
-                // A repetition of a call that did take effect would make another version.
-                .retry_config(RetryConfig::disabled());
-            request.clone().customize().config_override(config).send()
+            let request = request.clone().customize();
+            request.config_override(made_once(PUBLISH)).send()
         };
         let made = match patience::while_worth_it(LONG, is_throttled, call).await {
             Ok(made) => made,
@@ -194,18 +189,8 @@ impl NamedLayers {
         version: u64,
         permission: &Permission,
     ) -> Result<(), Error> {
-        let granted = self
-            .client
-            .add_layer_version_permission()
-            .layer_name(layer.as_str())
-            .version_number(signed(version))
-            .statement_id(statement_id(permission))
-            .action("lambda:GetLayerVersion")
-            .principal(permission.principal())
-            .set_organization_id(permission.organization_id().map(ToOwned::to_owned))
-            .send()
-            .await;
-        match granted {
+        let request = granting(&self.client, layer.as_str(), version, permission);
+        match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("ResourceConflictException") => Ok(()),
             Err(error) => {
