@@ -14,9 +14,8 @@ use std::sync::{Arc, OnceLock};
 
 use accretion_core::limits::ResolutionLimits;
 use accretion_core::lock::Lock;
-use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
-use accretion_service::ports::{PortError, Resolver};
+use accretion_service::ports::{PortError, Resolution, Resolver};
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
@@ -185,9 +184,11 @@ impl Uv {
 
     async fn compile(
         &self,
-        requirements: &RequirementSet,
-        target: Target,
-        allow_source_distributions: bool,
+        Resolution {
+            requirements,
+            target,
+            allow_source_distributions,
+        }: Resolution<'_>,
     ) -> Result<Lock, Error> {
         let work = tempfile::tempdir()
             .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
@@ -271,16 +272,8 @@ impl Uv {
 }
 
 impl Resolver for Uv {
-    async fn resolve(
-        &self,
-        requirements: &RequirementSet,
-        target: Target,
-        allow_source_distributions: bool,
-    ) -> Result<Lock, PortError> {
-        let lock = self
-            .compile(requirements, target, allow_source_distributions)
-            .await;
-        lock.map_err(PortError::new)
+    async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
+        self.compile(resolution).await.map_err(PortError::new)
     }
 }
 

@@ -15,7 +15,7 @@ use futures_util::future::try_join_all;
 use crate::Error;
 use crate::build::SourceDistributions;
 use crate::open_files::{OpenFile, OpenFiles};
-use crate::ports::{Event, PortError, Progress, Resolver, StoredWheel, Wheels};
+use crate::ports::{Event, PortError, Progress, Resolution, Resolver, StoredWheel, Wheels};
 
 /// Files of wheels that are open at the same time, for each layer that is being written. A layer's
 /// entries are ordered by path, so few wheels take turns.
@@ -104,10 +104,12 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         match &self.source {
             Source::Resolve(set) => {
                 self.progress.on(Event::Resolving(target));
-                let lock = self
-                    .resolver
-                    .resolve(set, target, allow_source_distributions)
-                    .await?;
+                let resolution = Resolution {
+                    requirements: set,
+                    target,
+                    allow_source_distributions,
+                };
+                let lock = self.resolver.resolve(resolution).await?;
                 Ok(lock.select(target, policy(Some(set)))?)
             }
             Source::Locked(lock) => Ok(lock.select(target, policy(None))?),

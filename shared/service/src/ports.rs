@@ -57,6 +57,18 @@ impl Fault for PortError {
     }
 }
 
+/// What is to be resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Resolution<'a> {
+    /// What is required.
+    pub requirements: &'a RequirementSet,
+    /// What for.
+    pub target: Target,
+    /// Whether packages without a fitting wheel may be chosen, whose code may be run for their
+    /// metadata.
+    pub allow_source_distributions: bool,
+}
+
 /// Turns requirements into locked packages.
 pub trait Resolver: Send + Sync {
     /// Resolves requirements for one target.
@@ -64,9 +76,7 @@ pub trait Resolver: Send + Sync {
     /// Runs no package's code unless source distributions are allowed.
     fn resolve(
         &self,
-        requirements: &RequirementSet,
-        target: Target,
-        allow_source_distributions: bool,
+        resolution: Resolution<'_>,
     ) -> impl Future<Output = Result<Lock, PortError>> + Send;
 }
 

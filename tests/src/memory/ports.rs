@@ -16,7 +16,6 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState};
 use accretion_core::request::{Permission, ProjectName, RequestId};
-use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -24,7 +23,7 @@ use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
     Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Event, Inbox,
     LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError,
-    Progress, Recorded, Rejected, Release, Requests, Resolver, Reviewed, Settlement,
+    Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
     StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
@@ -540,13 +539,9 @@ impl Layers for Invocation {
 }
 
 impl Resolver for Invocation {
-    async fn resolve(
-        &self,
-        requirements: &RequirementSet,
-        _target: Target,
-        _allow_source_distributions: bool,
-    ) -> Result<Lock, PortError> {
-        let requirement = requirements.requirements[0].specifier.to_string();
+    async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
+        let requirement = &resolution.requirements.requirements[0];
+        let requirement = requirement.specifier.to_string();
         let content = requirement.trim_start_matches("attrs==").parse();
         let content = content.expect("requests ask for a content");
         let resolve = move |_: &mut Cloud, _| Content::of(content).lock();

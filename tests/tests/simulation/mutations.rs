@@ -16,7 +16,6 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, Notification};
 use accretion_core::publication::{Claim, LayerState, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
-use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -24,8 +23,8 @@ use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
     Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion,
     LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress,
-    Recorded, Rejected, Release, Requests, Resolver, Reviewed, Settlement, StoredArtifact,
-    StoredWheel, Timer, Topic, Tracking, Wheels,
+    Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
+    StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
 use integration_tests::memory::cloud::Cloud;
@@ -693,16 +692,8 @@ impl Layers for Mutant {
 }
 
 impl Resolver for Mutant {
-    async fn resolve(
-        &self,
-        requirements: &RequirementSet,
-        target: Target,
-        allow_source_distributions: bool,
-    ) -> Result<Lock, PortError> {
-        let resolved = self
-            .inner
-            .resolve(requirements, target, allow_source_distributions);
-        resolved.await
+    async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
+        self.inner.resolve(resolution).await
     }
 }
 
