@@ -4,6 +4,7 @@
 //! chooses a version.
 
 mod marker;
+mod write;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use crate::error::{Error, shown};
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
+
+pub use self::write::write;
 
 /// A file of a package that can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
