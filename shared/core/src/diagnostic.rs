@@ -266,7 +266,8 @@ pub mod code {
         LIST_TOO_LONG = "ListTooLong", "A list with more items than the limit.";
         LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
         LOCK_EMPTY = "LockEmpty", "A lock file without content.";
-        LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";
+        LOCK_INVALID = "LockInvalid", "A lock file that does not follow its format.";
+        LOCK_PROJECT_MISSING = "LockProjectMissing", "A lock file that needs the project's `pyproject.toml`, which is not there.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear, or that takes too much.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
@@ -284,6 +285,8 @@ pub mod code {
         REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
+        SCRIPT_INVALID = "ScriptInvalid", "A script without inline metadata, or with metadata that does not follow PEP 723.";
+        SELECTION_INVALID = "SelectionInvalid", "Not the name of a dependency group or an extra, or one where there are none.";
         SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";
         TEXT_TOO_LONG = "TextTooLong", "A text over the limit of AWS Lambda.";
         TOO_LARGE = "TooLarge", "An input over the size limit.";
