@@ -273,7 +273,7 @@ pub mod code {
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
-        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip that Accretion does not allow.";
+        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip, or a setting of uv, that Accretion does not allow.";
         ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";

@@ -280,29 +280,31 @@ impl Lock {
             None => (0..self.packages.len()).collect(),
         };
         chosen.sort_unstable();
-        let mut packages: BTreeMap<PackageName, pin::Choice> = BTreeMap::new();
+        let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
         for package in chosen.iter().filter_map(|at| self.packages.get(*at)) {
-            if !package.applies(&environment, &activated)? {
-                continue;
+            if package.applies(&environment, &activated)? {
+                applying.entry(package.name()?).or_default().push(package);
             }
-            let name = package.name()?;
-            if let Some(requires) = &package.requires_python
-                && !python_satisfies(requires, &environment)?
-            {
-                return Err(mismatch(
-                    target,
-                    format!("{name} requires Python {requires}"),
-                ));
+        }
+        let several = |name: &PackageName| {
+            invalid(format!(
+                "more than one version of {name} applies to {target}"
+            ))
+        };
+        let mut packages: BTreeMap<PackageName, pin::Choice> = BTreeMap::new();
+        for (name, alike) in applying {
+            // Which one is meant is not ours to guess; that none of them fits would be beside the point.
+            let versions = alike.iter().map(|package| &package.version);
+            if alike.len() > 1 && !(self.may_repeat && versions.is_sorted_by(|a, b| a == b)) {
+                return Err(several(&name));
             }
-            let choice = package.choose(&name, target, &environment, policy)?;
-            if let Some(before) = packages.get(&name)
-                && !(self.may_repeat && choice.is_same(before))
-            {
-                return Err(invalid(format!(
-                    "more than one version of {name} applies to {target}"
-                )));
+            for package in alike {
+                let choice = package.choose(&name, target, &environment, policy)?;
+                if packages.get(&name).is_some_and(|before| choice != *before) {
+                    return Err(several(&name));
+                }
+                packages.insert(name.clone(), choice);
             }
-            packages.insert(name, choice);
         }
         Ok(Selected::of(packages))
     }
@@ -442,6 +444,12 @@ impl Package {
         environment: &MarkerEnvironment,
         policy: Policy<'_>,
     ) -> Result<pin::Choice, Error> {
+        if let Some(requires) = &self.requires_python
+            && !python_satisfies(requires, environment)?
+        {
+            let problem = format!("{name} requires Python {requires}");
+            return Err(mismatch(target, problem));
+        }
         if let Some(origin) = self.foreign {
             return Err(Error::LockedSourceUnsupported {
                 package: name.to_string(),

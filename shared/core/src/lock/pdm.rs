@@ -188,10 +188,11 @@ fn package(package: DocumentPackage, index: Option<&str>, says_groups: bool) -> 
     Package {
         name: package.name,
         version: package.version,
-        applies: if says_groups {
-            Applies::In(groups.map(|group| (group, marker.clone())).collect())
-        } else {
-            Applies::Always
+        applies: match marker {
+            _ if !says_groups => Applies::Always,
+            // Of every group.
+            marker if groups.len() == 0 => marker.map_or(Applies::Always, Applies::If),
+            marker => Applies::In(groups.map(|group| (group, marker.clone())).collect()),
         },
         requires_python: None,
         foreign,

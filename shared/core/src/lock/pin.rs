@@ -19,12 +19,6 @@ pub(super) enum Choice {
     Pin(Pin),
 }
 
-impl Choice {
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self == other
-    }
-}
-
 /// One version of a package, and the files that it may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pin {

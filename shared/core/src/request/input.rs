@@ -166,17 +166,33 @@ mod tests {
 
     #[test]
     fn the_name_tells_before_the_content_does() {
-        use InputKind::{Lock, Request, RequirementsTxt};
+        use InputKind::{Lock, Request, RequirementsTxt, Script};
 
         for (source_name, bytes, kind) in [
             ("request.json", "lock-version", Request),
-            ("in/pylock.toml", "{", Lock),
-            ("requests/tools/pylock.dev.toml", "", Lock),
+            ("in/pylock.toml", "{", Lock(LockFormat::Pylock)),
+            (
+                "requests/tools/pylock.dev.toml",
+                "",
+                Lock(LockFormat::Pylock),
+            ),
+            ("requests/tools/uv.lock", "{", Lock(LockFormat::Uv)),
+            ("tools/report.py.lock", "", Lock(LockFormat::Uv)),
+            ("poetry.lock", "lock-version", Lock(LockFormat::Poetry)),
+            ("a/Pipfile.lock", "{", Lock(LockFormat::Pipfile)),
+            ("a/pdm.lock", "", Lock(LockFormat::Pdm)),
+            ("a/pdm.312.lock", "", Lock(LockFormat::Pdm)),
+            ("other.lock", "", RequirementsTxt),
+            ("report.py", "{", Script),
             ("requirements.txt", "{", RequirementsTxt),
             ("a.json/requirements-dev.in", "{", RequirementsTxt),
             ("stdin", " \n{\"Name\"", Request),
             ("stdin", "\u{feff}{", Request),
-            ("stdin", "\nlock-version = \"1.0\"", Lock),
+            (
+                "stdin",
+                "\nlock-version = \"1.0\"",
+                Lock(LockFormat::Pylock),
+            ),
             ("stdin", "lockfile", RequirementsTxt),
             ("a.txt", "", RequirementsTxt),
             (".json", "a", RequirementsTxt),
@@ -189,16 +205,10 @@ mod tests {
 
     #[test]
     fn files_of_other_tools_are_refused_by_their_names() {
-        for name in [
-            "uv.lock",
-            "pyproject.toml",
-            "poetry.lock",
-            "Pipfile.lock",
-            "Pipfile",
-        ] {
+        for name in ["pyproject.toml", "Pipfile"] {
             let file = format!("requests/tools/{name}");
             let unsupported = InputKind::of(&file, b"{").unwrap_err();
-            assert!(unsupported.hint.contains("pylock.toml"), "{unsupported:?}");
+            assert!(unsupported.hint.contains(".lock"), "{unsupported:?}");
             let report = Report::from(unsupported);
             assert_eq!(
                 report.problems[0].code,
@@ -206,11 +216,11 @@ mod tests {
                 "{report:?}"
             );
         }
-        let report = Report::from(InputKind::of("tools/uv.lock", b"").unwrap_err());
+        let report = Report::from(InputKind::of("tools/Pipfile", b"").unwrap_err());
         insta::assert_snapshot!(report.render(), @r"
-        error[RequirementsTypeUnsupported]: tools/uv.lock is not supported as an input
-        --> tools/uv.lock
-         = help: export the project: `uv export --format pylock.toml --output-file pylock.toml`
+        error[RequirementsTypeUnsupported]: tools/Pipfile is not supported as an input
+        --> tools/Pipfile
+         = help: name the Pipfile.lock beside it
 
         1 error
         ");
@@ -236,16 +246,23 @@ mod tests {
         assert_eq!(request.name.as_str(), "folder");
         assert!(request.allow_source_distributions);
         assert!(matches!(request.requirements, Requirements::Set(_)));
-        let (request, _) = read(InputKind::Lock, Some("folder"), lock).unwrap();
+        let (request, _) = read(InputKind::Lock(LockFormat::Pylock), Some("folder"), lock).unwrap();
         assert_eq!(request.name.as_str(), "folder");
         assert!(request.allow_source_distributions);
-        assert_eq!(request.requirements, Requirements::Lock(lock.to_owned()));
+        assert!(matches!(request.requirements, Requirements::Lock(file) if file.text() == lock));
+        let script = "# /// script\n# dependencies = ['a']\n# ///\n";
+        let (request, _) = read(InputKind::Script, Some("folder"), script).unwrap();
+        assert!(request.allow_source_distributions);
+        assert!(matches!(request.requirements, Requirements::Set(_)));
     }
 
     #[test]
     fn a_bare_file_needs_a_name() {
         let report = read(InputKind::RequirementsTxt, None, "a").unwrap_err();
-        assert_eq!(read(InputKind::Lock, None, "a").unwrap_err(), report);
+        assert_eq!(
+            read(InputKind::Lock(LockFormat::Pylock), None, "a").unwrap_err(),
+            report
+        );
         insta::assert_snapshot!(report.render(), @r"
         error[ProjectNameInvalid]: the project has no name
         --> in
