@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::Error;
 use crate::build::SourceDistributions;
-use crate::packages::Packages;
+use crate::packages::{Locating, Packages};
 use crate::ports::{Event, Progress, Resolver, Wheels};
 
 /// What goes into the layer of each target of a request, in the order of the targets.
@@ -24,7 +24,7 @@ pub async fn lock<R: Resolver, W: Wheels>(
     let allowed = SourceDistributions::AsRequested;
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let locked = request.targets.iter().map(async |target| {
-        let packages = packages.resolve(target).await;
+        let packages = packages.resolve(target, Locating::Anew).await;
         progress.on(Event::Finished(target));
         (target, packages.map(|resolved| resolved.packages))
     });
