@@ -10,6 +10,7 @@ mod check;
 mod faults;
 mod inputs;
 mod isolation;
+mod lock;
 mod locks;
 mod processes;
 mod reference;
