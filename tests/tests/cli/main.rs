@@ -11,6 +11,7 @@ mod faults;
 mod inputs;
 mod isolation;
 mod lock;
+mod locks;
 mod processes;
 mod reference;
 mod reproducible;
