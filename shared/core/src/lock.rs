@@ -162,6 +162,19 @@ impl Lock {
         Ok(lock)
     }
 
+    /// The URLs of all files, each with the normalised name of its package.
+    pub fn urls(&self) -> impl Iterator<Item = (String, &str)> {
+        self.packages.iter().flat_map(|package| {
+            let files = package.wheels.iter().chain(&package.archive);
+            let urls = files
+                .chain(&package.sdist)
+                .filter_map(|file| file.url.as_deref());
+            let name = distribution_name(&package.name);
+            let name = name.map_or_else(|| package.name.clone(), |name| name.to_string());
+            urls.map(move |url| (name.clone(), url))
+        })
+    }
+
     /// The packages that a target gets, ordered by name, each with the file that fits best.
     pub fn select(&self, target: Target, policy: Policy<'_>) -> Result<Vec<LockedPackage>, Error> {
         let environment = marker_environment(target)?;

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 
 use accretion_core::limits::ResolutionLimits;
@@ -23,9 +23,15 @@ use url::Url;
 use crate::Error;
 use crate::blocking::blocking;
 use crate::error::SOURCE_ONLY;
+use crate::gateway::Gateway;
+use crate::indexes::Indexes;
+use crate::origin::Origins;
 use crate::python::Interpreters;
+use crate::routes::Routes;
 
 mod process;
+
+use self::process::Ran;
 
 pub use self::process::Guard;
 
@@ -78,22 +84,67 @@ pub struct Settings {
 /// uv.
 #[derive(Debug)]
 pub struct Uv {
-    settings: Settings,
-    program: OnceLock<Option<PathBuf>>,
-    any_python: OnceCell<Option<PathBuf>>,
-    processes: Semaphore,
+    settings: Arc<Settings>,
+    indexes: Arc<Indexes>,
+    program: Arc<OnceLock<Option<PathBuf>>>,
+    any_python: Arc<OnceCell<Option<PathBuf>>>,
+    client: Arc<OnceCell<reqwest::Client>>,
+    processes: Arc<Semaphore>,
 }
 
 impl Uv {
     /// Nothing is looked for before it is needed.
     pub fn new(settings: Settings) -> Self {
-        let processes = Semaphore::new(PROCESSES);
         Self {
-            settings,
-            program: OnceLock::new(),
-            any_python: OnceCell::new(),
-            processes,
+            indexes: Arc::new(Indexes::of_default(settings.index.as_ref())),
+            settings: Arc::new(settings),
+            program: Arc::default(),
+            any_python: Arc::default(),
+            client: Arc::default(),
+            processes: Arc::new(Semaphore::new(PROCESSES)),
         }
+    }
+
+    /// The same with other indexes than that of the settings, for one build.
+    #[must_use]
+    pub fn using(&self, indexes: Arc<Indexes>) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            indexes,
+            program: Arc::clone(&self.program),
+            any_python: Arc::clone(&self.any_python),
+            // What a user's own indexes are is told by them.
+            client: match self.settings.guard {
+                Some(_) => Arc::clone(&self.client),
+                None => Arc::default(),
+            },
+            processes: Arc::clone(&self.processes),
+        }
+    }
+
+    /// What uv may reach.
+    fn origins(&self) -> Origins {
+        match &self.settings.guard {
+            Some(guard) => guard.origins(self.settings.index.as_ref()),
+            None => Origins {
+                indexes: self.indexes.urls().cloned().collect(),
+                ..Origins::default()
+            },
+        }
+    }
+
+    /// What leads uv to the indexes, where it can't ask them by itself.
+    async fn routes(&self) -> Result<Option<Routes>, Error> {
+        if self.indexes.is_plain() {
+            return Ok(None);
+        }
+        let origins = self.origins();
+        let client = || blocking(move || crate::download::client(origins));
+        let client = self.client.get_or_try_init(client).await?.clone();
+        let cache = &self.settings.cache;
+        let routes = Routes::new(Arc::clone(&self.indexes), client, cache);
+        let unusable = |error| Error::cache("could not write to the cache", cache, error);
+        routes.map(Some).map_err(unusable)
     }
 
     fn program(&self) -> Result<&Path, Error> {
@@ -137,10 +188,10 @@ impl Uv {
             )
             // Not on the command line, which every user of the machine can read.
             .envs(
-                settings
-                    .index
+                self.indexes
+                    .default
                     .iter()
-                    .map(|index| ("UV_DEFAULT_INDEX", index.as_str())),
+                    .map(|index| ("UV_DEFAULT_INDEX", index.url.as_str())),
             )
             .env("UV_CACHE_DIR", &settings.cache)
             // The certificates that the downloads trust too.
@@ -154,14 +205,13 @@ impl Uv {
         Ok(command)
     }
 
-    async fn run(&self, command: &mut Command) -> Result<Output, Error> {
+    async fn run(&self, command: &mut Command, routes: Option<Routes>) -> Result<Ran, Error> {
         let _process = self.processes.acquire().await;
-        match &self.settings.guard {
-            Some(guard) => {
-                let index = self.settings.index.as_ref();
-                guard.run(command, index, &self.settings.cache).await
-            }
-            None => process::run(command, ResolutionLimits::default().output).await,
+        let (origins, cache) = (self.origins(), &self.settings.cache);
+        match (&self.settings.guard, routes) {
+            (Some(guard), routes) => guard.run(command, origins, routes, cache).await,
+            (None, Some(routes)) => process::run_routed(command, origins, routes).await,
+            (None, None) => process::run(command, ResolutionLimits::default().output).await,
         }
     }
 
@@ -227,9 +277,15 @@ impl Uv {
         } else {
             command.arg("--no-build");
         }
-        let output = self.run(&mut command).await?;
+        let routes = self.routes().await?;
+        let Ran { output, gateway } = self.run(&mut command, routes).await?;
+        let routes = gateway.as_ref().and_then(Gateway::routes);
         if !output.status.success() {
-            return Err(explain(&said(&output.stderr), target));
+            let said = said(&output.stderr);
+            return Err(match routes {
+                Some(routes) => routes.reason(explain(&routes.restore(&said), target)),
+                None => explain(&said, target),
+            });
         }
         let path = work.path().join("pylock.toml");
         let mut text = String::new();
@@ -240,6 +296,10 @@ impl Uv {
         if length as u64 > limit {
             let problem = format!("the lock has more than {limit} bytes");
             return Err(Error::ResolutionOverLimit { problem });
+        }
+        if let Some(routes) = routes {
+            routes.check(&Lock::parse(&text)?)?;
+            text = routes.restore(&text);
         }
         Ok(Lock::parse(&text)?)
     }
@@ -301,9 +361,15 @@ impl WheelBuilder {
             .arg(source)
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
-        let output = self.uv.run(&mut command).await?;
+        let routes = self.uv.routes().await?;
+        let Ran { output, gateway } = self.uv.run(&mut command, routes).await?;
         if !output.status.success() {
-            return Err(failed(build_failure(&said(&output.stderr)).1));
+            let said = said(&output.stderr);
+            let said = match gateway.as_ref().and_then(Gateway::routes) {
+                Some(routes) => routes.restore(&said),
+                None => said,
+            };
+            return Err(failed(build_failure(&said).1));
         }
         let wheels = fs::read_dir(into)
             .map_err(|error| Error::temporary("could not read", into, error))?

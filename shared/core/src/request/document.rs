@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Permission, Request, Requirements};
+use crate::index::IndexDocument;
 use crate::target::{Architecture, Runtime};
 
 /// A request for AWS Lambda layers with Python packages.
@@ -50,6 +51,10 @@ pub struct RequestDocument {
     /// Whether packages without a fitting wheel may be built from source, which runs their code.
     #[serde(default)]
     pub allow_source_distributions: bool,
+    /// Package indexes that are asked before the default one, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub indexes: Vec<IndexDocument>,
 }
 
 /// Requirements, in one of several forms.
@@ -134,6 +139,7 @@ impl From<&Request> for RequestDocument {
             permissions: request.permissions.iter().map(Into::into).collect(),
             exclude: request.exclude.iter().map(ToString::to_string).collect(),
             allow_source_distributions: request.allow_source_distributions,
+            indexes: request.indexes.iter().map(Into::into).collect(),
         }
     }
 }
