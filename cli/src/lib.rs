@@ -10,6 +10,7 @@ mod consent;
 mod engine;
 mod environment;
 mod error;
+mod indexes;
 mod input;
 mod progress;
 mod table;

@@ -107,7 +107,13 @@ async fn build(
     progress: Arc<Terminal>,
 ) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
     let requirements = &request.requirements;
-    let engine = Engine::new(&args.sources, environment, requirements, &progress)?;
+    let engine = Engine::new(
+        &args.sources,
+        environment,
+        requirements,
+        &request.indexes,
+        &progress,
+    )?;
     let options = Options {
         strict: args.strict,
         ..Options::default()

@@ -72,7 +72,7 @@ impl Indexes {
     }
 
     /// The URLs of all that were named.
-    pub(crate) fn urls(&self) -> impl Iterator<Item = &Url> {
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
         let named = self.named.iter().map(|named| &named.index.url);
         named.chain(self.default.iter().map(|default| &default.url))
     }
@@ -92,10 +92,8 @@ impl Indexes {
             .into_iter()
             .rev()
             .max_by_key(|(index, _)| common_segments(index, url));
-        best.map(|(_, credentials)| credentials).or_else(|| {
-            let host = url.host_str().filter(|_| is_private(url))?;
-            self.netrc.of_host(host)
-        })
+        best.map(|(_, credentials)| credentials)
+            .or_else(|| self.netrc.of_url(url))
     }
 
     /// The index that a package comes from alone, by its place and name.
@@ -107,17 +105,6 @@ impl Indexes {
         let mut named = self.named.iter().enumerate();
         named.find(|(_, named)| names(named))
     }
-}
-
-/// Whether nobody else sees what is sent to a URL.
-fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || loopback
 }
 
 /// How many segments two paths have in common from the start.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 use accretion_core::index::Credentials;
+use url::Url;
 
 /// A netrc file.
 #[derive(Debug, Clone, Default)]
@@ -21,9 +22,10 @@ pub struct ParseNetrcError {
 }
 
 impl Netrc {
-    /// What opens a host. `default`, which would open all of them, is for FTP.
-    pub(crate) fn of_host(&self, host: &str) -> Option<&Credentials> {
-        self.hosts.get(host)
+    /// What opens the host of a URL, where nobody else sees it on its way. `default`, which would open
+    /// every host, is for FTP.
+    pub fn of_url(&self, url: &Url) -> Option<&Credentials> {
+        self.hosts.get(url.host_str().filter(|_| is_private(url))?)
     }
 }
 
@@ -75,6 +77,17 @@ impl Netrc {
             self.hosts.entry(host).or_insert(credentials);
         }
     }
+}
+
+/// Whether nobody else sees what is sent to a URL.
+fn is_private(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || loopback
 }
 
 /// The words that are left of a text.
@@ -137,7 +150,8 @@ mod tests {
             machine c.example.com password only\ndefault login anonymous password me@x\n";
         let netrc: Netrc = NETRC.parse().unwrap();
         let of = |host| {
-            let Credentials { username, password } = netrc.of_host(host)?;
+            let Credentials { username, password } =
+                netrc.of_url(&format!("https://{host}/").parse().unwrap())?;
             Some(format!("{}:{}", username.reveal(), password.reveal()))
         };
         for (host, expected) in [
