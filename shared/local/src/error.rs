@@ -93,14 +93,6 @@ pub enum Error {
         /// The name of the index that it comes from alone.
         index: String,
     },
-    /// The user's netrc file can't be used.
-    #[error("{} cannot be used: {problem}", path.display())]
-    NetrcInvalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// A server does not have a file that the lock names, or does not give it out.
     #[error("{host} does not {} `{file}` (HTTP status {status})", if is_gone(*status) { "have" } else { "give out" })]
     FileNotFound {
@@ -301,7 +293,6 @@ fault_codes! {
         Self::IndexForbidden { .. } => "IndexForbidden", User;
         Self::PinnedPackageNotFound { .. } => "PinnedPackageNotFound", User;
         Self::PinNotKept { .. } => "PinNotKept", User;
-        Self::NetrcInvalid { .. } => "NetrcInvalid", Internal;
         Self::FileNotFound { .. } => "FileNotFound", User;
         Self::DownloadIncomplete { .. } => "DownloadIncomplete", Transient;
         Self::DownloadTooLarge { .. } => "DownloadTooLarge", User;
@@ -375,7 +366,6 @@ impl Fault for Error {
             Self::PinNotKept { .. } => {
                 "require it by name and version, or correct the index's `Packages`".into()
             }
-            Self::NetrcInvalid { .. } => "correct the file, or set NETRC to another one".into(),
             Self::DownloadTooLarge { .. } => {
                 "Lambda takes 250 MiB unzipped: exclude the package".into()
             }

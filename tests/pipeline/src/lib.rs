@@ -17,6 +17,7 @@ pub mod testbed;
 pub mod workspace;
 
 pub use error::{Error, Result};
+pub use logs::CANARY;
 pub use inbox_events::InboxEvents;
 pub use ministack::{MiniStack, Options};
 pub use processes::FunctionProcess;

@@ -144,7 +144,8 @@ impl Reader<'_> {
         match (fields.get("SecretArn"), fields.get("CodeArtifact")) {
             (Some(value), None) => {
                 let lit = self.string(value, "`SecretArn`")?;
-                let what = "`{}` is not the ARN of a secret";
+                // Not quoted: it may be the secret itself.
+                let what = "`SecretArn` is not the ARN of a secret";
                 let arn = self.parsed(lit, code::SECRET_ARN_INVALID, what)?;
                 Some(CredentialsReference::Secret(arn))
             }
