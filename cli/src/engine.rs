@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use accretion_core::index::Index;
 use accretion_core::limits::Limits;
-use accretion_core::request::Requirements;
+use accretion_core::request::{Request, Requirements};
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::python::Interpreters;
@@ -51,25 +50,25 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts to get ready for these requirements.
+    /// Starts to get ready for a request.
     pub(crate) fn new(
         sources: &Sources,
         environment: &Environment,
-        requirements: &Requirements,
-        requested: &[Index],
+        request: &Request,
         progress: &Arc<Terminal>,
     ) -> Result<Self, Error> {
         let cache = environment.cache.clone().ok_or(Error::CacheFolderMissing)?;
         let interpreters =
             Interpreters::new(environment.path.as_deref(), environment.python.clone());
         let default = sources.default_index.as_ref();
-        let indexes = indexes::of(default, &sources.indexes, requested, environment);
+        let indexes = indexes::of(default, &sources.indexes, &request.indexes, environment);
         let indexes = Arc::new(indexes);
         let uv = Uv::new(Settings {
             program: environment.uv.clone(),
             path: environment.path.clone(),
             environment: environment.variables.clone(),
             cache: CacheFolder::new(&cache).uv(),
+            located: Some(CacheFolder::new(&cache).located()),
             index: sources.default_index.clone(),
             offline: sources.offline,
             interpreters,
@@ -81,7 +80,7 @@ impl Engine {
         let urls: Vec<_> = indexes.urls().cloned().collect();
         let downloader = Downloader::new(None, sources.offline, watcher()).trusting(&urls);
         let downloader = Arc::new(downloader.using(indexes));
-        if !sources.offline && matches!(requirements, Requirements::Set(_)) {
+        if !sources.offline && matches!(request.requirements, Requirements::Set(_)) {
             // While uv resolves.
             let downloader = Arc::clone(&downloader);
             tokio::spawn(async move { downloader.prepare().await });

@@ -57,6 +57,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         path,
         environment: env::vars_os().collect(),
         cache: cache.uv(),
+        located: Some(cache.located()),
         index: offer.default.clone(),
         offline: false,
         guard: Some(Guard {

@@ -1,5 +1,7 @@
 //! The package indexes of a build, with the credentials that they want.
 
+use std::fmt::Write as _;
+
 use accretion_core::index::{Credentials, Index};
 use url::Url;
 
@@ -69,6 +71,36 @@ impl Indexes {
     pub(crate) fn is_plain(&self) -> bool {
         let open = |default: &DefaultIndex| default.credentials.is_none();
         self.named.is_empty() && self.default.as_ref().is_none_or(open)
+    }
+
+    /// Nothing but an index that a lock names.
+    pub(crate) fn at(&self, index: &Url) -> Self {
+        let mut default = DefaultIndex::of_url(index.clone());
+        if default.credentials.is_none() {
+            default.credentials = self.credentials(index).cloned();
+        }
+        Self {
+            default: Some(default),
+            named: Vec::new(),
+            netrc: self.netrc.clone(),
+        }
+    }
+
+    /// What tells these indexes from others: who has other credentials is not to read what is
+    /// remembered of these.
+    pub(crate) fn identity(&self) -> String {
+        let mut identity = String::new();
+        for NamedIndex { index, .. } in &self.named {
+            let reference = index.credentials.as_ref().map(ToString::to_string);
+            let packages = index.packages.as_ref();
+            let packages: Option<Vec<_>> =
+                packages.map(|names| names.iter().map(AsRef::as_ref).collect());
+            let _ = writeln!(identity, "{} {packages:?} {reference:?}", index.url);
+        }
+        if let Some(default) = &self.default {
+            identity.push_str(default.url.as_str());
+        }
+        identity
     }
 
     /// The URLs of all that were named.

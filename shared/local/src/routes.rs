@@ -7,7 +7,6 @@
 //! spelled so that they lead here.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -91,18 +90,7 @@ impl Routes {
         client: reqwest::Client,
         cache: &Path,
     ) -> io::Result<Self> {
-        let mut identity = String::new();
-        for named in &indexes.named {
-            // Who has other credentials is not to read what the cache has of these.
-            let index = &named.index;
-            let reference = index.credentials.as_ref().map(ToString::to_string);
-            let packages = index.packages.as_ref();
-            let packages: Option<Vec<_>> =
-                packages.map(|names| names.iter().map(AsRef::as_ref).collect());
-            let _ = writeln!(identity, "{} {packages:?} {reference:?}", index.url);
-        }
-        let default = indexes.default.as_ref().map(|default| default.url.as_str());
-        let _ = writeln!(identity, "{default:?} {}", salt(cache)?);
+        let identity = format!("{}\n{}", indexes.identity(), salt(cache)?);
         let mut token = [0; 24];
         random(&mut token)?;
         Ok(Self {

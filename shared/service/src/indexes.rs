@@ -251,10 +251,9 @@ mod tests {
 
     #[test]
     fn the_default_index_is_opened_too() {
-        let request = Request::new(
-            "x".parse().unwrap(),
-            accretion_core::request::Requirements::Lock(String::new()),
-        );
+        let set = accretion_core::requirement::RequirementSet::default();
+        let requirements = accretion_core::request::Requirements::Set(set);
+        let request = Request::new("x".parse().unwrap(), requirements);
         let reference = |offer: Offer| offer.choose(&request).unwrap().default.unwrap().1;
         let of_url = |url: &str| Offer {
             default: Some(url.parse().unwrap()),

@@ -5,6 +5,7 @@ pub mod build;
 pub mod dispatch;
 mod error;
 pub mod indexes;
+pub mod lock;
 mod open_files;
 mod packages;
 pub mod ports;

@@ -17,8 +17,8 @@ pub mod testbed;
 pub mod workspace;
 
 pub use error::{Error, Result};
-pub use logs::CANARY;
 pub use inbox_events::InboxEvents;
+pub use logs::CANARY;
 pub use ministack::{MiniStack, Options};
 pub use processes::FunctionProcess;
 pub use stack::{LayerVersion, Stack, Table};

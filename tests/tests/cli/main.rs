@@ -11,6 +11,7 @@ mod faults;
 mod indexes;
 mod inputs;
 mod isolation;
+mod lock;
 mod processes;
 mod reference;
 mod reproducible;
