@@ -3,6 +3,7 @@
 
 mod blocking;
 pub mod cache;
+pub mod descendants;
 mod dns;
 mod download;
 mod error;
@@ -14,7 +15,9 @@ pub mod output;
 pub mod python;
 mod temporary;
 pub mod uv;
+mod workshops;
 
 pub use download::Downloader;
 pub use error::Error;
 pub use hosts::{AllowedHosts, ParseAllowedHostsError};
+pub use workshops::Workshops;
