@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
+use accretion_core::limits::Limits;
 use accretion_service::ports::{Handover, PortError, SignedUrl};
 
 use crate::Clients;
@@ -18,22 +19,25 @@ const ORDER: Duration = Duration::from_hours(2);
 #[derive(Debug, Clone)]
 pub struct S3Handover {
     bucket: Bucket,
+    lock: usize,
     wheel: u64,
 }
 
 impl S3Handover {
-    /// In a bucket, with wheels of at most so many bytes.
-    pub fn new(clients: &Clients, bucket: impl Into<String>, wheel: u64) -> Self {
+    /// In a bucket, with locks and wheels that have no more bytes than there may be of them.
+    pub fn new(clients: &Clients, bucket: impl Into<String>, limits: &Limits) -> Self {
         Self {
             bucket: Bucket::new(clients.s3(), bucket),
-            wheel,
+            lock: usize::try_from(limits.resolution.output).unwrap_or(usize::MAX),
+            wheel: limits.download.file,
         }
     }
 }
 
 impl Handover for S3Handover {
     async fn lock(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        self.bucket.read(key).await.map_err(PortError::new)
+        let read = self.bucket.read_version(key, None, self.lock).await;
+        read.map_err(PortError::new)
     }
 
     async fn wheel(&self, key: &str, into: &mut File) -> Result<Option<String>, PortError> {

@@ -18,6 +18,6 @@ pub mod uv;
 mod workshops;
 
 pub use download::Downloader;
-pub use error::Error;
+pub use error::{Error, Purpose};
 pub use hosts::{AllowedHosts, ParseAllowedHostsError};
 pub use workshops::Workshops;

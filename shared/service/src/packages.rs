@@ -73,10 +73,11 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         let requested = self.request.allow_source_distributions;
         let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
         let selected = self.select(target, allowed).await;
-        let packages = if requested && !allowed {
-            selected.map_err(Error::for_want_of_sources)?
-        } else {
-            selected?
+        let packages = match self.source_distributions {
+            SourceDistributions::AsRequested => selected?,
+            _ if !requested => selected?,
+            SourceDistributions::Never => selected.map_err(Error::for_want_of_sources)?,
+            SourceDistributions::NotForTarget => selected.map_err(Error::for_want_of_a_workshop)?,
         };
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
