@@ -33,7 +33,14 @@ fn grants(role: &str) -> Vec<Grant> {
     let policies = properties["Policies"].as_array().unwrap().iter();
     let statements = policies.flat_map(|policy| {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
-        statements.unwrap()
+        let statements = statements.unwrap().iter();
+        statements.map(|statement| match statement["Fn::If"].as_array() {
+            Some(branches) => {
+                assert_eq!(branches[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
+                &branches[1]
+            }
+            None => statement,
+        })
     });
     let granted = statements.map(|statement| {
         assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
@@ -131,12 +138,13 @@ fn may(role: &str, action: &str, resource: &str) -> bool {
     })
 }
 
-const ROLES: [&str; 5] = [
+const ROLES: [&str; 6] = [
     "DispatcherRole",
     "BuildStateMachineRole",
     "BuilderRole",
     "PublisherRole",
     "RepairScheduleRole",
+    "WorkshopRole",
 ];
 
 const INBOX: &str = "arn:aws:s3:::accretion-inbox-123456789012-eu-west-1";
@@ -162,6 +170,9 @@ struct Resources {
     description: String,
     manifest: String,
     layer_manifest: String,
+    resolution: String,
+    source: String,
+    built_wheel: String,
     elsewhere: String,
 }
 
@@ -176,6 +187,9 @@ fn resources() -> Resources {
         description: object(&keys::artifact_description(&project, digest)),
         manifest: object(&keys::manifest(&project, &id, target)),
         layer_manifest: object(&keys::layer_manifest(&LayerName::new(&project, target), 1)),
+        resolution: object(&keys::resolution(&id, target)),
+        source: object(&keys::source(Sha256::of(b""))),
+        built_wheel: object(&keys::built_wheel(Sha256::of(b""), target)),
         elsewhere: object("else/where.json"),
     }
 }
@@ -262,6 +276,17 @@ fn roles_may_do_what_they_are_for() {
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
+        ("BuilderRole", "s3:GetObject", &it.resolution),
+        ("BuilderRole", "s3:PutObject", &it.resolution),
+        ("BuilderRole", "s3:GetObject", &it.source),
+        ("BuilderRole", "s3:PutObject", &it.source),
+        ("BuilderRole", "s3:GetObject", &it.built_wheel),
+        ("BuilderRole", "s3:PutObject", &it.built_wheel),
+        (
+            "BuildStateMachineRole",
+            "lambda:InvokeFunction",
+            &arn_of("WorkshopPy312Arm64Function"),
+        ),
         (
             "BuildStateMachineRole",
             "lambda:InvokeFunction",
@@ -323,6 +348,9 @@ fn roles_may_not_do_each_others_work() {
         &it.description,
         &it.manifest,
         &it.layer_manifest,
+        &it.resolution,
+        &it.source,
+        &it.built_wheel,
         &it.elsewhere,
     ];
     // Whatever is not here is forbidden.
@@ -337,6 +365,12 @@ fn roles_may_not_do_each_others_work() {
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
+        ("BuilderRole", "s3:GetObject", &it.resolution),
+        ("BuilderRole", "s3:PutObject", &it.resolution),
+        ("BuilderRole", "s3:GetObject", &it.source),
+        ("BuilderRole", "s3:PutObject", &it.source),
+        ("BuilderRole", "s3:GetObject", &it.built_wheel),
+        ("BuilderRole", "s3:PutObject", &it.built_wheel),
         ("PublisherRole", "s3:GetObject", &it.artifact),
         ("PublisherRole", "s3:GetObjectVersion", &it.artifact),
         ("PublisherRole", "s3:GetObject", &it.description),
@@ -395,12 +429,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "dynamodb:Query", &requests),
         (but("DispatcherRole"), "dynamodb:PutItem", &requests),
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "dynamodb:GetItem",
             &requests,
         ),
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "dynamodb:UpdateItem",
             &requests,
         ),
@@ -459,7 +493,7 @@ fn nobody_may_do_what_is_nobodys_work() {
         ),
         // Everything else.
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "sns:Publish",
             &topic,
         ),
@@ -468,7 +502,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "ssm:PutParameter", other_pointer),
         (everybody.to_vec(), "ssm:DeleteParameter", other_pointer),
         (
-            vec!["BuilderRole", "RepairScheduleRole", "PublisherRole"],
+            vec![
+                "BuilderRole",
+                "RepairScheduleRole",
+                "PublisherRole",
+                "WorkshopRole",
+            ],
             "s3:ListBucket",
             INBOX,
         ),
@@ -510,7 +549,14 @@ fn what_is_written_once_is_not_overwritten() {
             matches(pattern.strip_prefix("${ArtifactsBucket.Arn}").unwrap(), key)
         })
     };
-    for object in [&it.request, &it.artifact, &it.manifest] {
+    for object in [
+        &it.request,
+        &it.artifact,
+        &it.manifest,
+        &it.resolution,
+        &it.source,
+        &it.built_wheel,
+    ] {
         assert!(is_refused(object), "{object}");
         // Whoever may write it at all.
         for role in ROLES
