@@ -39,6 +39,7 @@ pub(crate) struct Workshop {
     pub(crate) index: Option<url::Url>,
     pub(crate) hosts: AllowedHosts,
     pub(crate) limits: Limits,
+    pub(crate) of_builds: ResolutionLimits,
     pub(crate) transfer: Transfer,
 }
 
@@ -67,7 +68,7 @@ impl Workshop {
             std::process::exit(1);
         }
         let (made, filename) = made?;
-        check(&order, &made, folder.path())?;
+        check(&order, &made, folder.path(), self.limits.download.file)?;
         let put = self
             .transfer
             .put(&order.key, &order.output, &filename, &made);
@@ -134,7 +135,7 @@ impl Workshop {
         fs::create_dir(&within)
             .and_then(|()| fs::rename(input, &path))
             .map_err(|error| files(&path, error))?;
-        let uv = self.uv(folder, self.limits.resolution.of_source_builds())?;
+        let uv = self.uv(folder, self.of_builds)?;
         let wheel = uv
             .build(&path, order.target(), &folder.join("wheel"))
             .await?;
@@ -166,7 +167,7 @@ impl Workshop {
 
 /// Whether what was made is a file of its own: code that ran may have put a link in its place, to what
 /// only this process can read.
-fn check(order: &Order, made: &Path, folder: &Path) -> Result<(), Error> {
+fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Error> {
     let refused = |problem: &str| Error::SourceBuildFailed {
         file: order
             .source
@@ -176,13 +177,20 @@ fn check(order: &Order, made: &Path, folder: &Path) -> Result<(), Error> {
         output: problem.to_owned(),
     };
     let read = |error| files(made, error);
-    let is_file = made.symlink_metadata().map_err(read)?.is_file();
+    let metadata = made.symlink_metadata().map_err(read)?;
+    let is_file = metadata.is_file();
     let real = made.canonicalize().map_err(read)?;
     let within = folder.canonicalize().map_err(read)?;
     if !is_file || !real.starts_with(within) {
         return Err(refused("what it made is no file of its own"));
     }
     match &order.source {
+        Some(source) if metadata.len() > limit => {
+            return Err(Error::SourceBuildOverLimit {
+                file: source.filename.clone(),
+                problem: format!("its wheel has more than {limit} bytes"),
+            });
+        }
         Some(_) => {
             let mut magic = [0; 4];
             let begins = File::open(made).and_then(|mut file| file.read_exact(&mut magic));

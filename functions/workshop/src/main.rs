@@ -7,8 +7,9 @@ mod work;
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use accretion_core::limits::Limits;
+use accretion_core::limits::{Limits, ResolutionLimits};
 use accretion_lambda::{Environment, Error};
 use accretion_local::{AllowedHosts, descendants};
 
@@ -26,7 +27,7 @@ async fn set_up(mut environment: Environment) -> Result<Workshop, Error> {
     let uv: Option<PathBuf> = environment.given("UV");
     let index = environment.given("INDEX_URL");
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
-    let limits = limits(&mut environment);
+    let (limits, of_builds) = limits(&mut environment);
     environment.finish(())?;
 
     let beside = env::current_exe()
@@ -42,12 +43,13 @@ async fn set_up(mut environment: Environment) -> Result<Workshop, Error> {
         index,
         hosts,
         limits,
+        of_builds,
         transfer: Transfer::new(),
     })
 }
 
 /// What an order may cost, as the operator has it.
-fn limits(environment: &mut Environment) -> Limits {
+fn limits(environment: &mut Environment) -> (Limits, ResolutionLimits) {
     const MIB: u64 = 1 << 20;
     /// What the function itself takes.
     const OWN_MEMORY: u64 = 128 * MIB;
@@ -58,5 +60,11 @@ fn limits(environment: &mut Environment) -> Limits {
     let memory = environment.optional("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", u64::MAX / MIB);
     let left = memory.saturating_mul(MIB).saturating_sub(OWN_MEMORY);
     limits.resolution.memory = limits.resolution.memory.min(left);
-    limits
+    let mut seconds = |name: &str, default: Duration| {
+        Duration::from_secs(environment.optional(name, default.as_secs()))
+    };
+    limits.resolution.time = seconds("RESOLUTION_SECONDS", limits.resolution.time);
+    let mut of_builds = limits.resolution.of_source_builds();
+    of_builds.time = seconds("SOURCE_BUILD_SECONDS", of_builds.time);
+    (limits, of_builds)
 }
