@@ -8,9 +8,11 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use accretion_core::target::{Runtime, Target};
 use accretion_testing::forge::{Sdist, WheelForge};
 use accretion_testing::index::{Distribution, PackageIndex};
 use pipeline_tests::testbed::{STACK, Testbed, wait_for};
+use pipeline_tests::workspace::has_python;
 use pipeline_tests::{Filter, Notification, Options, Result, Subscription, sam};
 use serde_json::json;
 
@@ -18,10 +20,10 @@ use serde_json::json;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the emulator runs natively: another architecture is nowhere at hand.
-const TARGET: (&str, &str) = if cfg!(target_arch = "aarch64") {
-    ("python3.13", "arm64")
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
+    "arm64"
 } else {
-    ("python3.13", "x86_64")
+    "x86_64"
 };
 
 /// A deployed stack, and what is asked of it.
@@ -30,6 +32,8 @@ struct Bench<'a> {
     index: PackageIndex,
     said: Subscription,
     folder: PathBuf,
+    /// A runtime whose interpreter is at hand.
+    runtime: Runtime,
 }
 
 impl<'a> Bench<'a> {
@@ -49,7 +53,11 @@ impl<'a> Bench<'a> {
         sam::change_parameters(&testbed.server, STACK, &template, &parameters).await?;
         let said = testbed.stack.subscribe("workshops", &Filter::None).await?;
         let folder = folder.to_owned();
+        let mut runtimes = Runtime::supported();
+        let runtime = runtimes.find(|runtime| has_python(runtime.identifier()));
+        let runtime = runtime.expect("workshops need a CPython that is a Lambda runtime, on PATH");
         Ok(Self {
+            runtime,
             testbed,
             index,
             said,
@@ -68,13 +76,14 @@ impl<'a> Bench<'a> {
         &self,
         project: &str,
         requirements: &str,
-        (runtime, architecture): (&str, &str),
+        runtime: Runtime,
+        architecture: &str,
     ) -> Result<Notification> {
         let request = json!({
             "Name": project,
             "Language": "python",
             "Requirements": {"Type": "requirements.txt", "Requirements": requirements},
-            "Runtimes": [runtime],
+            "Runtimes": [runtime.identifier()],
             "Architectures": [architecture],
             "AllowSourceDistributions": true,
         });
@@ -87,13 +96,15 @@ impl<'a> Bench<'a> {
 
     /// The same where it has to succeed. Returns a file of the layer.
     async fn layer(&self, project: &str, requirements: &str, file: &str) -> Result<String> {
-        let told = self.ask(project, requirements, TARGET).await?;
+        let told = self
+            .ask(project, requirements, self.runtime, ARCHITECTURE)
+            .await?;
         assert_eq!(told.text("Event"), "LayerPublished", "{}", told.body);
-        let slug = match TARGET.1 {
-            "arm64" => "py313-arm64",
-            _ => "py313",
+        let target = Target {
+            runtime: self.runtime,
+            architecture: ARCHITECTURE.parse().unwrap(),
         };
-        let layer = format!("{project}-{slug}");
+        let layer = format!("{project}-{}", target.slug());
         let version = self.testbed.stack.layer_version(&layer, 1).await?;
         let mut zip = zip::ZipArchive::new(Cursor::new(version.content)).unwrap();
         let entry = zip.by_name(&format!("python/{file}"));
@@ -104,7 +115,9 @@ impl<'a> Bench<'a> {
     async fn fails(&self, source: &Sdist, code: &str) -> Result<Notification> {
         self.index.add(source);
         let name = source.filename.split('-').next().unwrap_or_default();
-        let told = self.ask(&format!("p-{name}"), name, TARGET).await?;
+        let told = self
+            .ask(&format!("p-{name}"), name, self.runtime, ARCHITECTURE)
+            .await?;
         assert_eq!(told.text("Code"), code, "{}", told.body);
         Ok(told)
     }
@@ -156,11 +169,18 @@ async fn builds(bench: &Bench<'_>) -> Result<()> {
     assert_eq!(built(), hooks);
     assert_eq!(bench.kept(&pure).await?, kept);
 
-    // Another runtime has its own.
-    let other = ("python3.12", TARGET.1);
-    let told = bench.ask("pure", "pure", other).await?;
-    assert_eq!(told.text("Event"), "LayerPublished", "{}", told.body);
-    assert_eq!(bench.kept(&pure).await?.len(), 2);
+    // Another runtime has its own, where its interpreter is at hand.
+    let mut wheels = 1;
+    for runtime in Runtime::supported().filter(|runtime| *runtime != bench.runtime) {
+        let told = bench.ask("pure", "pure", runtime, ARCHITECTURE).await?;
+        if has_python(runtime.identifier()) {
+            wheels += 1;
+            assert_eq!(told.text("Event"), "LayerPublished", "{}", told.body);
+        } else {
+            assert_eq!(told.text("Code"), "InterpreterMissing", "{}", told.body);
+        }
+        assert_eq!(bench.kept(&pure).await?.len(), wheels, "{runtime}");
+    }
 
     // Metadata that is known only by running it.
     bench.index.add(&sources::dynamic());
@@ -170,7 +190,8 @@ async fn builds(bench: &Bench<'_>) -> Result<()> {
     let text = bench
         .layer("generated", "generated", "generated.py")
         .await?;
-    assert_eq!(text, "VERSION = (3, 13)\n");
+    let minor = bench.runtime.python_minor();
+    assert_eq!(text, format!("VERSION = (3, {minor})\n"));
     Ok(())
 }
 
@@ -197,14 +218,15 @@ async fn fails(bench: &Bench<'_>) -> Result<()> {
     bench.fails(&sources::pretending(), "WheelInvalid").await?;
 
     // Where the target's own interpreter is not at hand.
-    let foreign = match TARGET.1 {
+    let foreign = match ARCHITECTURE {
         "arm64" => "x86_64",
         _ => "arm64",
     };
-    let told = bench.ask("foreign", "pure", (TARGET.0, foreign)).await?;
+    let told = bench.ask("foreign", "pure", bench.runtime, foreign).await?;
     assert_eq!(told.text("Code"), "ArchitectureForeign", "{}", told.body);
     // Functions of deprecated runtimes can't be made any more.
-    let told = bench.ask("old", "pure", ("python3.11", TARGET.1)).await?;
+    let old = Runtime::Python311;
+    let told = bench.ask("old", "pure", old, ARCHITECTURE).await?;
     assert_eq!(told.text("Code"), "WorkshopMissing", "{}", told.body);
     Ok(())
 }
