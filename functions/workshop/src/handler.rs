@@ -178,10 +178,9 @@ fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Er
     };
     let read = |error| files(made, error);
     let metadata = made.symlink_metadata().map_err(read)?;
-    let is_file = metadata.is_file();
-    let real = made.canonicalize().map_err(read)?;
     let within = folder.canonicalize().map_err(read)?;
-    if !is_file || !real.starts_with(within) {
+    let real = made.canonicalize();
+    if !metadata.is_file() || !real.is_ok_and(|real| real.starts_with(within)) {
         return Err(refused("what it made is no file of its own"));
     }
     match &order.source {

@@ -132,7 +132,12 @@ impl<'a> Bench<'a> {
 #[test]
 fn what_has_to_be_built_is_built_where_nothing_comes_of_it_for_others() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("workshops");
-    let testbed = Testbed::start(&folder, &Options::default()).unwrap();
+    // What the builder signs, its role has to allow.
+    let options = Options {
+        enforce_iam: true,
+        ..Options::default()
+    };
+    let testbed = Testbed::start(&folder, &options).unwrap();
     testbed.run(async {
         let bench = Bench::deploy(&testbed, &folder).await?;
         builds(&bench).await?;
