@@ -382,11 +382,13 @@ const PROGRAMS: [&str; 24] = [
 ];
 
 /// What build backends say for want of a program that they do not name as the system does.
-const WANTS: [(&str, &str); 8] = [
+const WANTS: [(&str, &str); 10] = [
     ("can't find Rust compiler", "rustc"),
     ("the rust compiler, is not installed", "rustc"),
     ("the Rust package manager, is not installed", "cargo"),
     ("Unknown compiler(s)", "cc"),
+    ("linker `cc` not found", "cc"),
+    ("CMAKE_C_COMPILER not set", "cc"),
     ("No CMAKE_C_COMPILER could be found", "cc"),
     ("No CMAKE_CXX_COMPILER could be found", "c++"),
     ("CMake must be installed", "cmake"),
@@ -617,6 +619,19 @@ mod tests {
             ),
             ("error: can't find Rust compiler", Some("rustc")),
             ("error: command 'gcc' failed with exit code 1", None),
+            (
+                "    error: [Errno 2] No such file or directory: 'gcc'",
+                Some("gcc"),
+            ),
+            (
+                "  Running `cc --version` gave \"[Errno 2] No such file or directory: 'cc'\"",
+                Some("cc"),
+            ),
+            ("  error: linker `cc` not found", Some("cc")),
+            (
+                "  CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage",
+                Some("cc"),
+            ),
             ("module not found", None),
         ] {
             let found = missing_program(&format!("running build_ext\n{line}\nend"));
