@@ -217,3 +217,66 @@ fn files(path: &Path, error: io::Error) -> Error {
         error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use accretion_core::Fault as _;
+    use accretion_core::request::RequestId;
+    use accretion_service::ports::SignedUrl;
+    use accretion_testing::forge::WheelForge;
+
+    use super::*;
+
+    fn order(source: Option<OrderedSource>) -> Order {
+        Order {
+            request_id: RequestId::of_message("1"),
+            key: "accretion/wheels/0/py313.whl".to_owned(),
+            runtime: "python3.13".parse().unwrap(),
+            architecture: "x86_64".parse().unwrap(),
+            source,
+            input: SignedUrl::new(""),
+            output: SignedUrl::new(""),
+        }
+    }
+
+    #[test]
+    fn nothing_is_handed_over_that_is_no_file_of_its_own() {
+        let outside = tempfile::tempdir().unwrap();
+        let own = tempfile::tempdir().unwrap();
+        let wheel = WheelForge::new("demo", "1.0").build();
+        for folder in [&outside, &own] {
+            fs::write(folder.path().join("wheel"), &wheel.bytes).unwrap();
+            let lock = "lock-version = \"1.0\"\ncreated-by = \"test\"\n";
+            fs::write(folder.path().join("lock"), lock).unwrap();
+            fs::write(folder.path().join("text"), "SECRET=1\n").unwrap();
+        }
+        symlink(outside.path(), own.path().join("elsewhere")).unwrap();
+        symlink(own.path().join("wheel"), own.path().join("link")).unwrap();
+        symlink(outside.path().join("nothing"), own.path().join("dangling")).unwrap();
+        let source = || {
+            Some(OrderedSource {
+                filename: "demo-1.0.tar.gz".to_owned(),
+                sha256: Sha256::of(b""),
+            })
+        };
+        const OVER: &str = "SourceBuildOverLimit";
+        const FAILED: &str = "SourceBuildFailed";
+        for (source, made, limit, code) in [
+            (source(), "wheel", 1 << 20, None),
+            (source(), "wheel", 10, Some(OVER)),
+            (source(), "text", 1 << 20, Some(FAILED)),
+            (source(), "link", 1 << 20, Some(FAILED)),
+            (source(), "dangling", 1 << 20, Some(FAILED)),
+            (source(), "elsewhere/wheel", 1 << 20, Some(FAILED)),
+            (None, "lock", 1 << 20, None),
+            (None, "elsewhere/lock", 1 << 20, Some(FAILED)),
+            (None, "text", 1 << 20, Some("LockInvalid")),
+        ] {
+            let path = own.path().join(made);
+            let checked = check(&order(source), &path, own.path(), limit);
+            assert_eq!(checked.map_err(|error| error.code()).err(), code, "{made}");
+        }
+    }
+}
