@@ -63,6 +63,10 @@ impl Limits {
     /// Files that are included.
     pub const INCLUDED_FILES: usize = 100;
 
+    /// How long it takes to build one source distribution. A function of AWS Lambda has 15 minutes for
+    /// all that it does.
+    pub const SOURCE_BUILD_TIME: Duration = Duration::from_mins(10);
+
     /// Distributions of one layer, what is left out of it included.
     pub const PACKAGES: usize = 2_000;
     /// Bytes of a layer, unzipped: what AWS Lambda takes of a function and its layers together.
@@ -97,6 +101,17 @@ impl Default for ResolutionLimits {
             file: 512 * MIB,
             free: 256 * MIB,
             output: 16 * MIB,
+        }
+    }
+}
+
+impl ResolutionLimits {
+    /// What building one source distribution may cost instead.
+    #[must_use]
+    pub fn of_source_builds(self) -> Self {
+        Self {
+            time: Limits::SOURCE_BUILD_TIME,
+            ..self
         }
     }
 }

@@ -90,6 +90,13 @@ pub struct LockedPackage {
     pub locked: Locked,
 }
 
+impl LockedPackage {
+    /// Whether a wheel is one of this package and version.
+    pub fn is_in(&self, wheel: &WheelFilename) -> bool {
+        *wheel.name() == self.name && same_version(wheel.version(), &self.version)
+    }
+}
+
 /// What a selection is allowed to take.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Policy<'a> {

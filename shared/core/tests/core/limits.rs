@@ -55,6 +55,10 @@ fn the_documented_limits_are_those_that_are_held() {
         ("MiB of a file that uv writes", resolution.file / MIB),
         ("MiB of the disk that uv leaves free", resolution.free / MIB),
         ("MiB of a lock", resolution.output / MIB),
+        (
+            "seconds to build a source distribution",
+            Limits::SOURCE_BUILD_TIME.as_secs(),
+        ),
         ("packages of a layer", count(Limits::PACKAGES)),
         ("MiB of one download", download.file / MIB),
         ("MiB of all downloads", download.total / MIB),
