@@ -31,6 +31,7 @@ use self::graph::Graph;
 use self::marker::Activated;
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
+use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
@@ -307,6 +308,11 @@ impl Lock {
                 }
                 packages.insert(name.clone(), choice);
             }
+        }
+        // Before anybody is asked where they are.
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(Error::TooManyPackages { packages });
         }
         Ok(Selected::of(packages))
     }

@@ -169,10 +169,9 @@ fn projects(document: &Document) -> Vec<usize> {
     if let Some((at, _)) = root {
         return vec![at];
     }
-    let members = &document.manifest.members;
-    let is_member = |package: &DocumentPackage| {
-        place(package).is_some() && members.iter().any(|member| *member == package.name)
-    };
+    let members: BTreeSet<_> = document.manifest.members.iter().collect();
+    let is_member =
+        |package: &DocumentPackage| place(package).is_some() && members.contains(&package.name);
     let members = packages().filter(|(_, package)| is_member(package));
     members.map(|(at, _)| at).collect()
 }
