@@ -265,7 +265,7 @@ impl Lock {
     /// [`Self::choose`] is for those.
     pub fn select(&self, target: Target, policy: Policy<'_>) -> Result<Vec<LockedPackage>, Error> {
         let selected = self.choose(target, policy, &Selection::default())?;
-        if let Some(pin) = selected.pins.iter().flat_map(|pins| pins.names()).next() {
+        if let Some(pin) = selected.pins.iter().flat_map(Pins::names).next() {
             return Err(invalid(format!(
                 "it does not say where the files of {pin} are"
             )));

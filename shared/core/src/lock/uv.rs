@@ -70,7 +70,7 @@ struct Metadata {
     #[serde(default)]
     provides_extras: Vec<String>,
     #[serde(default)]
-    requires_dev: BTreeMap<String, serde::de::IgnoredAny>,
+    requires_dev: BTreeMap<String, Vec<serde::de::IgnoredAny>>,
 }
 
 #[derive(Default, Deserialize)]
