@@ -12,6 +12,7 @@ mod indexes;
 mod inputs;
 mod isolation;
 mod lock;
+mod locks;
 mod processes;
 mod reference;
 mod reproducible;
