@@ -173,6 +173,7 @@ impl Site {
                 requirements,
                 target: order.target(),
                 allow_source_distributions: true,
+                located: None,
             };
             let lock = uv.compile(resolution).await.unwrap();
             return self.bucket.put(&order.key, "pylock.toml", lock.into());

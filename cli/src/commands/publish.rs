@@ -29,7 +29,7 @@ use crate::cloud::{
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_faults, print_warning};
-use crate::input::{self, Input};
+use crate::input::{self, Input, Selected};
 use crate::progress::{self, Terminal};
 use crate::units::counted;
 use crate::{print_json, table};
@@ -207,6 +207,8 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
         allow_source_distributions: args.allow_source_distributions,
+        // A requirements.txt has none.
+        selection: Selected::default(),
     })?;
     Ok((Some(request), report))
 }
