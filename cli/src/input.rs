@@ -30,6 +30,9 @@ pub(crate) struct Input {
     /// Build packages that have no fitting wheel, which runs their code
     #[arg(long)]
     pub(crate) allow_source_distributions: bool,
+    /// Make one layer for all runtimes, for each architecture
+    #[arg(long)]
+    pub(crate) merge: bool,
 }
 
 impl Input {
@@ -42,6 +45,7 @@ impl Input {
             runtimes: Vec::new(),
             architectures: Vec::new(),
             allow_source_distributions: false,
+            merge: false,
         }
     }
 }
@@ -111,6 +115,7 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
             .with_architectures(input.architectures.iter().copied());
     }
     request.allow_source_distributions |= input.allow_source_distributions;
+    request.merge |= input.merge;
     Ok((request, report))
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
-use accretion_core::layer::LayerName;
+use accretion_core::layer::{LayerName, Shape};
+use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::Request;
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::{Architecture, Compatibility, Runtime};
 use accretion_local::output::OutputFolder;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
 use accretion_service::ports::Clock;
@@ -28,8 +29,8 @@ use crate::units::span;
 
 /// Build layers from a request, a requirements.txt or a pylock.toml
 ///
-/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture. Layers whose content
-/// has not changed are left as they are.
+/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture, or for each architecture
+/// with --merge. Layers whose content has not changed are left as they are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Build {
     #[command(flatten)]
@@ -52,9 +53,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A target whose layer could not be built.
+/// A layer that could not be built.
 struct Failed {
-    target: Target,
+    target: Compatibility,
     layer: LayerName,
     error: accretion_service::Error,
 }
@@ -77,7 +78,7 @@ pub(crate) async fn run(
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
     for (target, outcome) in outcomes {
-        let layer = LayerName::new(&request.name, target);
+        let layer = LayerName::new(&request.name, target.target());
         match outcome {
             Ok(layer) => built.push(layer),
             Err(error) => failed.push(Failed {
@@ -105,7 +106,7 @@ async fn build(
     environment: &Environment,
     output: &OutputFolder,
     progress: Arc<Terminal>,
-) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
+) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
     let requirements = &request.requirements;
     let engine = Engine::new(&args.sources, environment, requirements, &progress)?;
     let options = Options {
@@ -122,9 +123,10 @@ async fn build(
         &SystemClock,
         &*progress,
     )?;
-    let targets = request.targets.iter();
-    let outcomes = targets.map(async |target| (target, build.target(target).await));
-    Ok(join_all(outcomes).await)
+    let layers = request.layers();
+    let outcomes = layers.iter().map(|layer| build.layer(layer));
+    let outcomes = join_all(outcomes).await;
+    Ok(layers.into_iter().zip(outcomes).collect())
 }
 
 fn print_text(built: &[Built], failed: &[Failed], global: Global) {
@@ -138,13 +140,25 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
         }
     }
     if !built.is_empty() && !global.quiet {
-        table::print(table(built), &[1, 2, 3, 4]);
+        let is_merged = built.iter().any(|layer| layer.manifest.shape.is_some());
+        let columns = usize::from(is_merged);
+        table::print(
+            table(built, is_merged),
+            &[1, 2, 3, 4].map(|it| it + columns),
+        );
     }
     if global.verbose {
         for layer in built {
             anstream::println!("\n{}", layer.layer);
             for package in &layer.manifest.installed {
-                anstream::println!("  {} {}  {}", package.name, package.version, package.wheel);
+                let Installed {
+                    name,
+                    version,
+                    wheel,
+                    ..
+                } = package;
+                let runtimes = runtimes_of(package);
+                anstream::println!("  {name} {version}  {wheel}{runtimes}");
             }
         }
     }
@@ -152,13 +166,23 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
     print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
 }
 
-fn table(built: &[Built]) -> Table {
-    let mut rows = table::new(&["layer", "packages", "zip", "unzipped", "time", ""]);
+/// The runtimes of a merged layer that a package is there for, if not for all.
+fn runtimes_of(package: &Installed) -> String {
+    let runtimes = package.runtimes.iter();
+    runtimes.map(|it| format!("  {it}")).collect()
+}
+
+fn table(built: &[Built], is_merged: bool) -> Table {
+    let mut columns = vec!["layer", "packages", "zip", "unzipped", "time", ""];
+    if is_merged {
+        columns.insert(1, "runtimes");
+    }
+    let mut rows = table::new(&columns);
     for layer in built {
         let manifest = &layer.manifest;
-        rows.add_row([
+        let mut row = vec![
             layer.layer.to_string(),
-            manifest.installed.len().to_string(),
+            manifest.packages().to_string(),
             BinaryBytes(manifest.artifact_size).to_string(),
             BinaryBytes(manifest.unzipped_size).to_string(),
             span(layer.elapsed),
@@ -168,9 +192,24 @@ fn table(built: &[Built]) -> Table {
                 "unchanged"
             }
             .to_owned(),
-        ]);
+        ];
+        if is_merged {
+            row.insert(1, runtimes(manifest));
+        }
+        rows.add_row(row);
     }
     rows
+}
+
+/// The runtimes of a layer, and how it serves them.
+fn runtimes(manifest: &Manifest) -> String {
+    let runtimes = manifest.runtimes.iter().map(ToString::to_string);
+    let runtimes = runtimes.collect::<Vec<_>>().join(" ");
+    match manifest.shape {
+        Some(Shape::PerRuntime) => format!("{runtimes}, each its own"),
+        Some(Shape::Shared) => format!("{runtimes}, shared"),
+        None => runtimes,
+    }
 }
 
 #[derive(Serialize)]
@@ -185,8 +224,10 @@ struct Document<'a> {
 #[serde(rename_all = "PascalCase")]
 struct LayerRecord<'a> {
     layer: &'a str,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
+    runtimes: Vec<Runtime>,
     architecture: Architecture,
+    shape: Option<Shape>,
     changed: bool,
     zip: String,
     manifest: String,
@@ -203,7 +244,8 @@ struct LayerRecord<'a> {
 #[serde(rename_all = "PascalCase")]
 struct FailureRecord<'a> {
     layer: &'a str,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
+    runtimes: Vec<Runtime>,
     architecture: Architecture,
     error: ErrorRecord,
 }
@@ -211,8 +253,10 @@ struct FailureRecord<'a> {
 fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &OutputFolder) {
     let layers = built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
-        runtime: built.target.runtime,
-        architecture: built.target.architecture,
+        runtime: built.target.target().runtime(),
+        runtimes: built.target.runtimes().collect(),
+        architecture: built.target.architecture(),
+        shape: built.manifest.shape,
         changed: built.changed,
         zip: output.zip(&built.layer).display().to_string(),
         manifest: output.manifest(&built.layer).display().to_string(),
@@ -220,14 +264,15 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
         artifact_sha256: built.manifest.artifact_sha256.to_string(),
         artifact_size: built.manifest.artifact_size,
         unzipped_size: built.manifest.unzipped_size,
-        packages: built.manifest.installed.len(),
+        packages: built.manifest.packages(),
         seconds: built.elapsed.as_secs_f64(),
         warnings: &built.warnings,
     });
     let failures = failed.iter().map(|failed| FailureRecord {
         layer: failed.layer.as_str(),
-        runtime: failed.target.runtime,
-        architecture: failed.target.architecture,
+        runtime: failed.target.target().runtime(),
+        runtimes: failed.target.runtimes().collect(),
+        architecture: failed.target.architecture(),
         error: ErrorRecord::from(&failed.error as &dyn Fault),
     });
     crate::print_json(&Document {

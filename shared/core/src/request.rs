@@ -15,7 +15,7 @@ use crate::error::Fault as _;
 use crate::limits::Limits;
 use crate::lock::{Lock, Policy};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
-use crate::target::{Architecture, Runtime, Target};
+use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 
 mod document;
 mod identity;
@@ -256,7 +256,7 @@ pub struct Request {
     pub name: ProjectName,
     /// What goes into the layers.
     pub requirements: Requirements,
-    /// One layer is built for each.
+    /// One layer is built for each, or for each architecture if they are [merged](Self::merge).
     pub targets: Targets,
     /// The description of the layer versions; never empty.
     pub description: Option<String>,
@@ -268,6 +268,8 @@ pub struct Request {
     pub exclude: BTreeSet<PackageName>,
     /// Whether packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
+    /// Whether one layer serves all runtimes, for each architecture.
+    pub merge: bool,
 }
 
 impl Request {
@@ -282,6 +284,24 @@ impl Request {
             permissions: BTreeSet::new(),
             exclude: BTreeSet::new(),
             allow_source_distributions: false,
+            merge: false,
+        }
+    }
+
+    /// The layers that it wants, by runtime and then architecture.
+    pub fn layers(&self) -> Vec<Compatibility> {
+        if !self.merge {
+            return self.targets.iter().map(Into::into).collect();
+        }
+        let merged = self.targets.architectures().map(LayerTarget::Merged);
+        merged.filter_map(|target| self.layer(target)).collect()
+    }
+
+    /// A layer with the runtimes that it has in this request; `None` if there are none for it.
+    pub fn layer(&self, target: LayerTarget) -> Option<Compatibility> {
+        match target {
+            LayerTarget::One(target) => Some(target.into()),
+            LayerTarget::Merged(_) => Compatibility::new(target, self.targets.runtimes()),
         }
     }
 

@@ -3,6 +3,7 @@
 use accretion_core::delivery::ParseDeliveryError;
 use accretion_core::invocation::ParseFailedInvocationError;
 use accretion_core::request::{IdentityAttributesError, RequestId};
+use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault, fault_codes};
@@ -97,6 +98,14 @@ pub enum Error {
         /// The version's number.
         version: u64,
     },
+    /// A merged layer can't be built, since there is nothing for one of its runtimes.
+    #[error("for {runtime}: {error}")]
+    OfRuntime {
+        /// The runtime.
+        runtime: Runtime,
+        /// What went wrong with it.
+        error: Box<Self>,
+    },
     /// A package has no fitting wheel; its source may be built, but not by this builder.
     #[error("this builder builds nothing from source: {problem}")]
     SourceDistributionUnsupported {
@@ -158,6 +167,7 @@ fault_codes! {
     else {
         Self::Core(error) => error;
         Self::Port(error) => error;
+        Self::OfRuntime { error, .. } => &**error;
     }
 }
 
@@ -174,6 +184,7 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.hint(),
             Self::Port(error) => error.hint(),
+            Self::OfRuntime { error, .. } => error.hint(),
             Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
                 "somebody has changed the artifacts bucket: restore the object's version, or drop \
                  the request again"

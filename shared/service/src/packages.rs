@@ -148,6 +148,7 @@ pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Install
         },
         size: Some(wheel.layout.compressed_size()),
         unzipped_size: Some(wheel.layout.size()),
+        runtimes: Vec::new(),
     }
 }
 

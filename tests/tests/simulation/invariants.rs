@@ -7,7 +7,7 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::notification::{Changes, Event, Notification};
 use accretion_core::request::{Permission, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{LayerChange, Settlement};
@@ -112,7 +112,7 @@ impl<'a> Check<'a> {
         self.expect(!is_started, || format!("{id} is rejected and built"));
     }
 
-    fn target(&mut self, id: &RequestId, request: &RequestForge, target: Target) {
+    fn target(&mut self, id: &RequestId, request: &RequestForge, target: LayerTarget) {
         let name = keys::execution(id, target);
         let Some(item) = self.cloud.targets.get(&(id.clone(), target)) else {
             self.violations.push(format!("{name} is not recorded"));

@@ -277,7 +277,7 @@ fn a_message_that_comes_back_is_the_request_that_it_was() {
     let shared = world.shared();
     let orders: Vec<_> = shared.cloud.executions.values().collect();
     assert_eq!(orders.len(), 1);
-    assert_eq!(orders[0].target, X86_64);
+    assert_eq!(orders[0].target.target(), X86_64);
     assert!(shared.cloud.kept[&first.id].contains("attrs==1"));
 }
 

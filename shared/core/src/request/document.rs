@@ -50,6 +50,9 @@ pub struct RequestDocument {
     /// Whether packages without a fitting wheel may be built from source, which runs their code.
     #[serde(default)]
     pub allow_source_distributions: bool,
+    /// Whether one layer for each architecture serves all runtimes, instead of one for each of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
 }
 
 /// Requirements, in one of several forms.
@@ -134,6 +137,7 @@ impl From<&Request> for RequestDocument {
             permissions: request.permissions.iter().map(Into::into).collect(),
             exclude: request.exclude.iter().map(ToString::to_string).collect(),
             allow_source_distributions: request.allow_source_distributions,
+            merge: request.merge,
         }
     }
 }

@@ -33,7 +33,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 10] = [
+const REQUEST_FIELDS: [&str; 11] = [
     "Name",
     "Language",
     "Requirements",
@@ -44,6 +44,7 @@ const REQUEST_FIELDS: [&str; 10] = [
     "Permissions",
     "Exclude",
     "AllowSourceDistributions",
+    "Merge",
 ];
 
 /// Types of requirements that are known but can't be built from yet.
@@ -191,6 +192,9 @@ impl Reader<'_> {
             .get("Exclude")
             .map(|value| self.exclude(value))
             .unwrap_or_default();
+        let merge = fields
+            .get("Merge")
+            .map_or(Some(false), |value| self.boolean(value, "`Merge`"));
         Some(Request {
             name: name?,
             requirements: requirements?,
@@ -205,6 +209,7 @@ impl Reader<'_> {
             permissions,
             exclude,
             allow_source_distributions: allow_source_distributions?,
+            merge: merge?,
         })
     }
 

@@ -608,6 +608,7 @@ prop_compose! {
         permissions in prop::collection::btree_set(permission(), 0..4),
         exclude in prop::collection::btree_set("[a-z]{1,3}(-[a-z])?", 0..3),
         allow_source_distributions in any::<bool>(),
+        merge in any::<bool>(),
     ) -> Request {
         Request {
             name: name.parse().unwrap(),
@@ -618,6 +619,7 @@ prop_compose! {
             permissions,
             exclude: exclude.iter().map(|name| name.parse().unwrap()).collect(),
             allow_source_distributions,
+            merge,
         }
     }
 }

@@ -65,7 +65,7 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
             wheels: wheels.iter().map(|it| wheel(it)).collect(),
         });
         let planned: Vec<_> = planned.collect();
-        let bundle = Bundle::new(&planned, copied).unwrap();
+        let bundle = Bundle::new(&planned, copied, false).unwrap();
         assert_eq!(bundle.shape, Shape::PerRuntime);
         let wheels = trees
             .iter()
@@ -76,7 +76,7 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
             layout: Bytes(&data),
         };
         let mut zip = Vec::new();
-        layer::splice_bundle(&bundle, &wheels, &[of_copied], &mut zip).unwrap();
+        layer::splice_bundle(&bundle, &wheels, Some(&of_copied), &mut zip).unwrap();
         let conflicts: Vec<_> = bundle
             .conflicts
             .iter()
@@ -152,9 +152,9 @@ fn all_trees_together_are_under_the_limit() {
         tree(Runtime::Python312, &one),
         tree(Runtime::Python313, &other),
     ];
-    let bundle = Bundle::new(&trees, none).unwrap();
+    let bundle = Bundle::new(&trees, none, false).unwrap();
     assert!(bundle.unzipped > 230 << 20);
-    let refused = refusal(Bundle::new(&trees, some));
+    let refused = refusal(Bundle::new(&trees, some, false));
     assert!(
         refused.starts_with("LayerTooLarge: the layer would have 261 MiB"),
         "{refused}"
@@ -164,7 +164,7 @@ fn all_trees_together_are_under_the_limit() {
         tree(Runtime::Python312, &one),
         tree(Runtime::Python313, &one),
     ];
-    let bundle = Bundle::new(&shared, some).unwrap();
+    let bundle = Bundle::new(&shared, some, false).unwrap();
     assert!(bundle.shape == Shape::Shared && bundle.unzipped < 161 << 20);
-    assert!(refusal(Bundle::new(&[], none)).starts_with("LayerEmpty"));
+    assert!(refusal(Bundle::new(&[], none, false)).starts_with("LayerEmpty"));
 }
