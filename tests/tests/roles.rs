@@ -14,7 +14,7 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{ProjectName, RequestId};
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use integration_tests::translated_template;
 use serde_json::Value;
 
@@ -167,7 +167,7 @@ struct Resources {
 
 fn resources() -> Resources {
     let (project, id) = (project(), RequestId::of_message("1"));
-    let target = Target::from_slug("py313").unwrap();
+    let target = LayerTarget::from_slug("py313").unwrap();
     let digest = Digest(Sha256::of(b""));
     Resources {
         inbox_object: format!("{INBOX}/requests/tools/request.json"),
@@ -195,6 +195,9 @@ fn patterns_match_as_those_of_policies_do() {
         ("*-py3??", "tools-py313", true),
         ("*-py3??", "tools-py313-arm64", false),
         ("*-py3??", "tools-py3", false),
+        ("*-py", "tools-py", true),
+        ("*-py", "tools-py-arm64", false),
+        ("*-py", "tools-numpy", false),
         ("a/*/c", "a/b/b/c", true),
         ("a/*.zip", "a/b.json", false),
         ("A", "a", false),
@@ -237,7 +240,7 @@ fn no_role_is_forgotten() {
 #[test]
 fn roles_may_do_what_they_are_for() {
     let it = resources();
-    let layers: Vec<_> = Target::all()
+    let layers: Vec<_> = LayerTarget::all()
         .map(|target| layer(LayerName::new(&project(), target).as_str()))
         .collect();
     let [requests, all_layers] = ["RequestsTable", "LayersTable"].map(arn_of);

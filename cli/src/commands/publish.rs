@@ -206,6 +206,7 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         name: "layer".parse().ok(),
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
+        merge: false,
         allow_source_distributions: args.allow_source_distributions,
     })?;
     Ok((Some(request), report))

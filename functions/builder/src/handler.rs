@@ -7,7 +7,7 @@ use std::sync::Arc;
 use accretion_aws::{S3Artifacts, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_core::request::{Request, RequestId, RequestRef};
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
@@ -27,8 +27,7 @@ use self::watch::Watch;
 pub(crate) struct Order {
     request_id: RequestId,
     received_at: Timestamp,
-    runtime: Runtime,
-    architecture: Architecture,
+    target: LayerTarget,
 }
 
 /// What the execution is told.
@@ -99,7 +98,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Builds the layer of one target, or finds that there is one of the same content, and writes
+    /// Builds one layer of a request, or finds that there is one of the same content, and writes
     /// its manifest.
     pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
         let Invocation {
@@ -109,8 +108,8 @@ impl Builder {
         } = invocation;
         // From here on every line of the invocation has it.
         Span::current().record("request_id", order.request_id.as_str());
-        let (runtime, architecture) = (order.runtime, order.architecture);
-        let span = info_span!("build", %runtime, %architecture);
+        let (runtime, architecture) = (order.target.python(), order.target.architecture());
+        let span = info_span!("build", runtime, %architecture);
         let watch = Arc::new(Watch::new());
         let build = self.build(order.clone(), Arc::clone(&watch));
         let outcome = Box::pin(build).instrument(span).await;
@@ -120,10 +119,8 @@ impl Builder {
 
     async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Receipt, Error> {
         let request = self.request(&order.request_id).await?;
-        let target = Target {
-            runtime: order.runtime,
-            architecture: order.architecture,
-        };
+        let target = order.target;
+        let wanted = request.layer(target);
         self.prune().await;
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
@@ -155,7 +152,7 @@ impl Builder {
             &SystemClock,
             &*watch,
         )?;
-        let layer = build.target(target).await?;
+        let layer = build.layer(&wanted).await?;
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
         info!(layer = %name, %digest, changed = layer.changed, "built");

@@ -251,6 +251,34 @@ mod tests {
     }
 
     #[test]
+    fn only_what_says_so_is_merged() {
+        let of = |runtimes: &str, rest: &str| {
+            let hash = "0".repeat(64);
+            let text = format!(
+                r#"{{"ManifestVersion": 2, "ProjectName": "tools", "ArtifactS3Key": "a", {rest}
+                "Runtimes": [{runtimes}], "Architectures": ["arm64"], "Requirements": [],
+                "Installed": [{{"Name": "six", "Version": "1"}}, {{"Name": "six", "Version": "2"}}],
+                "Digest": "sha256:{hash}", "ArtifactSha256": "{hash}", "ArtifactSize": 1,
+                "UnzippedSize": 1, "Publish": {{"Description": ""}},
+                "Builder": {{"Version": "0", "BuiltAt": ""}}}}"#
+            );
+            Manifest::from_json(text.as_bytes()).unwrap()
+        };
+        let slug = |manifest: &Manifest| Some(manifest.compatibility()?.target().slug());
+        let (one, both) = (r#""python3.13""#, r#""python3.12", "python3.13""#);
+        let merged = of(both, r#""Shape": "PerRuntime","#);
+        assert_eq!(slug(&merged).as_deref(), Some("py-arm64"));
+        assert_eq!(merged.packages(), 1);
+        let read = Manifest::from_json(merged.to_json().as_bytes()).unwrap();
+        assert_eq!(read, merged);
+        let merged = of(one, r#""Shape": "Shared","#);
+        assert_eq!(slug(&merged).as_deref(), Some("py-arm64"));
+        assert_eq!(slug(&of(one, "")).as_deref(), Some("py313-arm64"));
+        assert_eq!(slug(&of(both, "")), None);
+        assert_eq!(slug(&of("", r#""Shape": "Shared","#)), None);
+    }
+
+    #[test]
     fn reads_versions_under_both_names() {
         for key in ["Version", "Details"] {
             let text = format!(r#"{{"Name": "six", "{key}": "1.17"}}"#);

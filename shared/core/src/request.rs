@@ -294,14 +294,19 @@ impl Request {
             return self.targets.iter().map(Into::into).collect();
         }
         let merged = self.targets.architectures().map(LayerTarget::Merged);
-        merged.filter_map(|target| self.layer(target)).collect()
+        merged.map(|target| self.layer(target)).collect()
     }
 
-    /// A layer with the runtimes that it has in this request; `None` if there are none for it.
-    pub fn layer(&self, target: LayerTarget) -> Option<Compatibility> {
+    /// A layer, merged of all of this request's runtimes if it is a merged one.
+    ///
+    /// # Panics
+    ///
+    /// Never: there is at least one runtime.
+    pub fn layer(&self, target: LayerTarget) -> Compatibility {
         match target {
-            LayerTarget::One(target) => Some(target.into()),
-            LayerTarget::Merged(_) => Compatibility::new(target, self.targets.runtimes()),
+            LayerTarget::One(target) => target.into(),
+            LayerTarget::Merged(_) => Compatibility::new(target, self.targets.runtimes())
+                .expect("targets are never empty"),
         }
     }
 

@@ -10,6 +10,7 @@ mod check;
 mod faults;
 mod inputs;
 mod isolation;
+mod merged;
 mod processes;
 mod reference;
 mod reproducible;

@@ -14,6 +14,7 @@ use accretion_service::ports::{LayerChange, Settlement};
 
 use crate::simulation::Verified;
 use crate::world::{RequestForge, TIMEOUT};
+use integration_tests::memory::MERGED_RUNTIMES;
 use integration_tests::memory::cloud::{Cloud, Fact, LayerItems, UNKNOWN_ACCOUNT};
 
 /// Everything that is not as it has to be.
@@ -171,6 +172,14 @@ impl<'a> Check<'a> {
             let is_of_publisher =
                 !matches!(sent.event, Event::RequestRejected | Event::BuildFailed);
             let event_id = &*sent.event_id;
+            let runtimes: &[_] = match event_id.contains("-py-") {
+                true => &MERGED_RUNTIMES,
+                false => &MERGED_RUNTIMES[1..],
+            };
+            let is_of_layer = sent.event != Event::RequestRejected;
+            self.expect(!is_of_layer || sent.runtimes == runtimes, || {
+                format!("{event_id} is told for {:?}", sent.runtimes)
+            });
             if is_of_publisher {
                 self.expect(marks.get(event_id) == Some(&sent), || {
                     format!("{event_id} was told as it is not: {sent:?}")

@@ -1,5 +1,6 @@
 //! Layers for several runtimes: in which order they are given, and how large they are.
 
+use accretion_core::Fault as _;
 use accretion_core::archive::ReadAt;
 use accretion_core::layer::{self, Bundle, Copied, Packer, Shape, Tree, WheelFiles};
 use accretion_core::target::{Architecture, Runtime, Target};
@@ -158,6 +159,14 @@ fn all_trees_together_are_under_the_limit() {
     assert!(
         refused.starts_with("LayerTooLarge: the layer would have 261 MiB"),
         "{refused}"
+    );
+    let hint = Bundle::new(&trees, some, false)
+        .unwrap_err()
+        .hint()
+        .unwrap();
+    assert!(
+        hint.contains("there is all of it 2 times: build a layer for each runtime"),
+        "{hint}"
     );
     // What all of them share counts once.
     let shared = [
