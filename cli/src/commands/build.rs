@@ -157,8 +157,10 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
                     wheel,
                     ..
                 } = package;
-                let runtimes = runtimes_of(package);
-                anstream::println!("  {name} {version}  {wheel}{runtimes}");
+                // Of a merged layer, what is not there for all of its runtimes.
+                let runtimes = joined(&package.runtimes);
+                let line = format!("  {name} {version}  {wheel}  {runtimes}");
+                anstream::println!("{}", line.trim_end());
             }
         }
     }
@@ -166,10 +168,9 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
     print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
 }
 
-/// The runtimes of a merged layer that a package is there for, if not for all.
-fn runtimes_of(package: &Installed) -> String {
-    let runtimes = package.runtimes.iter();
-    runtimes.map(|it| format!("  {it}")).collect()
+fn joined(runtimes: &[Runtime]) -> String {
+    let runtimes = runtimes.iter().map(ToString::to_string);
+    runtimes.collect::<Vec<_>>().join(" ")
 }
 
 fn table(built: &[Built], is_merged: bool) -> Table {
@@ -203,8 +204,7 @@ fn table(built: &[Built], is_merged: bool) -> Table {
 
 /// The runtimes of a layer, and how it serves them.
 fn runtimes(manifest: &Manifest) -> String {
-    let runtimes = manifest.runtimes.iter().map(ToString::to_string);
-    let runtimes = runtimes.collect::<Vec<_>>().join(" ");
+    let runtimes = joined(&manifest.runtimes);
     match manifest.shape {
         Some(Shape::PerRuntime) => format!("{runtimes}, each its own"),
         Some(Shape::Shared) => format!("{runtimes}, shared"),

@@ -162,7 +162,7 @@ impl Notification {
             None => {
                 let runtimes = self.runtimes.iter();
                 Some(Attribute::Texts(
-                    runtimes.map(|it| it.to_string()).collect(),
+                    runtimes.map(ToString::to_string).collect(),
                 ))
             }
         };

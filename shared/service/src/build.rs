@@ -217,9 +217,10 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     fn content<S>(&self, wanted: &Compatibility, assembled: &Assembled<S>) -> Content {
         let all = wanted.runtimes().len();
         let installed = assembled.packages.iter().map(|package| Installed {
-            runtimes: match package.runtimes.len() == all {
-                true => Vec::new(),
-                false => package.runtimes.clone(),
+            runtimes: if package.runtimes.len() == all {
+                Vec::new()
+            } else {
+                package.runtimes.clone()
             },
             ..package.installed.clone()
         });

@@ -172,9 +172,10 @@ impl<'a> Check<'a> {
             let is_of_publisher =
                 !matches!(sent.event, Event::RequestRejected | Event::BuildFailed);
             let event_id = &*sent.event_id;
-            let runtimes: &[_] = match event_id.contains("-py-") {
-                true => &MERGED_RUNTIMES,
-                false => &MERGED_RUNTIMES[1..],
+            let runtimes = if event_id.contains("-py-") {
+                &MERGED_RUNTIMES[..]
+            } else {
+                &MERGED_RUNTIMES[1..]
             };
             let is_of_layer = sent.event != Event::RequestRejected;
             self.expect(!is_of_layer || sent.runtimes == runtimes, || {
