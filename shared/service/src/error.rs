@@ -226,3 +226,36 @@ impl Fault for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_runtime_is_treated_as_what_went_wrong_with_it() {
+        let since = "2026-11-20T10:00:00.000Z".parse().unwrap();
+        let layer = "tools-py".to_owned();
+        let until = since;
+        for (inner, code, class) in [
+            (
+                Error::Core(accretion_core::Error::LayerEmpty),
+                "LayerEmpty",
+                Class::User,
+            ),
+            (
+                Error::LayerBusy { layer, until },
+                "LayerBusy",
+                Class::Transient,
+            ),
+        ] {
+            let (text, hint) = (inner.to_string(), inner.hint());
+            let error = Error::OfRuntime {
+                runtime: Runtime::Python313,
+                error: Box::new(inner),
+            };
+            assert_eq!((error.code(), error.class()), (code, class));
+            assert_eq!(error.hint(), hint);
+            assert_eq!(error.to_string(), format!("for python3.13: {text}"));
+        }
+    }
+}
