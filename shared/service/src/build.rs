@@ -11,7 +11,7 @@ use accretion_core::lock::LockedPackage;
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::{Compatibility, LayerTarget, Target};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::Error;
@@ -186,7 +186,9 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 Err(error) => Err(of_runtime(wanted, target, error.into())),
             }
         });
-        let installed = try_join_all(installed).await?;
+        // Each of them is tried, whatever becomes of the others: what they ask for besides is known then.
+        let installed = join_all(installed).await.into_iter();
+        let installed = installed.collect::<Result<_, Error>>()?;
         let _permit = self.splices.acquire().await;
         self.targets_are_finished(wanted);
         self.progress.on(Event::Splicing(wanted.target()));
