@@ -99,8 +99,7 @@ pub async fn install<R: Resolver, W: Wheels>(
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let trees = request.targets.iter().map(async |target| {
         let tree = async {
-            let chosen = packages.resolve(target).await?.packages;
-            let wheels = packages.fetch(&chosen, target).await?;
+            let (chosen, wheels) = packages.install(target).await?;
             Ok(InstalledTree::new(target, &chosen, wheels))
         };
         let tree: Result<_, Error> = tree.await;

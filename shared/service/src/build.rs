@@ -7,7 +7,7 @@ use accretion_core::digest::Digest;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Shape};
 use accretion_core::limits::Limits;
-use accretion_core::lock::LockedPackage;
+use accretion_core::lock::{self, LockedPackage};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::{Compatibility, LayerTarget, Target};
@@ -16,8 +16,8 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::assemble::{self, Assembled, InstalledTree};
-use crate::packages::{self, Packages};
-use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, Wheels};
+use crate::packages::{self, Locating, Packages};
+use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
@@ -121,9 +121,19 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 
     async fn build(&self, wanted: &Compatibility) -> Result<Built, Error> {
+        let built = self.attempt(wanted, Locating::Remembered).await;
+        match built {
+            Err(error) if self.packages.may_be_out_of_date(&error) => {
+                self.attempt(wanted, Locating::Anew).await
+            }
+            built => built,
+        }
+    }
+
+    async fn attempt(&self, wanted: &Compatibility, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, wanted.target());
-        let trees = self.resolve(wanted).await?;
+        let trees = self.resolve(wanted, locating).await?;
         if trees.iter().all(|tree| tree.packages.is_empty()) {
             return Err(accretion_core::Error::LayerEmpty.into());
         }
@@ -137,8 +147,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             {
                 return Err(conflict.clone().into_error().into());
             }
+            let lock = lock_of(&trees);
             let manifest = self.manifest(wanted, digest, trees, Content::from(found));
-            self.artifacts.keep(&layer, &manifest).await?;
+            let description = Description {
+                manifest: &manifest,
+                lock: &lock,
+            };
+            self.artifacts.keep(&layer, description).await?;
             manifest
         } else {
             self.make(wanted, &layer, digest, trees).await?
@@ -157,10 +172,14 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
 
     /// What a layer consists of for each of its runtimes, one after the other: each may take as much
     /// memory as there is for one.
-    async fn resolve(&self, wanted: &Compatibility) -> Result<Vec<ResolvedTree>, Error> {
+    async fn resolve(
+        &self,
+        wanted: &Compatibility,
+        locating: Locating,
+    ) -> Result<Vec<ResolvedTree>, Error> {
         let mut trees = Vec::with_capacity(wanted.targets().len());
         for target in wanted.targets() {
-            let resolved = self.packages.resolve(target).await;
+            let resolved = self.packages.resolve(target, locating).await;
             let resolved = resolved.map_err(|error| of_runtime(wanted, target, error))?;
             trees.push(ResolvedTree {
                 target,
@@ -196,12 +215,21 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let assembled = assemble::write(installed, None, self.options.strict, staged).await?;
         self.progress.on(Event::Storing(wanted.target()));
         let content = self.content(wanted, &assembled);
+        let lock = lock_of(&trees);
         let manifest = self.manifest(wanted, digest, trees, content);
         let Assembled {
             staged, written, ..
         } = assembled;
         self.artifacts
-            .commit(layer, staged, written, &manifest)
+            .commit(
+                layer,
+                staged,
+                written,
+                Description {
+                    manifest: &manifest,
+                    lock: &lock,
+                },
+            )
             .await?;
         Ok(manifest)
     }
@@ -286,6 +314,11 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             artifact_sha256: content.artifact.sha256,
             artifact_size: content.artifact.size,
             unzipped_size: content.unzipped_size,
+            // What a person builds, they can lock themselves.
+            lock_s3_key: self
+                .origin
+                .as_ref()
+                .map(|_| keys::lock(&request.name, digest)),
             publish,
             request: self.origin.clone(),
             builder: content.builder,
@@ -299,6 +332,15 @@ struct ResolvedTree {
     /// Ordered by name.
     packages: Vec<LockedPackage>,
     excluded: Vec<LockedPackage>,
+}
+
+/// The lock of what is installed.
+fn lock_of(trees: &[ResolvedTree]) -> String {
+    let selections = trees.iter();
+    let selections: Vec<_> = selections
+        .map(|tree| (tree.target, tree.packages.as_slice()))
+        .collect();
+    lock::write(&selections)
 }
 
 fn digest(layer: LayerTarget, trees: &[ResolvedTree]) -> Digest {
