@@ -10,6 +10,7 @@ use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
 use accretion_core::target::{Architecture, Runtime};
 
+use crate::contents::ContentOptions;
 use crate::error::Error;
 
 /// What is to be built or checked.
@@ -30,6 +31,8 @@ pub(crate) struct Input {
     /// Build packages that have no fitting wheel, which runs their code
     #[arg(long)]
     pub(crate) allow_source_distributions: bool,
+    #[command(flatten)]
+    pub(crate) contents: ContentOptions,
 }
 
 impl Input {
@@ -42,6 +45,7 @@ impl Input {
             runtimes: Vec::new(),
             architectures: Vec::new(),
             allow_source_distributions: false,
+            contents: ContentOptions::default(),
         }
     }
 }
@@ -111,6 +115,7 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
             .with_architectures(input.architectures.iter().copied());
     }
     request.allow_source_distributions |= input.allow_source_distributions;
+    input.contents.apply(&mut request)?;
     Ok((request, report))
 }
 

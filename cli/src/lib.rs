@@ -7,10 +7,12 @@ mod cloud;
 mod commands;
 #[cfg(feature = "aws")]
 mod consent;
+mod contents;
 mod engine;
 mod environment;
 mod error;
 mod input;
+mod own;
 mod progress;
 mod table;
 mod units;

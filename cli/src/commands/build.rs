@@ -9,8 +9,10 @@ use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::LayerName;
 use accretion_core::request::Request;
 use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_local::layer_folder::PackedFolder;
 use accretion_local::output::OutputFolder;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
+use accretion_service::own::Own;
 use accretion_service::ports::Clock;
 use comfy_table::Table;
 use futures_util::future::join_all;
@@ -22,6 +24,7 @@ use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, grouped, print_faults, print_warning};
 use crate::input::{self, Input};
+use crate::own::{self, OwnOptions};
 use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
@@ -40,6 +43,8 @@ pub(crate) struct Build {
     /// Fail when two wheels put different files at the same path
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    own: OwnOptions,
     #[command(flatten)]
     sources: Sources,
 }
@@ -106,6 +111,13 @@ async fn build(
     output: &OutputFolder,
     progress: Arc<Terminal>,
 ) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
+    own::check_files(request)?;
+    let packed = args.own.pack().await?;
+    let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
+    let own = Own {
+        files,
+        ..Own::default()
+    };
     let requirements = &request.requirements;
     let engine = Engine::new(&args.sources, environment, requirements, &progress)?;
     let options = Options {
@@ -121,7 +133,8 @@ async fn build(
         output,
         &SystemClock,
         &*progress,
-    )?;
+    )?
+    .with_own(own);
     let targets = request.targets.iter();
     let outcomes = targets.map(async |target| (target, build.target(target).await));
     Ok(join_all(outcomes).await)

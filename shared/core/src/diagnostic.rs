@@ -252,6 +252,7 @@ pub mod code {
         FIELD_MISSING = "FieldMissing", "A required field is missing.";
         FIELD_REPEATED = "FieldRepeated", "A field is there more than once in an object.";
         FIELD_UNKNOWN = "FieldUnknown", "A field that requests do not have.";
+        FILES_INVALID = "FilesInvalid", "Files of one's own that can't go into a layer.";
         HASH_INVALID = "HashInvalid", "A hash that is malformed.";
         HASH_UNSUPPORTED = "HashUnsupported", "Hashes, but no SHA-256 among them.";
         INCLUDE_CYCLE = "IncludeCycle", "A file includes itself, directly or through others.";
@@ -274,6 +275,8 @@ pub mod code {
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
         OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip that Accretion does not allow.";
         ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
+        PATTERN_INVALID = "PatternInvalid", "Not a pattern over paths.";
+        PATTERN_UNUSED = "PatternUnused", "Patterns that bring back files where none are pruned.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
         REQUIREMENT_INVALID = "RequirementInvalid", "A requirement that PEP 508 does not allow.";

@@ -8,7 +8,9 @@ use sha2::Digest as _;
 
 use crate::error::shown;
 use crate::lock::{Locked, LockedPackage};
+use crate::pruning::{Pattern, Pruning};
 use crate::target::Target;
+use crate::wheel::LayoutFile;
 
 /// The version of the layer archive's form. It changes whenever the same wheels would give other
 /// bytes, and so every digest with it. Where the change is in what is worked out of a wheel (its
@@ -102,11 +104,27 @@ impl Digest {
         target: Target,
         packages: impl IntoIterator<Item = &'a LockedPackage>,
     ) -> Self {
+        Self::of_contents(target, packages, &[], &Pruning::default())
+    }
+
+    /// The digest of the layer that these packages make together with files of one's own, which are
+    /// ordered by path, if some of the packages' files are pruned.
+    ///
+    /// Files count with their paths, hashes and modes, patterns as they are written.
+    pub fn of_contents<'a>(
+        target: Target,
+        packages: impl IntoIterator<Item = &'a LockedPackage>,
+        files: &[LayoutFile],
+        pruning: &Pruning,
+    ) -> Self {
         let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
         wheels.sort();
         let canonical = serde_json::to_vec(&LayerContent {
             archive_format: ARCHIVE_FORMAT,
             architecture: target.architecture.name(),
+            files: (!files.is_empty()).then(|| of_files(files)),
+            include: pruning.include().map(Pattern::as_str).collect(),
+            prune: pruning.prune().map(Pattern::as_str).collect(),
             runtime: target.runtime.identifier(),
             wheels,
         })
@@ -121,8 +139,35 @@ impl Digest {
 struct LayerContent<'a> {
     archive_format: u32,
     architecture: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Sha256>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prune: Vec<&'a str>,
     runtime: &'a str,
     wheels: Vec<Content<'a>>,
+}
+
+/// The hash of files of one's own, ordered by path, whatever they are packed in: over canonical JSON
+/// of their paths, hashes and modes.
+pub fn of_files(files: &[LayoutFile]) -> Sha256 {
+    let files = files.iter().map(|file| OwnFile {
+        executable: file.executable,
+        path: &file.path,
+        sha256: file.sha256,
+    });
+    let canonical = serde_json::to_vec(&files.collect::<Vec<_>>());
+    Sha256::of(&canonical.expect("strings, booleans and lists are always JSON"))
+}
+
+/// Members in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OwnFile<'a> {
+    executable: bool,
+    path: &'a str,
+    sha256: Sha256,
 }
 
 /// Members in the order of their names.

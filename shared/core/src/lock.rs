@@ -71,6 +71,24 @@ pub struct LockedPackage {
     pub locked: Locked,
 }
 
+impl LockedPackage {
+    /// A package whose wheel is at hand: nothing is fetched for it.
+    pub fn at_hand(filename: WheelFilename, sha256: Sha256) -> Self {
+        Self {
+            name: filename.name().clone(),
+            version: filename.version().to_string(),
+            locked: Locked::Wheel {
+                filename,
+                file: LockedFile {
+                    url: Url::parse("file:///").expect("it is a URL"),
+                    sha256,
+                    size: None,
+                },
+            },
+        }
+    }
+}
+
 /// What a selection is allowed to take.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Policy<'a> {

@@ -17,11 +17,13 @@ use crate::lock::{Lock, Policy};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
 use crate::target::{Architecture, Runtime, Target};
 
+mod contents;
 mod document;
 mod identity;
 mod input;
 mod json;
 
+pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
 pub use self::document::{
     ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
     RequirementsDocument, schema,
@@ -266,6 +268,8 @@ pub struct Request {
     pub permissions: BTreeSet<Permission>,
     /// Distributions that are resolved but left out of the layers.
     pub exclude: BTreeSet<PackageName>,
+    /// What goes into the layers besides what is required, and what stays out.
+    pub contents: Contents,
     /// Whether packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
 }
@@ -281,6 +285,7 @@ impl Request {
             license_info: None,
             permissions: BTreeSet::new(),
             exclude: BTreeSet::new(),
+            contents: Contents::default(),
             allow_source_distributions: false,
         }
     }
@@ -361,6 +366,17 @@ impl Request {
                 }
             })
             .collect()
+    }
+
+    /// That a request names files as only the pipeline does, which keeps them in the place of what was
+    /// named: nobody has checked them.
+    pub fn kept_files_problem(&self) -> Option<Problem> {
+        let is_any_kept = self.contents.files.iter().any(FileSource::is_kept);
+        is_any_kept.then(|| {
+            let message = "`Sha256` in `Files` is for the pipeline itself";
+            Problem::error(code::FILES_INVALID, message)
+                .help("name a `Key` or a `Prefix` of the inbox")
+        })
     }
 
     /// The normalised JSON: every default is written out.

@@ -82,7 +82,8 @@ pub async fn install<R: Resolver, W: Wheels>(
             let chosen = packages.resolve(target).await?.packages;
             let wheels = packages.fetch(&chosen, target).await?;
             let installed = chosen.iter().zip(&wheels);
-            let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+            let installed =
+                installed.map(|(package, wheel)| packages::installed(package, wheel, (0, 0)));
             Ok(InstalledTree {
                 target,
                 installed: installed.collect(),

@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
 use accretion_core::keys;
-use accretion_core::layer::{Conflict, LayerName, Plan, splice};
+use accretion_core::layer::{
+    Bundle, Conflict, Copied, LayerName, Plan, Pruned, Rules, Tree, splice, splice_bundle,
+};
 use accretion_core::limits::Limits;
 use accretion_core::lock::LockedPackage;
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
+use accretion_core::pruning::Pruning;
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::Target;
 use tokio::sync::Semaphore;
 
 use crate::Error;
+use crate::own::Own;
 use crate::packages::{self, Packages, Resolved, with_files};
 use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, StoredWheel, Wheels};
 
@@ -61,6 +65,7 @@ pub struct Built {
 pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
+    own: Arc<Own>,
     packages: Packages<'a, R, W>,
     options: Options,
     artifacts: &'a A,
@@ -93,6 +98,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Ok(Self {
             request,
             origin,
+            own: Arc::default(),
             packages,
             options,
             artifacts,
@@ -100,6 +106,16 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             progress,
             splices,
         })
+    }
+
+    /// With what goes into the layers besides what is required.
+    #[must_use]
+    pub fn with_own(self, own: Own) -> Self {
+        Self {
+            packages: self.packages.with_own(own.wheels.clone()),
+            own: Arc::new(own),
+            ..self
+        }
     }
 
     /// Builds the layer for one target, or finds that it is there already.
@@ -113,10 +129,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
         let resolved = self.packages.resolve(target).await?;
-        if resolved.packages.is_empty() {
+        let files = self.own.files();
+        if resolved.packages.is_empty() && files.is_empty() {
             return Err(accretion_core::Error::LayerEmpty.into());
         }
-        let digest = Digest::of_layer(target, &resolved.packages);
+        let pruning = &self.request.contents.pruning;
+        let digest = Digest::of_contents(target, &resolved.packages, files, pruning);
         let found = self.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();
         let manifest = if let Some(found) = found {
@@ -132,7 +150,10 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         } else {
             self.make(target, &layer, digest, resolved).await?
         };
-        let warnings = manifest.conflicts.iter().map(packages::warning).collect();
+        let conflicts = manifest.conflicts.iter().map(packages::warning);
+        let unmatched = manifest.pruned.iter().flat_map(|pruned| &pruned.unmatched);
+        let unmatched = unmatched.map(|pattern| format!("the pattern `{pattern}` matches no file"));
+        let warnings = conflicts.chain(unmatched).collect();
         let elapsed = start.elapsed();
         Ok(Built {
             target,
@@ -156,7 +177,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let _permit = self.splices.acquire().await;
         self.progress.on(Event::Splicing(target));
         let staged = self.artifacts.stage(layer)?;
-        let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
+        let rules = Rules {
+            strict: self.options.strict,
+            pruning: self.request.contents.pruning.clone(),
+        };
+        let own = Arc::clone(&self.own);
+        let spliced = splice_blocking(target, wheels.clone(), own, rules, staged).await?;
         self.progress.on(Event::Storing(target));
         let content = self.content(&resolved.packages, &wheels, &spliced);
         let manifest = self.manifest(target, digest, resolved, content);
@@ -176,10 +202,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         wheels: &[Arc<StoredWheel>],
         spliced: &Spliced<S>,
     ) -> Content {
-        let installed = packages.iter().zip(wheels);
-        let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+        let installed = packages.iter().zip(wheels).zip(&spliced.pruned.of_wheels);
+        let installed = installed
+            .map(|((package, wheel), pruned)| packages::installed(package, wheel, *pruned));
         Content {
             installed: installed.collect(),
+            files: self.own.described(),
+            pruned: describe_pruned(&self.request.contents.pruning, &spliced.pruned),
             conflicts: spliced.conflicts.clone(),
             artifact: spliced.written,
             unzipped_size: spliced.unzipped,
@@ -215,13 +244,18 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         };
         let description = request.description.clone();
         let publish = Publish {
-            description: description.unwrap_or_else(|| describe(&pins(&resolved.packages))),
+            description: description.unwrap_or_else(|| match &content.files {
+                Some(files) if resolved.packages.is_empty() => format!("{} files", files.count),
+                _ => describe(&pins(&resolved.packages)),
+            }),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
         };
         let excluded = resolved.excluded.into_iter().map(|package| Excluded {
             name: package.name.to_string(),
             version: package.version,
+            reason: None,
+            runtime_version: None,
         });
         Manifest {
             manifest_version: manifest::VERSION,
@@ -232,6 +266,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             requirements,
             installed: content.installed,
             excluded: excluded.collect(),
+            files: content.files,
+            pruned: content.pruned,
             conflicts: content.conflicts,
             digest,
             artifact_sha256: content.artifact.sha256,
@@ -247,6 +283,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
 /// What a manifest says of an artifact that exists.
 struct Content {
     installed: Vec<Installed>,
+    files: Option<manifest::Files>,
+    pruned: Option<manifest::Pruned>,
     conflicts: Vec<Conflict>,
     artifact: Written,
     unzipped_size: u64,
@@ -257,6 +295,8 @@ impl From<Manifest> for Content {
     fn from(found: Manifest) -> Self {
         Self {
             installed: found.installed,
+            files: found.files,
+            pruned: found.pruned,
             conflicts: found.conflicts,
             artifact: Written {
                 sha256: found.artifact_sha256,
@@ -266,6 +306,17 @@ impl From<Manifest> for Content {
             builder: found.builder,
         }
     }
+}
+
+/// What a manifest says of what was pruned.
+fn describe_pruned(pruning: &Pruning, pruned: &Pruned) -> Option<manifest::Pruned> {
+    (!pruning.is_empty()).then(|| manifest::Pruned {
+        prune: pruning.prune().map(ToString::to_string).collect(),
+        include: pruning.include().map(ToString::to_string).collect(),
+        files: pruned.files,
+        unzipped_size: pruned.unzipped,
+        unmatched: pruned.unmatched.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// A description out of the packages, cut where `PublishLayerVersion` would refuse it.
@@ -292,12 +343,15 @@ struct Spliced<S> {
     written: Written,
     unzipped: u64,
     conflicts: Vec<Conflict>,
+    pruned: Pruned,
 }
 
 /// Plans and writes a layer on a thread where that may take its time.
 async fn splice_blocking<S: std::io::Write + Send + 'static>(
+    target: Target,
     wheels: Vec<Arc<StoredWheel>>,
-    strict: bool,
+    own: Arc<Own>,
+    rules: Rules,
     mut staged: S,
 ) -> Result<Spliced<S>, Error> {
     let work = move || {
@@ -305,13 +359,37 @@ async fn splice_blocking<S: std::io::Write + Send + 'static>(
             .iter()
             .map(|wheel| packages::planned(wheel))
             .collect();
-        let plan = Plan::new(&planned, strict)?;
+        if let Some(copied) = own.files.as_ref().filter(|own| !own.files.is_empty()) {
+            let tree = Tree {
+                target,
+                wheels: planned,
+            };
+            let files = Copied {
+                folder: &copied.folder,
+                files: &copied.files,
+            };
+            let mut bundle = Bundle::by(&[tree], files, &rules)?;
+            let packed = Some(copied.packed.clone());
+            let written = with_files(&wheels, packed, |mut files| {
+                let packed = files.pop().expect("what was packed comes last");
+                splice_bundle(&bundle, &[files], &[packed], &mut staged)
+            })?;
+            return Ok(Spliced {
+                staged,
+                written,
+                unzipped: bundle.unzipped,
+                conflicts: bundle.conflicts,
+                pruned: bundle.pruned.pop().unwrap_or_default(),
+            });
+        }
+        let plan = Plan::by(&planned, &rules)?;
         let written = with_files(&wheels, None, |files| splice(&plan, &files, &mut staged))?;
         Ok(Spliced {
             staged,
             written,
             unzipped: plan.unzipped,
             conflicts: plan.conflicts,
+            pruned: plan.pruned,
         })
     };
     match tokio::task::spawn_blocking(work).await {

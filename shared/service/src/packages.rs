@@ -15,6 +15,7 @@ use futures_util::future::try_join_all;
 use crate::Error;
 use crate::build::SourceDistributions;
 use crate::open_files::{OpenFile, OpenFiles};
+use crate::own::{self, OwnWheel};
 use crate::ports::{Event, PortError, Progress, Resolution, Resolver, StoredWheel, Wheels};
 
 /// Files of wheels that are open at the same time, for each layer that is being written. A layer's
@@ -30,6 +31,7 @@ enum Source<'a> {
 /// Finds out which packages a request's layers consist of, and gets them.
 pub(crate) struct Packages<'a, R, W> {
     request: &'a Request,
+    own_wheels: Vec<OwnWheel>,
     source: Source<'a>,
     source_distributions: SourceDistributions,
     resolver: &'a R,
@@ -60,6 +62,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         };
         Ok(Self {
             request,
+            own_wheels: Vec::new(),
             source,
             source_distributions,
             resolver,
@@ -68,16 +71,22 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         })
     }
 
+    /// With wheels of one's own.
+    pub(crate) fn with_own(self, own_wheels: Vec<OwnWheel>) -> Self {
+        Self { own_wheels, ..self }
+    }
+
     /// The packages that go into the layer, and those that are left out.
     pub(crate) async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
         let requested = self.request.allow_source_distributions;
         let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
         let selected = self.select(target, allowed).await;
-        let packages = if requested && !allowed {
+        let mut packages = if requested && !allowed {
             selected.map_err(Error::for_want_of_sources)?
         } else {
             selected?
         };
+        own::install(&self.own_wheels, target, &mut packages)?;
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
             return Err(accretion_core::Error::TooManyPackages { packages }.into());
@@ -102,6 +111,8 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             requirements,
         };
         match &self.source {
+            // Files of one's own need nothing.
+            Source::Resolve(set) if set.requirements.is_empty() => Ok(Vec::new()),
             Source::Resolve(set) => {
                 self.progress.on(Event::Resolving(target));
                 let resolution = Resolution {
@@ -133,7 +144,13 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
 }
 
 /// What a manifest says of a package that goes into a layer.
-pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Installed {
+///
+/// `pruned` are the bytes of what it has lost: unpacked, and packed.
+pub(crate) fn installed(
+    package: &LockedPackage,
+    wheel: &StoredWheel,
+    pruned: (u64, u64),
+) -> Installed {
     Installed {
         name: package.name.to_string(),
         version: package.version.clone(),
@@ -146,8 +163,8 @@ pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Install
             Locked::Wheel { .. } => None,
             Locked::SourceDistribution { filename, .. } => Some(filename.clone()),
         },
-        size: Some(wheel.layout.compressed_size()),
-        unzipped_size: Some(wheel.layout.size()),
+        size: Some(wheel.layout.compressed_size().saturating_sub(pruned.1)),
+        unzipped_size: Some(wheel.layout.size().saturating_sub(pruned.0)),
     }
 }
 

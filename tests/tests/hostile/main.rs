@@ -22,6 +22,7 @@
 
 mod case;
 mod deliveries;
+mod files;
 mod keys;
 mod locks;
 mod manifests;
@@ -48,6 +49,7 @@ fn cases() -> Vec<Case> {
         locks::cases(),
         wheels::cases(),
         manifests::cases(),
+        files::cases(),
     ];
     tables.into_iter().flatten().collect()
 }

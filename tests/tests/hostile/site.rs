@@ -231,6 +231,17 @@ impl Site {
                 let outcome = self.dispatch(&message).await;
                 self.dispatched(end, outcome, &before)
             }
+            Input::Files { objects, files } => {
+                for (key, bytes) in objects {
+                    self.drop(&key, &bytes);
+                }
+                let mut request = request();
+                request["Files"] = files;
+                let message = self.message(&request.to_string());
+                let before = self.snapshot();
+                let outcome = self.dispatch(&message).await;
+                self.dispatched(end, outcome, &before)
+            }
             Input::Build(wanted) => {
                 let order = self.accept(wanted(self)).await?;
                 let before = self.snapshot();
@@ -561,6 +572,9 @@ fn cloud_entries(cloud: &Cloud) -> BTreeMap<String, String> {
     let mut add = |name: String, value: String| {
         assert!(entries.insert(name.clone(), value).is_none(), "{name}");
     };
+    for (key, content) in &cloud.files {
+        add(format!("kept file {key}"), Sha256::of(content).to_string());
+    }
     for (id, request) in &cloud.kept {
         add(format!("request {id}"), request.clone());
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::plan::{Conflict, Plan, Planned, Wheel, layer_too_large};
+use super::plan::{Conflict, Plan, Planned, Pruned, Rules, Wheel, layer_too_large};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::target::{Runtime, Target};
@@ -50,6 +50,8 @@ pub struct Bundle<'a> {
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
+    /// What was pruned of each tree.
+    pub pruned: Vec<Pruned>,
 }
 
 /// A plan below a folder of its own.
@@ -75,10 +77,17 @@ impl<'a> Bundle<'a> {
     /// Besides those of [`Plan::new`]: [`Error::ArchitecturesDiffer`], [`Error::FileConflict`],
     /// [`Error::PackageSplit`], [`Error::LayerEmpty`], [`Error::LayerTooLarge`] for all of it.
     pub fn new(trees: &[Tree<'a>], copied: Copied<'a>) -> Result<Self, Error> {
+        Self::by(trees, copied, &Rules::default())
+    }
+
+    /// [`Self::new`] by these rules, which are not about what is copied.
+    pub fn by(trees: &[Tree<'a>], copied: Copied<'a>, rules: &Rules) -> Result<Self, Error> {
+        let mut pruned = Vec::new();
         let mut of_runtimes: BTreeMap<Runtime, (usize, Plan<'a>)> = BTreeMap::new();
         let mut conflicts: Vec<Conflict> = Vec::new();
         for (at, tree) in trees.iter().enumerate() {
-            let plan = Plan::new(&tree.wheels, false)?;
+            let plan = Plan::by(&tree.wheels, rules)?;
+            pruned.push(plan.pruned.clone());
             for conflict in &plan.conflicts {
                 if !conflicts.contains(conflict) {
                     conflicts.push(conflict.clone());
@@ -135,7 +144,8 @@ impl<'a> Bundle<'a> {
         } else {
             Shape::PerRuntime
         };
-        Self::merge(parts, shape, conflicts, trees, copied)
+        let bundle = Self::merge(parts, shape, conflicts, trees, copied)?;
+        Ok(Self { pruned, ..bundle })
     }
 
     /// Puts all entries into the order of their names.
@@ -166,9 +176,13 @@ impl<'a> Bundle<'a> {
         let unzipped = order.iter().map(size).sum();
         if unzipped > Limits::LAYER_BYTES {
             let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
-            let trees = parts.iter().filter_map(|part| trees.get(part.tree?));
-            for wheel in trees.flat_map(|tree| &tree.wheels) {
-                *sizes.entry(wheel.name.to_owned()).or_default() += wheel.layout.size();
+            let of_trees = parts.iter().filter_map(|part| {
+                let wheels = &trees.get(part.tree?)?.wheels;
+                Some(wheels.iter().zip(&part.plan.pruned.of_wheels))
+            });
+            for (wheel, (pruned, _)) in of_trees.flatten() {
+                let size = wheel.layout.size().saturating_sub(*pruned);
+                *sizes.entry(wheel.name.to_owned()).or_default() += size;
             }
             let files = copied.files.iter().map(|file| file.size).sum();
             sizes.insert(copied.folder.to_owned(), files);
@@ -180,6 +194,7 @@ impl<'a> Bundle<'a> {
             shape,
             conflicts,
             unzipped,
+            pruned: Vec::new(),
         })
     }
 }
@@ -192,6 +207,7 @@ fn plan_of(copied: Copied<'_>) -> Plan<'_> {
         records: HashMap::new(),
         conflicts: Vec::new(),
         unzipped: copied.files.iter().map(|file| file.size).sum(),
+        pruned: Pruned::default(),
     }
 }
 

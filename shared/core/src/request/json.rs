@@ -1,5 +1,7 @@
 //! A request's JSON, read by hand so that every problem is found at once, each at its place.
 
+mod contents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -33,7 +35,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 10] = [
+const REQUEST_FIELDS: [&str; 14] = [
     "Name",
     "Language",
     "Requirements",
@@ -43,6 +45,10 @@ const REQUEST_FIELDS: [&str; 10] = [
     "LicenseInfo",
     "Permissions",
     "Exclude",
+    "ProvidedByRuntime",
+    "Files",
+    "Prune",
+    "Include",
     "AllowSourceDistributions",
 ];
 
@@ -153,9 +159,11 @@ impl Reader<'_> {
             allow_source_distributions: allow_source_distributions.unwrap_or(true),
             markers: &markers,
         };
-        let requirements = self
-            .required(&fields, "Requirements")
-            .and_then(|value| self.requirements(value, context));
+        let contents = self.contents(&fields);
+        let requirements = self.nothing_required(&fields, &contents).or_else(|| {
+            self.required(&fields, "Requirements")
+                .and_then(|value| self.requirements(value, context))
+        });
         let runtimes = self.choices::<Runtime>(
             fields.get("Runtimes"),
             "Runtimes",
@@ -204,6 +212,7 @@ impl Reader<'_> {
             license_info,
             permissions,
             exclude,
+            contents,
             allow_source_distributions: allow_source_distributions?,
         })
     }
