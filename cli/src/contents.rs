@@ -8,18 +8,20 @@ use accretion_core::request::Request;
 
 use crate::error::Error;
 
+/// What help calls what is about the contents of layers.
+pub(crate) const HEADING: &str = "Contents";
+
 /// What goes into layers, and what stays out, besides what the input says.
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Contents")]
 pub(crate) struct ContentOptions {
     /// Leave out packages that the runtime has in a version that will do, such as boto3
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     provided_by_runtime: bool,
     /// Leave out files of packages that match, as in a .gitignore: tests/, *.pyi [may be repeated]
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, help_heading = HEADING, value_name = "PATTERN")]
     prune: Vec<Pattern>,
     /// Keep files that match, although --prune names them [may be repeated]
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, help_heading = HEADING, value_name = "PATTERN")]
     keep: Vec<Pattern>,
 }
 

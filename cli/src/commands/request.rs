@@ -53,6 +53,8 @@ struct Submission {
     project: ProjectName,
     key: String,
     bytes: Vec<u8>,
+    /// What it names, by keys: uploaded first.
+    files: Vec<(String, Vec<u8>)>,
     /// What there is to say about the input, none of it an error.
     report: Report,
 }
@@ -83,6 +85,9 @@ impl Destination {
             let table =
                 RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
             let inbox = S3Inbox::new(&pipeline.clients, pipeline.output("InboxBucketName")?);
+            for (key, bytes) in &submission.files {
+                inbox.drop(key, bytes.clone()).await?;
+            }
             let dropped = inbox
                 .drop(&submission.key, submission.bytes.clone())
                 .await?;

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod lock;
 pub mod manifest;
 pub mod notification;
+pub mod provided;
 pub mod pruning;
 pub mod publication;
 pub mod request;

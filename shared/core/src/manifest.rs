@@ -105,7 +105,7 @@ pub struct Excluded {
     /// Why; absent where the request names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The version that the runtime has, where that is the reason.
+    /// The versions that the runtime may have, where that is the reason: `>=1.27.1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_version: Option<String>,
 }

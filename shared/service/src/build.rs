@@ -11,7 +11,7 @@ use accretion_core::layer::{
 };
 use accretion_core::limits::Limits;
 use accretion_core::lock::LockedPackage;
-use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
+use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, Reason};
 use accretion_core::pruning::Pruning;
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::Target;
@@ -128,7 +128,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     async fn build(&self, target: Target) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
-        let resolved = self.packages.resolve(target).await?;
+        let mut resolved = self.packages.resolve(target).await?;
+        let kept = std::mem::take(&mut resolved.warnings);
         let files = self.own.files();
         if resolved.packages.is_empty() && files.is_empty() {
             return Err(accretion_core::Error::LayerEmpty.into());
@@ -153,7 +154,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let conflicts = manifest.conflicts.iter().map(packages::warning);
         let unmatched = manifest.pruned.iter().flat_map(|pruned| &pruned.unmatched);
         let unmatched = unmatched.map(|pattern| format!("the pattern `{pattern}` matches no file"));
-        let warnings = conflicts.chain(unmatched).collect();
+        let warnings = kept.into_iter().chain(conflicts).chain(unmatched).collect();
         let elapsed = start.elapsed();
         Ok(Built {
             target,
@@ -251,11 +252,11 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
         };
-        let excluded = resolved.excluded.into_iter().map(|package| Excluded {
-            name: package.name.to_string(),
-            version: package.version,
-            reason: None,
-            runtime_version: None,
+        let excluded = resolved.excluded.into_iter().map(|left| Excluded {
+            name: left.package.name.to_string(),
+            version: left.package.version,
+            reason: left.runtime_has.map(|_| Reason::ProvidedByRuntime),
+            runtime_version: left.runtime_has.map(|at_least| format!(">={at_least}")),
         });
         Manifest {
             manifest_version: manifest::VERSION,

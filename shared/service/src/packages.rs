@@ -1,15 +1,18 @@
 //! What a request's requirements come to: the packages of each target, and their wheels.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use accretion_core::layer::{Conflict, Wheel, WheelFiles};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
 use accretion_core::manifest::Installed;
+use accretion_core::provided::{self, Requiring};
 use accretion_core::request::{Request, Requirements};
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
+use accretion_core::wheel::requires_dist;
 use futures_util::future::try_join_all;
 
 use crate::Error;
@@ -44,7 +47,16 @@ pub(crate) struct Resolved {
     /// What goes into the layer, ordered by name.
     pub(crate) packages: Vec<LockedPackage>,
     /// What is left out.
-    pub(crate) excluded: Vec<LockedPackage>,
+    pub(crate) excluded: Vec<LeftOut>,
+    /// What deserves attention.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A package that is left out.
+pub(crate) struct LeftOut {
+    pub(crate) package: LockedPackage,
+    /// The oldest version that the runtime has, where that is why; otherwise the request names it.
+    pub(crate) runtime_has: Option<&'static str>,
 }
 
 impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
@@ -94,11 +106,61 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         let (excluded, packages): (Vec<_>, Vec<_>) = packages
             .into_iter()
             .partition(|package| self.request.exclude.contains(&package.name));
+        let mut excluded: Vec<_> = excluded.into_iter().map(LeftOut::named).collect();
+        let (packages, warnings) = self
+            .without_provided(packages, target, &mut excluded)
+            .await?;
         self.progress.on(Event::Resolved {
             target,
             packages: packages.len(),
         });
-        Ok(Resolved { packages, excluded })
+        Ok(Resolved {
+            packages,
+            excluded,
+            warnings,
+        })
+    }
+
+    /// Leaves out what the runtime has, if the request says so, and says why something stays.
+    async fn without_provided(
+        &self,
+        packages: Vec<LockedPackage>,
+        target: Target,
+        excluded: &mut Vec<LeftOut>,
+    ) -> Result<(Vec<LockedPackage>, Vec<String>), Error> {
+        let names = provided::names();
+        let is_any = packages.iter().any(|it| names.contains(it.name.as_ref()));
+        if !self.request.contents.provided_by_runtime || !is_any {
+            return Ok((packages, Vec::new()));
+        }
+        let Source::Resolve(requirements) = &self.source else {
+            // Locked means locked: that very version, which no runtime keeps.
+            let warning = "a lock is installed as it is: `ProvidedByRuntime` leaves nothing out";
+            return Ok((packages, vec![warning.to_owned()]));
+        };
+        let wheels = self.fetch(&packages, target).await?;
+        let requiring = packages.iter().zip(&wheels).map(|(package, wheel)| {
+            Ok(Requiring {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                requires: requires(wheel)?,
+            })
+        });
+        let requiring: Vec<_> = requiring.collect::<Result<_, accretion_core::Error>>()?;
+        let division = provided::divide(target, requirements, &requiring)?;
+        let mut left = Vec::with_capacity(packages.len());
+        for package in packages {
+            match division.out.get(&package.name) {
+                None => left.push(package),
+                Some(at_least) => excluded.push(LeftOut {
+                    package,
+                    runtime_has: Some(at_least),
+                }),
+            }
+        }
+        excluded.sort_by(|one, other| one.package.name.cmp(&other.package.name));
+        let warnings = division.kept.iter().map(ToString::to_string);
+        Ok((left, warnings.collect()))
     }
 
     async fn select(
@@ -141,6 +203,31 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         });
         try_join_all(fetches).await
     }
+}
+
+impl LeftOut {
+    /// What the request names.
+    fn named(package: LockedPackage) -> Self {
+        Self {
+            package,
+            runtime_has: None,
+        }
+    }
+}
+
+/// What a wheel requires, by its metadata.
+fn requires(wheel: &StoredWheel) -> Result<Vec<String>, accretion_core::Error> {
+    let open = |path: &Path| {
+        File::open(path).map_err(|error| accretion_core::Error::WheelRead {
+            wheel: wheel.filename.to_string(),
+            error,
+        })
+    };
+    requires_dist(
+        &wheel.layout,
+        &open(&wheel.wheel)?,
+        &open(&wheel.layout_file)?,
+    )
 }
 
 /// What a manifest says of a package that goes into a layer.

@@ -1,6 +1,8 @@
 //! What goes into a layer besides what is required, and what stays out of it.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use accretion_testing::forge::WheelForge;
 use integration_tests::{Project, snapshot};
@@ -90,6 +92,159 @@ fn what_is_pruned_is_not_there_and_in_no_record() {
         manifest["Digest"]
     );
     assert!(std::fs::read(project.path("other").join(format!("{LAYER}.zip"))).unwrap() == zip);
+    project.assert_tidy();
+}
+
+/// Writes a folder of one's own.
+fn write_own(project: &Project) {
+    project
+        .write("src/mine/__init__.py", "x = 1\n")
+        .write("src/mine/.hidden", "there\n")
+        .write("src/bin/tool", "#!/bin/sh\n")
+        .write("src/.env", "secret\n")
+        .write("src/.git/HEAD", "x\n")
+        .write("src/requirements.txt", "nothing-of-this\n");
+    let tool = project.path("src/bin/tool");
+    fs::set_permissions(tool, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn files_of_ones_own_lie_beside_the_packages() {
+    let index = index([heavy().build(), light().build()]);
+    let project = project(&index);
+    project.write("requirements.txt", "heavy");
+    write_own(&project);
+    let build = format!("build requirements.txt {ONE} --include src");
+    snapshot!("include", project.run(&build).exits(0));
+    let content = project.content(LAYER);
+    let own: Vec<_> = content
+        .iter()
+        .filter(|(path, _)| !path.contains("heavy") && !path.contains("light"))
+        .map(|(path, (mode, _))| format!("{mode:o} {path}"))
+        .collect();
+    assert_eq!(
+        own,
+        [
+            "100755 python/bin/tool",
+            "100644 python/mine/.hidden",
+            "100644 python/mine/__init__.py",
+            "100644 python/tests/conftest.py",
+        ]
+    );
+    let manifest = project.manifest(LAYER);
+    snapshot!(
+        "include_files",
+        serde_json::to_string_pretty(&manifest["Files"]).unwrap()
+    );
+    assert_eq!(manifest["Installed"].as_array().unwrap().len(), 2);
+    let zip = project.zip(LAYER);
+
+    // Times and modes that say nothing to Python make no difference, and nothing is done again.
+    let path = project.path("src/mine/__init__.py");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, "x = 1\n").unwrap();
+    let again = project
+        .run(&format!("{build} --format json"))
+        .exits(0)
+        .json();
+    assert_eq!(again["Layers"][0]["Changed"], false);
+    // What differs, is another layer.
+    fs::write(&path, "x = 2\n").unwrap();
+    let other = project
+        .run(&format!("{build} --format json"))
+        .exits(0)
+        .json();
+    assert_eq!(other["Layers"][0]["Changed"], true);
+    assert!(project.zip(LAYER) != zip);
+    // Pruning is about packages.
+    let pruned = project.run(&format!(
+        "{build} --prune mine/ --prune heavy/tests/ --prune *"
+    ));
+    pruned.exits(0);
+    let left = paths(&project);
+    assert!(left.contains("python/mine/__init__.py") && !left.contains("python/heavy/__init__.py"));
+
+    // The same path with another content.
+    project.write("src/heavy/__init__.py", "# mine\n");
+    snapshot!("include_conflict", project.run(&build).exits(3));
+    project.write("empty/.hidden", "");
+    let run = project.run(&format!("build requirements.txt {ONE} --include empty"));
+    snapshot!("include_empty", run.exits(3));
+    let request = json!({
+        "Name": "tools", "Language": "python", "Files": [{"Key": "files/tools/src.zip"}],
+        "Requirements": {"Type": "accretion", "Requirements": []},
+    });
+    project.write("request.json", request.to_string());
+    project.run("check request.json").exits(0);
+    snapshot!(
+        "files_elsewhere",
+        project.run("build request.json").exits(3)
+    );
+    project.assert_tidy();
+}
+
+#[test]
+fn what_the_runtime_has_stays_out() {
+    let sdk = [
+        pure("boto3")
+            .requires("botocore>=1.0")
+            .requires("jmespath<2"),
+        pure("botocore").requires("urllib3>=1.25.4,<3"),
+        pure("jmespath"),
+        pure("urllib3"),
+        pure("app").requires("boto3"),
+        pure("needy").requires("urllib3>=1.0,<1.1"),
+    ];
+    let index = index(sdk.map(|forge| forge.build()));
+    let project = project(&index);
+    project.write("requirements.txt", "app\nboto3\n");
+    project
+        .run(&format!("build requirements.txt {ONE}"))
+        .exits(0);
+    assert_eq!(
+        project.manifest(LAYER)["Installed"]
+            .as_array()
+            .unwrap()
+            .len(),
+        5
+    );
+
+    let build = format!("build requirements.txt {ONE} --provided-by-runtime");
+    snapshot!("provided", project.run(&build).exits(0));
+    let manifest = project.manifest(LAYER);
+    snapshot!(
+        "provided_manifest",
+        serde_json::to_string_pretty(&manifest["Excluded"]).unwrap()
+    );
+    assert_eq!(manifest["Installed"].as_array().unwrap().len(), 1);
+    // The layer is that of what is left: it was asked for in another way.
+    let digest = &manifest["Digest"];
+    let names = ["boto3", "botocore", "jmespath", "urllib3"];
+    let request = json!({
+        "Name": "tools", "Language": "python", "Exclude": names,
+        "Requirements": {"Type": "requirements.txt", "Requirements": "app\nboto3"},
+    });
+    project.write("request.json", request.to_string());
+    project.run(&format!("build request.json {ONE}")).exits(0);
+    let named = project.manifest(LAYER);
+    assert_eq!(named["Digest"], *digest);
+    assert!(named["Excluded"][0]["Reason"].is_null());
+
+    project.write("requirements.txt", "app\nneedy\n");
+    snapshot!("provided_kept", project.run(&build).exits(0));
+    let lock = format!(
+        "lock-version = \"1.0\"\n[[packages]]\nname = \"boto3\"\nversion = \"1.0\"\n\
+         wheels = [{{url = \"{}\", hashes = {{sha256 = \"{}\"}}}}]\n",
+        index.file_url("boto3-1.0-py3-none-any.whl"),
+        pure("boto3")
+            .requires("botocore>=1.0")
+            .requires("jmespath<2")
+            .build()
+            .sha256,
+    );
+    project.write("pylock.toml", lock);
+    let run = project.run(&format!("build pylock.toml {ONE} --provided-by-runtime"));
+    snapshot!("provided_locked", run.exits(0));
     project.assert_tidy();
 }
 

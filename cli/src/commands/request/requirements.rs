@@ -10,8 +10,10 @@ use accretion_core::target::{Architecture, Runtime};
 use super::{Destination, Submission};
 use crate::args::Global;
 use crate::cloud;
+use crate::contents::ContentOptions;
 use crate::error::Error;
 use crate::input::{self, Input, InputFile};
+use crate::own::OwnOptions;
 
 /// Request layers of what a requirements.txt or a pylock.toml names
 ///
@@ -19,7 +21,8 @@ use crate::input::{self, Input, InputFile};
 /// `accretion check` does. With an error, nothing is dropped anywhere.
 ///
 /// The file is dropped as it is, if it says everything. If it includes other files, or if an option
-/// narrows what it asks for, a request (JSON) is dropped that has all of it.
+/// narrows what it asks for, a request (JSON) is dropped that has all of it. What --include names is
+/// uploaded first, below files/LAYER_NAME/ in the inbox.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Requirements {
     /// The file, as `accretion init` writes it
@@ -39,6 +42,10 @@ pub(crate) struct Requirements {
     #[arg(long)]
     allow_source_distributions: bool,
     #[command(flatten)]
+    contents: ContentOptions,
+    #[command(flatten)]
+    own: OwnOptions,
+    #[command(flatten)]
     destination: Destination,
 }
 
@@ -49,6 +56,7 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         runtimes: args.runtimes,
         architectures: args.architectures,
         allow_source_distributions: args.allow_source_distributions,
+        contents: args.contents,
         ..Input::of_path(args.file)
     };
     let file = InputFile::read(&input.path)?;
@@ -63,7 +71,8 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
             .into());
         }
     };
-    let (request, report) = input::check(&input, &file)?;
+    let (mut request, report) = input::check(&input, &file)?;
+    let files = args.own.upload(&mut request).await?;
     let folder = format!("requests/{}", request.name);
     let key = format!("{folder}/{name}");
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
@@ -75,6 +84,7 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         project: request.name,
         key,
         bytes,
+        files,
         report,
     };
     let file = &args.deployment_file;
