@@ -93,7 +93,7 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     let source_name = input.path.display().to_string();
     let name = match kind {
         InputKind::Request => None,
-        InputKind::RequirementsTxt | InputKind::Lock => Some(name(input)?),
+        InputKind::RequirementsTxt | InputKind::Lock => Some(name(input, &input.path)?),
     };
     let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
     let allow = input.allow_source_distributions;
@@ -104,19 +104,22 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     {
         request.name = name.clone();
     }
+    apply(input, &mut request)?;
+    Ok((request, report))
+}
+
+/// What the command line says besides.
+pub(crate) fn apply(input: &Input, request: &mut Request) -> Result<(), Error> {
     if !input.runtimes.is_empty() {
-        request.targets = request
-            .targets
-            .with_runtimes(input.runtimes.iter().copied());
+        let targets = std::mem::take(&mut request.targets);
+        request.targets = targets.with_runtimes(input.runtimes.iter().copied());
     }
     if !input.architectures.is_empty() {
-        request.targets = request
-            .targets
-            .with_architectures(input.architectures.iter().copied());
+        let targets = std::mem::take(&mut request.targets);
+        request.targets = targets.with_architectures(input.architectures.iter().copied());
     }
     request.allow_source_distributions |= input.allow_source_distributions;
-    input.contents.apply(&mut request)?;
-    Ok((request, report))
+    input.contents.apply(request)
 }
 
 /// Reads a file, but no more than shows that it is too large.
@@ -129,11 +132,11 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The project's name: the one given, or that of the folder that the input is in.
-fn name(input: &Input) -> Result<ProjectName, Error> {
+pub(crate) fn name(input: &Input, path: &Path) -> Result<ProjectName, Error> {
     if let Some(name) = &input.name {
         return Ok(name.clone());
     }
-    let folder = fs::canonicalize(&input.path)
+    let folder = fs::canonicalize(path)
         .ok()
         .and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()))
         .unwrap_or_default();

@@ -14,6 +14,7 @@ use accretion_local::output::OutputFolder;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
 use accretion_service::own::Own;
 use accretion_service::ports::Clock;
+use clap::builder::ArgPredicate;
 use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
@@ -24,7 +25,7 @@ use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, grouped, print_faults, print_warning};
 use crate::input::{self, Input};
-use crate::own::{self, OwnOptions};
+use crate::own::{self, OwnOptions, OwnProject};
 use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
@@ -32,8 +33,13 @@ use crate::units::span;
 /// Build layers from a request, a requirements.txt or a pylock.toml
 ///
 /// Writes LAYER.zip and LAYER.manifest for each runtime and architecture. Layers whose content
-/// has not changed are left as they are.
+/// has not changed are left as they are. With --project, INPUT may be left out.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("path", |arg| arg
+    .required(false)
+    .required_unless_present("project")
+    .default_value_if("project", ArgPredicate::IsPresent, own::PYPROJECT)
+))]
 pub(crate) struct Build {
     #[command(flatten)]
     input: Input,
@@ -70,14 +76,19 @@ pub(crate) async fn run(
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
-    let (request, mut report) = input::read(&args.input)?;
+    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let Prepared {
+        request,
+        mut report,
+        engine,
+        project,
+    } = prepare(&args, environment, &progress).await?;
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
         crate::print_report(&report, global);
     }
-    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
     let output = OutputFolder::new(&args.output);
-    let outcomes = build(&request, &args, environment, &output, Arc::clone(&progress)).await?;
+    let outcomes = build(&request, &args, &engine, project, &output, &*progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
@@ -104,22 +115,54 @@ pub(crate) async fn run(
     Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
+/// What is to be built, and what builds it.
+struct Prepared {
+    request: Request,
+    report: Report,
+    engine: Engine,
+    project: Option<OwnProject>,
+}
+
+/// Reads the input, and builds the project, if there is one.
+async fn prepare(
+    args: &Build,
+    environment: &Environment,
+    progress: &Arc<Terminal>,
+) -> Result<Prepared, Error> {
+    let (mut request, report) = if args.own.is_input(&args.input.path) {
+        args.own.request(&args.input)?
+    } else {
+        input::read(&args.input)?
+    };
+    let requirements = &request.requirements;
+    let engine = Engine::new(&args.sources, environment, requirements, progress)?;
+    let project = args.own.build(&engine, &request.targets).await?;
+    if let Some(project) = &project {
+        project.require(&mut request);
+    }
+    Ok(Prepared {
+        request,
+        report,
+        engine,
+        project,
+    })
+}
+
 async fn build(
     request: &Request,
     args: &Build,
-    environment: &Environment,
+    engine: &Engine,
+    project: Option<OwnProject>,
     output: &OutputFolder,
-    progress: Arc<Terminal>,
+    progress: &Terminal,
 ) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
     own::check_files(request)?;
     let packed = args.own.pack().await?;
     let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
     let own = Own {
         files,
-        ..Own::default()
+        wheels: project.into_iter().map(|project| project.wheel).collect(),
     };
-    let requirements = &request.requirements;
-    let engine = Engine::new(&args.sources, environment, requirements, &progress)?;
     let options = Options {
         strict: args.strict,
         ..Options::default()
@@ -132,7 +175,7 @@ async fn build(
         &engine.wheels,
         output,
         &SystemClock,
-        &*progress,
+        progress,
     )?
     .with_own(own);
     let targets = request.targets.iter();

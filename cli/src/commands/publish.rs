@@ -201,12 +201,12 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         return Ok((None, Report::new(source_name, "")));
     };
     let (request, report) = input::read(&Input {
-        path,
         // It names nothing here: the layer has a name of its own.
         name: "layer".parse().ok(),
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
         allow_source_distributions: args.allow_source_distributions,
+        ..Input::of_path(path)
     })?;
     Ok((Some(request), report))
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::status::{self, Followed, Outcomes, Place, RequestRecord};
 use crate::args::{Format, Global};
 use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of};
 use crate::table;
 
@@ -28,10 +29,14 @@ pub(crate) enum Request {
 }
 
 /// Drops a request.
-pub(crate) async fn run(request: Request, global: Global) -> Result<ExitCode, Error> {
+pub(crate) async fn run(
+    request: Request,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     match request {
         Request::Raw(args) => raw::run(args, global).await,
-        Request::Requirements(args) => requirements::run(args, global).await,
+        Request::Requirements(args) => requirements::run(args, global, environment).await,
     }
 }
 

@@ -33,6 +33,19 @@ fn is_left_out(path: &str) -> bool {
     path.starts_with('.') || path == REQUIREMENTS
 }
 
+/// Whether a file of a layer can have that path, hidden or not.
+fn check_path(name: &str, path: &str) -> Result<(), Problem> {
+    let too_long = (path.len() > WheelLimits::default().path).then_some("is too long");
+    match path_problem(path).or(too_long) {
+        Some(problem) => {
+            let (name, path) = (shown(name), shown(path));
+            let problem = invalid(format!("the path `{path}` in `{name}` {problem}"));
+            Err(problem.help("name the file otherwise"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn invalid(problem: String) -> Problem {
     Problem::error(code::FILES_INVALID, problem)
 }
@@ -68,6 +81,7 @@ impl OwnFiles {
                     return Err(broken(&format!("`{entry}` is no regular file")));
                 }
             }
+            check_path(name, &entry.name)?;
             if is_left_out(&entry.name) {
                 continue;
             }
@@ -92,18 +106,11 @@ impl OwnFiles {
         executable: bool,
         content: Vec<u8>,
     ) -> Result<(), Problem> {
+        check_path(name, &path)?;
         if is_left_out(&path) {
             return Ok(());
         }
         let quoted = shown(&path);
-        let too_long = (path.len() > WheelLimits::default().path).then_some("is too long");
-        if let Some(problem) = path_problem(&path).or(too_long) {
-            let name = shown(name);
-            return Err(
-                invalid(format!("the path `{quoted}` in `{name}` {problem}"))
-                    .help("name the file otherwise"),
-            );
-        }
         let file = OwnFile {
             executable,
             content,

@@ -125,7 +125,7 @@ impl WheelCache {
         filename: &WheelFilename,
         sha256: Sha256,
         wheel: Vec<u8>,
-    ) -> Result<(), PortError> {
+    ) -> Result<Arc<StoredWheel>, PortError> {
         let admit = || async {
             if let Some(stored) = self.load(sha256, filename).await? {
                 return Ok(stored);
@@ -141,7 +141,7 @@ impl WheelCache {
             self.add(filename.clone(), Some(partial), self.paths(sha256))
                 .await
         };
-        once(&self.wheels, sha256, admit).await.map(|_| ())
+        once(&self.wheels, sha256, admit).await
     }
 
     async fn load_or_download(

@@ -32,6 +32,9 @@ pub use self::process::Guard;
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
+/// 1980-01-01, the first moment that a wheel's entry can have, in seconds.
+const FIRST_MOMENT: &str = "315532800";
+
 /// What of the user's environment uv gets: whom to trust, and where temporary files go.
 const ENVIRONMENT: [&str; 6] = [
     "SSL_CERT_DIR",
@@ -244,6 +247,22 @@ impl Uv {
         Ok(Lock::parse(&text)?)
     }
 
+    /// Builds the wheel of a project's folder, into another folder, which runs the project's code.
+    /// Returns the wheel's path. It is built for the target, if this machine has its Python.
+    pub async fn wheel_of(
+        self: &Arc<Self>,
+        project: &Path,
+        target: Target,
+        into: &Path,
+    ) -> Result<PathBuf, Error> {
+        let python = self.python_for(target, true).await?;
+        let builder = WheelBuilder {
+            uv: Arc::clone(self),
+            python,
+        };
+        builder.build(project, into).await
+    }
+
     /// What can build a source distribution for a target.
     pub(crate) async fn builder(
         self: &Arc<Self>,
@@ -299,6 +318,8 @@ impl WheelBuilder {
             .arg("--out-dir")
             .arg(into)
             .arg(source)
+            // Backends that know it give the same wheel again.
+            .env("SOURCE_DATE_EPOCH", FIRST_MOMENT)
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
         let output = self.uv.run(&mut command).await?;

@@ -183,13 +183,110 @@ fn files_of_ones_own_lie_beside_the_packages() {
     project.assert_tidy();
 }
 
+/// A project that builds itself, with a backend that knows `SOURCE_DATE_EPOCH`.
+fn write_project(project: &Project, requires: &[&str]) {
+    let requires: String = requires
+        .iter()
+        .map(|it| format!("Requires-Dist: {it}\\n"))
+        .collect();
+    let backend = format!(
+        r#"
+import os, time, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "mine-2.0-py3-none-any.whl"
+    date = time.gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))[:6]
+    metadata = "Metadata-Version: 2.1\nName: mine\nVersion: 2.0\n{requires}"
+    files = {{
+        "mine/__init__.py": open("mine/__init__.py").read(),
+        "mine-2.0.dist-info/METADATA": metadata,
+        "mine-2.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "mine-2.0.dist-info/entry_points.txt": "[console_scripts]\nmine = mine:main\n",
+    }}
+    record = "".join(f"{{path}},,\n" for path in [*files, "mine-2.0.dist-info/RECORD"])
+    files["mine-2.0.dist-info/RECORD"] = record
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(zipfile.ZipInfo(path, date), text)
+    return name
+"#
+    );
+    project
+        .write(
+            "app/pyproject.toml",
+            "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n\n\
+             [project]\nname = \"mine\"\nversion = \"2.0\"\n",
+        )
+        .write("app/backend.py", backend)
+        .write("app/mine/__init__.py", "def main(): ...\n");
+}
+
+#[test]
+fn a_project_of_ones_own_is_installed_with_what_it_requires() {
+    // Somebody has taken its name.
+    let index = index([
+        heavy().build(),
+        light().build(),
+        pure("extra").build(),
+        WheelForge::new("mine", "9.0").file("evil.py", "").build(),
+    ]);
+    let project = project(&index);
+    write_project(&project, &["light", "extra; extra == 'x'"]);
+    let alone = format!("build --project app {ONE} --name tools");
+    snapshot!("project", project.run(&alone).exits(0));
+    let manifest = project.manifest(LAYER);
+    snapshot!(
+        "project_installed",
+        serde_json::to_string_pretty(&manifest["Installed"]).unwrap()
+    );
+    assert_eq!(manifest["Requirements"], json!(["light"]));
+    let zip = project.zip(LAYER);
+    let content = project.content(LAYER);
+    assert!(content.contains_key("python/bin/mine") && !content.contains_key("python/evil.py"));
+    // Built again it is the same.
+    let run = project.run(&format!("{alone} --format json")).exits(0);
+    assert_eq!(run.json()["Layers"][0]["Changed"], false);
+    // Its name is that of its folder.
+    project.run(&format!("build --project app {ONE}")).exits(0);
+    assert!(project.layers().join("app-py313.zip").exists());
+
+    // Beside what else is required, which names it, too.
+    project.write("requirements.txt", "heavy\nmine\n");
+    project
+        .run(&format!("build requirements.txt --project app {ONE}"))
+        .exits(0);
+    let installed = &project.manifest(LAYER)["Installed"];
+    let versions: Vec<_> = (0..3)
+        .map(|at| installed[at]["Version"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (versions, installed.as_array().unwrap().len()),
+        (vec!["1.0", "1.0", "2.0"], 3)
+    );
+    assert!(project.zip(LAYER) != zip);
+
+    // One that requires nothing is a layer by itself; one that can't be built is none.
+    write_project(&project, &[]);
+    project.run(&alone).exits(0);
+    assert_eq!(
+        project.manifest(LAYER)["Installed"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    project.write("app/backend.py", "raise SystemExit('no backend')\n");
+    let run = project.run(&alone).exits(3);
+    assert!(run.stderr.contains("no backend"), "{run}");
+    snapshot!("no_input", project.run("build").exits(2));
+    project.assert_tidy();
+}
+
 #[test]
 fn what_the_runtime_has_stays_out() {
     let sdk = [
-        pure("boto3")
-            .requires("botocore>=1.0")
-            .requires("jmespath<2"),
-        pure("botocore").requires("urllib3>=1.25.4,<3"),
+        pure("boto3").requires("botocore").requires("jmespath<2"),
+        pure("botocore").requires("urllib3<3"),
         pure("jmespath"),
         pure("urllib3"),
         pure("app").requires("boto3"),
@@ -237,7 +334,7 @@ fn what_the_runtime_has_stays_out() {
          wheels = [{{url = \"{}\", hashes = {{sha256 = \"{}\"}}}}]\n",
         index.file_url("boto3-1.0-py3-none-any.whl"),
         pure("boto3")
-            .requires("botocore>=1.0")
+            .requires("botocore")
             .requires("jmespath<2")
             .build()
             .sha256,

@@ -205,6 +205,12 @@ impl Site {
         event(key, self.now())
     }
 
+    /// The requests that are kept, and the files that they name, by key.
+    pub(crate) fn kept(&self) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
+        let cloud = &lock(&self.shared).cloud;
+        (cloud.kept.values().cloned().collect(), cloud.files.clone())
+    }
+
     /// Puts a wheel into the index.
     pub(crate) fn add(&self, wheel: Wheel) {
         self.index.add(wheel);
@@ -274,7 +280,7 @@ impl Site {
         }
     }
 
-    async fn dispatch(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
+    pub(crate) async fn dispatch(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
         let it = &self.ports;
         let dispatch = Dispatch::new(dispatch::Ports {
             inbox: it,

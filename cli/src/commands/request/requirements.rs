@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::NoInclude;
@@ -11,9 +12,12 @@ use super::{Destination, Submission};
 use crate::args::Global;
 use crate::cloud;
 use crate::contents::ContentOptions;
+use crate::engine::{Engine, Sources};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::input::{self, Input, InputFile};
-use crate::own::OwnOptions;
+use crate::own::{OwnOptions, OwnProject};
+use crate::progress::Terminal;
 
 /// Request layers of what a requirements.txt or a pylock.toml names
 ///
@@ -50,7 +54,11 @@ pub(crate) struct Requirements {
 }
 
 /// Drops a file, or a request that is made of it.
-pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, Error> {
+pub(super) async fn run(
+    args: Requirements,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     let input = Input {
         name: Some(args.layer_name),
         runtimes: args.runtimes,
@@ -72,7 +80,11 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         }
     };
     let (mut request, report) = input::check(&input, &file)?;
-    let files = args.own.upload(&mut request).await?;
+    let project = project(&args.own, &request, environment).await?;
+    if let Some(project) = &project {
+        project.require(&mut request);
+    }
+    let files = args.own.upload(project, &mut request).await?;
     let folder = format!("requests/{}", request.name);
     let key = format!("{folder}/{name}");
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
@@ -89,6 +101,21 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
     };
     let file = &args.deployment_file;
     args.destination.take(file, submission, global).await
+}
+
+/// Builds the user's project on this machine: the pipeline gets its wheel.
+async fn project(
+    own: &OwnOptions,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Option<OwnProject>, Error> {
+    if !own.has_project() {
+        return Ok(None);
+    }
+    let progress = Arc::new(Terminal::new(true));
+    let sources = Sources::of_environment(environment);
+    let engine = Engine::new(&sources, environment, &request.requirements, &progress)?;
+    own.build(&engine, &request.targets).await
 }
 
 /// Whether the pipeline reads that very request in the bare file.
