@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod error;
 pub mod files;
+pub mod index;
 pub mod invocation;
 pub mod keys;
 pub mod layer;

@@ -10,7 +10,7 @@ use accretion_core::layer::{
     Bundle, Conflict, Copied, LayerName, Plan, Pruned, Rules, Tree, splice, splice_bundle,
 };
 use accretion_core::limits::Limits;
-use accretion_core::lock::LockedPackage;
+use accretion_core::lock::{self, LockedPackage};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, Reason};
 use accretion_core::pruning::Pruning;
 use accretion_core::request::{Request, RequestRef, Requirements};
@@ -19,8 +19,8 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::own::Own;
-use crate::packages::{self, Packages, Resolved, with_files};
-use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, StoredWheel, Wheels};
+use crate::packages::{self, Locating, Packages, Resolved, with_files};
+use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, StoredWheel, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
@@ -126,9 +126,19 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 
     async fn build(&self, target: Target) -> Result<Built, Error> {
+        let built = self.attempt(target, Locating::Remembered).await;
+        match built {
+            Err(error) if self.packages.may_be_out_of_date(&error) => {
+                self.attempt(target, Locating::Anew).await
+            }
+            built => built,
+        }
+    }
+
+    async fn attempt(&self, target: Target, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
-        let mut resolved = self.packages.resolve(target).await?;
+        let mut resolved = self.packages.resolve(target, locating).await?;
         let kept = std::mem::take(&mut resolved.warnings);
         let files = self.own.files();
         if resolved.packages.is_empty() && files.is_empty() {
@@ -145,8 +155,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             {
                 return Err(conflict.clone().into_error().into());
             }
+            let lock = lock::write(&[(target, &resolved.packages)]);
             let manifest = self.manifest(target, digest, resolved, Content::from(found));
-            self.artifacts.keep(&layer, &manifest).await?;
+            let description = Description {
+                manifest: &manifest,
+                lock: &lock,
+            };
+            self.artifacts.keep(&layer, description).await?;
             manifest
         } else {
             self.make(target, &layer, digest, resolved).await?
@@ -186,12 +201,21 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let spliced = splice_blocking(target, wheels.clone(), own, rules, staged).await?;
         self.progress.on(Event::Storing(target));
         let content = self.content(&resolved.packages, &wheels, &spliced);
+        let lock = lock::write(&[(target, &resolved.packages)]);
         let manifest = self.manifest(target, digest, resolved, content);
         let Spliced {
             staged, written, ..
         } = spliced;
         self.artifacts
-            .commit(layer, staged, written, &manifest)
+            .commit(
+                layer,
+                staged,
+                written,
+                Description {
+                    manifest: &manifest,
+                    lock: &lock,
+                },
+            )
             .await?;
         Ok(manifest)
     }
@@ -274,6 +298,11 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             artifact_sha256: content.artifact.sha256,
             artifact_size: content.artifact.size,
             unzipped_size: content.unzipped_size,
+            // What a person builds, they can lock themselves.
+            lock_s3_key: self
+                .origin
+                .as_ref()
+                .map(|_| keys::lock(&request.name, digest)),
             publish,
             request: self.origin.clone(),
             builder: content.builder,

@@ -5,6 +5,8 @@ pub mod build;
 pub mod dispatch;
 mod error;
 mod gather;
+pub mod indexes;
+pub mod lock;
 mod open_files;
 pub mod own;
 mod packages;
