@@ -168,12 +168,13 @@ fn may(role: &str, action: &str, resource: &str) -> bool {
     })
 }
 
-const ROLES: [&str; 5] = [
+const ROLES: [&str; 6] = [
     "DispatcherRole",
     "BuildStateMachineRole",
     "BuilderRole",
     "PublisherRole",
     "RepairScheduleRole",
+    "WorkshopRole",
 ];
 
 const INDEX_SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:index";
@@ -203,6 +204,9 @@ struct Resources {
     description: String,
     manifest: String,
     layer_manifest: String,
+    resolution: String,
+    source: String,
+    built_wheel: String,
     elsewhere: String,
 }
 
@@ -218,6 +222,9 @@ fn resources() -> Resources {
         description: object(&keys::artifact_description(&project, digest)),
         manifest: object(&keys::manifest(&project, &id, target)),
         layer_manifest: object(&keys::layer_manifest(&LayerName::new(&project, target), 1)),
+        resolution: object(&keys::resolution(&id, target)),
+        source: object(&keys::source(Sha256::of(b""))),
+        built_wheel: object(&keys::built_wheel(Sha256::of(b""), target)),
         elsewhere: object("else/where.json"),
     }
 }
@@ -306,13 +313,16 @@ fn roles_may_do_what_they_are_for() {
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
-        ("BuilderRole", "secretsmanager:GetSecretValue", INDEX_SECRET),
-        ("BuilderRole", "secretsmanager:GetSecretValue", SECRET),
-        ("BuilderRole", "codeartifact:GetAuthorizationToken", DOMAIN),
+        ("BuilderRole", "s3:GetObject", &it.resolution),
+        ("BuilderRole", "s3:PutObject", &it.resolution),
+        ("BuilderRole", "s3:GetObject", &it.source),
+        ("BuilderRole", "s3:PutObject", &it.source),
+        ("BuilderRole", "s3:GetObject", &it.built_wheel),
+        ("BuilderRole", "s3:PutObject", &it.built_wheel),
         (
-            "BuilderRole",
-            "codeartifact:ReadFromRepository",
-            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all",
+            "BuildStateMachineRole",
+            "lambda:InvokeFunction",
+            &arn_of("WorkshopPy312Arm64Function"),
         ),
         (
             "BuildStateMachineRole",
@@ -337,6 +347,15 @@ fn roles_may_do_what_they_are_for() {
         ),
     ] {
         assert!(may(role, action, resource), "{role} {action} {resource}");
+    }
+    let repository = "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all";
+    for (action, resource) in [
+        ("secretsmanager:GetSecretValue", INDEX_SECRET),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("codeartifact:GetAuthorizationToken", DOMAIN),
+        ("codeartifact:ReadFromRepository", repository),
+    ] {
+        assert!(may("BuilderRole", action, resource), "{action} {resource}");
     }
     for layer in layers {
         let version = format!("{layer}:12");
@@ -376,6 +395,9 @@ fn roles_may_not_do_each_others_work() {
         &it.description,
         &it.manifest,
         &it.layer_manifest,
+        &it.resolution,
+        &it.source,
+        &it.built_wheel,
         &it.elsewhere,
     ];
     // Whatever is not here is forbidden.
@@ -392,6 +414,12 @@ fn roles_may_not_do_each_others_work() {
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
+        ("BuilderRole", "s3:GetObject", &it.resolution),
+        ("BuilderRole", "s3:PutObject", &it.resolution),
+        ("BuilderRole", "s3:GetObject", &it.source),
+        ("BuilderRole", "s3:PutObject", &it.source),
+        ("BuilderRole", "s3:GetObject", &it.built_wheel),
+        ("BuilderRole", "s3:PutObject", &it.built_wheel),
         ("PublisherRole", "s3:GetObject", &it.artifact),
         ("PublisherRole", "s3:GetObjectVersion", &it.artifact),
         ("PublisherRole", "s3:GetObject", &it.description),
@@ -452,12 +480,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "dynamodb:Query", &requests),
         (but("DispatcherRole"), "dynamodb:PutItem", &requests),
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "dynamodb:GetItem",
             &requests,
         ),
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "dynamodb:UpdateItem",
             &requests,
         ),
@@ -516,7 +544,7 @@ fn nobody_may_do_what_is_nobodys_work() {
         ),
         // Everything else.
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "sns:Publish",
             &topic,
         ),
@@ -525,7 +553,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "ssm:PutParameter", other_pointer),
         (everybody.to_vec(), "ssm:DeleteParameter", other_pointer),
         (
-            vec!["BuilderRole", "RepairScheduleRole", "PublisherRole"],
+            vec![
+                "BuilderRole",
+                "RepairScheduleRole",
+                "PublisherRole",
+                "WorkshopRole",
+            ],
             "s3:ListBucket",
             INBOX,
         ),
@@ -588,7 +621,14 @@ fn what_is_written_once_is_not_overwritten() {
             matches(pattern.strip_prefix("${ArtifactsBucket.Arn}").unwrap(), key)
         })
     };
-    for object in [&it.request, &it.artifact, &it.manifest] {
+    for object in [
+        &it.request,
+        &it.artifact,
+        &it.manifest,
+        &it.resolution,
+        &it.source,
+        &it.built_wheel,
+    ] {
         assert!(is_refused(object), "{object}");
         // Whoever may write it at all.
         for role in ROLES

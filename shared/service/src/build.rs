@@ -42,6 +42,8 @@ pub enum SourceDistributions {
     AsRequested,
     /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
     Never,
+    /// The same, since nobody can build for the target.
+    NotForTarget,
 }
 
 /// One layer, built or found unchanged.

@@ -125,13 +125,45 @@ pub enum Error {
         /// Which package has no wheel.
         problem: String,
     },
+    /// A package has no fitting wheel; its source may be built, but there is nobody who could.
+    #[error("there is no workshop for the runtime, which AWS has deprecated: {problem}")]
+    WorkshopMissing {
+        /// Which package has no wheel.
+        problem: String,
+    },
+    /// What workshops have made is not where they leave it.
+    #[error("workshops were done, and `{key}` is not there")]
+    WorkshopResultMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
 }
 
 impl Error {
     /// What to say where a request allows source distributions and the builder takes none: that a
     /// package has no wheel would be answered with that it need not have one.
     pub(crate) fn for_want_of_sources(self) -> Self {
-        let is_for_want = match &self {
+        if self.is_for_want_of_a_wheel() {
+            let problem = self.to_string();
+            Self::SourceDistributionUnsupported { problem }
+        } else {
+            self
+        }
+    }
+
+    /// The same where nobody can build for the target.
+    pub(crate) fn for_want_of_a_workshop(self) -> Self {
+        if self.is_for_want_of_a_wheel() {
+            let problem = self.to_string();
+            Self::WorkshopMissing { problem }
+        } else {
+            self
+        }
+    }
+
+    /// Whether it would be none if source distributions were taken.
+    fn is_for_want_of_a_wheel(&self) -> bool {
+        match self {
             Self::Core(accretion_core::Error::WheelNotFound { instead, .. }) => instead
                 .iter()
                 .any(|file| file.parse::<WheelFilename>().is_err()),
@@ -139,12 +171,6 @@ impl Error {
             // is one.
             Self::Port(error) => error.code() == WHEEL_NOT_FOUND,
             _ => false,
-        };
-        if is_for_want {
-            let problem = self.to_string();
-            Self::SourceDistributionUnsupported { problem }
-        } else {
-            self
         }
     }
 }
@@ -179,6 +205,8 @@ fault_codes! {
         Self::IndexCredentialsRefused { .. } => "IndexCredentialsRefused", User;
         Self::PackagePinnedElsewhere { .. } => "PackagePinnedElsewhere", User;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
+        Self::WorkshopMissing { .. } => "WorkshopMissing", User;
+        Self::WorkshopResultMissing { .. } => "WorkshopResultMissing", Internal;
     }
     else {
         Self::Core(error) => error;
@@ -240,6 +268,14 @@ impl Fault for Error {
                  comes from"
                     .to_owned(),
             ),
+            Self::WorkshopMissing { .. } => Some(
+                "require a version that has a wheel, leave the runtime out, or build the layer \
+                 with the `accretion` command"
+                    .into(),
+            ),
+            Self::WorkshopResultMissing { .. } => {
+                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
+            }
             Self::SourceDistributionUnsupported { .. } => Some(
                 "require a version that has a wheel, build the layer with the `accretion` command, \
                  or ask whoever runs Accretion to allow source distributions"

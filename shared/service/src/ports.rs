@@ -2,9 +2,11 @@
 
 mod dead_letters;
 mod pipeline;
+mod workshops;
 
 pub use dead_letters::*;
 pub use pipeline::*;
+pub use workshops::*;
 
 use std::fmt;
 use std::io::Write;
@@ -124,6 +126,16 @@ pub trait Wheels: Send + Sync {
         filename: &WheelFilename,
         file: &LockedFile,
     ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
+
+    /// Is told of all source distributions of a layer before the first of them is asked for: what
+    /// others have to build is ordered at once.
+    fn prepare(
+        &self,
+        _sources: &[(&str, &LockedFile)],
+        _target: Target,
+    ) -> impl Future<Output = Result<(), PortError>> + Send {
+        async { Ok(()) }
+    }
 
     /// Gets the wheel of a source distribution: out of the store, or built for the target, which
     /// runs the package's code.

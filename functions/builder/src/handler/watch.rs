@@ -27,6 +27,8 @@ struct Seen {
     misses: u64,
     downloaded: u64,
     layer: Option<Layer>,
+    /// Whether the build goes on once workshops are done.
+    ordered: bool,
 }
 
 /// The layer that came of it.
@@ -66,6 +68,12 @@ impl Watch {
         });
     }
 
+    /// The build goes on once workshops are done.
+    pub(super) fn ordered(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.ordered = true;
+    }
+
     fn has_layer(&self, layer: Layer) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if layer.changed {
@@ -98,6 +106,7 @@ impl Watch {
                 .count(&Metric::BUILDS, Outcome::Built)
                 .value(&Metric::LAYER_BYTES, layer.bytes)
                 .value(&Metric::UNZIPPED_BYTES, layer.unzipped),
+            (None, _) if seen.ordered => line,
             (None, _) => line.count(&Metric::BUILDS, Outcome::Unchanged),
         };
         line.write();
@@ -239,6 +248,16 @@ mod tests {
         });
         assert_eq!(line["Outcome"], "Unchanged");
         assert!(line["LayerBytes"].is_null(), "{line}");
+        assert_eq!(phases(&line), ["ResolveDuration"]);
+    }
+
+    #[test]
+    fn a_build_that_waits_for_workshops_is_not_counted_yet() {
+        let line = line(None, |watch| {
+            is_resolved(watch);
+            watch.ordered();
+        });
+        assert!(line["Builds"].is_null(), "{line}");
         assert_eq!(phases(&line), ["ResolveDuration"]);
     }
 

@@ -49,12 +49,22 @@ fn the_documented_limits_are_those_that_are_held() {
         ("depth of brackets", count(Limits::MARKER_DEPTH)),
         ("depth of included files", count(Limits::INCLUDE_DEPTH)),
         ("included files", count(Limits::INCLUDED_FILES)),
+        ("groups, and extras", count(Limits::SELECTED)),
+        ("steps to follow", count(Limits::LOCK_STEPS)),
+        (
+            "requirements of a project",
+            count(Limits::PROJECT_REQUIREMENTS),
+        ),
         ("seconds to resolve", resolution.time.as_secs()),
         ("MiB that are read to resolve", resolution.traffic / MIB),
         ("MiB of memory", resolution.memory / MIB),
         ("MiB of a file that uv writes", resolution.file / MIB),
         ("MiB of the disk that uv leaves free", resolution.free / MIB),
         ("MiB of a lock", resolution.output / MIB),
+        (
+            "seconds to build a source distribution",
+            Limits::SOURCE_BUILD_TIME.as_secs(),
+        ),
         ("items of `Files`", count(Limits::FILE_SOURCES)),
         ("files of one's own", count(Limits::FILES)),
         (
