@@ -199,6 +199,7 @@ fn layer(name: &str) -> String {
 struct Resources {
     inbox_object: String,
     request: String,
+    files: String,
     artifact: String,
     description: String,
     manifest: String,
@@ -217,6 +218,7 @@ fn resources() -> Resources {
     Resources {
         inbox_object: format!("{INBOX}/requests/tools/request.json"),
         request: object(&keys::request(&id)),
+        files: object(&keys::packed_files(Sha256::of(b""))),
         artifact: object(&keys::artifact(&project, digest)),
         description: object(&keys::artifact_description(&project, digest)),
         manifest: object(&keys::manifest(&project, &id, target)),
@@ -297,6 +299,7 @@ fn roles_may_do_what_they_are_for() {
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
         ("DispatcherRole", "s3:GetObject", &it.request),
         ("DispatcherRole", "s3:PutObject", &it.request),
+        ("DispatcherRole", "s3:PutObject", &it.files),
         (
             "DispatcherRole",
             "sqs:ReceiveMessage",
@@ -309,6 +312,7 @@ fn roles_may_do_what_they_are_for() {
         ),
         ("DispatcherRole", "dynamodb:PutItem", &requests),
         ("BuilderRole", "s3:GetObject", &it.request),
+        ("BuilderRole", "s3:GetObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
@@ -390,6 +394,7 @@ fn roles_may_not_do_each_others_work() {
     let objects = [
         &it.inbox_object,
         &it.request,
+        &it.files,
         &it.artifact,
         &it.description,
         &it.manifest,
@@ -405,7 +410,9 @@ fn roles_may_not_do_each_others_work() {
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
         ("DispatcherRole", "s3:GetObject", &it.request),
         ("DispatcherRole", "s3:PutObject", &it.request),
+        ("DispatcherRole", "s3:PutObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.request),
+        ("BuilderRole", "s3:GetObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.artifact),
         ("BuilderRole", "s3:GetObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.artifact),

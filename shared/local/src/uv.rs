@@ -39,6 +39,9 @@ use self::process::Ran;
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
+/// 1980-01-01, the first moment that a wheel's entry can have, in seconds.
+const FIRST_MOMENT: &str = "315532800";
+
 /// What of the user's environment uv gets: whom to trust, where temporary files go, and where
 /// Lambda's interpreters have their libraries.
 const ENVIRONMENT: [&str; 7] = [
@@ -358,6 +361,22 @@ impl Uv {
         Ok(text)
     }
 
+    /// Builds the wheel of a project's folder, into another folder, which runs the project's code.
+    /// Returns the wheel's path. It is built for the target, if this machine has its Python.
+    pub async fn wheel_of(
+        self: &Arc<Self>,
+        project: &Path,
+        target: Target,
+        into: &Path,
+    ) -> Result<PathBuf, Error> {
+        let python = self.python_for(target, true).await?;
+        let builder = WheelBuilder {
+            uv: Arc::clone(self),
+            python,
+        };
+        builder.build(project, into).await
+    }
+
     /// Whether uv asks its indexes by itself: nothing has to lead it to them, and nothing opens them.
     pub(crate) fn is_plain(&self) -> bool {
         self.indexes.is_plain()
@@ -431,6 +450,8 @@ impl WheelBuilder {
             .arg("--out-dir")
             .arg(into)
             .arg(source)
+            // Backends that know it give the same wheel again.
+            .env("SOURCE_DATE_EPOCH", FIRST_MOMENT)
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
         let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;
