@@ -206,6 +206,7 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         name: "layer".parse().ok(),
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
+        merge: false,
         allow_source_distributions: args.allow_source_distributions,
         // A requirements.txt has none.
         selection: Selected::default(),
@@ -425,7 +426,7 @@ struct Document<'a> {
     description: &'a str,
     runtimes: &'a [Runtime],
     architectures: &'a [Architecture],
-    shape: &'static str,
+    shape: Shape,
     packages: Vec<PackageRecord<'a>>,
     files: usize,
     sha256: String,
@@ -496,10 +497,7 @@ fn print_document(report: &Report, plan: &Plan, outcomes: &Outcomes) {
         description: &publication.description,
         runtimes: &publication.runtimes,
         architectures: &publication.architectures,
-        shape: match assembled.shape {
-            Shape::Shared => "Shared",
-            Shape::PerRuntime => "PerRuntime",
-        },
+        shape: assembled.shape,
         packages: packages.collect(),
         files: assembled.copied,
         sha256: assembled.written.sha256.to_string(),

@@ -4,19 +4,21 @@ mod watch;
 
 use std::sync::Arc;
 
-use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Requests};
+use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_core::request::{Request, RequestId, RequestRef};
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::uv::Uv;
-use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex};
+use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Workshops};
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
-use accretion_service::ports::{Event, IndexCredentials as _, PortError, Progress, Requests as _};
+use accretion_service::ports::{
+    self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
+};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
@@ -28,11 +30,25 @@ use self::watch::Watch;
 pub(crate) struct Order {
     request_id: RequestId,
     received_at: Timestamp,
-    runtime: Runtime,
-    architecture: Architecture,
+    target: LayerTarget,
+    /// The keys of what workshops have made for it just now.
+    #[serde(default)]
+    made: Vec<String>,
 }
 
 /// What the execution is told.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Built(Receipt),
+    #[serde(rename_all = "PascalCase")]
+    Ordered {
+        /// What workshops have to make first.
+        orders: Vec<ports::Order>,
+    },
+}
+
+/// What came of a build.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Receipt {
@@ -90,11 +106,13 @@ impl Fault for Error {
 pub(crate) struct Builder {
     pub(crate) clients: accretion_aws::Clients,
     pub(crate) requests: S3Requests,
+    pub(crate) handover: S3Handover,
     pub(crate) bucket: String,
     pub(crate) cache: CacheFolder,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
-    pub(crate) source_distributions: SourceDistributions,
+    /// Whether there are workshops.
+    pub(crate) workshops: bool,
     pub(crate) offer: Offer,
     pub(crate) credentials: AwsIndexCredentials,
     pub(crate) downloader: Arc<Downloader>,
@@ -102,9 +120,11 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Builds the layer of one target, or finds that there is one of the same content, and writes
+    /// Builds one layer of a request, or finds that there is one of the same content, and writes
     /// its manifest.
-    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
+    ///
+    /// Where that takes running a package's code, it says what workshops have to make first.
+    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Answer, Error> {
         let Invocation {
             event: order,
             metrics,
@@ -112,8 +132,8 @@ impl Builder {
         } = invocation;
         // From here on every line of the invocation has it.
         Span::current().record("request_id", order.request_id.as_str());
-        let (runtime, architecture) = (order.runtime, order.architecture);
-        let span = info_span!("build", %runtime, %architecture);
+        let (runtime, architecture) = (order.target.python(), order.target.architecture());
+        let span = info_span!("build", runtime, %architecture);
         let watch = Arc::new(Watch::new());
         let build = self.build(order.clone(), Arc::clone(&watch));
         let outcome = Box::pin(build).instrument(span).await;
@@ -121,12 +141,10 @@ impl Builder {
         outcome
     }
 
-    async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Receipt, Error> {
+    async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Answer, Error> {
         let request = self.request(&order.request_id).await?;
-        let target = Target {
-            runtime: order.runtime,
-            architecture: order.architecture,
-        };
+        let target = order.target;
+        let wanted = request.layer(target);
         self.prune().await;
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
@@ -142,34 +160,64 @@ impl Builder {
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
         let origin = RequestRef {
-            id: order.request_id,
+            id: order.request_id.clone(),
             received_at: order.received_at,
         };
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: self.source_distributions,
+            source_distributions: if self.workshops {
+                SourceDistributions::InWorkshops
+            } else {
+                SourceDistributions::Never
+            },
         };
+        let id = origin.id.clone();
+        let workshops = Workshops::new(id, &uv, &wheels, &self.handover);
         let build = Build::new(
             &request,
             Some(origin),
             options,
-            &*uv,
-            &wheels,
+            &workshops,
+            &workshops,
             &artifacts,
             &SystemClock,
             &*watch,
         )?;
-        let layer = build.target(target).await?;
+        let layer = match build.layer(&wanted).await {
+            Ok(layer) => layer,
+            Err(error) => return self.ordered(workshops.orders(), &order.made, &watch, error),
+        };
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
         info!(layer = %name, %digest, changed = layer.changed, "built");
-        Ok(Receipt {
+        Ok(Answer::Built(Receipt {
             manifest_key,
             digest: digest.to_string(),
             changed: layer.changed,
             warnings: layer.warnings,
-        })
+        }))
+    }
+
+    /// What a failed build comes to: orders, if it is for want of what workshops make.
+    fn ordered(
+        &self,
+        orders: Vec<ports::Order>,
+        made: &[String],
+        watch: &Watch,
+        error: accretion_service::Error,
+    ) -> Result<Answer, Error> {
+        // Otherwise it would be ordered for ever.
+        if let Some(order) = orders.iter().find(|order| made.contains(&order.key)) {
+            let key = order.key.clone();
+            return Err(accretion_service::Error::WorkshopResultMissing { key }.into());
+        }
+        if orders.is_empty() {
+            return Err(error.into());
+        }
+        watch.ordered();
+        info!(orders = orders.len(), "ordered from workshops");
+        Ok(Answer::Ordered { orders })
     }
 
     /// The request as the dispatcher kept it.

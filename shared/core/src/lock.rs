@@ -31,6 +31,7 @@ use self::graph::Graph;
 use self::marker::Activated;
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
+use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
@@ -88,6 +89,13 @@ pub struct LockedPackage {
     pub version: String,
     /// What it is installed from.
     pub locked: Locked,
+}
+
+impl LockedPackage {
+    /// Whether a wheel is one of this package and version.
+    pub fn is_in(&self, wheel: &WheelFilename) -> bool {
+        *wheel.name() == self.name && same_version(wheel.version(), &self.version)
+    }
 }
 
 /// What a selection is allowed to take.
@@ -264,7 +272,7 @@ impl Lock {
     /// [`Self::choose`] is for those.
     pub fn select(&self, target: Target, policy: Policy<'_>) -> Result<Vec<LockedPackage>, Error> {
         let selected = self.choose(target, policy, &Selection::default())?;
-        if let Some(pin) = selected.pins.iter().flat_map(|pins| pins.names()).next() {
+        if let Some(pin) = selected.pins.iter().flat_map(Pins::names).next() {
             return Err(invalid(format!(
                 "it does not say where the files of {pin} are"
             )));
@@ -317,6 +325,11 @@ impl Lock {
                 }
                 packages.insert(name.clone(), choice);
             }
+        }
+        // Before anybody is asked where they are.
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(Error::TooManyPackages { packages });
         }
         Ok(Selected::of(packages))
     }

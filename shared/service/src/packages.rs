@@ -6,7 +6,7 @@ use std::sync::Arc;
 use accretion_core::Fault as _;
 use accretion_core::layer::{Conflict, Wheel, WheelFiles};
 use accretion_core::limits::Limits;
-use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
+use accretion_core::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
 use accretion_core::manifest::Installed;
 use accretion_core::request::{Request, Requirements};
 use accretion_core::requirement::RequirementSet;
@@ -93,12 +93,17 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         locating: Locating,
     ) -> Result<Resolved, Error> {
         let requested = self.request.allow_source_distributions;
-        let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
+        let can_be_built = match self.source_distributions {
+            SourceDistributions::AsRequested => true,
+            SourceDistributions::InWorkshops => !target.runtime.is_deprecated(),
+            SourceDistributions::Never => false,
+        };
+        let allowed = requested && can_be_built;
         let selected = self.select(target, allowed, locating).await;
-        let packages = if requested && !allowed {
-            selected.map_err(Error::for_want_of_sources)?
-        } else {
-            selected?
+        let packages = match self.source_distributions {
+            _ if !requested || can_be_built => selected?,
+            SourceDistributions::InWorkshops => selected.map_err(Error::for_want_of_a_workshop)?,
+            _ => selected.map_err(Error::for_want_of_sources)?,
         };
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
@@ -191,14 +196,42 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         packages: &[LockedPackage],
         target: Target,
     ) -> Result<Vec<Arc<StoredWheel>>, PortError> {
+        let sources: Vec<_> = packages.iter().filter_map(source).collect();
+        if !sources.is_empty() {
+            self.wheels.prepare(&sources, target).await?;
+        }
         let fetches = packages.iter().map(async |package| match &package.locked {
             Locked::Wheel { filename, file } => self.wheels.get(filename, file).await,
             Locked::SourceDistribution { filename, file } => {
-                self.wheels.build(filename, file, target).await
+                let built = self.wheels.build(filename, file, target).await?;
+                is_of(&built, package, filename).map_err(PortError::new)?;
+                Ok(built)
             }
         });
         try_join_all(fetches).await
     }
+}
+
+/// The source distribution that a package has to be built from.
+fn source(package: &LockedPackage) -> Option<(&str, &LockedFile)> {
+    match &package.locked {
+        Locked::Wheel { .. } => None,
+        Locked::SourceDistribution { filename, file } => Some((filename, file)),
+    }
+}
+
+/// Whether a wheel that was built is the one of a package: its name was the build's to choose.
+fn is_of(
+    built: &StoredWheel,
+    package: &LockedPackage,
+    source: &str,
+) -> Result<(), accretion_core::Error> {
+    if package.is_in(&built.filename) {
+        return Ok(());
+    }
+    let problem = format!("it was built from `{source}`");
+    let wheel = built.filename.to_string();
+    Err(accretion_core::Error::WheelInvalid { wheel, problem })
 }
 
 /// What a manifest says of a package that goes into a layer.
@@ -217,6 +250,7 @@ pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Install
         },
         size: Some(wheel.layout.compressed_size()),
         unzipped_size: Some(wheel.layout.size()),
+        runtimes: Vec::new(),
     }
 }
 
