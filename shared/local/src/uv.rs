@@ -469,6 +469,10 @@ fn build_failure(stderr: &str) -> (Option<String>, String) {
         .split_once("[stderr]\n")
         .map_or(before, |(_, words)| words);
     let words = words.split("\nhint: ").next().unwrap_or_default();
+    // Said by uv itself, and all that there is if uv did not like what was built.
+    let words = words
+        .strip_prefix("Building wheel from source distribution...\n")
+        .unwrap_or(words);
     let indentation = words.len() - words.trim_start_matches(' ').len();
     let lines = words.lines().map(|line| {
         let (margin, rest) = line.split_at_checked(indentation).unwrap_or(("", line));
