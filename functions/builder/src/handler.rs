@@ -4,7 +4,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use accretion_aws::{S3Artifacts, S3Handover, S3Requests};
+use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_core::request::{Request, RequestId, RequestRef};
 use accretion_core::target::{Architecture, Runtime, Target};
@@ -13,9 +13,12 @@ use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::uv::Uv;
-use accretion_local::{Downloader, Workshops};
-use accretion_service::build::{Build, Options, SourceDistributions};
-use accretion_service::ports::{self, Event, PortError, Progress, Requests as _};
+use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Workshops};
+use accretion_service::build::{Build, NoWorkshop, Options, SourceDistributions};
+use accretion_service::indexes::{Chosen, Offer};
+use accretion_service::ports::{
+    self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
+};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
@@ -111,6 +114,8 @@ pub(crate) struct Builder {
     pub(crate) limits: Limits,
     /// Whether there are workshops.
     pub(crate) workshops: bool,
+    pub(crate) offer: Offer,
+    pub(crate) credentials: AwsIndexCredentials,
     pub(crate) downloader: Arc<Downloader>,
     pub(crate) uv: Arc<Uv>,
 }
@@ -146,10 +151,13 @@ impl Builder {
         self.prune().await;
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
+        let indexes = Arc::new(self.indexes(&request).await?);
+        let is_private = indexes.are_private();
+        let uv = Arc::new(self.uv.using(Arc::clone(&indexes)));
         let wheels = WheelCache::new(
             self.cache.path(),
-            Arc::clone(&self.downloader),
-            Arc::clone(&self.uv),
+            Arc::new(self.downloader.using(indexes)),
+            Arc::clone(&uv),
             self.limits,
             Arc::clone(&watch) as _,
         );
@@ -162,10 +170,10 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: self.source_distributions(target),
+            source_distributions: self.source_distributions(target, is_private),
         };
         let id = origin.id.clone();
-        let workshops = Workshops::new(id, &self.uv, &wheels, &self.handover);
+        let workshops = Workshops::new(id, &uv, &wheels, &self.handover);
         let build = Build::new(
             &request,
             Some(origin),
@@ -213,12 +221,14 @@ impl Builder {
     }
 
     /// Whether a target's packages may be built from source. There are workshops for the runtimes
-    /// in which functions can be made.
-    fn source_distributions(&self, target: Target) -> SourceDistributions {
+    /// in which functions can be made, and they get nobody's credentials.
+    fn source_distributions(&self, target: Target, is_private: bool) -> SourceDistributions {
         if !self.workshops {
             SourceDistributions::Never
         } else if target.runtime.is_deprecated() {
-            SourceDistributions::NotForTarget
+            SourceDistributions::NoWorkshop(NoWorkshop::RuntimeDeprecated)
+        } else if is_private {
+            SourceDistributions::NoWorkshop(NoWorkshop::IndexPrivate)
         } else {
             SourceDistributions::AsRequested
         }
@@ -238,6 +248,27 @@ impl Builder {
             }
         })?;
         Ok(request)
+    }
+
+    /// The indexes that a request's packages come from, with what opens them.
+    async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
+        let Chosen { default, named } = self.offer.choose(request)?;
+        let mut indexes = Indexes::default();
+        if let Some((url, reference)) = default {
+            let credentials = match reference {
+                Some(reference) => Some(self.credentials.get(&reference).await?),
+                None => None,
+            };
+            indexes.default = Some(DefaultIndex { url, credentials });
+        }
+        for index in named {
+            let credentials = match &index.credentials {
+                Some(reference) => Some(self.credentials.get(reference).await?),
+                None => None,
+            };
+            indexes.named.push(NamedIndex { index, credentials });
+        }
+        Ok(indexes)
     }
 
     /// Makes room for a build. One that finds too little of it says so itself.

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accretion_aws::{Clients, S3Handover, S3Requests};
+use accretion_aws::{AwsIndexCredentials, Clients, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_lambda::{Environment, Error};
 use accretion_local::cache::{Budget, CacheFolder};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{AllowedHosts, Downloader};
+use accretion_service::indexes::{Offer, OfferedIndexes};
 
 use crate::handler::{Builder, Log};
 
@@ -27,7 +28,13 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
     let bucket = environment.required("ARTIFACTS_BUCKET");
     let cache: PathBuf = environment.optional("CACHE_FOLDER", "/tmp/accretion".into());
     let budget = Budget::mib(environment.optional("CACHE_MIB", 1024));
-    let index = environment.given("INDEX_URL");
+    let OfferedIndexes(indexes) = environment.optional("INDEXES", OfferedIndexes::default());
+    let offer = Offer {
+        default: environment.given("INDEX_URL"),
+        default_secret: environment.given("INDEX_SECRET_ARN"),
+        indexes,
+        domain: environment.given("CODEARTIFACT_DOMAIN_ARN"),
+    };
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
     let workshops = environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false);
     let limits = limits(&mut environment);
@@ -45,18 +52,23 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         path,
         environment: env::vars_os().collect(),
         cache: cache.uv(),
-        index: index.clone(),
+        located: Some(cache.located()),
+        index: offer.default.clone(),
         offline: false,
         guard: Some(Guard {
             hosts: hosts.clone(),
+            indexes: offer.urls().cloned().collect(),
             limits: limits.resolution,
         }),
     });
     // The runtime API listens on this machine: no request may lead there.
-    let downloader = Downloader::new(index.as_ref(), false, Arc::new(Log))
+    let downloader = Downloader::new(None, false, Arc::new(Log))
+        .trusting(offer.urls())
         .refusing_local_addresses()
         .allowing(hosts);
     Ok(Builder {
+        credentials: AwsIndexCredentials::new(&clients),
+        offer,
         requests: S3Requests::new(&clients, bucket.as_str()),
         handover: S3Handover::new(&clients, bucket.as_str(), &limits),
         clients,

@@ -162,8 +162,12 @@ impl<H: Handover> Resolver for Workshops<'_, H> {
             let order = self.order(key, &request, None, target).await?;
             return Err(self.ordered(vec![order]));
         };
-        let text = String::from_utf8_lossy(&text);
-        Lock::parse(&text).map_err(PortError::new)
+        let lock = Lock::parse(&String::from_utf8_lossy(&text)).map_err(PortError::new)?;
+        // It is the lock of the whole request.
+        Ok(match resolution.located {
+            Some(_) => lock.only(resolution.requirements),
+            None => lock,
+        })
     }
 }
 

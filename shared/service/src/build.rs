@@ -1,5 +1,6 @@
 //! Building a request's layers: resolve, compare digests, fetch, splice, keep.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,15 +9,15 @@ use accretion_core::digest::Digest;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Plan, splice};
 use accretion_core::limits::Limits;
-use accretion_core::lock::LockedPackage;
+use accretion_core::lock::{self, LockedPackage};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::Target;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::packages::{self, Packages, Resolved, with_files};
-use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, StoredWheel, Wheels};
+use crate::packages::{self, Locating, Packages, Resolved, with_files};
+use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, StoredWheel, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
@@ -38,8 +39,26 @@ pub enum SourceDistributions {
     AsRequested,
     /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
     Never,
-    /// The same, since nobody can build for the target.
-    NotForTarget,
+    /// The same, since there is nobody who could build them.
+    NoWorkshop(NoWorkshop),
+}
+
+/// Why there is nobody who could build source distributions for a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoWorkshop {
+    /// Functions of the runtime can't be made any more.
+    RuntimeDeprecated,
+    /// Whoever runs packages' code gets no credentials.
+    IndexPrivate,
+}
+
+impl fmt::Display for NoWorkshop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RuntimeDeprecated => "AWS has deprecated the runtime",
+            Self::IndexPrivate => "workshops get no credentials of indexes",
+        })
+    }
 }
 
 /// One layer, built or found unchanged.
@@ -112,9 +131,19 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 
     async fn build(&self, target: Target) -> Result<Built, Error> {
+        let built = self.attempt(target, Locating::Remembered).await;
+        match built {
+            Err(error) if self.packages.may_be_out_of_date(&error) => {
+                self.attempt(target, Locating::Anew).await
+            }
+            built => built,
+        }
+    }
+
+    async fn attempt(&self, target: Target, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
-        let resolved = self.packages.resolve(target).await?;
+        let resolved = self.packages.resolve(target, locating).await?;
         if resolved.packages.is_empty() {
             return Err(accretion_core::Error::LayerEmpty.into());
         }
@@ -128,8 +157,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             {
                 return Err(conflict.clone().into_error().into());
             }
+            let lock = lock::write(&[(target, &resolved.packages)]);
             let manifest = self.manifest(target, digest, resolved, Content::from(found));
-            self.artifacts.keep(&layer, &manifest).await?;
+            let description = Description {
+                manifest: &manifest,
+                lock: &lock,
+            };
+            self.artifacts.keep(&layer, description).await?;
             manifest
         } else {
             self.make(target, &layer, digest, resolved).await?
@@ -161,12 +195,21 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
         self.progress.on(Event::Storing(target));
         let content = self.content(&resolved.packages, &wheels, &spliced);
+        let lock = lock::write(&[(target, &resolved.packages)]);
         let manifest = self.manifest(target, digest, resolved, content);
         let Spliced {
             staged, written, ..
         } = spliced;
         self.artifacts
-            .commit(layer, staged, written, &manifest)
+            .commit(
+                layer,
+                staged,
+                written,
+                Description {
+                    manifest: &manifest,
+                    lock: &lock,
+                },
+            )
             .await?;
         Ok(manifest)
     }
@@ -239,6 +282,11 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             artifact_sha256: content.artifact.sha256,
             artifact_size: content.artifact.size,
             unzipped_size: content.unzipped_size,
+            // What a person builds, they can lock themselves.
+            lock_s3_key: self
+                .origin
+                .as_ref()
+                .map(|_| keys::lock(&request.name, digest)),
             publish,
             request: self.origin.clone(),
             builder: content.builder,

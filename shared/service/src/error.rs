@@ -7,6 +7,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault, fault_codes};
 
+use crate::build::NoWorkshop;
 use crate::ports::PortError;
 
 /// What can go wrong in a use case: a rule of the domain, or a port.
@@ -97,6 +98,22 @@ pub enum Error {
         /// The version's number.
         version: u64,
     },
+    /// A request names credentials that the operator does not have sent there.
+    #[error("the index `{index}` is not to be opened with {reference}")]
+    IndexCredentialsRefused {
+        /// The index's name.
+        index: String,
+        /// Where the credentials are kept.
+        reference: String,
+    },
+    /// A request has a package come from another index than the operator does.
+    #[error("`{package}` does not come from the index `{index}` here")]
+    PackagePinnedElsewhere {
+        /// The package.
+        package: String,
+        /// The request's index.
+        index: String,
+    },
     /// A package has no fitting wheel; its source may be built, but not by this builder.
     #[error("this builder builds nothing from source: {problem}")]
     SourceDistributionUnsupported {
@@ -104,8 +121,10 @@ pub enum Error {
         problem: String,
     },
     /// A package has no fitting wheel; its source may be built, but there is nobody who could.
-    #[error("there is no workshop for the runtime, which AWS has deprecated: {problem}")]
+    #[error("nothing can be built from source, since {why}: {problem}")]
     WorkshopMissing {
+        /// Why not.
+        why: NoWorkshop,
         /// Which package has no wheel.
         problem: String,
     },
@@ -130,10 +149,10 @@ impl Error {
     }
 
     /// The same where nobody can build for the target.
-    pub(crate) fn for_want_of_a_workshop(self) -> Self {
+    pub(crate) fn for_want_of_a_workshop(self, why: NoWorkshop) -> Self {
         if self.is_for_want_of_a_wheel() {
             let problem = self.to_string();
-            Self::WorkshopMissing { problem }
+            Self::WorkshopMissing { why, problem }
         } else {
             self
         }
@@ -179,6 +198,8 @@ fault_codes! {
         Self::LayerBusy { .. } => "LayerBusy", Transient;
         Self::LayerVersionUnrecorded { .. } => "LayerVersionUnrecorded", Internal;
         Self::RepairIncomplete { .. } => "RepairIncomplete", Internal;
+        Self::IndexCredentialsRefused { .. } => "IndexCredentialsRefused", User;
+        Self::PackagePinnedElsewhere { .. } => "PackagePinnedElsewhere", User;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
         Self::WorkshopMissing { .. } => "WorkshopMissing", User;
         Self::WorkshopResultMissing { .. } => "WorkshopResultMissing", Internal;
@@ -236,13 +257,20 @@ impl Fault for Error {
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
             Self::WorkshopMissing { .. } => Some(
-                "require a version that has a wheel, leave the runtime out, or build the layer \
-                 with the `accretion` command"
+                "require a version that has a wheel, or build the layer with the `accretion` command"
                     .into(),
             ),
             Self::WorkshopResultMissing { .. } => {
                 Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
             }
+            Self::IndexCredentialsRefused { .. } => Some(
+                "ask whoever runs Accretion to offer the index with these credentials".to_owned(),
+            ),
+            Self::PackagePinnedElsewhere { .. } => Some(
+                "take it out of the index's `Packages`: whoever runs Accretion has said where it \
+                 comes from"
+                    .to_owned(),
+            ),
             Self::SourceDistributionUnsupported { .. } => Some(
                 "require a version that has a wheel, build the layer with the `accretion` command, \
                  or ask whoever runs Accretion to allow source distributions"

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use accretion_core::archive::Written;
+use accretion_core::index::{Credentials, CredentialsReference};
 use accretion_core::layer::LayerName;
 use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
@@ -21,6 +22,7 @@ use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::wheel::{Layout, WheelFilename};
 use accretion_core::{Class, Fault};
+use url::Url;
 
 /// A port's failure, whatever is behind the port.
 #[derive(Debug)]
@@ -69,17 +71,38 @@ pub struct Resolution<'a> {
     /// Whether packages without a fitting wheel may be chosen, whose code may be run for their
     /// metadata.
     pub allow_source_distributions: bool,
+    /// Whether what is required is all that is wanted: pinned versions, whose files are to be
+    /// located.
+    pub located: Option<Location<'a>>,
+}
+
+/// How the files of pinned versions are located.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    /// The index that they are on; the default one if a lock names none.
+    pub index: Option<&'a Url>,
+    /// Whether an earlier answer will do.
+    pub remembered: bool,
 }
 
 /// Turns requirements into locked packages.
 pub trait Resolver: Send + Sync {
-    /// Resolves requirements for one target.
+    /// Resolves requirements for one target, or locates the files of pinned versions.
     ///
     /// Runs no package's code unless source distributions are allowed.
     fn resolve(
         &self,
         resolution: Resolution<'_>,
     ) -> impl Future<Output = Result<Lock, PortError>> + Send;
+}
+
+/// Knows what opens package indexes.
+pub trait IndexCredentials: Send + Sync {
+    /// The credentials that are kept somewhere.
+    fn get(
+        &self,
+        reference: &CredentialsReference,
+    ) -> impl Future<Output = Result<Credentials, PortError>> + Send;
 }
 
 /// A verified wheel that is on this machine.
@@ -124,6 +147,15 @@ pub trait Wheels: Send + Sync {
     ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
 }
 
+/// What describes an artifact.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    /// Its manifest.
+    pub manifest: &'a Manifest,
+    /// A `pylock.toml` of what is installed, which is kept where the manifest says, if it does.
+    pub lock: &'a str,
+}
+
 /// Keeps artifacts and their manifests.
 pub trait Artifacts: Send + Sync {
     /// An artifact that is being written. Dropped before it is committed, it leaves nothing.
@@ -139,20 +171,20 @@ pub trait Artifacts: Send + Sync {
     /// Starts an artifact.
     fn stage(&self, layer: &LayerName) -> Result<Self::Staged, PortError>;
 
-    /// Keeps a written artifact and its manifest, the manifest last.
+    /// Keeps a written artifact and what describes it, the manifest last.
     fn commit(
         &self,
         layer: &LayerName,
         staged: Self::Staged,
         written: Written,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
-    /// Keeps a manifest for an artifact that is there already.
+    /// Keeps what describes an artifact that is there already.
     fn keep(
         &self,
         layer: &LayerName,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 

@@ -8,8 +8,11 @@
 mod build;
 mod check;
 mod faults;
+mod indexes;
 mod inputs;
 mod isolation;
+mod lock;
+mod locks;
 mod processes;
 mod reference;
 mod reproducible;

@@ -1,0 +1,53 @@
+//! Locking a request: what each of its layers would consist of.
+
+use accretion_core::lock::LockedPackage;
+use accretion_core::request::Request;
+use accretion_core::target::Target;
+use futures_util::future::join_all;
+
+use crate::Error;
+use crate::build::SourceDistributions;
+use crate::packages::{Locating, Packages, Resolved};
+use crate::ports::{Event, Progress, Resolver, Wheels};
+
+/// All that the layer of one target could consist of, what a request leaves out included, ordered by
+/// name.
+///
+/// # Errors
+///
+/// Those of [`lock`], and whatever is wrong for the target.
+pub async fn lock_target<R: Resolver, W: Wheels>(
+    request: &Request,
+    target: Target,
+    resolver: &R,
+    wheels: &W,
+    progress: &dyn Progress,
+) -> Result<Vec<LockedPackage>, Error> {
+    let allowed = SourceDistributions::AsRequested;
+    let packages = Packages::new(request, allowed, resolver, wheels, progress)?;
+    let Resolved { packages, excluded } = packages.resolve(target, Locating::Anew).await?;
+    let mut all: Vec<_> = packages.into_iter().chain(excluded).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(all)
+}
+
+/// What goes into the layer of each target of a request, in the order of the targets.
+///
+/// # Errors
+///
+/// Those of a lock file that can't be read. What is wrong for one target is its own outcome.
+pub async fn lock<R: Resolver, W: Wheels>(
+    request: &Request,
+    resolver: &R,
+    wheels: &W,
+    progress: &dyn Progress,
+) -> Result<Vec<(Target, Result<Vec<LockedPackage>, Error>)>, Error> {
+    let allowed = SourceDistributions::AsRequested;
+    let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
+    let locked = request.targets.iter().map(async |target| {
+        let packages = packages.resolve(target, Locating::Anew).await;
+        progress.on(Event::Finished(target));
+        (target, packages.map(|resolved| resolved.packages))
+    });
+    Ok(join_all(locked).await)
+}
