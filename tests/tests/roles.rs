@@ -34,6 +34,7 @@ fn grants(role: &str) -> Vec<Grant> {
     let statements = policies.flat_map(|policy| {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
         let statements = statements.unwrap().iter();
+        // What is there under a condition counts.
         statements.map(|statement| match statement["Fn::If"].as_array() {
             Some(branches) => {
                 assert_eq!(branches[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
@@ -308,13 +309,25 @@ fn roles_may_do_what_they_are_for() {
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
-        ("BuilderRole", "secretsmanager:GetSecretValue", &INDEX_SECRET.to_owned()),
-        ("BuilderRole", "secretsmanager:GetSecretValue", &SECRET.to_owned()),
-        ("BuilderRole", "codeartifact:GetAuthorizationToken", &DOMAIN.to_owned()),
+        (
+            "BuilderRole",
+            "secretsmanager:GetSecretValue",
+            &INDEX_SECRET.to_owned(),
+        ),
+        (
+            "BuilderRole",
+            "secretsmanager:GetSecretValue",
+            &SECRET.to_owned(),
+        ),
+        (
+            "BuilderRole",
+            "codeartifact:GetAuthorizationToken",
+            &DOMAIN.to_owned(),
+        ),
         (
             "BuilderRole",
             "codeartifact:ReadFromRepository",
-            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all",
+            &"arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all".to_owned(),
         ),
         ("BuilderRole", "s3:GetObject", &it.resolution),
         ("BuilderRole", "s3:PutObject", &it.resolution),
@@ -564,7 +577,11 @@ fn nobody_may_do_what_is_nobodys_work() {
             "secretsmanager:GetSecretValue",
             other_secret,
         ),
-        (but("BuilderRole"), "secretsmanager:GetSecretValue", &SECRET.to_owned()),
+        (
+            but("BuilderRole"),
+            "secretsmanager:GetSecretValue",
+            &SECRET.to_owned(),
+        ),
         (
             but("BuilderRole"),
             "codeartifact:GetAuthorizationToken",

@@ -14,7 +14,7 @@ use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::uv::Uv;
 use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Workshops};
-use accretion_service::build::{Build, NoWorkshop, Options, SourceDistributions};
+use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
 use accretion_service::ports::{
     self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
@@ -152,7 +152,6 @@ impl Builder {
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
         let indexes = Arc::new(self.indexes(&request).await?);
-        let is_private = indexes.are_private();
         let uv = Arc::new(self.uv.using(Arc::clone(&indexes)));
         let wheels = WheelCache::new(
             self.cache.path(),
@@ -170,7 +169,7 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: self.source_distributions(target, is_private),
+            source_distributions: self.source_distributions(target),
         };
         let id = origin.id.clone();
         let workshops = Workshops::new(id, &uv, &wheels, &self.handover);
@@ -221,14 +220,12 @@ impl Builder {
     }
 
     /// Whether a target's packages may be built from source. There are workshops for the runtimes
-    /// in which functions can be made, and they get nobody's credentials.
-    fn source_distributions(&self, target: Target, is_private: bool) -> SourceDistributions {
+    /// in which functions can be made.
+    fn source_distributions(&self, target: Target) -> SourceDistributions {
         if !self.workshops {
             SourceDistributions::Never
         } else if target.runtime.is_deprecated() {
-            SourceDistributions::NoWorkshop(NoWorkshop::RuntimeDeprecated)
-        } else if is_private {
-            SourceDistributions::NoWorkshop(NoWorkshop::IndexPrivate)
+            SourceDistributions::NotForTarget
         } else {
             SourceDistributions::AsRequested
         }

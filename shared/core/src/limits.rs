@@ -58,6 +58,14 @@ impl Limits {
     pub const MARKERS_COST: usize = 1 << 14;
     /// How deeply brackets in an environment marker are nested.
     pub const MARKER_DEPTH: usize = 32;
+    /// Dependency groups, and extras, that a request selects.
+    pub const SELECTED: usize = 100;
+    /// What it may take to follow what the packages of a lock file require of each other: steps, and
+    /// bytes of the markers that are read on the way. Large projects take a hundredth of it.
+    pub const LOCK_STEPS: usize = 8 << 20;
+    /// What a project requires in all of its groups, where a lock file needs its `pyproject.toml`;
+    /// what a group includes counts again.
+    pub const PROJECT_REQUIREMENTS: usize = 20_000;
     /// How deeply files include each other.
     pub const INCLUDE_DEPTH: usize = 10;
     /// Files that are included.

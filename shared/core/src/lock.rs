@@ -31,6 +31,7 @@ use self::graph::Graph;
 use self::marker::Activated;
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
+use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
@@ -284,7 +285,7 @@ impl Lock {
     /// [`Self::choose`] is for those.
     pub fn select(&self, target: Target, policy: Policy<'_>) -> Result<Vec<LockedPackage>, Error> {
         let selected = self.choose(target, policy, &Selection::default())?;
-        if let Some(pin) = selected.pins.iter().flat_map(|pins| pins.names()).next() {
+        if let Some(pin) = selected.pins.iter().flat_map(Pins::names).next() {
             return Err(invalid(format!(
                 "it does not say where the files of {pin} are"
             )));
@@ -337,6 +338,11 @@ impl Lock {
                 }
                 packages.insert(name.clone(), choice);
             }
+        }
+        // Before anybody is asked where they are.
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(Error::TooManyPackages { packages });
         }
         Ok(Selected::of(packages))
     }

@@ -63,6 +63,13 @@ pub enum Error {
         /// What uv found out.
         explanation: String,
     },
+    /// A distribution has no wheel, and its index needs credentials, which workshops do not get: they
+    /// can't find out what its source requires.
+    #[error("workshops do not get the credentials of the indexes: {problem}")]
+    WorkshopOutOfReach {
+        /// Which distribution has no wheel.
+        problem: String,
+    },
     /// An index or file server did not answer as it should.
     #[error("{host} could not be reached or did not answer as it should: {problem}")]
     UpstreamUnavailable {
@@ -328,6 +335,7 @@ fault_codes! {
         Self::PackageNotFound { .. } => "PackageNotFound", User;
         Self::PackageUnusable { .. } => "PackageUnusable", User;
         Self::WheelNotFound { .. } => "WheelNotFound", User;
+        Self::WorkshopOutOfReach { .. } => "WorkshopOutOfReach", User;
         Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
         Self::IndexForbidden { .. } => "IndexForbidden", User;
         Self::PinnedPackageNotFound { .. } => "PinnedPackageNotFound", User;
@@ -392,6 +400,11 @@ impl Fault for Error {
             }
             Self::WheelNotFound { .. } => {
                 "require a version that has one, or leave this target out".into()
+            }
+            Self::WorkshopOutOfReach { .. } => {
+                "require a version that has a wheel, or send what `accretion lock` writes: the \
+                 sources that it names can be built"
+                    .into()
             }
             Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
                 "check the network and try again; what was downloaded is kept".into()

@@ -60,7 +60,7 @@ pub struct Indexes {
 
 impl Indexes {
     /// Whether any of them is opened by something.
-    pub fn are_private(&self) -> bool {
+    pub(crate) fn are_private(&self) -> bool {
         let default = self.default.iter().map(|index| &index.credentials);
         let named = self.named.iter().map(|index| &index.credentials);
         default.chain(named).any(Option::is_some)

@@ -358,6 +358,11 @@ impl Uv {
         Ok(text)
     }
 
+    /// Whether any of its indexes is opened by something.
+    pub(crate) fn is_private(&self) -> bool {
+        self.indexes.are_private()
+    }
+
     /// Builds a source distribution for a target into a folder, with the target's own interpreter,
     /// which runs the package's code. Returns the wheel's path.
     pub async fn build(

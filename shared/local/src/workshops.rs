@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use accretion_core::Fault as _;
 use accretion_core::digest::Sha256;
 use accretion_core::keys;
 use accretion_core::lock::{Lock, LockedFile};
@@ -154,6 +155,20 @@ impl<H: Handover> Resolver for Workshops<'_, H> {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
         if !resolution.allow_source_distributions {
             return self.uv.resolve(resolution).await;
+        }
+        if self.uv.is_private() {
+            // Workshops get nothing that opens an index.
+            let from_wheels = Resolution {
+                allow_source_distributions: false,
+                ..resolution
+            };
+            let resolved = self.uv.resolve(from_wheels).await;
+            return resolved.map_err(|error| match error.code() {
+                "WheelNotFound" => PortError::new(Error::WorkshopOutOfReach {
+                    problem: error.to_string(),
+                }),
+                _ => error,
+            });
         }
         let target = resolution.target;
         let key = keys::resolution(&self.request, target);

@@ -1,6 +1,5 @@
 //! Building a request's layers: resolve, compare digests, fetch, splice, keep.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,26 +38,8 @@ pub enum SourceDistributions {
     AsRequested,
     /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
     Never,
-    /// The same, since there is nobody who could build them.
-    NoWorkshop(NoWorkshop),
-}
-
-/// Why there is nobody who could build source distributions for a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoWorkshop {
-    /// Functions of the runtime can't be made any more.
-    RuntimeDeprecated,
-    /// Whoever runs packages' code gets no credentials.
-    IndexPrivate,
-}
-
-impl fmt::Display for NoWorkshop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RuntimeDeprecated => "AWS has deprecated the runtime",
-            Self::IndexPrivate => "workshops get no credentials of indexes",
-        })
-    }
+    /// The same, since nobody can build for the target.
+    NotForTarget,
 }
 
 /// One layer, built or found unchanged.

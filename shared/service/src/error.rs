@@ -7,7 +7,6 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault, fault_codes};
 
-use crate::build::NoWorkshop;
 use crate::ports::PortError;
 
 /// What can go wrong in a use case: a rule of the domain, or a port.
@@ -121,10 +120,8 @@ pub enum Error {
         problem: String,
     },
     /// A package has no fitting wheel; its source may be built, but there is nobody who could.
-    #[error("nothing can be built from source, since {why}: {problem}")]
+    #[error("there is no workshop for the runtime, which AWS has deprecated: {problem}")]
     WorkshopMissing {
-        /// Why not.
-        why: NoWorkshop,
         /// Which package has no wheel.
         problem: String,
     },
@@ -149,10 +146,10 @@ impl Error {
     }
 
     /// The same where nobody can build for the target.
-    pub(crate) fn for_want_of_a_workshop(self, why: NoWorkshop) -> Self {
+    pub(crate) fn for_want_of_a_workshop(self) -> Self {
         if self.is_for_want_of_a_wheel() {
             let problem = self.to_string();
-            Self::WorkshopMissing { why, problem }
+            Self::WorkshopMissing { problem }
         } else {
             self
         }
@@ -256,13 +253,6 @@ impl Fault for Error {
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
-            Self::WorkshopMissing { .. } => Some(
-                "require a version that has a wheel, or build the layer with the `accretion` command"
-                    .into(),
-            ),
-            Self::WorkshopResultMissing { .. } => {
-                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
-            }
             Self::IndexCredentialsRefused { .. } => Some(
                 "ask whoever runs Accretion to offer the index with these credentials".to_owned(),
             ),
@@ -271,6 +261,14 @@ impl Fault for Error {
                  comes from"
                     .to_owned(),
             ),
+            Self::WorkshopMissing { .. } => Some(
+                "require a version that has a wheel, leave the runtime out, or build the layer \
+                 with the `accretion` command"
+                    .into(),
+            ),
+            Self::WorkshopResultMissing { .. } => {
+                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
+            }
             Self::SourceDistributionUnsupported { .. } => Some(
                 "require a version that has a wheel, build the layer with the `accretion` command, \
                  or ask whoever runs Accretion to allow source distributions"

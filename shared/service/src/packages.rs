@@ -99,9 +99,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             SourceDistributions::AsRequested => selected?,
             _ if !requested => selected?,
             SourceDistributions::Never => selected.map_err(Error::for_want_of_sources)?,
-            SourceDistributions::NoWorkshop(why) => {
-                selected.map_err(|error| error.for_want_of_a_workshop(why))?
-            }
+            SourceDistributions::NotForTarget => selected.map_err(Error::for_want_of_a_workshop)?,
         };
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();

@@ -49,6 +49,12 @@ fn the_documented_limits_are_those_that_are_held() {
         ("depth of brackets", count(Limits::MARKER_DEPTH)),
         ("depth of included files", count(Limits::INCLUDE_DEPTH)),
         ("included files", count(Limits::INCLUDED_FILES)),
+        ("groups, and extras", count(Limits::SELECTED)),
+        ("steps to follow", count(Limits::LOCK_STEPS)),
+        (
+            "requirements of a project",
+            count(Limits::PROJECT_REQUIREMENTS),
+        ),
         ("seconds to resolve", resolution.time.as_secs()),
         ("MiB that are read to resolve", resolution.traffic / MIB),
         ("MiB of memory", resolution.memory / MIB),
