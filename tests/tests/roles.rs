@@ -577,11 +577,7 @@ fn nobody_may_do_what_is_nobodys_work() {
             "secretsmanager:GetSecretValue",
             other_secret,
         ),
-        (
-            but("BuilderRole"),
-            "secretsmanager:GetSecretValue",
-            &SECRET.to_owned(),
-        ),
+        (but("BuilderRole"), "secretsmanager:GetSecretValue", SECRET),
         (
             but("BuilderRole"),
             "codeartifact:GetAuthorizationToken",
