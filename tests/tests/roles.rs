@@ -33,17 +33,17 @@ fn grants(role: &str) -> Vec<Grant> {
     let policies = properties["Policies"].as_array().unwrap().iter();
     let statements = policies.flat_map(|policy| {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
-        statements.unwrap()
-    });
-    let granted = statements.map(|statement| {
+        let statements = statements.unwrap().iter();
         // What is there under a condition counts.
-        let statement = match statement["Fn::If"].as_array() {
-            Some(parts) => {
-                assert_eq!(parts[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
-                &parts[1]
+        statements.map(|statement| match statement["Fn::If"].as_array() {
+            Some(branches) => {
+                assert_eq!(branches[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
+                &branches[1]
             }
             None => statement,
-        };
+        })
+    });
+    let granted = statements.map(|statement| {
         assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
         // What they would leave out would be allowed.
         for member in ["NotAction", "NotResource"] {

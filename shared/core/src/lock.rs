@@ -285,6 +285,19 @@ impl Lock {
         })
     }
 
+    /// The same without the packages that are not required.
+    #[must_use]
+    pub fn only(mut self, requirements: &RequirementSet) -> Self {
+        let required = |name: &PackageName| {
+            let mut all = requirements.requirements.iter();
+            all.any(|requirement| requirement.specifier.name == *name)
+        };
+        let is_required =
+            |package: &Package| distribution_name(&package.name).is_some_and(|it| required(&it));
+        self.packages.retain(is_required);
+        self
+    }
+
     /// The packages that a target gets, ordered by name, each with the file that fits best.
     ///
     /// # Errors

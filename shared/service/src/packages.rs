@@ -106,12 +106,12 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         Self { own_wheels, ..self }
     }
 
-    /// The packages that go into the layer, and those that are left out.
-    pub(crate) async fn resolve(
+    /// All that the layer could consist of, what is left out included, ordered by name.
+    pub(crate) async fn all(
         &self,
         target: Target,
         locating: Locating,
-    ) -> Result<Resolved, Error> {
+    ) -> Result<Vec<LockedPackage>, Error> {
         let requested = self.request.allow_source_distributions;
         let can_be_built = match self.source_distributions {
             SourceDistributions::AsRequested => true,
@@ -130,6 +130,16 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             let packages = packages.len();
             return Err(accretion_core::Error::TooManyPackages { packages }.into());
         }
+        Ok(packages)
+    }
+
+    /// The packages that go into the layer, and those that are left out.
+    pub(crate) async fn resolve(
+        &self,
+        target: Target,
+        locating: Locating,
+    ) -> Result<Resolved, Error> {
+        let packages = self.all(target, locating).await?;
         let (excluded, packages): (Vec<_>, Vec<_>) = packages
             .into_iter()
             .partition(|package| self.request.exclude.contains(&package.name));

@@ -108,8 +108,8 @@ fn a_zip_and_a_folder_of_the_inbox_give_the_layer_of_a_folder_here() {
 
         // What is accepted is kept under its hash, and the request names that.
         let id = manifest["Request"]["Id"].as_str().unwrap();
-        let kept = stack.artifact_json(&format!("accretion/requests/{id}.json"));
-        let kept = kept.await?;
+        let key = format!("accretion/requests/{id}.json");
+        let kept = stack.artifact_json(&key).await?;
         let hash = kept["Files"][0]["Sha256"].as_str().unwrap();
         let keys = stack.artifact_keys("accretion/files/").await?;
         assert!(
@@ -143,8 +143,7 @@ fn a_wheel_of_the_inbox_is_installed() {
         assert_eq!(installed[0]["Sha256"], wheel.sha256);
         assert_eq!(installed[1]["Name"], "six");
         let archive = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
-        let names: Vec<_> = archive.file_names().collect();
-        assert!(names.contains(&"python/bin/own"), "{names:?}");
+        assert!(archive.index_for_name("python/bin/own").is_some());
         Ok(())
     });
 }
