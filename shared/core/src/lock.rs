@@ -91,6 +91,34 @@ pub struct LockedPackage {
     pub locked: Locked,
 }
 
+impl LockedPackage {
+    /// Whether it is [`at_hand`](Self::at_hand).
+    pub fn is_at_hand(&self) -> bool {
+        self.locked.file().url.scheme() == "file"
+    }
+
+    /// A package whose wheel is at hand: nothing is fetched for it.
+    pub fn at_hand(filename: WheelFilename, sha256: Sha256) -> Self {
+        Self {
+            name: filename.name().clone(),
+            version: filename.version().to_string(),
+            locked: Locked::Wheel {
+                filename,
+                file: LockedFile {
+                    url: Url::parse("file:///").expect("it is a URL"),
+                    sha256,
+                    size: None,
+                },
+            },
+        }
+    }
+
+    /// Whether a wheel is one of this package and version.
+    pub fn is_in(&self, wheel: &WheelFilename) -> bool {
+        *wheel.name() == self.name && same_version(wheel.version(), &self.version)
+    }
+}
+
 /// What a selection is allowed to take.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Policy<'a> {
