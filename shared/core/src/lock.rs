@@ -241,6 +241,8 @@ struct Package {
     version: Option<String>,
     applies: Applies,
     requires_python: Option<String>,
+    /// Whether it is the project whose lock file it is.
+    is_project: bool,
     /// Where it comes from, if no wheel can be had from there.
     foreign: Option<&'static str>,
     /// The index of its files, where the lock file names one and not their URLs.
@@ -336,7 +338,7 @@ impl Lock {
         chosen.sort_unstable();
         let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
         for package in chosen.iter().filter_map(|at| self.packages.get(*at)) {
-            if package.applies(&environment, &activated)? {
+            if !package.is_project && package.applies(&environment, &activated)? {
                 applying.entry(package.name()?).or_default().push(package);
             }
         }
@@ -466,6 +468,11 @@ fn applies(
         let marker = shown(marker);
         invalid(format!("the marker `{marker}` is not valid: {problem}"))
     })
+}
+
+/// Whether a path is the folder that a lock file is in, where its project is.
+fn is_own_folder(path: &str) -> bool {
+    matches!(path, "." | "./")
 }
 
 impl Package {

@@ -125,6 +125,29 @@ fn a_file_that_says_everything_is_dropped_as_it_is() {
     assert_eq!(key, "requests/cmd-lock/pylock.toml");
     let found = on_cloud(async || inbox("eu-west-1", "requests/cmd-lock").await);
     assert_eq!(found[key.as_str().unwrap()], [lock.as_bytes()]);
+    // Whatever a lock of a script is called, the pipeline knows it by its format.
+    operator.write("in/report.py.lock", "version = 1\n");
+    let command = "request requirements deployment.json cmd-uv in/report.py.lock";
+    let run = operator.run(&format!("{command} --region eu-west-1 --format json"));
+    let run = run.exits(0);
+    assert_eq!(run.json()["Dropped"][0]["S3Key"], "requests/cmd-uv/uv.lock");
+}
+
+#[test]
+fn a_lock_file_that_needs_its_project_becomes_a_request() {
+    let operator = Operator::of_cloud();
+    let project = "[tool.poetry.dependencies]\npython = \"*\"\n";
+    operator
+        .write("in/poetry.lock", "[metadata]\nlock-version = \"2.0\"\n")
+        .write("in/pyproject.toml", project);
+    let command = "request requirements deployment.json cmd-poetry in/poetry.lock";
+    let run = operator.run(&format!("{command} --region eu-west-1 --format json"));
+    let run = run.exits(0);
+    let key = "requests/cmd-poetry/request.json";
+    assert_eq!(run.json()["Dropped"][0]["S3Key"], key);
+    let found = on_cloud(async || inbox("eu-west-1", "requests/cmd-poetry").await);
+    let request: serde_json::Value = serde_json::from_slice(&found[key][0]).unwrap();
+    assert_eq!(request["Requirements"]["Project"], project);
 }
 
 #[test]
