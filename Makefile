@@ -8,6 +8,7 @@ CARGO ?= cargo
 VENV := .tools/venv
 BENCH_VENV := .tools/bench
 LINT_VENV := .tools/lint
+LOCKERS_VENV := .tools/lockers
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # The newest that the pinned toolchain compiles.
@@ -25,7 +26,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom bench bench-pipeline bench-command scaling \
+.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -50,6 +51,9 @@ endef
 
 tools: ## install the pinned tools (uv, SAM, MiniStack, what the harnesses need) into .tools/venv
 	$(call venv,$(VENV),tests/tools/requirements.txt,10)
+
+lockers: tools ## install what makes lock files (poetry, pipenv, pdm) into .tools/lockers
+	$(call venv,$(LOCKERS_VENV),tests/tools/lockers.txt,10)
 
 build: ## build everything, unoptimised
 	$(CARGO) build --workspace --all-targets --locked
@@ -95,7 +99,7 @@ picture: stack ## draw what people see who use the command, for README.md; needs
 	$(WITH_STACK) $(VENV)/bin/python tests/terminal/record.py
 
 # The tests first: what does not compile is not to come as a failure of SAM.
-test: tools ## run every test
+test: tools lockers ## run every test
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) stack
 	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
@@ -196,6 +200,7 @@ endef
 tool-locks: tools ## pin the tools again after a change of tests/tools/*.in
 	$(call lock,requirements)
 	$(call lock,lint)
+	$(call lock,lockers)
 	$(call lock,release)
 
 clean-tools: ## remove the installed tools and the caches of the tests
