@@ -9,6 +9,7 @@ VENV := .tools/venv
 BENCH_VENV := .tools/bench
 LINT_VENV := .tools/lint
 LOCKERS_VENV := .tools/lockers
+POETRY1_VENV := .tools/poetry1
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # The newest that the pinned toolchain compiles.
@@ -52,8 +53,9 @@ endef
 tools: ## install the pinned tools (uv, SAM, MiniStack, what the harnesses need) into .tools/venv
 	$(call venv,$(VENV),tests/tools/requirements.txt,10)
 
-lockers: tools ## install what makes lock files (poetry, pipenv, pdm) into .tools/lockers
+lockers: tools ## install what makes lock files (poetry, pipenv, pdm) into .tools
 	$(call venv,$(LOCKERS_VENV),tests/tools/lockers.txt,10)
+	$(call venv,$(POETRY1_VENV),tests/tools/poetry1.txt,10)
 
 build: ## build everything, unoptimised
 	$(CARGO) build --workspace --all-targets --locked
@@ -201,6 +203,7 @@ tool-locks: tools ## pin the tools again after a change of tests/tools/*.in
 	$(call lock,requirements)
 	$(call lock,lint)
 	$(call lock,lockers)
+	$(call lock,poetry1)
 	$(call lock,release)
 
 clean-tools: ## remove the installed tools and the caches of the tests
