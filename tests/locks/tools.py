@@ -247,7 +247,6 @@ class Pdm(Tool):
     name = "pdm"
     lock_name = "pdm.lock"
     program = TOOLS / "lockers" / "bin" / "pdm"
-    strategy: tuple[str, ...] = ()
     # pdm resolves a fork only for targets on one side of it.
     ranges = (">=3.11,<3.13", ">=3.13,<3.15")
     platforms: tuple[str, ...] = ()
@@ -259,10 +258,7 @@ class Pdm(Tool):
         ]
         for number, options in enumerate(locked_for):
             append = ["--append"] if number else []
-            strategy = [f"--strategy={it}" for it in self.strategy]
-            self.pdm(
-                "lock", "--group=:all", *strategy, *append, *options, folder=folder, target=target
-            )
+            self.pdm("lock", "--group=:all", *append, *options, folder=folder, target=target)
 
     def installs(self, folder: Path, target: Target, selection: Selection) -> dict[str, str]:
         # Groups of development are all in or, with those of users (extras), all out, unless named.
@@ -293,7 +289,11 @@ class PdmWithUrls(Pdm):
     """With the URLs of the files in the lock."""
 
     name = "pdm-urls"
-    strategy = ("inherit_metadata", "static_urls")
+
+    def lock(self, folder: Path, target: Target) -> None:
+        super().lock(folder, target)
+        # Which cannot be said together with --append.
+        self.pdm("lock", "--refresh", "--strategy=static_urls", folder=folder, target=target)
 
 
 class PdmForPlatforms(Pdm):
