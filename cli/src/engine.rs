@@ -61,6 +61,7 @@ impl Engine {
             path: environment.path.clone(),
             environment: environment.variables.clone(),
             cache: CacheFolder::new(&cache).uv(),
+            located: Some(CacheFolder::new(&cache).located()),
             index: sources.default_index.clone(),
             offline: sources.offline,
             interpreters,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use accretion_core::diagnostic::Report;
 use accretion_core::limits::Limits;
+use accretion_core::lock::{GroupName, Selection};
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
 use accretion_core::target::{Architecture, Runtime};
@@ -15,7 +16,8 @@ use crate::error::Error;
 /// What is to be built or checked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Input {
-    /// A request (JSON), a requirements.txt or a pylock.toml
+    /// A request (JSON), a requirements.txt, a script, or a lock file: pylock.toml, uv.lock,
+    /// poetry.lock, Pipfile.lock, pdm.lock
     #[arg(value_name = "INPUT")]
     pub(crate) path: PathBuf,
     /// The project's name; without a request, the name of the folder that INPUT is in
@@ -27,9 +29,39 @@ pub(crate) struct Input {
     /// x86_64 or arm64 [may be repeated; default: both]
     #[arg(long = "architecture", value_name = "ARCHITECTURE")]
     pub(crate) architectures: Vec<Architecture>,
+    #[command(flatten)]
+    pub(crate) selection: Selected,
     /// Build packages that have no fitting wheel, which runs their code
     #[arg(long)]
     pub(crate) allow_source_distributions: bool,
+}
+
+/// What of a lock file goes into the layers besides its default groups.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Selected {
+    /// A dependency group of the lock file to add, such as dev; in Pipfile.lock, a category [may be
+    /// repeated]
+    #[arg(long = "group", value_name = "NAME", value_parser = selectable)]
+    groups: Vec<GroupName>,
+    /// An extra of the project whose lock file it is to add [may be repeated]
+    #[arg(long = "extra", value_name = "NAME", value_parser = selectable)]
+    extras: Vec<GroupName>,
+}
+
+impl Selected {
+    fn add_to(&self, selection: &mut Selection) {
+        selection.groups.extend(self.groups.iter().cloned());
+        selection.extras.extend(self.extras.iter().cloned());
+    }
+}
+
+fn selectable(text: &str) -> Result<GroupName, String> {
+    // The library's own parser takes an empty text too.
+    let name = text.parse().ok().filter(|_| !text.is_empty());
+    name.ok_or_else(|| {
+        "names have letters, digits, `-`, `_` and `.`, and start and end with a letter or digit"
+            .to_owned()
+    })
 }
 
 impl Input {
@@ -41,6 +73,7 @@ impl Input {
             name: None,
             runtimes: Vec::new(),
             architectures: Vec::new(),
+            selection: Selected::default(),
             allow_source_distributions: false,
         }
     }
@@ -89,7 +122,7 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     let source_name = input.path.display().to_string();
     let name = match kind {
         InputKind::Request => None,
-        InputKind::RequirementsTxt | InputKind::Lock => Some(name(input)?),
+        InputKind::RequirementsTxt | InputKind::Lock(_) | InputKind::Script => Some(name(input)?),
     };
     let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
     let allow = input.allow_source_distributions;
@@ -110,6 +143,7 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
             .targets
             .with_architectures(input.architectures.iter().copied());
     }
+    input.selection.add_to(&mut request.selection);
     request.allow_source_distributions |= input.allow_source_distributions;
     Ok((request, report))
 }

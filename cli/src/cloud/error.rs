@@ -323,7 +323,7 @@ fn list(regions: &[Region]) -> String {
 fn command_for(kind: InputKind) -> &'static str {
     match kind {
         InputKind::Request => "`accretion request raw` drops requests",
-        InputKind::RequirementsTxt | InputKind::Lock => {
+        InputKind::RequirementsTxt | InputKind::Lock(_) | InputKind::Script => {
             "`accretion request requirements` drops it under the name of a project"
         }
     }
@@ -333,7 +333,8 @@ fn described(kind: InputKind) -> &'static str {
     match kind {
         InputKind::Request => "request",
         InputKind::RequirementsTxt => "requirements file, and no request",
-        InputKind::Lock => "lock file, and no request",
+        InputKind::Lock(_) => "lock file, and no request",
+        InputKind::Script => "script, and no request",
     }
 }
 

@@ -26,7 +26,7 @@ use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
 
-/// Build layers from a request, a requirements.txt or a pylock.toml
+/// Build layers from a request, a requirements.txt, a script or a lock file
 ///
 /// Writes LAYER.zip and LAYER.manifest for each runtime and architecture. Layers whose content
 /// has not changed are left as they are.

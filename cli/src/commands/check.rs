@@ -9,7 +9,7 @@ use crate::args::{Format, Global};
 use crate::error::{Error, INPUT_AT_FAULT};
 use crate::input::{self, Input, InputFile};
 
-/// Check a request, a requirements.txt or a pylock.toml without building it
+/// Check a request, a requirements.txt, a script or a lock file without building it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     #[command(flatten)]

@@ -50,6 +50,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         path,
         environment: env::vars_os().collect(),
         cache: cache.uv(),
+        located: Some(cache.located()),
         index: index.clone(),
         offline: false,
         guard: Some(Guard {

@@ -266,13 +266,14 @@ pub mod code {
         LIST_TOO_LONG = "ListTooLong", "A list with more items than the limit.";
         LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
         LOCK_EMPTY = "LockEmpty", "A lock file without content.";
-        LOCK_INVALID = "LockInvalid", "A lock file that does not follow PEP 751.";
+        LOCK_INVALID = "LockInvalid", "A lock file that does not follow its format.";
+        LOCK_PROJECT_MISSING = "LockProjectMissing", "A lock file that needs the project's `pyproject.toml`, which is not there.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear, or that takes too much.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
-        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip that Accretion does not allow.";
+        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip, or a setting of uv, that Accretion does not allow.";
         ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
@@ -284,6 +285,8 @@ pub mod code {
         REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
+        SCRIPT_INVALID = "ScriptInvalid", "A script without inline metadata, or with metadata that does not follow PEP 723.";
+        SELECTION_INVALID = "SelectionInvalid", "Not the name of a dependency group or an extra, or one where there are none.";
         SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";
         TEXT_TOO_LONG = "TextTooLong", "A text over the limit of AWS Lambda.";
         TOO_LARGE = "TooLarge", "An input over the size limit.";

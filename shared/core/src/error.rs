@@ -223,6 +223,40 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A lock file does not say what the project requires.
+    #[error("the lock file cannot be used alone: {problem}")]
+    LockProjectMissing {
+        /// What it does not say.
+        problem: String,
+    },
+    /// A dependency group was selected that there is not.
+    #[error("there is no dependency group `{name}`")]
+    GroupUnknown {
+        /// The group.
+        name: String,
+        /// The one that was probably meant.
+        meant: Option<String>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// An extra was selected that there is not.
+    #[error("the project has no extra `{name}`")]
+    ExtraUnknown {
+        /// The extra.
+        name: String,
+        /// The one that was probably meant.
+        meant: Option<String>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// What is required is for another Python.
+    #[error("the script requires Python {requires}, which {target} does not have")]
+    PythonMismatch {
+        /// The target, as people read it.
+        target: String,
+        /// A `requires-python`.
+        requires: String,
+    },
     /// A lock file was made for another Python.
     #[error("the lock file does not fit {target}: {problem}")]
     LockMismatch {
@@ -336,6 +370,10 @@ fault_codes! {
         Self::WheelNotFound { .. } => "WheelNotFound", User;
         Self::HashNotAllowed { .. } => "HashNotAllowed", User;
         Self::LockInvalid { .. } => "LockInvalid", User;
+        Self::LockProjectMissing { .. } => "LockProjectMissing", User;
+        Self::GroupUnknown { .. } => "GroupUnknown", User;
+        Self::ExtraUnknown { .. } => "ExtraUnknown", User;
+        Self::PythonMismatch { .. } => "PythonMismatch", User;
         Self::LockMismatch { .. } => "LockMismatch", User;
         Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
@@ -379,6 +417,10 @@ impl Fault for Error {
             Self::LockInvalid { .. } => {
                 "write the lock file again with the tool that made it".into()
             }
+            Self::LockProjectMissing { .. } => PROJECT_MISSING.into(),
+            Self::GroupUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "group"),
+            Self::ExtraUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "extra"),
+            Self::PythonMismatch { .. } => "leave this target out, or change the script".into(),
             Self::LockMismatch { .. } => "lock for this target, or leave it out".into(),
             Self::LockedSourceUnsupported { .. } => {
                 "lock a release from a package index instead".into()
@@ -409,6 +451,22 @@ impl Fault for Error {
                 return None;
             }
         })
+    }
+}
+
+/// What to do about a lock file that needs its project.
+pub(crate) const PROJECT_MISSING: &str = "put pyproject.toml beside it, or into a request as `Project`; newer versions of the tool write \
+     lock files that need none";
+
+/// What may be selected instead.
+fn selectable(meant: Option<&str>, known: &[String], what: &str) -> String {
+    match (meant, known) {
+        (Some(meant), _) => format!("did you mean `{meant}`?"),
+        (None, []) => format!("leave it out: there is no {what} to select"),
+        (None, known) => {
+            let known: Vec<_> = known.iter().map(|it| format!("`{}`", shown(it))).collect();
+            shown_within(&format!("there are {}", known.join(", ")), 500)
+        }
     }
 }
 

@@ -1,9 +1,20 @@
-//! Lock files (`pylock.toml`, PEP 751): which file of which package a target gets.
+//! Lock files: which file of which package a target gets.
 //!
-//! uv resolves into this format, and a user may bring one. Locked means locked: nothing here
-//! chooses a version.
+//! Every format becomes one [`Lock`]. uv resolves into `pylock.toml` (PEP 751), and a user may bring
+//! any of them. Locked means locked: nothing here chooses a version.
 
+mod constraint;
+mod format;
+mod graph;
 mod marker;
+mod pdm;
+mod pin;
+mod pipfile;
+mod poetry;
+mod project;
+mod pylock;
+mod selection;
+mod uv;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,14 +23,20 @@ use std::ops::Range;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, PackageName};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
 use url::Url;
 
+use self::constraint::Constraint;
+use self::graph::Graph;
+use self::marker::Activated;
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
+
+pub use self::format::{LockFile, LockFormat};
+pub use self::pin::{Pins, Selected};
+pub use self::selection::{GroupName, Selection};
 
 /// A file of a package that can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -84,9 +101,43 @@ pub struct Policy<'a> {
 pub(crate) struct NotALock {
     pub(crate) problem: String,
     pub(crate) span: Option<Range<usize>>,
+    /// Whether the project's `pyproject.toml` would help.
+    pub(crate) wants_project: bool,
 }
 
 impl NotALock {
+    fn new(problem: impl Into<String>) -> Self {
+        Self {
+            problem: problem.into(),
+            span: None,
+            wants_project: false,
+        }
+    }
+
+    fn without_project() -> Self {
+        Self {
+            wants_project: true,
+            ..Self::new("it does not say what the project requires, which its pyproject.toml does")
+        }
+    }
+
+    fn of_toml(error: &toml::de::Error) -> Self {
+        Self {
+            span: error.span(),
+            ..Self::new(error.message())
+        }
+    }
+
+    fn into_error(self, text: &str) -> Error {
+        let line = self.line(text);
+        if self.wants_project {
+            return Error::LockProjectMissing {
+                problem: self.problem,
+            };
+        }
+        invalid(line.map_or_else(String::new, |line| format!("line {line}: ")) + &self.problem)
+    }
+
     /// The line of the place, from 1.
     pub(crate) fn line(&self, text: &str) -> Option<usize> {
         let start = self.span.as_ref()?.start;
@@ -94,128 +145,324 @@ impl NotALock {
     }
 }
 
-/// A parsed `pylock.toml`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// A parsed lock file.
+#[derive(Debug, Clone)]
 pub struct Lock {
-    #[serde(rename = "lock-version")]
-    form: String,
-    #[serde(default)]
-    environments: Vec<String>,
-    requires_python: Option<String>,
-    #[serde(default)]
+    /// The Python versions that it is for.
+    python: PythonRange,
+    /// The environments that it is for; any, if there are none.
+    environments: Vec<Environment>,
+    /// Groups that are selected unasked.
     default_groups: Vec<String>,
-    #[serde(default)]
+    /// Groups that may be selected; normalised.
+    groups: Known,
+    /// Extras that may be selected; normalised.
+    extras: Known,
     packages: Vec<Package>,
+    /// Whether a package may be there more than once, as long as it says the same: in pdm's format
+    /// each of its extras is a package, in pipenv's each category has its own.
+    may_repeat: bool,
+    /// Whether extras are groups, too.
+    extras_are_groups: bool,
+    /// Whether the project's `pyproject.toml` was needed.
+    uses_project: bool,
+    /// How packages lead to each other, in formats that do not say of each whether it applies.
+    graph: Option<Graph>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// Names that may be selected.
+#[derive(Debug, Clone, Default)]
+enum Known {
+    /// Whatever is selected: the format need not say what there is.
+    #[default]
+    Unsaid,
+    /// One of these.
+    Named(Vec<String>),
+}
+
+/// Which Python versions a lock file is for.
+#[derive(Debug, Clone, Default)]
+enum PythonRange {
+    #[default]
+    Any,
+    /// By PEP 440.
+    Specifiers(String),
+    /// By poetry.
+    Constraint(String),
+    /// One minor version, such as `3.12`.
+    Exactly(String),
+}
+
+/// An environment that a lock file is for.
+#[derive(Debug, Clone, Default)]
+struct Environment {
+    marker: Option<String>,
+    /// A `requires-python`.
+    python: Option<String>,
+    /// A platform tag.
+    platform: Option<String>,
+}
+
+/// A package of a lock file. What it says is looked at only where it applies.
+#[derive(Debug, Clone, Default)]
 struct Package {
     name: String,
     version: Option<String>,
-    marker: Option<String>,
+    applies: Applies,
     requires_python: Option<String>,
-    vcs: Option<toml::Table>,
-    directory: Option<toml::Table>,
-    archive: Option<File>,
-    sdist: Option<File>,
-    #[serde(default)]
-    wheels: Vec<File>,
+    /// Where it comes from, if no wheel can be had from there.
+    foreign: Option<&'static str>,
+    /// The index of its files, where the lock file names one and not their URLs.
+    index: Option<String>,
+    files: Vec<File>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+/// When a package applies.
+#[derive(Debug, Clone, Default)]
+enum Applies {
+    /// Always, or as a graph says.
+    #[default]
+    Always,
+    /// Where a marker is true.
+    If(String),
+    /// Where one of these groups is selected whose marker is true.
+    In(Vec<(String, Option<String>)>),
+}
+
+#[derive(Debug, Clone, Default)]
 struct File {
     name: Option<String>,
     url: Option<String>,
     path: Option<String>,
     size: Option<u64>,
-    #[serde(default)]
-    hashes: BTreeMap<String, String>,
+    sha256: Option<String>,
 }
 
 impl Lock {
     /// Parses a `pylock.toml`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::read(text).map_err(|error| {
-            let line = error.line(text);
-            invalid(line.map_or_else(String::new, |line| format!("line {line}: ")) + &error.problem)
-        })
-    }
-
-    /// [`Self::parse`] for who wants to show the place.
-    pub(crate) fn read(text: &str) -> Result<Self, NotALock> {
-        let lock: Self = toml::from_str(text).map_err(|error| NotALock {
-            problem: error.message().to_owned(),
-            span: error.span(),
-        })?;
-        if lock.form.split('.').next() != Some("1") {
-            let problem = format!(
-                "its lock-version is {}; 1.x is supported",
-                shown(&lock.form)
-            );
-            return Err(NotALock {
-                problem,
-                span: None,
-            });
-        }
-        Ok(lock)
+        pylock::read(text).map_err(|error| error.into_error(text))
     }
 
     /// The packages that a target gets, ordered by name, each with the file that fits best.
+    ///
+    /// # Errors
+    ///
+    /// Also [`Error::LockInvalid`] where a file's URL is not said, in formats that may not say it:
+    /// [`Self::choose`] is for those.
     pub fn select(&self, target: Target, policy: Policy<'_>) -> Result<Vec<LockedPackage>, Error> {
-        let environment = marker_environment(target)?;
-        let mismatch = |problem| Error::LockMismatch {
-            target: target.to_string(),
-            problem,
-        };
-        if let Some(requires) = &self.requires_python
-            && !python_satisfies(requires, &environment)?
-        {
-            return Err(mismatch(format!("it requires Python {requires}")));
+        let selected = self.choose(target, policy, &Selection::default())?;
+        if let Some(pin) = selected.pins.iter().flat_map(|pins| pins.names()).next() {
+            return Err(invalid(format!(
+                "it does not say where the files of {pin} are"
+            )));
         }
-        let mut fits = self.environments.is_empty();
-        for marker in &self.environments {
-            fits |= self.applies(marker, &environment)?;
-        }
-        if !fits {
-            return Err(mismatch("none of its environments is this one".into()));
-        }
-        let mut selected: BTreeMap<PackageName, LockedPackage> = BTreeMap::new();
-        for package in &self.packages {
-            if let Some(marker) = &package.marker
-                && !self.applies(marker, &environment)?
-            {
-                continue;
-            }
-            let name = package.name()?;
-            if let Some(requires) = &package.requires_python
-                && !python_satisfies(requires, &environment)?
-            {
-                return Err(mismatch(format!("{name} requires Python {requires}")));
-            }
-            let locked = package.select(&name, target, &environment, policy)?;
-            if selected.insert(name.clone(), locked).is_some() {
-                return Err(invalid(format!(
-                    "more than one version of {name} applies to {target}"
-                )));
-            }
-        }
-        Ok(selected.into_values().collect())
+        Ok(selected.packages)
     }
 
-    fn applies(&self, marker: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
-        marker::evaluate(marker, environment, &self.default_groups).map_err(|problem| {
-            let marker = shown(marker);
-            invalid(format!("the marker `{marker}` is not valid: {problem}"))
+    /// What a target gets: packages with the file that fits best, and pins whose files have to be
+    /// located.
+    pub fn choose(
+        &self,
+        target: Target,
+        policy: Policy<'_>,
+        selection: &Selection,
+    ) -> Result<Selected, Error> {
+        let environment = marker_environment(target)?;
+        selection.check(self)?;
+        let mut activated = Activated::new(&self.default_groups, selection);
+        if self.extras_are_groups {
+            activated.add_groups(&selection.extras);
+        }
+        self.check_environment(target, &environment, &activated)?;
+        let mut chosen = match &self.graph {
+            Some(graph) => graph.reach(self, &environment, &activated)?,
+            None => (0..self.packages.len()).collect(),
+        };
+        chosen.sort_unstable();
+        let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
+        for package in chosen.iter().filter_map(|at| self.packages.get(*at)) {
+            if package.applies(&environment, &activated)? {
+                applying.entry(package.name()?).or_default().push(package);
+            }
+        }
+        let several = |name: &PackageName| {
+            invalid(format!(
+                "more than one version of {name} applies to {target}"
+            ))
+        };
+        let mut packages: BTreeMap<PackageName, pin::Choice> = BTreeMap::new();
+        for (name, alike) in applying {
+            // Which one is meant is not ours to guess; that none of them fits would be beside the point.
+            let versions = alike.iter().map(|package| &package.version);
+            if alike.len() > 1 && !(self.may_repeat && versions.is_sorted_by(|a, b| a == b)) {
+                return Err(several(&name));
+            }
+            for package in alike {
+                let choice = package.choose(&name, target, &environment, policy)?;
+                if packages.get(&name).is_some_and(|before| choice != *before) {
+                    return Err(several(&name));
+                }
+                packages.insert(name.clone(), choice);
+            }
+        }
+        Ok(Selected::of(packages))
+    }
+
+    /// Whether it does not say where some of its files are.
+    pub fn has_files_to_locate(&self) -> bool {
+        let mut files = self.packages.iter().flat_map(|package| &package.files);
+        files.any(|file| file.url.is_none() && file.path.is_none())
+    }
+
+    fn check_environment(
+        &self,
+        target: Target,
+        environment: &MarkerEnvironment,
+        activated: &Activated,
+    ) -> Result<(), Error> {
+        let requires = match &self.python {
+            PythonRange::Any => None,
+            PythonRange::Specifiers(requires) => {
+                (!python_satisfies(requires, environment)?).then_some(requires)
+            }
+            PythonRange::Constraint(requires) => {
+                (!Constraint::of_python(requires, environment)?).then_some(requires)
+            }
+            PythonRange::Exactly(version) => {
+                let is_it = environment.python_version().to_string() == *version;
+                (!is_it).then_some(version)
+            }
+        };
+        if let Some(requires) = requires {
+            return Err(mismatch(
+                target,
+                format!("it requires Python {}", shown(requires)),
+            ));
+        }
+        let mut fits = self.environments.is_empty();
+        for candidate in &self.environments {
+            fits |= candidate.fits(target, environment, activated)?;
+        }
+        if fits {
+            Ok(())
+        } else {
+            Err(mismatch(
+                target,
+                "none of its environments is this one".into(),
+            ))
+        }
+    }
+}
+
+impl Environment {
+    fn of_marker(marker: String) -> Self {
+        Self {
+            marker: Some(marker),
+            ..Self::default()
+        }
+    }
+
+    fn fits(
+        &self,
+        target: Target,
+        environment: &MarkerEnvironment,
+        activated: &Activated,
+    ) -> Result<bool, Error> {
+        if let Some(marker) = &self.marker
+            && !applies(marker, environment, activated)?
+        {
+            return Ok(false);
+        }
+        if let Some(python) = &self.python
+            && !python_satisfies(python, environment)?
+        {
+            return Ok(false);
+        }
+        Ok(match self.platform.as_deref() {
+            None => true,
+            // PDM's names for the platforms that most have.
+            Some("linux") => target.architecture.machine() == "x86_64",
+            Some(platform) => {
+                let wheel = format!("a-0-py3-none-{platform}.whl").parse::<WheelFilename>();
+                wheel.is_ok_and(|wheel| target.rank_wheel(&wheel).is_some())
+            }
         })
     }
+}
+
+fn mismatch(target: Target, problem: String) -> Error {
+    Error::LockMismatch {
+        target: target.to_string(),
+        problem,
+    }
+}
+
+fn applies(
+    marker: &str,
+    environment: &MarkerEnvironment,
+    activated: &Activated,
+) -> Result<bool, Error> {
+    marker::evaluate(marker, environment, activated).map_err(|problem| {
+        let marker = shown(marker);
+        invalid(format!("the marker `{marker}` is not valid: {problem}"))
+    })
 }
 
 impl Package {
     fn name(&self) -> Result<PackageName, Error> {
         distribution_name(&self.name)
             .ok_or_else(|| invalid(format!("`{}` is not a package name", shown(&self.name))))
+    }
+
+    fn applies(
+        &self,
+        environment: &MarkerEnvironment,
+        activated: &Activated,
+    ) -> Result<bool, Error> {
+        match &self.applies {
+            Applies::Always => Ok(true),
+            Applies::If(marker) => applies(marker, environment, activated),
+            Applies::In(groups) => {
+                let mut is_needed = false;
+                for (group, marker) in groups {
+                    is_needed |= activated.has_group(group)
+                        && match marker {
+                            Some(marker) => applies(marker, environment, activated)?,
+                            None => true,
+                        };
+                }
+                Ok(is_needed)
+            }
+        }
+    }
+
+    fn choose(
+        &self,
+        name: &PackageName,
+        target: Target,
+        environment: &MarkerEnvironment,
+        policy: Policy<'_>,
+    ) -> Result<pin::Choice, Error> {
+        if let Some(requires) = &self.requires_python
+            && !python_satisfies(requires, environment)?
+        {
+            let problem = format!("{name} requires Python {requires}");
+            return Err(mismatch(target, problem));
+        }
+        if let Some(origin) = self.foreign {
+            return Err(Error::LockedSourceUnsupported {
+                package: name.to_string(),
+                origin,
+            });
+        }
+        let is_located = |file: &File| file.url.is_some() || file.path.is_some();
+        if self.files.iter().all(is_located) {
+            self.select(name, target, environment, policy)
+                .map(|package| pin::Choice::Package(Box::new(package)))
+        } else {
+            self.pin(name, target, policy).map(pin::Choice::Pin)
+        }
     }
 
     fn select(
@@ -225,20 +472,9 @@ impl Package {
         environment: &MarkerEnvironment,
         policy: Policy<'_>,
     ) -> Result<LockedPackage, Error> {
-        let origin = match (&self.vcs, &self.directory) {
-            (Some(_), _) => Some("a version control system"),
-            (_, Some(_)) => Some("a local folder"),
-            _ => None,
-        };
-        if let Some(origin) = origin {
-            return Err(Error::LockedSourceUnsupported {
-                package: name.to_string(),
-                origin,
-            });
-        }
         let mut wheels = Vec::new();
         let mut sdist = None;
-        for file in self.wheels.iter().chain(&self.archive).chain(&self.sdist) {
+        for file in &self.files {
             let filename = file.filename(name)?;
             match filename.strip_suffix(".whl") {
                 Some(_) => {
@@ -327,10 +563,10 @@ impl Package {
     }
 
     /// The version, which may be absent where a wheel's name tells it (a direct URL).
-    fn version(
+    fn version<T>(
         &self,
         name: &PackageName,
-        wheels: &[(WheelFilename, &File)],
+        wheels: &[(WheelFilename, T)],
     ) -> Result<String, Error> {
         match (&self.version, wheels) {
             (Some(version), _) if version.parse::<Version>().is_ok() => Ok(version.clone()),
@@ -393,7 +629,7 @@ impl File {
     }
 
     fn sha256(&self, package: &PackageName) -> Result<Sha256, Error> {
-        let hash = self.hashes.get("sha256").ok_or_else(|| {
+        let hash = self.sha256.as_deref().ok_or_else(|| {
             let file = self.filename(package).unwrap_or_default();
             invalid(format!("`{file}` of {package} has no sha256"))
         })?;
@@ -423,15 +659,27 @@ fn same_version(version: &Version, text: &str) -> bool {
 /// Whether a runtime's Python, at some patch version, is what a `requires-python` wants: Lambda keeps
 /// its runtimes at a recent one, and which one is not ours to know.
 fn python_satisfies(requires: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
-    const NEWEST_PATCH: u64 = 999;
     let specifiers: VersionSpecifiers = requires
         .parse()
         .map_err(|_| invalid(format!("`{}` is not a requires-python", shown(requires))))?;
+    Ok(satisfies(&specifiers, environment))
+}
+
+/// [`python_satisfies`] for a target.
+pub(crate) fn target_satisfies(
+    target: Target,
+    requires: &VersionSpecifiers,
+) -> Result<bool, Error> {
+    Ok(satisfies(requires, &marker_environment(target)?))
+}
+
+fn satisfies(specifiers: &VersionSpecifiers, environment: &MarkerEnvironment) -> bool {
+    const NEWEST_PATCH: u64 = 999;
     let oldest = &environment.python_full_version().version;
     let mut release = oldest.release().to_vec();
     release.truncate(2);
     release.push(NEWEST_PATCH);
-    Ok(specifiers.contains(oldest) || specifiers.contains(&Version::new(release)))
+    specifiers.contains(oldest) || specifiers.contains(&Version::new(release))
 }
 
 /// The values of environment markers in a target's runtime (PEP 508).

@@ -11,10 +11,10 @@ use std::str::FromStr;
 use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
-use crate::error::Fault as _;
+use crate::error::{Fault as _, PROJECT_MISSING};
 use crate::limits::Limits;
-use crate::lock::{Lock, Policy};
-use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
+use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
+use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
 use crate::target::{Architecture, Runtime, Target};
 
 mod document;
@@ -245,8 +245,8 @@ fn deprecation(runtime: Runtime) -> Option<Problem> {
 pub enum Requirements {
     /// Requirements that are resolved for each target.
     Set(RequirementSet),
-    /// The text of a `pylock.toml` (PEP 751).
-    Lock(String),
+    /// A lock file.
+    Lock(LockFile),
 }
 
 /// The layers a project wants.
@@ -256,6 +256,8 @@ pub struct Request {
     pub name: ProjectName,
     /// What goes into the layers.
     pub requirements: Requirements,
+    /// Which dependency groups and extras of a lock file go into the layers.
+    pub selection: Selection,
     /// One layer is built for each.
     pub targets: Targets,
     /// The description of the layer versions; never empty.
@@ -276,6 +278,7 @@ impl Request {
         Self {
             name,
             requirements,
+            selection: Selection::default(),
             targets: Targets::default(),
             description: None,
             license_info: None,
@@ -313,54 +316,88 @@ impl Request {
         check_written((request, report))
     }
 
-    /// A request with every default from a `pylock.toml`.
+    /// A request with every default from a lock file.
     ///
-    /// Whether it has what a target needs shows when packages are selected for it.
-    pub fn from_lock(name: ProjectName, source_name: &str, bytes: &[u8]) -> Checked<Self> {
+    /// `project` is the `pyproject.toml` beside it. Whether it has what a target needs shows when
+    /// packages are selected for it.
+    pub fn from_lock(
+        format: LockFormat,
+        name: ProjectName,
+        source_name: &str,
+        bytes: &[u8],
+        project: Option<&str>,
+    ) -> Checked<Self> {
         check_size(source_name, bytes)?;
         let text = decode(source_name, bytes)?;
         let mut report = Report::new(source_name, text);
         if text.trim().is_empty() {
             report.push(lock_empty());
-        } else if let Err(error) = Lock::read(text) {
-            let problem = lock_invalid(error.problem);
-            report.push(match error.span {
-                Some(span) => problem.at(0, span),
-                None => problem,
-            });
+            return Err(report);
         }
-        let request = Self::new(name, Requirements::Lock(text.to_owned()));
-        check_written(report.conclude(Some(request))?)
+        match LockFile::read(format, text, project) {
+            Ok(lock) => check_written((Self::new(name, Requirements::Lock(lock)), report)),
+            Err(error) => {
+                let span = error.span.clone();
+                let problem = lock_invalid(error);
+                report.push(match span {
+                    Some(span) => problem.at(0, span),
+                    None => problem,
+                });
+                Err(report)
+            }
+        }
     }
 
-    /// What a lock file lacks for the request's targets: one problem for each target that can't be
-    /// built. Empty for requirements that have to be resolved.
-    pub fn lock_problems(&self) -> Vec<Problem> {
-        let Requirements::Lock(text) = &self.requirements else {
-            return Vec::new();
+    /// A request with every default from a script with inline metadata (PEP 723).
+    pub fn from_script(
+        name: ProjectName,
+        source_name: &str,
+        bytes: &[u8],
+        allow_source_distributions: bool,
+    ) -> Checked<Self> {
+        check_size(source_name, bytes)?;
+        let (set, report) = parse_script(source_name, bytes, allow_source_distributions)?;
+        let request = Self {
+            allow_source_distributions,
+            ..Self::new(name, Requirements::Set(set))
         };
+        check_written((request, report))
+    }
+
+    /// What a lock file or a script lacks for the request's targets: one problem for each target
+    /// that can't be built. Of what has to be resolved only the Python versions are known.
+    pub fn lock_problems(&self) -> Vec<Problem> {
         let allow_source_distributions = self.allow_source_distributions;
         let policy = Policy {
             allow_source_distributions,
             requirements: None,
         };
-        let lock = match Lock::parse(text) {
-            Ok(lock) => lock,
-            Err(error) => return vec![Problem::error(error.code(), error.to_string())],
-        };
-        let errors = self
-            .targets
-            .iter()
-            .filter_map(|target| lock.select(target, policy).err());
-        errors
-            .map(|error| {
-                let problem = Problem::error(error.code(), error.to_string());
-                match error.hint() {
-                    Some(hint) => problem.help(hint),
-                    None => problem,
-                }
-            })
-            .collect()
+        let mut problems: Vec<Problem> = Vec::new();
+        for target in self.targets.iter() {
+            let outcome = match &self.requirements {
+                Requirements::Set(set) => self
+                    .selection
+                    .check_none()
+                    .and_then(|()| set.check_python(target)),
+                Requirements::Lock(file) => file
+                    .lock()
+                    .choose(target, policy, &self.selection)
+                    .map(|_| ()),
+            };
+            let Err(error) = outcome else {
+                continue;
+            };
+            let problem = Problem::error(error.code(), error.to_string());
+            let problem = match error.hint() {
+                Some(hint) => problem.help(hint),
+                None => problem,
+            };
+            // What is selected is the same for all targets.
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+        problems
     }
 
     /// The normalised JSON: every default is written out.
@@ -377,14 +414,17 @@ impl Request {
     }
 }
 
-fn lock_invalid(problem: String) -> Problem {
-    Problem::error(code::LOCK_INVALID, problem)
+fn lock_invalid(error: NotALock) -> Problem {
+    if error.wants_project {
+        return Problem::error(code::LOCK_PROJECT_MISSING, error.problem).help(PROJECT_MISSING);
+    }
+    Problem::error(code::LOCK_INVALID, error.problem)
         .help("write the lock file again with the tool that made it")
 }
 
 fn lock_empty() -> Problem {
     Problem::error(code::LOCK_EMPTY, "the lock file is empty")
-        .help("write it with `uv export --format pylock.toml` or another tool of PEP 751")
+        .help("write it with the tool that it is of, such as `uv lock`")
 }
 
 fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {

@@ -8,20 +8,26 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use pep440_rs::VersionSpecifiers;
 use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
+use crate::error::Error;
+use crate::lock::target_satisfies;
+use crate::target::Target;
 
 mod line;
 mod logical;
 mod option;
 mod parse;
+mod script;
 mod url;
 
 pub(crate) use self::line::{LineContext, MarkerCosts, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
+pub(crate) use self::script::{parse_script, parse_script_text};
 
 /// One requirement: what PEP 508 expresses, and the files that may satisfy it.
 ///
@@ -53,6 +59,8 @@ pub struct RequirementSet {
     pub requirements: Vec<Requirement>,
     /// Versions that are chosen *if* a distribution is needed at all.
     pub constraints: Vec<Requirement>,
+    /// Which Python versions they are for, where a script says it.
+    pub requires_python: Option<VersionSpecifiers>,
 }
 
 impl RequirementSet {
@@ -67,6 +75,17 @@ impl RequirementSet {
     /// The constraints as normalised lines, like [`Self::to_requirements_txt`].
     pub fn to_constraints_txt(&self) -> String {
         lines(&self.constraints)
+    }
+
+    /// Whether a target has a Python that they are for.
+    pub fn check_python(&self, target: Target) -> Result<(), Error> {
+        match &self.requires_python {
+            Some(requires) if !target_satisfies(target, requires)? => Err(Error::PythonMismatch {
+                target: target.to_string(),
+                requires: requires.to_string(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The files of a distribution that are accepted in an environment: those that every

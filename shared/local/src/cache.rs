@@ -33,7 +33,8 @@ use crate::uv::Uv;
 pub use self::folder::{Budget, CacheFolder, Lease, Pruned};
 
 /// What the names of half-done files start with. Pruning removes all that there are in the cache's
-/// folder itself, among the wheels, and among the records of what was built.
+/// folder itself, among the wheels, among the records of what was built, and among the answers of
+/// where files are.
 pub const PARTIAL: &str = ".partial-";
 
 /// Wheels that are verified at the same time; each uses every core.

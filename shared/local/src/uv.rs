@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use accretion_core::limits::ResolutionLimits;
 use accretion_core::lock::Lock;
 use accretion_core::target::Target;
-use accretion_service::ports::{PortError, Resolution, Resolver};
+use accretion_service::ports::{Location, PortError, Resolution, Resolver};
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
@@ -23,10 +23,13 @@ use url::Url;
 use crate::Error;
 use crate::blocking::blocking;
 use crate::error::SOURCE_ONLY;
+use crate::origin::Origins;
 use crate::python::Interpreters;
 
+mod answers;
 mod process;
 
+use self::answers::Answers;
 pub use self::process::Guard;
 
 /// uv processes at the same time.
@@ -41,6 +44,9 @@ const ENVIRONMENT: [&str; 6] = [
     "UV_HTTP_RETRIES",
     "UV_HTTP_TIMEOUT",
 ];
+
+/// What tells uv which index to take packages from.
+const DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
 
 /// How to reach the network. uv gets these of the user's environment too, unless it is guarded.
 const PROXIES: [&str; 8] = [
@@ -65,6 +71,8 @@ pub struct Settings {
     pub environment: Vec<(OsString, OsString)>,
     /// Where uv keeps what it learns from indexes.
     pub cache: PathBuf,
+    /// Where it is remembered where files of pinned versions are; nowhere if there is no such folder.
+    pub located: Option<PathBuf>,
     /// The package index, instead of uv's default one.
     pub index: Option<Url>,
     /// Use nothing but the cache.
@@ -82,13 +90,16 @@ pub struct Uv {
     program: OnceLock<Option<PathBuf>>,
     any_python: OnceCell<Option<PathBuf>>,
     processes: Semaphore,
+    answers: Option<Answers>,
 }
 
 impl Uv {
     /// Nothing is looked for before it is needed.
     pub fn new(settings: Settings) -> Self {
         let processes = Semaphore::new(PROCESSES);
+        let answers = settings.located.clone().map(Answers::new);
         Self {
+            answers,
             settings,
             program: OnceLock::new(),
             any_python: OnceCell::new(),
@@ -140,7 +151,7 @@ impl Uv {
                 settings
                     .index
                     .iter()
-                    .map(|index| ("UV_DEFAULT_INDEX", index.as_str())),
+                    .map(|index| (DEFAULT_INDEX, index.as_str())),
             )
             .env("UV_CACHE_DIR", &settings.cache)
             // The certificates that the downloads trust too.
@@ -182,14 +193,52 @@ impl Uv {
         blocking(move || interpreters.of(target.runtime)).await
     }
 
+    /// Locates the files of pinned versions, from memory where that will do.
+    async fn locate(
+        &self,
+        resolution: Resolution<'_>,
+        location: Location<'_>,
+    ) -> Result<Lock, Error> {
+        let settings = &self.settings;
+        if let Some(index) = location.index {
+            let origins = Origins {
+                index: settings.index.clone(),
+                refuse_local: settings.guard.is_some(),
+                hosts: settings
+                    .guard
+                    .as_ref()
+                    .map(|guard| guard.hosts.clone())
+                    .unwrap_or_default(),
+            };
+            let what = "the index that the lock names".to_owned();
+            origins.check(index).map_err(|refusal| refusal.of(what))?;
+        }
+        let Some(answers) = &self.answers else {
+            return Ok(Lock::parse(&self.compile(resolution).await?)?);
+        };
+        let index = location.index.or(settings.index.as_ref());
+        let question = answers.question(&resolution, index);
+        if location.remembered
+            && let Some(lock) = question.remembered()
+        {
+            return Ok(lock);
+        }
+        let answer = self.compile(resolution).await?;
+        let lock = Lock::parse(&answer)?;
+        question.remember(&answer)?;
+        Ok(lock)
+    }
+
+    /// Lets uv resolve, into a `pylock.toml`.
     async fn compile(
         &self,
         Resolution {
             requirements,
             target,
             allow_source_distributions,
+            located,
         }: Resolution<'_>,
-    ) -> Result<Lock, Error> {
+    ) -> Result<String, Error> {
         let work = tempfile::tempdir()
             .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
         let write = |name: &str, text: String| {
@@ -222,6 +271,10 @@ impl Uv {
             ])
             .args(["--python-platform", &target.uv_platform()])
             .current_dir(work.path());
+        if let Some(Location { index, .. }) = located {
+            command.arg("--no-deps");
+            command.envs(index.map(|index| (DEFAULT_INDEX, index.as_str())));
+        }
         if allow_source_distributions {
             command.envs(self.settings.path.iter().map(|path| ("PATH", path)));
         } else {
@@ -241,7 +294,7 @@ impl Uv {
             let problem = format!("the lock has more than {limit} bytes");
             return Err(Error::ResolutionOverLimit { problem });
         }
-        Ok(Lock::parse(&text)?)
+        Ok(text)
     }
 
     /// What can build a source distribution for a target.
@@ -273,7 +326,13 @@ impl Uv {
 
 impl Resolver for Uv {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
-        self.compile(resolution).await.map_err(PortError::new)
+        let resolve = async {
+            match resolution.located {
+                Some(location) => self.locate(resolution, location).await,
+                None => Ok(Lock::parse(&self.compile(resolution).await?)?),
+            }
+        };
+        resolve.await.map_err(PortError::new)
     }
 }
 

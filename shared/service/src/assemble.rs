@@ -79,8 +79,7 @@ pub async fn install<R: Resolver, W: Wheels>(
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let trees = request.targets.iter().map(async |target| {
         let tree = async {
-            let chosen = packages.resolve(target).await?.packages;
-            let wheels = packages.fetch(&chosen, target).await?;
+            let (chosen, wheels) = packages.install(target).await?;
             let installed = chosen.iter().zip(&wheels);
             let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
             Ok(InstalledTree {

@@ -15,7 +15,7 @@ use accretion_core::target::Target;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::packages::{self, Packages, Resolved, with_files};
+use crate::packages::{self, Locating, Packages, Resolved, with_files};
 use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, StoredWheel, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
@@ -110,9 +110,19 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 
     async fn build(&self, target: Target) -> Result<Built, Error> {
+        let built = self.attempt(target, Locating::Remembered).await;
+        match built {
+            Err(error) if self.packages.may_be_out_of_date(&error) => {
+                self.attempt(target, Locating::Anew).await
+            }
+            built => built,
+        }
+    }
+
+    async fn attempt(&self, target: Target, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, target);
-        let resolved = self.packages.resolve(target).await?;
+        let resolved = self.packages.resolve(target, locating).await?;
         if resolved.packages.is_empty() {
             return Err(accretion_core::Error::LayerEmpty.into());
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use accretion_core::Fault as _;
 use accretion_core::layer::{Conflict, Wheel, WheelFiles};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
@@ -15,7 +16,9 @@ use futures_util::future::try_join_all;
 use crate::Error;
 use crate::build::SourceDistributions;
 use crate::open_files::{OpenFile, OpenFiles};
-use crate::ports::{Event, PortError, Progress, Resolution, Resolver, StoredWheel, Wheels};
+use crate::ports::{
+    Event, Location, PortError, Progress, Resolution, Resolver, StoredWheel, Wheels,
+};
 
 /// Files of wheels that are open at the same time, for each layer that is being written. A layer's
 /// entries are ordered by path, so few wheels take turns.
@@ -24,8 +27,20 @@ const OPEN_FILES: usize = 64;
 /// Where the packages of a layer come from.
 enum Source<'a> {
     Resolve(&'a RequirementSet),
-    Locked(Lock),
+    Locked(&'a Lock),
 }
+
+/// What locating the files of pinned versions goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locating {
+    /// What was found out before.
+    Remembered,
+    /// What the index says now.
+    Anew,
+}
+
+/// The code of downloads for a file that is not where it was.
+const FILE_NOT_FOUND: &str = "FileNotFound";
 
 /// Finds out which packages a request's layers consist of, and gets them.
 pub(crate) struct Packages<'a, R, W> {
@@ -46,7 +61,7 @@ pub(crate) struct Resolved {
 }
 
 impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
-    /// A lock file is parsed here, once for all targets.
+    /// Nothing is asked of anybody yet.
     pub(crate) fn new(
         request: &'a Request,
         source_distributions: SourceDistributions,
@@ -55,8 +70,11 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         let source = match &request.requirements {
-            Requirements::Set(set) => Source::Resolve(set),
-            Requirements::Lock(text) => Source::Locked(Lock::parse(text)?),
+            Requirements::Set(set) => {
+                request.selection.check_none()?;
+                Source::Resolve(set)
+            }
+            Requirements::Lock(file) => Source::Locked(file.lock()),
         };
         Ok(Self {
             request,
@@ -69,10 +87,14 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
     }
 
     /// The packages that go into the layer, and those that are left out.
-    pub(crate) async fn resolve(&self, target: Target) -> Result<Resolved, Error> {
+    pub(crate) async fn resolve(
+        &self,
+        target: Target,
+        locating: Locating,
+    ) -> Result<Resolved, Error> {
         let requested = self.request.allow_source_distributions;
         let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
-        let selected = self.select(target, allowed).await;
+        let selected = self.select(target, allowed, locating).await;
         let packages = if requested && !allowed {
             selected.map_err(Error::for_want_of_sources)?
         } else {
@@ -96,6 +118,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         &self,
         target: Target,
         allow_source_distributions: bool,
+        locating: Locating,
     ) -> Result<Vec<LockedPackage>, Error> {
         let policy = |requirements| Policy {
             allow_source_distributions,
@@ -103,16 +126,62 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         };
         match &self.source {
             Source::Resolve(set) => {
+                set.check_python(target)?;
                 self.progress.on(Event::Resolving(target));
                 let resolution = Resolution {
                     requirements: set,
                     target,
                     allow_source_distributions,
+                    located: None,
                 };
                 let lock = self.resolver.resolve(resolution).await?;
                 Ok(lock.select(target, policy(Some(set)))?)
             }
-            Source::Locked(lock) => Ok(lock.select(target, policy(None))?),
+            Source::Locked(lock) => {
+                let selection = &self.request.selection;
+                let mut selected = lock.choose(target, policy(None), selection)?;
+                let all = std::mem::take(&mut selected.pins);
+                if !all.is_empty() {
+                    self.progress.on(Event::Resolving(target));
+                }
+                for pins in &all {
+                    let resolution = Resolution {
+                        requirements: &pins.requirements,
+                        target,
+                        allow_source_distributions,
+                        located: Some(Location {
+                            index: pins.index.as_ref(),
+                            remembered: locating == Locating::Remembered,
+                        }),
+                    };
+                    let found = self.resolver.resolve(resolution).await?;
+                    let located = pins.locate(&found, target, allow_source_distributions)?;
+                    selected = selected.with(located);
+                }
+                Ok(selected.packages)
+            }
+        }
+    }
+
+    /// Whether a failure may be due to what was remembered of where files are.
+    pub(crate) fn may_be_out_of_date(&self, error: &Error) -> bool {
+        matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
+            && error.code() == FILE_NOT_FOUND
+    }
+
+    /// The packages that go into the layer, and their wheels.
+    pub(crate) async fn install(
+        &self,
+        target: Target,
+    ) -> Result<(Vec<LockedPackage>, Vec<Arc<StoredWheel>>), Error> {
+        let attempt = async |locating| {
+            let packages = self.resolve(target, locating).await?.packages;
+            let wheels = self.fetch(&packages, target).await?;
+            Ok((packages, wheels))
+        };
+        match attempt(Locating::Remembered).await {
+            Err(error) if self.may_be_out_of_date(&error) => attempt(Locating::Anew).await,
+            installed => installed,
         }
     }
 

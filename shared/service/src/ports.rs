@@ -19,6 +19,7 @@ use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::wheel::{Layout, WheelFilename};
 use accretion_core::{Class, Fault};
+use url::Url;
 
 /// A port's failure, whatever is behind the port.
 #[derive(Debug)]
@@ -67,11 +68,23 @@ pub struct Resolution<'a> {
     /// Whether packages without a fitting wheel may be chosen, whose code may be run for their
     /// metadata.
     pub allow_source_distributions: bool,
+    /// Whether what is required is all that is wanted: pinned versions, whose files are to be
+    /// located.
+    pub located: Option<Location<'a>>,
+}
+
+/// How the files of pinned versions are located.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    /// The index that they are on; the default one if a lock names none.
+    pub index: Option<&'a Url>,
+    /// Whether an earlier answer will do.
+    pub remembered: bool,
 }
 
 /// Turns requirements into locked packages.
 pub trait Resolver: Send + Sync {
-    /// Resolves requirements for one target.
+    /// Resolves requirements for one target, or locates the files of pinned versions.
     ///
     /// Runs no package's code unless source distributions are allowed.
     fn resolve(

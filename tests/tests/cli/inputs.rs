@@ -29,10 +29,10 @@ fn refused(name: &str, content: &str) -> Run {
 
 #[test]
 fn files_that_are_known_not_to_be_inputs() {
-    for name in ["uv.lock", "pyproject.toml", "poetry.lock", "Pipfile.lock"] {
+    for name in ["pyproject.toml", "Pipfile"] {
         let run = refused(name, "version = 1\n");
         assert_eq!(run.codes(), ["InputUnsupported"], "{run}");
-        assert!(run.stderr.contains("pylock.toml"), "{run}");
+        assert!(run.stderr.contains(".lock"), "{run}");
     }
 }
 

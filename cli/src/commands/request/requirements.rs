@@ -11,22 +11,23 @@ use super::{Destination, Submission};
 use crate::args::Global;
 use crate::cloud;
 use crate::error::Error;
-use crate::input::{self, Input, InputFile};
+use crate::input::{self, Input, InputFile, Selected};
 
-/// Request layers of what a requirements.txt or a pylock.toml names
+/// Request layers of what a requirements.txt, a script or a lock file names
 ///
 /// The layers are those that `accretion build` would write. The file is checked as
 /// `accretion check` does. With an error, nothing is dropped anywhere.
 ///
-/// The file is dropped as it is, if it says everything. If it includes other files, or if an option
-/// narrows what it asks for, a request (JSON) is dropped that has all of it.
+/// The file is dropped as it is, if it says everything. If it includes other files or needs one beside
+/// it, or if an option changes what it asks for, a request (JSON) is dropped that has all of it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Requirements {
     /// The file, as `accretion init` writes it
     deployment_file: PathBuf,
     /// The project, which its layers are named after: LAYER_NAME-py313, LAYER_NAME-py313-arm64
     layer_name: ProjectName,
-    /// A requirements.txt or a pylock.toml
+    /// A requirements.txt, a script, or a lock file: pylock.toml, uv.lock, poetry.lock, Pipfile.lock,
+    /// pdm.lock
     #[arg(value_name = "REQUIREMENTS_FILE")]
     file: PathBuf,
     /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
@@ -35,6 +36,8 @@ pub(crate) struct Requirements {
     /// x86_64 or arm64 [may be repeated; default: both]
     #[arg(long = "architecture", value_name = "ARCHITECTURE")]
     architectures: Vec<Architecture>,
+    #[command(flatten)]
+    selection: Selected,
     /// Let packages that have no fitting wheel be built, which the pipeline has to allow, too
     #[arg(long)]
     allow_source_distributions: bool,
@@ -48,24 +51,21 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         name: Some(args.layer_name),
         runtimes: args.runtimes,
         architectures: args.architectures,
+        selection: args.selection,
         allow_source_distributions: args.allow_source_distributions,
         ..Input::of_path(args.file)
     };
     let file = InputFile::read(&input.path)?;
-    let name = match file.kind {
-        InputKind::RequirementsTxt => "requirements.txt",
-        InputKind::Lock => "pylock.toml",
-        InputKind::Request => {
-            return Err(cloud::Error::InputKindUnexpected {
-                path: input.path,
-                kind: file.kind,
-            }
-            .into());
+    if file.kind == InputKind::Request {
+        return Err(cloud::Error::InputKindUnexpected {
+            path: input.path,
+            kind: file.kind,
         }
-    };
+        .into());
+    }
     let (request, report) = input::check(&input, &file)?;
     let folder = format!("requests/{}", request.name);
-    let key = format!("{folder}/{name}");
+    let key = format!("{folder}/{}", file.kind.file_name());
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
         (key, file.bytes)
     } else {

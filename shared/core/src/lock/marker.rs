@@ -3,18 +3,79 @@
 //! Only single comparisons are given to `pep508_rs`. It normalises whole markers, in time that
 //! grows exponentially with what they compare, and here only their value counts.
 
-use crate::limits::Limits;
-use pep508_rs::{MarkerEnvironment, MarkerTree};
+use std::collections::BTreeSet;
 
+use pep508_rs::{ExtraName, MarkerEnvironment, MarkerTree};
+
+use super::selection::{Selection, normalised};
 use crate::error::{shown, shown_within};
+use crate::limits::Limits;
 use crate::requirement::fragment;
 
-/// Whether a marker is true. No extra is ever selected; of the dependency groups, the lock file's
-/// default ones are. The error is the rest of a sentence.
+/// The groups and extras that a marker may ask for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Activated {
+    /// Normalised.
+    groups: BTreeSet<String>,
+    extras: Vec<ExtraName>,
+}
+
+impl Activated {
+    /// The default groups of a lock file, and what is selected beside them.
+    pub(super) fn new(default_groups: &[String], selection: &Selection) -> Self {
+        let selected = selection.groups.iter().map(ToString::to_string);
+        Self {
+            groups: default_groups
+                .iter()
+                .map(|group| normalised(group))
+                .chain(selected)
+                .collect(),
+            extras: selection.extras.iter().cloned().collect(),
+        }
+    }
+
+    /// Selects extras as if they were groups.
+    pub(super) fn add_groups(&mut self, extras: &BTreeSet<ExtraName>) {
+        self.groups.extend(extras.iter().map(ToString::to_string));
+    }
+
+    /// Whether a group is selected, however its name is written.
+    pub(super) fn has_group(&self, group: &str) -> bool {
+        self.groups.contains(&normalised(group))
+    }
+
+    /// Whether an extra is selected, however its name is written.
+    pub(super) fn has_extra(&self, extra: &str) -> bool {
+        let extra = normalised(extra);
+        self.extras
+            .iter()
+            .any(|selected| selected.as_ref() == extra)
+    }
+
+    /// The extras that are selected.
+    pub(super) fn extras(&self) -> &[ExtraName] {
+        &self.extras
+    }
+
+    /// The groups that are selected, normalised.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(String::as_str)
+    }
+
+    /// With other extras.
+    pub(super) fn with_extras(&self, extras: Vec<ExtraName>) -> Self {
+        Self {
+            groups: self.groups.clone(),
+            extras,
+        }
+    }
+}
+
+/// Whether a marker is true. The error is the rest of a sentence.
 pub(super) fn evaluate(
     marker: &str,
     environment: &MarkerEnvironment,
-    default_groups: &[String],
+    activated: &Activated,
 ) -> Result<bool, String> {
     // The library panics on some of them, and no value that a marker is compared with has any.
     if !marker.is_ascii() {
@@ -25,7 +86,7 @@ pub(super) fn evaluate(
         at: 0,
         depth: 0,
         environment,
-        default_groups,
+        activated,
     };
     let value = evaluation.alternatives()?;
     match evaluation.next() {
@@ -61,7 +122,7 @@ struct Evaluation<'a> {
     at: usize,
     depth: usize,
     environment: &'a MarkerEnvironment,
-    default_groups: &'a [String],
+    activated: &'a Activated,
 }
 
 impl<'a> Evaluation<'a> {
@@ -127,7 +188,10 @@ impl<'a> Evaluation<'a> {
     }
 
     fn contains(&self, set: &str, member: &str) -> bool {
-        set == "dependency_groups" && self.default_groups.iter().any(|group| group == member)
+        match set {
+            "extras" => self.activated.has_extra(member),
+            _ => self.activated.has_group(member),
+        }
     }
 
     fn pep508(&self, comparison: &str) -> Result<bool, String> {
@@ -138,7 +202,7 @@ impl<'a> Evaluation<'a> {
         match warning {
             // The library leaves out what it warns of, as if it were always true.
             Some(warning) => Err(told(&warning)),
-            None => Ok(tree.evaluate(self.environment, &[])),
+            None => Ok(tree.evaluate(self.environment, &self.activated.extras)),
         }
     }
 }

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Permission, Request, Requirements};
+use crate::lock::{LockFile, LockFormat};
 use crate::target::{Architecture, Runtime};
 
 /// A request for AWS Lambda layers with Python packages.
@@ -21,6 +22,14 @@ pub struct RequestDocument {
     pub language: String,
     /// What goes into the layers.
     pub requirements: RequirementsDocument,
+    /// Dependency groups of a lock file that go into the layers beside its default ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
+    pub groups: Vec<String>,
+    /// Extras of the project whose lock file it is that go into the layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
+    pub extras: Vec<String>,
     /// The Lambda runtimes to build for. All that AWS has not deprecated if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<Runtime>", length(min = 1))]
@@ -81,6 +90,70 @@ pub enum RequirementsDocument {
         #[schemars(length(min = 1))]
         requirements: String,
     },
+    /// The text of a `uv.lock`.
+    #[serde(rename = "uv.lock")]
+    UvLock {
+        /// The text.
+        #[schemars(length(min = 1))]
+        requirements: String,
+    },
+    /// The text of a `poetry.lock`.
+    #[serde(rename = "poetry.lock")]
+    PoetryLock {
+        /// The text.
+        #[schemars(length(min = 1))]
+        requirements: String,
+        /// The text of the project's `pyproject.toml`, which lock files of Poetry 1 need.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "String")]
+        project: Option<String>,
+    },
+    /// The text of a `Pipfile.lock`.
+    #[serde(rename = "Pipfile.lock")]
+    PipfileLock {
+        /// The text.
+        #[schemars(length(min = 1))]
+        requirements: String,
+    },
+    /// The text of a `pdm.lock`.
+    #[serde(rename = "pdm.lock")]
+    PdmLock {
+        /// The text.
+        #[schemars(length(min = 1))]
+        requirements: String,
+        /// The text of the project's `pyproject.toml`, which lock files need that do not have the
+        /// strategy `inherit_metadata`, or whose project names an index.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "String")]
+        project: Option<String>,
+    },
+    /// The text of a script with inline metadata (PEP 723).
+    #[serde(rename = "script")]
+    Script {
+        /// The text, of which only the metadata counts.
+        #[schemars(length(min = 1))]
+        requirements: String,
+    },
+}
+
+impl From<&LockFile> for RequirementsDocument {
+    fn from(file: &LockFile) -> Self {
+        let requirements = file.text().to_owned();
+        let project = file.project().map(ToOwned::to_owned);
+        match file.format() {
+            LockFormat::Pylock => Self::PylockToml { requirements },
+            LockFormat::Uv => Self::UvLock { requirements },
+            LockFormat::Poetry => Self::PoetryLock {
+                requirements,
+                project,
+            },
+            LockFormat::Pipfile => Self::PipfileLock { requirements },
+            LockFormat::Pdm => Self::PdmLock {
+                requirements,
+                project,
+            },
+        }
+    }
 }
 
 /// One requirement: its name and details, one after the other, are a requirement by PEP 508.
@@ -115,18 +188,26 @@ pub struct PermissionDocument {
 impl From<&Request> for RequestDocument {
     fn from(request: &Request) -> Self {
         let requirements = match &request.requirements {
+            Requirements::Set(set) if set.requires_python.is_some() => {
+                RequirementsDocument::Script {
+                    requirements: set.to_script(),
+                }
+            }
             Requirements::Set(set) => RequirementsDocument::RequirementsTxt {
                 requirements: set.to_requirements_txt(),
                 constraints: (!set.constraints.is_empty()).then(|| set.to_constraints_txt()),
             },
-            Requirements::Lock(text) => RequirementsDocument::PylockToml {
-                requirements: text.clone(),
-            },
+            Requirements::Lock(file) => file.into(),
+        };
+        let names = |names: &std::collections::BTreeSet<pep508_rs::ExtraName>| {
+            names.iter().map(ToString::to_string).collect()
         };
         Self {
             name: request.name.to_string(),
             language: "python".to_owned(),
             requirements,
+            groups: names(&request.selection.groups),
+            extras: names(&request.selection.extras),
             runtimes: Some(request.targets.runtimes().collect()),
             architectures: Some(request.targets.architectures().collect()),
             description: request.description.clone(),

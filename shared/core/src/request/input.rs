@@ -4,7 +4,11 @@ use std::path::Path;
 
 use super::{ProjectName, Request};
 use crate::diagnostic::{Checked, Problem, Report, code};
+use crate::lock::LockFormat;
 use crate::requirement::{BYTE_ORDER_MARK, Include};
+
+/// What some lock files need beside them.
+const PROJECT: &str = "pyproject.toml";
 
 /// What kind of file an input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +17,10 @@ pub enum InputKind {
     Request,
     /// A `requirements.txt`, whatever its name.
     RequirementsTxt,
-    /// A `pylock.toml` (PEP 751), whatever its name.
-    Lock,
+    /// A lock file.
+    Lock(LockFormat),
+    /// A Python script with inline metadata (PEP 723).
+    Script,
 }
 
 /// A file that is known not to be an input: read as something else, it would have a problem on
@@ -44,23 +50,39 @@ impl InputKind {
         let extension = path.extension().and_then(|extension| extension.to_str());
         Ok(match extension {
             Some("json") => Self::Request,
-            Some("toml") => Self::Lock,
+            Some("toml") => Self::Lock(LockFormat::Pylock),
+            Some("lock") if let Some(format) = lock_format(name) => Self::Lock(format),
+            Some("py") => Self::Script,
             _ if name.starts_with("requirements") => Self::RequirementsTxt,
             _ if start.starts_with(b"{") => Self::Request,
-            _ if start.starts_with(b"lock-version") => Self::Lock,
+            _ if start.starts_with(b"lock-version") => Self::Lock(LockFormat::Pylock),
             _ => Self::RequirementsTxt,
         })
     }
+
+    /// What to call such a file where its own name need not tell.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Request => "request.json",
+            Self::RequirementsTxt => "requirements.txt",
+            Self::Lock(format) => format.name(),
+            Self::Script => "script.py",
+        }
+    }
+}
+
+/// The format of a lock file. PDM's may have a name of its own between (`pdm.312.lock`), and uv's of
+/// a script has the script's before it (`script.py.lock`).
+fn lock_format(name: &str) -> Option<LockFormat> {
+    let of_script = || name.ends_with(".py.lock").then_some(LockFormat::Uv);
+    let of_pdm = || name.starts_with("pdm.").then_some(LockFormat::Pdm);
+    LockFormat::of_name(name).or_else(of_script).or_else(of_pdm)
 }
 
 fn unsupported(name: &str) -> Option<&'static str> {
     match name {
-        "uv.lock" | "pyproject.toml" => {
-            Some("export the project: `uv export --format pylock.toml --output-file pylock.toml`")
-        }
-        "poetry.lock" | "Pipfile.lock" | "Pipfile" => {
-            Some("export it as a `requirements.txt` or a `pylock.toml`")
-        }
+        "pyproject.toml" => Some("name the lock file of the project, such as uv.lock"),
+        "Pipfile" => Some("name the Pipfile.lock beside it"),
         _ => None,
     }
 }
@@ -79,7 +101,7 @@ impl From<InputUnsupported> for Report {
 
 impl Request {
     /// Reads an input of any kind; a request with every default from a bare requirements or lock
-    /// file.
+    /// file, or a script.
     ///
     /// `name` is what the project is called and `allow_source_distributions` what is allowed where
     /// the file does not say it: a request does. The last part of `source_name` is the file's own
@@ -101,9 +123,18 @@ impl Request {
                 include,
                 allow_source_distributions,
             ),
-            InputKind::Lock => {
+            InputKind::Script => Self::from_script(
+                named(name, source_name)?,
+                source_name,
+                bytes,
+                allow_source_distributions,
+            ),
+            InputKind::Lock(format) => {
                 let name = named(name, source_name)?;
-                let (request, report) = Self::from_lock(name, source_name, bytes)?;
+                let project = format.takes_project().then(|| include.read(PROJECT));
+                let project = project.and_then(Result::ok);
+                let (request, report) =
+                    Self::from_lock(format, name, source_name, bytes, project.as_deref())?;
                 let request = Self {
                     allow_source_distributions,
                     ..request
@@ -135,17 +166,33 @@ mod tests {
 
     #[test]
     fn the_name_tells_before_the_content_does() {
-        use InputKind::{Lock, Request, RequirementsTxt};
+        use InputKind::{Lock, Request, RequirementsTxt, Script};
 
         for (source_name, bytes, kind) in [
             ("request.json", "lock-version", Request),
-            ("in/pylock.toml", "{", Lock),
-            ("requests/tools/pylock.dev.toml", "", Lock),
+            ("in/pylock.toml", "{", Lock(LockFormat::Pylock)),
+            (
+                "requests/tools/pylock.dev.toml",
+                "",
+                Lock(LockFormat::Pylock),
+            ),
+            ("requests/tools/uv.lock", "{", Lock(LockFormat::Uv)),
+            ("tools/report.py.lock", "", Lock(LockFormat::Uv)),
+            ("poetry.lock", "lock-version", Lock(LockFormat::Poetry)),
+            ("a/Pipfile.lock", "{", Lock(LockFormat::Pipfile)),
+            ("a/pdm.lock", "", Lock(LockFormat::Pdm)),
+            ("a/pdm.312.lock", "", Lock(LockFormat::Pdm)),
+            ("other.lock", "", RequirementsTxt),
+            ("report.py", "{", Script),
             ("requirements.txt", "{", RequirementsTxt),
             ("a.json/requirements-dev.in", "{", RequirementsTxt),
             ("stdin", " \n{\"Name\"", Request),
             ("stdin", "\u{feff}{", Request),
-            ("stdin", "\nlock-version = \"1.0\"", Lock),
+            (
+                "stdin",
+                "\nlock-version = \"1.0\"",
+                Lock(LockFormat::Pylock),
+            ),
             ("stdin", "lockfile", RequirementsTxt),
             ("a.txt", "", RequirementsTxt),
             (".json", "a", RequirementsTxt),
@@ -158,16 +205,10 @@ mod tests {
 
     #[test]
     fn files_of_other_tools_are_refused_by_their_names() {
-        for name in [
-            "uv.lock",
-            "pyproject.toml",
-            "poetry.lock",
-            "Pipfile.lock",
-            "Pipfile",
-        ] {
+        for name in ["pyproject.toml", "Pipfile"] {
             let file = format!("requests/tools/{name}");
             let unsupported = InputKind::of(&file, b"{").unwrap_err();
-            assert!(unsupported.hint.contains("pylock.toml"), "{unsupported:?}");
+            assert!(unsupported.hint.contains(".lock"), "{unsupported:?}");
             let report = Report::from(unsupported);
             assert_eq!(
                 report.problems[0].code,
@@ -175,11 +216,11 @@ mod tests {
                 "{report:?}"
             );
         }
-        let report = Report::from(InputKind::of("tools/uv.lock", b"").unwrap_err());
+        let report = Report::from(InputKind::of("tools/Pipfile", b"").unwrap_err());
         insta::assert_snapshot!(report.render(), @r"
-        error[RequirementsTypeUnsupported]: tools/uv.lock is not supported as an input
-        --> tools/uv.lock
-         = help: export the project: `uv export --format pylock.toml --output-file pylock.toml`
+        error[RequirementsTypeUnsupported]: tools/Pipfile is not supported as an input
+        --> tools/Pipfile
+         = help: name the Pipfile.lock beside it
 
         1 error
         ");
@@ -205,16 +246,23 @@ mod tests {
         assert_eq!(request.name.as_str(), "folder");
         assert!(request.allow_source_distributions);
         assert!(matches!(request.requirements, Requirements::Set(_)));
-        let (request, _) = read(InputKind::Lock, Some("folder"), lock).unwrap();
+        let (request, _) = read(InputKind::Lock(LockFormat::Pylock), Some("folder"), lock).unwrap();
         assert_eq!(request.name.as_str(), "folder");
         assert!(request.allow_source_distributions);
-        assert_eq!(request.requirements, Requirements::Lock(lock.to_owned()));
+        assert!(matches!(request.requirements, Requirements::Lock(file) if file.text() == lock));
+        let script = "# /// script\n# dependencies = ['a']\n# ///\n";
+        let (request, _) = read(InputKind::Script, Some("folder"), script).unwrap();
+        assert!(request.allow_source_distributions);
+        assert!(matches!(request.requirements, Requirements::Set(_)));
     }
 
     #[test]
     fn a_bare_file_needs_a_name() {
         let report = read(InputKind::RequirementsTxt, None, "a").unwrap_err();
-        assert_eq!(read(InputKind::Lock, None, "a").unwrap_err(), report);
+        assert_eq!(
+            read(InputKind::Lock(LockFormat::Pylock), None, "a").unwrap_err(),
+            report
+        );
         insta::assert_snapshot!(report.render(), @r"
         error[ProjectNameInvalid]: the project has no name
         --> in

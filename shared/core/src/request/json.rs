@@ -10,14 +10,16 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use pep508_rs::PackageName;
 
-use super::{Permission, Request, Requirements, Targets, deprecation, lock_empty, lock_invalid};
+use super::{Permission, Request, Requirements, Targets, deprecation};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::limits::Limits;
-use crate::lock::Lock;
+use crate::lock::LockFormat;
 use crate::requirement::{
     self, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,
 };
 use crate::target::{Architecture, Runtime};
+
+mod locked;
 
 /// Strict JSON.
 const STRICT: ParseOptions = ParseOptions {
@@ -33,10 +35,12 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 10] = [
+const REQUEST_FIELDS: [&str; 12] = [
     "Name",
     "Language",
     "Requirements",
+    "Groups",
+    "Extras",
     "Runtimes",
     "Architectures",
     "Description",
@@ -46,8 +50,8 @@ const REQUEST_FIELDS: [&str; 10] = [
     "AllowSourceDistributions",
 ];
 
-/// Types of requirements that are known but can't be built from yet.
-const LATER_TYPES: [&str; 3] = ["uv.lock", "poetry.lock", "Pipfile.lock"];
+/// Types of requirements, lock files left out.
+const TYPES: [&str; 3] = ["accretion", "requirements.txt", "script"];
 
 pub(super) fn read(source_name: &str, text: &str) -> Checked<Request> {
     let mut report = Report::new(source_name, text);
@@ -156,6 +160,7 @@ impl Reader<'_> {
         let requirements = self
             .required(&fields, "Requirements")
             .and_then(|value| self.requirements(value, context));
+        let selection = self.selection(&fields, requirements.as_ref());
         let runtimes = self.choices::<Runtime>(
             fields.get("Runtimes"),
             "Runtimes",
@@ -194,6 +199,7 @@ impl Reader<'_> {
         Some(Request {
             name: name?,
             requirements: requirements?,
+            selection,
             targets: Targets::new(
                 runtimes.into_iter().map(|(runtime, _)| runtime),
                 architectures
@@ -229,8 +235,11 @@ impl Reader<'_> {
         let object = self.object(value, "`Requirements`")?;
         let text_type = object.get_string("Type").map(|lit| &*lit.value);
         let known: &[&'static str] = match text_type {
-            Some("accretion" | "pylock.toml") => &["Type", "Requirements"],
-            _ => &["Type", "Requirements", "Constraints"],
+            None | Some("requirements.txt") => &["Type", "Requirements", "Constraints"],
+            Some(other) => match LockFormat::of_name(other) {
+                Some(format) if format.takes_project() => &["Type", "Requirements", "Project"],
+                _ => &["Type", "Requirements"],
+            },
         };
         let fields = self.fields(object, known, "`Requirements`");
         let type_value = self.required(&fields, "Type");
@@ -254,36 +263,26 @@ impl Reader<'_> {
                     requirements: set.requirements,
                     constraints: constraints
                         .map_or(Some(Vec::new()), |set| set.map(|set| set.constraints))?,
+                    requires_python: None,
                 }))
             }
-            "pylock.toml" => {
-                let text = self.string(value?, "`Requirements` of the type `pylock.toml`")?;
-                if text.value.trim().is_empty() {
-                    self.push(lock_empty(), span(&text.range));
-                    return None;
-                }
-                if let Err(error) = Lock::read(&text.value) {
-                    let line = error.line(&text.value);
-                    let line = line.map_or_else(String::new, |line| format!(", line {line}"));
-                    let problem = format!("the lock file{line}: {}", error.problem);
-                    self.push(lock_invalid(problem), span(&text.range));
-                    return None;
-                }
-                Some(Requirements::Lock(text.value.clone().into_owned()))
+            "script" => {
+                let text = self.string(value?, "`Requirements` of the type `script`")?;
+                let allow = context.allow_source_distributions;
+                let checked = requirement::parse_script_text("the script", &text.value, allow);
+                self.set_of(checked, text, "the script")
+                    .map(Requirements::Set)
             }
-            later if LATER_TYPES.contains(&later) => {
-                self.push(
-                    Problem::error(
-                        code::REQUIREMENTS_TYPE_UNSUPPORTED,
-                        format!("the type `{later}` is not supported yet"),
-                    )
-                    .help("export it as a `pylock.toml` or a `requirements.txt`"),
-                    span(&lit.range),
-                );
-                None
+            other if let Some(format) = LockFormat::of_name(other) => {
+                let project = match fields.get("Project") {
+                    None => None,
+                    Some(value) => Some(self.string(value, "`Project`")?.value.as_ref()),
+                };
+                self.lock(format, value?, project)
             }
             other => {
-                let known = ["accretion", "requirements.txt", "pylock.toml"];
+                let locks = LockFormat::ALL.map(LockFormat::name);
+                let known: Vec<_> = TYPES.into_iter().chain(locks).collect();
                 self.push(
                     Problem::error(
                         code::REQUIREMENTS_TYPE_UNKNOWN,
@@ -361,7 +360,7 @@ impl Reader<'_> {
         requirement::sort(&mut requirements);
         sound.then_some(Requirements::Set(RequirementSet {
             requirements,
-            constraints: Vec::new(),
+            ..RequirementSet::default()
         }))
     }
 
@@ -425,6 +424,16 @@ impl Reader<'_> {
                 context.allow_source_distributions,
             )
         };
+        self.set_of(checked, lit, what)
+    }
+
+    /// What was read of a text inside the JSON, with its problems.
+    fn set_of(
+        &mut self,
+        checked: Checked<RequirementSet>,
+        lit: &StringLit<'_>,
+        what: &str,
+    ) -> Option<RequirementSet> {
         let (set, inner) = match checked {
             Ok((set, report)) => (Some(set), report),
             Err(report) => (None, report),

@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::requirement::NoInclude;
+use crate::lock::{LockFile, LockFormat, Selection};
+use crate::requirement::{NoInclude, RequirementSet};
 
 fn check(text: &str) -> Checked<Request> {
     Request::from_json("request.json", text.as_bytes())
@@ -146,14 +147,21 @@ fn constraints_survive_being_written() {
     assert_eq!(set.to_constraints_txt(), "idna<4\n");
 }
 
+fn from_lock(name: ProjectName, bytes: &[u8]) -> Checked<Request> {
+    Request::from_lock(LockFormat::Pylock, name, "pylock.toml", bytes, None)
+}
+
 #[test]
 fn a_lock_file_is_kept_as_it_is() {
     let name: ProjectName = "x".parse().unwrap();
     let text = "lock-version = \"1.0\"\r\n# ü\n";
-    let (request, _) = Request::from_lock(name.clone(), "pylock.toml", text.as_bytes()).unwrap();
-    assert_eq!(request.requirements, Requirements::Lock(text.to_owned()));
+    let (request, _) = from_lock(name.clone(), text.as_bytes()).unwrap();
+    let Requirements::Lock(file) = &request.requirements else {
+        panic!("it is a lock");
+    };
+    assert_eq!((file.format(), file.text()), (LockFormat::Pylock, text));
     assert_eq!(check(&request.to_json()).unwrap().0, request);
-    let report = Request::from_lock(name, "pylock.toml", b" \n").unwrap_err();
+    let report = from_lock(name, b" \n").unwrap_err();
     assert_eq!(codes(&report), ["LockEmpty"]);
 }
 
@@ -161,7 +169,7 @@ fn a_lock_file_is_kept_as_it_is() {
 fn a_broken_lock_file_is_shown_where_it_breaks() {
     let name: ProjectName = "x".parse().unwrap();
     let text = "lock-version = \"1.0\"\npackages = 3\n";
-    let report = Request::from_lock(name, "pylock.toml", text.as_bytes()).unwrap_err();
+    let report = from_lock(name, text.as_bytes()).unwrap_err();
     assert_eq!(codes(&report), ["LockInvalid"]);
     let location = report.problems[0].location.as_ref().unwrap();
     assert_eq!(report.line_column(location), (2, 12));
@@ -171,7 +179,7 @@ fn a_broken_lock_file_is_shown_where_it_breaks() {
 fn a_lock_file_is_held_against_every_target() {
     let name: ProjectName = "x".parse().unwrap();
     let text = "lock-version = \"1.0\"\nrequires-python = \">=3.13\"\n";
-    let (request, _) = Request::from_lock(name, "pylock.toml", text.as_bytes()).unwrap();
+    let (request, _) = from_lock(name, text.as_bytes()).unwrap();
     let problems = request.lock_problems();
     let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["LockMismatch"; 2], "{problems:?}");
@@ -283,17 +291,38 @@ fn forms_of_requirements_are_checked() {
             json!({"Type": "Requirements.txt", "Requirements": "a"}),
             "RequirementsTypeUnknown",
         ),
+        (json!({"Type": "uv.lock", "Requirements": ""}), "LockEmpty"),
         (
-            json!({"Type": "uv.lock", "Requirements": ""}),
-            "RequirementsTypeUnsupported",
+            json!({"Type": "uv.lock", "Requirements": "version = 1", "Project": ""}),
+            "FieldUnknown",
         ),
         (
-            json!({"Type": "poetry.lock", "Requirements": ""}),
-            "RequirementsTypeUnsupported",
+            json!({"Type": "uv.lock", "Requirements": "version = 2"}),
+            "LockInvalid",
         ),
         (
-            json!({"Type": "Pipfile.lock", "Requirements": ""}),
-            "RequirementsTypeUnsupported",
+            json!({"Type": "poetry.lock", "Requirements": "[metadata]\nlock-version = '2.0'"}),
+            "LockProjectMissing",
+        ),
+        (
+            json!({"Type": "poetry.lock", "Requirements": "[metadata]\nlock-version = '2.1'", "Project": 1}),
+            "WrongType",
+        ),
+        (
+            json!({"Type": "Pipfile.lock", "Requirements": "{}"}),
+            "LockInvalid",
+        ),
+        (
+            json!({"Type": "pdm.lock", "Requirements": "[metadata]\nlock_version = '3'"}),
+            "LockInvalid",
+        ),
+        (
+            json!({"Type": "script", "Requirements": "import a"}),
+            "ScriptInvalid",
+        ),
+        (
+            json!({"Type": "script", "Requirements": "# /// script\n# dependencies = ['a']\n# ///", "Constraints": "a"}),
+            "FieldUnknown",
         ),
         (
             json!({"Type": "pylock.toml", "Requirements": "\n"}),
@@ -507,7 +536,7 @@ fn the_schema_and_the_parser_agree() {
         ),
         (
             false,
-            json!({"Requirements": {"Type": "uv.lock", "Requirements": "a"}}),
+            json!({"Requirements": {"Type": "uv.lock", "Requirements": "version = 1", "Project": "a"}}),
         ),
         (
             false,
@@ -584,23 +613,39 @@ fn requirements() -> impl Strategy<Value = Requirements> {
     let set = (
         prop::collection::vec(line, 1..5),
         prop::collection::vec(constraint, 0..3),
+        prop::option::of(prop::sample::select(vec![">=3.12", "==3.13.*,!=3.13.2"])),
     )
-        .prop_map(|(lines, constraints)| {
+        .prop_map(|(lines, constraints, requires)| {
+            let requires = requires.filter(|_| constraints.is_empty());
             let include = move |_: &str| Ok(constraints.join("\n"));
             let text = format!("{}\n-c limits.txt", lines.join("\n"));
             let (set, _) =
                 crate::requirement::parse("requirements.txt", &text, &include, false).unwrap();
-            Requirements::Set(set)
+            Requirements::Set(RequirementSet {
+                requires_python: requires.map(|requires| requires.parse().unwrap()),
+                ..set
+            })
         });
-    let lock = "\\PC{0,40}"
-        .prop_map(|comment| Requirements::Lock(format!("lock-version = \"1.0\" # {comment}")));
+    let lock = "\\PC{0,40}".prop_map(|comment| {
+        let text = format!("lock-version = \"1.0\" # {comment}");
+        Requirements::Lock(LockFile::parse(LockFormat::Pylock, &text, None).unwrap())
+    });
     prop_oneof![set, lock]
+}
+
+fn selection() -> impl Strategy<Value = Selection> {
+    let names = || prop::collection::btree_set("[a-z]{1,3}(-[a-z])?", 0..3);
+    (names(), names()).prop_map(|(groups, extras)| Selection {
+        groups: groups.iter().map(|name| name.parse().unwrap()).collect(),
+        extras: extras.iter().map(|name| name.parse().unwrap()).collect(),
+    })
 }
 
 prop_compose! {
     fn request()(
         name in "[a-zA-Z0-9_-]{1,70}",
         requirements in requirements(),
+        selection in selection(),
         runtimes in prop::collection::vec(prop::sample::select(Runtime::all().collect::<Vec<_>>()), 0..4),
         architectures in prop::collection::vec(prop::sample::select(&Architecture::ALL), 0..3),
         description in prop::option::of("\\PC{1,256}"),
@@ -611,6 +656,11 @@ prop_compose! {
     ) -> Request {
         Request {
             name: name.parse().unwrap(),
+            // A set has nothing to select from.
+            selection: match &requirements {
+                Requirements::Set(_) => Selection::default(),
+                Requirements::Lock(_) => selection,
+            },
             requirements,
             targets: Targets::new(runtimes, architectures),
             description,
@@ -675,7 +725,7 @@ fn requests_that_only_grow_too_large_when_they_are_kept() {
     let codes_of = |checked: Checked<Request>| checked.map(|_| ()).map_err(|it| codes(&it));
     // Each quote is two bytes of the JSON.
     let lock = |quotes: usize| format!("lock-version = \"1.0\"\n# {}\n", "\"".repeat(quotes));
-    let read = |text: &str| Request::from_lock(name.clone(), "pylock.toml", text.as_bytes());
+    let read = |text: &str| from_lock(name.clone(), text.as_bytes());
     assert_eq!(codes_of(read(&lock(Limits::REQUEST_BYTES / 3))), Ok(()));
     let large = lock(Limits::REQUEST_BYTES / 2);
     assert!(large.len() < Limits::REQUEST_BYTES);
@@ -704,7 +754,11 @@ proptest! {
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = Request::from_json("request.json", &bytes);
         let name: ProjectName = "x".parse().unwrap();
-        let _ = Request::from_lock(name.clone(), "pylock.toml", &bytes);
+        for format in LockFormat::ALL {
+            let project = std::str::from_utf8(&bytes).ok();
+            let _ = Request::from_lock(format, name.clone(), format.name(), &bytes, project);
+        }
+        let _ = Request::from_script(name.clone(), "script.py", &bytes, false);
         let _ = Request::from_requirements_txt(name, "r.txt", &bytes, &NoInclude, true);
     }
 

@@ -121,6 +121,7 @@ fn read(
     let set = RequirementSet {
         requirements: parser.requirements.into_sorted(),
         constraints: parser.constraints.into_sorted(),
+        requires_python: None,
     };
     (set, parser.report)
 }

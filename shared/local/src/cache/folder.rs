@@ -24,6 +24,9 @@ const BLOCK: u64 = 4 << 10;
 /// uv's folder may take this part of the budget.
 const UV_SHARE: u64 = 4;
 
+/// What is remembered of where files are may take this part of the budget.
+const LOCATED_SHARE: u64 = 32;
+
 /// The folder that wheels, what was built, and what uv knows are kept in.
 #[derive(Debug, Clone)]
 pub struct CacheFolder {
@@ -100,6 +103,11 @@ impl CacheFolder {
         self.root.join("uv")
     }
 
+    /// Where it is remembered where files of pinned versions are.
+    pub fn located(&self) -> PathBuf {
+        self.root.join("located")
+    }
+
     /// Begins to use the folder. Waits while it is being pruned.
     pub async fn lease(&self) -> Result<Lease, Error> {
         let folder = self.clone();
@@ -153,7 +161,7 @@ impl CacheFolder {
     /// [`Self::prune`] by who has the folder for itself.
     fn prune_locked(&self, budget: Budget) -> Result<Pruned, Error> {
         let unable = |error| self.error("could not prune the cache", "", error);
-        for folder in [&self.root, &self.wheels(), &self.records()] {
+        for folder in [&self.root, &self.wheels(), &self.records(), &self.located()] {
             remove_partial(folder).map_err(unable)?;
         }
         let mut pruned = Pruned::default();
@@ -164,6 +172,13 @@ impl CacheFolder {
             pruned.removed += uv;
         } else {
             pruned.left += uv;
+        }
+        let located = tree_bytes(&self.located()).map_err(unable)?;
+        if located > budget.bytes / LOCATED_SHARE {
+            self.remove_located().map_err(unable)?;
+            pruned.removed += located;
+        } else {
+            pruned.left += located;
         }
         let mut wheels = self.cached_wheels().map_err(unable)?;
         pruned.left += wheels.iter().map(|wheel| wheel.bytes).sum::<u64>();
@@ -191,6 +206,13 @@ impl CacheFolder {
         let removed = self.root.join(format!("{PARTIAL}uv"));
         fs::rename(self.uv(), &removed)?;
         fs::remove_dir_all(removed)
+    }
+
+    fn remove_located(&self) -> io::Result<()> {
+        for entry in entries(&self.located())? {
+            remove(entry.path())?;
+        }
+        Ok(())
     }
 
     /// Each wheel with the files that go with it, which have its SHA-256 in their names.

@@ -1,0 +1,132 @@
+//! The formats of lock files.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Lock, NotALock, pdm, pipfile, poetry, pylock, uv};
+use crate::error::Error;
+
+/// A format of lock files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockFormat {
+    /// PEP 751.
+    Pylock,
+    /// uv's, of a project or of a script.
+    Uv,
+    /// Poetry's.
+    Poetry,
+    /// Pipenv's.
+    Pipfile,
+    /// PDM's.
+    Pdm,
+}
+
+impl LockFormat {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Pylock,
+        Self::Uv,
+        Self::Poetry,
+        Self::Pipfile,
+        Self::Pdm,
+    ];
+
+    /// The name of such a file, which is also the `Type` of requirements in a request.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pylock => "pylock.toml",
+            Self::Uv => "uv.lock",
+            Self::Poetry => "poetry.lock",
+            Self::Pipfile => "Pipfile.lock",
+            Self::Pdm => "pdm.lock",
+        }
+    }
+
+    /// The format of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// Whether such a file may need the project's `pyproject.toml`.
+    pub fn takes_project(self) -> bool {
+        matches!(self, Self::Poetry | Self::Pdm)
+    }
+
+    pub(crate) fn read(self, text: &str, project: Option<&str>) -> Result<Lock, NotALock> {
+        match self {
+            Self::Pylock => pylock::read(text),
+            Self::Uv => uv::read(text),
+            Self::Poetry => poetry::read(text, project),
+            Self::Pipfile => pipfile::read(text),
+            Self::Pdm => pdm::read(text, project),
+        }
+    }
+}
+
+impl fmt::Display for LockFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A lock file of any format: its text, and what it says.
+#[derive(Debug, Clone)]
+pub struct LockFile {
+    format: LockFormat,
+    text: String,
+    project: Option<String>,
+    lock: Arc<Lock>,
+}
+
+impl LockFile {
+    /// Reads a lock file. `project` is the project's `pyproject.toml`; it is kept only if the lock
+    /// file does not say enough without it.
+    pub fn parse(format: LockFormat, text: &str, project: Option<&str>) -> Result<Self, Error> {
+        Self::read(format, text, project).map_err(|error| error.into_error(text))
+    }
+
+    /// [`Self::parse`] for who wants to show the place.
+    pub(crate) fn read(
+        format: LockFormat,
+        text: &str,
+        project: Option<&str>,
+    ) -> Result<Self, NotALock> {
+        let lock = format.read(text, project)?;
+        let project = project.filter(|_| lock.uses_project);
+        Ok(Self {
+            format,
+            text: text.to_owned(),
+            project: project.map(ToOwned::to_owned),
+            lock: Arc::new(lock),
+        })
+    }
+
+    /// The format.
+    pub fn format(&self) -> LockFormat {
+        self.format
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The project's `pyproject.toml`, if it was needed.
+    pub fn project(&self) -> Option<&str> {
+        self.project.as_deref()
+    }
+
+    /// What it says.
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+}
+
+/// What it says follows from the rest.
+impl PartialEq for LockFile {
+    fn eq(&self, other: &Self) -> bool {
+        (self.format, &self.text, &self.project) == (other.format, &other.text, &other.project)
+    }
+}
+
+impl Eq for LockFile {}

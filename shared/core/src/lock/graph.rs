@@ -1,0 +1,341 @@
+//! How packages of a lock file lead to each other, in formats that do not say of each package
+//! whether it applies.
+
+use std::collections::{HashMap, HashSet};
+
+use pep508_rs::{ExtraName, MarkerEnvironment};
+
+use super::constraint::Constraint;
+use super::marker::Activated;
+use super::selection::normalised;
+use super::{Lock, applies, invalid};
+use crate::error::{Error, shown};
+
+/// The packages of a lock file, by index, and what each requires.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Graph {
+    /// What is required to begin with.
+    pub(super) roots: Vec<(When, Edge)>,
+    /// What each package requires.
+    pub(super) edges: Vec<Vec<(When, Edge)>>,
+    /// The packages that are the project itself: what they require is required to begin with, and
+    /// they are left out.
+    pub(super) projects: Vec<usize>,
+    /// What of each package a requirement may name, besides the version.
+    pub(super) forks: Vec<Fork>,
+    /// Extras and groups that exclude each other, as markers name them.
+    pub(super) conflicts: Vec<Vec<Item>>,
+    /// The packages of each name, normalised.
+    pub(super) by_name: HashMap<String, Vec<usize>>,
+}
+
+/// When a requirement applies, besides its marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum When {
+    Always,
+    /// If an extra is wanted of what requires it.
+    Extra(String),
+    /// If a dependency group is selected.
+    Group(String),
+}
+
+/// What tells versions of one package apart.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fork {
+    pub(super) source: String,
+    /// One of these has to be true, if there are any.
+    pub(super) markers: Vec<String>,
+}
+
+/// A requirement.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Edge {
+    pub(super) name: String,
+    /// The very version.
+    pub(super) version: Option<String>,
+    /// The very source.
+    pub(super) source: Option<String>,
+    /// What of several versions is meant, in poetry's form.
+    pub(super) constraint: Option<String>,
+    /// Which Python versions it is for, in poetry's form.
+    pub(super) python: Option<String>,
+    pub(super) extras: Vec<String>,
+    pub(super) marker: Option<String>,
+}
+
+/// A side of a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Item {
+    Extra(String),
+    Group(String),
+}
+
+/// A package, or one of its extras.
+type Node = (usize, Option<String>);
+
+impl Graph {
+    /// The packages of a lock file, by their names.
+    pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<String, Vec<usize>> {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, name) in names.enumerate() {
+            by_name.entry(normalised(name)).or_default().push(at);
+        }
+        by_name
+    }
+
+    /// The packages that are needed, the project itself left out.
+    pub(super) fn reach(
+        &self,
+        lock: &Lock,
+        environment: &MarkerEnvironment,
+        activated: &Activated,
+    ) -> Result<Vec<usize>, Error> {
+        self.check_conflicts(activated)?;
+        let mut constraints = HashMap::new();
+        for _ in 0..PASSES {
+            let mut walk = Walk {
+                lock,
+                graph: self,
+                environment,
+                selected: activated,
+                conflicting: self.conflicting(lock, activated),
+                seen: HashSet::new(),
+                open: Vec::new(),
+                constraints: &mut constraints,
+                learned: false,
+            };
+            walk.run()?;
+            if !walk.learned {
+                let needed = walk.seen.into_iter().map(|(at, _)| at);
+                let needed: HashSet<_> = needed.filter(|at| !self.projects.contains(at)).collect();
+                return Ok(needed.into_iter().collect());
+            }
+        }
+        Err(invalid(
+            "what it requires of a package contradicts itself".into(),
+        ))
+    }
+
+    fn check_conflicts(&self, activated: &Activated) -> Result<(), Error> {
+        let is_selected = |item: &&Item| match item {
+            Item::Extra(extra) => activated.has_extra(extra),
+            Item::Group(group) => activated.has_group(group),
+        };
+        for conflict in &self.conflicts {
+            let selected: Vec<_> = conflict.iter().filter(is_selected).collect();
+            if let [
+                Item::Extra(one) | Item::Group(one),
+                Item::Extra(other) | Item::Group(other),
+                ..,
+            ] = selected.as_slice()
+            {
+                let (one, other) = (shown(one), shown(other));
+                return Err(invalid(format!("`{one}` and `{other}` exclude each other")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is selected of the project, as the markers of uv name it where selections exclude each
+    /// other.
+    fn conflicting(&self, lock: &Lock, activated: &Activated) -> Vec<ExtraName> {
+        if self.conflicts.is_empty() {
+            return Vec::new();
+        }
+        let projects = self.projects.iter().filter_map(|at| lock.packages.get(*at));
+        let names = projects.flat_map(|project| {
+            let project = normalised(&project.name);
+            let of_project = format!("project-{}-{project}", project.len());
+            let extras = activated.extras().iter();
+            let extras: Vec<_> = extras
+                .map(|extra| format!("extra-{}-{project}-{extra}", project.len()))
+                .collect();
+            let groups = activated.groups();
+            let groups: Vec<_> = groups
+                .map(|group| format!("group-{}-{project}-{group}", project.len()))
+                .collect();
+            extras.into_iter().chain(groups).chain([of_project])
+        });
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+}
+
+/// How often a walk is begun again because it has learned more about which of several versions is
+/// meant.
+const PASSES: usize = 16;
+
+struct Walk<'a> {
+    lock: &'a Lock,
+    graph: &'a Graph,
+    environment: &'a MarkerEnvironment,
+    selected: &'a Activated,
+    conflicting: Vec<ExtraName>,
+    seen: HashSet<Node>,
+    open: Vec<Node>,
+    /// What is required of packages that there are several versions of.
+    constraints: &'a mut HashMap<String, Vec<String>>,
+    /// Whether more constraints came up than had been known when a version was chosen.
+    learned: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn run(&mut self) -> Result<(), Error> {
+        let graph = self.graph;
+        let activated = self.activated(None);
+        for (when, edge) in &graph.roots {
+            let applies = match when {
+                When::Always => true,
+                When::Extra(extra) => self.selected.has_extra(extra),
+                When::Group(group) => self.selected.has_group(group),
+            };
+            if applies {
+                self.follow(edge, &activated)?;
+            }
+        }
+        for &project in &graph.projects {
+            self.enter((project, None));
+            for extra in self.selected.extras() {
+                self.enter((project, Some(extra.to_string())));
+            }
+            for (when, edge) in self.edges(project) {
+                if let When::Group(group) = when
+                    && self.selected.has_group(group)
+                {
+                    self.follow(edge, &activated)?;
+                }
+            }
+        }
+        while let Some((at, extra)) = self.open.pop() {
+            let activated = self.activated(extra.as_deref());
+            for (when, edge) in self.edges(at) {
+                let applies = match (when, &extra) {
+                    (When::Always, None) => true,
+                    // Poetry says in the marker what an extra requires.
+                    (When::Always, Some(_)) => edge
+                        .marker
+                        .as_deref()
+                        .is_some_and(|it| it.contains("extra")),
+                    (When::Extra(one), Some(other)) => normalised(one) == *other,
+                    (When::Extra(_), None) | (When::Group(_), _) => false,
+                };
+                if applies {
+                    self.follow(edge, &activated)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn edges(&self, at: usize) -> &'a [(When, Edge)] {
+        self.graph.edges.get(at).map_or(&[], Vec::as_slice)
+    }
+
+    fn activated(&self, extra: Option<&str>) -> Activated {
+        let extra = extra.and_then(|extra| extra.parse().ok());
+        let extras = self.conflicting.iter().cloned().chain(extra);
+        self.selected.with_extras(extras.collect())
+    }
+
+    fn enter(&mut self, node: Node) {
+        if self.seen.insert(node.clone()) {
+            self.open.push(node);
+        }
+    }
+
+    fn follow(&mut self, edge: &Edge, activated: &Activated) -> Result<(), Error> {
+        if let Some(marker) = &edge.marker
+            && !applies(marker, self.environment, activated)?
+        {
+            return Ok(());
+        }
+        if let Some(python) = &edge.python
+            && !Constraint::of_python(python, self.environment)?
+        {
+            return Ok(());
+        }
+        let at = self.find(edge, activated)?;
+        self.enter((at, None));
+        for extra in &edge.extras {
+            self.enter((at, Some(normalised(extra))));
+        }
+        Ok(())
+    }
+
+    /// The package that is meant.
+    fn find(&mut self, edge: &Edge, activated: &Activated) -> Result<usize, Error> {
+        let graph = self.graph;
+        let name = normalised(&edge.name);
+        let mut found = graph.by_name.get(&name).cloned().unwrap_or_default();
+        let packages = &self.lock.packages;
+        if let Some(version) = &edge.version {
+            found.retain(|at| packages[*at].version.as_ref() == Some(version));
+        }
+        let fork = |at: usize| graph.forks.get(at);
+        if let Some(source) = &edge.source {
+            found.retain(|at| fork(*at).is_some_and(|fork| fork.source == *source));
+        }
+        if found.len() > 1 {
+            let mut fitting = Vec::new();
+            for at in found {
+                let markers = fork(at).map_or(&[] as &[_], |fork| fork.markers.as_slice());
+                let mut fits = markers.is_empty();
+                for marker in markers {
+                    fits |= applies(marker, self.environment, activated)?;
+                }
+                if fits {
+                    fitting.push(at);
+                }
+            }
+            found = fitting;
+        }
+        if found.len() > 1
+            && let Some(constraint) = &edge.constraint
+        {
+            found = self.choose(&name, constraint, found)?;
+        }
+        match found.as_slice() {
+            [at] => Ok(*at),
+            [] => Err(invalid(format!(
+                "`{}` is required, and not locked",
+                shown(&edge.name)
+            ))),
+            _ => Err(invalid(format!(
+                "more than one version of `{}` is locked, and it does not say which one applies",
+                shown(&edge.name)
+            ))),
+        }
+    }
+
+    /// The highest of several versions that everybody is content with.
+    fn choose(
+        &mut self,
+        name: &str,
+        constraint: &str,
+        found: Vec<usize>,
+    ) -> Result<Vec<usize>, Error> {
+        let known = self.constraints.entry(name.to_owned()).or_default();
+        if !known.iter().any(|known| known == constraint) {
+            self.learned |= !known.is_empty();
+            known.push(constraint.to_owned());
+        }
+        let known = known.clone();
+        let mut fitting = Vec::new();
+        for at in found {
+            let package = &self.lock.packages[at];
+            let Some(version) = package.version.as_deref().and_then(|it| it.parse().ok()) else {
+                continue;
+            };
+            let mut fits = true;
+            for constraint in &known {
+                fits &= Constraint::parse(constraint)?.contains(&version);
+            }
+            if fits {
+                fitting.push((version, at));
+            }
+        }
+        let highest = fitting
+            .into_iter()
+            .max_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(highest.map(|(_, at)| at).into_iter().collect())
+    }
+}

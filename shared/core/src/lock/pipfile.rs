@@ -1,0 +1,155 @@
+//! `Pipfile.lock`.
+//!
+//! It lists for each category all packages, with hashes and without the files' names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::selection::normalised;
+use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
+use crate::error::{json_problem, shown};
+
+/// The category of what the project itself requires.
+const DEFAULT: &str = "default";
+
+#[derive(Deserialize)]
+struct Meta {
+    #[serde(rename = "pipfile-spec")]
+    form: i64,
+    #[serde(default)]
+    requires: Requires,
+    #[serde(default)]
+    sources: Vec<Source>,
+}
+
+#[derive(Default, Deserialize)]
+struct Requires {
+    python_version: Option<String>,
+    python_full_version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    name: Option<String>,
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    version: Option<String>,
+    #[serde(default)]
+    hashes: Vec<String>,
+    markers: Option<String>,
+    index: Option<String>,
+    file: Option<String>,
+    path: Option<Value>,
+    git: Option<Value>,
+    hg: Option<Value>,
+    svn: Option<Value>,
+    bzr: Option<Value>,
+    #[serde(default)]
+    editable: bool,
+}
+
+pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
+    let of_json = |error: serde_json::Error| {
+        let line = error.line().saturating_sub(1);
+        let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        NotALock {
+            span: (error.line() > 0).then_some(start..start),
+            ..NotALock::new(json_problem(&error))
+        }
+    };
+    let mut document: BTreeMap<String, Value> = serde_json::from_str(text).map_err(of_json)?;
+    let meta = document.remove("_meta").unwrap_or_default();
+    let meta = Meta::deserialize(meta).map_err(of_json)?;
+    if meta.form != 6 {
+        let form = meta.form;
+        return Err(NotALock::new(format!(
+            "its pipfile-spec is {form}; 6 is supported"
+        )));
+    }
+    let mut packages = Vec::new();
+    let mut groups = BTreeSet::from([DEFAULT.to_owned()]);
+    for (category, entries) in document {
+        let entries = BTreeMap::<String, Entry>::deserialize(entries).map_err(of_json)?;
+        for (name, entry) in entries {
+            packages.push(package(&category, name, entry, &meta.sources)?);
+        }
+        groups.insert(normalised(&category));
+    }
+    let Requires {
+        python_version,
+        python_full_version,
+    } = meta.requires;
+    let minor = |version: String| {
+        let parts: Vec<_> = version.split('.').take(2).collect();
+        PythonRange::Exactly(parts.join("."))
+    };
+    Ok(Lock {
+        python: python_version
+            .or(python_full_version)
+            .map_or(PythonRange::Any, minor),
+        environments: Vec::new(),
+        default_groups: vec![DEFAULT.to_owned()],
+        groups: Known::Named(groups.into_iter().collect()),
+        extras: Known::Named(Vec::new()),
+        packages,
+        may_repeat: true,
+        extras_are_groups: false,
+        uses_project: false,
+        graph: None,
+    })
+}
+
+fn package(
+    category: &str,
+    name: String,
+    entry: Entry,
+    sources: &[Source],
+) -> Result<Package, NotALock> {
+    let is_versioned = [&entry.git, &entry.hg, &entry.svn, &entry.bzr];
+    let foreign = if is_versioned.iter().any(|it| it.is_some()) {
+        Some("a version control system")
+    } else if entry.path.is_some() || entry.editable {
+        Some("a local folder")
+    } else if entry
+        .file
+        .as_ref()
+        .is_some_and(|file| !file.contains("://"))
+    {
+        Some("a local file")
+    } else {
+        None
+    };
+    // What names no index is from the first one.
+    let index = match &entry.index {
+        None => sources.first(),
+        Some(index) => {
+            let is_it = |source: &&Source| source.name.as_ref() == Some(index);
+            Some(sources.iter().find(is_it).ok_or_else(|| {
+                let (name, index) = (shown(&name), shown(index));
+                NotALock::new(format!(
+                    "the index `{index}` of {name} is not among its sources"
+                ))
+            })?)
+        }
+    };
+    let files = entry.hashes.iter().map(|hash| File {
+        url: entry.file.clone(),
+        ..File::hashed(None, hash)
+    });
+    Ok(Package {
+        name,
+        version: entry
+            .version
+            .map(|it| it.trim_start_matches("==").to_owned()),
+        applies: Applies::In(vec![(category.to_owned(), entry.markers)]),
+        requires_python: None,
+        foreign,
+        index: index.map(|source| source.url.clone()),
+        files: files.collect(),
+    })
+}

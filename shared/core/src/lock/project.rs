@@ -1,0 +1,318 @@
+//! What a project's `pyproject.toml` requires, for lock files that do not say it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::NotALock;
+use super::graph::{Edge, When};
+use super::selection::normalised;
+use crate::error::shown;
+
+/// Groups that include others, in all.
+const INCLUDES: usize = 1_000;
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Document {
+    project: ProjectTable,
+    dependency_groups: BTreeMap<String, Vec<Value>>,
+    tool: Tool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct ProjectTable {
+    dependencies: Vec<String>,
+    optional_dependencies: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tool {
+    poetry: Poetry,
+    pdm: Pdm,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Poetry {
+    dependencies: Table,
+    dev_dependencies: Table,
+    group: BTreeMap<String, PoetryGroup>,
+    extras: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct PoetryGroup {
+    dependencies: Table,
+    include_groups: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Pdm {
+    dev_dependencies: BTreeMap<String, Vec<String>>,
+    source: Vec<PdmSource>,
+}
+
+#[derive(Deserialize)]
+struct PdmSource {
+    name: Option<String>,
+    url: Option<String>,
+}
+
+/// What a project requires.
+#[derive(Debug, Default)]
+pub(super) struct Project {
+    pub(super) roots: Vec<(When, Edge)>,
+}
+
+impl Project {
+    /// Of a project that Poetry locks: in `[project]`, in `[tool.poetry]` or in both.
+    pub(super) fn of_poetry(text: &str) -> Result<Self, NotALock> {
+        let document = read(text)?;
+        let mut roots = of_project(&document.project, When::Extra)?;
+        // What is in `[project]` too only says more of where it comes from.
+        let standard: BTreeSet<_> = roots
+            .iter()
+            .map(|(_, edge)| normalised(&edge.name))
+            .collect();
+        let poetry = &document.tool.poetry;
+        for (name, value) in &poetry.dependencies {
+            if name == "python" || standard.contains(&normalised(name)) {
+                continue;
+            }
+            for (is_optional, edge) in poetry_edges(name, value)? {
+                if !is_optional {
+                    roots.push((When::Always, edge));
+                    continue;
+                }
+                let is_it = |other: &String| normalised(other) == normalised(name);
+                let extras = poetry.extras.iter();
+                let extras = extras.filter(|(_, names)| names.iter().any(is_it));
+                roots.extend(extras.map(|(it, _)| (When::Extra(it.clone()), edge.clone())));
+            }
+        }
+        let dev = [("dev".to_owned(), &poetry.dev_dependencies)];
+        let groups = poetry
+            .group
+            .iter()
+            .map(|(name, it)| (name.clone(), &it.dependencies));
+        for (group, dependencies) in dev.into_iter().chain(groups) {
+            for (name, value) in dependencies {
+                let edges = poetry_edges(name, value)?.into_iter();
+                roots.extend(edges.map(|(_, edge)| (When::Group(group.clone()), edge)));
+            }
+        }
+        for (name, group) in &poetry.group {
+            include(&mut roots, name, &group.include_groups);
+        }
+        roots.extend(of_groups(&document.dependency_groups)?);
+        Ok(Self { roots })
+    }
+
+    /// Of a project that PDM locks, which has extras among its groups.
+    pub(super) fn of_pdm(text: &str) -> Result<Self, NotALock> {
+        let document = read(text)?;
+        let mut roots = of_project(&document.project, When::Group)?;
+        roots.extend(of_groups(&document.dependency_groups)?);
+        for (group, requirements) in &document.tool.pdm.dev_dependencies {
+            for requirement in requirements {
+                // Editable ones are local, and refused where they apply.
+                let requirement = requirement.trim_start_matches("-e ");
+                roots.push((When::Group(group.clone()), pep508_edge(requirement)?));
+            }
+        }
+        Ok(Self { roots })
+    }
+
+    /// The groups that something is required in.
+    pub(super) fn groups(&self) -> Vec<String> {
+        let groups = self.roots.iter().filter_map(|(when, _)| match when {
+            When::Group(group) => Some(normalised(group)),
+            When::Always | When::Extra(_) => None,
+        });
+        groups.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// The index that a project of PDM takes packages from, if it is not the default one.
+pub(super) fn pdm_index(text: &str) -> Result<Option<String>, NotALock> {
+    let document = read(text)?;
+    match document.tool.pdm.source.as_slice() {
+        [] => Ok(None),
+        // The name that replaces the default.
+        [
+            PdmSource {
+                name: Some(name),
+                url: Some(url),
+            },
+        ] if name == "pypi" => Ok(Some(url.clone())),
+        _ => Err(NotALock::new(
+            "its project has several indexes, and it does not say which package is from where: \
+             lock with the strategy `static_urls`",
+        )),
+    }
+}
+
+fn read(text: &str) -> Result<Document, NotALock> {
+    toml::from_str(text).map_err(|error| {
+        let message = error.message();
+        NotALock::new(format!("its pyproject.toml can't be read: {message}"))
+    })
+}
+
+fn of_project(
+    project: &ProjectTable,
+    optional: impl Fn(String) -> When,
+) -> Result<Vec<(When, Edge)>, NotALock> {
+    let mut roots = Vec::new();
+    for requirement in &project.dependencies {
+        roots.push((When::Always, pep508_edge(requirement)?));
+    }
+    for (extra, requirements) in &project.optional_dependencies {
+        for requirement in requirements {
+            roots.push((optional(extra.clone()), pep508_edge(requirement)?));
+        }
+    }
+    Ok(roots)
+}
+
+/// Dependency groups (PEP 735), which may include each other.
+fn of_groups(groups: &BTreeMap<String, Vec<Value>>) -> Result<Vec<(When, Edge)>, NotALock> {
+    let mut roots = Vec::new();
+    let mut included = 0;
+    for name in groups.keys() {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![name];
+        while let Some(of) = open.pop() {
+            if !seen.insert(normalised(of)) {
+                continue;
+            }
+            included += 1;
+            if included > INCLUDES {
+                return Err(NotALock::new(
+                    "its dependency groups include too many others",
+                ));
+            }
+            let is_it = |other: &&String| normalised(other) == normalised(of);
+            let Some(items) = groups.keys().find(is_it).and_then(|it| groups.get(it)) else {
+                let of = shown(of);
+                return Err(NotALock::new(format!(
+                    "there is no dependency group `{of}`"
+                )));
+            };
+            for item in items {
+                match item {
+                    Value::String(requirement) => {
+                        roots.push((When::Group(name.clone()), pep508_edge(requirement)?));
+                    }
+                    Value::Table(table) => match table.get("include-group") {
+                        Some(Value::String(group)) => open.push(group),
+                        _ => return Err(NotALock::new("a dependency group includes no group")),
+                    },
+                    _ => return Err(NotALock::new("a dependency group has no requirements")),
+                }
+            }
+        }
+    }
+    Ok(roots)
+}
+
+/// Adds what the groups that a group includes require.
+fn include(roots: &mut Vec<(When, Edge)>, group: &str, included: &[String]) {
+    let is_included = |when: &When| match when {
+        When::Group(of) => included.iter().any(|it| normalised(it) == normalised(of)),
+        When::Always | When::Extra(_) => false,
+    };
+    let more = roots.iter().filter(|(when, _)| is_included(when));
+    let more: Vec<_> = more
+        .map(|(_, edge)| (When::Group(group.to_owned()), edge.clone()))
+        .collect();
+    roots.extend(more);
+}
+
+/// A requirement by PEP 508. Its marker is kept as it is: only its value will count.
+pub(super) fn pep508_edge(text: &str) -> Result<Edge, NotALock> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text = text.trim();
+    let (name, rest) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
+    let unclear = || NotALock::new(format!("`{}` is not a requirement", shown(text)));
+    if name.is_empty() {
+        return Err(unclear());
+    }
+    let rest = rest.trim_start();
+    let (extras, rest) = match rest.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').ok_or_else(unclear)?,
+        None => ("", rest),
+    };
+    let extras = extras.split(',').map(str::trim).filter(|it| !it.is_empty());
+    let is_url = rest.trim_start().starts_with('@');
+    // A URL may have semicolons of its own.
+    let separator = if is_url { " ;" } else { ";" };
+    let (version, marker) = match rest.split_once(separator) {
+        Some((version, marker)) => (version, Some(marker.trim().to_owned())),
+        None => (rest, None),
+    };
+    let version = version.trim().trim_matches(['(', ')']).trim();
+    Ok(Edge {
+        name: name.to_owned(),
+        extras: extras.map(ToOwned::to_owned).collect(),
+        constraint: (!is_url && !version.is_empty()).then(|| version.to_owned()),
+        marker: marker.filter(|marker| !marker.is_empty()),
+        ..Edge::default()
+    })
+}
+
+/// A dependency in Poetry's form: a constraint, a table, or several of them. Each with whether it
+/// is optional.
+pub(super) fn poetry_edges(name: &str, value: &Value) -> Result<Vec<(bool, Edge)>, NotALock> {
+    let unclear = || {
+        let name = shown(name);
+        NotALock::new(format!(
+            "what it says of the dependency `{name}` is unclear"
+        ))
+    };
+    let alternatives = match value {
+        Value::Array(alternatives) => alternatives.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let mut edges = Vec::new();
+    for alternative in alternatives {
+        let mut edge = Edge {
+            name: name.to_owned(),
+            ..Edge::default()
+        };
+        let mut is_optional = false;
+        match alternative {
+            Value::String(constraint) => edge.constraint = Some(constraint.clone()),
+            Value::Table(table) => {
+                let text = |key: &str| match table.get(key) {
+                    None => Ok(None),
+                    Some(value) => value.as_str().map(ToOwned::to_owned).map(Some).ok_or(()),
+                };
+                let text = |key: &str| text(key).map_err(|()| unclear());
+                edge.constraint = text("version")?;
+                edge.python = text("python")?;
+                edge.marker = text("markers")?.filter(|marker| !marker.is_empty());
+                if let Some(platform) = text("platform")? {
+                    let platform = format!("sys_platform == '{}'", platform.replace('\'', ""));
+                    edge.marker = Some(match edge.marker {
+                        Some(marker) => format!("({marker}) and {platform}"),
+                        None => platform,
+                    });
+                }
+                is_optional = table.get("optional").and_then(Value::as_bool) == Some(true);
+                let extras = table.get("extras").and_then(Value::as_array);
+                let extras = extras.into_iter().flatten().filter_map(Value::as_str);
+                edge.extras = extras.map(ToOwned::to_owned).collect();
+            }
+            _ => return Err(unclear()),
+        }
+        edges.push((is_optional, edge));
+    }
+    Ok(edges)
+}

@@ -1,0 +1,114 @@
+//! `pylock.toml` (PEP 751).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::selection::normalised;
+use super::{Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange};
+use crate::error::shown;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Document {
+    lock_version: String,
+    #[serde(default)]
+    environments: Vec<String>,
+    requires_python: Option<String>,
+    extras: Option<Vec<String>>,
+    dependency_groups: Option<Vec<String>>,
+    #[serde(default)]
+    default_groups: Vec<String>,
+    #[serde(default)]
+    packages: Vec<DocumentPackage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DocumentPackage {
+    name: String,
+    version: Option<String>,
+    marker: Option<String>,
+    requires_python: Option<String>,
+    vcs: Option<toml::Table>,
+    directory: Option<toml::Table>,
+    archive: Option<DocumentFile>,
+    sdist: Option<DocumentFile>,
+    #[serde(default)]
+    wheels: Vec<DocumentFile>,
+}
+
+#[derive(Deserialize)]
+struct DocumentFile {
+    name: Option<String>,
+    url: Option<String>,
+    path: Option<String>,
+    size: Option<u64>,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
+    let document: Document = toml::from_str(text).map_err(|error| NotALock::of_toml(&error))?;
+    if document.lock_version.split('.').next() != Some("1") {
+        return Err(NotALock::new(format!(
+            "its lock-version is {}; 1.x is supported",
+            shown(&document.lock_version)
+        )));
+    }
+    let known = |names: Option<Vec<String>>| {
+        let names = names.unwrap_or_default();
+        Known::Named(names.iter().map(|name| normalised(name)).collect())
+    };
+    let mut groups = known(document.dependency_groups);
+    if let Known::Named(groups) = &mut groups {
+        groups.extend(document.default_groups.iter().map(|it| normalised(it)));
+    }
+    Ok(Lock {
+        python: document
+            .requires_python
+            .map_or(PythonRange::Any, PythonRange::Specifiers),
+        environments: document
+            .environments
+            .into_iter()
+            .map(Environment::of_marker)
+            .collect(),
+        default_groups: document.default_groups,
+        groups,
+        extras: known(document.extras),
+        packages: document.packages.into_iter().map(package).collect(),
+        may_repeat: false,
+        extras_are_groups: false,
+        uses_project: false,
+        graph: None,
+    })
+}
+
+fn package(package: DocumentPackage) -> Package {
+    let foreign = match (&package.vcs, &package.directory) {
+        (Some(_), _) => Some("a version control system"),
+        (_, Some(_)) => Some("a local folder"),
+        _ => None,
+    };
+    let files = package.wheels.into_iter().chain(package.archive);
+    let files = files.chain(package.sdist).map(|file| File {
+        // One without a URL is told as such.
+        url: file.url.or_else(|| file.path.is_none().then(String::new)),
+        name: file.name,
+        path: file.path,
+        size: file.size,
+        sha256: file
+            .hashes
+            .into_iter()
+            .find_map(|(algorithm, hash)| (algorithm == "sha256").then_some(hash)),
+    });
+    Package {
+        name: package.name,
+        version: package.version,
+        applies: package.marker.map_or(Applies::Always, Applies::If),
+        requires_python: package.requires_python,
+        foreign,
+        index: None,
+        files: files.collect(),
+    }
+}

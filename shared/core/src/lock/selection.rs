@@ -1,0 +1,84 @@
+//! Which dependency groups and extras of a lock file go into a layer.
+
+use std::collections::BTreeSet;
+
+use pep508_rs::ExtraName;
+
+use super::{Known, Lock};
+use crate::diagnostic::closest;
+use crate::error::Error;
+
+/// The name of a dependency group (PEP 735), normalised: it has the form of an extra's.
+pub type GroupName = ExtraName;
+
+/// The dependency groups and extras that are selected beside what a lock file has by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Dependency groups; in `Pipfile.lock`, categories.
+    pub groups: BTreeSet<GroupName>,
+    /// Extras of the project.
+    pub extras: BTreeSet<ExtraName>,
+}
+
+impl Selection {
+    /// Whether nothing is selected beside the defaults.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.extras.is_empty()
+    }
+
+    /// Everything selected must be there.
+    pub(super) fn check(&self, lock: &Lock) -> Result<(), Error> {
+        for (is_group, selected, known) in [
+            (true, &self.groups, &lock.groups),
+            (false, &self.extras, &lock.extras),
+        ] {
+            let Known::Named(known) = known else {
+                continue;
+            };
+            let missing = selected
+                .iter()
+                .find(|name| !known.iter().any(|known| known == name.as_ref()));
+            if let Some(name) = missing {
+                return Err(unknown(is_group, name.as_ref(), known));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing may be selected where there is nothing to select from.
+    pub fn check_none(&self) -> Result<(), Error> {
+        if let Some(group) = self.groups.first() {
+            return Err(unknown(true, group.as_ref(), &[]));
+        }
+        match self.extras.first() {
+            Some(extra) => Err(unknown(false, extra.as_ref(), &[])),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unknown(is_group: bool, name: &str, known: &[String]) -> Error {
+    let name = name.to_owned();
+    let mut known = known.to_vec();
+    known.sort();
+    known.dedup();
+    let meant = closest(&name, known.iter().map(String::as_str)).map(ToOwned::to_owned);
+    if is_group {
+        Error::GroupUnknown { name, meant, known }
+    } else {
+        Error::ExtraUnknown { name, meant, known }
+    }
+}
+
+/// A name as PEP 503 and PEP 685 normalise it, whether it is one or not.
+pub(super) fn normalised(name: &str) -> String {
+    let mut normalised = String::with_capacity(name.len());
+    for c in name.chars() {
+        if !matches!(c, '-' | '_' | '.') {
+            normalised.extend(c.to_lowercase());
+        } else if !normalised.ends_with('-') {
+            normalised.push('-');
+        }
+    }
+    normalised
+}

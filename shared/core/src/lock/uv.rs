@@ -1,0 +1,317 @@
+//! `uv.lock`, of a project or a script.
+//!
+//! It says for all packages what each requires, so the packages of a target are those that the
+//! project leads to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::graph::{Edge, Fork, Graph, Item, When};
+use super::pin::sha256_of;
+use super::selection::normalised;
+use super::{Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Document {
+    version: i64,
+    requires_python: Option<String>,
+    #[serde(default)]
+    supported_markers: Vec<String>,
+    #[serde(default)]
+    conflicts: Vec<Vec<DocumentConflict>>,
+    #[serde(default)]
+    manifest: Manifest,
+    #[serde(default, rename = "package")]
+    packages: Vec<DocumentPackage>,
+}
+
+#[derive(Deserialize)]
+struct DocumentConflict {
+    extra: Option<String>,
+    group: Option<String>,
+}
+
+/// What there is besides projects, and which packages are projects of the workspace.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Manifest {
+    members: Vec<String>,
+    requirements: Vec<DocumentEdge>,
+    dependency_groups: BTreeMap<String, Vec<DocumentEdge>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DocumentPackage {
+    name: String,
+    version: Option<String>,
+    #[serde(default)]
+    source: Source,
+    #[serde(default)]
+    resolution_markers: Vec<String>,
+    #[serde(default)]
+    dependencies: Vec<DocumentEdge>,
+    #[serde(default)]
+    optional_dependencies: BTreeMap<String, Vec<DocumentEdge>>,
+    #[serde(default)]
+    dev_dependencies: BTreeMap<String, Vec<DocumentEdge>>,
+    metadata: Option<Metadata>,
+    sdist: Option<DocumentFile>,
+    #[serde(default)]
+    wheels: Vec<DocumentFile>,
+}
+
+/// What a project says of itself. It has extras and groups without requirements, too.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Metadata {
+    #[serde(default)]
+    provides_extras: Vec<String>,
+    #[serde(default)]
+    requires_dev: BTreeMap<String, serde::de::IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Source {
+    registry: Option<String>,
+    git: Option<String>,
+    url: Option<String>,
+    path: Option<String>,
+    directory: Option<String>,
+    editable: Option<String>,
+    #[serde(rename = "virtual")]
+    without_package: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct DocumentEdge {
+    name: String,
+    version: Option<String>,
+    source: Option<Source>,
+    /// What is required of it, in dependencies.
+    #[serde(default)]
+    extra: Vec<String>,
+    /// The same in requirements.
+    #[serde(default)]
+    extras: Vec<String>,
+    marker: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct DocumentFile {
+    url: Option<String>,
+    path: Option<String>,
+    filename: Option<String>,
+    hash: Option<String>,
+    size: Option<u64>,
+}
+
+pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
+    let document: Document = toml::from_str(text).map_err(|error| NotALock::of_toml(&error))?;
+    if document.version != 1 {
+        return Err(NotALock::new(format!(
+            "its version is {}; 1 is supported",
+            document.version
+        )));
+    }
+    let projects = projects(&document);
+    let (groups, extras) = known(&document, &projects);
+    let mut graph = Graph {
+        by_name: Graph::names(document.packages.iter().map(|it| it.name.as_str())),
+        roots: roots(document.manifest),
+        conflicts: document.conflicts.into_iter().map(conflict).collect(),
+        projects,
+        ..Graph::default()
+    };
+    let mut packages = Vec::with_capacity(document.packages.len());
+    for mut package in document.packages {
+        graph.edges.push(edges(&mut package));
+        graph.forks.push(Fork {
+            source: package.source.text(),
+            markers: std::mem::take(&mut package.resolution_markers),
+        });
+        packages.push(self::package(package));
+    }
+    Ok(Lock {
+        python: document
+            .requires_python
+            .map_or(PythonRange::Any, PythonRange::Specifiers),
+        environments: document
+            .supported_markers
+            .into_iter()
+            .map(Environment::of_marker)
+            .collect(),
+        default_groups: Vec::new(),
+        groups: Known::Named(groups.into_iter().collect()),
+        extras: Known::Named(extras.into_iter().collect()),
+        packages,
+        may_repeat: false,
+        extras_are_groups: false,
+        uses_project: false,
+        graph: Some(graph),
+    })
+}
+
+/// The packages that are what is locked: the project at the lock file's place, or, where there is
+/// none, all of the workspace.
+fn projects(document: &Document) -> Vec<usize> {
+    let place = |package: &DocumentPackage| {
+        let source = &package.source;
+        let place = source.editable.as_ref().or(source.without_package.as_ref());
+        place.or(source.directory.as_ref()).cloned()
+    };
+    let packages = || document.packages.iter().enumerate();
+    let root = packages().find(|(_, package)| place(package).as_deref() == Some("."));
+    if let Some((at, _)) = root {
+        return vec![at];
+    }
+    let members = &document.manifest.members;
+    let is_member = |package: &DocumentPackage| {
+        place(package).is_some() && members.iter().any(|member| *member == package.name)
+    };
+    let members = packages().filter(|(_, package)| is_member(package));
+    members.map(|(at, _)| at).collect()
+}
+
+/// The groups and extras that there are.
+fn known(document: &Document, projects: &[usize]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut groups: BTreeSet<_> = document.manifest.dependency_groups.keys().collect();
+    let mut extras = BTreeSet::new();
+    for package in projects.iter().map(|at| &document.packages[*at]) {
+        groups.extend(package.dev_dependencies.keys());
+        extras.extend(package.optional_dependencies.keys());
+        if let Some(metadata) = &package.metadata {
+            groups.extend(metadata.requires_dev.keys());
+            extras.extend(&metadata.provides_extras);
+        }
+    }
+    let all = |names: BTreeSet<&String>| names.into_iter().map(|it| normalised(it)).collect();
+    (all(groups), all(extras))
+}
+
+fn roots(manifest: Manifest) -> Vec<(When, Edge)> {
+    let always = manifest.requirements.into_iter();
+    let mut roots: Vec<_> = always.map(|it| (When::Always, edge(it, false))).collect();
+    for (group, requirements) in manifest.dependency_groups {
+        let requirements = requirements.into_iter();
+        roots.extend(requirements.map(|it| (When::Group(group.clone()), edge(it, false))));
+    }
+    roots
+}
+
+fn conflict(items: Vec<DocumentConflict>) -> Vec<Item> {
+    let item = |it: DocumentConflict| it.extra.map(Item::Extra).or(it.group.map(Item::Group));
+    items.into_iter().filter_map(item).collect()
+}
+
+fn edges(package: &mut DocumentPackage) -> Vec<(When, Edge)> {
+    let always = std::mem::take(&mut package.dependencies).into_iter();
+    let mut edges: Vec<_> = always.map(|it| (When::Always, edge(it, true))).collect();
+    for (extra, dependencies) in std::mem::take(&mut package.optional_dependencies) {
+        let dependencies = dependencies.into_iter();
+        edges.extend(dependencies.map(|it| (When::Extra(extra.clone()), edge(it, true))));
+    }
+    for (group, dependencies) in std::mem::take(&mut package.dev_dependencies) {
+        let dependencies = dependencies.into_iter();
+        edges.extend(dependencies.map(|it| (When::Group(group.clone()), edge(it, true))));
+    }
+    edges
+}
+
+/// What is required; a dependency names the very package where there are several, a requirement
+/// does not.
+fn edge(document: DocumentEdge, is_dependency: bool) -> Edge {
+    let mut extras = document.extra;
+    extras.extend(document.extras);
+    Edge {
+        name: document.name,
+        version: document.version.filter(|_| is_dependency),
+        source: document
+            .source
+            .filter(|_| is_dependency)
+            .map(|source| source.text()),
+        extras,
+        marker: document.marker,
+        ..Edge::default()
+    }
+}
+
+fn package(package: DocumentPackage) -> Package {
+    let source = &package.source;
+    let foreign = source.foreign();
+    let of_source = source.url.clone();
+    let index = source.registry.clone();
+    let files = package.wheels.into_iter().chain(package.sdist);
+    let files = files.map(|file| File {
+        url: Some(url(
+            file.url.or_else(|| of_source.clone()),
+            index.as_deref(),
+        )),
+        name: file.filename,
+        path: file.path,
+        size: file.size,
+        sha256: file.hash.as_deref().and_then(sha256_of),
+    });
+    Package {
+        name: package.name,
+        version: package.version,
+        applies: Applies::Always,
+        requires_python: None,
+        foreign,
+        index: None,
+        files: files.collect(),
+    }
+}
+
+/// The URL of a file, which may be relative to its index.
+fn url(url: Option<String>, index: Option<&str>) -> String {
+    let url = url.unwrap_or_default();
+    if url.contains("://") {
+        return url;
+    }
+    let index = index.and_then(|index| url::Url::parse(index).ok());
+    let joined = index.and_then(|index| index.join(&url).ok());
+    joined.map_or(url, Into::into)
+}
+
+impl Source {
+    /// What kind of source it is, if no wheel can be had from there.
+    fn foreign(&self) -> Option<&'static str> {
+        let is_local_index = |index: &String| !index.contains("://") || index.starts_with("file:");
+        if self.git.is_some() {
+            Some("a version control system")
+        } else if self.registry.as_ref().is_some_and(is_local_index) {
+            Some("an index in a local folder")
+        } else if self.path.is_some() {
+            Some("a local file")
+        } else if self.directory.is_some()
+            || self.editable.is_some()
+            || self.without_package.is_some()
+        {
+            Some("a local folder")
+        } else {
+            None
+        }
+    }
+
+    /// The source as a text, to be compared.
+    fn text(&self) -> String {
+        let kinds = [
+            ("registry", &self.registry),
+            ("git", &self.git),
+            ("url", &self.url),
+            ("path", &self.path),
+            ("directory", &self.directory),
+            ("editable", &self.editable),
+            ("virtual", &self.without_package),
+        ];
+        let said = kinds
+            .into_iter()
+            .filter_map(|(kind, place)| Some(format!("{kind} {}", place.as_deref()?)));
+        said.collect::<Vec<_>>().join(" ")
+    }
+}

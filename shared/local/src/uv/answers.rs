@@ -1,0 +1,118 @@
+//! Answers of uv that are remembered: where the files of pinned versions are.
+//!
+//! Which files a version has is for its index to say, once and for all: what is pinned is not
+//! looked up again each time. An answer is a `pylock.toml` after a line with its SHA-256, in a file
+//! that is named after everything that determines it. Whoever gets it takes nothing but files of
+//! the hashes that were locked.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use accretion_core::digest::Sha256;
+use accretion_core::lock::Lock;
+use accretion_service::ports::Resolution;
+use url::Url;
+
+use crate::Error;
+use crate::cache::PARTIAL;
+use crate::temporary::Folder;
+
+/// The version of the form of questions and answers.
+const FORM: u32 = 1;
+
+/// How many answers there are at most: the oldest go first.
+const ANSWERS: usize = 512;
+
+/// The answers in a folder.
+#[derive(Debug)]
+pub(super) struct Answers {
+    folder: Folder,
+}
+
+/// A question, and where its answer is.
+pub(super) struct Question<'a> {
+    folder: &'a Folder,
+    path: PathBuf,
+}
+
+impl Answers {
+    /// The folder is made when the first answer is remembered.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder: Folder::new(folder, PARTIAL),
+        }
+    }
+
+    /// What is asked; `index` is the index that is asked, if it is not uv's own default.
+    pub(super) fn question(
+        &self,
+        resolution: &Resolution<'_>,
+        index: Option<&Url>,
+    ) -> Question<'_> {
+        let Resolution {
+            requirements,
+            target,
+            allow_source_distributions,
+            ..
+        } = resolution;
+        let question = format!(
+            "{FORM}\n{}\n{allow_source_distributions}\n{}\n{}",
+            target.slug(),
+            index.map_or("", Url::as_str),
+            requirements.to_requirements_txt(),
+        );
+        // A hash: the index may have credentials.
+        let name = Sha256::of(question.as_bytes()).to_string();
+        Question {
+            folder: &self.folder,
+            path: self.folder.path().join(name),
+        }
+    }
+}
+
+impl Question<'_> {
+    /// The answer, if there is one and it is whole.
+    pub(super) fn remembered(&self) -> Option<Lock> {
+        let answer = fs::read_to_string(&self.path).ok()?;
+        let (sha256, text) = answer.split_once('\n')?;
+        if Sha256::of(text.as_bytes()).to_string() != sha256 {
+            return None;
+        }
+        Lock::parse(text).ok()
+    }
+
+    /// Remembers an answer, unless it opens something, or holds for a while only, as URLs do that
+    /// are signed.
+    pub(super) fn remember(&self, answer: &str) -> Result<(), Error> {
+        if answer.contains(['?', '@']) {
+            return Ok(());
+        }
+        let unwritable = |error| Error::cache("could not write to the cache", &self.path, error);
+        let mut file = self.folder.file().map_err(unwritable)?;
+        let sha256 = Sha256::of(answer.as_bytes());
+        write!(file, "{sha256}\n{answer}").map_err(unwritable)?;
+        file.persist(&self.path)
+            .map_err(|error| unwritable(error.error))?;
+        self.forget_oldest();
+        Ok(())
+    }
+
+    /// Nothing depends on it: what can't be removed stays.
+    fn forget_oldest(&self) {
+        let entries = fs::read_dir(self.folder.path()).into_iter().flatten();
+        let mut answers: Vec<(SystemTime, PathBuf)> = entries
+            .filter_map(|entry| {
+                let entry = entry.ok()?;
+                Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+            })
+            .collect();
+        if answers.len() > ANSWERS {
+            answers.sort();
+            for (_, path) in &answers[..answers.len() - ANSWERS] {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
