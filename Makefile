@@ -169,7 +169,7 @@ $(CARGO_FUZZ):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
 	  cargo-fuzz@$(CARGO_FUZZ_VERSION)
 
-bench: tools ## measure against the usual ways to build a layer
+bench: tools lockers ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
 	$(BENCH_VENV)/bin/python -m unittest discover --quiet -s tests/bench -t tests/bench
 	$(CARGO) build --release --locked -p accretion

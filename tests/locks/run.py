@@ -175,6 +175,7 @@ class Check:
         self.environment = os.environ | {
             "UV_CACHE_DIR": str(cache.resolve() / "uv"),
             "UV_PYTHON_DOWNLOADS": "never",
+            "ACCRETION_UV": str(tools.Uv.program),
             "ACCRETION_CACHE_DIR": str(cache.resolve() / "accretion"),
         }
 
@@ -200,7 +201,7 @@ class Check:
         self, lock: Path, tool: Tool, target: Target, selection: Selection, result: Result
     ) -> None:
         where = f"  {target}, {selection}"
-        expected = tool.installs(lock.parent, target, selection)
+        expected = tool.answer(lock.parent, target, selection)
         assert expected, f"{tool.name} says that it installs nothing from {lock}"
         built, said, manifest = self.build(lock, target, selection)
         if not built:

@@ -98,6 +98,16 @@ class Tool:
                 making.rename(folder)
         return folder / self.lock_name
 
+    def answer(self, folder: Path, target: Target, selection: Selection) -> dict[str, str]:
+        """What `installs` says, asked once: neither the lock file nor the tool changes."""
+        kept = folder / f"{target}, {selection}.json"
+        if not kept.exists():
+            found = self.installs(folder, target, selection)
+            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as answer:
+                json.dump(found, answer)
+            Path(answer.name).rename(kept)
+        return json.loads(kept.read_text())
+
     def lock(self, folder: Path, target: Target) -> None:
         """Makes the lock file of the project in a folder."""
         raise NotImplementedError
