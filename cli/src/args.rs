@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::commands::build::Build;
 use crate::commands::check::Check;
 use crate::commands::completions::Completions;
+use crate::commands::lock::Lock;
 use crate::commands::man::Man;
 use crate::commands::schema::Schema;
 
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     #[command(flatten)]
     Cloud(crate::commands::Cloud),
     Build(Build),
+    Lock(Lock),
     Check(Check),
     Schema(Schema),
     Completions(Completions),

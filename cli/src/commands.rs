@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod lock;
 pub(crate) mod man;
 pub(crate) mod schema;
 

@@ -10,6 +10,7 @@ mod consent;
 mod engine;
 mod environment;
 mod error;
+mod failed;
 mod input;
 mod progress;
 mod table;
@@ -79,6 +80,7 @@ async fn run(args: Args, environment: &Environment) -> ExitCode {
         #[cfg(feature = "aws")]
         Command::Cloud(command) => Box::pin(commands::run(command, args.global, environment)).await,
         Command::Build(build) => commands::build::run(build, args.global, environment).await,
+        Command::Lock(lock) => commands::lock::run(lock, args.global, environment).await,
         Command::Check(check) => commands::check::run(&check, args.global),
         Command::Schema(_) => Ok(commands::schema::run()),
         Command::Completions(completions) => Ok(commands::completions::run(&completions)),

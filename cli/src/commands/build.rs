@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::layer::LayerName;
 use accretion_core::request::Request;
@@ -20,7 +19,8 @@ use serde::Serialize;
 use crate::args::{Format, Global};
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, code_of, grouped, print_faults, print_warning};
+use crate::error::{Error, grouped, print_warning};
+use crate::failed::{self, Failed, FailureRecord};
 use crate::input::{self, Input};
 use crate::progress::Terminal;
 use crate::table;
@@ -50,13 +50,6 @@ impl Clock for SystemClock {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
     }
-}
-
-/// A target whose layer could not be built.
-struct Failed {
-    target: Target,
-    layer: LayerName,
-    error: accretion_service::Error,
 }
 
 /// Builds the layers of an input.
@@ -91,12 +84,7 @@ pub(crate) async fn run(
         Format::Json => print_document(&report, &built, &failed, &output),
         Format::Text => print_text(&built, &failed, global),
     }
-    // The machine's own faults first: they make what the others say doubtful.
-    let worst = failed
-        .iter()
-        .map(|failed| code_of(failed.error.class()))
-        .min();
-    Ok(worst.map_or(ExitCode::SUCCESS, ExitCode::from))
+    Ok(failed::exit_code(&failed))
 }
 
 async fn build(
@@ -148,8 +136,7 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
             }
         }
     }
-    let errors = failed.iter();
-    print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
+    failed::print(failed);
 }
 
 fn table(built: &[Built]) -> Table {
@@ -199,15 +186,6 @@ struct LayerRecord<'a> {
     warnings: &'a [String],
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct FailureRecord<'a> {
-    layer: &'a str,
-    runtime: Runtime,
-    architecture: Architecture,
-    error: ErrorRecord,
-}
-
 fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &OutputFolder) {
     let layers = built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
@@ -224,15 +202,9 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
         seconds: built.elapsed.as_secs_f64(),
         warnings: &built.warnings,
     });
-    let failures = failed.iter().map(|failed| FailureRecord {
-        layer: failed.layer.as_str(),
-        runtime: failed.target.runtime,
-        architecture: failed.target.architecture,
-        error: ErrorRecord::from(&failed.error as &dyn Fault),
-    });
     crate::print_json(&Document {
         problems: report.records(),
         layers: layers.collect(),
-        failures: failures.collect(),
+        failures: failed.iter().map(Into::into).collect(),
     });
 }

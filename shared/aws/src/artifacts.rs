@@ -11,7 +11,7 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
 use accretion_core::request::ProjectName;
-use accretion_service::ports::{Artifacts, PortError};
+use accretion_service::ports::{Artifacts, Description, PortError};
 use tempfile::NamedTempFile;
 
 use crate::bucket::{Bucket, New};
@@ -133,18 +133,27 @@ impl Artifacts for S3Artifacts {
         layer: &LayerName,
         staged: NamedTempFile,
         written: Written,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> Result<(), PortError> {
+        let manifest = description.manifest;
         let key = keys::artifact(&self.project, manifest.digest);
         self.upload(&staged, written, &key).await?;
-        let description = keys::artifact_description(&self.project, manifest.digest);
-        let described = self.bucket.write(&description, manifest.to_json()).await;
+        let key = keys::artifact_description(&self.project, manifest.digest);
+        let described = self.bucket.write(&key, manifest.to_json()).await;
         described.map_err(PortError::new)?;
-        self.keep(layer, manifest).await
+        self.keep(layer, description).await
     }
 
-    async fn keep(&self, _layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+    async fn keep(
+        &self,
+        _layer: &LayerName,
+        Description { manifest, lock }: Description<'_>,
+    ) -> Result<(), PortError> {
         let key = self.manifest_key(manifest)?;
+        if let Some(key) = &manifest.lock_s3_key {
+            let kept = self.bucket.write_new(key, lock.to_owned()).await;
+            kept.map_err(PortError::new)?;
+        }
         let kept = self.bucket.write_new(&key, manifest.to_json()).await;
         kept.map(|_| ()).map_err(PortError::new)
     }

@@ -28,6 +28,12 @@ pub fn manifest(project: &ProjectName, id: &RequestId, target: Target) -> String
     format!("{MANIFESTS}{project}/{id}-{}.manifest", target.slug())
 }
 
+/// The key of the lock of all that is installed in a layer, beside the manifests of its project. It
+/// is named after the layer's content, and in a way that uv and pip take for a `pylock.toml`.
+pub fn lock(project: &ProjectName, digest: Digest) -> String {
+    format!("{MANIFESTS}{project}/pylock.{}.toml", digest.0)
+}
+
 /// The request that the key of an artifact manifest names; `None` if it is no such key.
 pub fn request_of_manifest(key: &str) -> Option<RequestId> {
     let name = key.strip_prefix(MANIFESTS)?.rsplit('/').next()?;
@@ -75,6 +81,7 @@ mod tests {
             format!("{MANIFESTS}tools/{id}.manifest"),
             format!("{MANIFESTS}tools/{id}-py313.json"),
             format!("{MANIFESTS}tools/0-py313.manifest"),
+            lock(&project, Digest(Sha256::of(b""))),
         ] {
             assert_eq!(request_of_manifest(&key), None, "{key}");
         }

@@ -15,6 +15,7 @@ mod project;
 mod pylock;
 mod selection;
 mod uv;
+mod write;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ use crate::wheel::WheelFilename;
 pub use self::format::{LockFile, LockFormat};
 pub use self::pin::{Pins, Selected};
 pub use self::selection::{GroupName, Selection};
+pub use self::write::write;
 
 /// A file of a package that can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -53,6 +53,10 @@ pub struct Manifest {
     pub artifact_size: u64,
     /// Bytes of the artifact's files, unpacked.
     pub unzipped_size: u64,
+    /// The key of a `pylock.toml` that installs the same packages; absent where a person built the
+    /// layer.
+    #[serde(rename = "LockS3Key", default, skip_serializing_if = "Option::is_none")]
+    pub lock_s3_key: Option<String>,
     /// How the layer is to be published.
     pub publish: Publish,
     /// The request that the layer was built for; absent where a person built it.

@@ -9,7 +9,7 @@ use accretion_core::archive::Written;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
-use accretion_service::ports::{Artifacts, PortError};
+use accretion_service::ports::{Artifacts, Description, PortError};
 use sha2::Digest as _;
 use tempfile::NamedTempFile;
 
@@ -92,14 +92,18 @@ impl Artifacts for OutputFolder {
         layer: &LayerName,
         staged: NamedTempFile,
         _written: Written,
-        manifest: &Manifest,
+        Description { manifest, .. }: Description<'_>,
     ) -> Result<(), PortError> {
         persist(staged, &self.zip(layer)).map_err(self.unwritable())?;
         self.write_manifest(layer, manifest)
             .map_err(self.unwritable())
     }
 
-    async fn keep(&self, layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+    async fn keep(
+        &self,
+        layer: &LayerName,
+        Description { manifest, .. }: Description<'_>,
+    ) -> Result<(), PortError> {
         let path = self.manifest(layer);
         if fs::read(&path).is_ok_and(|bytes| bytes == manifest.to_json().as_bytes()) {
             return Ok(());

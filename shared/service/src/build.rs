@@ -8,7 +8,7 @@ use accretion_core::digest::Digest;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Plan, splice};
 use accretion_core::limits::Limits;
-use accretion_core::lock::LockedPackage;
+use accretion_core::lock::{self, LockedPackage};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::Target;
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::packages::{self, Locating, Packages, Resolved, with_files};
-use crate::ports::{Artifacts, Clock, Event, Progress, Resolver, StoredWheel, Wheels};
+use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, StoredWheel, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
@@ -136,8 +136,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             {
                 return Err(conflict.clone().into_error().into());
             }
+            let lock = lock::write(&[(target, &resolved.packages)]);
             let manifest = self.manifest(target, digest, resolved, Content::from(found));
-            self.artifacts.keep(&layer, &manifest).await?;
+            let description = Description {
+                manifest: &manifest,
+                lock: &lock,
+            };
+            self.artifacts.keep(&layer, description).await?;
             manifest
         } else {
             self.make(target, &layer, digest, resolved).await?
@@ -169,12 +174,21 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
         self.progress.on(Event::Storing(target));
         let content = self.content(&resolved.packages, &wheels, &spliced);
+        let lock = lock::write(&[(target, &resolved.packages)]);
         let manifest = self.manifest(target, digest, resolved, content);
         let Spliced {
             staged, written, ..
         } = spliced;
         self.artifacts
-            .commit(layer, staged, written, &manifest)
+            .commit(
+                layer,
+                staged,
+                written,
+                Description {
+                    manifest: &manifest,
+                    lock: &lock,
+                },
+            )
             .await?;
         Ok(manifest)
     }
@@ -247,6 +261,11 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             artifact_sha256: content.artifact.sha256,
             artifact_size: content.artifact.size,
             unzipped_size: content.unzipped_size,
+            // What a person builds, they can lock themselves.
+            lock_s3_key: self
+                .origin
+                .as_ref()
+                .map(|_| keys::lock(&request.name, digest)),
             publish,
             request: self.origin.clone(),
             builder: content.builder,

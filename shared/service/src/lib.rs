@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod build;
 pub mod dispatch;
 mod error;
+pub mod lock;
 mod open_files;
 mod packages;
 pub mod ports;

@@ -125,6 +125,15 @@ pub trait Wheels: Send + Sync {
     ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
 }
 
+/// What describes an artifact.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    /// Its manifest.
+    pub manifest: &'a Manifest,
+    /// A `pylock.toml` of what is installed, which is kept where the manifest says, if it does.
+    pub lock: &'a str,
+}
+
 /// Keeps artifacts and their manifests.
 pub trait Artifacts: Send + Sync {
     /// An artifact that is being written. Dropped before it is committed, it leaves nothing.
@@ -140,20 +149,20 @@ pub trait Artifacts: Send + Sync {
     /// Starts an artifact.
     fn stage(&self, layer: &LayerName) -> Result<Self::Staged, PortError>;
 
-    /// Keeps a written artifact and its manifest, the manifest last.
+    /// Keeps a written artifact and what describes it, the manifest last.
     fn commit(
         &self,
         layer: &LayerName,
         staged: Self::Staged,
         written: Written,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
-    /// Keeps a manifest for an artifact that is there already.
+    /// Keeps what describes an artifact that is there already.
     fn keep(
         &self,
         layer: &LayerName,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 

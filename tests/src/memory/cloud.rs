@@ -150,6 +150,8 @@ pub struct Cloud {
     pub manifests: BTreeMap<String, Vec<u8>>,
     /// The keys of the same in the order in which they were written.
     pub written: Vec<String>,
+    /// Texts of locks, by key.
+    pub locks: BTreeMap<String, String>,
     /// Artifacts, by key.
     pub artifacts: BTreeMap<String, StoredArtifact>,
     /// The manifests that artifacts were first built with, by the artifact's key.
@@ -301,6 +303,8 @@ impl Cloud {
         let project = manifest.project_name.parse().expect("it is a name");
         let target = target.expect("it is for one");
         let key = keys::manifest(&project, &request.id, target);
+        let lock = manifest.lock_s3_key.as_ref().expect("it is of a request");
+        assert!(self.locks.contains_key(lock), "the manifest comes last");
         if !self.manifests.contains_key(&key) {
             self.written.push(key.clone());
             let text = manifest.to_json().into_bytes();

@@ -21,7 +21,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
-    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Event, Inbox,
+    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Event, Inbox,
     LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError,
     Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
     StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
@@ -63,6 +63,7 @@ pub enum Call {
     FindArtifact,
     PutArtifact,
     DescribeArtifact,
+    PutLock,
     PutManifest,
     ReceiveLetters,
     DeleteLetter,
@@ -106,6 +107,7 @@ impl Call {
             | Self::ClearMark
             | Self::PutArtifact
             | Self::DescribeArtifact
+            | Self::PutLock
             | Self::PutManifest
             | Self::ReceiveLetters
             | Self::DeleteLetter
@@ -588,8 +590,9 @@ impl Artifacts for Invocation {
         layer: &LayerName,
         _staged: Sink,
         written: Written,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> Result<(), PortError> {
+        let manifest = description.manifest;
         let key = manifest.artifact_s3_key.clone();
         let put = move |cloud: &mut Cloud, _| cloud.put_artifact(key, written);
         let put = self.call(Call::PutArtifact, put).await;
@@ -597,11 +600,19 @@ impl Artifacts for Invocation {
         let described = manifest.clone();
         let describe = move |cloud: &mut Cloud, _| cloud.describe_artifact(described);
         self.port(Call::DescribeArtifact, describe).await?;
-        Artifacts::keep(self, layer, manifest).await
+        Artifacts::keep(self, layer, description).await
     }
 
-    async fn keep(&self, _layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+    async fn keep(
+        &self,
+        _layer: &LayerName,
+        Description { manifest, lock }: Description<'_>,
+    ) -> Result<(), PortError> {
         let manifest = manifest.clone();
+        let key = manifest.lock_s3_key.clone().expect("it is of a request");
+        let lock = lock.to_owned();
+        let put = move |cloud: &mut Cloud, _| _ = cloud.locks.entry(key).or_insert(lock);
+        self.port(Call::PutLock, put).await?;
         let put = move |cloud: &mut Cloud, _| cloud.put_manifest(&manifest);
         self.port(Call::PutManifest, put).await
     }

@@ -10,6 +10,8 @@ mod check;
 mod faults;
 mod inputs;
 mod isolation;
+mod lock;
+mod locks;
 mod processes;
 mod reference;
 mod reproducible;

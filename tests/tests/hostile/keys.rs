@@ -39,11 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
     .collect();
     let unsupported: &'static [&'static str] = &["RequirementsTypeUnsupported"];
     for (name, key, codes) in [
-        (
-            "a lock of another tool",
-            "requests/tools/poetry.lock",
-            unsupported,
-        ),
+        ("what is not locked", "requests/tools/Pipfile", unsupported),
         ("a project", "requests/tools/pyproject.toml", unsupported),
         // The name decides, not what is in it.
         (

@@ -21,9 +21,9 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
-    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Inbox, LayerVersion,
-    LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError, Progress,
-    Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
+    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Inbox,
+    LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError,
+    Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
     StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
@@ -737,25 +737,25 @@ impl Artifacts for Mutant {
         layer: &LayerName,
         staged: Sink,
         written: Written,
-        manifest: &Manifest,
+        description: Description<'_>,
     ) -> Result<(), PortError> {
         match self.mutation {
             Mutation::ManifestBeforeArtifact => {
-                Artifacts::keep(&self.inner, layer, manifest).await?;
+                Artifacts::keep(&self.inner, layer, description).await?;
             }
             // A description that comes first promises what may never come.
             Mutation::ArtifactTakenForWhole => {
-                let manifest = manifest.clone();
+                let manifest = description.manifest.clone();
                 let describe = move |cloud: &mut Cloud, _| cloud.describe_artifact(manifest);
                 self.port(Call::DescribeArtifact, describe).await?;
             }
             _ => {}
         }
-        self.inner.commit(layer, staged, written, manifest).await
+        self.inner.commit(layer, staged, written, description).await
     }
 
-    async fn keep(&self, layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
-        Artifacts::keep(&self.inner, layer, manifest).await
+    async fn keep(&self, layer: &LayerName, description: Description<'_>) -> Result<(), PortError> {
+        Artifacts::keep(&self.inner, layer, description).await
     }
 }
 

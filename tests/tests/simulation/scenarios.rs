@@ -911,7 +911,12 @@ fn a_version_that_somebody_is_publishing_raises_no_alarm() {
 
 #[test]
 fn a_build_that_dies_anywhere_is_repeated() {
-    for call in [Call::PutArtifact, Call::DescribeArtifact, Call::PutManifest] {
+    for call in [
+        Call::PutArtifact,
+        Call::DescribeArtifact,
+        Call::PutLock,
+        Call::PutManifest,
+    ] {
         for verdict in [
             Verdict::DiesBefore,
             Verdict::DiesAfter,

@@ -10,7 +10,7 @@ use crate::simulation::{Failure, Figures, run};
 const SEEDS: u64 = 20_000;
 
 /// How many seeds are given to a mutation at most.
-const MUTATION_SEEDS: u64 = 20_000;
+const MUTATION_SEEDS: u64 = 100_000;
 
 impl Failure {
     /// Whether it is one that a mutation is to be caught by.

@@ -152,6 +152,7 @@ fn print(
             "manifest",
             object(&contents.layer_manifest.artifact_manifest.key),
         );
+        fact("lock", manifest.lock_s3_key.as_deref().and_then(object));
         fact("layer manifest", object(&contents.layer_manifest_key));
     }
     for (name, value) in facts {

@@ -55,11 +55,14 @@ struct Entry {
 
 pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     let of_json = |error: serde_json::Error| {
-        let line = error.line().saturating_sub(1);
+        let problem = json_problem(&error);
+        let (line, column) = (error.line().saturating_sub(1), error.column());
         let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+        let at = text.floor_char_boundary(start + column.saturating_sub(1));
         NotALock {
-            span: (error.line() > 0).then_some(start..start),
-            ..NotALock::new(json_problem(&error))
+            // What was text once has no place.
+            span: (error.line() > 0).then_some(at..at),
+            ..NotALock::new(problem.split(" at line ").next().unwrap_or_default())
         }
     };
     let mut document: BTreeMap<String, Value> = serde_json::from_str(text).map_err(of_json)?;

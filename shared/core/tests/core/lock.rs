@@ -630,3 +630,72 @@ fn texts_that_are_no_lock() {
     })));
     assert_eq!(selected("lock-version = \"1.7\"\npackages = []"), [""; 0]);
 }
+
+/// What is written selects, for each target, what it was written from.
+#[test]
+fn what_is_written_selects_the_same_again() {
+    let wheel = |name: &str, tag: &str| format!("{name}-1.0-{tag}.whl");
+    let text = lock(
+        "",
+        &[
+            with_wheels("everywhere", &["everywhere-1.0-py3-none-any.whl"]),
+            marked("old", "python_version < '3.13'"),
+            marked("arm", "platform_machine == 'aarch64'"),
+            marked(
+                "new_arm",
+                "platform_machine == 'aarch64' and python_version >= '3.13'",
+            ),
+            marked(
+                "mixed",
+                "platform_machine == 'aarch64' or python_version == '3.14'",
+            ),
+            with_wheels(
+                "native",
+                &[
+                    &wheel("native", "cp312-abi3-manylinux_2_17_x86_64"),
+                    &wheel("native", "cp313-cp313-manylinux_2_17_aarch64"),
+                    &wheel("native", "py3-none-any"),
+                ],
+            ),
+        ],
+    );
+    let all = Lock::parse(&text).unwrap();
+    let targets = Runtime::supported().flat_map(|runtime| {
+        Architecture::ALL.map(|architecture| Target {
+            runtime,
+            architecture,
+        })
+    });
+    let select = |lock: &Lock, target| lock.select(target, Policy::default()).unwrap();
+    let selected = targets.map(|target| (target, select(&all, target)));
+    let selected: Vec<_> = selected.collect();
+    let selections = selected.iter();
+    let selections: Vec<_> = selections
+        .map(|(it, packages)| (*it, &packages[..]))
+        .collect();
+    let written = accretion_core::lock::write(&selections);
+    let read = Lock::parse(&written).unwrap();
+    for (target, packages) in &selections {
+        assert_eq!(select(&read, *target), *packages, "{target}");
+    }
+    let markers = written.lines().filter(|line| line.starts_with("marker"));
+    assert_snapshot!(markers.collect::<Vec<_>>().join("\n"));
+
+    // A lock of one target needs no marker.
+    let (target, packages) = selections[0];
+    let written = accretion_core::lock::write(&[(target, packages)]);
+    assert!(!written.contains("marker"), "{written}");
+    assert_eq!(select(&Lock::parse(&written).unwrap(), target), packages);
+}
+
+#[test]
+fn what_is_written_opens_nothing() {
+    let text = lock("", &[with_wheels("a", &["a-1.0-py3-none-any.whl"])]);
+    let text = text.replace("https://", "https://user:secret@");
+    let packages = select(&text).unwrap();
+    let written = accretion_core::lock::write(&[(TARGET, &packages)]);
+    assert!(
+        !written.contains("user") && !written.contains("secret"),
+        "{written}"
+    );
+}

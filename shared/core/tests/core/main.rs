@@ -5,6 +5,7 @@
 
 mod bundle;
 mod conflict;
+mod formats;
 mod harness;
 mod hostile;
 mod legal;

@@ -12,7 +12,9 @@ use accretion_core::layer::LayerName;
 use accretion_core::manifest::{Builder, LayerManifest, Manifest, Publish, VERSION};
 use accretion_core::notification::{LayerRef, ObjectRef};
 use accretion_core::request::{RequestId, RequestRef};
-use accretion_service::ports::{Artifacts as _, Inbox as _, Manifests as _, Requests as _};
+use accretion_service::ports::{
+    Artifacts as _, Description, Inbox as _, Manifests as _, Requests as _,
+};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 
@@ -148,12 +150,20 @@ fn manifest(request: &RequestRef, digest: Digest, artifact: &[u8]) -> Manifest {
         artifact_sha256: Sha256::of(artifact),
         artifact_size: artifact.len() as u64,
         unzipped_size: 1,
+        lock_s3_key: Some(keys::lock(&project(), digest)),
         publish: Publish::default(),
         request: Some(request.clone()),
         builder: Builder {
             version: "0".to_owned(),
             built_at: "2026-11-20T10:00:00.000Z".to_owned(),
         },
+    }
+}
+
+fn described(manifest: &Manifest) -> Description<'_> {
+    Description {
+        manifest,
+        lock: "lock-version = \"1.0\"\n",
     }
 }
 
@@ -178,7 +188,9 @@ async fn commit(
         sha256: manifest.artifact_sha256,
         size: bytes.len() as u64,
     };
-    let committed = artifacts.commit(&layer(), staged, written, manifest).await;
+    let committed = artifacts
+        .commit(&layer(), staged, written, described(manifest))
+        .await;
     assert!(!path.exists(), "{}", path.display());
     committed
 }
@@ -217,6 +229,9 @@ fn an_artifact_is_committed_with_its_checksum_and_its_manifests() {
             let text = manifests.manifest(key).await.unwrap().unwrap();
             assert_eq!(text, manifest.to_json().as_bytes(), "{key}");
         }
+        let lock = format!("accretion/manifests/data-tools/pylock.{}.toml", digest.0);
+        let text = manifests.manifest(&lock).await.unwrap().unwrap();
+        assert_eq!(text, described(&manifest).lock.as_bytes());
         let found = artifacts.find(&layer(), digest).await.unwrap();
         assert_eq!(found, Some(manifest.clone()));
 
@@ -284,7 +299,7 @@ fn artifacts_and_manifests_are_never_overwritten() {
         assert_eq!(stored.unwrap().sha256, Some(first.artifact_sha256));
 
         // A request's own manifest stays what it was, too.
-        artifacts.keep(&layer(), &other).await.unwrap();
+        artifacts.keep(&layer(), described(&other)).await.unwrap();
         let key = keys::manifest(&project(), &request.id, target());
         let text = manifests.manifest(&key).await.unwrap().unwrap();
         assert_eq!(text, first.to_json().as_bytes());
@@ -311,7 +326,7 @@ fn a_manifest_without_a_request_belongs_nowhere() {
         let artifacts = S3Artifacts::new(&world.clients, world.bucket().await, project());
         let mut manifest = manifest(&request("10:00:00"), digest("a"), b"zip");
         manifest.request = None;
-        let outcome = artifacts.keep(&layer(), &manifest).await;
+        let outcome = artifacts.keep(&layer(), described(&manifest)).await;
         assert_eq!(code(outcome), "ManifestInvalid");
     });
 }

@@ -30,6 +30,7 @@ pub(crate) fn manifest(artifact: &StoredArtifact) -> Manifest {
         artifact_sha256: artifact.sha256.unwrap(),
         artifact_size: artifact.size,
         unzipped_size: 1,
+        lock_s3_key: None,
         publish: Publish {
             description: "1.4.0".to_owned(),
             license_info: Some("MIT".to_owned()),

@@ -199,7 +199,8 @@ fn what_has_problems_is_dropped_nowhere() {
         .write("request.json", "{\"Name\": \"cmd-faulty\", \"Language\": \"cobol\"}")
         .write("pylock.toml", "lock-version = \"1.0\"\ncreated-by = \"us\"\nrequires-python = \"<3\"\npackages = []\n")
         .write("sound.txt", "six\n")
-        .write("uv.lock", "version = 1\n");
+        .write("uv.lock", "version = 2\n")
+        .write("pyproject.toml", "[project]\n");
     let run = operator.run("request requirements deployment.json cmd-faulty requirements.txt");
     seen!("request_faulty", run.exits(3));
     let run = operator.run("request raw deployment.json request.json --format json");
@@ -219,6 +220,8 @@ fn what_has_problems_is_dropped_nowhere() {
         run.fails(3, "InputKindUnexpected")
     );
     let run = operator.run("request requirements deployment.json cmd-faulty uv.lock");
+    run.fails(3, "LockInvalid");
+    let run = operator.run("request requirements deployment.json cmd-faulty pyproject.toml");
     run.fails(3, "InputUnsupported");
     let run = operator.run("request requirements deployment.json cmd-faulty missing.txt");
     run.fails(3, "InputUnreadable");

@@ -131,6 +131,15 @@ impl<'a> Expected<'a> {
             stack.artifact(&artifact).await?.as_ref() == Some(zip),
             "{artifact}"
         );
+        let lock = manifest["LockS3Key"].as_str().unwrap_or_default();
+        let beside = format!("accretion/manifests/{}/pylock.{hex}.toml", self.project);
+        assert_eq!(lock, beside);
+        let lock = stack.artifact(lock).await?.expect("a manifest comes last");
+        let lock = String::from_utf8_lossy(&lock);
+        for installed in manifest["Installed"].as_array().into_iter().flatten() {
+            let hash = installed["Sha256"].as_str().expect("every package has one");
+            assert!(lock.contains(hash), "{installed} in {lock}");
+        }
         let bucket = stack.output("ArtifactsBucketName");
         let layer_key = format!("accretion/layers/{layer}/{}.json", self.version);
         let layer_manifest = stack.artifact_json(&layer_key).await?;

@@ -1,0 +1,148 @@
+//! `accretion lock`
+
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use accretion_core::diagnostic::{ProblemRecord, Report};
+use accretion_core::layer::LayerName;
+use accretion_core::lock::{self, LockedPackage};
+use accretion_core::target::Target;
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::args::{Format, Global};
+use crate::engine::{Engine, Sources};
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::failed::{self, Failed, FailureRecord};
+use crate::input::{self, Input};
+use crate::progress::Terminal;
+
+/// Write down what the layers of an input consist of, as a pylock.toml (PEP 751)
+///
+/// Writes pylock.NAME.toml, for the project's name, with the exact files of all packages for each
+/// runtime and architecture. `accretion build` makes the same layers of it whenever it is run, and
+/// `uv pip sync` installs the same packages on a machine of the same kind.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Lock {
+    #[command(flatten)]
+    input: Input,
+    /// The folder that the lock is written to [default: this one]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    problems: Vec<ProblemRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<String>,
+    packages: usize,
+    failures: Vec<FailureRecord<'a>>,
+}
+
+/// Locks an input. Nothing is written unless all of its layers can be had.
+pub(crate) async fn run(
+    args: Lock,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
+    let (request, mut report) = input::read(&args.input)?;
+    report.add_missing(request.targets.warnings());
+    if global.format == Format::Text {
+        crate::print_report(&report, global);
+    }
+    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let engine = Engine::new(&args.sources, environment, &request.requirements, &progress)?;
+    let wheels = &engine.wheels;
+    let outcomes = accretion_service::lock::lock(&request, &*engine.uv, wheels, &*progress).await?;
+    progress.clear();
+
+    let (mut locked, mut failed) = (Vec::new(), Vec::new());
+    for (target, outcome) in outcomes {
+        match outcome {
+            Ok(packages) => locked.push((target, packages)),
+            Err(error) => failed.push(Failed {
+                target,
+                layer: LayerName::new(&request.name, target),
+                error,
+            }),
+        }
+    }
+    let name = format!("pylock.{}.toml", request.name);
+    let path = args.output.as_deref().unwrap_or(Path::new("")).join(name);
+    if failed.is_empty() {
+        let folder = args.output.unwrap_or_else(|| PathBuf::from("."));
+        let written = write(&folder, &path, &locked);
+        written.map_err(|error| Error::FolderUnwritable {
+            path: folder,
+            error,
+        })?;
+    }
+    match global.format {
+        Format::Json => print_document(&report, &path, &locked, &failed),
+        Format::Text => print_text(&path, &locked, &failed, global),
+    }
+    Ok(failed::exit_code(&failed))
+}
+
+/// Writes the lock, or nothing.
+fn write(folder: &Path, path: &Path, locked: &[(Target, Vec<LockedPackage>)]) -> io::Result<()> {
+    let selections: Vec<_> = locked
+        .iter()
+        .map(|(target, packages)| (*target, packages.as_slice()))
+        .collect();
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".accretion-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(folder)?;
+    file.write_all(lock::write(&selections).as_bytes())?;
+    NamedTempFile::persist(file, path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Each version of a package once.
+fn versions(locked: &[(Target, Vec<LockedPackage>)]) -> BTreeSet<(String, &str)> {
+    let packages = locked.iter().flat_map(|(_, packages)| packages);
+    packages
+        .map(|package| (package.name.to_string(), package.version.as_str()))
+        .collect()
+}
+
+fn print_text(
+    path: &Path,
+    locked: &[(Target, Vec<LockedPackage>)],
+    failed: &[Failed],
+    global: Global,
+) {
+    if failed.is_empty() {
+        anstream::println!("{}", path.display());
+        if global.verbose {
+            for (name, version) in versions(locked) {
+                anstream::println!("  {name} {version}");
+            }
+        }
+    }
+    failed::print(failed);
+}
+
+fn print_document(
+    report: &Report,
+    path: &Path,
+    locked: &[(Target, Vec<LockedPackage>)],
+    failed: &[Failed],
+) {
+    crate::print_json(&Document {
+        problems: report.records(),
+        lock: failed.is_empty().then(|| path.display().to_string()),
+        packages: versions(locked).len(),
+        failures: failed.iter().map(Into::into).collect(),
+    });
+}

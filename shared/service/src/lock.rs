@@ -1,0 +1,32 @@
+//! Locking a request: what each of its layers would consist of.
+
+use accretion_core::lock::LockedPackage;
+use accretion_core::request::Request;
+use accretion_core::target::Target;
+use futures_util::future::join_all;
+
+use crate::Error;
+use crate::build::SourceDistributions;
+use crate::packages::{Locating, Packages};
+use crate::ports::{Event, Progress, Resolver, Wheels};
+
+/// What goes into the layer of each target of a request, in the order of the targets.
+///
+/// # Errors
+///
+/// Those of a lock file that can't be read. What is wrong for one target is its own outcome.
+pub async fn lock<R: Resolver, W: Wheels>(
+    request: &Request,
+    resolver: &R,
+    wheels: &W,
+    progress: &dyn Progress,
+) -> Result<Vec<(Target, Result<Vec<LockedPackage>, Error>)>, Error> {
+    let allowed = SourceDistributions::AsRequested;
+    let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
+    let locked = request.targets.iter().map(async |target| {
+        let packages = packages.resolve(target, Locating::Anew).await;
+        progress.on(Event::Finished(target));
+        (target, packages.map(|resolved| resolved.packages))
+    });
+    Ok(join_all(locked).await)
+}
