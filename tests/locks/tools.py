@@ -56,6 +56,8 @@ class Tool:
     """What a project consists of for it."""
     pins: tuple[str, ...] = ("lockers.txt",)
     """Where its version is pinned, in tests/tools."""
+    is_locked = True
+    """Whether the versions stay the same from one day to the next."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache / self.name
@@ -100,6 +102,8 @@ class Tool:
 
     def answer(self, folder: Path, target: Target, selection: Selection) -> dict[str, str]:
         """What `installs` says, asked once: neither the lock file nor the tool changes."""
+        if not self.is_locked:
+            return self.installs(folder, target, selection)
         kept = folder / f"{target}, {selection}.json"
         if not kept.exists():
             found = self.installs(folder, target, selection)
@@ -155,10 +159,10 @@ class Uv(Tool):
         assert all(change["action"] == "installed" for change in changes), changes
         return distributions((change["name"], change["version"]) for change in changes)
 
-    def uv(self, command: str, *options: object, folder: Path) -> str:
+    def uv(self, *words: object, folder: Path) -> str:
         """uv with a cache of its own, and without what a user has configured."""
         return self.call(
-            self.program, command, "--no-config", *options, folder=folder,
+            self.program, "--quiet", "--no-config", *words, folder=folder,
             UV_CACHE_DIR=self.cache / "cache",
         )  # fmt: skip
 
@@ -175,6 +179,25 @@ class UvScript(Uv):
 
     def installs(self, folder: Path, target: Target, selection: Selection) -> dict[str, str]:
         return self.would_sync(folder, target, "--script", "report.py")
+
+
+class Script(Uv):
+    """The same script without its lock file: what is found on the day."""
+
+    name = "script"
+    lock_name = "report.py"
+    project_names = ("report.py",)
+    is_locked = False
+
+    def lock(self, folder: Path, target: Target) -> None:
+        pass
+
+    def installs(self, folder: Path, target: Target, selection: Selection) -> dict[str, str]:
+        said = self.uv(
+            "pip", "compile", "--no-header", "--no-annotate", "--python", target.python,
+            "report.py", folder=folder,
+        )  # fmt: skip
+        return distributions(line.split("==") for line in said.splitlines())
 
 
 class Poetry(Tool):
@@ -311,9 +334,6 @@ class PdmForPlatforms(Pdm):
 
     name = "pdm-platforms"
     platforms = ("manylinux_2_34_x86_64", "manylinux_2_34_aarch64")
-
-
-ALL = [Uv, UvScript, Poetry, Poetry1, Pipenv, Pdm, PdmWithUrls, PdmForPlatforms]
 
 
 def distributions(found) -> dict[str, str]:
