@@ -10,6 +10,7 @@ BENCH_VENV := .tools/bench
 LINT_VENV := .tools/lint
 LOCKERS_VENV := .tools/lockers
 POETRY1_VENV := .tools/poetry1
+PYPISERVER_VENV := .tools/pypiserver
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 # The newest that the pinned toolchain compiles.
@@ -27,7 +28,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom lockers bench bench-pipeline bench-command scaling \
+.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -56,6 +57,9 @@ tools: ## install the pinned tools (uv, SAM, MiniStack, what the harnesses need)
 lockers: tools ## install what makes lock files (poetry, pipenv, pdm) into .tools
 	$(call venv,$(LOCKERS_VENV),tests/tools/lockers.txt,10)
 	$(call venv,$(POETRY1_VENV),tests/tools/poetry1.txt,10)
+
+pypiserver: tools ## install a package index with authentication, for the tests, into .tools
+	$(call venv,$(PYPISERVER_VENV),tests/tools/pypiserver.txt,10)
 
 build: ## build everything, unoptimised
 	$(CARGO) build --workspace --all-targets --locked
@@ -101,7 +105,7 @@ picture: stack ## draw what people see who use the command, for README.md; needs
 	$(WITH_STACK) $(VENV)/bin/python tests/terminal/record.py
 
 # The tests first: what does not compile is not to come as a failure of SAM.
-test: tools lockers ## run every test
+test: tools pypiserver lockers ## run every test
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) stack
 	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
@@ -204,6 +208,7 @@ tool-locks: tools ## pin the tools again after a change of tests/tools/*.in
 	$(call lock,lint)
 	$(call lock,lockers)
 	$(call lock,poetry1)
+	$(call lock,pypiserver)
 	$(call lock,release)
 
 clean-tools: ## remove the installed tools and the caches of the tests

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accretion_core::limits::Limits;
-use accretion_core::request::Requirements;
+use accretion_core::request::{Request, Requirements};
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::python::Interpreters;
@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::environment::{DEFAULT_INDEX, Environment};
 use crate::error::Error;
+use crate::indexes::{self, IndexArgument};
 use crate::progress::Terminal;
 
 /// Where packages come from.
@@ -31,6 +32,9 @@ pub(crate) struct Sources {
         value_parser = index_url
     )]
     default_index: Option<Url>,
+    /// Take packages from this index before the default one, if it has them [may be repeated]
+    #[arg(long = "index", value_name = "NAME=URL", value_parser = indexes::argument)]
+    indexes: Vec<IndexArgument>,
 }
 
 fn index_url(text: &str) -> Result<Url, String> {
@@ -46,17 +50,20 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts to get ready for these requirements.
+    /// Starts to get ready for a request.
     pub(crate) fn new(
         sources: &Sources,
         environment: &Environment,
-        requirements: &Requirements,
+        request: &Request,
         progress: &Arc<Terminal>,
     ) -> Result<Self, Error> {
         let cache = environment.cache.clone().ok_or(Error::CacheFolderMissing)?;
         let interpreters =
             Interpreters::new(environment.path.as_deref(), environment.python.clone());
-        let uv = Arc::new(Uv::new(Settings {
+        let default = sources.default_index.as_ref();
+        let indexes = indexes::of(default, &sources.indexes, &request.indexes, environment);
+        let indexes = Arc::new(indexes);
+        let uv = Uv::new(Settings {
             program: environment.uv.clone(),
             path: environment.path.clone(),
             environment: environment.variables.clone(),
@@ -67,11 +74,13 @@ impl Engine {
             interpreters,
             // It is for the user, who may wait as long as they like, for what they like.
             guard: None,
-        }));
+        });
+        let uv = Arc::new(uv.using(Arc::clone(&indexes)));
         let watcher = || Arc::clone(progress) as Arc<dyn Progress>;
-        let index = sources.default_index.as_ref();
-        let downloader = Arc::new(Downloader::new(index, sources.offline, watcher()));
-        if !sources.offline && matches!(requirements, Requirements::Set(_)) {
+        let urls: Vec<_> = indexes.urls().cloned().collect();
+        let downloader = Downloader::new(None, sources.offline, watcher()).trusting(&urls);
+        let downloader = Arc::new(downloader.using(indexes));
+        if !sources.offline && matches!(request.requirements, Requirements::Set(_)) {
             // While uv resolves.
             let downloader = Arc::clone(&downloader);
             tokio::spawn(async move { downloader.prepare().await });

@@ -11,6 +11,7 @@ mod engine;
 mod environment;
 mod error;
 mod failed;
+mod indexes;
 mod input;
 mod progress;
 mod table;

@@ -36,6 +36,14 @@ fn grants(role: &str) -> Vec<Grant> {
         statements.unwrap()
     });
     let granted = statements.map(|statement| {
+        // What is there under a condition counts.
+        let statement = match statement["Fn::If"].as_array() {
+            Some(parts) => {
+                assert_eq!(parts[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
+                &parts[1]
+            }
+            None => statement,
+        };
         assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
         // What they would leave out would be allowed.
         for member in ["NotAction", "NotResource"] {
@@ -63,13 +71,16 @@ fn text(value: &Value) -> String {
 /// the template calls it.
 fn arn(reference: &Value) -> String {
     if let Some(name) = reference["Ref"].as_str() {
-        return arn_of(name);
+        return given(name).map_or_else(|| arn_of(name), ToOwned::to_owned);
     }
     if let Some(parts) = reference["Fn::GetAtt"].as_array() {
         assert_eq!(parts[1], "Arn", "{reference}");
         return arn_of(parts[0].as_str().unwrap());
     }
-    let pattern = reference["Fn::Sub"].as_str();
+    // What it takes out of a parameter, it calls by a name.
+    let parts = reference["Fn::Sub"].as_array();
+    let pattern = parts.map_or(&reference["Fn::Sub"], |parts| &parts[0]);
+    let pattern = pattern.as_str();
     let mut resolved = String::new();
     let mut rest = pattern.or(reference.as_str()).unwrap();
     while let Some((before, after)) = rest.split_once("${") {
@@ -79,12 +90,38 @@ fn arn(reference: &Value) -> String {
             "AWS::Partition" => "aws".to_owned(),
             "AWS::Region" => "eu-west-1".to_owned(),
             "AWS::AccountId" => "123456789012".to_owned(),
+            name if parts.is_some_and(|parts| !parts[1][name].is_null()) => {
+                taken(&parts.unwrap()[1][name])
+            }
             "BucketPrefix" | "PointerPrefix" => text(&TEMPLATE["Parameters"][name]["Default"]),
             name => arn_of(name.strip_suffix(".Arn").unwrap()),
         };
         rest = after;
     }
     resolved + rest
+}
+
+/// What an operator gives for a parameter that is an ARN, or several.
+fn given(parameter: &str) -> Option<&'static str> {
+    match parameter {
+        "IndexSecretArn" => Some(INDEX_SECRET),
+        "IndexSecretArns" => Some(SECRET),
+        "CodeArtifactDomainArn" => Some(DOMAIN),
+        _ => None,
+    }
+}
+
+/// A part of a text that is split.
+fn taken(reference: &Value) -> String {
+    let [at, parts] = &reference["Fn::Select"].as_array().unwrap()[..] else {
+        panic!("{reference}");
+    };
+    let [separator, whole] = &parts["Fn::Split"].as_array().unwrap()[..] else {
+        panic!("{reference}");
+    };
+    let at: usize = at.to_string().trim_matches('"').parse().unwrap();
+    let whole = arn(whole);
+    whole.split(&text(separator)).nth(at).unwrap().to_owned()
 }
 
 fn arn_of(name: &str) -> String {
@@ -139,6 +176,9 @@ const ROLES: [&str; 5] = [
     "RepairScheduleRole",
 ];
 
+const INDEX_SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:index";
+const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:internal";
+const DOMAIN: &str = "arn:aws:codeartifact:eu-west-2:123456789013:domain/corp";
 const INBOX: &str = "arn:aws:s3:::accretion-inbox-123456789012-eu-west-1";
 const ARTIFACTS: &str = "arn:aws:s3:::accretion-artifacts-123456789012-eu-west-1";
 
@@ -262,6 +302,14 @@ fn roles_may_do_what_they_are_for() {
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
+        ("BuilderRole", "secretsmanager:GetSecretValue", INDEX_SECRET),
+        ("BuilderRole", "secretsmanager:GetSecretValue", SECRET),
+        ("BuilderRole", "codeartifact:GetAuthorizationToken", DOMAIN),
+        (
+            "BuilderRole",
+            "codeartifact:ReadFromRepository",
+            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all",
+        ),
         (
             "BuildStateMachineRole",
             "lambda:InvokeFunction",
@@ -369,6 +417,8 @@ fn nobody_may_do_what_is_nobodys_work() {
     let (builder, dispatcher) = (arn_of("BuilderFunction"), arn_of("DispatcherFunction"));
     let other_role = "arn:aws:iam::123456789012:role/other";
     let other_table = "arn:aws:dynamodb:eu-west-1:123456789012:table/other";
+    let other_secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:internal-2";
+    let other_repository = "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp-2/all";
     let other_topic = "arn:aws:sns:eu-west-1:123456789012:other";
     let other_pointer = "arn:aws:ssm:eu-west-1:123456789012:parameter/other/x";
     let [ours, others, utilities] = ["tools-py313", "tools", "tools-py3-utilities"].map(layer);
@@ -478,6 +528,27 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "iam:PassRole", other_role),
         (everybody.to_vec(), "sts:AssumeRole", other_role),
         (everybody.to_vec(), "secretsmanager:GetSecretValue", "*"),
+        (
+            everybody.to_vec(),
+            "secretsmanager:GetSecretValue",
+            other_secret,
+        ),
+        (but("BuilderRole"), "secretsmanager:GetSecretValue", SECRET),
+        (
+            but("BuilderRole"),
+            "codeartifact:GetAuthorizationToken",
+            DOMAIN,
+        ),
+        (
+            everybody.to_vec(),
+            "codeartifact:ReadFromRepository",
+            other_repository,
+        ),
+        (
+            everybody.to_vec(),
+            "codeartifact:PublishPackageVersion",
+            other_repository,
+        ),
         (everybody.to_vec(), "kms:Decrypt", "*"),
     ];
     for (roles, action, resource) in forbidden {

@@ -94,8 +94,7 @@ async fn build(
     output: &OutputFolder,
     progress: Arc<Terminal>,
 ) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
-    let requirements = &request.requirements;
-    let engine = Engine::new(&args.sources, environment, requirements, &progress)?;
+    let engine = Engine::new(&args.sources, environment, request, &progress)?;
     let options = Options {
         strict: args.strict,
         ..Options::default()

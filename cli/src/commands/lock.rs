@@ -59,7 +59,7 @@ pub(crate) async fn run(
         crate::print_report(&report, global);
     }
     let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
-    let engine = Engine::new(&args.sources, environment, &request.requirements, &progress)?;
+    let engine = Engine::new(&args.sources, environment, &request, &progress)?;
     let wheels = &engine.wheels;
     let outcomes = accretion_service::lock::lock(&request, &*engine.uv, wheels, &*progress).await?;
     progress.clear();

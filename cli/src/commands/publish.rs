@@ -250,7 +250,7 @@ async fn install(
     request: &Request,
     progress: &Arc<Terminal>,
 ) -> Result<Vec<InstalledTree>, Error> {
-    let engine = Engine::new(&args.sources, environment, &request.requirements, progress)?;
+    let engine = Engine::new(&args.sources, environment, request, progress)?;
     let trees = assemble::install(request, &*engine.uv, &engine.wheels, &**progress).await?;
     Ok(trees)
 }

@@ -4,18 +4,19 @@ mod watch;
 
 use std::sync::Arc;
 
-use accretion_aws::{S3Artifacts, S3Requests};
+use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_core::request::{Request, RequestId, RequestRef};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
-use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::uv::Uv;
+use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex};
 use accretion_service::build::{Build, Options, SourceDistributions};
-use accretion_service::ports::{Event, PortError, Progress, Requests as _};
+use accretion_service::indexes::{Chosen, Offer};
+use accretion_service::ports::{Event, IndexCredentials as _, PortError, Progress, Requests as _};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
@@ -94,6 +95,8 @@ pub(crate) struct Builder {
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
     pub(crate) source_distributions: SourceDistributions,
+    pub(crate) offer: Offer,
+    pub(crate) credentials: AwsIndexCredentials,
     pub(crate) downloader: Arc<Downloader>,
     pub(crate) uv: Arc<Uv>,
 }
@@ -127,10 +130,12 @@ impl Builder {
         self.prune().await;
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
+        let indexes = Arc::new(self.indexes(&request).await?);
+        let uv = Arc::new(self.uv.using(Arc::clone(&indexes)));
         let wheels = WheelCache::new(
             self.cache.path(),
-            Arc::clone(&self.downloader),
-            Arc::clone(&self.uv),
+            Arc::new(self.downloader.using(indexes)),
+            Arc::clone(&uv),
             self.limits,
             Arc::clone(&watch) as _,
         );
@@ -149,7 +154,7 @@ impl Builder {
             &request,
             Some(origin),
             options,
-            &*self.uv,
+            &*uv,
             &wheels,
             &artifacts,
             &SystemClock,
@@ -181,6 +186,27 @@ impl Builder {
             }
         })?;
         Ok(request)
+    }
+
+    /// The indexes that a request's packages come from, with what opens them.
+    async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
+        let Chosen { default, named } = self.offer.choose(request)?;
+        let mut indexes = Indexes::default();
+        if let Some((url, reference)) = default {
+            let credentials = match reference {
+                Some(reference) => Some(self.credentials.get(&reference).await?),
+                None => None,
+            };
+            indexes.default = Some(DefaultIndex { url, credentials });
+        }
+        for index in named {
+            let credentials = match &index.credentials {
+                Some(reference) => Some(self.credentials.get(reference).await?),
+                None => None,
+            };
+            indexes.named.push(NamedIndex { index, credentials });
+        }
+        Ok(indexes)
     }
 
     /// Makes room for a build. One that finds too little of it says so itself.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accretion_aws::{Clients, S3Requests};
+use accretion_aws::{AwsIndexCredentials, Clients, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_lambda::{Environment, Error};
 use accretion_local::cache::{Budget, CacheFolder};
@@ -16,6 +16,7 @@ use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{AllowedHosts, Downloader};
 use accretion_service::build::SourceDistributions;
+use accretion_service::indexes::{Offer, OfferedIndexes};
 
 use crate::handler::{Builder, Log};
 
@@ -28,7 +29,13 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
     let bucket = environment.required("ARTIFACTS_BUCKET");
     let cache: PathBuf = environment.optional("CACHE_FOLDER", "/tmp/accretion".into());
     let budget = Budget::mib(environment.optional("CACHE_MIB", 1024));
-    let index = environment.given("INDEX_URL");
+    let OfferedIndexes(indexes) = environment.optional("INDEXES", OfferedIndexes::default());
+    let offer = Offer {
+        default: environment.given("INDEX_URL"),
+        default_secret: environment.given("INDEX_SECRET_ARN"),
+        indexes,
+        domain: environment.given("CODEARTIFACT_DOMAIN_ARN"),
+    };
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
     let source_distributions = if environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false) {
         SourceDistributions::AsRequested
@@ -51,18 +58,22 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         environment: env::vars_os().collect(),
         cache: cache.uv(),
         located: Some(cache.located()),
-        index: index.clone(),
+        index: offer.default.clone(),
         offline: false,
         guard: Some(Guard {
             hosts: hosts.clone(),
+            indexes: offer.urls().cloned().collect(),
             limits: limits.resolution,
         }),
     });
     // The runtime API listens on this machine: no request may lead there.
-    let downloader = Downloader::new(index.as_ref(), false, Arc::new(Log))
+    let downloader = Downloader::new(None, false, Arc::new(Log))
+        .trusting(offer.urls())
         .refusing_local_addresses()
         .allowing(hosts);
     Ok(Builder {
+        credentials: AwsIndexCredentials::new(&clients),
+        offer,
         requests: S3Requests::new(&clients, bucket.as_str()),
         clients,
         bucket,

@@ -107,6 +107,20 @@ impl Clients {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
+    #[cfg(feature = "credentials")]
+    pub(crate) fn secrets_manager(&self, region: &str) -> aws_sdk_secretsmanager::Client {
+        let config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
+        let region = aws_config::Region::new(region.to_owned());
+        aws_sdk_secretsmanager::Client::from_conf(config.region(region).build())
+    }
+
+    #[cfg(feature = "credentials")]
+    pub(crate) fn code_artifact(&self, region: &str) -> aws_sdk_codeartifact::Client {
+        let config = aws_sdk_codeartifact::config::Builder::from(&self.config);
+        let region = aws_config::Region::new(region.to_owned());
+        aws_sdk_codeartifact::Client::from_conf(config.region(region).build())
+    }
+
     #[cfg(feature = "operator")]
     pub(crate) fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
         aws_sdk_cloudformation::Client::new(&self.config)

@@ -120,6 +120,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// What is kept somewhere is no credentials of a package index.
+    #[error("{kept_in} cannot open an index: {problem}")]
+    IndexCredentialsInvalid {
+        /// Where it is kept.
+        kept_in: String,
+        /// What is wrong with it, without what it says.
+        problem: String,
+    },
     /// A file that an artifact is written to can't be made.
     #[error("no file could be made in {folder} for an artifact: {error}")]
     StagingFailed {
@@ -141,6 +149,7 @@ fault_codes! {
         Self::PublicationUnknown { .. } => "PublicationUnknown", Transient;
         Self::CodeStorageExceeded { .. } => "CodeStorageExceeded", User;
         Self::ItemInvalid { .. } => "ItemInvalid", Internal;
+        Self::IndexCredentialsInvalid { .. } => "IndexCredentialsInvalid", Internal;
         Self::StagingFailed { .. } => "StagingFailed", Internal;
     }
 }
@@ -184,6 +193,10 @@ impl Fault for Error {
             Self::ItemInvalid { .. } => {
                 Some("somebody has changed it, or a newer version of Accretion has".to_owned())
             }
+            Self::IndexCredentialsInvalid { .. } => Some(
+                "give the secret the value `{\"username\": \"…\", \"password\": \"…\"}`, or a token"
+                    .to_owned(),
+            ),
             Self::Throttled { .. }
             | Self::ServiceUnavailable { .. }
             | Self::ServiceRefused { .. }

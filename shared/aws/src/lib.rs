@@ -3,7 +3,7 @@
 //! [`Clients`] is made once; every adapter is made with it. Each call of AWS that fails says what
 //! was done to what, and what AWS said, never what was sent.
 //!
-//! The feature `operator` adds the module of that name.
+//! The feature `operator` adds the module of that name, `credentials` those of package indexes.
 
 mod artifacts;
 mod bucket;
@@ -13,6 +13,8 @@ mod clients;
 mod dead_letters;
 mod error;
 mod inbox;
+#[cfg(feature = "credentials")]
+mod index_credentials;
 mod layers;
 mod manifests;
 #[cfg(feature = "operator")]
@@ -33,6 +35,8 @@ pub use clients::Clients;
 pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
 pub use inbox::S3Inbox;
+#[cfg(feature = "credentials")]
+pub use index_credentials::AwsIndexCredentials;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
 pub use pointers::SsmPointers;

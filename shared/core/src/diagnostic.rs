@@ -243,6 +243,7 @@ macro_rules! codes {
 pub mod code {
     codes! {
         ARCHITECTURE_UNKNOWN = "ArchitectureUnknown", "An architecture that AWS Lambda does not have.";
+        CODE_ARTIFACT_MISMATCH = "CodeArtifactMismatch", "A domain of CodeArtifact that the index's URL does not lead to.";
         COMMENT_AMBIGUOUS = "CommentAmbiguous", "A comment ends in a backslash: pip reads the next line as part of it, uv does not.";
         CONSTRAINT_INVALID = "ConstraintInvalid", "A constraint with extras.";
         CONTROL_CHARACTER = "ControlCharacter", "A character that does not show and that readers take differently.";
@@ -259,6 +260,8 @@ pub mod code {
         INCLUDE_OUTSIDE = "IncludeOutside", "An included file outside the folder of the input.";
         INCLUDE_REFUSED = "IncludeRefused", "An include where there are no other files, such as in a request.";
         INCLUDE_TOO_DEEP = "IncludeTooDeep", "Files include each other too deeply, or are too many.";
+        INDEX_NAME_INVALID = "IndexNameInvalid", "Not the name of an index.";
+        INDEX_REPEATED = "IndexRepeated", "Two indexes of the same name.";
         JSON_INVALID = "JsonInvalid", "The text is not JSON.";
         LANGUAGE_UNSUPPORTED = "LanguageUnsupported", "A language other than Python.";
         LINE_TOO_LONG = "LineTooLong", "A line or requirement over the limit.";
@@ -275,6 +278,7 @@ pub mod code {
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
         OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip, or a setting of uv, that Accretion does not allow.";
         ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
+        PACKAGE_PINNED_TWICE = "PackagePinnedTwice", "A package that is to come from two indexes.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
         REQUIREMENT_INVALID = "RequirementInvalid", "A requirement that PEP 508 does not allow.";
@@ -285,6 +289,7 @@ pub mod code {
         REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
+        SECRET_ARN_INVALID = "SecretArnInvalid", "Not the ARN of a secret.";
         SCRIPT_INVALID = "ScriptInvalid", "A script without inline metadata, or with metadata that does not follow PEP 723.";
         SELECTION_INVALID = "SelectionInvalid", "Not the name of a dependency group or an extra, or one where there are none.";
         SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";

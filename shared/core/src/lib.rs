@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod diagnostic;
 pub mod digest;
 pub mod error;
+pub mod index;
 pub mod invocation;
 pub mod keys;
 pub mod layer;

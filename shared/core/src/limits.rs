@@ -39,6 +39,9 @@ impl Limits {
     /// the API reference of `AddLayerVersionPermission`.
     pub const PERMISSIONS: usize = 50;
 
+    /// Indexes of a request, and as many of whoever runs the pipeline.
+    pub const INDEXES: usize = 10;
+
     /// Requirements of a set.
     pub const REQUIREMENTS: usize = 1_000;
     /// Constraints of a set. Large projects publish theirs as files of many hundreds.

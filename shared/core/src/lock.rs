@@ -246,6 +246,16 @@ impl Lock {
         pylock::read(text).map_err(|error| error.into_error(text))
     }
 
+    /// The URLs of all files, each with the normalised name of its package.
+    pub fn urls(&self) -> impl Iterator<Item = (String, &str)> {
+        self.packages.iter().flat_map(|package| {
+            let urls = package.files.iter().filter_map(|file| file.url.as_deref());
+            let name = distribution_name(&package.name);
+            let name = name.map_or_else(|| package.name.clone(), |name| name.to_string());
+            urls.map(move |url| (name.clone(), url))
+        })
+    }
+
     /// The packages that a target gets, ordered by name, each with the file that fits best.
     ///
     /// # Errors

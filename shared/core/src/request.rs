@@ -12,6 +12,7 @@ use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::error::{Fault as _, PROJECT_MISSING};
+use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
@@ -270,6 +271,8 @@ pub struct Request {
     pub exclude: BTreeSet<PackageName>,
     /// Whether packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
+    /// Indexes that are asked before the default one, in this order.
+    pub indexes: Vec<Index>,
 }
 
 impl Request {
@@ -285,6 +288,7 @@ impl Request {
             permissions: BTreeSet::new(),
             exclude: BTreeSet::new(),
             allow_source_distributions: false,
+            indexes: Vec::new(),
         }
     }
 
@@ -412,6 +416,14 @@ impl Request {
         text.push('\n');
         text
     }
+}
+
+/// Reads the indexes that whoever runs the pipeline offers, in the form of a request's `Indexes`. One
+/// with an empty `Packages` is only for requests that name it: it serves nothing by itself.
+///
+/// `source_name` is what the report calls the text.
+pub fn read_indexes(source_name: &str, text: &str) -> Checked<Vec<Index>> {
+    json::indexes::read(source_name, text)
 }
 
 fn lock_invalid(error: NotALock) -> Problem {

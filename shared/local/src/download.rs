@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
+use accretion_core::index::Credentials;
 use accretion_core::limits::DownloadLimits;
 use accretion_core::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
@@ -19,6 +20,7 @@ use crate::Error;
 use crate::blocking::blocking;
 use crate::dns::SharedLookups;
 use crate::hosts::AllowedHosts;
+use crate::indexes::Indexes;
 use crate::origin::{Origins, Refusal};
 
 /// Downloads at the same time.
@@ -33,11 +35,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Downloads files, and makes sure that they are the right ones.
+#[derive(Clone)]
 pub struct Downloader {
-    client: OnceCell<reqwest::Client>,
+    client: Arc<OnceCell<reqwest::Client>>,
     offline: bool,
     origins: Origins,
-    slots: Semaphore,
+    indexes: Arc<Indexes>,
+    slots: Arc<Semaphore>,
     progress: Arc<dyn Progress>,
 }
 
@@ -81,15 +85,16 @@ impl Downloader {
     /// plain HTTP, so may its files be, and what it wants as credentials, its server wants for
     /// files. With `offline` every download is an error.
     pub fn new(index: Option<&Url>, offline: bool, progress: Arc<dyn Progress>) -> Self {
-        let slots = Semaphore::new(DOWNLOADS);
+        let indexes = Indexes::of_default(index);
         Self {
-            client: OnceCell::new(),
+            client: Arc::default(),
             offline,
             origins: Origins {
-                index: index.cloned(),
+                indexes: indexes.urls().cloned().collect(),
                 ..Origins::default()
             },
-            slots,
+            indexes: Arc::new(indexes),
+            slots: Arc::new(Semaphore::new(DOWNLOADS)),
             progress,
         }
     }
@@ -101,7 +106,7 @@ impl Downloader {
     #[must_use]
     pub fn refusing_local_addresses(mut self) -> Self {
         self.origins.refuse_local = true;
-        self.client = OnceCell::new();
+        self.client = Arc::default();
         self
     }
 
@@ -109,24 +114,39 @@ impl Downloader {
     #[must_use]
     pub fn allowing(mut self, hosts: AllowedHosts) -> Self {
         self.origins.hosts = hosts;
-        self.client = OnceCell::new();
+        self.client = Arc::default();
         self
     }
 
-    /// A URL with the credentials of the index where that is the same server: uv leaves them out of
-    /// what it locks. A URL that has its own keeps them.
-    fn authorized(&self, url: &Url) -> Url {
-        let mut url = url.clone();
-        if let Some(index) = &self.origins.index
-            && index.origin() == url.origin()
-            && url.username().is_empty()
-            && url.password().is_none()
-        {
-            // Neither can fail: a URL with an origin has a host.
-            let _ = url.set_username(index.username());
-            let _ = url.set_password(index.password());
+    /// Treats more indexes as chosen by whoever runs this.
+    #[must_use]
+    pub fn trusting<'a>(mut self, indexes: impl IntoIterator<Item = &'a Url>) -> Self {
+        self.origins.indexes.extend(indexes.into_iter().cloned());
+        self.client = Arc::default();
+        self
+    }
+
+    /// The same for a build with these indexes: what they want as credentials, their servers want for
+    /// files. What was chosen or allowed before stays what it is.
+    #[must_use]
+    pub fn using(&self, indexes: Arc<Indexes>) -> Self {
+        Self {
+            indexes,
+            ..self.clone()
         }
-        url
+    }
+
+    /// A request with the credentials of an index where that is the same server. A URL that has its
+    /// own keeps them. A redirect takes none to another server.
+    fn request(&self, client: &reqwest::Client, url: &Url) -> reqwest::RequestBuilder {
+        let request = client.get(url.clone());
+        let has_own = !url.username().is_empty() || url.password().is_some();
+        match self.indexes.credentials(url).filter(|_| !has_own) {
+            Some(Credentials { username, password }) => {
+                request.basic_auth(username.reveal(), Some(password.reveal()))
+            }
+            None => request,
+        }
     }
 
     /// Makes the client before it is needed, which takes a while: it reads the certificates that
@@ -212,7 +232,7 @@ impl Downloader {
             .map_err(unwritable)?;
 
         let client = self.client().await?;
-        let mut response = match client.get(self.authorized(&locked.url)).send().await {
+        let mut response = match self.request(client, &locked.url).send().await {
             Ok(response) => response,
             Err(error) => {
                 return Err(match cause::<Refusal>(&error) {
@@ -297,7 +317,7 @@ impl Downloader {
 }
 
 /// Makes a client, which reads the certificates that the machine trusts.
-fn client(origins: Origins) -> Result<reqwest::Client, Error> {
+pub(crate) fn client(origins: Origins) -> Result<reqwest::Client, Error> {
     let lookups = SharedLookups::new(origins.clone());
     let redirects = reqwest::redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > 10 {
@@ -322,7 +342,7 @@ fn client(origins: Origins) -> Result<reqwest::Client, Error> {
 }
 
 /// The error of a type among the causes of another.
-fn cause<E: std::error::Error + 'static>(error: &dyn std::error::Error) -> Option<&E> {
+pub(crate) fn cause<E: std::error::Error + 'static>(error: &dyn std::error::Error) -> Option<&E> {
     std::iter::successors(error.source(), |cause| cause.source())
         .find_map(<dyn std::error::Error>::downcast_ref)
 }
@@ -343,7 +363,7 @@ fn host(url: &Url) -> String {
 }
 
 /// An error with its causes, in one line.
-fn describe(error: &dyn std::error::Error) -> String {
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -77,6 +77,22 @@ pub enum Error {
         /// What uv found out.
         explanation: String,
     },
+    /// Packages are not in the index that they come from alone.
+    #[error("the index that it comes from alone does not have {packages}: {explanation}")]
+    PinnedPackageNotFound {
+        /// The packages and their indexes.
+        packages: String,
+        /// What uv found out.
+        explanation: String,
+    },
+    /// A package would come from elsewhere than it may.
+    #[error("`{package}` would not come from `{index}`, or `{index}` is not for it")]
+    PinNotKept {
+        /// The package.
+        package: String,
+        /// The name of the index that it comes from alone.
+        index: String,
+    },
     /// A server does not have a file that the lock names, or does not give it out.
     #[error("{host} does not {} `{file}` (HTTP status {status})", if is_gone(*status) { "have" } else { "give out" })]
     FileNotFound {
@@ -275,6 +291,8 @@ fault_codes! {
         Self::WheelNotFound { .. } => "WheelNotFound", User;
         Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
         Self::IndexForbidden { .. } => "IndexForbidden", User;
+        Self::PinnedPackageNotFound { .. } => "PinnedPackageNotFound", User;
+        Self::PinNotKept { .. } => "PinNotKept", User;
         Self::FileNotFound { .. } => "FileNotFound", User;
         Self::DownloadIncomplete { .. } => "DownloadIncomplete", Transient;
         Self::DownloadTooLarge { .. } => "DownloadTooLarge", User;
@@ -340,6 +358,13 @@ impl Fault for Error {
             }
             Self::IndexForbidden { .. } | Self::FileNotFound { .. } => {
                 "check the index's URL and the credentials in it".into()
+            }
+            Self::PinnedPackageNotFound { .. } => {
+                "check the package's name, upload it there, or take it out of the index's `Packages`"
+                    .into()
+            }
+            Self::PinNotKept { .. } => {
+                "require it by name and version, or correct the index's `Packages`".into()
             }
             Self::DownloadTooLarge { .. } => {
                 "Lambda takes 250 MiB unzipped: exclude the package".into()

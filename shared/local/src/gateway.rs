@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future;
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue, PROXY_AUTHORIZATION};
@@ -26,18 +26,20 @@ use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
 use crate::origin::{Origins, Refusal};
+use crate::routes::{self, Routes};
 
 /// A server that does not take the connection by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much passes at a time.
 const CHUNK: usize = 16 << 10;
 
-type Body = BoxBody<Bytes, hyper::Error>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A proxy for one run of uv, gone when dropped, with every connection.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     address: SocketAddr,
+    rules: Arc<Rules>,
     connections: JoinHandle<()>,
     stops: mpsc::Receiver<Stop>,
 }
@@ -49,11 +51,18 @@ pub(crate) enum Stop {
     Refused(Refusal),
     /// It has read more bytes than it may.
     Traffic,
+    /// An index lets nobody in, or not us: what it said, as a sentence.
+    Forbidden(String),
 }
 
 impl Gateway {
-    /// Listens for uv, which may read `traffic` bytes.
-    pub(crate) async fn open(origins: Origins, traffic: u64) -> io::Result<Self> {
+    /// Listens for uv, which may read `traffic` bytes. `routes` lead to indexes that uv is not to ask
+    /// by itself.
+    pub(crate) async fn open(
+        origins: Origins,
+        traffic: u64,
+        routes: Option<Routes>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (stop, stops) = mpsc::channel(1);
@@ -61,9 +70,11 @@ impl Gateway {
             origins,
             left: AtomicU64::new(traffic),
             stop,
+            routes,
         });
         Ok(Self {
             address,
+            rules: Arc::clone(&rules),
             connections: tokio::spawn(accept(listener, rules)),
             stops,
         })
@@ -71,7 +82,15 @@ impl Gateway {
 
     /// What proxy variables have to say.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        match &self.rules.routes {
+            Some(routes) => routes.proxy(self.address),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// What leads to indexes that uv is not to ask by itself.
+    pub(crate) fn routes(&self) -> Option<&Routes> {
+        self.rules.routes.as_ref()
     }
 
     /// Waits until there is a reason to stop.
@@ -91,21 +110,22 @@ impl Drop for Gateway {
 
 /// What every connection is held against.
 #[derive(Debug)]
-struct Rules {
-    origins: Origins,
+pub(crate) struct Rules {
+    pub(crate) origins: Origins,
     /// Bytes that may still be read.
     left: AtomicU64,
     stop: mpsc::Sender<Stop>,
+    routes: Option<Routes>,
 }
 
 impl Rules {
     /// Tells that uv is not to go on. The first reason counts.
-    fn stop(&self, stop: Stop) {
+    pub(crate) fn stop(&self, stop: Stop) {
         let _ = self.stop.try_send(stop);
     }
 
     /// Counts bytes that were read. Whether there may be more.
-    fn count(&self, bytes: usize) -> bool {
+    pub(crate) fn count(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let take = |left: u64| left.checked_sub(bytes);
         let taken = self
@@ -201,6 +221,12 @@ async fn answer(
     rules: &Arc<Rules>,
     tunnel: &Tunnel,
 ) -> Result<Response<Body>, hyper::Error> {
+    let authorization = request.headers().get(PROXY_AUTHORIZATION);
+    if let Some(routes) = &rules.routes
+        && !routes.let_in(authorization)
+    {
+        return Ok(empty(StatusCode::PROXY_AUTHENTICATION_REQUIRED));
+    }
     let answered = if request.method() == Method::CONNECT {
         connect(request, rules, tunnel).await
     } else {
@@ -216,8 +242,8 @@ async fn answer(
     }))
 }
 
-fn empty(status: StatusCode) -> Response<Body> {
-    let body = Empty::new().map_err(|never| match never {}).boxed();
+pub(crate) fn empty(status: StatusCode) -> Response<Body> {
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response
@@ -240,6 +266,12 @@ async fn connect(
 /// Hands on a request over plain HTTP, which only an index may have that the operator chose.
 async fn forward(mut request: Request<Incoming>, rules: &Arc<Rules>) -> io::Result<Response<Body>> {
     let url = url_of(&request.uri().to_string())?;
+    if let Some(routes) = &rules.routes
+        && url.host_str() == Some(routes::HOST)
+    {
+        let (method, path) = (request.method(), url.path());
+        return routes.answer(method, path, request.headers(), rules).await;
+    }
     let upstream = rules.connect(&url).await?;
     let path = url[url::Position::BeforePath..url::Position::AfterQuery].parse::<Uri>();
     *request.uri_mut() = path.map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -259,7 +291,7 @@ async fn forward(mut request: Request<Incoming>, rules: &Arc<Rules>) -> io::Resu
             rules.count(frame.data_ref().map_or(0, Bytes::len));
             frame
         });
-        counted.boxed()
+        counted.map_err(io::Error::other).boxed_unsync()
     }))
 }
 
@@ -290,13 +322,13 @@ mod tests {
 
     async fn gateway(index: &str, traffic: u64) -> Gateway {
         let origins = Origins {
-            index: Some(index.parse().unwrap()),
+            indexes: vec![index.parse().unwrap()],
             refuse_local: true,
             hosts: "allowed.invalid, localhost, 169.254.169.254"
                 .parse()
                 .unwrap(),
         };
-        Gateway::open(origins, traffic).await.unwrap()
+        Gateway::open(origins, traffic, None).await.unwrap()
     }
 
     /// What the gateway says first to a request, and the connection.

@@ -8,13 +8,18 @@ mod download;
 mod error;
 mod gateway;
 mod hosts;
+mod indexes;
 pub mod layer_folder;
+mod netrc;
 mod origin;
 pub mod output;
 pub mod python;
+mod routes;
 mod temporary;
 pub mod uv;
 
 pub use download::Downloader;
 pub use error::Error;
 pub use hosts::{AllowedHosts, ParseAllowedHostsError};
+pub use indexes::{DefaultIndex, Indexes, NamedIndex};
+pub use netrc::{Netrc, ParseNetrcError};

@@ -11,8 +11,8 @@ use crate::hosts::AllowedHosts;
 /// address that a host name turns out to have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
-    /// The package index that the user chose.
-    pub(crate) index: Option<Url>,
+    /// The package indexes that the user chose.
+    pub(crate) indexes: Vec<Url>,
     /// Whether addresses of the machine itself are refused, unless the index is there.
     pub(crate) refuse_local: bool,
     /// Hosts that are allowed beside the index.
@@ -46,10 +46,8 @@ impl Origins {
     pub(crate) fn check(&self, url: &Url) -> Result<(), Refusal> {
         let name = || url.host_str().unwrap_or("the server").to_owned();
         let host = url.host();
-        let is_index = self
-            .index
-            .as_ref()
-            .is_some_and(|index| index.origin() == url.origin());
+        let mut indexes = self.indexes.iter();
+        let is_index = indexes.any(|index| index.origin() == url.origin());
         if self.refuse_local && !is_index && host.as_ref().is_some_and(is_local_host) {
             return Err(Refusal::Local { host: name() });
         }
@@ -58,7 +56,7 @@ impl Origins {
         }
         let may_be_plain = || {
             let on_loopback = !self.refuse_local && host.as_ref().is_some_and(is_loopback);
-            on_loopback || self.plain_host().is_some_and(|plain| plain == name())
+            on_loopback || self.is_plain_host(&name())
         };
         match url.scheme() {
             "https" if host.is_some() => Ok(()),
@@ -73,11 +71,8 @@ impl Origins {
         host: &str,
         addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> Result<Vec<SocketAddr>, Refusal> {
-        let is_index = self
-            .index
-            .as_ref()
-            .and_then(Url::host_str)
-            .is_some_and(|index| index == host);
+        let mut indexes = self.indexes.iter();
+        let is_index = indexes.any(|index| index.host_str() == Some(host));
         let refuse = self.refuse_local && !is_index;
         let (refused, reachable): (Vec<_>, Vec<_>) = addresses
             .into_iter()
@@ -89,10 +84,10 @@ impl Origins {
         Ok(reachable)
     }
 
-    /// The host of an index that the user named with `http:`.
-    fn plain_host(&self) -> Option<&str> {
-        let index = self.index.as_ref()?;
-        index.host_str().filter(|_| index.scheme() == "http")
+    /// Whether it is the host of an index that the user named with `http:`.
+    fn is_plain_host(&self, host: &str) -> bool {
+        let mut plain = self.indexes.iter().filter(|index| index.scheme() == "http");
+        plain.any(|index| index.host_str() == Some(host))
     }
 }
 
@@ -187,7 +182,7 @@ mod tests {
     #[test]
     fn the_index_that_was_chosen_is_trusted_where_it_is() {
         let origins = Origins {
-            index: Some("http://127.0.0.1:8080/simple/".parse().unwrap()),
+            indexes: vec!["http://127.0.0.1:8080/simple/".parse().unwrap()],
             refuse_local: true,
             hosts: "files.example.com".parse().unwrap(),
         };
@@ -215,9 +210,9 @@ mod tests {
         assert_eq!(reachable(&origins, "127.0.0.1 ::1"), None);
         assert_eq!(reachable(&origins, "127.0.0.1 192.0.2.1"), Some(1));
         assert_eq!(reachable(&origins, "2001:db8::1 192.0.2.1"), Some(2));
-        origins.index = Some("https://example.com/simple/".parse().unwrap());
+        origins.indexes = vec!["https://example.com/simple/".parse().unwrap()];
         assert_eq!(reachable(&origins, "127.0.0.1 ::1"), Some(2));
-        origins.index = None;
+        origins.indexes.clear();
         origins.refuse_local = false;
         assert_eq!(reachable(&origins, "127.0.0.1 ::1"), Some(2));
     }

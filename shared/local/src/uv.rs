@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 
 use accretion_core::limits::ResolutionLimits;
@@ -23,14 +23,18 @@ use url::Url;
 use crate::Error;
 use crate::blocking::blocking;
 use crate::error::SOURCE_ONLY;
+use crate::gateway::Gateway;
+use crate::indexes::Indexes;
 use crate::origin::Origins;
 use crate::python::Interpreters;
+use crate::routes::Routes;
 
 mod answers;
 mod process;
 
 use self::answers::Answers;
 pub use self::process::Guard;
+use self::process::Ran;
 
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
@@ -86,25 +90,79 @@ pub struct Settings {
 /// uv.
 #[derive(Debug)]
 pub struct Uv {
-    settings: Settings,
-    program: OnceLock<Option<PathBuf>>,
-    any_python: OnceCell<Option<PathBuf>>,
-    processes: Semaphore,
-    answers: Option<Answers>,
+    settings: Arc<Settings>,
+    indexes: Arc<Indexes>,
+    program: Arc<OnceLock<Option<PathBuf>>>,
+    any_python: Arc<OnceCell<Option<PathBuf>>>,
+    client: Arc<OnceCell<reqwest::Client>>,
+    processes: Arc<Semaphore>,
+    answers: Option<Arc<Answers>>,
 }
 
 impl Uv {
     /// Nothing is looked for before it is needed.
     pub fn new(settings: Settings) -> Self {
-        let processes = Semaphore::new(PROCESSES);
         let answers = settings.located.clone().map(Answers::new);
         Self {
-            answers,
-            settings,
-            program: OnceLock::new(),
-            any_python: OnceCell::new(),
-            processes,
+            answers: answers.map(Arc::new),
+            indexes: Arc::new(Indexes::of_default(settings.index.as_ref())),
+            settings: Arc::new(settings),
+            program: Arc::default(),
+            any_python: Arc::default(),
+            client: Arc::default(),
+            processes: Arc::new(Semaphore::new(PROCESSES)),
         }
+    }
+
+    /// The same with other indexes than that of the settings, for one build.
+    #[must_use]
+    pub fn using(&self, indexes: Arc<Indexes>) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            indexes,
+            program: Arc::clone(&self.program),
+            any_python: Arc::clone(&self.any_python),
+            // What a user's own indexes are is told by them.
+            client: match self.settings.guard {
+                Some(_) => Arc::clone(&self.client),
+                None => Arc::default(),
+            },
+            processes: Arc::clone(&self.processes),
+            answers: self.answers.clone(),
+        }
+    }
+
+    /// The indexes of a build; where the files of a lock are located that names an index, that one.
+    fn indexes_of(&self, located: Option<Location<'_>>) -> Arc<Indexes> {
+        match located.and_then(|location| location.index) {
+            Some(index) => Arc::new(self.indexes.at(index)),
+            None => Arc::clone(&self.indexes),
+        }
+    }
+
+    /// What uv may reach.
+    fn origins(&self) -> Origins {
+        match &self.settings.guard {
+            Some(guard) => guard.origins(self.settings.index.as_ref()),
+            None => Origins {
+                indexes: self.indexes.urls().cloned().collect(),
+                ..Origins::default()
+            },
+        }
+    }
+
+    /// What leads uv to the indexes, where it can't ask them by itself.
+    async fn routes(&self, indexes: Arc<Indexes>) -> Result<Option<Routes>, Error> {
+        if indexes.is_plain() {
+            return Ok(None);
+        }
+        let origins = self.origins();
+        let client = || blocking(move || crate::download::client(origins));
+        let client = self.client.get_or_try_init(client).await?.clone();
+        let cache = &self.settings.cache;
+        let routes = Routes::new(indexes, client, cache);
+        let unusable = |error| Error::cache("could not write to the cache", cache, error);
+        routes.map(Some).map_err(unusable)
     }
 
     fn program(&self) -> Result<&Path, Error> {
@@ -120,7 +178,7 @@ impl Uv {
     }
 
     /// A uv command with everything that must not come from the user's environment settled.
-    fn command(&self, verb: &[&str], python: &Path) -> Result<Command, Error> {
+    fn command(&self, verb: &[&str], python: &Path, indexes: &Indexes) -> Result<Command, Error> {
         let settings = &self.settings;
         let mut command = Command::new(self.program()?);
         fs::create_dir_all(&settings.cache).map_err(|error| {
@@ -148,10 +206,10 @@ impl Uv {
             )
             // Not on the command line, which every user of the machine can read.
             .envs(
-                settings
-                    .index
+                indexes
+                    .default
                     .iter()
-                    .map(|index| (DEFAULT_INDEX, index.as_str())),
+                    .map(|index| (DEFAULT_INDEX, index.url.as_str())),
             )
             .env("UV_CACHE_DIR", &settings.cache)
             // The certificates that the downloads trust too.
@@ -165,14 +223,13 @@ impl Uv {
         Ok(command)
     }
 
-    async fn run(&self, command: &mut Command) -> Result<Output, Error> {
+    async fn run(&self, command: &mut Command, routes: Option<Routes>) -> Result<Ran, Error> {
         let _process = self.processes.acquire().await;
-        match &self.settings.guard {
-            Some(guard) => {
-                let index = self.settings.index.as_ref();
-                guard.run(command, index, &self.settings.cache).await
-            }
-            None => process::run(command, ResolutionLimits::default().output).await,
+        let (origins, cache) = (self.origins(), &self.settings.cache);
+        match (&self.settings.guard, routes) {
+            (Some(guard), routes) => guard.run(command, origins, routes, cache).await,
+            (None, Some(routes)) => process::run_routed(command, origins, routes).await,
+            (None, None) => process::run(command, ResolutionLimits::default().output).await,
         }
     }
 
@@ -199,25 +256,16 @@ impl Uv {
         resolution: Resolution<'_>,
         location: Location<'_>,
     ) -> Result<Lock, Error> {
-        let settings = &self.settings;
         if let Some(index) = location.index {
-            let origins = Origins {
-                index: settings.index.clone(),
-                refuse_local: settings.guard.is_some(),
-                hosts: settings
-                    .guard
-                    .as_ref()
-                    .map(|guard| guard.hosts.clone())
-                    .unwrap_or_default(),
-            };
             let what = "the index that the lock names".to_owned();
-            origins.check(index).map_err(|refusal| refusal.of(what))?;
+            let checked = self.origins().check(index);
+            checked.map_err(|refusal| refusal.of(what))?;
         }
         let Some(answers) = &self.answers else {
             return Ok(Lock::parse(&self.compile(resolution).await?)?);
         };
-        let index = location.index.or(settings.index.as_ref());
-        let question = answers.question(&resolution, index);
+        let indexes = self.indexes_of(Some(location));
+        let question = answers.question(&resolution, &indexes.identity());
         if location.remembered
             && let Some(lock) = question.remembered()
         {
@@ -250,7 +298,9 @@ impl Uv {
         write("constraints.txt", requirements.to_constraints_txt())?;
         // Metadata of a source distribution may take running it, with the target's Python.
         let python = self.python_for(target, allow_source_distributions).await?;
-        let mut command = self.command(&["pip", "compile", "requirements.txt"], &python)?;
+        let indexes = self.indexes_of(located);
+        let verb = ["pip", "compile", "requirements.txt"];
+        let mut command = self.command(&verb, &python, &indexes)?;
         command
             .args([
                 "--constraint",
@@ -271,18 +321,23 @@ impl Uv {
             ])
             .args(["--python-platform", &target.uv_platform()])
             .current_dir(work.path());
-        if let Some(Location { index, .. }) = located {
+        if located.is_some() {
             command.arg("--no-deps");
-            command.envs(index.map(|index| (DEFAULT_INDEX, index.as_str())));
         }
         if allow_source_distributions {
             command.envs(self.settings.path.iter().map(|path| ("PATH", path)));
         } else {
             command.arg("--no-build");
         }
-        let output = self.run(&mut command).await?;
+        let routes = self.routes(indexes).await?;
+        let Ran { output, gateway } = self.run(&mut command, routes).await?;
+        let routes = gateway.as_ref().and_then(Gateway::routes);
         if !output.status.success() {
-            return Err(explain(&said(&output.stderr), target));
+            let said = said(&output.stderr);
+            return Err(match routes {
+                Some(routes) => routes.reason(explain(&routes.restore(&said), target)),
+                None => explain(&said, target),
+            });
         }
         let path = work.path().join("pylock.toml");
         let mut text = String::new();
@@ -293,6 +348,10 @@ impl Uv {
         if length as u64 > limit {
             let problem = format!("the lock has more than {limit} bytes");
             return Err(Error::ResolutionOverLimit { problem });
+        }
+        if let Some(routes) = routes {
+            routes.check(&Lock::parse(&text)?)?;
+            text = routes.restore(&text);
         }
         Ok(text)
     }
@@ -353,16 +412,24 @@ impl WheelBuilder {
                 .into_owned(),
             output,
         };
-        let mut command = self.uv.command(&["build", "--wheel"], &self.python)?;
+        let mut command = self
+            .uv
+            .command(&["build", "--wheel"], &self.python, &self.uv.indexes)?;
         command
             .arg("--out-dir")
             .arg(into)
             .arg(source)
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
-        let output = self.uv.run(&mut command).await?;
+        let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;
+        let Ran { output, gateway } = self.uv.run(&mut command, routes).await?;
         if !output.status.success() {
-            return Err(failed(build_failure(&said(&output.stderr)).1));
+            let said = said(&output.stderr);
+            let said = match gateway.as_ref().and_then(Gateway::routes) {
+                Some(routes) => routes.restore(&said),
+                None => said,
+            };
+            return Err(failed(build_failure(&said).1));
         }
         let wheels = fs::read_dir(into)
             .map_err(|error| Error::temporary("could not read", into, error))?

@@ -97,6 +97,22 @@ pub enum Error {
         /// The version's number.
         version: u64,
     },
+    /// A request names credentials that the operator does not have sent there.
+    #[error("the index `{index}` is not to be opened with {reference}")]
+    IndexCredentialsRefused {
+        /// The index's name.
+        index: String,
+        /// Where the credentials are kept.
+        reference: String,
+    },
+    /// A request has a package come from another index than the operator does.
+    #[error("`{package}` does not come from the index `{index}` here")]
+    PackagePinnedElsewhere {
+        /// The package.
+        package: String,
+        /// The request's index.
+        index: String,
+    },
     /// A package has no fitting wheel; its source may be built, but not by this builder.
     #[error("this builder builds nothing from source: {problem}")]
     SourceDistributionUnsupported {
@@ -153,6 +169,8 @@ fault_codes! {
         Self::LayerBusy { .. } => "LayerBusy", Transient;
         Self::LayerVersionUnrecorded { .. } => "LayerVersionUnrecorded", Internal;
         Self::RepairIncomplete { .. } => "RepairIncomplete", Internal;
+        Self::IndexCredentialsRefused { .. } => "IndexCredentialsRefused", User;
+        Self::PackagePinnedElsewhere { .. } => "PackagePinnedElsewhere", User;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
     }
     else {
@@ -207,6 +225,14 @@ impl Fault for Error {
             | Self::ManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
+            Self::IndexCredentialsRefused { .. } => Some(
+                "ask whoever runs Accretion to offer the index with these credentials".to_owned(),
+            ),
+            Self::PackagePinnedElsewhere { .. } => Some(
+                "take it out of the index's `Packages`: whoever runs Accretion has said where it \
+                 comes from"
+                    .to_owned(),
+            ),
             Self::SourceDistributionUnsupported { .. } => Some(
                 "require a version that has a wheel, build the layer with the `accretion` command, \
                  or ask whoever runs Accretion to allow source distributions"

@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod build;
 pub mod dispatch;
 mod error;
+pub mod indexes;
 pub mod lock;
 mod open_files;
 mod packages;

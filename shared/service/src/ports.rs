@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use accretion_core::archive::Written;
+use accretion_core::index::{Credentials, CredentialsReference};
 use accretion_core::layer::LayerName;
 use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
@@ -91,6 +92,15 @@ pub trait Resolver: Send + Sync {
         &self,
         resolution: Resolution<'_>,
     ) -> impl Future<Output = Result<Lock, PortError>> + Send;
+}
+
+/// Knows what opens package indexes.
+pub trait IndexCredentials: Send + Sync {
+    /// The credentials that are kept somewhere.
+    fn get(
+        &self,
+        reference: &CredentialsReference,
+    ) -> impl Future<Output = Result<Credentials, PortError>> + Send;
 }
 
 /// A verified wheel that is on this machine.

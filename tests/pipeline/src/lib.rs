@@ -18,6 +18,7 @@ pub mod workspace;
 
 pub use error::{Error, Result};
 pub use inbox_events::InboxEvents;
+pub use logs::CANARY;
 pub use ministack::{MiniStack, Options};
 pub use processes::FunctionProcess;
 pub use stack::{LayerVersion, Stack, Table};

@@ -8,6 +8,7 @@
 mod build;
 mod check;
 mod faults;
+mod indexes;
 mod inputs;
 mod isolation;
 mod lock;

@@ -105,6 +105,55 @@ pub(crate) fn cases() -> Vec<Case> {
             &["FieldUnknown"],
         ),
         (
+            "an index with credentials",
+            with(
+                "Indexes",
+                json!([{"Name": "x", "Url": "https://user:password@example.com/simple/"}]),
+            ),
+            &["UrlCredentials"],
+        ),
+        (
+            "an index of files",
+            with("Indexes", json!([{"Name": "x", "Url": "file:///etc/"}])),
+            &["UrlInvalid"],
+        ),
+        (
+            "an index over plain http, which only looks like this machine",
+            with(
+                "Indexes",
+                json!([{"Name": "x", "Url": "http://127.0.0.1.example.com/simple/"}]),
+            ),
+            &["UrlUnsupported"],
+        ),
+        (
+            "a pattern of secrets",
+            with(
+                "Indexes",
+                json!([{"Name": "x", "Url": "https://example.com/simple/", "Credentials":
+                    {"SecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*"}}]),
+            ),
+            &["SecretArnInvalid"],
+        ),
+        (
+            "a token for another host",
+            with(
+                "Indexes",
+                json!([{"Name": "x",
+                    "Url": "https://a-123456789012.d.codeartifact.eu-west-1.amazonaws.com.example.com/",
+                    "Credentials": {"CodeArtifact": {"Domain": "a"}}}]),
+            ),
+            &["CodeArtifactMismatch"],
+        ),
+        (
+            "a package of two indexes",
+            with(
+                "Indexes",
+                json!([{"Name": "x", "Url": "https://example.com/x/", "Packages": ["a-b"]},
+                       {"Name": "y", "Url": "https://example.com/y/", "Packages": ["A_b"]}]),
+            ),
+            &["PackagePinnedTwice"],
+        ),
+        (
             "a member of prototypes",
             with("__proto__", json!({"AllowSourceDistributions": true})),
             &["FieldUnknown"],

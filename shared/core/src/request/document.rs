@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{Permission, Request, Requirements};
+use crate::index::IndexDocument;
 use crate::lock::{LockFile, LockFormat};
 use crate::target::{Architecture, Runtime};
 
@@ -59,6 +60,10 @@ pub struct RequestDocument {
     /// Whether packages without a fitting wheel may be built from source, which runs their code.
     #[serde(default)]
     pub allow_source_distributions: bool,
+    /// Package indexes that are asked before the default one, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub indexes: Vec<IndexDocument>,
 }
 
 /// Requirements, in one of several forms.
@@ -215,6 +220,7 @@ impl From<&Request> for RequestDocument {
             permissions: request.permissions.iter().map(Into::into).collect(),
             exclude: request.exclude.iter().map(ToString::to_string).collect(),
             allow_source_distributions: request.allow_source_distributions,
+            indexes: request.indexes.iter().map(Into::into).collect(),
         }
     }
 }

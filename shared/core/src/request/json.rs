@@ -19,6 +19,7 @@ use crate::requirement::{
 };
 use crate::target::{Architecture, Runtime};
 
+pub(super) mod indexes;
 mod locked;
 
 /// Strict JSON.
@@ -35,7 +36,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 12] = [
+const REQUEST_FIELDS: [&str; 13] = [
     "Name",
     "Language",
     "Requirements",
@@ -48,12 +49,25 @@ const REQUEST_FIELDS: [&str; 12] = [
     "Permissions",
     "Exclude",
     "AllowSourceDistributions",
+    "Indexes",
 ];
 
 /// Types of requirements, lock files left out.
 const TYPES: [&str; 3] = ["accretion", "requirements.txt", "script"];
 
 pub(super) fn read(source_name: &str, text: &str) -> Checked<Request> {
+    let (value, report) = parse(source_name, text)?;
+    let mut reader = Reader { text, report };
+    let request = value.and_then(|value| reader.request(&value));
+    let mut report = reader.report;
+    report
+        .problems
+        .sort_by_key(|problem| problem.location.as_ref().map(|place| place.span.start));
+    report.conclude(request)
+}
+
+/// The JSON, and a report for what will be found wrong with it.
+fn parse<'a>(source_name: &str, text: &'a str) -> Checked<Option<Value<'a>>> {
     let mut report = Report::new(source_name, text);
     // serde_json limits the depth and is the strictest reader of the two; the other knows places.
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
@@ -75,13 +89,7 @@ pub(super) fn read(source_name: &str, text: &str) -> Checked<Request> {
             return Err(report);
         }
     };
-    let mut reader = Reader { text, report };
-    let request = value.and_then(|value| reader.request(&value));
-    let mut report = reader.report;
-    report
-        .problems
-        .sort_by_key(|problem| problem.location.as_ref().map(|place| place.span.start));
-    report.conclude(request)
+    Ok((value, report))
 }
 
 fn json_invalid(message: &str, span: Range<usize>) -> Problem {
@@ -196,6 +204,8 @@ impl Reader<'_> {
             .get("Exclude")
             .map(|value| self.exclude(value))
             .unwrap_or_default();
+        let indexes = fields.get("Indexes");
+        let indexes = indexes.map(|value| self.indexes(value, indexes::Whose::Request));
         Some(Request {
             name: name?,
             requirements: requirements?,
@@ -211,6 +221,7 @@ impl Reader<'_> {
             permissions,
             exclude,
             allow_source_distributions: allow_source_distributions?,
+            indexes: indexes.unwrap_or_default(),
         })
     }
 

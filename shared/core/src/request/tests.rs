@@ -6,6 +6,10 @@ use super::*;
 use crate::lock::{LockFile, LockFormat, Selection};
 use crate::requirement::{NoInclude, RequirementSet};
 
+mod indexes;
+
+use self::indexes::{distinct, index};
+
 fn check(text: &str) -> Checked<Request> {
     Request::from_json("request.json", text.as_bytes())
 }
@@ -653,6 +657,7 @@ prop_compose! {
         permissions in prop::collection::btree_set(permission(), 0..4),
         exclude in prop::collection::btree_set("[a-z]{1,3}(-[a-z])?", 0..3),
         allow_source_distributions in any::<bool>(),
+        indexes in prop::collection::vec(index(), 0..3).prop_map(distinct),
     ) -> Request {
         Request {
             name: name.parse().unwrap(),
@@ -668,6 +673,7 @@ prop_compose! {
             permissions,
             exclude: exclude.iter().map(|name| name.parse().unwrap()).collect(),
             allow_source_distributions,
+            indexes,
         }
     }
 }
@@ -709,6 +715,13 @@ fn near_request() -> impl Strategy<Value = Value> {
             "OrganizationId",
             "Exclude",
             "AllowSourceDistributions",
+            "Indexes",
+            "Url",
+            "Packages",
+            "Credentials",
+            "SecretArn",
+            "CodeArtifact",
+            "Domain",
             "Nmae",
         ]);
         prop_oneof![

@@ -39,6 +39,7 @@ fn the_documented_limits_are_those_that_are_held() {
         ("permissions", count(Limits::PERMISSIONS)),
         ("problems that are listed", count(Limits::PROBLEMS)),
         ("targets", count(Target::all().count())),
+        ("indexes", count(Limits::INDEXES)),
         ("requirements", count(Limits::REQUIREMENTS)),
         ("constraints", count(Limits::CONSTRAINTS)),
         ("bytes of a line", count(Limits::LINE_BYTES)),

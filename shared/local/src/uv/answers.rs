@@ -13,7 +13,6 @@ use std::time::SystemTime;
 use accretion_core::digest::Sha256;
 use accretion_core::lock::Lock;
 use accretion_service::ports::Resolution;
-use url::Url;
 
 use crate::Error;
 use crate::cache::PARTIAL;
@@ -45,12 +44,8 @@ impl Answers {
         }
     }
 
-    /// What is asked; `index` is the index that is asked, if it is not uv's own default.
-    pub(super) fn question(
-        &self,
-        resolution: &Resolution<'_>,
-        index: Option<&Url>,
-    ) -> Question<'_> {
+    /// What is asked; `indexes` says which indexes are, without what opens them.
+    pub(super) fn question(&self, resolution: &Resolution<'_>, indexes: &str) -> Question<'_> {
         let Resolution {
             requirements,
             target,
@@ -60,10 +55,9 @@ impl Answers {
         let question = format!(
             "{FORM}\n{}\n{allow_source_distributions}\n{}\n{}",
             target.slug(),
-            index.map_or("", Url::as_str),
+            indexes,
             requirements.to_requirements_txt(),
         );
-        // A hash: the index may have credentials.
         let name = Sha256::of(question.as_bytes()).to_string();
         Question {
             folder: &self.folder,

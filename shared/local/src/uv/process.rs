@@ -17,6 +17,7 @@ use crate::Error;
 use crate::gateway::{Gateway, Stop};
 use crate::hosts::AllowedHosts;
 use crate::origin::Origins;
+use crate::routes::Routes;
 
 /// What keeps uv in check where what it resolves is somebody else's choice.
 ///
@@ -24,28 +25,38 @@ use crate::origin::Origins;
 /// itself, and it is ended when it costs more than the limits.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    /// What it may connect to, beside the index that was chosen.
+    /// What it may connect to, beside the indexes that were chosen.
     pub hosts: AllowedHosts,
+    /// Indexes that were chosen by whoever runs this, beside the default one.
+    pub indexes: Vec<Url>,
     /// What a run may cost.
     pub limits: ResolutionLimits,
 }
 
 impl Guard {
+    /// What may be reached with a default index.
+    pub(super) fn origins(&self, index: Option<&Url>) -> Origins {
+        Origins {
+            indexes: self.indexes.iter().chain(index).cloned().collect(),
+            refuse_local: true,
+            hosts: self.hosts.clone(),
+        }
+    }
+
     /// Runs a command that may reach an index, and nothing that is not allowed, and that keeps in
     /// `cache` what it finds.
     pub(super) async fn run(
         &self,
         command: &mut Command,
-        index: Option<&Url>,
+        origins: Origins,
+        routes: Option<Routes>,
         cache: &Path,
-    ) -> Result<Output, Error> {
+    ) -> Result<Ran, Error> {
         let limits = self.limits;
-        let origins = Origins {
-            index: index.cloned(),
-            refuse_local: true,
-            hosts: self.hosts.clone(),
-        };
-        let gateway = Gateway::open(origins, limits.traffic).await;
+        if let Some(routes) = &routes {
+            command.envs([routes.variable()]);
+        }
+        let gateway = Gateway::open(origins, limits.traffic, routes).await;
         let mut gateway = gateway.map_err(|error| unable(command, &error))?;
         let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
         command.envs(proxies.map(|name| (name, gateway.url())));
@@ -55,10 +66,8 @@ impl Guard {
         tokio::select! {
             biased;
             stop = gateway.stopped() => Err(match stop {
-                Stop::Refused(refusal) => {
-                    refusal.of("something that the requirements lead to".to_owned())
-                }
                 Stop::Traffic => over(format!("it read more than {} bytes", limits.traffic)),
+                stop => stopped(stop),
             }),
             () = tokio::time::sleep(limits.time) => {
                 Err(over(format!("it took more than {} seconds", limits.time.as_secs())))
@@ -70,18 +79,85 @@ impl Guard {
                 let output = output.map_err(|error| unable(command, &error))?;
                 match limit_hit(&output, &limits) {
                     Some(problem) => Err(over(problem)),
-                    None => Ok(output),
+                    None => Ok(Ran { output, gateway: Some(gateway) }),
                 }
             }
         }
     }
 }
 
+/// A command that has run, and what it reached the network through.
+pub(super) struct Ran {
+    pub(super) output: Output,
+    pub(super) gateway: Option<Gateway>,
+}
+
 /// Runs a command as a user would.
-pub(super) async fn run(command: &mut Command, limit: u64) -> Result<Output, Error> {
+pub(super) async fn run(command: &mut Command, limit: u64) -> Result<Ran, Error> {
     let child = spawn(command)?;
     let output = output(child, limit).await;
-    output.map_err(|error| unable(command, &error))
+    let output = output.map_err(|error| unable(command, &error))?;
+    Ok(Ran {
+        output,
+        gateway: None,
+    })
+}
+
+/// Runs a command as a user would who has but one index, with no credentials.
+pub(super) async fn run_routed(
+    command: &mut Command,
+    origins: Origins,
+    routes: Routes,
+) -> Result<Ran, Error> {
+    command.envs([routes.variable()]);
+    let gateway = Gateway::open(origins, u64::MAX, Some(routes)).await;
+    let mut gateway = gateway.map_err(|error| unable(command, &error))?;
+    // What is encrypted goes the way that it always does.
+    command
+        .env_remove("http_proxy")
+        .env("HTTP_PROXY", gateway.url());
+    let everything = |name: &&str| {
+        let variables = command.as_std().get_envs();
+        let mut values = variables.filter(|(variable, _)| variable == name);
+        values.any(|(_, value)| value.is_some_and(|value| value.to_string_lossy().contains('*')))
+    };
+    if ["NO_PROXY", "no_proxy"]
+        .iter()
+        .any(|name| everything(&name))
+    {
+        let others = [
+            "NO_PROXY",
+            "no_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+            "HTTPS_PROXY",
+            "https_proxy",
+        ];
+        for name in others {
+            command.env_remove(name);
+        }
+    }
+    let child = spawn(command)?;
+    let limit = ResolutionLimits::default().output;
+    tokio::select! {
+        biased;
+        stop = gateway.stopped() => Err(stopped(stop)),
+        output = output(child, limit) => {
+            let output = output.map_err(|error| unable(command, &error))?;
+            Ok(Ran { output, gateway: Some(gateway) })
+        }
+    }
+}
+
+/// Why uv was not to go on.
+fn stopped(stop: Stop) -> Error {
+    match stop {
+        Stop::Refused(refusal) => refusal.of("something that the requirements lead to".to_owned()),
+        Stop::Forbidden(explanation) => Error::IndexForbidden { explanation },
+        Stop::Traffic => Error::ResolutionOverLimit {
+            problem: "it read more than it may".to_owned(),
+        },
+    }
 }
 
 fn spawn(command: &mut Command) -> Result<Child, Error> {

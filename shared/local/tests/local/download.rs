@@ -78,6 +78,30 @@ async fn redirects_to_this_machine_are_refused_too() {
 }
 
 #[tokio::test]
+async fn credentials_stay_with_the_server_of_their_index() {
+    let wheel = pure("a");
+    let (index, elsewhere) = (PackageIndex::start([&wheel]), PackageIndex::start([&wheel]));
+    // `user:password`
+    index.require_authorization("Basic dXNlcjpwYXNzd29yZA==");
+    let url = index.url().replace("//", "//user:password@");
+    let chosen = || downloader(Some(&url.parse().unwrap()));
+    let file = |index: &PackageIndex| index.file_url(&wheel.filename);
+    assert_eq!(get(chosen(), &wheel, file(&index)).await, Ok(()));
+    assert_eq!(
+        get(downloader(None), &wheel, file(&index)).await,
+        Err("FileNotFound")
+    );
+
+    index.fault(&wheel.filename, Fault::Redirect(file(&elsewhere)));
+    assert_eq!(get(chosen(), &wheel, file(&index)).await, Ok(()));
+    // The same would open it, but it does not come along.
+    elsewhere.require_authorization("Basic dXNlcjpwYXNzd29yZA==");
+    for url in [file(&index), file(&elsewhere)] {
+        assert_eq!(get(chosen(), &wheel, url).await, Err("FileNotFound"));
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_to_plain_http_is_refused_everywhere() {
     let wheel = pure("a");
     let index = PackageIndex::start([&wheel]);

@@ -5,6 +5,7 @@
 mod bucket;
 mod calls;
 mod dead_letters;
+mod index_credentials;
 mod layers;
 mod misbehaving;
 mod requests;

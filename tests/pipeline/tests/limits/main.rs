@@ -9,6 +9,7 @@
 
 mod choices;
 mod costs;
+mod indexes;
 mod wheels;
 
 use std::path::Path;

@@ -1,0 +1,93 @@
+//! What opens package indexes, out of Secrets Manager and `CodeArtifact`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use accretion_core::index::{CodeArtifactDomain, Credentials, CredentialsReference, SecretArn};
+use accretion_service::ports::{IndexCredentials, PortError};
+
+use crate::Clients;
+use crate::error::{Call, Error, failed};
+
+/// How long credentials are used before they are asked for again: a new password counts by then.
+const KEPT: Duration = Duration::from_mins(5);
+
+/// Seconds for which a token is good. Longer than any build that begins while it is kept.
+const TOKEN_SECONDS: i64 = 3600;
+
+/// What opens package indexes, as AWS keeps it or gives it out, remembered for some minutes.
+#[derive(Debug)]
+pub struct AwsIndexCredentials {
+    clients: Clients,
+    kept: Mutex<HashMap<CredentialsReference, (Instant, Credentials)>>,
+}
+
+impl AwsIndexCredentials {
+    /// Asks nobody yet.
+    pub fn new(clients: &Clients) -> Self {
+        Self {
+            clients: clients.clone(),
+            kept: Mutex::default(),
+        }
+    }
+
+    fn kept(&self, reference: &CredentialsReference) -> Option<Credentials> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, credentials) = kept.get(reference)?;
+        (since.elapsed() < KEPT).then(|| credentials.clone())
+    }
+
+    async fn of_secret(&self, arn: &SecretArn) -> Result<Credentials, Error> {
+        let client = self.clients.secrets_manager(arn.region());
+        let answer = client.get_secret_value().secret_id(arn.as_str()).send();
+        let answer = answer.await.map_err(|error| {
+            let call = Call::new("secretsmanager:GetSecretValue", arn.as_str());
+            failed(call, &error)
+        })?;
+        let unusable = |problem: String| Error::IndexCredentialsInvalid {
+            kept_in: format!("the secret `{arn}`"),
+            problem,
+        };
+        let text = answer.secret_string();
+        let text = text.ok_or_else(|| unusable("it is no text".to_owned()))?;
+        Credentials::of_secret(text).map_err(|error| unusable(error.to_string()))
+    }
+
+    async fn of_domain(&self, domain: &CodeArtifactDomain) -> Result<Credentials, Error> {
+        let client = self.clients.code_artifact(&domain.region);
+        let request = client
+            .get_authorization_token()
+            .domain(&domain.name)
+            .domain_owner(&domain.owner)
+            .duration_seconds(TOKEN_SECONDS);
+        let answer = request.send().await.map_err(|error| {
+            let call = Call::new("codeartifact:GetAuthorizationToken", domain.to_string());
+            failed(call, &error)
+        })?;
+        let token = answer.authorization_token();
+        let token = token.ok_or_else(|| Error::IndexCredentialsInvalid {
+            kept_in: format!("the CodeArtifact domain {domain}"),
+            problem: "it has given out no token".to_owned(),
+        })?;
+        // Source: AWS CodeArtifact User Guide, "Configure and use pip with CodeArtifact".
+        Ok(Credentials::new("aws", token))
+    }
+}
+
+impl IndexCredentials for AwsIndexCredentials {
+    async fn get(&self, reference: &CredentialsReference) -> Result<Credentials, PortError> {
+        if let Some(credentials) = self.kept(reference) {
+            return Ok(credentials);
+        }
+        let asked = Instant::now();
+        let credentials = match reference {
+            CredentialsReference::Secret(arn) => self.of_secret(arn).await,
+            CredentialsReference::CodeArtifact(domain) => self.of_domain(domain).await,
+        };
+        let credentials = credentials.map_err(PortError::new)?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(reference.clone(), (asked, credentials.clone()));
+        Ok(credentials)
+    }
+}

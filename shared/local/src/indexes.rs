@@ -1,0 +1,218 @@
+//! The package indexes of a build, with the credentials that they want.
+
+use std::fmt::Write as _;
+
+use accretion_core::index::{Credentials, Index};
+use url::Url;
+
+use crate::netrc::Netrc;
+
+/// An index, wherever its credentials came from.
+#[derive(Debug, Clone)]
+pub struct DefaultIndex {
+    /// Its URL, without credentials.
+    pub url: Url,
+    /// What it lets us in with.
+    pub credentials: Option<Credentials>,
+}
+
+impl DefaultIndex {
+    /// Takes credentials out of a URL.
+    pub fn of_url(mut url: Url) -> Self {
+        let decode = |text: &str| {
+            percent_encoding::percent_decode_str(text)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        let has = !url.username().is_empty() || url.password().is_some();
+        let credentials = has.then(|| {
+            let password = decode(url.password().unwrap_or_default());
+            Credentials::new(decode(url.username()), password)
+        });
+        // Neither can fail: it has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Self { url, credentials }
+    }
+}
+
+/// An index beside the default one.
+#[derive(Debug, Clone)]
+pub struct NamedIndex {
+    /// What a request says of it.
+    pub index: Index,
+    /// What it lets us in with.
+    pub credentials: Option<Credentials>,
+}
+
+/// The package indexes of a build. Named ones are asked before the default one, in their order, and
+/// the first that has a package is the one that it comes from; a package that an index names comes
+/// from that index alone.
+#[derive(Debug, Clone, Default)]
+pub struct Indexes {
+    /// The index that is asked last; uv's own default if there is none.
+    pub default: Option<DefaultIndex>,
+    /// The others.
+    pub named: Vec<NamedIndex>,
+    /// What opens hosts that no index is on.
+    pub netrc: Netrc,
+}
+
+impl Indexes {
+    /// Nothing but a default index, whose URL may have credentials.
+    pub fn of_default(default: Option<&Url>) -> Self {
+        Self {
+            default: default.cloned().map(DefaultIndex::of_url),
+            ..Self::default()
+        }
+    }
+
+    /// Whether uv can do with the default index alone, and needs no credentials.
+    pub(crate) fn is_plain(&self) -> bool {
+        let open = |default: &DefaultIndex| default.credentials.is_none();
+        self.named.is_empty() && self.default.as_ref().is_none_or(open)
+    }
+
+    /// Nothing but an index that a lock names.
+    pub(crate) fn at(&self, index: &Url) -> Self {
+        let mut default = DefaultIndex::of_url(index.clone());
+        if default.credentials.is_none() {
+            default.credentials = self.credentials(index).cloned();
+        }
+        Self {
+            default: Some(default),
+            named: Vec::new(),
+            netrc: self.netrc.clone(),
+        }
+    }
+
+    /// What tells these indexes from others: who has other credentials is not to read what is
+    /// remembered of these.
+    pub(crate) fn identity(&self) -> String {
+        let mut identity = String::new();
+        for NamedIndex { index, .. } in &self.named {
+            let reference = index.credentials.as_ref().map(ToString::to_string);
+            let packages = index.packages.as_ref();
+            let packages: Option<Vec<_>> =
+                packages.map(|names| names.iter().map(AsRef::as_ref).collect());
+            let _ = writeln!(identity, "{} {packages:?} {reference:?}", index.url);
+        }
+        if let Some(default) = &self.default {
+            identity.push_str(default.url.as_str());
+        }
+        identity
+    }
+
+    /// The URLs of all that were named.
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
+        let named = self.named.iter().map(|named| &named.index.url);
+        named.chain(self.default.iter().map(|default| &default.url))
+    }
+
+    /// What a URL is to be asked with: credentials of an index on the very same server, of the one
+    /// whose path the URL's goes along with for longest where there are several.
+    pub(crate) fn credentials(&self, url: &Url) -> Option<&Credentials> {
+        let named = self.named.iter();
+        let named = named.map(|named| (&named.index.url, &named.credentials));
+        let default = self.default.iter();
+        let all = named.chain(default.map(|default| (&default.url, &default.credentials)));
+        let here = all.filter(|(index, _)| index.origin() == url.origin());
+        let open = here.filter_map(|(index, credentials)| Some((index, credentials.as_ref()?)));
+        // Of equals, the last of these is the first of them.
+        let open: Vec<_> = open.collect();
+        let best = open
+            .into_iter()
+            .rev()
+            .max_by_key(|(index, _)| common_segments(index, url));
+        best.map(|(_, credentials)| credentials)
+            .or_else(|| self.netrc.of_url(url))
+    }
+
+    /// The index that a package comes from alone, by its place and name.
+    pub(crate) fn pinned(&self, package: &str) -> Option<(usize, &NamedIndex)> {
+        let names = |named: &NamedIndex| {
+            let mut packages = named.index.packages.iter().flatten();
+            packages.any(|name| name.as_ref() == package)
+        };
+        let mut named = self.named.iter().enumerate();
+        named.find(|(_, named)| names(named))
+    }
+}
+
+/// How many segments two paths have in common from the start.
+fn common_segments(one: &Url, other: &Url) -> usize {
+    let segments = |url: &Url| -> Vec<String> {
+        let segments = url.path().split('/').filter(|part| !part.is_empty());
+        segments.map(ToOwned::to_owned).collect()
+    };
+    let pairs = segments(one).into_iter().zip(segments(other));
+    pairs.take_while(|(one, other)| one == other).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(url: &str, user: Option<&str>, packages: Option<&[&str]>) -> NamedIndex {
+        let packages =
+            packages.map(|names| names.iter().map(|name| name.parse().unwrap()).collect());
+        NamedIndex {
+            index: Index {
+                name: "x".parse().unwrap(),
+                url: url.parse().unwrap(),
+                packages,
+                credentials: None,
+            },
+            credentials: user.map(|user| Credentials::new(user, "s3cret")),
+        }
+    }
+
+    #[test]
+    fn credentials_go_to_the_server_of_their_index_alone() {
+        let indexes = Indexes {
+            default: Some(DefaultIndex::of_url(
+                "https://d%40x:s3cret@example.com/simple/".parse().unwrap(),
+            )),
+            named: vec![
+                named("https://example.com/a/simple/", Some("a"), None),
+                named("https://example.com/b/simple/", Some("b"), None),
+                named("https://open.example.com/simple/", None, None),
+            ],
+            netrc: "machine files.example.com login n password s3cret"
+                .parse()
+                .unwrap(),
+        };
+        for (url, expected) in [
+            ("https://example.com/a/files/x.whl", Some("a")),
+            ("https://example.com/b/x.whl", Some("b")),
+            ("https://example.com/simple/x/", Some("d@x")),
+            ("https://example.com/elsewhere", Some("a")),
+            ("https://example.com:8443/a/", None),
+            ("http://example.com/a/", None),
+            ("https://a.example.com/a/", None),
+            ("https://open.example.com/simple/", None),
+            ("https://files.example.com/x.whl", Some("n")),
+            ("http://files.example.com/x.whl", None),
+        ] {
+            let found = indexes.credentials(&url.parse().unwrap());
+            let found = found.map(|credentials| credentials.username.reveal());
+            assert_eq!(found, expected, "{url}");
+        }
+        let default = indexes.default.unwrap();
+        assert_eq!(default.url.as_str(), "https://example.com/simple/");
+    }
+
+    #[test]
+    fn a_package_is_pinned_by_its_whole_name() {
+        let indexes = Indexes {
+            named: vec![
+                named("https://example.com/a/", None, None),
+                named("https://example.com/b/", None, Some(&["corp-lib"])),
+            ],
+            ..Indexes::default()
+        };
+        let pinned = |name| indexes.pinned(name).map(|(at, _)| at);
+        assert_eq!(pinned("corp-lib"), Some(1));
+        assert_eq!(pinned("corp"), None);
+    }
+}
