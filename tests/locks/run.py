@@ -59,7 +59,7 @@ OF_PROJECTS = (tools.Uv, tools.Poetry, tools.Pipenv, tools.Pdm)
 BUILT = [
     Project("web", OF_PROJECTS, group="dev", extras=("cache", "auth")),
     Project("data", OF_PROJECTS, group="notebook", extras=("excel", "parquet")),
-    Project("cli", (*OF_PROJECTS, tools.PdmWithUrls), group="docs", extras=("tables", "serve")),
+    Project("cli", (*OF_PROJECTS, tools.PdmWithUrls, tools.PdmPylock), group="docs", extras=("tables", "serve")),
     Project("forks", (tools.Uv, tools.Poetry)),
     Project("script", (tools.UvScript, tools.Script)),
     Project("legacy", (tools.Poetry1,), group="docs", extras=("tables", "serve")),
@@ -216,7 +216,7 @@ class Check:
             ours, theirs = installed.get(name), expected.get(name)
             if ours != theirs:
                 result.problems.append(f"{where}: {name}: layer {ours}, {tool.name} {theirs}")
-        hashes = set(re.findall(r"sha256:([0-9a-f]{64})", lock.read_text()))
+        hashes = set(re.findall(r'sha256(?::| = ")([0-9a-f]{64})', lock.read_text()))
         for it in manifest["Installed"]:
             if tool.is_locked and it["Sha256"] not in hashes:
                 result.problems.append(f"{where}: {it['Wheel']}: its hash is not in the lock")

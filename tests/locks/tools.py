@@ -329,6 +329,17 @@ class PdmWithUrls(Pdm):
         self.pdm("lock", "--refresh", "--strategy=static_urls", folder=folder, target=target)
 
 
+class PdmPylock(Pdm):
+    """With what PEP 751 has for groups and extras in place of its own format."""
+
+    name = "pdm-pylock"
+    lock_name = "pylock.toml"
+
+    def __init__(self, cache: Path) -> None:
+        super().__init__(cache)
+        self.environment["PDM_LOCK_FORMAT"] = "pylock"
+
+
 class PdmForPlatforms(Pdm):
     """For the two platforms of Lambda and no other."""
 
