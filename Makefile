@@ -8,6 +8,8 @@ CARGO ?= cargo
 VENV := .tools/venv
 BENCH_VENV := .tools/bench
 LINT_VENV := .tools/lint
+LOCKERS_VENV := .tools/lockers
+POETRY1_VENV := .tools/poetry1
 PYPISERVER_VENV := .tools/pypiserver
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := .tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -26,7 +28,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom pypiserver bench bench-pipeline bench-command scaling \
+.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -51,6 +53,10 @@ endef
 
 tools: ## install the pinned tools (uv, SAM, MiniStack, what the harnesses need) into .tools/venv
 	$(call venv,$(VENV),tests/tools/requirements.txt,10)
+
+lockers: tools ## install what makes lock files (poetry, pipenv, pdm) into .tools
+	$(call venv,$(LOCKERS_VENV),tests/tools/lockers.txt,10)
+	$(call venv,$(POETRY1_VENV),tests/tools/poetry1.txt,10)
 
 pypiserver: tools ## install a package index with authentication, for the tests, into .tools
 	$(call venv,$(PYPISERVER_VENV),tests/tools/pypiserver.txt,10)
@@ -99,7 +105,7 @@ picture: stack ## draw what people see who use the command, for README.md; needs
 	$(WITH_STACK) $(VENV)/bin/python tests/terminal/record.py
 
 # The tests first: what does not compile is not to come as a failure of SAM.
-test: tools pypiserver ## run every test
+test: tools pypiserver lockers ## run every test
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) stack
 	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
@@ -167,7 +173,7 @@ $(CARGO_FUZZ):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
 	  cargo-fuzz@$(CARGO_FUZZ_VERSION)
 
-bench: tools ## measure against the usual ways to build a layer
+bench: tools lockers ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)
 	$(BENCH_VENV)/bin/python -m unittest discover --quiet -s tests/bench -t tests/bench
 	$(CARGO) build --release --locked -p accretion
@@ -200,6 +206,8 @@ endef
 tool-locks: tools ## pin the tools again after a change of tests/tools/*.in
 	$(call lock,requirements)
 	$(call lock,lint)
+	$(call lock,lockers)
+	$(call lock,poetry1)
 	$(call lock,pypiserver)
 	$(call lock,release)
 

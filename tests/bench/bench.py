@@ -68,6 +68,13 @@ def arguments() -> argparse.Namespace:
         help="leave out contenders whose name starts so: accretion, uv-cold, sam, …",
     )
     add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take contenders alone whose name starts so, such as accretion-locked; with --print-only",
+    )
+    add(
         "--work",
         type=Path,
         default=ROOT / "target" / "bench",
@@ -95,6 +102,8 @@ def arguments() -> argparse.Namespace:
     args.sets = args.sets.split(",")
     if unknown := set(args.sets) - SETS.keys():
         parser.error(f"no such set: {', '.join(sorted(unknown))}")
+    if args.only and not args.print_only:
+        parser.error("--only would leave a page with gaps: add --print-only")
     if args.runs < 1:
         parser.error("at least one run is needed")
     for name in ("work", "accretion", "output"):
@@ -116,7 +125,11 @@ def measure(args: argparse.Namespace) -> dict:
         say(f"{key}: locking and fetching {', '.join(SETS[key])}")
         sets[key] = work.lock(key)
     hash_name, sha256 = work.quickest_sha256(concatenated(work, sets[args.sets[-1]]))
-    everyone = [c for c in contenders(work, sha256) if not c.key.startswith(tuple(args.skip))]
+    everyone = [
+        c
+        for c in contenders(work, sha256)
+        if not c.key.startswith(tuple(args.skip)) and c.key.startswith(tuple(args.only) or "")
+    ]
     taking_part = [c for c in everyone if not c.unavailable]
 
     results = {

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Step
-from workspace import PackageSet, Workspace
+from workspace import LOCK_NAMES, PackageSet, Workspace
 
 BASELINE = "uv+zip"
 FLOOR = "floor"
+PYLOCK = "accretion-locked"
+
+
+def of_lock(name: str) -> str:
+    """The contender that builds from a lock file of this name."""
+    return f"{PYLOCK}-{name}"
 
 
 @dataclass(frozen=True)
@@ -106,8 +112,11 @@ def contenders(work: Workspace, sha256: list[str]) -> list[Contender]:
         ]
 
     return [
-        Contender("accretion-locked", "accretion, locked, warm",
+        Contender(PYLOCK, "accretion, locked, warm",
                   lambda f, s: accretion(f, s.pylock, {}), "layers/**/*.zip"),
+        *(Contender(of_lock(name), f"accretion, {name}, warm",
+                    lambda f, s, name=name: accretion(f, s.locks / name, {}), "layers/**/*.zip",
+                    unavailable=no_python) for name in LOCK_NAMES),
         Contender("accretion-online", "accretion, resolving, warm",
                   lambda f, s: accretion(f, s.requirements, {}), "layers/**/*.zip"),
         Contender("accretion-cold", "accretion, resolving, cold",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from contenders import BASELINE, FLOOR
+from contenders import BASELINE, FLOOR, PYLOCK, of_lock
+from workspace import LOCK_NAMES
 
 BEGIN = "<!-- benchmarks:begin (written by `make bench`; edit below the end marker) -->"
 END = "<!-- benchmarks:end -->"
@@ -62,6 +63,9 @@ def goals(results: dict) -> list[Goal]:
             found.append(
                 at_least(f"{key}: resolving and warm, wall time under uv + zip", against, online)
             )
+        for name in LOCK_NAMES:
+            against = ratio(results, key, of_lock(name), PYLOCK, WALL)
+            found.append(at_most(f"{key}: {name}, wall time over pylock.toml", against, 1.3, "×"))
         against = ratio(results, key, "uv-cold", "accretion-cold", WALL)
         found.append(at_least(f"{key}: cold, wall time under uv alone, cold", against, 1))
         if key != "S":

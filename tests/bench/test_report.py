@@ -12,8 +12,9 @@ from pathlib import Path
 
 import bench
 import report
-from contenders import BASELINE, FLOOR
+from contenders import BASELINE, FLOOR, of_lock
 from measure import CommandFailed, Step, own_peak_rss, run
+from workspace import LOCK_NAMES
 
 MIB = 1024 * 1024
 
@@ -55,11 +56,14 @@ class Ratios(unittest.TestCase):
 
 
 class Goals(unittest.TestCase):
-    def measured(self, wall: float = 0.2, cpu: float = 0.12, rss: int = 60 * MIB) -> dict:
+    def measured(
+        self, wall: float = 0.2, cpu: float = 0.12, rss: int = 60 * MIB, lock_wall: float = 1.3
+    ) -> dict:
         got = results(
             uv_zip=[[8, 8, 1]],
             uv_cold=[[3, 1, 1]],
             accretion_locked=[[wall, cpu, rss]],
+            **{of_lock(name): [[wall * lock_wall, 0.1, rss]] for name in LOCK_NAMES},
             accretion_online=[[0.6, 0.3, 90 * MIB]],
             accretion_cold=[[3, 1, 90 * MIB]],
             floor=[[0.1, 0.1, 1]],
@@ -81,6 +85,10 @@ class Goals(unittest.TestCase):
         )
         self.assertEqual(
             self.missed(self.measured(cpu=0.13)), ["L: locked and warm, CPU over the floor"]
+        )
+        self.assertEqual(
+            self.missed(self.measured(lock_wall=1.31)),
+            [f"L: {name}, wall time over pylock.toml" for name in LOCK_NAMES],
         )
         # The locked build has no child: its own peak is what wait4 saw.
         self.assertEqual(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -12,6 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import Step, run
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "locks"))
+
+import tools  # noqa: E402
+from targets import Target  # noqa: E402
 
 SETS = {
     "S": ["requests", "pyyaml", "jinja2"],
@@ -25,6 +31,16 @@ UNWANTED = [
     "UV_COMPILE_BYTECODE", "UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_FIND_LINKS", "UV_LINK_MODE",
     "UV_NO_CACHE", "UV_OFFLINE", "UV_OVERRIDE", "UV_RESOLUTION", "VIRTUAL_ENV", "ZIPOPT",
 ]  # fmt: skip
+
+
+class Pdm(tools.Pdm):
+    """pdm for the one Python of the sets."""
+
+    ranges = (">=3.12,<3.13",)
+
+
+LOCKERS = [tools.Uv, tools.Poetry, tools.Pipenv, Pdm]
+LOCK_NAMES = [locker.lock_name for locker in LOCKERS]
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,11 @@ class PackageSet:
     def pylock(self) -> Path:
         """The same versions as PEP 751."""
         return self.folder / "pylock.toml"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the same versions as lock files of tools."""
+        return self.folder / "tools"
 
     def versions(self) -> list[str]:
         """`name==version` of every locked package."""
@@ -133,10 +154,27 @@ class Workspace:
                     "--no-header", "--no-annotate"]  # fmt: skip
         self.call(*compile_, "-o", chosen.locked, chosen.requirements)
         self.call(*compile_, "-c", chosen.locked, "-o", chosen.pylock, chosen.requirements)
+        if self.python312:
+            self.lock_with_tools(chosen)
         shutil.rmtree(chosen.wheels, ignore_errors=True)
         self.call(*self.pip(), "download", *self.pip_target(), "-d", chosen.wheels,
                   "-r", chosen.locked)  # fmt: skip
         return chosen
+
+    def lock_with_tools(self, chosen: PackageSet) -> None:
+        """Has each tool lock the versions of a set, with all files that there are of each."""
+        folder = empty(chosen.locks)
+        pins = chosen.versions()
+        (folder / "pyproject.toml").write_text(
+            f'[project]\nname = "bench"\nversion = "1.0.0"\nrequires-python = ">=3.12,<3.13"\n'
+            f"dependencies = {json.dumps(pins)}\n"
+        )
+        pinned = "".join(f'"{n}" = "=={v}"\n' for n, v in (pin.split("==") for pin in pins))
+        (folder / "Pipfile").write_text(f"[packages]\n{pinned}")
+        # What pip and uv are held to on behalf of the sets is not for the tools.
+        target = Target("python3.12", "x86_64", self.root / "python3.12", None)
+        for locker in LOCKERS:
+            locker(self.root / "cache").lock(folder, target)
 
     def quickest_sha256(self, sample: Path) -> tuple[str, list[str]]:
         """The implementation that hashes `sample` with the least CPU, and its command."""

@@ -33,17 +33,17 @@ fn grants(role: &str) -> Vec<Grant> {
     let policies = properties["Policies"].as_array().unwrap().iter();
     let statements = policies.flat_map(|policy| {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
-        statements.unwrap()
-    });
-    let granted = statements.map(|statement| {
+        let statements = statements.unwrap().iter();
         // What is there under a condition counts.
-        let statement = match statement["Fn::If"].as_array() {
-            Some(parts) => {
-                assert_eq!(parts[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
-                &parts[1]
+        statements.map(|statement| match statement["Fn::If"].as_array() {
+            Some(branches) => {
+                assert_eq!(branches[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
+                &branches[1]
             }
             None => statement,
-        };
+        })
+    });
+    let granted = statements.map(|statement| {
         assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
         // What they would leave out would be allowed.
         for member in ["NotAction", "NotResource"] {
@@ -199,6 +199,7 @@ fn layer(name: &str) -> String {
 struct Resources {
     inbox_object: String,
     request: String,
+    files: String,
     artifact: String,
     description: String,
     manifest: String,
@@ -217,6 +218,7 @@ fn resources() -> Resources {
     Resources {
         inbox_object: format!("{INBOX}/requests/tools/request.json"),
         request: object(&keys::request(&id)),
+        files: object(&keys::packed_files(Sha256::of(b""))),
         artifact: object(&keys::artifact(&project, digest)),
         description: object(&keys::artifact_description(&project, digest)),
         manifest: object(&keys::manifest(&project, &id, target)),
@@ -297,6 +299,7 @@ fn roles_may_do_what_they_are_for() {
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
         ("DispatcherRole", "s3:GetObject", &it.request),
         ("DispatcherRole", "s3:PutObject", &it.request),
+        ("DispatcherRole", "s3:PutObject", &it.files),
         (
             "DispatcherRole",
             "sqs:ReceiveMessage",
@@ -309,6 +312,7 @@ fn roles_may_do_what_they_are_for() {
         ),
         ("DispatcherRole", "dynamodb:PutItem", &requests),
         ("BuilderRole", "s3:GetObject", &it.request),
+        ("BuilderRole", "s3:GetObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
@@ -390,6 +394,7 @@ fn roles_may_not_do_each_others_work() {
     let objects = [
         &it.inbox_object,
         &it.request,
+        &it.files,
         &it.artifact,
         &it.description,
         &it.manifest,
@@ -405,7 +410,9 @@ fn roles_may_not_do_each_others_work() {
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
         ("DispatcherRole", "s3:GetObject", &it.request),
         ("DispatcherRole", "s3:PutObject", &it.request),
+        ("DispatcherRole", "s3:PutObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.request),
+        ("BuilderRole", "s3:GetObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.artifact),
         ("BuilderRole", "s3:GetObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.artifact),

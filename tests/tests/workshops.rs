@@ -13,7 +13,8 @@ use accretion_core::Fault as _;
 use accretion_core::digest::Sha256;
 use accretion_core::keys;
 use accretion_core::limits::Limits;
-use accretion_core::request::{Request, RequestId, Requirements};
+use accretion_core::lock;
+use accretion_core::request::{Request, RequestId};
 use accretion_core::target::Target;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
@@ -22,9 +23,8 @@ use accretion_local::uv::{Settings, Uv};
 use accretion_local::{Downloader, Workshops};
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options};
-use accretion_service::ports::{
-    Clock, Event, Handover, Order, PortError, Progress, Resolution, SignedUrl,
-};
+use accretion_service::lock::lock_target;
+use accretion_service::ports::{Clock, Event, Handover, Order, PortError, Progress, SignedUrl};
 use accretion_testing::forge::{SdistForge, Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
 use integration_tests::{python, uv};
@@ -166,17 +166,17 @@ impl Site {
         assert_eq!(order.output, SignedUrl::new(order.key.clone()));
         let uv = self.uv("workshop");
         let Some(source) = &order.source else {
-            let Requirements::Set(requirements) = &request.requirements else {
-                panic!("a lock is not resolved");
-            };
-            let resolution = Resolution {
-                requirements,
-                target: order.target(),
-                allow_source_distributions: true,
-                located: None,
-            };
-            let lock = uv.compile(resolution).await.unwrap();
-            return self.bucket.put(&order.key, "pylock.toml", lock.into());
+            let wheels = WheelCache::new(
+                self.root.path(),
+                Arc::new(Downloader::new(None, true, Arc::new(Unwatched))),
+                Arc::clone(&uv),
+                Limits::default(),
+                Arc::new(Unwatched),
+            );
+            let target = order.target();
+            let packages = lock_target(request, target, &*uv, &wheels, &Unwatched);
+            let text = lock::write(&[(target, &packages.await.unwrap())]);
+            return self.bucket.put(&order.key, "pylock.toml", text.into());
         };
         let work = tempfile::tempdir().unwrap();
         let path = work.path().join(&source.filename);
@@ -305,6 +305,42 @@ async fn a_locked_source_needs_no_lock_and_what_needs_no_source_orders_nothing()
     assert_eq!(built.unwrap_err().code(), "HashMismatch");
     assert_eq!(orders, []);
     assert_eq!(site.bucket.get(&keys::source(Sha256([0; 32]))), None);
+}
+
+/// Where a lock does not say where files are, finding them out may run a package's code, too.
+#[tokio::test]
+async fn files_of_locked_versions_are_located_by_a_workshop() {
+    let site = Site::new();
+    let canary = site.root.path().join("canary");
+    let source = SdistForge::new("source", "1.0").canary(&canary);
+    let source = source.builds(&pure("source").build()).build();
+    site.index.add(&source);
+    let wheel = pure("wheel").build();
+    site.index.add(&wheel);
+    let pin = |sha256: &str| json!({"version": "==1.0", "hashes": [format!("sha256:{sha256}")]});
+    let lock = json!({
+        "_meta": {"hash": {"sha256": "0"}, "pipfile-spec": 6, "requires": {}, "sources": []},
+        "default": {"source": pin(&source.sha256), "wheel": pin(&wheel.sha256)},
+        "develop": {},
+    });
+    let request = request("Pipfile.lock", &lock.to_string());
+    let (built, orders) = site.build("first", &request, "1").await;
+    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert!(!canary.exists());
+    assert_eq!(orders.len(), 1);
+    site.fill(&orders[0], &request).await;
+    let _ = fs::remove_file(&canary);
+    let (built, orders) = site.build("first", &request, "1").await;
+    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert_eq!(orders.len(), 1);
+    assert!(!canary.exists());
+    site.fill(&orders[0], &request).await;
+    let (built, orders) = site.build("first", &request, "1").await;
+    assert_eq!(orders, []);
+    assert_eq!(
+        built_from(&built.unwrap()),
+        [Some("source-1.0.tar.gz"), None]
+    );
 }
 
 /// What came back may be anything.

@@ -9,9 +9,12 @@ use accretion_core::layer::{LayerName, Shape};
 use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::Request;
 use accretion_core::target::{Architecture, Compatibility, Runtime};
+use accretion_local::layer_folder::PackedFolder;
 use accretion_local::output::OutputFolder;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
+use accretion_service::own::Own;
 use accretion_service::ports::Clock;
+use clap::builder::ArgPredicate;
 use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
@@ -23,6 +26,7 @@ use crate::environment::Environment;
 use crate::error::{Error, grouped, print_warning};
 use crate::failed::{self, Failed, FailureRecord};
 use crate::input::{self, Input};
+use crate::own::{self, OwnOptions, OwnProject};
 use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
@@ -30,8 +34,14 @@ use crate::units::span;
 /// Build layers from a request, a requirements.txt, a script or a lock file
 ///
 /// Writes LAYER.zip and LAYER.manifest for each runtime and architecture, or for each architecture
-/// with --merge. Layers whose content has not changed are left as they are.
+/// with --merge. Layers whose content has not changed are left as they are. With --project, INPUT
+/// may be left out.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("path", |arg| arg
+    .required(false)
+    .required_unless_present("project")
+    .default_value_if("project", ArgPredicate::IsPresent, own::PYPROJECT)
+))]
 pub(crate) struct Build {
     #[command(flatten)]
     input: Input,
@@ -41,6 +51,8 @@ pub(crate) struct Build {
     /// Fail when two wheels put different files at the same path
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    own: OwnOptions,
     #[command(flatten)]
     sources: Sources,
 }
@@ -59,14 +71,19 @@ pub(crate) async fn run(
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
-    let (request, mut report) = input::read(&args.input)?;
+    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let Prepared {
+        request,
+        mut report,
+        engine,
+        project,
+    } = prepare(&args, environment, &progress).await?;
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
         crate::print_report(&report, global);
     }
-    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
     let output = OutputFolder::new(&args.output);
-    let outcomes = build(&request, &args, environment, &output, Arc::clone(&progress)).await?;
+    let outcomes = build(&request, &args, &engine, project, &output, &*progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
@@ -88,14 +105,53 @@ pub(crate) async fn run(
     Ok(failed::exit_code(&failed))
 }
 
+/// What is to be built, and what builds it.
+struct Prepared {
+    request: Request,
+    report: Report,
+    engine: Engine,
+    project: Option<OwnProject>,
+}
+
+/// Reads the input, and builds the project, if there is one.
+async fn prepare(
+    args: &Build,
+    environment: &Environment,
+    progress: &Arc<Terminal>,
+) -> Result<Prepared, Error> {
+    let (mut request, report) = if args.own.is_input(&args.input.path) {
+        args.own.request(&args.input)?
+    } else {
+        input::read(&args.input)?
+    };
+    let engine = Engine::new(&args.sources, environment, &request, progress)?;
+    let project = args.own.build(&engine, &request.targets).await?;
+    if let Some(project) = &project {
+        project.require(&mut request);
+    }
+    Ok(Prepared {
+        request,
+        report,
+        engine,
+        project,
+    })
+}
+
 async fn build(
     request: &Request,
     args: &Build,
-    environment: &Environment,
+    engine: &Engine,
+    project: Option<OwnProject>,
     output: &OutputFolder,
-    progress: Arc<Terminal>,
+    progress: &Terminal,
 ) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
-    let engine = Engine::new(&args.sources, environment, request, &progress)?;
+    own::check_files(request)?;
+    let packed = args.own.pack().await?;
+    let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
+    let own = Own {
+        files,
+        wheels: project.into_iter().map(|project| project.wheel).collect(),
+    };
     let options = Options {
         strict: args.strict,
         ..Options::default()
@@ -108,8 +164,9 @@ async fn build(
         &engine.wheels,
         output,
         &SystemClock,
-        &*progress,
-    )?;
+        progress,
+    )?
+    .with_own(own);
     let layers = request.layers();
     let outcomes = layers.iter().map(|layer| build.layer(layer));
     let outcomes = join_all(outcomes).await;

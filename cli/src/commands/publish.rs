@@ -29,7 +29,7 @@ use crate::cloud::{
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_faults, print_warning};
-use crate::input::{self, Input, Selected};
+use crate::input::{self, Input};
 use crate::progress::{self, Terminal};
 use crate::units::counted;
 use crate::{print_json, table};
@@ -201,15 +201,12 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         return Ok((None, Report::new(source_name, "")));
     };
     let (request, report) = input::read(&Input {
-        path,
         // It names nothing here: the layer has a name of its own.
         name: "layer".parse().ok(),
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
-        merge: false,
         allow_source_distributions: args.allow_source_distributions,
-        // A requirements.txt has none.
-        selection: Selected::default(),
+        ..Input::of_path(path)
     })?;
     Ok((Some(request), report))
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
-use accretion_core::request::{Request, RequestId, RequestRef};
+use accretion_core::request::{FileSource, Request, RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
+use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
 use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Workshops};
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
+use accretion_service::own::{Own, OwnWheel};
 use accretion_service::ports::{
     self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
 };
@@ -157,6 +159,7 @@ impl Builder {
             self.limits,
             Arc::clone(&watch) as _,
         );
+        let (own, _until_written) = self.own(&order.request_id, &request, &wheels).await?;
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
         let origin = RequestRef {
@@ -183,7 +186,8 @@ impl Builder {
             &artifacts,
             &SystemClock,
             &*watch,
-        )?;
+        )?
+        .with_own(own);
         let layer = match build.layer(&wanted).await {
             Ok(layer) => layer,
             Err(error) => return self.ordered(workshops.orders(), &order.made, &watch, error),
@@ -218,6 +222,46 @@ impl Builder {
         watch.ordered();
         info!(orders = orders.len(), "ordered from workshops");
         Ok(Answer::Ordered { orders })
+    }
+
+    /// What the request names besides requirements, as the dispatcher kept it.
+    async fn own(
+        &self,
+        id: &RequestId,
+        request: &Request,
+        wheels: &WheelCache,
+    ) -> Result<(Own, Option<tempfile::TempPath>), Error> {
+        let kept = async |key: String| -> Result<Vec<u8>, Error> {
+            let content = self.requests.kept_file(&key).await?;
+            Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
+        };
+        let (mut own, mut packed) = (Own::default(), None);
+        for source in &request.contents.files {
+            match source {
+                FileSource::Packed(sha256) => {
+                    let zip = kept(keys::packed_files(*sha256)).await?;
+                    let folder = PackedFolder::of_zip(zip, *sha256).await;
+                    let (files, path) = folder.map_err(PortError::new)?.into_parts();
+                    (own.files, packed) = (Some(files), Some(path));
+                }
+                FileSource::Wheel { filename, sha256 } => {
+                    let wheel = kept(keys::own_wheel(*sha256)).await?;
+                    wheels.admit(filename, *sha256, wheel).await?;
+                    own.wheels.push(OwnWheel {
+                        filename: filename.clone(),
+                        sha256: *sha256,
+                    });
+                }
+                // Those are for the dispatcher, which keeps none of them.
+                FileSource::Object(_) | FileSource::Prefix(_) => {
+                    return Err(Error::RequestInvalid {
+                        id: id.clone(),
+                        codes: "FilesInvalid".to_owned(),
+                    });
+                }
+            }
+        }
+        Ok((own, packed))
     }
 
     /// The request as the dispatcher kept it.

@@ -8,13 +8,20 @@ use std::sync::Arc;
 
 use accretion_core::digest::Sha256;
 use accretion_core::limits::{Limits, ResolutionLimits};
-use accretion_core::lock::Lock;
-use accretion_core::request::{Request, Requirements};
+use accretion_core::lock::{self, Lock};
+use accretion_core::request::Request;
+use accretion_core::{Class, Fault};
 use accretion_lambda::Invocation;
+use accretion_local::cache::WheelCache;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
-use accretion_local::{AllowedHosts, Error, Purpose, descendants};
-use accretion_service::ports::{Order, OrderedSource, Resolution};
+use accretion_local::{
+    AllowedHosts, DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, Purpose,
+    descendants,
+};
+use accretion_service::indexes::{Chosen, Offer};
+use accretion_service::lock::lock_target;
+use accretion_service::ports::{Event, Order, OrderedSource, Progress};
 use serde::Serialize;
 use tracing::{Span, error, info};
 
@@ -31,12 +38,54 @@ pub(crate) struct Receipt {
     key: String,
 }
 
+/// What can go wrong with an order.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Service(#[from] accretion_service::Error),
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    #[error(transparent)]
+    Core(#[from] accretion_core::Error),
+}
+
+impl Error {
+    fn fault(&self) -> &dyn Fault {
+        match self {
+            Self::Service(error) => error,
+            Self::Local(error) => error,
+            Self::Core(error) => error,
+        }
+    }
+}
+
+impl Fault for Error {
+    fn code(&self) -> &'static str {
+        self.fault().code()
+    }
+
+    fn class(&self) -> Class {
+        self.fault().class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.fault().hint()
+    }
+}
+
+/// Nobody watches what a workshop does.
+struct Unwatched;
+
+impl Progress for Unwatched {
+    fn on(&self, _event: Event) {}
+}
+
 /// What outlives an invocation.
 pub(crate) struct Workshop {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) uv: Option<PathBuf>,
     pub(crate) path: Option<OsString>,
-    pub(crate) index: Option<url::Url>,
+    pub(crate) offer: Offer,
     pub(crate) hosts: AllowedHosts,
     pub(crate) limits: Limits,
     pub(crate) of_builds: ResolutionLimits,
@@ -59,7 +108,10 @@ impl Workshop {
         let got = self.transfer.get(&order.key, &order.input, limit, &input);
         got.await?;
         let made = match &order.source {
-            Some(source) => self.build(&order, source, &input, folder.path()).await,
+            Some(source) => {
+                let built = self.build(&order, source, &input, folder.path()).await;
+                built.map_err(Error::from)
+            }
             None => self.resolve(&order, &input, folder.path()).await,
         };
         if let Err(fault) = descendants::end().await {
@@ -84,27 +136,48 @@ impl Workshop {
         input: &Path,
         folder: &Path,
     ) -> Result<(PathBuf, String), Error> {
-        let invalid = |problem: &str| Error::OrderInvalid {
+        let invalid = |problem: &str| LocalError::OrderInvalid {
             key: order.key.clone(),
             problem: problem.to_owned(),
         };
         let text = fs::read(input).map_err(|error| files(input, error))?;
         let (request, _) = Request::from_json("request.json", &text)
             .map_err(|_| invalid("its request is none any more"))?;
-        let Requirements::Set(requirements) = &request.requirements else {
-            return Err(invalid("its request is locked already"));
-        };
         let uv = self.uv(folder, self.limits.resolution)?;
-        let resolution = Resolution {
-            requirements,
-            target: order.target(),
-            allow_source_distributions: request.allow_source_distributions,
-            located: None,
-        };
-        let lock = uv.compile(resolution).await?;
+        let uv = Arc::new(uv.using(Arc::new(self.indexes(&request)?)));
+        // Nothing is fetched but what resolving takes.
+        let downloader = Arc::new(Downloader::new(None, true, Arc::new(Unwatched)));
+        let limits = self.limits;
+        let wheels = WheelCache::new(
+            folder,
+            downloader,
+            Arc::clone(&uv),
+            limits,
+            Arc::new(Unwatched),
+        );
+        let target = order.target();
+        let packages = lock_target(&request, target, &*uv, &wheels, &Unwatched).await?;
+        let lock = lock::write(&[(target, &packages)]);
         let path = folder.join(LOCK);
         fs::write(&path, lock).map_err(|error| files(&path, error))?;
         Ok((path, LOCK.to_owned()))
+    }
+
+    /// The indexes that a request's packages come from. What opens them is not for workshops: no
+    /// order comes of a request that needs it.
+    fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
+        let Chosen { default, named } = self.offer.choose(request)?;
+        let credentials = None;
+        let default = default.map(|(url, _)| DefaultIndex { url, credentials });
+        let named = named.into_iter().map(|index| NamedIndex {
+            index,
+            credentials: None,
+        });
+        Ok(Indexes {
+            default,
+            named: named.collect(),
+            ..Indexes::default()
+        })
     }
 
     /// Builds a source distribution.
@@ -114,15 +187,15 @@ impl Workshop {
         source: &OrderedSource,
         input: &Path,
         folder: &Path,
-    ) -> Result<(PathBuf, String), Error> {
+    ) -> Result<(PathBuf, String), LocalError> {
         let OrderedSource { filename, sha256 } = source;
-        let invalid = |problem: String| Error::OrderInvalid {
+        let invalid = |problem: String| LocalError::OrderInvalid {
             key: order.key.clone(),
             problem,
         };
         let actual = hash(input).map_err(|error| files(input, error))?;
         if actual != *sha256 {
-            return Err(Error::HashMismatch {
+            return Err(LocalError::HashMismatch {
                 file: filename.clone(),
                 expected: *sha256,
                 actual,
@@ -146,7 +219,7 @@ impl Workshop {
     }
 
     /// uv that finds nothing of an earlier order, and leaves nothing to a later one.
-    fn uv(&self, folder: &Path, limits: ResolutionLimits) -> Result<Arc<Uv>, Error> {
+    fn uv(&self, folder: &Path, limits: ResolutionLimits) -> Result<Arc<Uv>, LocalError> {
         let temporary = folder.join("tmp");
         fs::create_dir(&temporary).map_err(|error| files(&temporary, error))?;
         let own = std::env::vars_os().filter(|(name, _)| name != "TMPDIR");
@@ -156,12 +229,12 @@ impl Workshop {
             environment: own.chain([("TMPDIR".into(), temporary.into())]).collect(),
             cache: folder.join("cache"),
             located: None,
-            index: self.index.clone(),
+            index: self.offer.default.clone(),
             offline: false,
             interpreters: Interpreters::new(self.path.as_deref(), None),
             guard: Some(Guard {
                 hosts: self.hosts.clone(),
-                indexes: self.index.iter().cloned().collect(),
+                indexes: self.offer.urls().cloned().collect(),
                 limits,
             }),
         })))
@@ -170,8 +243,8 @@ impl Workshop {
 
 /// Whether what was made is a file of its own: code that ran may have put a link in its place, to what
 /// only this process can read.
-fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Error> {
-    let refused = |problem: &str| Error::SourceBuildFailed {
+fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), LocalError> {
+    let refused = |problem: &str| LocalError::SourceBuildFailed {
         file: order
             .source
             .as_ref()
@@ -188,7 +261,7 @@ fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Er
     }
     match &order.source {
         Some(source) if metadata.len() > limit => {
-            return Err(Error::SourceBuildOverLimit {
+            return Err(LocalError::SourceBuildOverLimit {
                 file: source.filename.clone(),
                 problem: format!("its wheel has more than {limit} bytes"),
             });
@@ -212,8 +285,8 @@ fn hash(path: &Path) -> io::Result<Sha256> {
     Ok(Sha256::of(&fs::read(path)?))
 }
 
-fn files(path: &Path, error: io::Error) -> Error {
-    Error::Files {
+fn files(path: &Path, error: io::Error) -> LocalError {
+    LocalError::Files {
         action: "could not use",
         path: path.to_owned(),
         purpose: Purpose::Temporary,

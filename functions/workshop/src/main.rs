@@ -12,6 +12,7 @@ use std::time::Duration;
 use accretion_core::limits::{Limits, ResolutionLimits};
 use accretion_lambda::{Environment, Error};
 use accretion_local::{AllowedHosts, descendants};
+use accretion_service::indexes::{Offer, OfferedIndexes};
 
 use crate::handler::Workshop;
 use crate::transfer::Transfer;
@@ -25,7 +26,12 @@ async fn set_up(mut environment: Environment) -> Result<Workshop, Error> {
     // On Lambda all of the disk is the workshop's; elsewhere it makes a folder of its own.
     let folder: Option<PathBuf> = environment.given("WORK_FOLDER");
     let uv: Option<PathBuf> = environment.given("UV");
-    let index = environment.given("INDEX_URL");
+    let OfferedIndexes(indexes) = environment.optional("INDEXES", OfferedIndexes::default());
+    let offer = Offer {
+        default: environment.given("INDEX_URL"),
+        indexes,
+        ..Offer::default()
+    };
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
     let (limits, of_builds) = limits(&mut environment);
     environment.finish(())?;
@@ -40,7 +46,7 @@ async fn set_up(mut environment: Environment) -> Result<Workshop, Error> {
         folder,
         uv: uv.or(beside),
         path: env::var_os("PATH"),
-        index,
+        offer,
         hosts,
         limits,
         of_builds,

@@ -77,6 +77,34 @@ impl Bucket {
         read(request, call.allowed_by("s3:GetObjectVersion"), limit).await
     }
 
+    /// Keys and sizes of the objects whose keys start with a prefix, in the order of their keys; of
+    /// more than `limit`, one more.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, u64)>, Error> {
+        let mut listed = Vec::new();
+        let mut token = None;
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.name);
+            let request = request.prefix(prefix).set_continuation_token(token);
+            let page = request.send().await.map_err(|error| {
+                let call = self.call("s3:ListObjectsV2", prefix);
+                failed(call.allowed_by("s3:ListBucket"), &error)
+            })?;
+            for object in page.contents() {
+                let size = object.size().unwrap_or_default().unsigned_abs();
+                listed.push((object.key().unwrap_or_default().to_owned(), size));
+            }
+            token = page.next_continuation_token().map(ToOwned::to_owned);
+            if listed.len() > limit || token.is_none() {
+                listed.truncate(limit + 1);
+                return Ok(listed);
+            }
+        }
+    }
+
     /// What is stored under a key; `None` if nothing is.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<StoredArtifact>, Error> {
         let request = self.client.head_object().bucket(&self.name).key(key);
@@ -131,6 +159,17 @@ impl Bucket {
         let call = || {
             let body = ByteStream::from(text.clone().into_bytes());
             let request = self.put(key).content_type(JSON).body(body);
+            request.if_none_match("*").send()
+        };
+        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        self.new_object(key, outcome)
+    }
+
+    /// Writes bytes, unless something is there.
+    pub(crate) async fn write_new_bytes(&self, key: &str, bytes: Vec<u8>) -> Result<New, Error> {
+        let call = || {
+            let body = ByteStream::from(bytes.clone());
+            let request = self.put(key).content_type("application/zip").body(body);
             request.if_none_match("*").send()
         };
         let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;

@@ -291,6 +291,12 @@ pub enum Error {
         /// The wheel.
         wheel: String,
     },
+    /// Packed files of one's own are not what was packed.
+    #[error("the packed files cannot be used: {problem}")]
+    OwnFilesInvalid {
+        /// What is wrong with them.
+        problem: String,
+    },
     /// Files that are to be copied belong to a package that is not in the same folder of the layer.
     #[error(
         "{folder} adds files to the package `{package}`, which {wheel} installs, and which is not \
@@ -380,6 +386,7 @@ fault_codes! {
         Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
         Self::FileConflict { .. } => "FileConflict", User;
+        Self::OwnFilesInvalid { .. } => "OwnFilesInvalid", Internal;
         Self::PackageSplit { .. } => "PackageSplit", User;
         Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
         Self::LayerEmpty => "LayerEmpty", User;
@@ -433,6 +440,9 @@ impl Fault for Error {
             }
             Self::FileConflict { .. } => {
                 "rename the file, or take the package out of the requirements".into()
+            }
+            Self::OwnFilesInvalid { .. } => {
+                "somebody has changed the artifacts bucket: drop the request again".into()
             }
             Self::PackageSplit { .. } => {
                 "publish one layer for each runtime, or move the files to a package of their own"

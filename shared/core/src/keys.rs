@@ -8,9 +8,22 @@ use crate::target::{LayerTarget, Target};
 /// What the keys of all artifact manifests start with.
 pub const MANIFESTS: &str = "accretion/manifests/";
 
+/// What the keys of files in the inbox start with: no request is among them.
+pub const FILES: &str = "files/";
+
 /// The key of a request, normalised.
 pub fn request(id: &RequestId) -> String {
     format!("accretion/requests/{id}.json")
+}
+
+/// The key of packed files that requests name, named after their content.
+pub fn packed_files(sha256: Sha256) -> String {
+    format!("accretion/files/{sha256}.zip")
+}
+
+/// The key of a wheel that requests name, named after its content.
+pub fn own_wheel(sha256: Sha256) -> String {
+    format!("accretion/files/{sha256}.whl")
 }
 
 /// The key of an artifact. It is named after its content and never overwritten.

@@ -74,6 +74,20 @@ impl Limits {
     /// How long it takes to build one source distribution. A function of AWS Lambda has 15 minutes for
     /// all that it does.
     pub const SOURCE_BUILD_TIME: Duration = Duration::from_mins(10);
+    /// Items of `Files`.
+    pub const FILE_SOURCES: usize = 20;
+    /// Files of one's own, in all.
+    pub const FILES: usize = 2_000;
+    /// Bytes of a zip or a wheel that `Files` names.
+    pub const FILE_ARCHIVE_BYTES: usize = 32 << 20;
+    /// Bytes of all files of one's own, unpacked: the dispatcher packs them within its time and memory.
+    pub const FILES_BYTES: u64 = 64 * MIB;
+    /// Bytes of a key. Source: Amazon S3 User Guide, "Naming Amazon S3 objects".
+    pub const KEY_BYTES: usize = 1_024;
+    /// Patterns of `Prune`, and of `Include`.
+    pub const PATTERNS: usize = 100;
+    /// Bytes of a pattern.
+    pub const PATTERN_BYTES: usize = 256;
 
     /// Distributions of one layer, what is left out of it included.
     pub const PACKAGES: usize = 2_000;

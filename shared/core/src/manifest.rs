@@ -46,6 +46,12 @@ pub struct Manifest {
     /// What was resolved and left out by the request's `Exclude`, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<Excluded>,
+    /// Files of one's own in the layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Files>,
+    /// What was pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// Paths that several wheels claim with different content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
@@ -108,6 +114,49 @@ pub struct Excluded {
     pub name: String,
     /// The version that was resolved.
     pub version: String,
+    /// Why; absent where the request names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The versions that the runtime may have, where that is the reason: `>=1.27.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_version: Option<String>,
+}
+
+/// Why a distribution was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The runtime has it.
+    ProvidedByRuntime,
+}
+
+/// Files of one's own in a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Files {
+    /// How many.
+    pub count: u64,
+    /// Their bytes, unpacked.
+    pub unzipped_size: u64,
+    /// Their hash, whatever they were packed in: [`of_files`](crate::digest::of_files).
+    pub sha256: Sha256,
+}
+
+/// Files of packages that were left out by patterns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pruned {
+    /// The patterns that they match.
+    pub prune: Vec<String>,
+    /// The patterns of what stays nevertheless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// How many.
+    pub files: u64,
+    /// Their bytes, unpacked.
+    pub unzipped_size: u64,
+    /// The patterns that have matched nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<String>,
 }
 
 /// How a layer is to be published: arguments of `PublishLayerVersion` and

@@ -18,11 +18,13 @@ use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 
+mod contents;
 mod document;
 mod identity;
 mod input;
 mod json;
 
+pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
 pub use self::document::{
     ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
     RequirementsDocument, schema,
@@ -269,6 +271,8 @@ pub struct Request {
     pub permissions: BTreeSet<Permission>,
     /// Distributions that are resolved but left out of the layers.
     pub exclude: BTreeSet<PackageName>,
+    /// What goes into the layers besides what is required, and what stays out.
+    pub contents: Contents,
     /// Whether packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
     /// Indexes that are asked before the default one, in this order.
@@ -289,6 +293,7 @@ impl Request {
             license_info: None,
             permissions: BTreeSet::new(),
             exclude: BTreeSet::new(),
+            contents: Contents::default(),
             allow_source_distributions: false,
             indexes: Vec::new(),
             merge: false,
@@ -427,6 +432,17 @@ impl Request {
             }
         }
         problems
+    }
+
+    /// That a request names files as only the pipeline does, which keeps them in the place of what was
+    /// named: nobody has checked them.
+    pub fn kept_files_problem(&self) -> Option<Problem> {
+        let is_any_kept = self.contents.files.iter().any(FileSource::is_kept);
+        is_any_kept.then(|| {
+            let message = "`Sha256` in `Files` is for the pipeline itself";
+            Problem::error(code::FILES_INVALID, message)
+                .help("name a `Key` or a `Prefix` of the inbox")
+        })
     }
 
     /// The normalised JSON: every default is written out.

@@ -120,6 +120,31 @@ impl WheelCache {
         }
     }
 
+    /// Puts a wheel of one's own into the cache, verified as any other.
+    pub async fn admit(
+        &self,
+        filename: &WheelFilename,
+        sha256: Sha256,
+        wheel: Vec<u8>,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        let admit = || async {
+            if let Some(stored) = self.load(sha256, filename).await? {
+                return Ok(stored);
+            }
+            if Sha256::of(&wheel) != sha256 {
+                let (wheel, problem) = (filename.to_string(), "it has another hash".to_owned());
+                return Err(accretion_core::Error::WheelInvalid { wheel, problem }.into());
+            }
+            let mut partial = self.temporary()?;
+            partial.write_all(&wheel).map_err(|error| {
+                Error::cache("could not write to the cache", self.files.path(), error)
+            })?;
+            self.add(filename.clone(), Some(partial), self.paths(sha256))
+                .await
+        };
+        once(&self.wheels, sha256, admit).await
+    }
+
     async fn load_or_download(
         &self,
         filename: &WheelFilename,

@@ -63,8 +63,9 @@ pub enum Error {
         /// What uv found out.
         explanation: String,
     },
-    /// A distribution has no wheel, and what would build one from source does not reach its index.
-    #[error("a source distribution can't be looked for where workshops reach nothing: {problem}")]
+    /// A distribution has no wheel, and its index needs credentials, which workshops do not get: they
+    /// can't find out what its source requires.
+    #[error("workshops do not get the credentials of the indexes: {problem}")]
     WorkshopOutOfReach {
         /// Which distribution has no wheel.
         problem: String,

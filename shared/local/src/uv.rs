@@ -39,6 +39,9 @@ use self::process::Ran;
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
+/// 1980-01-01, the first moment that a wheel's entry can have, in seconds.
+const FIRST_MOMENT: &str = "315532800";
+
 /// What of the user's environment uv gets: whom to trust, where temporary files go, and where
 /// Lambda's interpreters have their libraries.
 const ENVIRONMENT: [&str; 7] = [
@@ -279,8 +282,8 @@ impl Uv {
         Ok(lock)
     }
 
-    /// The text of the lock, a `pylock.toml`, that requirements resolve to for one target.
-    pub async fn compile(
+    /// Lets uv resolve, into a `pylock.toml`.
+    async fn compile(
         &self,
         Resolution {
             requirements,
@@ -358,9 +361,25 @@ impl Uv {
         Ok(text)
     }
 
-    /// Whether uv asks its indexes by itself: nothing has to lead it to them, and nothing opens them.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.indexes.is_plain()
+    /// Builds the wheel of a project's folder, into another folder, which runs the project's code.
+    /// Returns the wheel's path. It is built for the target, if this machine has its Python.
+    pub async fn wheel_of(
+        self: &Arc<Self>,
+        project: &Path,
+        target: Target,
+        into: &Path,
+    ) -> Result<PathBuf, Error> {
+        let python = self.python_for(target, true).await?;
+        let builder = WheelBuilder {
+            uv: Arc::clone(self),
+            python,
+        };
+        builder.build(project, into).await
+    }
+
+    /// Whether any of its indexes is opened by something.
+    pub(crate) fn is_private(&self) -> bool {
+        self.indexes.are_private()
     }
 
     /// Builds a source distribution for a target into a folder, with the target's own interpreter,
@@ -431,16 +450,17 @@ impl WheelBuilder {
             .arg("--out-dir")
             .arg(into)
             .arg(source)
+            // Backends that know it give the same wheel again.
+            .env("SOURCE_DATE_EPOCH", FIRST_MOMENT)
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
         let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;
-        let ran = match self.uv.run(&mut command, routes).await {
+        let Ran { output, gateway } = match self.uv.run(&mut command, routes).await {
             Err(Error::ResolutionOverLimit { problem }) => {
                 return Err(Error::SourceBuildOverLimit { file, problem });
             }
             ran => ran?,
         };
-        let Ran { output, gateway } = ran;
         if !output.status.success() {
             let said = said(&output.stderr);
             let said = match gateway.as_ref().and_then(Gateway::routes) {
@@ -599,6 +619,10 @@ fn build_failure(stderr: &str) -> (Option<String>, String) {
         .split_once("[stderr]\n")
         .map_or(before, |(_, words)| words);
     let words = words.split("\nhint: ").next().unwrap_or_default();
+    // Said by uv itself, and all that there is if uv did not like what was built.
+    let words = words
+        .strip_prefix("Building wheel from source distribution...\n")
+        .unwrap_or(words);
     let indentation = words.len() - words.trim_start_matches(' ').len();
     let lines = words.lines().map(|line| {
         let (margin, rest) = line.split_at_checked(indentation).unwrap_or(("", line));

@@ -156,8 +156,8 @@ impl<H: Handover> Resolver for Workshops<'_, H> {
         if !resolution.allow_source_distributions {
             return self.uv.resolve(resolution).await;
         }
-        // Workshops get nothing that opens an index, and where files are is for the indexes to say.
-        if !self.uv.is_plain() || resolution.located.is_some() {
+        if self.uv.is_private() {
+            // Workshops get nothing that opens an index.
             let from_wheels = Resolution {
                 allow_source_distributions: false,
                 ..resolution
@@ -177,8 +177,12 @@ impl<H: Handover> Resolver for Workshops<'_, H> {
             let order = self.order(key, &request, None, target).await?;
             return Err(self.ordered(vec![order]));
         };
-        let text = String::from_utf8_lossy(&text);
-        Lock::parse(&text).map_err(PortError::new)
+        let lock = Lock::parse(&String::from_utf8_lossy(&text)).map_err(PortError::new)?;
+        // It is the lock of the whole request.
+        Ok(match resolution.located {
+            Some(_) => lock.only(resolution.requirements),
+            None => lock,
+        })
     }
 }
 

@@ -1,22 +1,26 @@
 //! Building a request's layers: resolve, compare digests, fetch, splice, keep.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
 use accretion_core::keys;
-use accretion_core::layer::{Conflict, LayerName, Shape};
+use accretion_core::layer::{Conflict, LayerName, Pruned, Rules, Shape};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{self, LockedPackage};
-use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
+use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, Reason};
+use accretion_core::pruning::Pruning;
 use accretion_core::request::{Request, RequestRef, Requirements};
 use accretion_core::target::{Compatibility, LayerTarget, Target};
+use accretion_core::wheel::LayoutFile;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::assemble::{self, Assembled, InstalledTree};
-use crate::packages::{self, Locating, Packages};
+use crate::own::Own;
+use crate::packages::{self, LeftOut, Locating, Packages};
 use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
@@ -65,6 +69,7 @@ pub struct Built {
 pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
+    own: Arc<Own>,
     packages: Packages<'a, R, W>,
     options: Options,
     artifacts: &'a A,
@@ -97,6 +102,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Ok(Self {
             request,
             origin,
+            own: Arc::default(),
             packages,
             options,
             artifacts,
@@ -104,6 +110,16 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             progress,
             splices,
         })
+    }
+
+    /// With what goes into the layers besides what is required.
+    #[must_use]
+    pub fn with_own(self, own: Own) -> Self {
+        Self {
+            packages: self.packages.with_own(own.wheels.clone()),
+            own: Arc::new(own),
+            ..self
+        }
     }
 
     /// Builds the layer for one target, or finds that it is there already.
@@ -136,11 +152,13 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     async fn attempt(&self, wanted: &Compatibility, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, wanted.target());
-        let trees = self.resolve(wanted, locating).await?;
-        if trees.iter().all(|tree| tree.packages.is_empty()) {
+        let (trees, kept) = self.resolve(wanted, locating).await?;
+        let files = self.own.files();
+        if files.is_empty() && trees.iter().all(|tree| tree.packages.is_empty()) {
             return Err(accretion_core::Error::LayerEmpty.into());
         }
-        let digest = digest(wanted.target(), &trees);
+        let pruning = &self.request.contents.pruning;
+        let digest = digest(wanted.target(), &trees, files, pruning);
         let found = self.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();
         let manifest = if let Some(found) = found {
@@ -161,7 +179,10 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         } else {
             self.make(wanted, &layer, digest, trees).await?
         };
-        let warnings = manifest.conflicts.iter().map(packages::warning).collect();
+        let conflicts = manifest.conflicts.iter().map(packages::warning);
+        let unmatched = manifest.pruned.iter().flat_map(|pruned| &pruned.unmatched);
+        let unmatched = unmatched.map(|pattern| format!("the pattern `{pattern}` matches no file"));
+        let warnings = kept.into_iter().chain(conflicts).chain(unmatched).collect();
         let elapsed = start.elapsed();
         Ok(Built {
             target: wanted.clone(),
@@ -173,24 +194,30 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         })
     }
 
-    /// What a layer consists of for each of its runtimes, one after the other: each may take as much
+    /// What a layer consists of for each of its runtimes, and what deserves attention, one after the other: each may take as much
     /// memory as there is for one.
     async fn resolve(
         &self,
         wanted: &Compatibility,
         locating: Locating,
-    ) -> Result<Vec<ResolvedTree>, Error> {
+    ) -> Result<(Vec<ResolvedTree>, Vec<String>), Error> {
         let mut trees = Vec::with_capacity(wanted.targets().len());
+        let mut warnings: Vec<String> = Vec::new();
         for target in wanted.targets() {
             let resolved = self.packages.resolve(target, locating).await;
             let resolved = resolved.map_err(|error| of_runtime(wanted, target, error))?;
+            for warning in resolved.warnings {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
             trees.push(ResolvedTree {
                 target,
                 packages: resolved.packages,
                 excluded: resolved.excluded,
             });
         }
-        Ok(trees)
+        Ok((trees, warnings))
     }
 
     /// Makes a new artifact and its manifest.
@@ -215,7 +242,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         self.targets_are_finished(wanted);
         self.progress.on(Event::Splicing(wanted.target()));
         let staged = self.artifacts.stage(layer)?;
-        let assembled = assemble::write(installed, None, self.options.strict, staged).await?;
+        let rules = Rules {
+            strict: self.options.strict,
+            pruning: self.request.contents.pruning.clone(),
+        };
+        let own = Arc::clone(&self.own);
+        let assembled = assemble::write(installed, own, rules, staged).await?;
         self.progress.on(Event::Storing(wanted.target()));
         let content = self.content(wanted, &assembled);
         let lock = lock_of(&trees);
@@ -264,6 +296,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Content {
             shape,
             installed: installed.collect(),
+            files: self.own.described(),
+            pruned: describe_pruned(&self.request.contents.pruning, &assembled.pruned),
             conflicts: assembled.conflicts.clone(),
             artifact: assembled.written,
             unzipped_size: assembled.unzipped,
@@ -293,14 +327,21 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         };
         let description = request.description.clone();
         let publish = Publish {
-            description: description.unwrap_or_else(|| describe(&pins(&trees))),
+            description: description.unwrap_or_else(|| match &content.files {
+                Some(files) if trees.iter().all(|tree| tree.packages.is_empty()) => {
+                    format!("{} files", files.count)
+                }
+                _ => describe(&pins(&trees)),
+            }),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
         };
         let excluded = trees.into_iter().flat_map(|tree| tree.excluded);
-        let excluded = excluded.map(|package| Excluded {
-            name: package.name.to_string(),
-            version: package.version,
+        let excluded = excluded.map(|left| Excluded {
+            name: left.package.name.to_string(),
+            version: left.package.version,
+            reason: left.runtime_has.map(|_| Reason::ProvidedByRuntime),
+            runtime_version: left.runtime_has.map(|at_least| format!(">={at_least}")),
         });
         Manifest {
             manifest_version: manifest::VERSION,
@@ -312,6 +353,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             requirements,
             installed: content.installed,
             excluded: each_once(excluded, |it| &it.name),
+            files: content.files,
+            pruned: content.pruned,
             conflicts: content.conflicts,
             digest,
             artifact_sha256: content.artifact.sha256,
@@ -334,7 +377,7 @@ struct ResolvedTree {
     target: Target,
     /// Ordered by name.
     packages: Vec<LockedPackage>,
-    excluded: Vec<LockedPackage>,
+    excluded: Vec<LeftOut>,
 }
 
 /// The lock of what is installed.
@@ -346,14 +389,19 @@ fn lock_of(trees: &[ResolvedTree]) -> String {
     lock::write(&selections)
 }
 
-fn digest(layer: LayerTarget, trees: &[ResolvedTree]) -> Digest {
+fn digest(
+    layer: LayerTarget,
+    trees: &[ResolvedTree],
+    files: &[LayoutFile],
+    pruning: &Pruning,
+) -> Digest {
     let contents = || trees.iter().map(|tree| (tree.target, &tree.packages));
     match layer {
         LayerTarget::One(target) => {
             let packages = contents().flat_map(|(_, packages)| packages);
-            Digest::of_layer(target, packages)
+            Digest::of_contents(target, packages, files, pruning)
         }
-        LayerTarget::Merged(_) => Digest::of_merged(contents()),
+        LayerTarget::Merged(_) => Digest::of_merged(contents(), files, pruning),
     }
 }
 
@@ -400,6 +448,8 @@ fn each_once<T: PartialEq>(all: impl Iterator<Item = T>, name: impl Fn(&T) -> &s
 struct Content {
     shape: Option<Shape>,
     installed: Vec<Installed>,
+    files: Option<manifest::Files>,
+    pruned: Option<manifest::Pruned>,
     conflicts: Vec<Conflict>,
     artifact: Written,
     unzipped_size: u64,
@@ -411,6 +461,8 @@ impl From<Manifest> for Content {
         Self {
             shape: found.shape,
             installed: found.installed,
+            files: found.files,
+            pruned: found.pruned,
             conflicts: found.conflicts,
             artifact: Written {
                 sha256: found.artifact_sha256,
@@ -420,6 +472,17 @@ impl From<Manifest> for Content {
             builder: found.builder,
         }
     }
+}
+
+/// What a manifest says of what was pruned.
+fn describe_pruned(pruning: &Pruning, pruned: &Pruned) -> Option<manifest::Pruned> {
+    (!pruning.is_empty()).then(|| manifest::Pruned {
+        prune: pruning.prune().map(ToString::to_string).collect(),
+        include: pruning.include().map(ToString::to_string).collect(),
+        files: pruned.files,
+        unzipped_size: pruned.unzipped,
+        unmatched: pruned.unmatched.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// A description out of the packages, cut where `PublishLayerVersion` would refuse it.

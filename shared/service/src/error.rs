@@ -44,6 +44,12 @@ pub enum Error {
         /// The request.
         id: RequestId,
     },
+    /// What an accepted request names can't be read any more where it was kept.
+    #[error("the files `{key}` of an accepted request are not kept any more")]
+    FilesMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
     /// A build has neither brought forth a manifest nor said that it failed.
     #[error("nothing has been heard of the build since {since}")]
     BuildLost {
@@ -196,6 +202,7 @@ fault_codes! {
         Self::EventRefused { .. } => "EventRefused", User;
         Self::InvocationUnknown(_) => "InvocationUnknown", User;
         Self::RequestMissing { .. } => "RequestMissing", Internal;
+        Self::FilesMissing { .. } => "FilesMissing", Internal;
         Self::BuildLost { .. } => "BuildLost", Internal;
         Self::ManifestMissing { .. } => "ManifestMissing", Internal;
         Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
@@ -236,7 +243,7 @@ impl Fault for Error {
                  the request again"
                     .to_owned(),
             ),
-            Self::RequestMissing { .. } => {
+            Self::RequestMissing { .. } | Self::FilesMissing { .. } => {
                 Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
             }
             Self::BuildLost { .. } => Some(

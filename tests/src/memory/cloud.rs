@@ -16,8 +16,8 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault, keys};
 use accretion_service::ports::{
-    Acceptance, Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected,
-    Release, Reviewed, Settlement, StoredArtifact,
+    Acceptance, Accepted, BuildOrder, LayerVersion, Listed, Mark, OpenTarget, Pending, Recorded,
+    Rejected, Release, Reviewed, Settlement, StoredArtifact,
 };
 
 use super::dead_letters::DeadLetterQueues;
@@ -137,6 +137,8 @@ pub enum Fact {
 pub struct Cloud {
     /// Objects of the inbox, by key and version.
     pub inbox: BTreeMap<(String, String), Vec<u8>>,
+    /// What requests name, kept.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// Normalised requests.
     pub kept: BTreeMap<RequestId, String>,
     /// Statuses of requests.
@@ -187,6 +189,24 @@ impl Cloud {
         let key = (object.key.clone(), object.version().to_owned());
         let bytes = self.inbox.get(&key)?;
         Some(bytes[..bytes.len().min(limit)].to_vec())
+    }
+
+    /// The last version of an object of the inbox, as if versions were counted.
+    pub fn latest(&self, key: &str, limit: usize) -> Option<Vec<u8>> {
+        let versions = self.inbox.iter().filter(|((it, _), _)| it == key);
+        let bytes = versions.map(|(_, bytes)| bytes).next_back()?;
+        Some(bytes[..bytes.len().min(limit + 1)].to_vec())
+    }
+
+    pub fn list(&self, prefix: &str, limit: usize) -> Vec<Listed> {
+        let keys: BTreeSet<_> = self.inbox.keys().map(|(key, _)| key).collect();
+        let keys = keys.into_iter().filter(|key| key.starts_with(prefix));
+        let listed = keys.filter_map(|key| {
+            let size = self.latest(key, usize::MAX - 1)?.len() as u64;
+            let key = key.clone();
+            Some(Listed { key, size })
+        });
+        listed.take(limit + 1).collect()
     }
 
     pub fn keep(&mut self, id: RequestId, request: String) {

@@ -9,6 +9,7 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::{Plan, Wheel, WheelFiles, splice};
 use accretion_core::limits::WheelLimits;
 use accretion_core::lock::{Lock, Policy};
+use accretion_core::pruning::Pruning;
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::wheel::{Layout, inspect};
 use accretion_service::ports::StoredWheel;
@@ -127,7 +128,8 @@ fn digest(lock: &Lock, target: LayerTarget) -> Digest {
                 };
                 (target, packages(target))
             });
-            Digest::of_merged(trees.iter().map(|(target, packages)| (*target, packages)))
+            let trees = trees.iter().map(|(target, packages)| (*target, packages));
+            Digest::of_merged(trees, &[], &Pruning::default())
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod build;
 mod check;
+mod contents;
 mod faults;
 mod indexes;
 mod inputs;

@@ -231,8 +231,19 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
         }
     }
     for it in &manifest.excluded {
-        let package = format!("{} {}", it.name, it.version);
+        let mut package = format!("{} {}", it.name, it.version);
+        if let Some(version) = &it.runtime_version {
+            package = format!("{package}, since the runtime has {version}");
+        }
         anstream::println!("left out: {}", printable(&package));
+    }
+    if let Some(files) = &manifest.files {
+        let size = BinaryBytes(files.unzipped_size);
+        anstream::println!("files of one's own: {}, {size}", files.count);
+    }
+    if let Some(pruned) = &manifest.pruned {
+        let size = BinaryBytes(pruned.unzipped_size);
+        anstream::println!("pruned: {} files, {size}", pruned.files);
     }
     for it in &manifest.conflicts {
         let losers = it.losers.join(", ");

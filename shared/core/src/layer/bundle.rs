@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Conflict, Plan, Planned, Wheel, layer_too_large};
+use super::plan::{Conflict, Plan, Planned, Pruned, Rules, Wheel, layer_too_large};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::pruning::Pruning;
 use crate::target::{Runtime, Target};
 use crate::wheel::LayoutFile;
 
@@ -52,6 +53,8 @@ pub struct Bundle<'a> {
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
+    /// What was pruned of each tree.
+    pub pruned: Vec<Pruned>,
 }
 
 /// A plan below a folder of its own.
@@ -84,10 +87,18 @@ impl<'a> Bundle<'a> {
     /// Besides those of [`Plan::new`]: [`Error::ArchitecturesDiffer`], [`Error::FileConflict`],
     /// [`Error::PackageSplit`], [`Error::LayerEmpty`], [`Error::LayerTooLarge`] for all of it.
     pub fn new(trees: &[Tree<'a>], copied: Copied<'a>, strict: bool) -> Result<Self, Error> {
+        let pruning = Pruning::default();
+        Self::by(trees, copied, &Rules { strict, pruning })
+    }
+
+    /// [`Self::new`] by these rules, which are not about what is copied.
+    pub fn by(trees: &[Tree<'a>], copied: Copied<'a>, rules: &Rules) -> Result<Self, Error> {
+        let mut pruned = Vec::new();
         let mut of_runtimes: BTreeMap<Runtime, (usize, Plan<'a>)> = BTreeMap::new();
         let mut conflicts: Vec<Conflict> = Vec::new();
         for (at, tree) in trees.iter().enumerate() {
-            let plan = Plan::new(&tree.wheels, strict)?;
+            let plan = Plan::by(&tree.wheels, rules)?;
+            pruned.push(plan.pruned.clone());
             for conflict in &plan.conflicts {
                 if !conflicts.contains(conflict) {
                     conflicts.push(conflict.clone());
@@ -144,7 +155,8 @@ impl<'a> Bundle<'a> {
         } else {
             Shape::PerRuntime
         };
-        Self::merge(parts, shape, conflicts, trees, copied)
+        let bundle = Self::merge(parts, shape, conflicts, trees, copied)?;
+        Ok(Self { pruned, ..bundle })
     }
 
     /// Puts all entries into the order of their names.
@@ -175,9 +187,13 @@ impl<'a> Bundle<'a> {
         let unzipped = order.iter().map(size).sum();
         if unzipped > Limits::LAYER_BYTES {
             let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
-            let installed = parts.iter().filter_map(|part| trees.get(part.tree?));
-            for wheel in installed.flat_map(|tree| &tree.wheels) {
-                *sizes.entry(wheel.name.to_owned()).or_default() += wheel.layout.size();
+            let of_trees = parts.iter().filter_map(|part| {
+                let wheels = &trees.get(part.tree?)?.wheels;
+                Some(wheels.iter().zip(&part.plan.pruned.of_wheels))
+            });
+            for (wheel, (pruned, _)) in of_trees.flatten() {
+                let size = wheel.layout.size().saturating_sub(*pruned);
+                *sizes.entry(wheel.name.to_owned()).or_default() += size;
             }
             let files = copied.files.iter().map(|file| file.size).sum();
             if !copied.files.is_empty() {
@@ -193,6 +209,7 @@ impl<'a> Bundle<'a> {
             shape,
             conflicts,
             unzipped,
+            pruned: Vec::new(),
         })
     }
 }
@@ -205,6 +222,7 @@ fn plan_of(copied: Copied<'_>) -> Plan<'_> {
         records: HashMap::new(),
         conflicts: Vec::new(),
         unzipped: copied.files.iter().map(|file| file.size).sum(),
+        pruned: Pruned::default(),
     }
 }
 

@@ -168,6 +168,7 @@ fn package(
         version: package.version,
         applies,
         requires_python: None,
+        is_project: false,
         foreign,
         index,
         files: files.collect(),

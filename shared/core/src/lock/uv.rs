@@ -260,6 +260,7 @@ fn package(package: DocumentPackage) -> Package {
         version: package.version,
         applies: Applies::Always,
         requires_python: None,
+        is_project: false,
         foreign,
         index: None,
         files: files.collect(),

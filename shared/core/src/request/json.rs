@@ -1,5 +1,7 @@
 //! A request's JSON, read by hand so that every problem is found at once, each at its place.
 
+mod contents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -36,7 +38,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 14] = [
+const REQUEST_FIELDS: [&str; 18] = [
     "Name",
     "Language",
     "Requirements",
@@ -48,6 +50,10 @@ const REQUEST_FIELDS: [&str; 14] = [
     "LicenseInfo",
     "Permissions",
     "Exclude",
+    "ProvidedByRuntime",
+    "Files",
+    "Prune",
+    "Include",
     "AllowSourceDistributions",
     "Indexes",
     "Merge",
@@ -166,9 +172,11 @@ impl Reader<'_> {
             allow_source_distributions: allow_source_distributions.unwrap_or(true),
             markers: &markers,
         };
-        let requirements = self
-            .required(&fields, "Requirements")
-            .and_then(|value| self.requirements(value, context));
+        let contents = self.contents(&fields);
+        let requirements = self.nothing_required(&fields, &contents).or_else(|| {
+            self.required(&fields, "Requirements")
+                .and_then(|value| self.requirements(value, context))
+        });
         let selection = self.selection(&fields, requirements.as_ref());
         let runtimes = self.choices::<Runtime>(
             fields.get("Runtimes"),
@@ -224,6 +232,7 @@ impl Reader<'_> {
             license_info,
             permissions,
             exclude,
+            contents,
             allow_source_distributions: allow_source_distributions?,
             indexes: indexes.unwrap_or_default(),
             merge: merge?,

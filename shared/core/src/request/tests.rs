@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::digest::Sha256;
 use crate::lock::{LockFile, LockFormat, Selection};
+use crate::pruning::Pruning;
 use crate::requirement::{NoInclude, RequirementSet};
 
 mod indexes;
@@ -687,6 +689,7 @@ prop_compose! {
         license_info in prop::option::of("\\PC{1,512}"),
         permissions in prop::collection::btree_set(permission(), 0..4),
         exclude in prop::collection::btree_set("[a-z]{1,3}(-[a-z])?", 0..3),
+        contents in contents(),
         allow_source_distributions in any::<bool>(),
         indexes in prop::collection::vec(index(), 0..3).prop_map(distinct),
         merge in any::<bool>(),
@@ -704,11 +707,43 @@ prop_compose! {
             license_info,
             permissions,
             exclude: exclude.iter().map(|name| name.parse().unwrap()).collect(),
+            contents,
             allow_source_distributions,
             indexes,
             merge,
         }
     }
+}
+
+fn contents() -> impl Strategy<Value = Contents> {
+    let hash = || any::<[u8; 32]>().prop_map(Sha256);
+    let source = prop_oneof![
+        "files/[a-z/]{0,9}[a-z]\\.zip".prop_map(|key| FileSource::object(&key).unwrap()),
+        "files/\\PC{0,9}[a-z]/".prop_map(|prefix| FileSource::prefix(&prefix).unwrap()),
+        hash().prop_map(FileSource::Packed),
+        hash().prop_map(|sha256| {
+            let filename = "a-1-py3-none-any.whl".parse().unwrap();
+            FileSource::Wheel { filename, sha256 }
+        }),
+    ];
+    let patterns = || prop::collection::btree_set("[a-z*]{1,3}/?", 0..3);
+    let parsed = |texts: std::collections::BTreeSet<String>| {
+        let patterns = texts.iter().filter_map(|text| text.parse().ok());
+        patterns.collect()
+    };
+    (
+        prop::collection::btree_set(source, 0..3),
+        patterns(),
+        patterns(),
+        any::<bool>(),
+    )
+        .prop_map(
+            move |(files, prune, include, provided_by_runtime)| Contents {
+                files,
+                pruning: Pruning::new(parsed(prune), parsed(include)).unwrap(),
+                provided_by_runtime,
+            },
+        )
 }
 
 /// JSON values near a request: known field names with values of any kind.
@@ -728,6 +763,8 @@ fn near_request() -> impl Strategy<Value = Value> {
             "arm64",
             "requests\nflask=1\né\\",
             "uv.lock",
+            "files/a.zip",
+            "files/a/",
         ])
         .prop_map(Value::from),
     ];
@@ -747,6 +784,14 @@ fn near_request() -> impl Strategy<Value = Value> {
             "Principal",
             "OrganizationId",
             "Exclude",
+            "Files",
+            "Key",
+            "Prefix",
+            "Sha256",
+            "Wheel",
+            "Prune",
+            "Include",
+            "ProvidedByRuntime",
             "AllowSourceDistributions",
             "Indexes",
             "Url",

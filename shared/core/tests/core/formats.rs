@@ -518,7 +518,8 @@ const PIPFILE: &str = r#"{
         "a": {"hashes": ["HASH1", "HASH2"], "version": "==1.0"},
         "t": {"hashes": ["HASH5"], "version": "==1.0"}
     },
-    "local": {"l": {"editable": true, "path": "."}},
+    "local": {"l": {"editable": true, "path": "./l"}},
+    "own": {"e1839a8": {"editable": true, "path": "."}},
     "remote": {"r": {"git": "https://example.com/r", "ref": "0123"}}
 }"#;
 
@@ -527,6 +528,8 @@ fn pipfile_has_categories() {
     let file = read(LockFormat::Pipfile, PIPFILE, None).unwrap();
     gets(&file, X86, "", "a==1.0 b==2.0");
     gets(&file, X86, "develop", "a==1.0 b==2.0 t==1.0");
+    // The project itself is left out.
+    gets(&file, X86, "own", "a==1.0 b==2.0");
     refused(&file, X86, "local", "LockedSourceUnsupported");
     refused(&file, X86, "remote", "LockedSourceUnsupported");
     refused(&file, X86, "dev", "GroupUnknown");
@@ -671,6 +674,7 @@ fn pylock_has_extras_and_groups() {
     };
     let lock = [
         "lock-version = '1.0'\nextras = ['More_X']\ndependency-groups = ['dev']\ndefault-groups = ['main']\n".to_owned(),
+        "[[packages]]\nname = 'own'\ndirectory = {path = '.', editable = true}\n".to_owned(),
         package("a", "'main' in dependency_groups"),
         package("b", "'more-x' in extras"),
         package("c", "'dev' in dependency_groups and 'more-x' not in extras"),

@@ -35,6 +35,30 @@ pub trait Inbox: Send + Sync {
         object: &InboxObject,
         limit: usize,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+
+    /// Reads an object as it is now; `None` if there is none. Of one that is longer than `limit`
+    /// bytes, at most one byte more is read.
+    fn latest(
+        &self,
+        key: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+
+    /// The objects whose keys start with a prefix, in their order; of more than `limit`, one more.
+    fn list(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, PortError>> + Send;
+}
+
+/// An object of the inbox, as a list has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// Its bytes.
+    pub size: u64,
 }
 
 /// Keeps accepted requests, normalised.
@@ -50,6 +74,20 @@ pub trait Requests: Send + Sync {
     fn kept(
         &self,
         id: &RequestId,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+
+    /// Keeps what a request names: packed files, a wheel. The key is named after the content, and what
+    /// is kept already stays as it is.
+    fn keep_file(
+        &self,
+        key: &str,
+        content: Vec<u8>,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// What [`Self::keep_file`] has kept under a key; `None` if nothing is.
+    fn kept_file(
+        &self,
+        key: &str,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
 }
 

@@ -147,6 +147,8 @@ fn manifest(request: &RequestRef, digest: Digest, artifact: &[u8]) -> Manifest {
         installed: vec![],
         excluded: vec![],
         conflicts: vec![],
+        files: None,
+        pruned: None,
         digest,
         artifact_sha256: Sha256::of(artifact),
         artifact_size: artifact.len() as u64,

@@ -27,6 +27,8 @@ pub(crate) fn manifest(artifact: &StoredArtifact) -> Manifest {
         installed: vec![],
         excluded: vec![],
         conflicts: vec![],
+        files: None,
+        pruned: None,
         digest: Digest(Sha256::of(b"wheels")),
         artifact_sha256: artifact.sha256.unwrap(),
         artifact_size: artifact.size,

@@ -8,6 +8,7 @@ mod command;
 mod deliveries;
 mod deployment;
 mod failures;
+mod files;
 mod launcher;
 mod logs;
 mod merged;

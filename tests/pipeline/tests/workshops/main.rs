@@ -220,7 +220,12 @@ async fn fails(bench: &Bench<'_>) -> Result<()> {
     bench
         .fails(&sources::linking(), "SourceBuildFailed")
         .await?;
-    bench.fails(&sources::pretending(), "WheelInvalid").await?;
+    // uv sees to that; the builder would, too.
+    let told = bench
+        .fails(&sources::pretending(), "SourceBuildFailed")
+        .await?;
+    let reason = told.text("Reason");
+    assert!(reason.contains("the wheel declares name pure"), "{reason}");
 
     // Where the target's own interpreter is not at hand.
     let foreign = match ARCHITECTURE {

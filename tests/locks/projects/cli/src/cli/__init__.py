@@ -1,0 +1,1 @@
+"""What the command is, for the tools that look for it."""
