@@ -194,8 +194,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         })
     }
 
-    /// What a layer consists of for each of its runtimes, and what deserves attention, one after the other: each may take as much
-    /// memory as there is for one.
+    /// What a layer consists of for each of its runtimes, and what deserves attention. They are resolved
+    /// one after the other: each may take as much memory as there is for one.
     async fn resolve(
         &self,
         wanted: &Compatibility,
