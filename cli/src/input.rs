@@ -34,6 +34,9 @@ pub(crate) struct Input {
     /// Build packages that have no fitting wheel, which runs their code
     #[arg(long)]
     pub(crate) allow_source_distributions: bool,
+    /// Make one layer for all runtimes, for each architecture
+    #[arg(long)]
+    pub(crate) merge: bool,
 }
 
 /// What of a lock file goes into the layers besides its default groups.
@@ -75,6 +78,7 @@ impl Input {
             architectures: Vec::new(),
             selection: Selected::default(),
             allow_source_distributions: false,
+            merge: false,
         }
     }
 }
@@ -145,6 +149,7 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     }
     input.selection.add_to(&mut request.selection);
     request.allow_source_distributions |= input.allow_source_distributions;
+    request.merge |= input.merge;
     Ok((request, report))
 }
 

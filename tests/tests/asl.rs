@@ -287,8 +287,10 @@ fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() 
     // One for each runtime that AWS has not deprecated, on each architecture.
     let function = "/FillOrders/ItemProcessor/States/FillOrder/Arguments/FunctionName";
     for target in Target::all() {
-        let execution = json!({"Execution": {"Input": {"Target": target.slug()}}});
-        let variables = json!({"states": {"context": execution}});
+        let mut order = order();
+        order["Runtime"] = json!(target.runtime);
+        order["Architecture"] = json!(target.architecture);
+        let variables = json!({"states": {"input": order}});
         if target.runtime.is_deprecated() {
             continue;
         }
@@ -314,6 +316,20 @@ fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() 
     }
 }
 
+/// That of a merged layer.
+fn merged(runtimes: &[&str]) -> Value {
+    let mut input = input();
+    for (name, value) in [
+        ("Runtimes", json!(runtimes)),
+        ("Target", json!("py-arm64")),
+        ("LayerName", json!("data-tools-py-arm64")),
+    ] {
+        input[name] = value;
+    }
+    input.as_object_mut().unwrap().remove("Runtime");
+    input
+}
+
 /// What the states of a failure see.
 fn failed(hint: &str) -> Value {
     json!({
@@ -330,10 +346,15 @@ fn every_expression_has_a_value() {
     let mut variables = failed("try another");
     variables["caught"] = json!({"Error": "LayerEmpty", "Cause": "no package is left"});
     let mut questions = Vec::new();
-    for path in known.keys() {
+    let inputs = [input(), merged(&["python3.12", "python3.13"])];
+    let all = known
+        .keys()
+        .flat_map(|path| inputs.iter().map(move |input| (path, input)));
+    for (path, input) in all {
         let mut variables = variables.clone();
         let states = &mut variables["states"];
-        states["context"] = json!({"Execution": {"Input": input()}});
+        states["input"] = input.clone();
+        states["context"] = json!({"Execution": {"Input": input}});
         let built =
             json!({"ManifestKey": "accretion/manifests/a/b.manifest", "Digest": "sha256:0"});
         match path.split('/').nth(1).unwrap() {
@@ -356,7 +377,7 @@ fn every_expression_has_a_value() {
         }
         questions.push((path.as_str(), variables));
     }
-    assert!(questions.len() > 20, "{questions:?}");
+    assert!(questions.len() > 40, "{questions:?}");
     evaluate(&questions);
 }
 
@@ -430,6 +451,7 @@ fn a_failure_is_announced_with_its_hint_if_it_has_one() {
         "RequestId": "0123456789abcdef0123456789abcdef",
         "ProjectName": "data-tools",
         "Runtime": "python3.13",
+        "Runtimes": ["python3.13"],
         "Architecture": "arm64",
         "Code": "WheelNotFound",
         "Reason": "numpy 1.0 has no wheel",
@@ -438,6 +460,32 @@ fn a_failure_is_announced_with_its_hint_if_it_has_one() {
     assert_eq!(message(&messages[0]), expected);
     expected.as_object_mut().unwrap().remove("Hint");
     assert_eq!(message(&messages[1]), expected);
+}
+
+#[test]
+fn a_failure_of_a_merged_layer_names_its_runtimes() {
+    let [message, data_type, value] = [
+        "/NotifyFailure/Arguments/Message",
+        "/NotifyFailure/Arguments/MessageAttributes/Runtime/DataType",
+        "/NotifyFailure/Arguments/MessageAttributes/Runtime/StringValue",
+    ];
+    // One that is merged of a single runtime is a merged layer all the same.
+    for runtimes in [&["python3.12", "python3.13"][..], &["python3.13"]] {
+        let mut variables = failed("");
+        variables["states"]["input"] = merged(runtimes);
+        let answers = evaluate(&[message, data_type, value].map(|path| (path, variables.clone())));
+        let told: Value = serde_json::from_str(answers[0].as_str().unwrap()).unwrap();
+        assert_eq!(told["Runtimes"], json!(runtimes));
+        assert!(told.get("Runtime").is_none(), "{told}");
+        let event_id = "0123456789abcdef0123456789abcdef-py-arm64-BuildFailed";
+        assert_eq!(told["EventId"], event_id);
+        assert_eq!(answers[1], "String.Array");
+        let listed: Value = serde_json::from_str(answers[2].as_str().unwrap()).unwrap();
+        assert_eq!(listed, json!(runtimes));
+    }
+    let variables = failed("");
+    let answers = evaluate(&[data_type, value].map(|path| (path, variables.clone())));
+    assert_eq!(answers, [json!("String"), json!("python3.13")]);
 }
 
 /// DynamoDB refuses names and values that no expression uses, and expressions with unknown ones.

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::diagnostic::{ProblemRecord, Report};
-use accretion_core::layer::LayerName;
+use accretion_core::layer::{LayerName, Shape};
+use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::Request;
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::{Architecture, Compatibility, Runtime};
 use accretion_local::output::OutputFolder;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
 use accretion_service::ports::Clock;
@@ -28,8 +29,8 @@ use crate::units::span;
 
 /// Build layers from a request, a requirements.txt, a script or a lock file
 ///
-/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture. Layers whose content
-/// has not changed are left as they are.
+/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture, or for each architecture
+/// with --merge. Layers whose content has not changed are left as they are.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Build {
     #[command(flatten)]
@@ -70,7 +71,7 @@ pub(crate) async fn run(
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
     for (target, outcome) in outcomes {
-        let layer = LayerName::new(&request.name, target);
+        let layer = LayerName::new(&request.name, target.target());
         match outcome {
             Ok(layer) => built.push(layer),
             Err(error) => failed.push(Failed {
@@ -93,7 +94,7 @@ async fn build(
     environment: &Environment,
     output: &OutputFolder,
     progress: Arc<Terminal>,
-) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
+) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
     let engine = Engine::new(&args.sources, environment, request, &progress)?;
     let options = Options {
         strict: args.strict,
@@ -109,9 +110,10 @@ async fn build(
         &SystemClock,
         &*progress,
     )?;
-    let targets = request.targets.iter();
-    let outcomes = targets.map(async |target| (target, build.target(target).await));
-    Ok(join_all(outcomes).await)
+    let layers = request.layers();
+    let outcomes = layers.iter().map(|layer| build.layer(layer));
+    let outcomes = join_all(outcomes).await;
+    Ok(layers.into_iter().zip(outcomes).collect())
 }
 
 fn print_text(built: &[Built], failed: &[Failed], global: Global) {
@@ -125,26 +127,49 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
         }
     }
     if !built.is_empty() && !global.quiet {
-        table::print(table(built), &[1, 2, 3, 4]);
+        let is_merged = built.iter().any(|layer| layer.manifest.shape.is_some());
+        let columns = usize::from(is_merged);
+        table::print(
+            table(built, is_merged),
+            &[1, 2, 3, 4].map(|it| it + columns),
+        );
     }
     if global.verbose {
         for layer in built {
             anstream::println!("\n{}", layer.layer);
             for package in &layer.manifest.installed {
-                anstream::println!("  {} {}  {}", package.name, package.version, package.wheel);
+                let Installed {
+                    name,
+                    version,
+                    wheel,
+                    ..
+                } = package;
+                // Of a merged layer, what is not there for all of its runtimes.
+                let runtimes = joined(&package.runtimes);
+                let line = format!("  {name} {version}  {wheel}  {runtimes}");
+                anstream::println!("{}", line.trim_end());
             }
         }
     }
     failed::print(failed);
 }
 
-fn table(built: &[Built]) -> Table {
-    let mut rows = table::new(&["layer", "packages", "zip", "unzipped", "time", ""]);
+fn joined(runtimes: &[Runtime]) -> String {
+    let runtimes = runtimes.iter().map(ToString::to_string);
+    runtimes.collect::<Vec<_>>().join(" ")
+}
+
+fn table(built: &[Built], is_merged: bool) -> Table {
+    let mut columns = vec!["layer", "packages", "zip", "unzipped", "time", ""];
+    if is_merged {
+        columns.insert(1, "runtimes");
+    }
+    let mut rows = table::new(&columns);
     for layer in built {
         let manifest = &layer.manifest;
-        rows.add_row([
+        let mut row = vec![
             layer.layer.to_string(),
-            manifest.installed.len().to_string(),
+            manifest.packages().to_string(),
             BinaryBytes(manifest.artifact_size).to_string(),
             BinaryBytes(manifest.unzipped_size).to_string(),
             span(layer.elapsed),
@@ -154,9 +179,23 @@ fn table(built: &[Built]) -> Table {
                 "unchanged"
             }
             .to_owned(),
-        ]);
+        ];
+        if is_merged {
+            row.insert(1, runtimes(manifest));
+        }
+        rows.add_row(row);
     }
     rows
+}
+
+/// The runtimes of a layer, and how it serves them.
+fn runtimes(manifest: &Manifest) -> String {
+    let runtimes = joined(&manifest.runtimes);
+    match manifest.shape {
+        Some(Shape::PerRuntime) => format!("{runtimes}, each its own"),
+        Some(Shape::Shared) => format!("{runtimes}, shared"),
+        None => runtimes,
+    }
 }
 
 #[derive(Serialize)]
@@ -171,8 +210,10 @@ struct Document<'a> {
 #[serde(rename_all = "PascalCase")]
 struct LayerRecord<'a> {
     layer: &'a str,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
+    runtimes: Vec<Runtime>,
     architecture: Architecture,
+    shape: Option<Shape>,
     changed: bool,
     zip: String,
     manifest: String,
@@ -188,8 +229,10 @@ struct LayerRecord<'a> {
 fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &OutputFolder) {
     let layers = built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
-        runtime: built.target.runtime,
-        architecture: built.target.architecture,
+        runtime: built.target.target().runtime(),
+        runtimes: built.target.runtimes().collect(),
+        architecture: built.target.architecture(),
+        shape: built.manifest.shape,
         changed: built.changed,
         zip: output.zip(&built.layer).display().to_string(),
         manifest: output.manifest(&built.layer).display().to_string(),
@@ -197,7 +240,7 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
         artifact_sha256: built.manifest.artifact_sha256.to_string(),
         artifact_size: built.manifest.artifact_size,
         unzipped_size: built.manifest.unzipped_size,
-        packages: built.manifest.installed.len(),
+        packages: built.manifest.packages(),
         seconds: built.elapsed.as_secs_f64(),
         warnings: &built.warnings,
     });

@@ -144,7 +144,7 @@ fn record(side: &Side, manifest: &Manifest) -> SideRecord {
         digest: manifest.digest.to_string(),
         artifact_size: manifest.artifact_size,
         unzipped_size: manifest.unzipped_size,
-        packages: manifest.installed.len(),
+        packages: manifest.packages(),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::cloud::{
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_faults, print_warning};
-use crate::input::{self, Input};
+use crate::input::{self, Input, Selected};
 use crate::progress::{self, Terminal};
 use crate::units::counted;
 use crate::{print_json, table};
@@ -206,7 +206,10 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         name: "layer".parse().ok(),
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
+        merge: false,
         allow_source_distributions: args.allow_source_distributions,
+        // A requirements.txt has none.
+        selection: Selected::default(),
     })?;
     Ok((Some(request), report))
 }
@@ -423,7 +426,7 @@ struct Document<'a> {
     description: &'a str,
     runtimes: &'a [Runtime],
     architectures: &'a [Architecture],
-    shape: &'static str,
+    shape: Shape,
     packages: Vec<PackageRecord<'a>>,
     files: usize,
     sha256: String,
@@ -494,10 +497,7 @@ fn print_document(report: &Report, plan: &Plan, outcomes: &Outcomes) {
         description: &publication.description,
         runtimes: &publication.runtimes,
         architectures: &publication.architectures,
-        shape: match assembled.shape {
-            Shape::Shared => "Shared",
-            Shape::PerRuntime => "PerRuntime",
-        },
+        shape: assembled.shape,
         packages: packages.collect(),
         files: assembled.copied,
         sha256: assembled.written.sha256.to_string(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_core::request::{Request, RequestId, RequestRef};
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
@@ -30,8 +30,7 @@ use self::watch::Watch;
 pub(crate) struct Order {
     request_id: RequestId,
     received_at: Timestamp,
-    runtime: Runtime,
-    architecture: Architecture,
+    target: LayerTarget,
     /// The keys of what workshops have made for it just now.
     #[serde(default)]
     made: Vec<String>,
@@ -121,7 +120,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Builds the layer of one target, or finds that there is one of the same content, and writes
+    /// Builds one layer of a request, or finds that there is one of the same content, and writes
     /// its manifest.
     ///
     /// Where that takes running a package's code, it says what workshops have to make first.
@@ -133,8 +132,8 @@ impl Builder {
         } = invocation;
         // From here on every line of the invocation has it.
         Span::current().record("request_id", order.request_id.as_str());
-        let (runtime, architecture) = (order.runtime, order.architecture);
-        let span = info_span!("build", %runtime, %architecture);
+        let (runtime, architecture) = (order.target.python(), order.target.architecture());
+        let span = info_span!("build", runtime, %architecture);
         let watch = Arc::new(Watch::new());
         let build = self.build(order.clone(), Arc::clone(&watch));
         let outcome = Box::pin(build).instrument(span).await;
@@ -144,10 +143,8 @@ impl Builder {
 
     async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Answer, Error> {
         let request = self.request(&order.request_id).await?;
-        let target = Target {
-            runtime: order.runtime,
-            architecture: order.architecture,
-        };
+        let target = order.target;
+        let wanted = request.layer(target);
         self.prune().await;
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
@@ -169,7 +166,11 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: self.source_distributions(target),
+            source_distributions: if self.workshops {
+                SourceDistributions::InWorkshops
+            } else {
+                SourceDistributions::Never
+            },
         };
         let id = origin.id.clone();
         let workshops = Workshops::new(id, &uv, &wheels, &self.handover);
@@ -183,7 +184,7 @@ impl Builder {
             &SystemClock,
             &*watch,
         )?;
-        let layer = match build.target(target).await {
+        let layer = match build.layer(&wanted).await {
             Ok(layer) => layer,
             Err(error) => return self.ordered(workshops.orders(), &order.made, &watch, error),
         };
@@ -217,18 +218,6 @@ impl Builder {
         watch.ordered();
         info!(orders = orders.len(), "ordered from workshops");
         Ok(Answer::Ordered { orders })
-    }
-
-    /// Whether a target's packages may be built from source. There are workshops for the runtimes
-    /// in which functions can be made.
-    fn source_distributions(&self, target: Target) -> SourceDistributions {
-        if !self.workshops {
-            SourceDistributions::Never
-        } else if target.runtime.is_deprecated() {
-            SourceDistributions::NotForTarget
-        } else {
-            SourceDistributions::AsRequested
-        }
     }
 
     /// The request as the dispatcher kept it.

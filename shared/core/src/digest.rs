@@ -102,8 +102,7 @@ impl Digest {
         target: Target,
         packages: impl IntoIterator<Item = &'a LockedPackage>,
     ) -> Self {
-        let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
-        wheels.sort();
+        let wheels = contents(packages);
         let canonical = serde_json::to_vec(&LayerContent {
             archive_format: ARCHIVE_FORMAT,
             architecture: target.architecture.name(),
@@ -113,6 +112,51 @@ impl Digest {
         .expect("strings, numbers and lists are always JSON");
         Self(Sha256::of(&canonical))
     }
+
+    /// The digest of the layer that is merged of what these packages make for several targets, all
+    /// of one architecture, which counts with each of them.
+    ///
+    /// It is the same in any order of the targets, and that of no layer [for one](Self::of_layer).
+    pub fn of_merged<'a, P: IntoIterator<Item = &'a LockedPackage>>(
+        trees: impl IntoIterator<Item = (Target, P)>,
+    ) -> Self {
+        let trees = trees.into_iter().map(|(target, packages)| TreeContent {
+            architecture: target.architecture.name(),
+            runtime: target.runtime.identifier(),
+            wheels: contents(packages),
+        });
+        let mut trees: Vec<_> = trees.collect();
+        trees.sort();
+        let canonical = serde_json::to_vec(&MergedContent {
+            archive_format: ARCHIVE_FORMAT,
+            trees,
+        })
+        .expect("strings, numbers and lists are always JSON");
+        Self(Sha256::of(&canonical))
+    }
+}
+
+fn contents<'a>(packages: impl IntoIterator<Item = &'a LockedPackage>) -> Vec<Content<'a>> {
+    let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
+    wheels.sort();
+    wheels
+}
+
+/// Members in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MergedContent<'a> {
+    archive_format: u32,
+    trees: Vec<TreeContent<'a>>,
+}
+
+/// Members in the order of their names.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TreeContent<'a> {
+    architecture: &'a str,
+    runtime: &'a str,
+    wheels: Vec<Content<'a>>,
 }
 
 /// Members in the order of their names.

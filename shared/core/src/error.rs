@@ -341,6 +341,8 @@ pub enum Error {
         limit: u64,
         /// The largest packages first, with their bytes.
         packages: Vec<(String, u64)>,
+        /// For how many runtimes there is a tree of its own: more than one in a merged layer.
+        trees: usize,
     },
     /// The layer's archive could not be written.
     #[error("the layer could not be written: {0}")]
@@ -439,8 +441,18 @@ impl Fault for Error {
             Self::ArchitecturesDiffer { .. } => "publish one layer for each architecture".into(),
             Self::LayerEmpty => "leave this target out".into(),
             Self::TooManyPackages { .. } => "make several layers of them".into(),
-            Self::LayerTooLarge { packages, .. } => format!(
-                "split the requirements or exclude packages; the largest are {}",
+            Self::LayerTooLarge {
+                packages, trees, ..
+            } => format!(
+                "{}split the requirements or exclude packages; the largest are {}",
+                if *trees > 1 {
+                    format!(
+                        "what is installed differs between its runtimes, so there is all of it \
+                         {trees} times: build a layer for each runtime, name fewer of them, "
+                    ) + "or "
+                } else {
+                    String::new()
+                },
                 packages
                     .iter()
                     .map(|(name, size)| format!("{name} ({} MiB)", size.div_ceil(1 << 20)))

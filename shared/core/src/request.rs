@@ -16,7 +16,7 @@ use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
-use crate::target::{Architecture, Runtime, Target};
+use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 
 mod document;
 mod identity;
@@ -259,7 +259,7 @@ pub struct Request {
     pub requirements: Requirements,
     /// Which dependency groups and extras of a lock file go into the layers.
     pub selection: Selection,
-    /// One layer is built for each.
+    /// One layer is built for each, or for each architecture if they are [merged](Self::merge).
     pub targets: Targets,
     /// The description of the layer versions; never empty.
     pub description: Option<String>,
@@ -273,6 +273,8 @@ pub struct Request {
     pub allow_source_distributions: bool,
     /// Indexes that are asked before the default one, in this order.
     pub indexes: Vec<Index>,
+    /// Whether one layer serves all runtimes, for each architecture.
+    pub merge: bool,
 }
 
 impl Request {
@@ -289,6 +291,29 @@ impl Request {
             exclude: BTreeSet::new(),
             allow_source_distributions: false,
             indexes: Vec::new(),
+            merge: false,
+        }
+    }
+
+    /// The layers that it wants, by runtime and then architecture.
+    pub fn layers(&self) -> Vec<Compatibility> {
+        if !self.merge {
+            return self.targets.iter().map(Into::into).collect();
+        }
+        let merged = self.targets.architectures().map(LayerTarget::Merged);
+        merged.map(|target| self.layer(target)).collect()
+    }
+
+    /// A layer, merged of all of this request's runtimes if it is a merged one.
+    ///
+    /// # Panics
+    ///
+    /// Never: there is at least one runtime.
+    pub fn layer(&self, target: LayerTarget) -> Compatibility {
+        match target {
+            LayerTarget::One(target) => target.into(),
+            LayerTarget::Merged(_) => Compatibility::new(target, self.targets.runtimes())
+                .expect("targets are never empty"),
         }
     }
 

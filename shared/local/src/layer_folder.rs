@@ -246,6 +246,7 @@ fn check_size(found: &[Found]) -> Result<(), Error> {
         unzipped,
         limit: Limits::LAYER_BYTES,
         packages,
+        trees: 1,
     }
     .into())
 }

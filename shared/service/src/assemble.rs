@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use accretion_core::archive::Written;
-use accretion_core::layer::{Bundle, Copied, Shape, Tree, splice_bundle};
+use accretion_core::layer::{Bundle, Conflict, Copied, Shape, Tree, splice_bundle};
+use accretion_core::lock::LockedPackage;
 use accretion_core::manifest::Installed;
 use accretion_core::request::{Request, Targets};
 use accretion_core::target::{Runtime, Target};
@@ -36,6 +37,23 @@ pub struct InstalledTree {
     installed: Vec<Installed>,
 }
 
+impl InstalledTree {
+    /// What packages come to, whose wheels these are.
+    pub(crate) fn new(
+        target: Target,
+        packages: &[LockedPackage],
+        wheels: Vec<Arc<StoredWheel>>,
+    ) -> Self {
+        let installed = packages.iter().zip(&wheels);
+        let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+        Self {
+            target,
+            installed: installed.collect(),
+            wheels,
+        }
+    }
+}
+
 /// A package of the layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageOf {
@@ -60,6 +78,8 @@ pub struct Assembled<S> {
     pub packages: Vec<PackageOf>,
     /// How many files were copied.
     pub copied: usize,
+    /// Paths that wheels claim with different content.
+    pub conflicts: Vec<Conflict>,
     /// What deserves attention.
     pub warnings: Vec<String>,
 }
@@ -80,16 +100,10 @@ pub async fn install<R: Resolver, W: Wheels>(
     let trees = request.targets.iter().map(async |target| {
         let tree = async {
             let (chosen, wheels) = packages.install(target).await?;
-            let installed = chosen.iter().zip(&wheels);
-            let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
-            Ok(InstalledTree {
-                target,
-                installed: installed.collect(),
-                wheels,
-            })
+            Ok(InstalledTree::new(target, &chosen, wheels))
         };
         let tree: Result<_, Error> = tree.await;
-        progress.on(Event::Finished(target));
+        progress.on(Event::Finished(target.into()));
         tree
     });
     join_all(trees).await.into_iter().collect()
@@ -109,6 +123,17 @@ pub fn install_nothing(targets: &Targets) -> Vec<InstalledTree> {
 pub async fn assemble<S: Write + Send + 'static>(
     trees: Vec<InstalledTree>,
     copied: PackedFiles,
+    staged: S,
+) -> Result<Assembled<S>, Error> {
+    write(trees, Some(copied), false, staged).await
+}
+
+/// [`assemble`] without files if there are none. If it is `strict`, wheels must not claim the same
+/// path with different content.
+pub(crate) async fn write<S: Write + Send + 'static>(
+    trees: Vec<InstalledTree>,
+    copied: Option<PackedFiles>,
+    strict: bool,
     mut staged: S,
 ) -> Result<Assembled<S>, Error> {
     let work = move || {
@@ -117,27 +142,30 @@ pub async fn assemble<S: Write + Send + 'static>(
             wheels: tree.wheels.iter().map(|it| packages::planned(it)).collect(),
         });
         let planned: Vec<_> = planned.collect();
-        let files = Copied {
+        let files = copied.as_ref().map_or(Copied::NONE, |copied| Copied {
             folder: &copied.folder,
             files: &copied.files,
-        };
-        let bundle = Bundle::new(&planned, files)?;
+        });
+        let bundle = Bundle::new(&planned, files, strict)?;
         let wheels = trees.iter().flat_map(|tree| tree.wheels.iter().cloned());
         let wheels: Vec<_> = wheels.collect();
-        let written = with_files(&wheels, Some(copied.packed.clone()), |files| {
+        let packed = copied.as_ref().map(|copied| copied.packed.clone());
+        let written = with_files(&wheels, packed, |files| {
             let mut files = files.into_iter();
             let of_tree = |tree: &InstalledTree| files.by_ref().take(tree.wheels.len()).collect();
             let of_trees: Vec<Vec<_>> = trees.iter().map(of_tree).collect();
-            let packed = files.next().expect("what was packed comes last");
-            splice_bundle(&bundle, &of_trees, &[packed], &mut staged)
+            // What was packed comes last.
+            let packed = files.next();
+            splice_bundle(&bundle, &of_trees, packed.as_ref(), &mut staged)
         })?;
         Ok(Assembled {
             written,
             unzipped: bundle.unzipped,
             shape: bundle.shape,
             packages: packages_of(&trees),
-            copied: copied.files.len(),
+            copied: files.files.len(),
             warnings: bundle.conflicts.iter().map(packages::warning).collect(),
+            conflicts: bundle.conflicts,
             staged,
         })
     };

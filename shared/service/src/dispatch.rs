@@ -14,7 +14,7 @@ use accretion_core::request::{
     IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
 };
 use accretion_core::requirement::NoInclude;
-use accretion_core::target::Target;
+use accretion_core::target::Compatibility;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use futures_util::future::try_join_all;
@@ -260,7 +260,7 @@ where
             request: received.request,
             project: request.name.clone(),
             origin: received.origin,
-            targets: request.targets.iter().collect(),
+            targets: request.layers(),
         };
         let id = &accepted.request.id;
         ports.requests.keep(id, request.to_json()).await?;
@@ -272,11 +272,11 @@ where
         if acceptance == Acceptance::Rejected {
             return Ok(false);
         }
-        let start = |&target: &Target| {
+        let start = |target: &Compatibility| {
             let order = BuildOrder {
                 request: accepted.request.clone(),
                 project: accepted.project.clone(),
-                target,
+                target: target.clone(),
             };
             async move { ports.builds.start(&order).await }
         };

@@ -3,6 +3,7 @@
 use accretion_core::delivery::ParseDeliveryError;
 use accretion_core::invocation::ParseFailedInvocationError;
 use accretion_core::request::{IdentityAttributesError, RequestId};
+use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault, fault_codes};
@@ -96,6 +97,14 @@ pub enum Error {
         layer: String,
         /// The version's number.
         version: u64,
+    },
+    /// A merged layer can't be built, since there is nothing for one of its runtimes.
+    #[error("for {runtime}: {error}")]
+    OfRuntime {
+        /// The runtime.
+        runtime: Runtime,
+        /// What went wrong with it.
+        error: Box<Self>,
     },
     /// A request names credentials that the operator does not have sent there.
     #[error("the index `{index}` is not to be opened with {reference}")]
@@ -204,6 +213,7 @@ fault_codes! {
     else {
         Self::Core(error) => error;
         Self::Port(error) => error;
+        Self::OfRuntime { error, .. } => &**error;
     }
 }
 
@@ -220,6 +230,7 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.hint(),
             Self::Port(error) => error.hint(),
+            Self::OfRuntime { error, .. } => error.hint(),
             Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
                 "somebody has changed the artifacts bucket: restore the object's version, or drop \
                  the request again"
@@ -274,6 +285,39 @@ impl Fault for Error {
                  or ask whoever runs Accretion to allow source distributions"
                     .into(),
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_runtime_is_treated_as_what_went_wrong_with_it() {
+        let since = "2026-11-20T10:00:00.000Z".parse().unwrap();
+        let layer = "tools-py".to_owned();
+        let until = since;
+        for (inner, code, class) in [
+            (
+                Error::Core(accretion_core::Error::LayerEmpty),
+                "LayerEmpty",
+                Class::User,
+            ),
+            (
+                Error::LayerBusy { layer, until },
+                "LayerBusy",
+                Class::Transient,
+            ),
+        ] {
+            let (text, hint) = (inner.to_string(), inner.hint());
+            let error = Error::OfRuntime {
+                runtime: Runtime::Python313,
+                error: Box::new(inner),
+            };
+            assert_eq!((error.code(), error.class()), (code, class));
+            assert_eq!(error.hint(), hint);
+            assert_eq!(error.to_string(), format!("for python3.13: {text}"));
         }
     }
 }

@@ -46,7 +46,7 @@ pub async fn lock<R: Resolver, W: Wheels>(
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let locked = request.targets.iter().map(async |target| {
         let packages = packages.resolve(target, Locating::Anew).await;
-        progress.on(Event::Finished(target));
+        progress.on(Event::Finished(target.into()));
         (target, packages.map(|resolved| resolved.packages))
     });
     Ok(join_all(locked).await)

@@ -93,13 +93,17 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         locating: Locating,
     ) -> Result<Resolved, Error> {
         let requested = self.request.allow_source_distributions;
-        let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
+        let can_be_built = match self.source_distributions {
+            SourceDistributions::AsRequested => true,
+            SourceDistributions::InWorkshops => !target.runtime.is_deprecated(),
+            SourceDistributions::Never => false,
+        };
+        let allowed = requested && can_be_built;
         let selected = self.select(target, allowed, locating).await;
         let packages = match self.source_distributions {
-            SourceDistributions::AsRequested => selected?,
-            _ if !requested => selected?,
-            SourceDistributions::Never => selected.map_err(Error::for_want_of_sources)?,
-            SourceDistributions::NotForTarget => selected.map_err(Error::for_want_of_a_workshop)?,
+            _ if !requested || can_be_built => selected?,
+            SourceDistributions::InWorkshops => selected.map_err(Error::for_want_of_a_workshop)?,
+            _ => selected.map_err(Error::for_want_of_sources)?,
         };
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
@@ -246,6 +250,7 @@ pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Install
         },
         size: Some(wheel.layout.compressed_size()),
         unzipped_size: Some(wheel.layout.size()),
+        runtimes: Vec::new(),
     }
 }
 

@@ -19,7 +19,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
 use accretion_core::requirement::RequirementSet;
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::wheel::{Layout, WheelFilename};
 use accretion_core::{Class, Fault};
 use url::Url;
@@ -225,12 +225,13 @@ pub enum Event {
         /// Bytes of what was downloaded for it; `None` if it was in the store.
         downloaded: Option<u64>,
     },
-    /// A target's layer is being written.
-    Splicing(Target),
-    /// A target's layer is written, and is being stored.
-    Storing(Target),
-    /// A target is done, well or not.
-    Finished(Target),
+    /// A layer is being written.
+    Splicing(LayerTarget),
+    /// A layer is written, and is being stored.
+    Storing(LayerTarget),
+    /// A layer is done, well or not; or all that is needed for one of the targets of a merged layer is
+    /// at hand.
+    Finished(LayerTarget),
 }
 
 /// Watches.

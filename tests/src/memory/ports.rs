@@ -16,7 +16,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState};
 use accretion_core::request::{Permission, ProjectName, RequestId};
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
@@ -466,7 +466,7 @@ impl Pointers for Invocation {
     async fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
         let (project, version_arn) = (project.clone(), version_arn.to_owned());

@@ -13,6 +13,7 @@ mod inputs;
 mod isolation;
 mod lock;
 mod locks;
+mod merged;
 mod processes;
 mod reference;
 mod reproducible;

@@ -324,7 +324,7 @@ impl Site {
         let it = &self.ports;
         let origin = Some(order.request.clone());
         let build = Build::new(&request, origin, options, &*self.uv, &wheels, it, it, it)?;
-        build.target(order.target).await
+        build.layer(&order.target).await
     }
 
     async fn publish(&self, key: &str) -> Result<publish::Outcome, Error> {

@@ -16,7 +16,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, Notification};
 use accretion_core::publication::{Claim, LayerState, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
@@ -476,7 +476,7 @@ impl Pointers for Mutant {
     async fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
         if self.is(Mutation::PointedBeforeCommit) {

@@ -41,6 +41,9 @@ pub(crate) struct Requirements {
     /// Let packages that have no fitting wheel be built, which the pipeline has to allow, too
     #[arg(long)]
     allow_source_distributions: bool,
+    /// Make one layer for all runtimes, for each architecture
+    #[arg(long)]
+    merge: bool,
     #[command(flatten)]
     destination: Destination,
 }
@@ -53,6 +56,7 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         architectures: args.architectures,
         selection: args.selection,
         allow_source_distributions: args.allow_source_distributions,
+        merge: args.merge,
         ..Input::of_path(args.file)
     };
     let file = InputFile::read(&input.path)?;

@@ -226,16 +226,21 @@ const LARGEST: usize = 5;
 fn too_large(unzipped: u64, wheels: &[Wheel<'_>]) -> Error {
     let sizes = wheels.iter();
     let sizes = sizes.map(|wheel| (wheel.name.to_owned(), wheel.layout.size()));
-    layer_too_large(unzipped, sizes.collect())
+    layer_too_large(unzipped, sizes.collect(), 1)
 }
 
 /// That a layer is too large, and the largest of what it consists of.
-pub(super) fn layer_too_large(unzipped: u64, mut packages: Vec<(String, u64)>) -> Error {
+pub(super) fn layer_too_large(
+    unzipped: u64,
+    mut packages: Vec<(String, u64)>,
+    trees: usize,
+) -> Error {
     packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     packages.truncate(LARGEST);
     Error::LayerTooLarge {
         unzipped,
         limit: Limits::LAYER_BYTES,
         packages,
+        trees,
     }
 }

@@ -64,6 +64,9 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub indexes: Vec<IndexDocument>,
+    /// Whether one layer for each architecture serves all runtimes, instead of one for each of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
 }
 
 /// Requirements, in one of several forms.
@@ -221,6 +224,7 @@ impl From<&Request> for RequestDocument {
             exclude: request.exclude.iter().map(ToString::to_string).collect(),
             allow_source_distributions: request.allow_source_distributions,
             indexes: request.indexes.iter().map(Into::into).collect(),
+            merge: request.merge,
         }
     }
 }

@@ -36,7 +36,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 13] = [
+const REQUEST_FIELDS: [&str; 14] = [
     "Name",
     "Language",
     "Requirements",
@@ -50,6 +50,7 @@ const REQUEST_FIELDS: [&str; 13] = [
     "Exclude",
     "AllowSourceDistributions",
     "Indexes",
+    "Merge",
 ];
 
 /// Types of requirements, lock files left out.
@@ -206,6 +207,9 @@ impl Reader<'_> {
             .unwrap_or_default();
         let indexes = fields.get("Indexes");
         let indexes = indexes.map(|value| self.indexes(value, indexes::Whose::Request));
+        let merge = fields
+            .get("Merge")
+            .map_or(Some(false), |value| self.boolean(value, "`Merge`"));
         Some(Request {
             name: name?,
             requirements: requirements?,
@@ -222,6 +226,7 @@ impl Reader<'_> {
             exclude,
             allow_source_distributions: allow_source_distributions?,
             indexes: indexes.unwrap_or_default(),
+            merge: merge?,
         })
     }
 

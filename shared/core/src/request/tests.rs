@@ -137,6 +137,33 @@ fn a_full_request_is_normalised_when_written() {
 }
 
 #[test]
+fn merged_layers_are_one_for_each_architecture() {
+    let layers = |merge: bool| {
+        let request = json!({
+            "Name": "tools",
+            "Language": "python",
+            "Requirements": {"Type": "requirements.txt", "Requirements": "requests\n"},
+            "Runtimes": ["python3.13", "python3.12"],
+            "Merge": merge,
+        });
+        let (request, _) = check(&request.to_string()).unwrap();
+        assert_eq!(request.to_json().contains("\"Merge\": true"), merge);
+        let layers = request.layers().into_iter();
+        let layers = layers.map(|it| (it.target().slug(), it.runtimes().len()));
+        layers.collect::<Vec<_>>()
+    };
+    let slugs = |slugs: &[&str], runtimes| -> Vec<_> {
+        slugs
+            .iter()
+            .map(|it| ((*it).to_owned(), runtimes))
+            .collect()
+    };
+    assert_eq!(layers(true), slugs(&["py", "py-arm64"], 2));
+    let each = ["py312", "py312-arm64", "py313", "py313-arm64"];
+    assert_eq!(layers(false), slugs(&each, 1));
+}
+
+#[test]
 fn constraints_survive_being_written() {
     let include = |_: &str| Ok("idna<4\n".to_owned());
     let name: ProjectName = "x".parse().unwrap();
@@ -465,6 +492,8 @@ fn the_schema_and_the_parser_agree() {
         (true, json!({"Permissions": [], "Exclude": []})),
         (true, json!({"Exclude": ["a", "zope.interface", "A_b-C"]})),
         (true, json!({"AllowSourceDistributions": true})),
+        (true, json!({"Merge": true})),
+        (true, json!({"Merge": false, "Runtimes": ["python3.13"]})),
         (true, permission(json!({"Principal": "*"}))),
         (true, permission(json!({"Principal": "123456789012"}))),
         (
@@ -526,6 +555,7 @@ fn the_schema_and_the_parser_agree() {
         (false, json!({"Exclude": ["-a"]})),
         (false, json!({"Exclude": [""]})),
         (false, json!({"AllowSourceDistributions": "yes"})),
+        (false, json!({"Merge": "python"})),
         (false, json!({"Requirements": []})),
         (
             false,
@@ -659,6 +689,7 @@ prop_compose! {
         exclude in prop::collection::btree_set("[a-z]{1,3}(-[a-z])?", 0..3),
         allow_source_distributions in any::<bool>(),
         indexes in prop::collection::vec(index(), 0..3).prop_map(distinct),
+        merge in any::<bool>(),
     ) -> Request {
         Request {
             name: name.parse().unwrap(),
@@ -675,6 +706,7 @@ prop_compose! {
             exclude: exclude.iter().map(|name| name.parse().unwrap()).collect(),
             allow_source_distributions,
             indexes,
+            merge,
         }
     }
 }
@@ -723,6 +755,7 @@ fn near_request() -> impl Strategy<Value = Value> {
             "SecretArn",
             "CodeArtifact",
             "Domain",
+            "Merge",
             "Nmae",
         ]);
         prop_oneof![

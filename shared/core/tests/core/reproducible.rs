@@ -124,6 +124,47 @@ fn the_text_that_is_digested_is_pinned() {
 }
 
 #[test]
+fn the_text_that_is_digested_of_a_merged_layer_is_pinned() {
+    let tree = |runtime: &str| {
+        format!(
+            "{{\"Architecture\":\"arm64\",\"Runtime\":\"{runtime}\",\"Wheels\":[\
+             {{\"Name\":\"golden-one\",\"Sha256\":\"{}\",\"Source\":false}}]}}",
+            "01".repeat(32)
+        )
+    };
+    let canonical = format!(
+        "{{\"ArchiveFormat\":{ARCHIVE_FORMAT},\"Trees\":[{},{}]}}",
+        tree("python3.12"),
+        tree("python3.13"),
+    );
+    let packages = [package("golden-one", 1, false)];
+    let old = Target {
+        runtime: Runtime::Python312,
+        ..TARGET
+    };
+    let both = Digest::of_merged([(TARGET, &packages), (old, &packages)]);
+    assert_eq!(both, Digest(Sha256::of(canonical.as_bytes())));
+    // In any order, but for these runtimes and packages alone.
+    assert_eq!(
+        Digest::of_merged([(old, &packages), (TARGET, &packages)]),
+        both
+    );
+    let other = [package("golden-one", 3, false)];
+    for digest in [
+        Digest::of_merged([(TARGET, &packages)]),
+        Digest::of_merged([(TARGET, &packages), (old, &other)]),
+        Digest::of_merged([(TARGET, &other), (old, &packages)]),
+        Digest::of_layer(TARGET, &packages),
+    ] {
+        assert_ne!(digest, both);
+    }
+    assert_ne!(
+        Digest::of_merged([(TARGET, &packages)]),
+        Digest::of_layer(TARGET, &packages)
+    );
+}
+
+#[test]
 fn the_digest_tells_what_determines_the_bytes() {
     let digest = |target, packages: &[LockedPackage]| Digest::of_layer(target, packages);
     let base = [package("aa", 1, false), package("bb", 2, false)];

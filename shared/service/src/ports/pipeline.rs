@@ -11,7 +11,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 
@@ -72,7 +72,7 @@ pub struct Accepted {
     /// Where it came from.
     pub origin: Origin,
     /// What it wants layers for.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Compatibility>,
 }
 
 /// A request that can't be used.
@@ -97,8 +97,8 @@ pub struct OpenTarget {
     pub request: RequestRef,
     /// The project.
     pub project: ProjectName,
-    /// The target.
-    pub target: Target,
+    /// The target, with the runtimes of its layer.
+    pub target: Compatibility,
     /// When it was last heard of.
     pub updated_at: Timestamp,
 }
@@ -147,13 +147,13 @@ pub struct BuildOrder {
     /// Its project.
     pub project: ProjectName,
     /// What to build for.
-    pub target: Target,
+    pub target: Compatibility,
 }
 
 impl BuildOrder {
     /// The name of the execution: a build is started once, however often it is ordered.
     pub fn execution(&self) -> String {
-        keys::execution(&self.request.id, self.target)
+        keys::execution(&self.request.id, self.target.target())
     }
 }
 
@@ -275,7 +275,7 @@ pub trait Pointers: Send + Sync {
     fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
@@ -286,7 +286,7 @@ pub struct Mark {
     /// The project.
     pub project: ProjectName,
     /// The layer's target.
-    pub target: Target,
+    pub target: LayerTarget,
     /// What is to be told.
     pub notification: Notification,
 }

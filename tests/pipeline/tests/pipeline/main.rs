@@ -10,6 +10,7 @@ mod deployment;
 mod failures;
 mod launcher;
 mod logs;
+mod merged;
 mod outcome;
 mod projects;
 mod publishes;
