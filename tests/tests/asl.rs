@@ -270,7 +270,14 @@ fn input() -> Value {
 
 /// What the builder orders of a workshop.
 fn order() -> Value {
-    json!({"RequestId": input()["RequestId"], "Key": "a", "Input": "b", "Output": "c"})
+    json!({
+        "RequestId": input()["RequestId"],
+        "Key": "a",
+        "Runtime": "python3.13",
+        "Architecture": "arm64",
+        "Input": "b",
+        "Output": "c",
+    })
 }
 
 #[test]
