@@ -50,7 +50,7 @@ pub(crate) fn of(
         if let Some(reference) = &index.credentials
             && credentials.is_none()
         {
-            print_warning(index.name.as_str(), &keys.missing(&index.name, reference));
+            print_warning(index.name.as_str(), &missing(&index.name, reference));
         }
         NamedIndex { index, credentials }
     });
@@ -137,15 +137,15 @@ impl<'a> Keys<'a> {
             None => Some(Credentials::new(lines.next()?, lines.next()?)),
         }
     }
+}
 
-    /// What to say where a request keeps credentials in AWS.
-    fn missing(&self, name: &IndexName, reference: &CredentialsReference) -> String {
-        let (user, password) = (variable(name, "USERNAME"), variable(name, "PASSWORD"));
-        format!(
-            "{reference} is for the pipeline: the command takes credentials from {user} and \
-             {password}, netrc, or the keyring, and none of them has any"
-        )
-    }
+/// What to say where a request keeps credentials in AWS.
+fn missing(name: &IndexName, reference: &CredentialsReference) -> String {
+    let (user, password) = (variable(name, "USERNAME"), variable(name, "PASSWORD"));
+    format!(
+        "{reference} is for the pipeline: the command takes credentials from {user} and \
+         {password}, netrc, or the keyring, and none of them has any"
+    )
 }
 
 /// A variable of uv for an index.

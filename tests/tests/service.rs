@@ -388,7 +388,7 @@ async fn private_indexes_lead_to_nothing_that_is_not_allowed() {
         builder.downloader = Arc::new(builder.downloader.using(indexes));
         let request = request("requirements.txt", "a", false);
         let built = builder.build(&request, SourceDistributions::Never).await;
-        built.map(|_| "built").unwrap_or_else(|error| error.code())
+        built.map_or_else(|error| error.code(), |_| "built")
     };
     assert_eq!(refused(&index.url()).await, "built");
     for (url, code) in [

@@ -137,12 +137,12 @@ impl Indexes {
 
     /// The index that a package comes from alone, by its place and name.
     pub(crate) fn pinned(&self, package: &str) -> Option<(usize, &NamedIndex)> {
-        let names = |named: &NamedIndex| {
+        let is_for = |named: &NamedIndex| {
             let mut packages = named.index.packages.iter().flatten();
             packages.any(|name| name.as_ref() == package)
         };
         let mut named = self.named.iter().enumerate();
-        named.find(|(_, named)| names(named))
+        named.find(|(_, named)| is_for(named))
     }
 }
 

@@ -147,7 +147,7 @@ impl Routes {
         if let Some(name) = path.strip_prefix("/simple/") {
             return self.page(name.trim_end_matches('/'), headers, rules).await;
         }
-        match self.file_of(path) {
+        match file_of(path) {
             Some((_, url)) => self.file(method, url, headers, rules).await,
             None => Ok(empty(StatusCode::NOT_FOUND)),
         }
@@ -214,12 +214,11 @@ impl Routes {
     /// Where a package may come from, in order.
     fn sources(&self, package: &str) -> Vec<Source<'_>> {
         let at = |at: usize| {
-            let (url, credentials) = match self.indexes.named.get(at) {
-                Some(named) => (&named.index.url, &named.credentials),
-                None => {
-                    let default = self.indexes.default.as_ref()?;
-                    (&default.url, &default.credentials)
-                }
+            let (url, credentials) = if let Some(named) = self.indexes.named.get(at) {
+                (&named.index.url, &named.credentials)
+            } else {
+                let default = self.indexes.default.as_ref()?;
+                (&default.url, &default.credentials)
             };
             let mut url = url.clone();
             let path = format!("{}/{package}/", url.path().trim_end_matches('/'));
@@ -358,23 +357,6 @@ impl Routes {
         Some(format!("http://{HOST}/{key}/files/{at}/{url}/{file}"))
     }
 
-    /// What a path of a file means: the place of its index, and its URL.
-    fn file_of(&self, path: &str) -> Option<(usize, Url)> {
-        let (at, rest) = path.strip_prefix("/files/")?.split_once('/')?;
-        let (encoded, file) = rest.split_once('/')?;
-        let url = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-        let mut url: Url = String::from_utf8(url).ok()?.parse().ok()?;
-        if !matches!(url.scheme(), "https" | "http") {
-            return None;
-        }
-        // PEP 658: a file's metadata is beside it.
-        if file.ends_with(".metadata") && !url.path().ends_with(".metadata") {
-            let path = format!("{}.metadata", url.path());
-            url.set_path(&path);
-        }
-        Some((at.parse().ok()?, url))
-    }
-
     async fn file(
         &self,
         method: &Method,
@@ -415,12 +397,11 @@ impl Routes {
         for part in parts {
             let is_end = |c: char| c.is_whitespace() || "\"'`<>(),".contains(c);
             let (path, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
-            match self.file_of(path) {
-                Some((_, url)) => restored.push_str(url.as_str()),
-                None => {
-                    restored.push_str("the-index");
-                    restored.push_str(path.strip_prefix("/simple").unwrap_or_default());
-                }
+            if let Some((_, url)) = file_of(path) {
+                restored.push_str(url.as_str());
+            } else {
+                restored.push_str("the-index");
+                restored.push_str(path.strip_prefix("/simple").unwrap_or_default());
             }
             restored.push_str(rest);
         }
@@ -432,7 +413,7 @@ impl Routes {
         let prefix = format!("http://{HOST}/{}", self.key);
         for (package, url) in lock.urls() {
             let path = url.strip_prefix(prefix.as_str());
-            let found = path.and_then(|path| Some(self.file_of(path)?.0));
+            let found = path.and_then(|path| Some(file_of(path)?.0));
             let expected = self.indexes.pinned(&package);
             let is_kept = match (expected, found) {
                 (Some((expected, _)), found) => found == Some(expected),
@@ -458,10 +439,11 @@ impl Routes {
     pub(crate) fn reason(&self, error: Error) -> Error {
         let findings = std::mem::take(&mut *self.findings());
         match (error, findings.unavailable) {
-            (Error::PackageNotFound { explanation }, _)
-            | (Error::RequirementsUnsatisfiable { explanation }, _)
-                if !findings.missing.is_empty() =>
-            {
+            (
+                Error::PackageNotFound { explanation }
+                | Error::RequirementsUnsatisfiable { explanation },
+                _,
+            ) if !findings.missing.is_empty() => {
                 let all = findings.missing.into_iter();
                 let packages = all.map(|(package, index)| format!("`{package}` of `{index}`"));
                 Error::PinnedPackageNotFound {
@@ -475,6 +457,23 @@ impl Routes {
             (error, _) => error,
         }
     }
+}
+
+/// What a path of a file means: the place of its index, and its URL.
+fn file_of(path: &str) -> Option<(usize, Url)> {
+    let (at, rest) = path.strip_prefix("/files/")?.split_once('/')?;
+    let (encoded, file) = rest.split_once('/')?;
+    let url = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    let mut url: Url = String::from_utf8(url).ok()?.parse().ok()?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return None;
+    }
+    // PEP 658: a file's metadata is beside it.
+    if file.ends_with(".metadata") && !url.path().ends_with(".metadata") {
+        let path = format!("{}.metadata", url.path());
+        url.set_path(&path);
+    }
+    Some((at.parse().ok()?, url))
 }
 
 /// One of the indexes that may have a package.

@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    fn choose(offer: &Offer, indexes: Value) -> Result<Vec<String>, &'static str> {
+    fn choose(offer: &Offer, indexes: &Value) -> Result<Vec<String>, &'static str> {
         let request = json!({
             "Name": "x", "Language": "python", "Indexes": indexes,
             "Requirements": {"Type": "requirements.txt", "Requirements": "a"},
@@ -176,8 +176,8 @@ mod tests {
     fn the_operators_indexes_come_first() {
         let index = |name: &str| json!({"Name": name, "Url": "https://mine.example.com/"});
         let own = "corp corp-lib".to_owned();
-        assert_eq!(choose(&offer(), json!([])), Ok(vec![own.clone()]));
-        let chosen = choose(&offer(), json!([index("mine")]));
+        assert_eq!(choose(&offer(), &json!([])), Ok(vec![own.clone()]));
+        let chosen = choose(&offer(), &json!([index("mine")]));
         assert_eq!(chosen, Ok(vec![own, "mine ".to_owned()]));
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let index = |url: &str, packages: &[&str]| {
             choose(
                 &offer(),
-                json!([{"Name": "mine", "Url": url, "Packages": packages}]),
+                &json!([{"Name": "mine", "Url": url, "Packages": packages}]),
             )
         };
         let refused = Err("PackagePinnedElsewhere");
@@ -206,7 +206,7 @@ mod tests {
         let with = |url: &str, arn: &str| {
             let credentials = json!({ "SecretArn": arn });
             let index = json!([{"Name": "mine", "Url": url, "Credentials": credentials}]);
-            choose(&offer(), index).map(|_| "sent")
+            choose(&offer(), &index).map(|_| "sent")
         };
         let refused = Err("IndexCredentialsRefused");
         for (url, arn, expected) in [
@@ -234,7 +234,7 @@ mod tests {
     fn tokens_are_those_of_the_operators_domain() {
         let index = json!([{"Name": "mine", "Url": ARTIFACTS,
             "Credentials": {"CodeArtifact": {"Domain": "corp"}}}]);
-        assert!(choose(&offer(), index.clone()).is_ok());
+        assert!(choose(&offer(), &index).is_ok());
         for domain in [
             "arn:aws:codeartifact:eu-west-1:123456789012:domain/other",
             "arn:aws:codeartifact:eu-west-2:123456789012:domain/corp",
@@ -244,7 +244,7 @@ mod tests {
                 domain: Some(domain.parse().unwrap()),
                 ..offer()
             };
-            let refused = choose(&offer, index.clone());
+            let refused = choose(&offer, &index);
             assert_eq!(refused, Err("IndexCredentialsRefused"), "{domain}");
         }
     }

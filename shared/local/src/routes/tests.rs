@@ -78,8 +78,8 @@ fn urls_of_files_lead_here_and_back() {
         format!("url = \"{url}\", `{url}`")
     );
     let path = spelled.split_once(&*routes.key).unwrap().1;
-    assert_eq!(routes.file_of(path), Some((1, url.clone())));
-    let (_, metadata) = routes.file_of(&format!("{path}.metadata")).unwrap();
+    assert_eq!(file_of(path), Some((1, url.clone())));
+    let (_, metadata) = file_of(&format!("{path}.metadata")).unwrap();
     assert_eq!(metadata.path(), "/a%2Bb/a-1.0-py3-none-any.whl.metadata");
     for path in [
         "",
@@ -89,7 +89,7 @@ fn urls_of_files_lead_here_and_back() {
         "/files/x/YQ/x",
         "/files/0/YQ/x",
     ] {
-        assert_eq!(routes.file_of(path), None, "{path}");
+        assert_eq!(file_of(path), None, "{path}");
     }
 }
 

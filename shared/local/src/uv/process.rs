@@ -121,10 +121,7 @@ pub(super) async fn run_routed(
         let mut values = variables.filter(|(variable, _)| variable == name);
         values.any(|(_, value)| value.is_some_and(|value| value.to_string_lossy().contains('*')))
     };
-    if ["NO_PROXY", "no_proxy"]
-        .iter()
-        .any(|name| everything(&name))
-    {
+    if ["NO_PROXY", "no_proxy"].iter().any(everything) {
         let others = [
             "NO_PROXY",
             "no_proxy",
