@@ -29,7 +29,7 @@ use crate::cloud::{
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of, print_faults, print_warning};
-use crate::input::{self, Input, Selected};
+use crate::input::{self, Input};
 use crate::progress::{self, Terminal};
 use crate::units::counted;
 use crate::{print_json, table};
