@@ -161,9 +161,9 @@ impl OwnFiles {
                 .add(path, file.executable, file.content.as_slice())
                 .expect("paths are checked, and memory takes all bytes");
         }
-        let (files, packed) = packer.finish();
-        let mut zip = Vec::with_capacity(packed.len());
-        write_zip(&files, &packed, &mut zip).expect("it is in memory");
+        let (files, data) = packer.finish();
+        let mut zip = Vec::with_capacity(data.len());
+        write_zip(&files, &data, &mut zip).expect("it is in memory");
         Ok(zip)
     }
 }

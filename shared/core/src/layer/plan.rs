@@ -110,14 +110,14 @@ impl<'a> Plan<'a> {
             of_wheels: vec![(0, 0); wheels.len()],
             ..Pruned::default()
         };
-        let mut pruner = rules.pruning.pruner();
+        let mut patterns = rules.pruning.pruner();
         let mut order: Vec<usize> = (0..wheels.len()).collect();
         order.sort_by_key(|index| wheels[*index].name);
         let total = wheels.iter().map(|wheel| wheel.layout.files.len()).sum();
         let mut all = Vec::with_capacity(total);
         for &wheel in &order {
             for file in &wheels[wheel].layout.files {
-                if pruner.prunes(&file.path) {
+                if patterns.prunes(&file.path) {
                     lost.entry(wheel).or_default().push(&file.path);
                     pruned.add(wheel, file);
                 } else {
@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
                 }
             }
         }
-        pruned.unmatched = pruner.unmatched();
+        pruned.unmatched = patterns.unmatched();
         // Stable: of equal paths the last is that of the wheel whose name sorts last.
         all.sort_by(|a, b| a.file.path.cmp(&b.file.path));
 

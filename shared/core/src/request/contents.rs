@@ -46,10 +46,10 @@ impl FileSource {
     pub fn object(key: &str) -> Result<Self, ParseFileSourceError> {
         let name = below_files(key)?;
         let file = name.rsplit('/').next().unwrap_or_default();
-        if file.ends_with(".whl") {
+        if file.strip_suffix(".whl").is_some() {
             let parsed: Result<WheelFilename, _> = file.parse();
             parsed.map_err(|_| ParseFileSourceError::Wheel)?;
-        } else if !file.ends_with(".zip") || file == ".zip" {
+        } else if file.strip_suffix(".zip").is_none_or(str::is_empty) {
             return Err(ParseFileSourceError::Kind);
         }
         Ok(Self::Object(key.to_owned()))

@@ -173,7 +173,7 @@ impl Reader<'_> {
             markers: &markers,
         };
         let contents = self.contents(&fields);
-        let requirements = self.nothing_required(&fields, &contents).or_else(|| {
+        let requirements = Self::nothing_required(&fields, &contents).or_else(|| {
             self.required(&fields, "Requirements")
                 .and_then(|value| self.requirements(value, context))
         });

@@ -48,7 +48,6 @@ impl Reader<'_> {
 
     /// No requirement at all, which is no problem where there are files.
     pub(super) fn nothing_required(
-        &self,
         fields: &Fields<'_, '_>,
         contents: &Contents,
     ) -> Option<Requirements> {
