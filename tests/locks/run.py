@@ -109,6 +109,9 @@ def main() -> int:
     ]
     if not chosen:
         sys.exit("error: nothing has such a name")
+    missing = {tool.program for _, tool in chosen if not tool.program.exists()}
+    if missing:
+        sys.exit(f"error: no {', '.join(map(str, sorted(missing)))}; hint: make lockers")
     found = targets(cache, tools.Uv.program)
     with (
         tempfile.TemporaryDirectory(prefix="locks-") as folder,

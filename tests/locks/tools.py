@@ -52,6 +52,7 @@ class Tool:
 
     name: str
     lock_name: str
+    program: Path
     project_names: tuple[str, ...] = ("pyproject.toml", "src")
     """What a project consists of for it."""
     pins: tuple[str, ...] = ("lockers.txt",)
