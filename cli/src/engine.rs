@@ -37,6 +37,20 @@ pub(crate) struct Sources {
     indexes: Vec<IndexArgument>,
 }
 
+#[cfg(feature = "aws")]
+impl Sources {
+    /// What the environment says of them.
+    pub(crate) fn of_environment(environment: &Environment) -> Self {
+        let mut variables = environment.variables.iter();
+        let index = variables.find(|(name, _)| name == DEFAULT_INDEX);
+        Self {
+            offline: false,
+            default_index: index.and_then(|(_, url)| index_url(url.to_str()?).ok()),
+            indexes: Vec::new(),
+        }
+    }
+}
+
 fn index_url(text: &str) -> Result<Url, String> {
     let url = text.parse::<Url>().ok();
     url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())

@@ -37,6 +37,10 @@ pub(crate) enum Error {
     NameMissing { folder: String },
     #[error("the folder {} cannot be written: {error}", path.display())]
     FolderUnwritable { path: PathBuf, error: io::Error },
+    #[error("the folder {} holds nothing that goes into a layer", path.display())]
+    IncludeEmpty { path: PathBuf },
+    #[error("the request names files of an inbox, which only the pipeline reads")]
+    FilesElsewhere,
     #[error("there is no folder for the cache")]
     CacheFolderMissing,
     #[error(transparent)]
@@ -61,6 +65,8 @@ fault_codes! {
         Self::InputInvalid(_) => "InputInvalid", User;
         Self::NameMissing { .. } => "NameMissing", User;
         Self::FolderUnwritable { .. } => "FolderUnwritable", Internal;
+        Self::IncludeEmpty { .. } => "IncludeEmpty", User;
+        Self::FilesElsewhere => "FilesElsewhere", User;
         Self::CacheFolderMissing => "CacheFolderMissing", Internal;
     }
     else {
@@ -87,6 +93,13 @@ impl Fault for Error {
             Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
+            }
+            Self::IncludeEmpty { .. } => Some(
+                "what starts with a dot at its top, and a `requirements.txt` there, is left out"
+                    .to_owned(),
+            ),
+            Self::FilesElsewhere => {
+                Some("take `Files` out of it, and name a folder of yours with --include".to_owned())
             }
             Self::CacheFolderMissing => {
                 Some("set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME".to_owned())

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use accretion_core::Fault;
 use accretion_core::layer::LayerName;
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::{Architecture, Compatibility, Runtime};
 use serde::Serialize;
 
 use crate::error::{ErrorRecord, code_of, print_faults};
 
-/// A target whose layer could not be had.
+/// A layer that could not be had.
 pub(crate) struct Failed {
-    pub(crate) target: Target,
+    pub(crate) target: Compatibility,
     pub(crate) layer: LayerName,
     pub(crate) error: accretion_service::Error,
 }
@@ -21,7 +21,8 @@ pub(crate) struct Failed {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct FailureRecord<'a> {
     layer: &'a str,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
+    runtimes: Vec<Runtime>,
     architecture: Architecture,
     error: ErrorRecord,
 }
@@ -30,8 +31,9 @@ impl<'a> From<&'a Failed> for FailureRecord<'a> {
     fn from(failed: &'a Failed) -> Self {
         Self {
             layer: failed.layer.as_str(),
-            runtime: failed.target.runtime,
-            architecture: failed.target.architecture,
+            runtime: failed.target.target().runtime(),
+            runtimes: failed.target.runtimes().collect(),
+            architecture: failed.target.architecture(),
             error: ErrorRecord::from(&failed.error as &dyn Fault),
         }
     }

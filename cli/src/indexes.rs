@@ -169,3 +169,37 @@ impl Environment {
         (!value.is_empty()).then(|| value.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_of_the_command_line() {
+        let IndexArgument { name, url } = argument("a-1=https://example.com/x=y/").unwrap();
+        assert_eq!(
+            (name.as_str(), url.as_str()),
+            ("a-1", "https://example.com/x=y/")
+        );
+        for text in [
+            "",
+            "https://example.com/",
+            "=https://example.com/",
+            "a=",
+            "a b=https://x/",
+        ] {
+            assert!(argument(text).is_err(), "{text}");
+        }
+        let error = argument("a=https://user:s3cret@example.com/").unwrap_err();
+        assert!(
+            error.contains("UV_INDEX_<NAME>_PASSWORD") && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn variables_are_called_as_uv_calls_them() {
+        let name: IndexName = "my-index_2".parse().unwrap();
+        assert_eq!(variable(&name, "USERNAME"), "UV_INDEX_MY_INDEX_2_USERNAME");
+    }
+}

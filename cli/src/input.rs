@@ -11,6 +11,7 @@ use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError};
 use accretion_core::target::{Architecture, Runtime};
 
+use crate::contents::ContentOptions;
 use crate::error::Error;
 
 /// What is to be built or checked.
@@ -34,6 +35,11 @@ pub(crate) struct Input {
     /// Build packages that have no fitting wheel, which runs their code
     #[arg(long)]
     pub(crate) allow_source_distributions: bool,
+    /// Make one layer for all runtimes, for each architecture
+    #[arg(long)]
+    pub(crate) merge: bool,
+    #[command(flatten)]
+    pub(crate) contents: ContentOptions,
 }
 
 /// What of a lock file goes into the layers besides its default groups.
@@ -75,6 +81,8 @@ impl Input {
             architectures: Vec::new(),
             selection: Selected::default(),
             allow_source_distributions: false,
+            merge: false,
+            contents: ContentOptions::default(),
         }
     }
 }
@@ -122,7 +130,9 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     let source_name = input.path.display().to_string();
     let name = match kind {
         InputKind::Request => None,
-        InputKind::RequirementsTxt | InputKind::Lock(_) | InputKind::Script => Some(name(input)?),
+        InputKind::RequirementsTxt | InputKind::Lock(_) | InputKind::Script => {
+            Some(name(input, &input.path)?)
+        }
     };
     let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
     let allow = input.allow_source_distributions;
@@ -133,19 +143,24 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     {
         request.name = name.clone();
     }
+    apply(input, &mut request)?;
+    Ok((request, report))
+}
+
+/// What the command line says besides.
+pub(crate) fn apply(input: &Input, request: &mut Request) -> Result<(), Error> {
     if !input.runtimes.is_empty() {
-        request.targets = request
-            .targets
-            .with_runtimes(input.runtimes.iter().copied());
+        let targets = std::mem::take(&mut request.targets);
+        request.targets = targets.with_runtimes(input.runtimes.iter().copied());
     }
     if !input.architectures.is_empty() {
-        request.targets = request
-            .targets
-            .with_architectures(input.architectures.iter().copied());
+        let targets = std::mem::take(&mut request.targets);
+        request.targets = targets.with_architectures(input.architectures.iter().copied());
     }
     input.selection.add_to(&mut request.selection);
     request.allow_source_distributions |= input.allow_source_distributions;
-    Ok((request, report))
+    request.merge |= input.merge;
+    input.contents.apply(request)
 }
 
 /// Reads a file, but no more than shows that it is too large.
@@ -158,11 +173,11 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The project's name: the one given, or that of the folder that the input is in.
-fn name(input: &Input) -> Result<ProjectName, Error> {
+pub(crate) fn name(input: &Input, path: &Path) -> Result<ProjectName, Error> {
     if let Some(name) = &input.name {
         return Ok(name.clone());
     }
-    let folder = fs::canonicalize(&input.path)
+    let folder = fs::canonicalize(path)
         .ok()
         .and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()))
         .unwrap_or_default();

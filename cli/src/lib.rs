@@ -7,12 +7,14 @@ mod cloud;
 mod commands;
 #[cfg(feature = "aws")]
 mod consent;
+mod contents;
 mod engine;
 mod environment;
 mod error;
 mod failed;
 mod indexes;
 mod input;
+mod own;
 mod progress;
 mod table;
 mod units;

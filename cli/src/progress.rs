@@ -9,15 +9,16 @@ use std::time::Duration;
 use crate::args::{Format, Global};
 #[cfg(feature = "aws")]
 use accretion_core::diagnostic::printable;
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_service::ports::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Progress on standard error: a line for each target, and one for all downloads.
+/// Progress on standard error: a line for each target and each merged layer, and one for all
+/// downloads.
 pub(crate) struct Terminal {
     all: MultiProgress,
     downloads: ProgressBar,
-    targets: Mutex<BTreeMap<Target, ProgressBar>>,
+    targets: Mutex<BTreeMap<LayerTarget, ProgressBar>>,
 }
 
 impl Terminal {
@@ -45,11 +46,11 @@ impl Terminal {
         let _ = self.all.clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Target, ProgressBar>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LayerTarget, ProgressBar>> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, target: Target, message: String) {
+    fn say(&self, target: LayerTarget, message: String) {
         let mut targets = self.lock();
         let bar = targets.entry(target).or_insert_with(|| {
             let bar =
@@ -65,9 +66,9 @@ impl Terminal {
 impl Progress for Terminal {
     fn on(&self, event: Event) {
         match event {
-            Event::Resolving(target) => self.say(target, "resolving".to_owned()),
+            Event::Resolving(target) => self.say(target.into(), "resolving".to_owned()),
             Event::Resolved { target, packages } => {
-                self.say(target, format!("{packages} packages"));
+                self.say(target.into(), format!("{packages} packages"));
             }
             Event::Splicing(target) => self.say(target, "writing the layer".to_owned()),
             Event::WheelReady { .. } | Event::Storing(_) => {}

@@ -23,8 +23,11 @@ RELEASE = {
     "dispatcher": ("dispatcher", "dispatcher"),
     "builder": ("builder", "builder"),
     "publisher": ("publisher", "publisher"),
+    "workshop": ("workshop", "workshop"),
     "accretion": ("accretion", "accretion"),
 }
+# Those whose packages have a uv.
+WITH_UV = ("builder", "workshop")
 SPECIFICATION = "1.5"
 
 
@@ -101,7 +104,7 @@ def portable(bom: dict, prefix: str = "") -> dict:
 
 
 def add_uv(bom: dict, executable: Path, own: Path, lock: str) -> None:
-    """The uv that the builder brings along, with the crates that its own list names."""
+    """The uv that a package brings along, with the crates that its own list names."""
     version, wheels = locked(lock, "uv")
     parts = portable(json.loads(own.read_text()), prefix="uv/")
     if parts["metadata"]["component"]["version"] != version:
@@ -136,9 +139,9 @@ def add_uv(bom: dict, executable: Path, own: Path, lock: str) -> None:
         if dependency["ref"] == root:
             dependency["ref"] = reference
         bom["dependencies"].append(dependency)
-    builder = bom["metadata"]["component"]["bom-ref"]
+    program = bom["metadata"]["component"]["bom-ref"]
     for dependency in bom["dependencies"]:
-        if dependency["ref"] == builder:
+        if dependency["ref"] == program:
             dependency["dependsOn"] = sorted([*dependency.get("dependsOn", []), reference])
     bom["dependencies"].sort(key=lambda it: it["ref"])
 
@@ -208,7 +211,7 @@ def main() -> int:
         bom = portable(bom)
         lacking = reduce_to(bom, compiled(_tree(package, triple)))
         problems += [f"{name}: {it} is not listed" for it in lacking]
-        if name == "builder":
+        if name in WITH_UV:
             lock = (ROOT / "tests/tools/requirements.txt").read_text()
             add_uv(bom, arguments.uv / "uv", arguments.uv / "uv.cyclonedx.json", lock)
         text = json.dumps(bom, indent=1, sort_keys=True) + "\n"

@@ -14,16 +14,22 @@ pub mod contents;
 pub mod dead_letters;
 pub mod ports;
 
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::{Architecture, LayerTarget, Runtime, Target};
 
 /// Python 3.13 on `x86_64`.
-pub const X86_64: Target = Target {
+pub const X86_64: LayerTarget = LayerTarget::One(Target {
     runtime: Runtime::Python313,
     architecture: Architecture::X86_64,
-};
+});
 
 /// Python 3.13 on arm64.
-pub const ARM64: Target = Target {
+pub const ARM64: LayerTarget = LayerTarget::One(Target {
     runtime: Runtime::Python313,
     architecture: Architecture::Arm64,
-};
+});
+
+/// [`MERGED_RUNTIMES`] on `x86_64`, in one layer.
+pub const MERGED: LayerTarget = LayerTarget::Merged(Architecture::X86_64);
+
+/// The runtimes of merged layers.
+pub const MERGED_RUNTIMES: [Runtime; 2] = [Runtime::Python312, Runtime::Python313];

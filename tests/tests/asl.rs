@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::target::Target;
 use integration_tests::ask_script;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,23 @@ fn definition() -> Value {
 
 fn states(definition: &Value) -> &Map<String, Value> {
     definition["States"].as_object().unwrap()
+}
+
+/// The states, and those that work on the items of one.
+fn all_states(definition: &Value) -> Vec<(&str, &Value)> {
+    let mut found = Vec::new();
+    for (name, state) in states(definition) {
+        found.push((name.as_str(), state));
+        let processor = &state["ItemProcessor"];
+        if processor.is_object() {
+            found.extend(
+                states(processor)
+                    .iter()
+                    .map(|(name, state)| (name.as_str(), state)),
+            );
+        }
+    }
+    found
 }
 
 /// The retriers or catchers of a state, or of any part of it that may be absent.
@@ -54,6 +72,16 @@ fn the_schema_finds_slips() {
         (build, "Resource", json!("arn:aws:states:::lambda:invoke")),
         (build, "Next", Value::Null),
         (build, "End", json!(true)),
+        ("/States/IsBuilt", "Choices", json!([])),
+        ("/States/IsBuilt/Choices/0", "Condition", Value::Null),
+        ("/States/IsBuilt", "Retry", json!([])),
+        ("/States/FillOrders", "ItemProcessor", Value::Null),
+        ("/States/FillOrders", "ItemsPath", json!("$.Orders")),
+        (
+            "/States/FillOrders/ItemProcessor/States/FillOrder",
+            "Resource",
+            Value::Null,
+        ),
         (build, "TimeoutSeconds", json!("330")),
         (retrier, "BackOffRate", json!(2)),
         (retrier, "JitterStrategy", json!("Full")),
@@ -95,7 +123,16 @@ fn cfn_lint_finds_nothing() {
 #[test]
 fn every_transition_leads_somewhere_and_every_state_can_be_reached() {
     let definition = definition();
-    let states = states(&definition);
+    holds_together(&definition);
+    for state in states(&definition).values() {
+        if state["Type"] == "Map" {
+            holds_together(&state["ItemProcessor"]);
+        }
+    }
+}
+
+fn holds_together(definition: &Value) {
+    let states = states(definition);
     let mut reached = BTreeSet::new();
     let mut next = vec![definition["StartAt"].as_str().unwrap()];
     while let Some(name) = next.pop() {
@@ -104,6 +141,12 @@ fn every_transition_leads_somewhere_and_every_state_can_be_reached() {
             .unwrap_or_else(|| panic!("there is no state {name}"));
         if reached.insert(name) {
             next.extend(state["Next"].as_str());
+            next.extend(state["Default"].as_str());
+            next.extend(
+                list(state, "Choices")
+                    .iter()
+                    .map(|choice| choice["Next"].as_str().unwrap()),
+            );
             next.extend(
                 list(state, "Catch")
                     .iter()
@@ -119,7 +162,7 @@ fn every_transition_leads_somewhere_and_every_state_can_be_reached() {
 #[test]
 fn every_task_catches_every_error() {
     for (name, state) in states(&definition()) {
-        if state["Type"] == "Task" {
+        if state["Type"] == "Task" || state["Type"] == "Map" {
             let last = list(state, "Catch").last();
             let names = last.map(|catcher| error_names(catcher).collect::<Vec<_>>());
             assert_eq!(names, Some(vec!["States.ALL"]), "{name}");
@@ -130,7 +173,7 @@ fn every_task_catches_every_error() {
 /// The first rule with an error's name decides, so that a later one would never be looked at.
 #[test]
 fn rules_do_not_hide_each_other() {
-    for (name, state) in states(&definition()) {
+    for (name, state) in all_states(&definition()) {
         for field in ["Retry", "Catch"] {
             let mut seen = BTreeSet::new();
             for rule in list(state, field) {
@@ -151,7 +194,7 @@ fn rules_do_not_hide_each_other() {
 
 #[test]
 fn retries_wait_longer_and_longer_with_jitter() {
-    for (name, state) in states(&definition()) {
+    for (name, state) in all_states(&definition()) {
         for retrier in list(state, "Retry") {
             let attempts = retrier["MaxAttempts"].as_u64().unwrap();
             if attempts == 0 {
@@ -225,6 +268,68 @@ fn input() -> Value {
     })
 }
 
+/// What the builder orders of a workshop.
+fn order() -> Value {
+    json!({"RequestId": input()["RequestId"], "Key": "a", "Input": "b", "Output": "c"})
+}
+
+#[test]
+fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() {
+    let choice = "/IsBuilt/Choices/0/Condition";
+    let built = json!({"ManifestKey": "accretion/manifests/a/b.manifest", "Digest": "sha256:0"});
+    let state = |input: Value| json!({"states": {"input": input}});
+    let chosen = evaluate(&[
+        (choice, state(json!({"Orders": [order()]}))),
+        (choice, state(built)),
+    ]);
+    assert_eq!(chosen, [json!(true), json!(false)]);
+
+    // One for each runtime that AWS has not deprecated, on each architecture.
+    let function = "/FillOrders/ItemProcessor/States/FillOrder/Arguments/FunctionName";
+    for target in Target::all() {
+        let mut order = order();
+        order["Runtime"] = json!(target.runtime);
+        order["Architecture"] = json!(target.architecture);
+        let variables = json!({"states": {"input": order}});
+        if target.runtime.is_deprecated() {
+            continue;
+        }
+        let name = target
+            .slug()
+            .replace('-', "")
+            .replace("py", "Py")
+            .replace("arm", "Arm");
+        let arn = evaluate(&[(function, variables)]).remove(0);
+        assert_eq!(arn, format!("${{Workshop{name}Arn}}"));
+    }
+
+    let output = "/FillOrders/Output";
+    let context = json!({"Execution": {"Input": input()}});
+    let results = |keys: &[&str]| {
+        let results: Vec<_> = keys.iter().map(|key| json!({"Key": key})).collect();
+        json!({"states": {"context": context, "result": results}})
+    };
+    for keys in [&["a"][..], &["a", "b"]] {
+        let mut expected = input();
+        expected["Made"] = json!(keys);
+        assert_eq!(evaluate(&[(output, results(keys))]), [expected]);
+    }
+}
+
+/// That of a merged layer.
+fn merged(runtimes: &[&str]) -> Value {
+    let mut input = input();
+    for (name, value) in [
+        ("Runtimes", json!(runtimes)),
+        ("Target", json!("py-arm64")),
+        ("LayerName", json!("data-tools-py-arm64")),
+    ] {
+        input[name] = value;
+    }
+    input.as_object_mut().unwrap().remove("Runtime");
+    input
+}
+
 /// What the states of a failure see.
 fn failed(hint: &str) -> Value {
     json!({
@@ -241,10 +346,15 @@ fn every_expression_has_a_value() {
     let mut variables = failed("try another");
     variables["caught"] = json!({"Error": "LayerEmpty", "Cause": "no package is left"});
     let mut questions = Vec::new();
-    for path in known.keys() {
+    let inputs = [input(), merged(&["python3.12", "python3.13"])];
+    let all = known
+        .keys()
+        .flat_map(|path| inputs.iter().map(move |input| (path, input)));
+    for (path, input) in all {
         let mut variables = variables.clone();
         let states = &mut variables["states"];
-        states["context"] = json!({"Execution": {"Input": input()}});
+        states["input"] = input.clone();
+        states["context"] = json!({"Execution": {"Input": input}});
         let built =
             json!({"ManifestKey": "accretion/manifests/a/b.manifest", "Digest": "sha256:0"});
         match path.split('/').nth(1).unwrap() {
@@ -253,11 +363,21 @@ fn every_expression_has_a_value() {
                 states["errorOutput"] = json!({"Error": "States.Timeout"});
             }
             "RecordBuilt" => states["input"] = built,
+            "IsBuilt" => states["input"] = json!({"Orders": [order()]}),
+            "FillOrders" if path.contains("/ItemProcessor/") => {
+                states["input"] = order();
+                states["result"] = json!({"StatusCode": 200, "Payload": {"Key": "a"}});
+            }
+            "FillOrders" => {
+                states["input"] = json!({"Orders": [order()]});
+                states["result"] = json!([{"Key": "a"}]);
+                states["errorOutput"] = json!({"Error": "States.Timeout"});
+            }
             _ => {}
         }
         questions.push((path.as_str(), variables));
     }
-    assert!(questions.len() > 20, "{questions:?}");
+    assert!(questions.len() > 40, "{questions:?}");
     evaluate(&questions);
 }
 
@@ -331,6 +451,7 @@ fn a_failure_is_announced_with_its_hint_if_it_has_one() {
         "RequestId": "0123456789abcdef0123456789abcdef",
         "ProjectName": "data-tools",
         "Runtime": "python3.13",
+        "Runtimes": ["python3.13"],
         "Architecture": "arm64",
         "Code": "WheelNotFound",
         "Reason": "numpy 1.0 has no wheel",
@@ -339,6 +460,32 @@ fn a_failure_is_announced_with_its_hint_if_it_has_one() {
     assert_eq!(message(&messages[0]), expected);
     expected.as_object_mut().unwrap().remove("Hint");
     assert_eq!(message(&messages[1]), expected);
+}
+
+#[test]
+fn a_failure_of_a_merged_layer_names_its_runtimes() {
+    let [message, data_type, value] = [
+        "/NotifyFailure/Arguments/Message",
+        "/NotifyFailure/Arguments/MessageAttributes/Runtime/DataType",
+        "/NotifyFailure/Arguments/MessageAttributes/Runtime/StringValue",
+    ];
+    // One that is merged of a single runtime is a merged layer all the same.
+    for runtimes in [&["python3.12", "python3.13"][..], &["python3.13"]] {
+        let mut variables = failed("");
+        variables["states"]["input"] = merged(runtimes);
+        let answers = evaluate(&[message, data_type, value].map(|path| (path, variables.clone())));
+        let told: Value = serde_json::from_str(answers[0].as_str().unwrap()).unwrap();
+        assert_eq!(told["Runtimes"], json!(runtimes));
+        assert!(told.get("Runtime").is_none(), "{told}");
+        let event_id = "0123456789abcdef0123456789abcdef-py-arm64-BuildFailed";
+        assert_eq!(told["EventId"], event_id);
+        assert_eq!(answers[1], "String.Array");
+        let listed: Value = serde_json::from_str(answers[2].as_str().unwrap()).unwrap();
+        assert_eq!(listed, json!(runtimes));
+    }
+    let variables = failed("");
+    let answers = evaluate(&[data_type, value].map(|path| (path, variables.clone())));
+    assert_eq!(answers, [json!("String"), json!("python3.13")]);
 }
 
 /// DynamoDB refuses names and values that no expression uses, and expressions with unknown ones.

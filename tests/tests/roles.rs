@@ -14,7 +14,7 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{ProjectName, RequestId};
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use integration_tests::translated_template;
 use serde_json::Value;
 
@@ -33,17 +33,17 @@ fn grants(role: &str) -> Vec<Grant> {
     let policies = properties["Policies"].as_array().unwrap().iter();
     let statements = policies.flat_map(|policy| {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
-        statements.unwrap()
-    });
-    let granted = statements.map(|statement| {
+        let statements = statements.unwrap().iter();
         // What is there under a condition counts.
-        let statement = match statement["Fn::If"].as_array() {
-            Some(parts) => {
-                assert_eq!(parts[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
-                &parts[1]
+        statements.map(|statement| match statement["Fn::If"].as_array() {
+            Some(branches) => {
+                assert_eq!(branches[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
+                &branches[1]
             }
             None => statement,
-        };
+        })
+    });
+    let granted = statements.map(|statement| {
         assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
         // What they would leave out would be allowed.
         for member in ["NotAction", "NotResource"] {
@@ -168,12 +168,13 @@ fn may(role: &str, action: &str, resource: &str) -> bool {
     })
 }
 
-const ROLES: [&str; 5] = [
+const ROLES: [&str; 6] = [
     "DispatcherRole",
     "BuildStateMachineRole",
     "BuilderRole",
     "PublisherRole",
     "RepairScheduleRole",
+    "WorkshopRole",
 ];
 
 const INDEX_SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:index";
@@ -198,24 +199,33 @@ fn layer(name: &str) -> String {
 struct Resources {
     inbox_object: String,
     request: String,
+    files: String,
     artifact: String,
     description: String,
     manifest: String,
     layer_manifest: String,
+    resolution: String,
+    source: String,
+    built_wheel: String,
     elsewhere: String,
 }
 
 fn resources() -> Resources {
     let (project, id) = (project(), RequestId::of_message("1"));
-    let target = Target::from_slug("py313").unwrap();
+    let one = Target::from_slug("py313").unwrap();
+    let target = LayerTarget::One(one);
     let digest = Digest(Sha256::of(b""));
     Resources {
         inbox_object: format!("{INBOX}/requests/tools/request.json"),
         request: object(&keys::request(&id)),
+        files: object(&keys::packed_files(Sha256::of(b""))),
         artifact: object(&keys::artifact(&project, digest)),
         description: object(&keys::artifact_description(&project, digest)),
         manifest: object(&keys::manifest(&project, &id, target)),
         layer_manifest: object(&keys::layer_manifest(&LayerName::new(&project, target), 1)),
+        resolution: object(&keys::resolution(&id, one)),
+        source: object(&keys::source(Sha256::of(b""))),
+        built_wheel: object(&keys::built_wheel(Sha256::of(b""), one)),
         elsewhere: object("else/where.json"),
     }
 }
@@ -235,6 +245,9 @@ fn patterns_match_as_those_of_policies_do() {
         ("*-py3??", "tools-py313", true),
         ("*-py3??", "tools-py313-arm64", false),
         ("*-py3??", "tools-py3", false),
+        ("*-py", "tools-py", true),
+        ("*-py", "tools-py-arm64", false),
+        ("*-py", "tools-numpy", false),
         ("a/*/c", "a/b/b/c", true),
         ("a/*.zip", "a/b.json", false),
         ("A", "a", false),
@@ -277,15 +290,16 @@ fn no_role_is_forgotten() {
 #[test]
 fn roles_may_do_what_they_are_for() {
     let it = resources();
-    let layers: Vec<_> = Target::all()
+    let layers: Vec<_> = LayerTarget::all()
         .map(|target| layer(LayerName::new(&project(), target).as_str()))
         .collect();
     let [requests, all_layers] = ["RequestsTable", "LayersTable"].map(arn_of);
     for (role, action, resource) in [
-        ("DispatcherRole", "s3:GetObject", &it.inbox_object),
+        ("DispatcherRole", "s3:GetObject", it.inbox_object.as_str()),
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
         ("DispatcherRole", "s3:GetObject", &it.request),
         ("DispatcherRole", "s3:PutObject", &it.request),
+        ("DispatcherRole", "s3:PutObject", &it.files),
         (
             "DispatcherRole",
             "sqs:ReceiveMessage",
@@ -298,17 +312,21 @@ fn roles_may_do_what_they_are_for() {
         ),
         ("DispatcherRole", "dynamodb:PutItem", &requests),
         ("BuilderRole", "s3:GetObject", &it.request),
+        ("BuilderRole", "s3:GetObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
-        ("BuilderRole", "secretsmanager:GetSecretValue", INDEX_SECRET),
-        ("BuilderRole", "secretsmanager:GetSecretValue", SECRET),
-        ("BuilderRole", "codeartifact:GetAuthorizationToken", DOMAIN),
+        ("BuilderRole", "s3:GetObject", &it.resolution),
+        ("BuilderRole", "s3:PutObject", &it.resolution),
+        ("BuilderRole", "s3:GetObject", &it.source),
+        ("BuilderRole", "s3:PutObject", &it.source),
+        ("BuilderRole", "s3:GetObject", &it.built_wheel),
+        ("BuilderRole", "s3:PutObject", &it.built_wheel),
         (
-            "BuilderRole",
-            "codeartifact:ReadFromRepository",
-            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all",
+            "BuildStateMachineRole",
+            "lambda:InvokeFunction",
+            &arn_of("WorkshopPy312Arm64Function"),
         ),
         (
             "BuildStateMachineRole",
@@ -333,6 +351,15 @@ fn roles_may_do_what_they_are_for() {
         ),
     ] {
         assert!(may(role, action, resource), "{role} {action} {resource}");
+    }
+    let repository = "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all";
+    for (action, resource) in [
+        ("secretsmanager:GetSecretValue", INDEX_SECRET),
+        ("secretsmanager:GetSecretValue", SECRET),
+        ("codeartifact:GetAuthorizationToken", DOMAIN),
+        ("codeartifact:ReadFromRepository", repository),
+    ] {
+        assert!(may("BuilderRole", action, resource), "{action} {resource}");
     }
     for layer in layers {
         let version = format!("{layer}:12");
@@ -367,10 +394,14 @@ fn roles_may_not_do_each_others_work() {
     let objects = [
         &it.inbox_object,
         &it.request,
+        &it.files,
         &it.artifact,
         &it.description,
         &it.manifest,
         &it.layer_manifest,
+        &it.resolution,
+        &it.source,
+        &it.built_wheel,
         &it.elsewhere,
     ];
     // Whatever is not here is forbidden.
@@ -379,12 +410,20 @@ fn roles_may_not_do_each_others_work() {
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
         ("DispatcherRole", "s3:GetObject", &it.request),
         ("DispatcherRole", "s3:PutObject", &it.request),
+        ("DispatcherRole", "s3:PutObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.request),
+        ("BuilderRole", "s3:GetObject", &it.files),
         ("BuilderRole", "s3:GetObject", &it.artifact),
         ("BuilderRole", "s3:GetObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.artifact),
         ("BuilderRole", "s3:PutObject", &it.description),
         ("BuilderRole", "s3:PutObject", &it.manifest),
+        ("BuilderRole", "s3:GetObject", &it.resolution),
+        ("BuilderRole", "s3:PutObject", &it.resolution),
+        ("BuilderRole", "s3:GetObject", &it.source),
+        ("BuilderRole", "s3:PutObject", &it.source),
+        ("BuilderRole", "s3:GetObject", &it.built_wheel),
+        ("BuilderRole", "s3:PutObject", &it.built_wheel),
         ("PublisherRole", "s3:GetObject", &it.artifact),
         ("PublisherRole", "s3:GetObjectVersion", &it.artifact),
         ("PublisherRole", "s3:GetObject", &it.description),
@@ -445,12 +484,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "dynamodb:Query", &requests),
         (but("DispatcherRole"), "dynamodb:PutItem", &requests),
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "dynamodb:GetItem",
             &requests,
         ),
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "dynamodb:UpdateItem",
             &requests,
         ),
@@ -509,7 +548,7 @@ fn nobody_may_do_what_is_nobodys_work() {
         ),
         // Everything else.
         (
-            vec!["BuilderRole", "RepairScheduleRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
             "sns:Publish",
             &topic,
         ),
@@ -518,7 +557,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "ssm:PutParameter", other_pointer),
         (everybody.to_vec(), "ssm:DeleteParameter", other_pointer),
         (
-            vec!["BuilderRole", "RepairScheduleRole", "PublisherRole"],
+            vec![
+                "BuilderRole",
+                "RepairScheduleRole",
+                "PublisherRole",
+                "WorkshopRole",
+            ],
             "s3:ListBucket",
             INBOX,
         ),
@@ -581,7 +625,14 @@ fn what_is_written_once_is_not_overwritten() {
             matches(pattern.strip_prefix("${ArtifactsBucket.Arn}").unwrap(), key)
         })
     };
-    for object in [&it.request, &it.artifact, &it.manifest] {
+    for object in [
+        &it.request,
+        &it.artifact,
+        &it.manifest,
+        &it.resolution,
+        &it.source,
+        &it.built_wheel,
+    ] {
         assert!(is_refused(object), "{object}");
         // Whoever may write it at all.
         for role in ROLES

@@ -7,15 +7,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use accretion_core::index::Credentials;
 use accretion_core::limits::{Limits, ResolutionLimits};
-use accretion_core::request::Request;
+use accretion_core::request::{Request, read_indexes};
 use accretion_core::target::Target;
 use accretion_core::{Class, Fault as _};
-use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
+use accretion_local::{Downloader, Indexes, NamedIndex};
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options, SourceDistributions};
 use accretion_service::ports::{Clock, Event, Progress};
@@ -358,6 +359,78 @@ async fn the_resolver_reaches_nothing_that_is_not_allowed() {
         index.heal(file);
     }
     assert_eq!(elsewhere.requests(), []);
+}
+
+/// Where uv does not ask indexes by itself, whoever asks them for it is held to the same.
+#[tokio::test]
+async fn private_indexes_lead_to_nothing_that_is_not_allowed() {
+    let a = pure("a").build();
+    let index = PackageIndex::start([&a]);
+    let elsewhere = PackageIndex::start([&a]);
+    let encrypted = elsewhere.url().replace("http:", "https:");
+    let refused = async |url: &str| {
+        let guard = Guard {
+            hosts: "allowed.invalid, localhost".parse().unwrap(),
+            ..Guard::default()
+        };
+        let mut builder = Builder::with(&index, guard);
+        let indexes = format!(r#"[{{"Name": "x", "Url": "{url}", "Packages": ["a"]}}]"#);
+        let (indexes, _) = read_indexes("Indexes", &indexes).unwrap();
+        let named = indexes.into_iter().map(|index| NamedIndex {
+            index,
+            credentials: Some(Credentials::new("user", "password")),
+        });
+        let indexes = Arc::new(Indexes {
+            named: named.collect(),
+            ..Indexes::default()
+        });
+        builder.uv = Arc::new(builder.uv.using(Arc::clone(&indexes)));
+        builder.downloader = Arc::new(builder.downloader.using(indexes));
+        let request = request("requirements.txt", "a", false);
+        let built = builder.build(&request, SourceDistributions::Never).await;
+        built.map(|_| "built").unwrap_or_else(|error| error.code())
+    };
+    assert_eq!(refused(&index.url()).await, "built");
+    for (url, code) in [
+        (elsewhere.url(), "LocalAddressRefused"),
+        (
+            elsewhere.url().replace("127.0.0.1", "localhost"),
+            "LocalAddressRefused",
+        ),
+        (encrypted.clone(), "LocalAddressRefused"),
+        (
+            "https://169.254.169.254/latest/".to_owned(),
+            "LocalAddressRefused",
+        ),
+        ("https://example.com/simple/".to_owned(), "HostNotAllowed"),
+    ] {
+        assert_eq!(refused(&url).await, code, "{url}");
+    }
+    for (file, to, code) in [
+        ("/simple/a/", elsewhere.url() + "a/", "LocalAddressRefused"),
+        ("/simple/a/", encrypted + "a/", "LocalAddressRefused"),
+        (
+            "/simple/a/",
+            "https://example.com/simple/a/".to_owned(),
+            "HostNotAllowed",
+        ),
+        (
+            "a-1.0-py3-none-any.whl.metadata",
+            elsewhere.url(),
+            "LocalAddressRefused",
+        ),
+    ] {
+        index.fault(file, Fault::Redirect(to.clone()));
+        assert_eq!(refused(&index.url()).await, code, "{to}");
+        index.heal(file);
+    }
+    assert_eq!(elsewhere.requests(), []);
+
+    // What ends a build of one index ends it here, too.
+    index.fault("/simple/a/", Fault::Endless);
+    assert_eq!(refused(&index.url()).await, "UpstreamUnavailable");
+    index.fault("/simple/a/", Fault::Status(500));
+    assert_eq!(refused(&index.url()).await, "UpstreamUnavailable");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use accretion_core::Class;
+use accretion_core::limits::Limits;
+use accretion_core::target::Target;
 use integration_tests::translated_template;
 use serde_json::{Map, Value, json};
 
@@ -89,8 +91,8 @@ fn texts(value: &Value) -> Vec<&str> {
 fn every_statement_has_a_name_and_says_exactly_what_it_allows() {
     let statements = statements();
     assert!(statements.len() > 40, "{}", statements.len());
-    // These APIs take no resource: X-Ray's, log delivery's, and one of Lambda's.
-    let without_resource = ["Trace", "DeliverLogs", "ListLayers"];
+    // These APIs take no resource: X-Ray's, log delivery's, one of Lambda's and one of STS's.
+    let without_resource = ["Trace", "DeliverLogs", "ListLayers", "GetBearerToken"];
     let mut names = BTreeSet::new();
     for (owner, statement) in statements {
         let sid = statement["Sid"]
@@ -110,6 +112,57 @@ fn every_statement_has_a_name_and_says_exactly_what_it_allows() {
             "{owner}: {sid}"
         );
     }
+}
+
+/// The function for each target whose packages may be built from source.
+fn workshops() -> BTreeSet<&'static str> {
+    let functions = of_type("AWS::Lambda::Function").into_keys();
+    functions
+        .filter(|name| name.starts_with("Workshop"))
+        .collect()
+}
+
+#[test]
+fn there_is_a_workshop_for_each_target_that_a_function_can_be_made_for() {
+    let mut expected = BTreeMap::new();
+    for target in Target::all() {
+        if !target.runtime.is_deprecated() {
+            let is_arm = target.architecture.name() == "arm64";
+            let name = format!(
+                "WorkshopPy3{}{}Function",
+                target.runtime.python_minor(),
+                if is_arm { "Arm64" } else { "" }
+            );
+            expected.insert(name, target);
+        }
+    }
+    assert_eq!(
+        workshops(),
+        expected.keys().map(String::as_str).collect::<BTreeSet<_>>()
+    );
+    for (name, target) in expected {
+        let workshop = &resources()[&name];
+        assert_eq!(
+            workshop["Condition"], "SourceDistributionsAllowed",
+            "{name}"
+        );
+        let runtime = possible(property(workshop, "Runtime"));
+        assert_eq!(runtime[0], target.runtime.identifier(), "{name}");
+        let architectures = property(workshop, "Architectures");
+        assert_eq!(
+            architectures,
+            &json!([target.architecture.name()]),
+            "{name}"
+        );
+        assert_eq!(property(workshop, "Role")["Fn::GetAtt"][0], "WorkshopRole");
+    }
+    let allowed = &TEMPLATE["Conditions"]["SourceDistributionsAllowed"];
+    let when = json!({"Fn::Equals": [{"Ref": "AllowSourceDistributions"}, "true"]});
+    assert_eq!(allowed, &when);
+    assert_eq!(
+        TEMPLATE["Parameters"]["AllowSourceDistributions"]["Default"],
+        "false"
+    );
 }
 
 /// SAM adds managed policies, which are wide, to the roles that it makes itself.
@@ -168,6 +221,19 @@ fn whoever_waits_waits_long_enough() {
         .as_u64()
         .unwrap();
     assert!(build > timeout("BuilderFunction"));
+    let order = &definition["States"]["FillOrders"]["ItemProcessor"]["States"]["FillOrder"];
+    let order = order["TimeoutSeconds"].as_u64().unwrap();
+    for name in workshops() {
+        assert!(order > timeout(name), "{name}");
+        let build = &TEMPLATE["Parameters"]["MaximumSourceBuildSeconds"];
+        assert_eq!(
+            build["Default"],
+            Limits::SOURCE_BUILD_TIME.as_secs(),
+            "{name}"
+        );
+        let longest = build["MaxValue"].as_u64().unwrap();
+        assert!(timeout(name) > longest + 120, "{name}");
+    }
 }
 
 #[test]
@@ -626,7 +692,11 @@ fn whatever_can_go_wrong_has_an_alarm() {
         .collect();
     assert_eq!(watched("ApproximateAgeOfOldestMessage"), read);
 
-    let functions: BTreeSet<_> = of_type("AWS::Lambda::Function").into_keys().collect();
+    let mut functions: BTreeSet<_> = of_type("AWS::Lambda::Function").into_keys().collect();
+    // An execution waits for a workshop that is free, and fails with it.
+    for workshop in workshops() {
+        assert!(functions.remove(workshop), "{workshop}");
+    }
     assert_eq!(watched("Throttles"), functions);
     // The builder's are failed executions.
     let others = functions.into_iter().filter(|it| *it != "BuilderFunction");

@@ -5,12 +5,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::diagnostic::{ProblemRecord, Report};
-use accretion_core::layer::LayerName;
+use accretion_core::layer::{LayerName, Shape};
+use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::Request;
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::{Architecture, Compatibility, Runtime};
+use accretion_local::layer_folder::PackedFolder;
 use accretion_local::output::OutputFolder;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
+use accretion_service::own::Own;
 use accretion_service::ports::Clock;
+use clap::builder::ArgPredicate;
 use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
@@ -22,15 +26,22 @@ use crate::environment::Environment;
 use crate::error::{Error, grouped, print_warning};
 use crate::failed::{self, Failed, FailureRecord};
 use crate::input::{self, Input};
+use crate::own::{self, OwnOptions, OwnProject};
 use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
 
 /// Build layers from a request, a requirements.txt, a script or a lock file
 ///
-/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture. Layers whose content
-/// has not changed are left as they are.
+/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture, or for each architecture
+/// with --merge. Layers whose content has not changed are left as they are. With --project, INPUT
+/// may be left out.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("path", |arg| arg
+    .required(false)
+    .required_unless_present("project")
+    .default_value_if("project", ArgPredicate::IsPresent, own::PYPROJECT)
+))]
 pub(crate) struct Build {
     #[command(flatten)]
     input: Input,
@@ -40,6 +51,8 @@ pub(crate) struct Build {
     /// Fail when two wheels put different files at the same path
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    own: OwnOptions,
     #[command(flatten)]
     sources: Sources,
 }
@@ -58,19 +71,24 @@ pub(crate) async fn run(
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
-    let (request, mut report) = input::read(&args.input)?;
+    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let Prepared {
+        request,
+        mut report,
+        engine,
+        project,
+    } = prepare(&args, environment, &progress).await?;
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
         crate::print_report(&report, global);
     }
-    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
     let output = OutputFolder::new(&args.output);
-    let outcomes = build(&request, &args, environment, &output, Arc::clone(&progress)).await?;
+    let outcomes = build(&request, &args, &engine, project, &output, &*progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
     for (target, outcome) in outcomes {
-        let layer = LayerName::new(&request.name, target);
+        let layer = LayerName::new(&request.name, target.target());
         match outcome {
             Ok(layer) => built.push(layer),
             Err(error) => failed.push(Failed {
@@ -87,14 +105,53 @@ pub(crate) async fn run(
     Ok(failed::exit_code(&failed))
 }
 
+/// What is to be built, and what builds it.
+struct Prepared {
+    request: Request,
+    report: Report,
+    engine: Engine,
+    project: Option<OwnProject>,
+}
+
+/// Reads the input, and builds the project, if there is one.
+async fn prepare(
+    args: &Build,
+    environment: &Environment,
+    progress: &Arc<Terminal>,
+) -> Result<Prepared, Error> {
+    let (mut request, report) = if args.own.is_input(&args.input.path) {
+        args.own.request(&args.input)?
+    } else {
+        input::read(&args.input)?
+    };
+    let engine = Engine::new(&args.sources, environment, &request, progress)?;
+    let project = args.own.build(&engine, &request.targets).await?;
+    if let Some(project) = &project {
+        project.require(&mut request);
+    }
+    Ok(Prepared {
+        request,
+        report,
+        engine,
+        project,
+    })
+}
+
 async fn build(
     request: &Request,
     args: &Build,
-    environment: &Environment,
+    engine: &Engine,
+    project: Option<OwnProject>,
     output: &OutputFolder,
-    progress: Arc<Terminal>,
-) -> Result<Vec<(Target, Result<Built, accretion_service::Error>)>, Error> {
-    let engine = Engine::new(&args.sources, environment, request, &progress)?;
+    progress: &Terminal,
+) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
+    own::check_files(request)?;
+    let packed = args.own.pack().await?;
+    let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
+    let own = Own {
+        files,
+        wheels: project.into_iter().map(|project| project.wheel).collect(),
+    };
     let options = Options {
         strict: args.strict,
         ..Options::default()
@@ -107,11 +164,13 @@ async fn build(
         &engine.wheels,
         output,
         &SystemClock,
-        &*progress,
-    )?;
-    let targets = request.targets.iter();
-    let outcomes = targets.map(async |target| (target, build.target(target).await));
-    Ok(join_all(outcomes).await)
+        progress,
+    )?
+    .with_own(own);
+    let layers = request.layers();
+    let outcomes = layers.iter().map(|layer| build.layer(layer));
+    let outcomes = join_all(outcomes).await;
+    Ok(layers.into_iter().zip(outcomes).collect())
 }
 
 fn print_text(built: &[Built], failed: &[Failed], global: Global) {
@@ -125,26 +184,49 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
         }
     }
     if !built.is_empty() && !global.quiet {
-        table::print(table(built), &[1, 2, 3, 4]);
+        let is_merged = built.iter().any(|layer| layer.manifest.shape.is_some());
+        let columns = usize::from(is_merged);
+        table::print(
+            table(built, is_merged),
+            &[1, 2, 3, 4].map(|it| it + columns),
+        );
     }
     if global.verbose {
         for layer in built {
             anstream::println!("\n{}", layer.layer);
             for package in &layer.manifest.installed {
-                anstream::println!("  {} {}  {}", package.name, package.version, package.wheel);
+                let Installed {
+                    name,
+                    version,
+                    wheel,
+                    ..
+                } = package;
+                // Of a merged layer, what is not there for all of its runtimes.
+                let runtimes = joined(&package.runtimes);
+                let line = format!("  {name} {version}  {wheel}  {runtimes}");
+                anstream::println!("{}", line.trim_end());
             }
         }
     }
     failed::print(failed);
 }
 
-fn table(built: &[Built]) -> Table {
-    let mut rows = table::new(&["layer", "packages", "zip", "unzipped", "time", ""]);
+fn joined(runtimes: &[Runtime]) -> String {
+    let runtimes = runtimes.iter().map(ToString::to_string);
+    runtimes.collect::<Vec<_>>().join(" ")
+}
+
+fn table(built: &[Built], is_merged: bool) -> Table {
+    let mut columns = vec!["layer", "packages", "zip", "unzipped", "time", ""];
+    if is_merged {
+        columns.insert(1, "runtimes");
+    }
+    let mut rows = table::new(&columns);
     for layer in built {
         let manifest = &layer.manifest;
-        rows.add_row([
+        let mut row = vec![
             layer.layer.to_string(),
-            manifest.installed.len().to_string(),
+            manifest.packages().to_string(),
             BinaryBytes(manifest.artifact_size).to_string(),
             BinaryBytes(manifest.unzipped_size).to_string(),
             span(layer.elapsed),
@@ -154,9 +236,23 @@ fn table(built: &[Built]) -> Table {
                 "unchanged"
             }
             .to_owned(),
-        ]);
+        ];
+        if is_merged {
+            row.insert(1, runtimes(manifest));
+        }
+        rows.add_row(row);
     }
     rows
+}
+
+/// The runtimes of a layer, and how it serves them.
+fn runtimes(manifest: &Manifest) -> String {
+    let runtimes = joined(&manifest.runtimes);
+    match manifest.shape {
+        Some(Shape::PerRuntime) => format!("{runtimes}, each its own"),
+        Some(Shape::Shared) => format!("{runtimes}, shared"),
+        None => runtimes,
+    }
 }
 
 #[derive(Serialize)]
@@ -171,8 +267,10 @@ struct Document<'a> {
 #[serde(rename_all = "PascalCase")]
 struct LayerRecord<'a> {
     layer: &'a str,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
+    runtimes: Vec<Runtime>,
     architecture: Architecture,
+    shape: Option<Shape>,
     changed: bool,
     zip: String,
     manifest: String,
@@ -188,8 +286,10 @@ struct LayerRecord<'a> {
 fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &OutputFolder) {
     let layers = built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
-        runtime: built.target.runtime,
-        architecture: built.target.architecture,
+        runtime: built.target.target().runtime(),
+        runtimes: built.target.runtimes().collect(),
+        architecture: built.target.architecture(),
+        shape: built.manifest.shape,
         changed: built.changed,
         zip: output.zip(&built.layer).display().to_string(),
         manifest: output.manifest(&built.layer).display().to_string(),
@@ -197,7 +297,7 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
         artifact_sha256: built.manifest.artifact_sha256.to_string(),
         artifact_size: built.manifest.artifact_size,
         unzipped_size: built.manifest.unzipped_size,
-        packages: built.manifest.installed.len(),
+        packages: built.manifest.packages(),
         seconds: built.elapsed.as_secs_f64(),
         warnings: &built.warnings,
     });

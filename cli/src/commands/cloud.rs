@@ -71,7 +71,7 @@ pub(crate) async fn run(
         Cloud::Add(args) => add::run(args, global).await,
         Cloud::Update(args) => Box::pin(update::run(args, global, environment)).await,
         Cloud::Destroy(args) => Box::pin(destroy::run(args, global)).await,
-        Cloud::Request(args) => request::run(args, global).await,
+        Cloud::Request(args) => Box::pin(request::run(args, global, environment)).await,
         Cloud::Status(args) => status::run(args, global).await,
         Cloud::List(args) => list::run(args, global).await,
         Cloud::Describe(args) => Box::pin(describe::run(args, global)).await,

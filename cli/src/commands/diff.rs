@@ -144,7 +144,7 @@ fn record(side: &Side, manifest: &Manifest) -> SideRecord {
         digest: manifest.digest.to_string(),
         artifact_size: manifest.artifact_size,
         unzipped_size: manifest.unzipped_size,
-        packages: manifest.installed.len(),
+        packages: manifest.packages(),
     }
 }
 
@@ -174,6 +174,15 @@ fn print(args: &Diff, before: &Manifest, now: &Manifest, changes: &Changes) {
         } else {
             say(yellow, format!("~ {} {} → {}", it.name, it.from, it.to));
         }
+    }
+    let files = |manifest: &Manifest| {
+        let files = manifest.files.as_ref();
+        files.map_or((0, None), |files| (files.count, Some(files.sha256)))
+    };
+    let (from, to) = (files(before), files(now));
+    if from != to {
+        let change = format!("~ files of one's own: {} → {}", from.0, to.0);
+        say(yellow, change);
     }
     let names: BTreeSet<_> = now.installed.iter().map(|it| &it.name).collect();
     let unchanged = names.len() - changes.added.len() - changes.updated.len();

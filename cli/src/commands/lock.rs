@@ -69,7 +69,7 @@ pub(crate) async fn run(
         match outcome {
             Ok(packages) => locked.push((target, packages)),
             Err(error) => failed.push(Failed {
-                target,
+                target: target.into(),
                 layer: LayerName::new(&request.name, target),
                 error,
             }),

@@ -201,12 +201,12 @@ fn read(args: &Publish, folder: &LayerFolder) -> Result<(Option<Request>, Report
         return Ok((None, Report::new(source_name, "")));
     };
     let (request, report) = input::read(&Input {
-        path,
         // It names nothing here: the layer has a name of its own.
         name: "layer".parse().ok(),
         runtimes: args.runtimes.clone(),
         architectures: args.architectures.clone(),
         allow_source_distributions: args.allow_source_distributions,
+        ..Input::of_path(path)
     })?;
     Ok((Some(request), report))
 }
@@ -423,7 +423,7 @@ struct Document<'a> {
     description: &'a str,
     runtimes: &'a [Runtime],
     architectures: &'a [Architecture],
-    shape: &'static str,
+    shape: Shape,
     packages: Vec<PackageRecord<'a>>,
     files: usize,
     sha256: String,
@@ -494,10 +494,7 @@ fn print_document(report: &Report, plan: &Plan, outcomes: &Outcomes) {
         description: &publication.description,
         runtimes: &publication.runtimes,
         architectures: &publication.architectures,
-        shape: match assembled.shape {
-            Shape::Shared => "Shared",
-            Shape::PerRuntime => "PerRuntime",
-        },
+        shape: assembled.shape,
         packages: packages.collect(),
         files: assembled.copied,
         sha256: assembled.written.sha256.to_string(),

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::status::{self, Followed, Outcomes, Place, RequestRecord};
 use crate::args::{Format, Global};
 use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of};
 use crate::table;
 
@@ -28,10 +29,14 @@ pub(crate) enum Request {
 }
 
 /// Drops a request.
-pub(crate) async fn run(request: Request, global: Global) -> Result<ExitCode, Error> {
+pub(crate) async fn run(
+    request: Request,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     match request {
         Request::Raw(args) => raw::run(args, global).await,
-        Request::Requirements(args) => requirements::run(args, global).await,
+        Request::Requirements(args) => requirements::run(args, global, environment).await,
     }
 }
 
@@ -53,6 +58,8 @@ struct Submission {
     project: ProjectName,
     key: String,
     bytes: Vec<u8>,
+    /// What it names, by keys: uploaded first.
+    files: Vec<(String, Vec<u8>)>,
     /// What there is to say about the input, none of it an error.
     report: Report,
 }
@@ -83,6 +90,9 @@ impl Destination {
             let table =
                 RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
             let inbox = S3Inbox::new(&pipeline.clients, pipeline.output("InboxBucketName")?);
+            for (key, bytes) in &submission.files {
+                inbox.drop(key, bytes.clone()).await?;
+            }
             let dropped = inbox
                 .drop(&submission.key, submission.bytes.clone())
                 .await?;

@@ -4,19 +4,23 @@ mod watch;
 
 use std::sync::Arc;
 
-use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Requests};
+use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
-use accretion_core::request::{Request, RequestId, RequestRef};
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::request::{FileSource, Request, RequestId, RequestRef};
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault, fault_codes, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
+use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
-use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex};
+use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Workshops};
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
-use accretion_service::ports::{Event, IndexCredentials as _, PortError, Progress, Requests as _};
+use accretion_service::own::{Own, OwnWheel};
+use accretion_service::ports::{
+    self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
+};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
@@ -28,11 +32,25 @@ use self::watch::Watch;
 pub(crate) struct Order {
     request_id: RequestId,
     received_at: Timestamp,
-    runtime: Runtime,
-    architecture: Architecture,
+    target: LayerTarget,
+    /// The keys of what workshops have made for it just now.
+    #[serde(default)]
+    made: Vec<String>,
 }
 
 /// What the execution is told.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Built(Receipt),
+    #[serde(rename_all = "PascalCase")]
+    Ordered {
+        /// What workshops have to make first.
+        orders: Vec<ports::Order>,
+    },
+}
+
+/// What came of a build.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Receipt {
@@ -90,11 +108,13 @@ impl Fault for Error {
 pub(crate) struct Builder {
     pub(crate) clients: accretion_aws::Clients,
     pub(crate) requests: S3Requests,
+    pub(crate) handover: S3Handover,
     pub(crate) bucket: String,
     pub(crate) cache: CacheFolder,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
-    pub(crate) source_distributions: SourceDistributions,
+    /// Whether there are workshops.
+    pub(crate) workshops: bool,
     pub(crate) offer: Offer,
     pub(crate) credentials: AwsIndexCredentials,
     pub(crate) downloader: Arc<Downloader>,
@@ -102,9 +122,11 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// Builds the layer of one target, or finds that there is one of the same content, and writes
+    /// Builds one layer of a request, or finds that there is one of the same content, and writes
     /// its manifest.
-    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
+    ///
+    /// Where that takes running a package's code, it says what workshops have to make first.
+    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Answer, Error> {
         let Invocation {
             event: order,
             metrics,
@@ -112,8 +134,8 @@ impl Builder {
         } = invocation;
         // From here on every line of the invocation has it.
         Span::current().record("request_id", order.request_id.as_str());
-        let (runtime, architecture) = (order.runtime, order.architecture);
-        let span = info_span!("build", %runtime, %architecture);
+        let (runtime, architecture) = (order.target.python(), order.target.architecture());
+        let span = info_span!("build", runtime, %architecture);
         let watch = Arc::new(Watch::new());
         let build = self.build(order.clone(), Arc::clone(&watch));
         let outcome = Box::pin(build).instrument(span).await;
@@ -121,12 +143,10 @@ impl Builder {
         outcome
     }
 
-    async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Receipt, Error> {
+    async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Answer, Error> {
         let request = self.request(&order.request_id).await?;
-        let target = Target {
-            runtime: order.runtime,
-            architecture: order.architecture,
-        };
+        let target = order.target;
+        let wanted = request.layer(target);
         self.prune().await;
         let _lease = self.cache.lease().await.map_err(PortError::new)?;
         // Made anew for each build: what it remembers may have been pruned since.
@@ -139,37 +159,109 @@ impl Builder {
             self.limits,
             Arc::clone(&watch) as _,
         );
+        let (own, _until_written) = self.own(&order.request_id, &request, &wheels).await?;
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
         let origin = RequestRef {
-            id: order.request_id,
+            id: order.request_id.clone(),
             received_at: order.received_at,
         };
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: self.source_distributions,
+            source_distributions: if self.workshops {
+                SourceDistributions::InWorkshops
+            } else {
+                SourceDistributions::Never
+            },
         };
+        let id = origin.id.clone();
+        let workshops = Workshops::new(id, &uv, &wheels, &self.handover);
         let build = Build::new(
             &request,
             Some(origin),
             options,
-            &*uv,
-            &wheels,
+            &workshops,
+            &workshops,
             &artifacts,
             &SystemClock,
             &*watch,
-        )?;
-        let layer = build.target(target).await?;
+        )?
+        .with_own(own);
+        let layer = match build.layer(&wanted).await {
+            Ok(layer) => layer,
+            Err(error) => return self.ordered(workshops.orders(), &order.made, &watch, error),
+        };
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
         info!(layer = %name, %digest, changed = layer.changed, "built");
-        Ok(Receipt {
+        Ok(Answer::Built(Receipt {
             manifest_key,
             digest: digest.to_string(),
             changed: layer.changed,
             warnings: layer.warnings,
-        })
+        }))
+    }
+
+    /// What a failed build comes to: orders, if it is for want of what workshops make.
+    fn ordered(
+        &self,
+        orders: Vec<ports::Order>,
+        made: &[String],
+        watch: &Watch,
+        error: accretion_service::Error,
+    ) -> Result<Answer, Error> {
+        // Otherwise it would be ordered for ever.
+        if let Some(order) = orders.iter().find(|order| made.contains(&order.key)) {
+            let key = order.key.clone();
+            return Err(accretion_service::Error::WorkshopResultMissing { key }.into());
+        }
+        if orders.is_empty() {
+            return Err(error.into());
+        }
+        watch.ordered();
+        info!(orders = orders.len(), "ordered from workshops");
+        Ok(Answer::Ordered { orders })
+    }
+
+    /// What the request names besides requirements, as the dispatcher kept it.
+    async fn own(
+        &self,
+        id: &RequestId,
+        request: &Request,
+        wheels: &WheelCache,
+    ) -> Result<(Own, Option<tempfile::TempPath>), Error> {
+        let kept = async |key: String| -> Result<Vec<u8>, Error> {
+            let content = self.requests.kept_file(&key).await?;
+            Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
+        };
+        let (mut own, mut packed) = (Own::default(), None);
+        for source in &request.contents.files {
+            match source {
+                FileSource::Packed(sha256) => {
+                    let zip = kept(keys::packed_files(*sha256)).await?;
+                    let folder = PackedFolder::of_zip(zip, *sha256).await;
+                    let (files, path) = folder.map_err(PortError::new)?.into_parts();
+                    (own.files, packed) = (Some(files), Some(path));
+                }
+                FileSource::Wheel { filename, sha256 } => {
+                    let wheel = kept(keys::own_wheel(*sha256)).await?;
+                    wheels.admit(filename, *sha256, wheel).await?;
+                    own.wheels.push(OwnWheel {
+                        filename: filename.clone(),
+                        sha256: *sha256,
+                    });
+                }
+                // Those are for the dispatcher, which keeps none of them.
+                FileSource::Object(_) | FileSource::Prefix(_) => {
+                    return Err(Error::RequestInvalid {
+                        id: id.clone(),
+                        codes: "FilesInvalid".to_owned(),
+                    });
+                }
+            }
+        }
+        Ok((own, packed))
     }
 
     /// The request as the dispatcher kept it.

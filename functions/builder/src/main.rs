@@ -8,14 +8,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accretion_aws::{AwsIndexCredentials, Clients, S3Requests};
+use accretion_aws::{AwsIndexCredentials, Clients, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
 use accretion_lambda::{Environment, Error};
 use accretion_local::cache::{Budget, CacheFolder};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{AllowedHosts, Downloader};
-use accretion_service::build::SourceDistributions;
 use accretion_service::indexes::{Offer, OfferedIndexes};
 
 use crate::handler::{Builder, Log};
@@ -37,11 +36,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         domain: environment.given("CODEARTIFACT_DOMAIN_ARN"),
     };
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
-    let source_distributions = if environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false) {
-        SourceDistributions::AsRequested
-    } else {
-        SourceDistributions::Never
-    };
+    let workshops = environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false);
     let limits = limits(&mut environment);
     environment.finish(())?;
 
@@ -75,12 +70,13 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         credentials: AwsIndexCredentials::new(&clients),
         offer,
         requests: S3Requests::new(&clients, bucket.as_str()),
+        handover: S3Handover::new(&clients, bucket.as_str(), &limits),
         clients,
         bucket,
         cache,
         budget,
         limits,
-        source_distributions,
+        workshops,
         downloader: Arc::new(downloader),
         uv: Arc::new(uv),
     })

@@ -44,8 +44,10 @@ impl S3Artifacts {
 
     /// Where a manifest belongs: what has no request or no single target belongs nowhere.
     fn manifest_key(&self, manifest: &Manifest) -> Result<String, PortError> {
-        match (&manifest.request, manifest.target()) {
-            (Some(request), Some(target)) => Ok(keys::manifest(&self.project, &request.id, target)),
+        match (&manifest.request, manifest.compatibility()) {
+            (Some(request), Some(layer)) => {
+                Ok(keys::manifest(&self.project, &request.id, layer.target()))
+            }
             _ => Err(PortError::new(accretion_service::Error::ManifestInvalid {
                 key: manifest.artifact_s3_key.clone(),
                 problem: "it names no `Request`, or no single target".to_owned(),

@@ -1,5 +1,7 @@
 //! Objects of a bucket.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::time::Duration;
 
 use accretion_service::ports::StoredArtifact;
@@ -9,6 +11,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 
@@ -74,6 +77,34 @@ impl Bucket {
         read(request, call.allowed_by("s3:GetObjectVersion"), limit).await
     }
 
+    /// Keys and sizes of the objects whose keys start with a prefix, in the order of their keys; of
+    /// more than `limit`, one more.
+    pub(crate) async fn list(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<(String, u64)>, Error> {
+        let mut listed = Vec::new();
+        let mut token = None;
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.name);
+            let request = request.prefix(prefix).set_continuation_token(token);
+            let page = request.send().await.map_err(|error| {
+                let call = self.call("s3:ListObjectsV2", prefix);
+                failed(call.allowed_by("s3:ListBucket"), &error)
+            })?;
+            for object in page.contents() {
+                let size = object.size().unwrap_or_default().unsigned_abs();
+                listed.push((object.key().unwrap_or_default().to_owned(), size));
+            }
+            token = page.next_continuation_token().map(ToOwned::to_owned);
+            if listed.len() > limit || token.is_none() {
+                listed.truncate(limit + 1);
+                return Ok(listed);
+            }
+        }
+    }
+
     /// What is stored under a key; `None` if nothing is.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<StoredArtifact>, Error> {
         let request = self.client.head_object().bucket(&self.name).key(key);
@@ -134,6 +165,17 @@ impl Bucket {
         self.new_object(key, outcome)
     }
 
+    /// Writes bytes, unless something is there.
+    pub(crate) async fn write_new_bytes(&self, key: &str, bytes: Vec<u8>) -> Result<New, Error> {
+        let call = || {
+            let body = ByteStream::from(bytes.clone());
+            let request = self.put(key).content_type("application/zip").body(body);
+            request.if_none_match("*").send()
+        };
+        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        self.new_object(key, outcome)
+    }
+
     /// Uploads an artifact in one piece, unless something is there. S3 refuses it if its bytes do
     /// not have that SHA-256.
     pub(crate) async fn upload_new(
@@ -158,6 +200,73 @@ impl Bucket {
         self.new_object(key, outcome)
     }
 
+    /// Writes an object's bytes into a file, as far as there are at most `limit` of them. Returns
+    /// the file name that it was stored under; `None` if there is no object.
+    pub(crate) async fn download(
+        &self,
+        key: &str,
+        limit: u64,
+        into: &mut File,
+    ) -> Result<Option<String>, Error> {
+        let call = || self.call("s3:GetObject", key);
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let object = match request.send().await {
+            Ok(object) => object,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(failed(call(), &error)),
+        };
+        let name = object.content_disposition().and_then(file_name);
+        let mut body = object.body;
+        let mut received = 0;
+        loop {
+            let chunk = match body.try_next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok(Some(name.unwrap_or_default())),
+                Err(error) => {
+                    let problem = shown(&format!("the object was cut off: {error}"));
+                    return Err(Error::ServiceUnavailable {
+                        call: call(),
+                        problem,
+                    });
+                }
+            };
+            received += chunk.len() as u64;
+            if received > limit {
+                let problem = format!("it has more than {limit} bytes");
+                return Err(Error::ServiceRefused {
+                    call: call(),
+                    problem,
+                });
+            }
+            into.write_all(&chunk)
+                .map_err(|error| Error::StagingFailed {
+                    folder: "the cache".to_owned(),
+                    error,
+                })?;
+        }
+    }
+
+    /// A URL with which an object can be read for a while.
+    pub(crate) async fn readable(&self, key: &str, time: Duration) -> Result<String, Error> {
+        let call = || self.call("s3:GetObject", key);
+        let config = PresigningConfig::expires_in(time).map_err(|error| unsigned(call(), &error));
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let signed = request.presigned(config?).await;
+        let signed = signed.map_err(|error| failed(call(), &error))?;
+        Ok(signed.uri().to_owned())
+    }
+
+    /// A URL with which an object can be written for a while, by whoever sends
+    /// `If-None-Match: *` along: unless something is there.
+    pub(crate) async fn writable(&self, key: &str, time: Duration) -> Result<String, Error> {
+        let call = || self.call("s3:PutObject", key);
+        let config = PresigningConfig::expires_in(time).map_err(|error| unsigned(call(), &error));
+        let request = self.put(key).if_none_match("*");
+        let signed = request.presigned(config?).await;
+        let signed = signed.map_err(|error| failed(call(), &error))?;
+        Ok(signed.uri().to_owned())
+    }
+
     fn put(&self, key: &str) -> PutObjectFluentBuilder {
         self.client.put_object().bucket(&self.name).key(key)
     }
@@ -173,6 +282,17 @@ impl Bucket {
             Err(error) => Err(failed(self.call("s3:PutObject", key), &error)),
         }
     }
+}
+
+fn unsigned(call: Call, error: &impl std::error::Error) -> Error {
+    let problem = shown(&error.to_string());
+    Error::ServiceRefused { call, problem }
+}
+
+/// The file name of a `Content-Disposition` (RFC 6266).
+fn file_name(disposition: &str) -> Option<String> {
+    let (_, name) = disposition.split_once("filename=\"")?;
+    name.strip_suffix('"').map(str::to_owned)
 }
 
 async fn read(

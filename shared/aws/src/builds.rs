@@ -47,36 +47,61 @@ impl Builds for StepFunctionsBuilds {
 
 /// What the state machine is given, and hands on to the builder.
 fn input(order: &BuildOrder) -> String {
-    let (project, target) = (&order.project, order.target);
-    json!({
+    let (project, target) = (&order.project, order.target.target());
+    let mut input = json!({
         "RequestId": order.request.id,
         "ReceivedAt": order.request.received_at,
         "ProjectName": project.as_str(),
-        "Runtime": target.runtime,
-        "Architecture": target.architecture,
+        "Architecture": target.architecture(),
         "Target": target.slug(),
         "LayerName": LayerName::new(project, target),
-    })
-    .to_string()
+    });
+    match target.runtime() {
+        Some(runtime) => input["Runtime"] = json!(runtime),
+        None => input["Runtimes"] = order.target.runtimes().map(|it| json!(it)).collect(),
+    }
+    input.to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use accretion_core::request::{RequestId, RequestRef};
-    use accretion_core::target::Target;
+    use accretion_core::target::{Compatibility, LayerTarget, Runtime, Target};
 
     use super::*;
 
-    #[test]
-    fn an_execution_is_given_what_identifies_the_build() {
-        let order = BuildOrder {
+    fn order(target: Compatibility) -> BuildOrder {
+        BuildOrder {
             request: RequestRef {
                 received_at: "2026-11-20T10:00:00Z".parse().unwrap(),
                 id: RequestId::of_object("inbox", "requests/tools.json", "v1"),
             },
             project: "data-tools".parse().unwrap(),
-            target: Target::from_slug("py313-arm64").unwrap(),
-        };
+            target,
+        }
+    }
+
+    #[test]
+    fn that_of_a_merged_layer_is_given_its_runtimes() {
+        let target = LayerTarget::from_slug("py-arm64").unwrap();
+        let runtimes = [Runtime::Python313, Runtime::Python312];
+        let order = order(Compatibility::new(target, runtimes).unwrap());
+        let input: serde_json::Value = serde_json::from_str(&input(&order)).unwrap();
+        let expected = json!({
+            "RequestId": "0ce43a345624ab7be5105730f7afc664",
+            "ReceivedAt": "2026-11-20T10:00:00.000Z",
+            "ProjectName": "data-tools",
+            "Runtimes": ["python3.12", "python3.13"],
+            "Architecture": "arm64",
+            "Target": "py-arm64",
+            "LayerName": "data-tools-py-arm64",
+        });
+        assert_eq!(input, expected);
+    }
+
+    #[test]
+    fn an_execution_is_given_what_identifies_the_build() {
+        let order = order(Target::from_slug("py313-arm64").unwrap().into());
         let input: serde_json::Value = serde_json::from_str(&input(&order)).unwrap();
         let expected = json!({
             "RequestId": "0ce43a345624ab7be5105730f7afc664",

@@ -1,7 +1,7 @@
 //! The inbox.
 
 use accretion_core::delivery::InboxObject;
-use accretion_service::ports::{Inbox, PortError};
+use accretion_service::ports::{Inbox, Listed, PortError};
 
 use crate::Clients;
 use crate::bucket::Bucket;
@@ -31,5 +31,20 @@ impl Inbox for S3Inbox {
         let bytes = self.bucket.read_version(&object.key, version_id, limit);
         let bytes = bytes.await;
         bytes.map_err(PortError::new)
+    }
+
+    async fn latest(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
+        let bytes = self.bucket.read_version(key, None, limit).await;
+        bytes.map_err(PortError::new)
+    }
+
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
+        let listed = self
+            .bucket
+            .list(prefix, limit)
+            .await
+            .map_err(PortError::new)?;
+        let listed = listed.into_iter().map(|(key, size)| Listed { key, size });
+        Ok(listed.collect())
     }
 }

@@ -6,7 +6,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::RequestRef;
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{
     LayerChange, Layers, Mark, Pending, PortError, Recorded, Release, Reviewed, Settlement,
@@ -381,25 +381,33 @@ fn claim(item: Record<'_>) -> Result<Claim, String> {
 }
 
 fn mark_attributes(mark: &Mark, now: Timestamp) -> Item {
-    item([
+    let mut attributes = item([
         ("ProjectName", text(&mark.project)),
-        ("Runtime", text(&mark.target.runtime)),
-        ("Architecture", text(&mark.target.architecture)),
+        ("Architecture", text(&mark.target.architecture())),
         ("Notification", text(&mark.notification.to_json())),
         (PENDING.shard, text(&shard(&mark.layer()))),
         (PENDING.time, text(&now)),
-    ])
+    ]);
+    let runtime = mark.target.runtime();
+    attributes.extend(runtime.map(|it| ("Runtime".to_owned(), text(&it))));
+    attributes
 }
 
 fn mark(item: Record<'_>) -> Result<Mark, String> {
     let notification = item.text("Notification")?;
     let notification: Notification = serde_json::from_str(notification)
         .map_err(|error| format!("`Notification` is none: {error}"))?;
+    let architecture = item.parsed("Architecture")?;
     Ok(Mark {
         project: item.parsed("ProjectName")?,
-        target: Target {
-            runtime: item.parsed("Runtime")?,
-            architecture: item.parsed("Architecture")?,
+        // That of a merged layer is about no single runtime.
+        target: if item.has("Runtime") {
+            LayerTarget::One(Target {
+                runtime: item.parsed("Runtime")?,
+                architecture,
+            })
+        } else {
+            LayerTarget::Merged(architecture)
         },
         notification,
     })
@@ -425,6 +433,7 @@ mod tests {
     use accretion_core::digest::Digest;
     use accretion_core::notification::{Event, LayerRef};
     use accretion_core::request::RequestId;
+    use accretion_core::target::{Compatibility, Runtime};
 
     use super::*;
 
@@ -435,8 +444,13 @@ mod tests {
         }
     }
 
-    fn target() -> Target {
-        Target::from_slug("py313-arm64").unwrap()
+    fn target() -> Compatibility {
+        Target::from_slug("py313-arm64").unwrap().into()
+    }
+
+    fn merged() -> Compatibility {
+        let target = LayerTarget::from_slug("py-arm64").unwrap();
+        Compatibility::new(target, [Runtime::Python312, Runtime::Python313]).unwrap()
     }
 
     fn a_publication() -> Published {
@@ -460,15 +474,15 @@ mod tests {
         }
     }
 
-    fn a_mark() -> Mark {
+    fn a_mark(target: &Compatibility) -> Mark {
         let (event, request) = (Event::LayerPublished, request());
         let (arn, version) = ("arn:layer".to_owned(), 12);
         Mark {
             project: "tools".parse().unwrap(),
-            target: target(),
+            target: target.target(),
             notification: Notification {
                 layer: Some(LayerRef { arn, version }),
-                ..Notification::of_layer(event, &request, "tools", target())
+                ..Notification::of_layer(event, &request, "tools", target)
             },
         }
     }
@@ -508,8 +522,10 @@ mod tests {
                 ..claimed
             })
         );
-        let attributes = mark_attributes(&a_mark(), request().received_at);
-        assert_eq!(mark(Record(&attributes)), Ok(a_mark()));
+        for target in [target(), merged()] {
+            let attributes = mark_attributes(&a_mark(&target), request().received_at);
+            assert_eq!(mark(Record(&attributes)), Ok(a_mark(&target)));
+        }
     }
 
     #[test]

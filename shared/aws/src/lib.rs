@@ -12,6 +12,7 @@ mod checksum;
 mod clients;
 mod dead_letters;
 mod error;
+mod handover;
 mod inbox;
 #[cfg(feature = "credentials")]
 mod index_credentials;
@@ -34,6 +35,7 @@ pub use builds::StepFunctionsBuilds;
 pub use clients::Clients;
 pub use dead_letters::SqsDeadLetters;
 pub use error::{Call, Error};
+pub use handover::S3Handover;
 pub use inbox::S3Inbox;
 #[cfg(feature = "credentials")]
 pub use index_credentials::AwsIndexCredentials;

@@ -2,7 +2,7 @@
 
 use accretion_core::keys;
 use accretion_core::request::ProjectName;
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_service::ports::{Pointers, PortError};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::ProvideErrorMetadata as _;
@@ -52,7 +52,7 @@ impl Pointers for SsmPointers {
     async fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
         let name = keys::pointer(&self.prefix, project, target);

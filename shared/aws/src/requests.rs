@@ -32,4 +32,14 @@ impl Requests for S3Requests {
         let text = self.bucket.read(&keys::request(id)).await;
         text.map_err(PortError::new)
     }
+
+    async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
+        let kept = self.bucket.write_new_bytes(key, content).await;
+        kept.map(|_| ()).map_err(PortError::new)
+    }
+
+    async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let content = self.bucket.read(key).await;
+        content.map_err(PortError::new)
+    }
 }

@@ -513,7 +513,6 @@ impl<'a> Record<'a> {
     }
 
     /// The texts of a list attribute; none if there is none.
-    #[cfg(feature = "operator")]
     pub(crate) fn texts(self, name: &str) -> Result<Vec<String>, String> {
         let Some(value) = self.0.get(name) else {
             return Ok(Vec::new());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use accretion_core::notification::Notification;
+use accretion_core::notification::{Attribute, Notification};
 use accretion_service::ports::{PortError, Topic};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
@@ -45,10 +45,10 @@ impl Topic for SnsTopic {
     }
 }
 
-fn attribute(value: String) -> MessageAttributeValue {
+fn attribute(value: Attribute) -> MessageAttributeValue {
     MessageAttributeValue::builder()
-        .data_type("String")
-        .string_value(value)
+        .data_type(value.data_type())
+        .string_value(value.into_value())
         .build()
         .expect("it has a type")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use accretion_core::Fault as _;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget, Runtime};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
@@ -147,21 +147,24 @@ impl RequestItems {
             received
         };
         let targets = accepted.targets.iter();
-        let slugs = targets.clone().map(|target| text(&target.slug())).collect();
+        let slugs = targets.clone().map(|it| text(&it.target().slug()));
+        let slugs = slugs.collect();
         let request = received(item([
             ("Source", source(&accepted.origin)),
             ("Targets", AttributeValue::L(slugs)),
         ]));
-        let targets = targets.map(|&target| {
-            let rest = received(item([
-                ("Runtime", text(&target.runtime)),
-                ("Architecture", text(&target.architecture)),
+        let targets = targets.map(|layer| {
+            let target = layer.target();
+            let mut rest = received(item([
+                ("Architecture", text(&target.architecture())),
                 (
                     "LayerName",
                     text(&LayerName::new(&accepted.project, target)),
                 ),
                 ("Open", text(id.shard())),
             ]));
+            let (name, value) = runtime_attribute(target, layer.runtimes());
+            rest.insert(name.to_owned(), value);
             self.table.putting(id.as_str(), &target.slug(), rest)
         });
         let request = self.table.putting_new(id.as_str(), REQUEST, request);
@@ -194,10 +197,12 @@ impl RequestItems {
         } = settlement;
         let (target, notification) = (mark.target, &mark.notification);
         let optional = |value: &Option<String>| value.as_ref().map(text);
+        let runtimes = notification.runtimes.iter().copied();
+        let (runtime, value) = runtime_attribute(target, runtimes);
         let update = Update::new()
             .set_new("ProjectName", text(&mark.project))
-            .set_new("Runtime", text(&target.runtime))
-            .set_new("Architecture", text(&target.architecture))
+            .set_new(runtime, value)
+            .set_new("Architecture", text(&target.architecture()))
             .set_new("LayerName", text(&mark.layer()))
             .set_new("ReceivedAt", text(&request.received_at))
             .set("Status", text(&status))
@@ -248,8 +253,39 @@ pub(crate) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
 }
 
+/// What an item says of the runtimes: the one of a target, or the list of a merged layer.
+fn runtime_attribute(
+    target: LayerTarget,
+    runtimes: impl Iterator<Item = Runtime>,
+) -> (&'static str, AttributeValue) {
+    match target {
+        LayerTarget::One(target) => ("Runtime", text(&target.runtime)),
+        LayerTarget::Merged(_) => {
+            let runtimes = runtimes.map(|it| text(&it)).collect();
+            ("Runtimes", AttributeValue::L(runtimes))
+        }
+    }
+}
+
+/// What an item of a target is about.
+pub(crate) fn compatibility(item: Record<'_>) -> Result<Compatibility, String> {
+    let slug = item.text(ITEM)?;
+    let none = || format!("`{slug}` is no target");
+    let target = LayerTarget::from_slug(slug).ok_or_else(none)?;
+    match target {
+        LayerTarget::One(target) => Ok(target.into()),
+        LayerTarget::Merged(_) => {
+            let runtimes = item.texts("Runtimes")?;
+            let runtimes = runtimes.iter().map(|it| it.parse::<Runtime>());
+            let runtimes: Result<Vec<_>, _> = runtimes.collect();
+            let runtimes = runtimes.map_err(|error| format!("`Runtimes`: {error}"))?;
+            let lacking = || "it has no usable `Runtimes`".to_owned();
+            Compatibility::new(target, runtimes).ok_or_else(lacking)
+        }
+    }
+}
+
 fn open_target(item: Record<'_>) -> Result<OpenTarget, String> {
-    let slug = item.text("Item")?;
     Ok(OpenTarget {
         request: RequestRef {
             received_at: item.parsed("ReceivedAt")?,
@@ -257,7 +293,7 @@ fn open_target(item: Record<'_>) -> Result<OpenTarget, String> {
         },
         updated_at: item.parsed("UpdatedAt")?,
         project: item.parsed("ProjectName")?,
-        target: Target::from_slug(slug).ok_or_else(|| format!("`{slug}` is no target"))?,
+        target: compatibility(item)?,
     })
 }
 

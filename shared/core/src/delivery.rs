@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::shown;
+use crate::keys;
 use crate::timestamp::Timestamp;
 
 /// What a message of the request queue says.
@@ -124,6 +125,11 @@ impl InboxObject {
     /// Whether it is a folder, as consoles make them: nothing to be read.
     pub fn is_folder(&self) -> bool {
         self.key.ends_with('/')
+    }
+
+    /// Whether it is a file that requests may name: no request itself.
+    pub fn is_file(&self) -> bool {
+        self.key.starts_with(keys::FILES)
     }
 
     /// The last part of the key.

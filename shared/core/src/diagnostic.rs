@@ -253,6 +253,7 @@ pub mod code {
         FIELD_MISSING = "FieldMissing", "A required field is missing.";
         FIELD_REPEATED = "FieldRepeated", "A field is there more than once in an object.";
         FIELD_UNKNOWN = "FieldUnknown", "A field that requests do not have.";
+        FILES_INVALID = "FilesInvalid", "Files of one's own that can't go into a layer.";
         HASH_INVALID = "HashInvalid", "A hash that is malformed.";
         HASH_UNSUPPORTED = "HashUnsupported", "Hashes, but no SHA-256 among them.";
         INCLUDE_CYCLE = "IncludeCycle", "A file includes itself, directly or through others.";
@@ -279,6 +280,8 @@ pub mod code {
         OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip, or a setting of uv, that Accretion does not allow.";
         ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
         PACKAGE_PINNED_TWICE = "PackagePinnedTwice", "A package that is to come from two indexes.";
+        PATTERN_INVALID = "PatternInvalid", "Not a pattern over paths.";
+        PATTERN_UNUSED = "PatternUnused", "Patterns that bring back files where none are pruned.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
         REQUIREMENT_INVALID = "RequirementInvalid", "A requirement that PEP 508 does not allow.";

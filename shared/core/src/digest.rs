@@ -8,7 +8,9 @@ use sha2::Digest as _;
 
 use crate::error::shown;
 use crate::lock::{Locked, LockedPackage};
+use crate::pruning::{Pattern, Pruning};
 use crate::target::Target;
+use crate::wheel::LayoutFile;
 
 /// The version of the layer archive's form. It changes whenever the same wheels would give other
 /// bytes, and so every digest with it. Where the change is in what is worked out of a wheel (its
@@ -102,17 +104,89 @@ impl Digest {
         target: Target,
         packages: impl IntoIterator<Item = &'a LockedPackage>,
     ) -> Self {
-        let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
-        wheels.sort();
+        Self::of_contents(target, packages, &[], &Pruning::default())
+    }
+
+    /// The digest of the layer that these packages make together with files of one's own, which are
+    /// ordered by path, if some of the packages' files are pruned.
+    ///
+    /// Files count with their paths, hashes and modes, patterns as they are written.
+    pub fn of_contents<'a>(
+        target: Target,
+        packages: impl IntoIterator<Item = &'a LockedPackage>,
+        files: &[LayoutFile],
+        pruning: &Pruning,
+    ) -> Self {
+        let wheels = contents(packages);
         let canonical = serde_json::to_vec(&LayerContent {
             archive_format: ARCHIVE_FORMAT,
             architecture: target.architecture.name(),
+            files: (!files.is_empty()).then(|| of_files(files)),
+            include: pruning.include().map(Pattern::as_str).collect(),
+            prune: pruning.prune().map(Pattern::as_str).collect(),
             runtime: target.runtime.identifier(),
             wheels,
         })
         .expect("strings, numbers and lists are always JSON");
         Self(Sha256::of(&canonical))
     }
+
+    /// The digest of the layer that is merged of what these packages make for several targets, all
+    /// of one architecture, which counts with each of them. Files of one's own and what is pruned
+    /// count as in [`Self::of_contents`].
+    ///
+    /// It is the same in any order of the targets, and that of no layer [for one](Self::of_layer).
+    pub fn of_merged<'a, P: IntoIterator<Item = &'a LockedPackage>>(
+        trees: impl IntoIterator<Item = (Target, P)>,
+        files: &[LayoutFile],
+        pruning: &Pruning,
+    ) -> Self {
+        let trees = trees.into_iter().map(|(target, packages)| TreeContent {
+            architecture: target.architecture.name(),
+            runtime: target.runtime.identifier(),
+            wheels: contents(packages),
+        });
+        let mut trees: Vec<_> = trees.collect();
+        trees.sort();
+        let canonical = serde_json::to_vec(&MergedContent {
+            archive_format: ARCHIVE_FORMAT,
+            files: (!files.is_empty()).then(|| of_files(files)),
+            include: pruning.include().map(Pattern::as_str).collect(),
+            prune: pruning.prune().map(Pattern::as_str).collect(),
+            trees,
+        })
+        .expect("strings, numbers and lists are always JSON");
+        Self(Sha256::of(&canonical))
+    }
+}
+
+fn contents<'a>(packages: impl IntoIterator<Item = &'a LockedPackage>) -> Vec<Content<'a>> {
+    let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
+    wheels.sort();
+    wheels
+}
+
+/// Members in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MergedContent<'a> {
+    archive_format: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Sha256>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prune: Vec<&'a str>,
+    trees: Vec<TreeContent<'a>>,
+}
+
+/// Members in the order of their names.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TreeContent<'a> {
+    architecture: &'a str,
+    runtime: &'a str,
+    wheels: Vec<Content<'a>>,
 }
 
 /// Members in the order of their names.
@@ -121,8 +195,35 @@ impl Digest {
 struct LayerContent<'a> {
     archive_format: u32,
     architecture: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Sha256>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    include: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prune: Vec<&'a str>,
     runtime: &'a str,
     wheels: Vec<Content<'a>>,
+}
+
+/// The hash of files of one's own, ordered by path, whatever they are packed in: over canonical JSON
+/// of their paths, hashes and modes.
+pub fn of_files(files: &[LayoutFile]) -> Sha256 {
+    let files = files.iter().map(|file| OwnFile {
+        executable: file.executable,
+        path: &file.path,
+        sha256: file.sha256,
+    });
+    let canonical = serde_json::to_vec(&files.collect::<Vec<_>>());
+    Sha256::of(&canonical.expect("strings, booleans and lists are always JSON"))
+}
+
+/// Members in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OwnFile<'a> {
+    executable: bool,
+    path: &'a str,
+    sha256: Sha256,
 }
 
 /// Members in the order of their names.

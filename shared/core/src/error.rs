@@ -291,6 +291,12 @@ pub enum Error {
         /// The wheel.
         wheel: String,
     },
+    /// Packed files of one's own are not what was packed.
+    #[error("the packed files cannot be used: {problem}")]
+    OwnFilesInvalid {
+        /// What is wrong with them.
+        problem: String,
+    },
     /// Files that are to be copied belong to a package that is not in the same folder of the layer.
     #[error(
         "{folder} adds files to the package `{package}`, which {wheel} installs, and which is not \
@@ -341,6 +347,8 @@ pub enum Error {
         limit: u64,
         /// The largest packages first, with their bytes.
         packages: Vec<(String, u64)>,
+        /// For how many runtimes there is a tree of its own: more than one in a merged layer.
+        trees: usize,
     },
     /// The layer's archive could not be written.
     #[error("the layer could not be written: {0}")]
@@ -378,6 +386,7 @@ fault_codes! {
         Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
         Self::FileConflict { .. } => "FileConflict", User;
+        Self::OwnFilesInvalid { .. } => "OwnFilesInvalid", Internal;
         Self::PackageSplit { .. } => "PackageSplit", User;
         Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
         Self::LayerEmpty => "LayerEmpty", User;
@@ -432,6 +441,9 @@ impl Fault for Error {
             Self::FileConflict { .. } => {
                 "rename the file, or take the package out of the requirements".into()
             }
+            Self::OwnFilesInvalid { .. } => {
+                "somebody has changed the artifacts bucket: drop the request again".into()
+            }
             Self::PackageSplit { .. } => {
                 "publish one layer for each runtime, or move the files to a package of their own"
                     .into()
@@ -439,8 +451,18 @@ impl Fault for Error {
             Self::ArchitecturesDiffer { .. } => "publish one layer for each architecture".into(),
             Self::LayerEmpty => "leave this target out".into(),
             Self::TooManyPackages { .. } => "make several layers of them".into(),
-            Self::LayerTooLarge { packages, .. } => format!(
-                "split the requirements or exclude packages; the largest are {}",
+            Self::LayerTooLarge {
+                packages, trees, ..
+            } => format!(
+                "{}split the requirements or exclude packages; the largest are {}",
+                if *trees > 1 {
+                    format!(
+                        "what is installed differs between its runtimes, so there is all of it \
+                         {trees} times: build a layer for each runtime, name fewer of them, "
+                    ) + "or "
+                } else {
+                    String::new()
+                },
                 packages
                     .iter()
                     .map(|(name, size)| format!("{name} ({} MiB)", size.div_ceil(1 << 20)))

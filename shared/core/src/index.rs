@@ -417,11 +417,11 @@ pub enum CredentialsDocument {
         ))]
         String,
     ),
-    /// A domain of AWS CodeArtifact, which gives out a token.
+    /// A domain of AWS `CodeArtifact`, which gives out a token.
     CodeArtifact(CodeArtifactDocument),
 }
 
-/// A domain of AWS CodeArtifact: the one whose repository the index's URL names.
+/// A domain of AWS `CodeArtifact`: the one whose repository the index's URL names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct CodeArtifactDocument {

@@ -3,14 +3,27 @@
 use crate::digest::{Digest, Sha256};
 use crate::layer::{LambdaLayerName, LayerName};
 use crate::request::{ProjectName, RequestId};
-use crate::target::Target;
+use crate::target::{LayerTarget, Target};
 
 /// What the keys of all artifact manifests start with.
 pub const MANIFESTS: &str = "accretion/manifests/";
 
+/// What the keys of files in the inbox start with: no request is among them.
+pub const FILES: &str = "files/";
+
 /// The key of a request, normalised.
 pub fn request(id: &RequestId) -> String {
     format!("accretion/requests/{id}.json")
+}
+
+/// The key of packed files that requests name, named after their content.
+pub fn packed_files(sha256: Sha256) -> String {
+    format!("accretion/files/{sha256}.zip")
+}
+
+/// The key of a wheel that requests name, named after its content.
+pub fn own_wheel(sha256: Sha256) -> String {
+    format!("accretion/files/{sha256}.whl")
 }
 
 /// The key of an artifact. It is named after its content and never overwritten.
@@ -24,8 +37,11 @@ pub fn artifact_description(project: &ProjectName, digest: Digest) -> String {
 }
 
 /// The key of an artifact manifest: one for each target of each request, never overwritten.
-pub fn manifest(project: &ProjectName, id: &RequestId, target: Target) -> String {
-    format!("{MANIFESTS}{project}/{id}-{}.manifest", target.slug())
+pub fn manifest(project: &ProjectName, id: &RequestId, target: impl Into<LayerTarget>) -> String {
+    format!(
+        "{MANIFESTS}{project}/{id}-{}.manifest",
+        target.into().slug()
+    )
 }
 
 /// The key of the lock of all that is installed in a layer, beside the manifests of its project. It
@@ -41,6 +57,22 @@ pub fn request_of_manifest(key: &str) -> Option<RequestId> {
     id.parse().ok()
 }
 
+/// The key of the lock that a workshop has resolved for a target of a request.
+pub fn resolution(id: &RequestId, target: Target) -> String {
+    format!("accretion/resolutions/{id}-{}.toml", target.slug())
+}
+
+/// The key of a source distribution that a workshop has to build.
+pub fn source(sha256: Sha256) -> String {
+    format!("accretion/sources/{sha256}")
+}
+
+/// The key of the wheel that a workshop has built of a source distribution for a target: the first
+/// one, for good.
+pub fn built_wheel(source: Sha256, target: Target) -> String {
+    format!("accretion/wheels/{source}/{}.whl", target.slug())
+}
+
 /// The key of the manifest of a layer version.
 pub fn layer_manifest(layer: &LayerName, version: u64) -> String {
     format!("accretion/layers/{layer}/{version}.json")
@@ -53,15 +85,19 @@ pub fn upload(layer: &LambdaLayerName, sha256: Sha256) -> String {
 }
 
 /// The name of the SSM parameter that holds the ARN of a layer's latest version.
-pub fn pointer(prefix: &str, project: &ProjectName, target: Target) -> String {
-    let (runtime, architecture) = (target.runtime, target.architecture);
-    format!("{prefix}/{project}/{runtime}/{architecture}")
+///
+/// A merged layer has a pointer of its own, below `python` instead of a runtime: each pointer follows
+/// one layer, whichever of them a project has used before.
+pub fn pointer(prefix: &str, project: &ProjectName, target: impl Into<LayerTarget>) -> String {
+    let target = target.into();
+    let (python, architecture) = (target.python(), target.architecture());
+    format!("{prefix}/{project}/{python}/{architecture}")
 }
 
 /// The name of the execution that builds a target of a request: a request that is delivered twice
 /// starts nothing twice.
-pub fn execution(id: &RequestId, target: Target) -> String {
-    format!("{id}-{}", target.slug())
+pub fn execution(id: &RequestId, target: impl Into<LayerTarget>) -> String {
+    format!("{id}-{}", target.into().slug())
 }
 
 #[cfg(test)]
@@ -69,10 +105,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_layer_has_its_own_pointer() {
+        let project = "data-tools".parse().unwrap();
+        let names = LayerTarget::all().map(|target| pointer("/accretion", &project, target));
+        let names: std::collections::BTreeSet<_> = names.collect();
+        assert_eq!(names.len(), LayerTarget::all().count());
+        assert!(names.contains("/accretion/data-tools/python3.13/arm64"));
+        assert!(names.contains("/accretion/data-tools/python/arm64"));
+    }
+
+    #[test]
     fn a_manifest_names_its_request() {
         let (project, id) = ("a-b".parse().unwrap(), RequestId::of_message("1"));
-        for target in ["py313", "py313-arm64"] {
-            let key = manifest(&project, &id, Target::from_slug(target).unwrap());
+        for target in ["py313", "py313-arm64", "py", "py-arm64"] {
+            let key = manifest(&project, &id, LayerTarget::from_slug(target).unwrap());
             assert_eq!(request_of_manifest(&key), Some(id.clone()));
         }
         for key in [

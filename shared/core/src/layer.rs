@@ -9,7 +9,7 @@ mod splice;
 pub use bundle::{Bundle, Copied, Shape, Tree};
 pub use name::{LambdaLayerName, LayerName, ParseLambdaLayerNameError, ParseLayerNameError};
 pub use packer::{PackError, Packer};
-pub use plan::{Conflict, Plan, Wheel};
+pub use plan::{Conflict, Plan, Pruned, Rules, Wheel};
 pub use splice::{WheelFiles, splice, splice_bundle};
 
 /// The folder of a layer that Lambda's Python runtimes have on `sys.path`.

@@ -58,10 +58,36 @@ impl Limits {
     pub const MARKERS_COST: usize = 1 << 14;
     /// How deeply brackets in an environment marker are nested.
     pub const MARKER_DEPTH: usize = 32;
+    /// Dependency groups, and extras, that a request selects.
+    pub const SELECTED: usize = 100;
+    /// What it may take to follow what the packages of a lock file require of each other: steps, and
+    /// bytes of the markers that are read on the way. Large projects take a hundredth of it.
+    pub const LOCK_STEPS: usize = 8 << 20;
+    /// What a project requires in all of its groups, where a lock file needs its `pyproject.toml`;
+    /// what a group includes counts again.
+    pub const PROJECT_REQUIREMENTS: usize = 20_000;
     /// How deeply files include each other.
     pub const INCLUDE_DEPTH: usize = 10;
     /// Files that are included.
     pub const INCLUDED_FILES: usize = 100;
+
+    /// How long it takes to build one source distribution. A function of AWS Lambda has 15 minutes for
+    /// all that it does.
+    pub const SOURCE_BUILD_TIME: Duration = Duration::from_mins(10);
+    /// Items of `Files`.
+    pub const FILE_SOURCES: usize = 20;
+    /// Files of one's own, in all.
+    pub const FILES: usize = 2_000;
+    /// Bytes of a zip or a wheel that `Files` names.
+    pub const FILE_ARCHIVE_BYTES: usize = 32 << 20;
+    /// Bytes of all files of one's own, unpacked: the dispatcher packs them within its time and memory.
+    pub const FILES_BYTES: u64 = 64 * MIB;
+    /// Bytes of a key. Source: Amazon S3 User Guide, "Naming Amazon S3 objects".
+    pub const KEY_BYTES: usize = 1_024;
+    /// Patterns of `Prune`, and of `Include`.
+    pub const PATTERNS: usize = 100;
+    /// Bytes of a pattern.
+    pub const PATTERN_BYTES: usize = 256;
 
     /// Distributions of one layer, what is left out of it included.
     pub const PACKAGES: usize = 2_000;
@@ -97,6 +123,17 @@ impl Default for ResolutionLimits {
             file: 512 * MIB,
             free: 256 * MIB,
             output: 16 * MIB,
+        }
+    }
+}
+
+impl ResolutionLimits {
+    /// What building one source distribution may cost instead.
+    #[must_use]
+    pub fn of_source_builds(self) -> Self {
+        Self {
+            time: Limits::SOURCE_BUILD_TIME,
+            ..self
         }
     }
 }

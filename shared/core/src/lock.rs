@@ -31,6 +31,7 @@ use self::graph::Graph;
 use self::marker::Activated;
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
+use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
@@ -88,6 +89,34 @@ pub struct LockedPackage {
     pub version: String,
     /// What it is installed from.
     pub locked: Locked,
+}
+
+impl LockedPackage {
+    /// Whether it is [`at_hand`](Self::at_hand).
+    pub fn is_at_hand(&self) -> bool {
+        self.locked.file().url.scheme() == "file"
+    }
+
+    /// A package whose wheel is at hand: nothing is fetched for it.
+    pub fn at_hand(filename: WheelFilename, sha256: Sha256) -> Self {
+        Self {
+            name: filename.name().clone(),
+            version: filename.version().to_string(),
+            locked: Locked::Wheel {
+                filename,
+                file: LockedFile {
+                    url: Url::parse("file:///").expect("it is a URL"),
+                    sha256,
+                    size: None,
+                },
+            },
+        }
+    }
+
+    /// Whether a wheel is one of this package and version.
+    pub fn is_in(&self, wheel: &WheelFilename) -> bool {
+        *wheel.name() == self.name && same_version(wheel.version(), &self.version)
+    }
 }
 
 /// What a selection is allowed to take.
@@ -212,6 +241,8 @@ struct Package {
     version: Option<String>,
     applies: Applies,
     requires_python: Option<String>,
+    /// Whether it is the project whose lock file it is.
+    is_project: bool,
     /// Where it comes from, if no wheel can be had from there.
     foreign: Option<&'static str>,
     /// The index of its files, where the lock file names one and not their URLs.
@@ -256,6 +287,19 @@ impl Lock {
         })
     }
 
+    /// The same without the packages that are not required.
+    #[must_use]
+    pub fn only(mut self, requirements: &RequirementSet) -> Self {
+        let required = |name: &PackageName| {
+            let mut all = requirements.requirements.iter();
+            all.any(|requirement| requirement.specifier.name == *name)
+        };
+        let is_required =
+            |package: &Package| distribution_name(&package.name).is_some_and(|it| required(&it));
+        self.packages.retain(is_required);
+        self
+    }
+
     /// The packages that a target gets, ordered by name, each with the file that fits best.
     ///
     /// # Errors
@@ -264,7 +308,7 @@ impl Lock {
     /// [`Self::choose`] is for those.
     pub fn select(&self, target: Target, policy: Policy<'_>) -> Result<Vec<LockedPackage>, Error> {
         let selected = self.choose(target, policy, &Selection::default())?;
-        if let Some(pin) = selected.pins.iter().flat_map(|pins| pins.names()).next() {
+        if let Some(pin) = selected.pins.iter().flat_map(Pins::names).next() {
             return Err(invalid(format!(
                 "it does not say where the files of {pin} are"
             )));
@@ -294,7 +338,7 @@ impl Lock {
         chosen.sort_unstable();
         let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
         for package in chosen.iter().filter_map(|at| self.packages.get(*at)) {
-            if package.applies(&environment, &activated)? {
+            if !package.is_project && package.applies(&environment, &activated)? {
                 applying.entry(package.name()?).or_default().push(package);
             }
         }
@@ -317,6 +361,11 @@ impl Lock {
                 }
                 packages.insert(name.clone(), choice);
             }
+        }
+        // Before anybody is asked where they are.
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(Error::TooManyPackages { packages });
         }
         Ok(Selected::of(packages))
     }
@@ -419,6 +468,11 @@ fn applies(
         let marker = shown(marker);
         invalid(format!("the marker `{marker}` is not valid: {problem}"))
     })
+}
+
+/// Whether a path is the folder that a lock file is in, where its project is.
+fn is_own_folder(path: &str) -> bool {
+    matches!(path, "." | "./")
 }
 
 impl Package {

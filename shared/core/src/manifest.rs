@@ -3,16 +3,17 @@
 //! A superset of what Accretion (2019) wrote, so that its readers keep working. Where its code and its
 //! documentation differ, both forms are read.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::{Digest, Sha256};
-use crate::layer::Conflict;
+use crate::layer::{Conflict, Shape};
 use crate::notification::{LayerRef, ObjectRef};
 use crate::request::{PermissionDocument, RequestRef};
-use crate::target::{Architecture, Runtime, Target};
+use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 use crate::timestamp::Timestamp;
 
 /// The version of this form. That of Accretion (2019), which had no such field, counts as 1.
@@ -29,11 +30,14 @@ pub struct Manifest {
     /// The artifact's key in the artifacts bucket, now or once it is uploaded.
     #[serde(rename = "ArtifactS3Key")]
     pub artifact_s3_key: String,
-    /// The runtime that the layer is for: a list of one.
+    /// The runtimes that the layer is for, oldest first: one, unless it is merged.
     pub runtimes: Vec<Runtime>,
     /// The architecture that the layer is for: a list of one.
     #[serde(default)]
     pub architectures: Vec<Architecture>,
+    /// How a merged layer serves its runtimes; absent of any other layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
     /// What was required, as PEP 508 requirements.
     #[serde(deserialize_with = "requirements")]
     pub requirements: Vec<String>,
@@ -42,6 +46,12 @@ pub struct Manifest {
     /// What was resolved and left out by the request's `Exclude`, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<Excluded>,
+    /// Files of one's own in the layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Files>,
+    /// What was pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// Paths that several wheels claim with different content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
@@ -90,6 +100,10 @@ pub struct Installed {
     /// Bytes of its files, unpacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unzipped_size: Option<u64>,
+    /// The runtimes of a merged layer that it is there for, oldest first; empty if it is there for
+    /// all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtimes: Vec<Runtime>,
 }
 
 /// A distribution that was resolved and left out.
@@ -100,6 +114,49 @@ pub struct Excluded {
     pub name: String,
     /// The version that was resolved.
     pub version: String,
+    /// Why; absent where the request names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The versions that the runtime may have, where that is the reason: `>=1.27.1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_version: Option<String>,
+}
+
+/// Why a distribution was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The runtime has it.
+    ProvidedByRuntime,
+}
+
+/// Files of one's own in a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Files {
+    /// How many.
+    pub count: u64,
+    /// Their bytes, unpacked.
+    pub unzipped_size: u64,
+    /// Their hash, whatever they were packed in: [`of_files`](crate::digest::of_files).
+    pub sha256: Sha256,
+}
+
+/// Files of packages that were left out by patterns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Pruned {
+    /// The patterns that they match.
+    pub prune: Vec<String>,
+    /// The patterns of what stays nevertheless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// How many.
+    pub files: u64,
+    /// Their bytes, unpacked.
+    pub unzipped_size: u64,
+    /// The patterns that have matched nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<String>,
 }
 
 /// How a layer is to be published: arguments of `PublishLayerVersion` and
@@ -154,16 +211,28 @@ impl LayerManifest {
 }
 
 impl Manifest {
-    /// The one target that the layer is for; `None` in a manifest of Accretion (2019) that names
+    /// Which layer it is, and its runtimes; `None` in a manifest of Accretion (2019) that names
     /// several runtimes or no architecture.
-    pub fn target(&self) -> Option<Target> {
-        match (&*self.runtimes, &*self.architectures) {
-            (&[runtime], &[architecture]) => Some(Target {
+    pub fn compatibility(&self) -> Option<Compatibility> {
+        let &[architecture] = &*self.architectures else {
+            return None;
+        };
+        let target = match (self.shape, &*self.runtimes) {
+            (Some(_), _) => LayerTarget::Merged(architecture),
+            (None, &[runtime]) => LayerTarget::One(Target {
                 runtime,
                 architecture,
             }),
-            _ => None,
-        }
+            (None, _) => return None,
+        };
+        Compatibility::new(target, self.runtimes.iter().copied())
+    }
+
+    /// How many distributions the layer holds. One that a merged layer holds several times, for
+    /// different runtimes, counts once.
+    pub fn packages(&self) -> usize {
+        let names = self.installed.iter().map(|it| it.name.as_str());
+        names.collect::<BTreeSet<_>>().len()
     }
 
     /// The manifest as it is written: indented JSON with a final newline.
@@ -232,6 +301,34 @@ mod tests {
         let text = r#"["requests>=2", {"Name": "attrs", "Details": "==25.4"}, {"Name": "six"}]"#;
         let read = requirements(&mut serde_json::Deserializer::from_str(text)).unwrap();
         assert_eq!(read, ["requests>=2", "attrs==25.4", "six"]);
+    }
+
+    #[test]
+    fn only_what_says_so_is_merged() {
+        let of = |runtimes: &str, rest: &str| {
+            let hash = "0".repeat(64);
+            let text = format!(
+                r#"{{"ManifestVersion": 2, "ProjectName": "tools", "ArtifactS3Key": "a", {rest}
+                "Runtimes": [{runtimes}], "Architectures": ["arm64"], "Requirements": [],
+                "Installed": [{{"Name": "six", "Version": "1"}}, {{"Name": "six", "Version": "2"}}],
+                "Digest": "sha256:{hash}", "ArtifactSha256": "{hash}", "ArtifactSize": 1,
+                "UnzippedSize": 1, "Publish": {{"Description": ""}},
+                "Builder": {{"Version": "0", "BuiltAt": ""}}}}"#
+            );
+            Manifest::from_json(text.as_bytes()).unwrap()
+        };
+        let slug = |manifest: &Manifest| Some(manifest.compatibility()?.target().slug());
+        let (one, both) = (r#""python3.13""#, r#""python3.12", "python3.13""#);
+        let merged = of(both, r#""Shape": "PerRuntime","#);
+        assert_eq!(slug(&merged).as_deref(), Some("py-arm64"));
+        assert_eq!(merged.packages(), 1);
+        let read = Manifest::from_json(merged.to_json().as_bytes()).unwrap();
+        assert_eq!(read, merged);
+        let merged = of(one, r#""Shape": "Shared","#);
+        assert_eq!(slug(&merged).as_deref(), Some("py-arm64"));
+        assert_eq!(slug(&of(one, "")).as_deref(), Some("py313-arm64"));
+        assert_eq!(slug(&of(both, "")), None);
+        assert_eq!(slug(&of("", r#""Shape": "Shared","#)), None);
     }
 
     #[test]

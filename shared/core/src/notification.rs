@@ -3,14 +3,14 @@
 //! A superset of the notifications of Accretion (2019): `ProjectName`, `Layer` and `Manifest` are
 //! its.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::manifest::Installed;
 use crate::request::{RequestId, RequestRef};
-use crate::target::{Architecture, Runtime, Target};
+use crate::target::{Architecture, Compatibility, LayerTarget, Runtime};
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,9 +54,12 @@ pub struct Notification {
     /// The project; absent if a rejected request does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_name: Option<String>,
-    /// The runtime; absent for a rejected request.
+    /// The runtime; absent for a merged layer and for a rejected request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
+    /// The runtimes, oldest first; empty for a rejected request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtimes: Vec<Runtime>,
     /// The architecture; absent for a rejected request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
@@ -91,12 +94,18 @@ pub struct Notification {
 
 impl Notification {
     /// A notification about a layer, so far without its particulars.
-    pub fn of_layer(event: Event, request: &RequestRef, project: &str, target: Target) -> Self {
+    pub fn of_layer(
+        event: Event,
+        request: &RequestRef,
+        project: &str,
+        layer: &Compatibility,
+    ) -> Self {
         Self {
             project_name: Some(project.to_owned()),
-            runtime: Some(target.runtime),
-            architecture: Some(target.architecture),
-            ..Self::new(event, &request.id, Some(target))
+            runtime: layer.target().runtime(),
+            runtimes: layer.runtimes().collect(),
+            architecture: Some(layer.architecture()),
+            ..Self::new(event, &request.id, Some(layer.target()))
         }
     }
 
@@ -115,7 +124,7 @@ impl Notification {
         }
     }
 
-    fn new(event: Event, id: &RequestId, target: Option<Target>) -> Self {
+    fn new(event: Event, id: &RequestId, target: Option<LayerTarget>) -> Self {
         let slug = target.map_or_else(String::new, |target| format!("{}-", target.slug()));
         Self {
             event,
@@ -123,6 +132,7 @@ impl Notification {
             request_id: id.clone(),
             project_name: None,
             runtime: None,
+            runtimes: Vec::new(),
             architecture: None,
             layer: None,
             version_arn: None,
@@ -142,19 +152,67 @@ impl Notification {
     }
 
     /// The attributes that subscriptions filter by: names and values.
-    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+    ///
+    /// `Runtime` is there for a merged layer, too: with all of its runtimes, any of which a filter
+    /// may ask for.
+    pub fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        let runtime = match self.runtime {
+            Some(runtime) => Some(Attribute::Text(runtime.to_string())),
+            None if self.runtimes.is_empty() => None,
+            None => {
+                let runtimes = self.runtimes.iter();
+                Some(Attribute::Texts(
+                    runtimes.map(ToString::to_string).collect(),
+                ))
+            }
+        };
         let optional = [
-            ("ProjectName", self.project_name.clone()),
-            ("Runtime", self.runtime.map(|runtime| runtime.to_string())),
-            ("Architecture", self.architecture.map(|it| it.to_string())),
+            (
+                "ProjectName",
+                self.project_name.clone().map(Attribute::Text),
+            ),
+            ("Runtime", runtime),
+            (
+                "Architecture",
+                self.architecture.map(|it| Attribute::Text(it.to_string())),
+            ),
         ];
         let known = optional
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
-        [("Event", self.event.name().to_owned())]
+        [("Event", Attribute::Text(self.event.name().to_owned()))]
             .into_iter()
             .chain(known)
             .collect()
+    }
+}
+
+/// The value of a message's attribute.
+///
+/// Source: Amazon SNS Developer Guide, "Amazon SNS message attributes".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attribute {
+    /// A text.
+    Text(String),
+    /// Several, any of which a filter may match.
+    Texts(Vec<String>),
+}
+
+impl Attribute {
+    /// The type, as SNS calls it.
+    pub fn data_type(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "String",
+            Self::Texts(_) => "String.Array",
+        }
+    }
+
+    /// The value, as SNS takes it.
+    pub fn into_value(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Texts(texts) => serde_json::Value::from(texts).to_string(),
+        }
     }
 }
 
@@ -215,29 +273,29 @@ pub struct Update {
 
 impl Changes {
     /// What has changed from the packages of one layer version to those of the next.
+    ///
+    /// Where a merged layer has a package in several versions, all of them are named, in the order of
+    /// the packages.
     pub fn between(before: &[Installed], now: &[Installed]) -> Self {
-        let by_name = |installed: &'_ [Installed]| -> BTreeMap<String, Installed> {
-            let entries = installed
-                .iter()
-                .map(|package| (package.name.clone(), package.clone()));
-            entries.collect()
-        };
         let (before, now) = (by_name(before), by_name(now));
-        let alone = |these: &BTreeMap<String, Installed>, those: &BTreeMap<String, Installed>| {
+        let alone = |these: &ByName<'_>, those: &ByName<'_>| {
             let alone = these.iter().filter(|(name, _)| !those.contains_key(*name));
-            let distributions = alone.map(|(name, package)| Distribution {
-                name: name.clone(),
-                version: package.version.clone(),
+            let distributions = alone.map(|(name, packages)| Distribution {
+                name: (*name).to_owned(),
+                version: versions(packages),
             });
             distributions.collect()
         };
-        let updated = now.iter().filter_map(|(name, package)| {
+        let content = |packages: &[&Installed]| {
+            let files = packages.iter().map(|it| (it.version.clone(), it.sha256));
+            files.collect::<BTreeSet<_>>()
+        };
+        let updated = now.iter().filter_map(|(name, packages)| {
             let before = before.get(name)?;
-            let is_same = before.version == package.version && before.sha256 == package.sha256;
-            (!is_same).then(|| Update {
-                name: name.clone(),
-                from: before.version.clone(),
-                to: package.version.clone(),
+            (content(before) != content(packages)).then(|| Update {
+                name: (*name).to_owned(),
+                from: versions(before),
+                to: versions(packages),
             })
         });
         Self {
@@ -246,6 +304,27 @@ impl Changes {
             updated: updated.collect(),
         }
     }
+}
+
+type ByName<'a> = BTreeMap<&'a str, Vec<&'a Installed>>;
+
+fn by_name(installed: &[Installed]) -> ByName<'_> {
+    let mut packages = ByName::new();
+    for package in installed {
+        packages.entry(&package.name).or_default().push(package);
+    }
+    packages
+}
+
+/// The versions of packages, each once.
+fn versions(packages: &[&Installed]) -> String {
+    let mut versions: Vec<&str> = Vec::new();
+    for package in packages {
+        if !versions.contains(&package.version.as_str()) {
+            versions.push(&package.version);
+        }
+    }
+    versions.join(", ")
 }
 
 #[cfg(test)]
@@ -261,6 +340,7 @@ mod tests {
             built_from: None,
             size: None,
             unzipped_size: None,
+            runtimes: Vec::new(),
         });
         installed.collect()
     }
@@ -284,13 +364,65 @@ mod tests {
     }
 
     #[test]
+    fn a_merged_layer_may_have_a_package_in_several_versions() {
+        let before = installed(&[("numpy", "2.2"), ("numpy", "2.3"), ("six", "1.16")]);
+        let mut now = before.clone();
+        now[1].runtimes = vec![Runtime::Python313];
+        assert_eq!(Changes::between(&before, &now), Changes::default());
+        now.remove(0);
+        let update = Update {
+            name: "numpy".to_owned(),
+            from: "2.2, 2.3".to_owned(),
+            to: "2.3".to_owned(),
+        };
+        assert_eq!(Changes::between(&before, &now).updated, [update]);
+        let removed = Changes::between(&before, &now[1..]).removed;
+        assert_eq!(removed[0].version, "2.2, 2.3");
+    }
+
+    #[test]
+    fn a_notification_of_a_merged_layer_names_its_runtimes() {
+        let request = RequestRef {
+            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
+            id: RequestId::of_message("1"),
+        };
+        let of = |slug: &str, runtimes: &[Runtime]| {
+            let target = LayerTarget::from_slug(slug).unwrap();
+            let layer = Compatibility::new(target, runtimes.iter().copied()).unwrap();
+            Notification::of_layer(Event::LayerPublished, &request, "tools", &layer)
+        };
+        let runtime = |notification: &Notification| {
+            let attributes = notification.attributes().into_iter();
+            let mut runtime = attributes.filter(|(name, _)| *name == "Runtime");
+            let (_, runtime) = runtime.next().unwrap();
+            (runtime.data_type(), runtime.into_value())
+        };
+        let merged = of("py-arm64", &[Runtime::Python312, Runtime::Python313]);
+        let both = r#"["python3.12","python3.13"]"#.to_owned();
+        assert_eq!(runtime(&merged), ("String.Array", both));
+        let json = serde_json::to_value(&merged).unwrap();
+        assert_eq!(
+            json["Runtimes"],
+            serde_json::json!(["python3.12", "python3.13"])
+        );
+        assert!(json.get("Runtime").is_none());
+        assert!(merged.event_id.ends_with("-py-arm64-LayerPublished"));
+
+        let one = of("py313", &[Runtime::Python313]);
+        assert_eq!(runtime(&one), ("String", "python3.13".to_owned()));
+        let json = serde_json::to_value(&one).unwrap();
+        assert_eq!(json["Runtime"], "python3.13");
+        assert_eq!(json["Runtimes"], serde_json::json!(["python3.13"]));
+    }
+
+    #[test]
     fn a_notification_says_no_more_than_is_known() {
         let id = RequestId::of_message("1");
         let codes = vec!["JsonInvalid".to_owned()];
         let notification = Notification::rejected(&id, None, "error: …".to_owned(), codes);
         assert_eq!(
             notification.attributes(),
-            [("Event", "RequestRejected".to_owned())]
+            [("Event", Attribute::Text("RequestRejected".to_owned()))]
         );
         let members = serde_json::to_value(&notification).unwrap();
         let members: Vec<_> = members.as_object().unwrap().keys().cloned().collect();

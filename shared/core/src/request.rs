@@ -16,13 +16,15 @@ use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
-use crate::target::{Architecture, Runtime, Target};
+use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 
+mod contents;
 mod document;
 mod identity;
 mod input;
 mod json;
 
+pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
 pub use self::document::{
     ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
     RequirementsDocument, schema,
@@ -259,7 +261,7 @@ pub struct Request {
     pub requirements: Requirements,
     /// Which dependency groups and extras of a lock file go into the layers.
     pub selection: Selection,
-    /// One layer is built for each.
+    /// One layer is built for each, or for each architecture if they are [merged](Self::merge).
     pub targets: Targets,
     /// The description of the layer versions; never empty.
     pub description: Option<String>,
@@ -269,10 +271,14 @@ pub struct Request {
     pub permissions: BTreeSet<Permission>,
     /// Distributions that are resolved but left out of the layers.
     pub exclude: BTreeSet<PackageName>,
+    /// What goes into the layers besides what is required, and what stays out.
+    pub contents: Contents,
     /// Whether packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
     /// Indexes that are asked before the default one, in this order.
     pub indexes: Vec<Index>,
+    /// Whether one layer serves all runtimes, for each architecture.
+    pub merge: bool,
 }
 
 impl Request {
@@ -287,8 +293,32 @@ impl Request {
             license_info: None,
             permissions: BTreeSet::new(),
             exclude: BTreeSet::new(),
+            contents: Contents::default(),
             allow_source_distributions: false,
             indexes: Vec::new(),
+            merge: false,
+        }
+    }
+
+    /// The layers that it wants, by runtime and then architecture.
+    pub fn layers(&self) -> Vec<Compatibility> {
+        if !self.merge {
+            return self.targets.iter().map(Into::into).collect();
+        }
+        let merged = self.targets.architectures().map(LayerTarget::Merged);
+        merged.map(|target| self.layer(target)).collect()
+    }
+
+    /// A layer, merged of all of this request's runtimes if it is a merged one.
+    ///
+    /// # Panics
+    ///
+    /// Never: there is at least one runtime.
+    pub fn layer(&self, target: LayerTarget) -> Compatibility {
+        match target {
+            LayerTarget::One(target) => target.into(),
+            LayerTarget::Merged(_) => Compatibility::new(target, self.targets.runtimes())
+                .expect("targets are never empty"),
         }
     }
 
@@ -402,6 +432,17 @@ impl Request {
             }
         }
         problems
+    }
+
+    /// That a request names files as only the pipeline does, which keeps them in the place of what was
+    /// named: nobody has checked them.
+    pub fn kept_files_problem(&self) -> Option<Problem> {
+        let is_any_kept = self.contents.files.iter().any(FileSource::is_kept);
+        is_any_kept.then(|| {
+            let message = "`Sha256` in `Files` is for the pipeline itself";
+            Problem::error(code::FILES_INVALID, message)
+                .help("name a `Key` or a `Prefix` of the inbox")
+        })
     }
 
     /// The normalised JSON: every default is written out.

@@ -64,6 +64,16 @@ pub struct RequirementSet {
 }
 
 impl RequirementSet {
+    /// These requirements and others.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.requirements.extend(others.requirements);
+        self.constraints.extend(others.constraints);
+        sort(&mut self.requirements);
+        sort(&mut self.constraints);
+        self
+    }
+
     /// The requirements as normalised lines.
     ///
     /// They are written from parsed values only, so that they can be handed to a resolver: no

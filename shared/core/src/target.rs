@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::shown;
 
+mod layer;
+
+pub use self::layer::{Compatibility, LayerTarget};
+
 /// A Python runtime of AWS Lambda, by its identifier.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

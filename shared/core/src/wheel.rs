@@ -5,6 +5,7 @@ mod inspect;
 mod layout;
 mod metadata;
 pub(crate) mod record;
+mod requires;
 mod scripts;
 mod tags;
 
@@ -12,4 +13,5 @@ pub use filename::{BuildTag, ParseWheelFilenameError, Tag, WheelFilename};
 pub use inspect::inspect;
 pub(crate) use inspect::path_problem;
 pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
+pub use requires::requires_dist;
 pub use tags::Rank;

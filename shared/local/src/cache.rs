@@ -120,6 +120,31 @@ impl WheelCache {
         }
     }
 
+    /// Puts a wheel of one's own into the cache, verified as any other.
+    pub async fn admit(
+        &self,
+        filename: &WheelFilename,
+        sha256: Sha256,
+        wheel: Vec<u8>,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        let admit = || async {
+            if let Some(stored) = self.load(sha256, filename).await? {
+                return Ok(stored);
+            }
+            if Sha256::of(&wheel) != sha256 {
+                let (wheel, problem) = (filename.to_string(), "it has another hash".to_owned());
+                return Err(accretion_core::Error::WheelInvalid { wheel, problem }.into());
+            }
+            let mut partial = self.temporary()?;
+            partial.write_all(&wheel).map_err(|error| {
+                Error::cache("could not write to the cache", self.files.path(), error)
+            })?;
+            self.add(filename.clone(), Some(partial), self.paths(sha256))
+                .await
+        };
+        once(&self.wheels, sha256, admit).await
+    }
+
     async fn load_or_download(
         &self,
         filename: &WheelFilename,
@@ -188,10 +213,8 @@ impl WheelCache {
         file: &LockedFile,
         target: Target,
     ) -> Result<Arc<StoredWheel>, Error> {
-        let record = format!("{}-{}", file.sha256, target.slug());
-        let record = self.records.path().join(record);
-        if let Some(stored) = self.load_built(&record).await? {
-            self.progress.on(Event::WheelReady { downloaded: None });
+        if let Some(stored) = self.built(file.sha256, target).await? {
+            self.ready(None);
             return Ok(stored);
         }
         let builder = self.uv.builder(filename, target).await?;
@@ -220,25 +243,80 @@ impl WheelCache {
         let built: WheelFilename = name
             .parse()
             .map_err(|error| invalid(format!("it was built with this name: {error}")))?;
-        if target.rank_wheel(&built).is_none() {
-            return Err(invalid(format!(
-                "it was built for {target}, which it does not fit"
-            )));
-        }
         let mut copy = self.temporary()?;
         let copied = blocking(move || {
             let mut bytes = File::open(&wheel)?;
             io::copy(&mut bytes, copy.as_file_mut())?;
-            let sha256 = crate::output::hash(&wheel)?;
-            io::Result::Ok((copy, sha256))
+            io::Result::Ok(copy)
         });
-        let (copy, sha256) = copied.await.map_err(unwritable)?;
+        let copy = copied.await.map_err(unwritable)?;
+        let stored = self.keep(file.sha256, target, built, copy).await?;
+        self.ready(Some(downloaded));
+        Ok(stored)
+    }
+
+    /// Says that a wheel is at hand, and of how many bytes it came.
+    pub(crate) fn ready(&self, downloaded: Option<u64>) {
+        self.progress.on(Event::WheelReady { downloaded });
+    }
+
+    fn record(&self, source: Sha256, target: Target) -> PathBuf {
+        let record = format!("{source}-{}", target.slug());
+        self.records.path().join(record)
+    }
+
+    /// The wheel that was built of a source distribution before, if it is here.
+    pub(crate) async fn built(
+        &self,
+        source: Sha256,
+        target: Target,
+    ) -> Result<Option<Arc<StoredWheel>>, Error> {
+        self.load_built(&self.record(source, target)).await
+    }
+
+    /// A file for a wheel that is about to come.
+    pub(crate) fn partial(&self) -> Result<NamedTempFile, Error> {
+        self.temporary()
+    }
+
+    /// Downloads a source distribution, which is not kept.
+    pub(crate) async fn source(
+        &self,
+        filename: &str,
+        file: &LockedFile,
+    ) -> Result<NamedTempFile, Error> {
+        let turn = self.downloader.turn().await;
+        let mut partial = self.temporary()?;
+        let into = partial.as_file_mut();
+        self.downloader
+            .download(turn, filename, file, &self.allowance, into)
+            .await?;
+        Ok(partial)
+    }
+
+    /// Verifies a wheel that was built of a source distribution, and keeps it.
+    pub(crate) async fn keep(
+        &self,
+        source: Sha256,
+        target: Target,
+        built: WheelFilename,
+        wheel: NamedTempFile,
+    ) -> Result<Arc<StoredWheel>, Error> {
+        if target.rank_wheel(&built).is_none() {
+            return Err(Error::from(accretion_core::Error::WheelInvalid {
+                wheel: built.to_string(),
+                problem: format!("it was built for {target}, which it does not fit"),
+            }));
+        }
+        let path = wheel.path().to_owned();
+        let unreadable = |error| Error::cache("could not read", &path, error);
+        let hashed = path.clone();
+        let hash = blocking(move || crate::output::hash(&hashed)).await;
+        let sha256 = hash.map_err(unreadable)?;
         let paths = self.paths(sha256);
-        let stored = self.add(built.clone(), Some(copy), paths).await?;
+        let stored = self.add(built.clone(), Some(wheel), paths).await?;
+        let record = self.record(source, target);
         self.keep_built(&record, sha256, &built)?;
-        self.progress.on(Event::WheelReady {
-            downloaded: Some(downloaded),
-        });
         // Another process may have been first: its wheel is the one that everybody uses.
         Ok(self.load_built(&record).await?.unwrap_or(stored))
     }

@@ -63,6 +63,13 @@ pub enum Error {
         /// What uv found out.
         explanation: String,
     },
+    /// A distribution has no wheel, and its index needs credentials, which workshops do not get: they
+    /// can't find out what its source requires.
+    #[error("workshops do not get the credentials of the indexes: {problem}")]
+    WorkshopOutOfReach {
+        /// Which distribution has no wheel.
+        problem: String,
+    },
     /// An index or file server did not answer as it should.
     #[error("{host} could not be reached or did not answer as it should: {problem}")]
     UpstreamUnavailable {
@@ -207,6 +214,45 @@ pub enum Error {
         /// The end of what the build wrote.
         output: String,
     },
+    /// A package could not be built for want of a program, such as a compiler.
+    #[error("`{file}` could not be built: it needs `{program}`, which is not there\n{output}")]
+    SourceNeedsCompiler {
+        /// The source distribution's file name.
+        file: String,
+        /// What is not there.
+        program: String,
+        /// The end of what the build wrote.
+        output: String,
+    },
+    /// To build a package costs more than the limit.
+    #[error("`{file}` costs too much to build: {problem}")]
+    SourceBuildOverLimit {
+        /// The source distribution's file name.
+        file: String,
+        /// Which limit, and what it is.
+        problem: String,
+    },
+    /// A build has left processes behind that can't be ended.
+    #[error("processes of a build could not be ended: {problem}")]
+    BuildNotEnded {
+        /// What happened.
+        problem: String,
+    },
+    /// A workshop has to make something first.
+    #[error("{orders} things have to be made by workshops first")]
+    OrderedFirst {
+        /// How many.
+        orders: usize,
+    },
+    /// An order that a workshop got can't be carried out: what it names is not there any more, or
+    /// not what it says.
+    #[error("the order of `{key}` cannot be carried out: {problem}")]
+    OrderInvalid {
+        /// The key of what was ordered.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A file that is to be copied into a layer can't be read.
     #[error("{} cannot be read: {error}", path.display())]
     LayerFileUnreadable {
@@ -289,6 +335,7 @@ fault_codes! {
         Self::PackageNotFound { .. } => "PackageNotFound", User;
         Self::PackageUnusable { .. } => "PackageUnusable", User;
         Self::WheelNotFound { .. } => "WheelNotFound", User;
+        Self::WorkshopOutOfReach { .. } => "WorkshopOutOfReach", User;
         Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
         Self::IndexForbidden { .. } => "IndexForbidden", User;
         Self::PinnedPackageNotFound { .. } => "PinnedPackageNotFound", User;
@@ -307,6 +354,11 @@ fault_codes! {
         Self::ArchitectureForeign { .. } => "ArchitectureForeign", User;
         Self::InterpreterMissing { .. } => "InterpreterMissing", User;
         Self::SourceBuildFailed { .. } => "SourceBuildFailed", User;
+        Self::SourceNeedsCompiler { .. } => "SourceNeedsCompiler", User;
+        Self::SourceBuildOverLimit { .. } => "SourceBuildOverLimit", User;
+        Self::BuildNotEnded { .. } => "BuildNotEnded", Internal;
+        Self::OrderedFirst { .. } => "OrderedFirst", Internal;
+        Self::OrderInvalid { .. } => "OrderInvalid", Internal;
         Self::LayerFileUnreadable { .. } => "LayerFileUnreadable", User;
         Self::LayerFileRefused { .. } => "LayerFileRefused", User;
         Self::Files { purpose: Purpose::Output, .. } => "OutputUnwritable", Internal;
@@ -348,6 +400,11 @@ impl Fault for Error {
             }
             Self::WheelNotFound { .. } => {
                 "require a version that has one, or leave this target out".into()
+            }
+            Self::WorkshopOutOfReach { .. } => {
+                "require a version that has a wheel, or send what `accretion lock` writes: the \
+                 sources that it names can be built"
+                    .into()
             }
             Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
                 "check the network and try again; what was downloaded is kept".into()
@@ -403,6 +460,15 @@ impl Fault for Error {
                 "the package may need compilers or libraries; a version with a wheel does not"
                     .into()
             }
+            Self::SourceNeedsCompiler { program, .. } => format!(
+                "require a version that has a wheel, or build the layer with the `accretion` \
+                 command on a machine of the target's architecture that has {program}"
+            ),
+            Self::SourceBuildOverLimit { .. } => "require a version that has a wheel, or build \
+                                                  the layer with the `accretion` command"
+                .into(),
+            Self::OrderInvalid { .. } => "drop the request again".into(),
+            Self::BuildNotEnded { .. } | Self::OrderedFirst { .. } => return None,
             Self::LayerFileRefused { .. } => {
                 "take it out of the folder, or rename it: what starts with a dot at its top is left out"
                     .into()

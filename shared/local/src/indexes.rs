@@ -59,6 +59,13 @@ pub struct Indexes {
 }
 
 impl Indexes {
+    /// Whether any of them is opened by something.
+    pub(crate) fn are_private(&self) -> bool {
+        let default = self.default.iter().map(|index| &index.credentials);
+        let named = self.named.iter().map(|index| &index.credentials);
+        default.chain(named).any(Option::is_some)
+    }
+
     /// Nothing but a default index, whose URL may have credentials.
     pub fn of_default(default: Option<&Url>) -> Self {
         Self {

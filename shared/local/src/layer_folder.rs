@@ -3,20 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use accretion_core::digest::Sha256;
+use accretion_core::files::{REQUIREMENTS, packed_files, write_zip};
 use accretion_core::layer::{PackError, Packer};
 use accretion_core::limits::{Limits, WheelLimits};
+use accretion_core::wheel::LayoutFile;
 use accretion_service::assemble::PackedFiles;
 use tempfile::TempPath;
 
 use crate::Error;
 use crate::blocking::blocking;
-
-/// What is installed instead of copied, if it is at the top.
-const REQUIREMENTS: &str = "requirements.txt";
 
 /// The folder of a layer.
 #[derive(Debug, Clone)]
@@ -35,6 +35,52 @@ pub struct PackedFolder {
 }
 
 impl PackedFolder {
+    /// Files that were packed before, in a zip of that hash.
+    ///
+    /// # Errors
+    ///
+    /// [`OwnFilesInvalid`](accretion_core::Error::OwnFilesInvalid) for what is no such zip.
+    pub async fn of_zip(zip: Vec<u8>, sha256: Sha256) -> Result<Self, Error> {
+        blocking(move || Self::of_zip_now(&zip, sha256)).await
+    }
+
+    fn of_zip_now(zip: &[u8], sha256: Sha256) -> Result<Self, Error> {
+        if Sha256::of(zip) != sha256 {
+            let problem = "they do not have the hash that the request says".to_owned();
+            return Err(accretion_core::Error::OwnFilesInvalid { problem }.into());
+        }
+        let files = packed_files(zip, zip.len() as u64)?;
+        let temporary = std::env::temp_dir();
+        let unwritable = |error| Error::temporary("could not write to", &temporary, error);
+        let mut file = tempfile::NamedTempFile::new().map_err(unwritable)?;
+        file.write_all(zip).map_err(unwritable)?;
+        let packed = file.into_temp_path();
+        let files = PackedFiles {
+            folder: "the files of one's own".to_owned(),
+            files,
+            packed: packed.to_path_buf(),
+        };
+        Ok(Self { packed, files })
+    }
+
+    /// The files.
+    pub fn files(&self) -> &[LayoutFile] {
+        &self.files.files
+    }
+
+    /// The zip that they can be kept in: the same bytes for the same files, whatever they lay in.
+    pub async fn zip(&self) -> Result<Vec<u8>, Error> {
+        let (files, packed) = (self.files.files.clone(), self.packed.to_path_buf());
+        let work = move || {
+            let unreadable = |error| Error::temporary("could not read", &packed, error);
+            let mut zip = Vec::new();
+            let packed_data = File::open(&packed).map_err(unreadable)?;
+            write_zip(&files, &packed_data, &mut zip).map_err(accretion_core::Error::LayerWrite)?;
+            Ok(zip)
+        };
+        blocking(work).await
+    }
+
     /// The files, and what removes the file that they are in when it is dropped.
     pub fn into_parts(self) -> (PackedFiles, TempPath) {
         (self.files, self.packed)
@@ -246,6 +292,7 @@ fn check_size(found: &[Found]) -> Result<(), Error> {
         unzipped,
         limit: Limits::LAYER_BYTES,
         packages,
+        trees: 1,
     }
     .into())
 }

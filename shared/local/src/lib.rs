@@ -3,6 +3,7 @@
 
 mod blocking;
 pub mod cache;
+pub mod descendants;
 mod dns;
 mod download;
 mod error;
@@ -17,9 +18,11 @@ pub mod python;
 mod routes;
 mod temporary;
 pub mod uv;
+mod workshops;
 
 pub use download::Downloader;
-pub use error::Error;
+pub use error::{Error, Purpose};
 pub use hosts::{AllowedHosts, ParseAllowedHostsError};
 pub use indexes::{DefaultIndex, Indexes, NamedIndex};
 pub use netrc::{Netrc, ParseNetrcError};
+pub use workshops::Workshops;

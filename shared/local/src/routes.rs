@@ -185,9 +185,9 @@ impl Routes {
                 StatusCode::NOT_MODIFIED => empty(StatusCode::NOT_MODIFIED),
                 _ => {
                     let kept = kept(&response, &OF_PAGE);
-                    let page = self.read(response, package, source.at, rules).await;
-                    let Ok(page) = page else {
-                        return Ok(empty(StatusCode::BAD_GATEWAY));
+                    let page = match self.read(response, package, source.at, rules).await {
+                        Ok(page) => page,
+                        Err(status) => return Ok(empty(status)),
                     };
                     let mut answer = of_page(&page);
                     answer.headers_mut().extend(kept);
@@ -268,6 +268,11 @@ impl Routes {
         let unavailable = |problem: String| {
             self.findings().unavailable = Some((host(), problem));
         };
+        // Redirects, and what names stand for, the client asks about itself.
+        if let Err(refusal) = rules.origins.check(url) {
+            rules.stop(Stop::Refused(refusal));
+            return Err(StatusCode::FORBIDDEN);
+        }
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
@@ -310,7 +315,7 @@ impl Routes {
         package: &str,
         at: usize,
         rules: &Rules,
-    ) -> io::Result<Value> {
+    ) -> Result<Value, StatusCode> {
         /// Bytes of the page of a package. The largest there are have some ten millions.
         const LIMIT: usize = 128 << 20;
 
@@ -319,24 +324,27 @@ impl Routes {
         let is_json =
             kind.is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")));
         let mut bytes = Vec::new();
-        let failed = |problem: String| {
+        let failed = |status: StatusCode, problem: String| {
             let host = base.host_str().unwrap_or_default().to_owned();
             self.findings().unavailable = Some((host, problem));
-            io::Error::from(io::ErrorKind::InvalidData)
+            status
         };
+        // What will not be another page next time.
+        let useless = |problem| failed(StatusCode::UNPROCESSABLE_ENTITY, problem);
         loop {
-            let chunk = response.chunk().await;
-            let chunk =
-                chunk.map_err(|error| failed(crate::download::describe(&error.without_url())))?;
+            let chunk = response.chunk().await.map_err(|error| {
+                let problem = crate::download::describe(&error.without_url());
+                failed(StatusCode::BAD_GATEWAY, problem)
+            })?;
             let Some(chunk) = chunk else { break };
             if !rules.count(chunk.len()) || bytes.len() + chunk.len() > LIMIT {
-                return Err(failed(format!("the page of `{package}` has no end")));
+                return Err(useless(format!("the page of `{package}` has no end")));
             }
             bytes.extend_from_slice(&chunk);
         }
         let read = page::read(&bytes, is_json, package, &base, |url| self.spell(at, url));
         read.ok_or_else(|| {
-            failed(format!(
+            useless(format!(
                 "the page of `{package}` is none of a package index"
             ))
         })
@@ -374,10 +382,6 @@ impl Routes {
         headers: &HeaderMap,
         rules: &Arc<Rules>,
     ) -> io::Result<Response<Body>> {
-        if let Err(refusal) = rules.origins.check(&url) {
-            rules.stop(Stop::Refused(refusal));
-            return Ok(empty(StatusCode::FORBIDDEN));
-        }
         let credentials = self.indexes.credentials(&url);
         let mut request = self.request(method.clone(), url.clone(), credentials);
         for name in CONDITIONS.iter().chain([&header::RANGE]) {

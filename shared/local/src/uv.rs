@@ -39,8 +39,13 @@ use self::process::Ran;
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
-/// What of the user's environment uv gets: whom to trust, and where temporary files go.
-const ENVIRONMENT: [&str; 6] = [
+/// 1980-01-01, the first moment that a wheel's entry can have, in seconds.
+const FIRST_MOMENT: &str = "315532800";
+
+/// What of the user's environment uv gets: whom to trust, where temporary files go, and where
+/// Lambda's interpreters have their libraries.
+const ENVIRONMENT: [&str; 7] = [
+    "LD_LIBRARY_PATH",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "SSL_CLIENT_CERT",
@@ -356,6 +361,39 @@ impl Uv {
         Ok(text)
     }
 
+    /// Builds the wheel of a project's folder, into another folder, which runs the project's code.
+    /// Returns the wheel's path. It is built for the target, if this machine has its Python.
+    pub async fn wheel_of(
+        self: &Arc<Self>,
+        project: &Path,
+        target: Target,
+        into: &Path,
+    ) -> Result<PathBuf, Error> {
+        let python = self.python_for(target, true).await?;
+        let builder = WheelBuilder {
+            uv: Arc::clone(self),
+            python,
+        };
+        builder.build(project, into).await
+    }
+
+    /// Whether any of its indexes is opened by something.
+    pub(crate) fn is_private(&self) -> bool {
+        self.indexes.are_private()
+    }
+
+    /// Builds a source distribution for a target into a folder, with the target's own interpreter,
+    /// which runs the package's code. Returns the wheel's path.
+    pub async fn build(
+        self: &Arc<Self>,
+        source: &Path,
+        target: Target,
+        into: &Path,
+    ) -> Result<PathBuf, Error> {
+        let builder = self.builder(&file_name(source), target).await?;
+        builder.build(source, into).await
+    }
+
     /// What can build a source distribution for a target.
     pub(crate) async fn builder(
         self: &Arc<Self>,
@@ -404,14 +442,7 @@ pub(crate) struct WheelBuilder {
 impl WheelBuilder {
     /// Builds a source distribution into a folder, which runs its code. Returns the wheel's path.
     pub(crate) async fn build(&self, source: &Path, into: &Path) -> Result<PathBuf, Error> {
-        let failed = |output: String| Error::SourceBuildFailed {
-            file: source
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            output,
-        };
+        let file = file_name(source);
         let mut command = self
             .uv
             .command(&["build", "--wheel"], &self.python, &self.uv.indexes)?;
@@ -419,17 +450,26 @@ impl WheelBuilder {
             .arg("--out-dir")
             .arg(into)
             .arg(source)
+            // Backends that know it give the same wheel again.
+            .env("SOURCE_DATE_EPOCH", FIRST_MOMENT)
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
         let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;
-        let Ran { output, gateway } = self.uv.run(&mut command, routes).await?;
+        let Ran { output, gateway } = match self.uv.run(&mut command, routes).await {
+            Err(Error::ResolutionOverLimit { problem }) => {
+                return Err(Error::SourceBuildOverLimit { file, problem });
+            }
+            ran => ran?,
+        };
         if !output.status.success() {
             let said = said(&output.stderr);
             let said = match gateway.as_ref().and_then(Gateway::routes) {
                 Some(routes) => routes.restore(&said),
                 None => said,
             };
-            return Err(failed(build_failure(&said).1));
+            return Err(
+                unreachable(&said).unwrap_or_else(|| failed(file, build_failure(&said).1, &said))
+            );
         }
         let wheels = fs::read_dir(into)
             .map_err(|error| Error::temporary("could not read", into, error))?
@@ -437,12 +477,101 @@ impl WheelBuilder {
             .filter(|path| path.extension() == Some(OsStr::new("whl")));
         match wheels.collect::<Vec<_>>().as_slice() {
             [wheel] => Ok(wheel.clone()),
-            wheels => Err(failed(format!(
-                "it gave {} wheels instead of one",
-                wheels.len()
-            ))),
+            wheels => Err(Error::SourceBuildFailed {
+                file,
+                output: format!("it gave {} wheels instead of one", wheels.len()),
+            }),
         }
     }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Why a package could not be built. `all` is all that was written, `output` the end of what the
+/// build itself wrote.
+fn failed(file: String, output: String, all: &str) -> Error {
+    match missing_program(all) {
+        Some(program) => Error::SourceNeedsCompiler {
+            file,
+            program,
+            output,
+        },
+        None => Error::SourceBuildFailed { file, output },
+    }
+}
+
+/// Programs that builds need, which no runtime of Lambda has.
+const PROGRAMS: [&str; 24] = [
+    "ar",
+    "c++",
+    "c99",
+    "cargo",
+    "cc",
+    "clang",
+    "clang++",
+    "cmake",
+    "g++",
+    "gcc",
+    "gfortran",
+    "go",
+    "ld",
+    "make",
+    "meson",
+    "nasm",
+    "ninja",
+    "patchelf",
+    "pkg-config",
+    "protoc",
+    "rustc",
+    "swig",
+    "tar",
+    "yasm",
+];
+
+/// What build backends say for want of a program that they do not name as the system does.
+const WANTS: [(&str, &str); 10] = [
+    ("can't find Rust compiler", "rustc"),
+    ("the rust compiler, is not installed", "rustc"),
+    ("the Rust package manager, is not installed", "cargo"),
+    ("Unknown compiler(s)", "cc"),
+    ("linker `cc` not found", "cc"),
+    ("CMAKE_C_COMPILER not set", "cc"),
+    ("No CMAKE_C_COMPILER could be found", "cc"),
+    ("No CMAKE_CXX_COMPILER could be found", "c++"),
+    ("CMake must be installed", "cmake"),
+    ("Could not find CMake", "cmake"),
+];
+
+/// The program for want of which a build failed, by what it wrote.
+fn missing_program(output: &str) -> Option<String> {
+    let wanted = WANTS.iter().find(|(words, _)| output.contains(words));
+    if let Some((_, program)) = wanted {
+        return Some((*program).to_owned());
+    }
+    output.lines().find_map(|line| {
+        let named = if let Some((_, rest)) = line.split_once("No such file or directory: '") {
+            rest.split('\'').next()
+        } else if let Some((_, rest)) = line.split_once("unable to execute '") {
+            rest.split('\'').next()
+        } else if let Some((_, rest)) = line.split_once("error: command '") {
+            let (name, rest) = rest.split_once('\'')?;
+            rest.contains("No such file").then_some(name)
+        } else {
+            // Of a shell.
+            let before = line.strip_suffix(": not found");
+            let before = before.or_else(|| line.strip_suffix(": command not found"));
+            before.and_then(|before| before.rsplit([' ', ':']).next())
+        };
+        let name = named?.rsplit('/').next()?;
+        // A cross compiler is named after its machine, another version after that.
+        let parts: Vec<_> = name.split('-').collect();
+        let is_program =
+            PROGRAMS.contains(&name) || parts.iter().any(|part| PROGRAMS.contains(part));
+        is_program.then(|| name.to_owned())
+    })
 }
 
 /// What uv wrote, without what may open something: users and queries of URLs. A URL may be signed,
@@ -464,11 +593,17 @@ fn said(output: &[u8]) -> String {
     said
 }
 
-/// The end of what a build wrote.
+/// The end of what a build wrote, within bounds: it is told and recorded.
 fn last_lines(output: &str) -> String {
     const LINES: usize = 20;
+    const CHARS: usize = 300;
     let lines: Vec<_> = output.trim().lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
+    let last = lines[lines.len().saturating_sub(LINES)..].iter();
+    let cut = last.map(|line| match line.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => (*line).to_owned(),
+    });
+    cut.collect::<Vec<_>>().join("\n")
 }
 
 /// What could not be built, as uv names it, and the end of what the build wrote.
@@ -484,6 +619,10 @@ fn build_failure(stderr: &str) -> (Option<String>, String) {
         .split_once("[stderr]\n")
         .map_or(before, |(_, words)| words);
     let words = words.split("\nhint: ").next().unwrap_or_default();
+    // Said by uv itself, and all that there is if uv did not like what was built.
+    let words = words
+        .strip_prefix("Building wheel from source distribution...\n")
+        .unwrap_or(words);
     let indentation = words.len() - words.trim_start_matches(' ').len();
     let lines = words.lines().map(|line| {
         let (margin, rest) = line.split_at_checked(indentation).unwrap_or(("", line));
@@ -541,7 +680,20 @@ fn explain(stderr: &str, target: Target) -> Error {
             explanation: format!("{package} {SOURCE_ONLY}"),
         };
     }
-    if has("Failed to fetch") || has("Request failed") {
+    if let Some(error) = unreachable(stderr) {
+        return error;
+    }
+    if let (Some(file), output) = build_failure(stderr) {
+        return failed(file, output, stderr);
+    }
+    Error::UvFailed {
+        output: last_lines(stderr),
+    }
+}
+
+/// What uv says where a server did not answer as it should.
+fn unreachable(stderr: &str) -> Option<Error> {
+    if stderr.contains("Failed to fetch") || stderr.contains("Request failed") {
         let words = stderr.split_whitespace();
         let url = words
             .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
@@ -557,14 +709,9 @@ fn explain(stderr: &str, target: Target) -> Error {
         // The host says enough; a URL may hold a secret.
         let problem = problem.split(" for url (").next().unwrap_or_default();
         let problem = problem.to_owned();
-        return Error::UpstreamUnavailable { host, problem };
+        return Some(Error::UpstreamUnavailable { host, problem });
     }
-    if let (Some(file), output) = build_failure(stderr) {
-        return Error::SourceBuildFailed { file, output };
-    }
-    Error::UvFailed {
-        output: last_lines(stderr),
-    }
+    None
 }
 
 /// uv's reasoning without its headline, its indentation and its advice about uv's own options.
@@ -592,6 +739,59 @@ fn explanation(stderr: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_that_lacks_a_program_says_which() {
+        for (line, program) in [
+            (
+                "error: command 'gcc' failed: No such file or directory",
+                Some("gcc"),
+            ),
+            (
+                "  error: command '/usr/bin/x86_64-linux-gnu-g++' failed: No such file or directory: \
+              '/usr/bin/x86_64-linux-gnu-g++'",
+                Some("x86_64-linux-gnu-g++"),
+            ),
+            (
+                "unable to execute 'gcc-13': No such file or directory",
+                Some("gcc-13"),
+            ),
+            (
+                "FileNotFoundError: [Errno 2] No such file or directory: 'cmake'",
+                Some("cmake"),
+            ),
+            (
+                "FileNotFoundError: [Errno 2] No such file or directory: 'README.md'",
+                None,
+            ),
+            ("/bin/sh: 1: make: not found", Some("make")),
+            ("/bin/sh: line 1: ninja: command not found", Some("ninja")),
+            ("/bin/sh: 1: lessc: not found", None),
+            (
+                "../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc']]",
+                Some("cc"),
+            ),
+            ("error: can't find Rust compiler", Some("rustc")),
+            ("error: command 'gcc' failed with exit code 1", None),
+            (
+                "    error: [Errno 2] No such file or directory: 'gcc'",
+                Some("gcc"),
+            ),
+            (
+                "  Running `cc --version` gave \"[Errno 2] No such file or directory: 'cc'\"",
+                Some("cc"),
+            ),
+            ("  error: linker `cc` not found", Some("cc")),
+            (
+                "  CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage",
+                Some("cc"),
+            ),
+            ("module not found", None),
+        ] {
+            let found = missing_program(&format!("running build_ext\n{line}\nend"));
+            assert_eq!(found.as_deref(), program, "{line}");
+        }
+    }
 
     #[test]
     fn what_opens_something_is_not_repeated() {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use accretion_core::archive::Written;
-use accretion_core::layer::{Bundle, Copied, Shape, Tree, splice_bundle};
+use accretion_core::layer::{Bundle, Conflict, Copied, Pruned, Rules, Shape, Tree, splice_bundle};
+use accretion_core::lock::LockedPackage;
 use accretion_core::manifest::Installed;
 use accretion_core::request::{Request, Targets};
 use accretion_core::target::{Runtime, Target};
@@ -14,6 +15,7 @@ use futures_util::future::join_all;
 
 use crate::Error;
 use crate::build::SourceDistributions;
+use crate::own::Own;
 use crate::packages::{self, Packages, with_files};
 use crate::ports::{Event, Progress, Resolver, StoredWheel, Wheels};
 
@@ -34,6 +36,23 @@ pub struct InstalledTree {
     target: Target,
     wheels: Vec<Arc<StoredWheel>>,
     installed: Vec<Installed>,
+}
+
+impl InstalledTree {
+    /// What packages come to, whose wheels these are.
+    pub(crate) fn new(
+        target: Target,
+        packages: &[LockedPackage],
+        wheels: Vec<Arc<StoredWheel>>,
+    ) -> Self {
+        let installed = packages.iter().zip(&wheels);
+        let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+        Self {
+            target,
+            installed: installed.collect(),
+            wheels,
+        }
+    }
 }
 
 /// A package of the layer.
@@ -60,6 +79,10 @@ pub struct Assembled<S> {
     pub packages: Vec<PackageOf>,
     /// How many files were copied.
     pub copied: usize,
+    /// Paths that wheels claim with different content.
+    pub conflicts: Vec<Conflict>,
+    /// What was pruned of all of it.
+    pub pruned: Pruned,
     /// What deserves attention.
     pub warnings: Vec<String>,
 }
@@ -80,16 +103,10 @@ pub async fn install<R: Resolver, W: Wheels>(
     let trees = request.targets.iter().map(async |target| {
         let tree = async {
             let (chosen, wheels) = packages.install(target).await?;
-            let installed = chosen.iter().zip(&wheels);
-            let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
-            Ok(InstalledTree {
-                target,
-                installed: installed.collect(),
-                wheels,
-            })
+            Ok(InstalledTree::new(target, &chosen, wheels))
         };
         let tree: Result<_, Error> = tree.await;
-        progress.on(Event::Finished(target));
+        progress.on(Event::Finished(target.into()));
         tree
     });
     join_all(trees).await.into_iter().collect()
@@ -109,41 +126,89 @@ pub fn install_nothing(targets: &Targets) -> Vec<InstalledTree> {
 pub async fn assemble<S: Write + Send + 'static>(
     trees: Vec<InstalledTree>,
     copied: PackedFiles,
+    staged: S,
+) -> Result<Assembled<S>, Error> {
+    let own = Own {
+        files: Some(copied),
+        ..Own::default()
+    };
+    write(trees, Arc::new(own), Rules::default(), staged).await
+}
+
+/// Writes the zip of a layer by these rules, with the files of one's own, if there are any.
+pub(crate) async fn write<S: Write + Send + 'static>(
+    mut trees: Vec<InstalledTree>,
+    own: Arc<Own>,
+    rules: Rules,
     mut staged: S,
 ) -> Result<Assembled<S>, Error> {
     let work = move || {
+        let copied = own.files.as_ref();
         let planned = trees.iter().map(|tree| Tree {
             target: tree.target,
             wheels: tree.wheels.iter().map(|it| packages::planned(it)).collect(),
         });
         let planned: Vec<_> = planned.collect();
-        let files = Copied {
+        let files = copied.map_or(Copied::NONE, |copied| Copied {
             folder: &copied.folder,
             files: &copied.files,
-        };
-        let bundle = Bundle::new(&planned, files)?;
+        });
+        let bundle = Bundle::by(&planned, files, &rules)?;
         let wheels = trees.iter().flat_map(|tree| tree.wheels.iter().cloned());
         let wheels: Vec<_> = wheels.collect();
-        let written = with_files(&wheels, Some(copied.packed.clone()), |files| {
+        let packed = copied.map(|copied| copied.packed.clone());
+        let written = with_files(&wheels, packed, |files| {
             let mut files = files.into_iter();
             let of_tree = |tree: &InstalledTree| files.by_ref().take(tree.wheels.len()).collect();
             let of_trees: Vec<Vec<_>> = trees.iter().map(of_tree).collect();
-            let packed = files.next().expect("what was packed comes last");
-            splice_bundle(&bundle, &of_trees, &[packed], &mut staged)
+            // What was packed comes last.
+            let packed = files.next();
+            splice_bundle(&bundle, &of_trees, packed.as_ref(), &mut staged)
         })?;
+        let (unzipped, shape) = (bundle.unzipped, bundle.shape);
+        let (pruned, conflicts) = (bundle.pruned, bundle.conflicts);
+        let copied = files.files.len();
+        for (tree, pruned) in trees.iter_mut().zip(&pruned) {
+            for (installed, (unpacked, packed)) in tree.installed.iter_mut().zip(&pruned.of_wheels)
+            {
+                let less = |size: Option<u64>, by: &u64| size.map(|it| it.saturating_sub(*by));
+                installed.unzipped_size = less(installed.unzipped_size, unpacked);
+                installed.size = less(installed.size, packed);
+            }
+        }
         Ok(Assembled {
             written,
-            unzipped: bundle.unzipped,
-            shape: bundle.shape,
+            unzipped,
+            shape,
             packages: packages_of(&trees),
-            copied: copied.files.len(),
-            warnings: bundle.conflicts.iter().map(packages::warning).collect(),
+            copied,
+            warnings: conflicts.iter().map(packages::warning).collect(),
+            conflicts,
+            pruned: pruned_of(&pruned, shape),
             staged,
         })
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(assembled) => assembled,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// What was pruned of the trees that are in the layer.
+fn pruned_of(trees: &[Pruned], shape: Shape) -> Pruned {
+    let there = match shape {
+        Shape::Shared => trees.get(..1).unwrap_or_default(),
+        Shape::PerRuntime => trees,
+    };
+    let unmatched = there.first().map_or(&[][..], |tree| &tree.unmatched);
+    let unmatched = unmatched
+        .iter()
+        .filter(|pattern| there.iter().all(|tree| tree.unmatched.contains(pattern)));
+    Pruned {
+        files: there.iter().map(|tree| tree.files).sum(),
+        unzipped: there.iter().map(|tree| tree.unzipped).sum(),
+        of_wheels: Vec::new(),
+        unmatched: unmatched.cloned().collect(),
     }
 }
 

@@ -6,17 +6,22 @@ use std::time::{Duration, Instant};
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
 use accretion_core::keys;
-use accretion_core::layer::{Conflict, LayerName, Plan, splice};
+use accretion_core::layer::{Conflict, LayerName, Pruned, Rules, Shape};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{self, LockedPackage};
-use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
+use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, Reason};
+use accretion_core::pruning::Pruning;
 use accretion_core::request::{Request, RequestRef, Requirements};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget, Target};
+use accretion_core::wheel::LayoutFile;
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::packages::{self, Locating, Packages, Resolved, with_files};
-use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, StoredWheel, Wheels};
+use crate::assemble::{self, Assembled, InstalledTree};
+use crate::own::Own;
+use crate::packages::{self, LeftOut, Locating, Packages};
+use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, Wheels};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
@@ -36,6 +41,9 @@ pub enum SourceDistributions {
     /// If the request allows it.
     #[default]
     AsRequested,
+    /// If the request allows it, for the runtimes that there are workshops for: those in which
+    /// functions can be made.
+    InWorkshops,
     /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
     Never,
 }
@@ -44,7 +52,7 @@ pub enum SourceDistributions {
 #[derive(Debug)]
 pub struct Built {
     /// What it is for.
-    pub target: Target,
+    pub target: Compatibility,
     /// What it is called.
     pub layer: LayerName,
     /// What it consists of.
@@ -61,6 +69,7 @@ pub struct Built {
 pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
+    own: Arc<Own>,
     packages: Packages<'a, R, W>,
     options: Options,
     artifacts: &'a A,
@@ -93,6 +102,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Ok(Self {
             request,
             origin,
+            own: Arc::default(),
             packages,
             options,
             artifacts,
@@ -102,31 +112,53 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         })
     }
 
+    /// With what goes into the layers besides what is required.
+    #[must_use]
+    pub fn with_own(self, own: Own) -> Self {
+        Self {
+            packages: self.packages.with_own(own.wheels.clone()),
+            own: Arc::new(own),
+            ..self
+        }
+    }
+
     /// Builds the layer for one target, or finds that it is there already.
     pub async fn target(&self, target: Target) -> Result<Built, Error> {
-        let built = self.build(target).await;
-        self.progress.on(Event::Finished(target));
+        self.layer(&target.into()).await
+    }
+
+    /// Builds a layer, or finds that it is there already.
+    ///
+    /// # Errors
+    ///
+    /// Of a merged layer those of the first runtime that fails, as [`Error::OfRuntime`].
+    pub async fn layer(&self, wanted: &Compatibility) -> Result<Built, Error> {
+        let built = self.build(wanted).await;
+        self.targets_are_finished(wanted);
+        self.progress.on(Event::Finished(wanted.target()));
         built
     }
 
-    async fn build(&self, target: Target) -> Result<Built, Error> {
-        let built = self.attempt(target, Locating::Remembered).await;
+    async fn build(&self, wanted: &Compatibility) -> Result<Built, Error> {
+        let built = self.attempt(wanted, Locating::Remembered).await;
         match built {
             Err(error) if self.packages.may_be_out_of_date(&error) => {
-                self.attempt(target, Locating::Anew).await
+                self.attempt(wanted, Locating::Anew).await
             }
             built => built,
         }
     }
 
-    async fn attempt(&self, target: Target, locating: Locating) -> Result<Built, Error> {
+    async fn attempt(&self, wanted: &Compatibility, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
-        let layer = LayerName::new(&self.request.name, target);
-        let resolved = self.packages.resolve(target, locating).await?;
-        if resolved.packages.is_empty() {
+        let layer = LayerName::new(&self.request.name, wanted.target());
+        let (trees, kept) = self.resolve(wanted, locating).await?;
+        let files = self.own.files();
+        if files.is_empty() && trees.iter().all(|tree| tree.packages.is_empty()) {
             return Err(accretion_core::Error::LayerEmpty.into());
         }
-        let digest = Digest::of_layer(target, &resolved.packages);
+        let pruning = &self.request.contents.pruning;
+        let digest = digest(wanted.target(), &trees, files, pruning);
         let found = self.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();
         let manifest = if let Some(found) = found {
@@ -136,8 +168,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             {
                 return Err(conflict.clone().into_error().into());
             }
-            let lock = lock::write(&[(target, &resolved.packages)]);
-            let manifest = self.manifest(target, digest, resolved, Content::from(found));
+            let lock = lock_of(&trees);
+            let manifest = self.manifest(wanted, digest, trees, Content::from(found));
             let description = Description {
                 manifest: &manifest,
                 lock: &lock,
@@ -145,12 +177,15 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             self.artifacts.keep(&layer, description).await?;
             manifest
         } else {
-            self.make(target, &layer, digest, resolved).await?
+            self.make(wanted, &layer, digest, trees).await?
         };
-        let warnings = manifest.conflicts.iter().map(packages::warning).collect();
+        let conflicts = manifest.conflicts.iter().map(packages::warning);
+        let unmatched = manifest.pruned.iter().flat_map(|pruned| &pruned.unmatched);
+        let unmatched = unmatched.map(|pattern| format!("the pattern `{pattern}` matches no file"));
+        let warnings = kept.into_iter().chain(conflicts).chain(unmatched).collect();
         let elapsed = start.elapsed();
         Ok(Built {
-            target,
+            target: wanted.clone(),
             layer,
             manifest,
             changed,
@@ -159,26 +194,67 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         })
     }
 
+    /// What a layer consists of for each of its runtimes, and what deserves attention, one after the other: each may take as much
+    /// memory as there is for one.
+    async fn resolve(
+        &self,
+        wanted: &Compatibility,
+        locating: Locating,
+    ) -> Result<(Vec<ResolvedTree>, Vec<String>), Error> {
+        let mut trees = Vec::with_capacity(wanted.targets().len());
+        let mut warnings: Vec<String> = Vec::new();
+        for target in wanted.targets() {
+            let resolved = self.packages.resolve(target, locating).await;
+            let resolved = resolved.map_err(|error| of_runtime(wanted, target, error))?;
+            for warning in resolved.warnings {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
+            }
+            trees.push(ResolvedTree {
+                target,
+                packages: resolved.packages,
+                excluded: resolved.excluded,
+            });
+        }
+        Ok((trees, warnings))
+    }
+
     /// Makes a new artifact and its manifest.
     async fn make(
         &self,
-        target: Target,
+        wanted: &Compatibility,
         layer: &LayerName,
         digest: Digest,
-        resolved: Resolved,
+        trees: Vec<ResolvedTree>,
     ) -> Result<Manifest, Error> {
-        let wheels = self.packages.fetch(&resolved.packages, target).await?;
+        let installed = trees.iter().map(async |tree| {
+            let (target, packages) = (tree.target, &tree.packages);
+            match self.packages.fetch(packages, target).await {
+                Ok(wheels) => Ok(InstalledTree::new(target, packages, wheels)),
+                Err(error) => Err(of_runtime(wanted, target, error.into())),
+            }
+        });
+        // Each of them is tried, whatever becomes of the others: what they ask for besides is known then.
+        let installed = join_all(installed).await.into_iter();
+        let installed = installed.collect::<Result<_, Error>>()?;
         let _permit = self.splices.acquire().await;
-        self.progress.on(Event::Splicing(target));
+        self.targets_are_finished(wanted);
+        self.progress.on(Event::Splicing(wanted.target()));
         let staged = self.artifacts.stage(layer)?;
-        let spliced = splice_blocking(wheels.clone(), self.options.strict, staged).await?;
-        self.progress.on(Event::Storing(target));
-        let content = self.content(&resolved.packages, &wheels, &spliced);
-        let lock = lock::write(&[(target, &resolved.packages)]);
-        let manifest = self.manifest(target, digest, resolved, content);
-        let Spliced {
+        let rules = Rules {
+            strict: self.options.strict,
+            pruning: self.request.contents.pruning.clone(),
+        };
+        let own = Arc::clone(&self.own);
+        let assembled = assemble::write(installed, own, rules, staged).await?;
+        self.progress.on(Event::Storing(wanted.target()));
+        let content = self.content(wanted, &assembled);
+        let lock = lock_of(&trees);
+        let manifest = self.manifest(wanted, digest, trees, content);
+        let Assembled {
             staged, written, ..
-        } = spliced;
+        } = assembled;
         self.artifacts
             .commit(
                 layer,
@@ -193,20 +269,38 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Ok(manifest)
     }
 
+    /// All that is needed for the targets of a merged layer is at hand, or will not be.
+    fn targets_are_finished(&self, wanted: &Compatibility) {
+        if let LayerTarget::Merged(_) = wanted.target() {
+            for target in wanted.targets() {
+                self.progress.on(Event::Finished(target.into()));
+            }
+        }
+    }
+
     /// What a new layer's manifest says of its content.
-    fn content<S>(
-        &self,
-        packages: &[LockedPackage],
-        wheels: &[Arc<StoredWheel>],
-        spliced: &Spliced<S>,
-    ) -> Content {
-        let installed = packages.iter().zip(wheels);
-        let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+    fn content<S>(&self, wanted: &Compatibility, assembled: &Assembled<S>) -> Content {
+        let all = wanted.runtimes().len();
+        let installed = assembled.packages.iter().map(|package| Installed {
+            runtimes: if package.runtimes.len() == all {
+                Vec::new()
+            } else {
+                package.runtimes.clone()
+            },
+            ..package.installed.clone()
+        });
+        let shape = match wanted.target() {
+            LayerTarget::One(_) => None,
+            LayerTarget::Merged(_) => Some(assembled.shape),
+        };
         Content {
+            shape,
             installed: installed.collect(),
-            conflicts: spliced.conflicts.clone(),
-            artifact: spliced.written,
-            unzipped_size: spliced.unzipped,
+            files: self.own.described(),
+            pruned: describe_pruned(&self.request.contents.pruning, &assembled.pruned),
+            conflicts: assembled.conflicts.clone(),
+            artifact: assembled.written,
+            unzipped_size: assembled.unzipped,
             builder: Builder {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 built_at: format!("{:.3}", self.clock.now()),
@@ -216,18 +310,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
 
     fn manifest(
         &self,
-        target: Target,
+        wanted: &Compatibility,
         digest: Digest,
-        resolved: Resolved,
+        trees: Vec<ResolvedTree>,
         content: Content,
     ) -> Manifest {
         let request = self.request;
-        let pins = |packages: &[LockedPackage]| -> Vec<String> {
-            packages
-                .iter()
-                .map(|package| format!("{}=={}", package.name, package.version))
-                .collect()
-        };
         let requirements = match &request.requirements {
             Requirements::Set(set) => set
                 .requirements
@@ -235,27 +323,38 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 .map(|r| r.specifier.to_string())
                 .collect(),
             // A lock file does not say what was asked for, only what came of it.
-            Requirements::Lock(_) => pins(&resolved.packages),
+            Requirements::Lock(_) => pins(&trees),
         };
         let description = request.description.clone();
         let publish = Publish {
-            description: description.unwrap_or_else(|| describe(&pins(&resolved.packages))),
+            description: description.unwrap_or_else(|| match &content.files {
+                Some(files) if trees.iter().all(|tree| tree.packages.is_empty()) => {
+                    format!("{} files", files.count)
+                }
+                _ => describe(&pins(&trees)),
+            }),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
         };
-        let excluded = resolved.excluded.into_iter().map(|package| Excluded {
-            name: package.name.to_string(),
-            version: package.version,
+        let excluded = trees.into_iter().flat_map(|tree| tree.excluded);
+        let excluded = excluded.map(|left| Excluded {
+            name: left.package.name.to_string(),
+            version: left.package.version,
+            reason: left.runtime_has.map(|_| Reason::ProvidedByRuntime),
+            runtime_version: left.runtime_has.map(|at_least| format!(">={at_least}")),
         });
         Manifest {
             manifest_version: manifest::VERSION,
             project_name: request.name.to_string(),
             artifact_s3_key: keys::artifact(&request.name, digest),
-            runtimes: vec![target.runtime],
-            architectures: vec![target.architecture],
+            runtimes: wanted.runtimes().collect(),
+            architectures: vec![wanted.architecture()],
+            shape: content.shape,
             requirements,
             installed: content.installed,
-            excluded: excluded.collect(),
+            excluded: each_once(excluded, |it| &it.name),
+            files: content.files,
+            pruned: content.pruned,
             conflicts: content.conflicts,
             digest,
             artifact_sha256: content.artifact.sha256,
@@ -273,9 +372,84 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 }
 
+/// What a layer consists of for one of its runtimes.
+struct ResolvedTree {
+    target: Target,
+    /// Ordered by name.
+    packages: Vec<LockedPackage>,
+    excluded: Vec<LeftOut>,
+}
+
+/// The lock of what is installed.
+fn lock_of(trees: &[ResolvedTree]) -> String {
+    let selections = trees.iter();
+    let selections: Vec<_> = selections
+        .map(|tree| (tree.target, tree.packages.as_slice()))
+        .collect();
+    lock::write(&selections)
+}
+
+fn digest(
+    layer: LayerTarget,
+    trees: &[ResolvedTree],
+    files: &[LayoutFile],
+    pruning: &Pruning,
+) -> Digest {
+    let contents = || trees.iter().map(|tree| (tree.target, &tree.packages));
+    match layer {
+        LayerTarget::One(target) => {
+            let packages = contents().flat_map(|(_, packages)| packages);
+            Digest::of_contents(target, packages, files, pruning)
+        }
+        LayerTarget::Merged(_) => Digest::of_merged(contents(), files, pruning),
+    }
+}
+
+/// Says which runtime of a merged layer something went wrong for.
+fn of_runtime(wanted: &Compatibility, target: Target, error: Error) -> Error {
+    match wanted.target() {
+        LayerTarget::One(_) => error,
+        LayerTarget::Merged(_) => Error::OfRuntime {
+            runtime: target.runtime,
+            error: Box::new(error),
+        },
+    }
+}
+
+/// The packages that a layer consists of, as `name==version`, ordered by name.
+fn pins(trees: &[ResolvedTree]) -> Vec<String> {
+    let packages = trees.iter().flat_map(|tree| &tree.packages);
+    let packages = packages.map(|package| (package.name.as_ref(), &package.version));
+    let pins = each_once(packages, |(name, _)| *name);
+    let pins = pins.iter();
+    pins.map(|(name, version)| format!("{name}=={version}"))
+        .collect()
+}
+
+/// What several trees may have, once and ordered by name.
+fn each_once<T: PartialEq>(all: impl Iterator<Item = T>, name: impl Fn(&T) -> &str) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    // Stable: versions of one name stay in the order of the runtimes.
+    all.sort_by(|one, other| name(one).cmp(name(other)));
+    let mut once: Vec<T> = Vec::with_capacity(all.len());
+    for it in all {
+        let mut same_name = once
+            .iter()
+            .rev()
+            .take_while(|known| name(known) == name(&it));
+        if !same_name.any(|known| *known == it) {
+            once.push(it);
+        }
+    }
+    once
+}
+
 /// What a manifest says of an artifact that exists.
 struct Content {
+    shape: Option<Shape>,
     installed: Vec<Installed>,
+    files: Option<manifest::Files>,
+    pruned: Option<manifest::Pruned>,
     conflicts: Vec<Conflict>,
     artifact: Written,
     unzipped_size: u64,
@@ -285,7 +459,10 @@ struct Content {
 impl From<Manifest> for Content {
     fn from(found: Manifest) -> Self {
         Self {
+            shape: found.shape,
             installed: found.installed,
+            files: found.files,
+            pruned: found.pruned,
             conflicts: found.conflicts,
             artifact: Written {
                 sha256: found.artifact_sha256,
@@ -295,6 +472,17 @@ impl From<Manifest> for Content {
             builder: found.builder,
         }
     }
+}
+
+/// What a manifest says of what was pruned.
+fn describe_pruned(pruning: &Pruning, pruned: &Pruned) -> Option<manifest::Pruned> {
+    (!pruning.is_empty()).then(|| manifest::Pruned {
+        prune: pruning.prune().map(ToString::to_string).collect(),
+        include: pruning.include().map(ToString::to_string).collect(),
+        files: pruned.files,
+        unzipped_size: pruned.unzipped,
+        unmatched: pruned.unmatched.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// A description out of the packages, cut where `PublishLayerVersion` would refuse it.
@@ -313,40 +501,6 @@ fn describe(pins: &[String]) -> String {
         description.push_str(pin);
     }
     description
-}
-
-/// A layer's zip, written but not kept yet.
-struct Spliced<S> {
-    staged: S,
-    written: Written,
-    unzipped: u64,
-    conflicts: Vec<Conflict>,
-}
-
-/// Plans and writes a layer on a thread where that may take its time.
-async fn splice_blocking<S: std::io::Write + Send + 'static>(
-    wheels: Vec<Arc<StoredWheel>>,
-    strict: bool,
-    mut staged: S,
-) -> Result<Spliced<S>, Error> {
-    let work = move || {
-        let planned: Vec<_> = wheels
-            .iter()
-            .map(|wheel| packages::planned(wheel))
-            .collect();
-        let plan = Plan::new(&planned, strict)?;
-        let written = with_files(&wheels, None, |files| splice(&plan, &files, &mut staged))?;
-        Ok(Spliced {
-            staged,
-            written,
-            unzipped: plan.unzipped,
-            conflicts: plan.conflicts,
-        })
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(spliced) => spliced,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 #[cfg(test)]

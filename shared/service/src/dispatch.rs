@@ -11,16 +11,17 @@ use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
-    IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
+    Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
 };
 use accretion_core::requirement::NoInclude;
-use accretion_core::target::Target;
+use accretion_core::target::Compatibility;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use futures_util::future::try_join_all;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Error;
+use crate::gather::{self, Gathered};
 use crate::ports::{
     Acceptance, Accepted, BuildOrder, Builds, Inbox, Milestone, Observer, Origin, Rejected,
     Requests, Topic, Tracking,
@@ -128,7 +129,10 @@ where
                     self.check(object, message.sent_at)?;
                 }
                 let mut outcomes = Vec::new();
-                for object in objects.into_iter().filter(|object| !object.is_folder()) {
+                for object in objects
+                    .into_iter()
+                    .filter(|it| !it.is_folder() && !it.is_file())
+                {
                     let request = RequestRef {
                         received_at: object.event_time,
                         id: RequestId::of_object(&object.bucket, &object.key, object.version()),
@@ -191,8 +195,12 @@ where
         let id = received.request.id.clone();
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
-            let is_accepted = match received.check() {
-                Ok((request, _warnings)) => {
+            let checked = match received.check() {
+                Ok((request, _warnings)) => self.with_files(&received, request).await?,
+                Err(report) => Err(report),
+            };
+            let is_accepted = match checked {
+                Ok(request) => {
                     if let Some(request) = self.said_first(&received, request).await? {
                         self.accept(&request, received).await?
                     } else {
@@ -219,6 +227,40 @@ where
             })
         };
         dispatch.instrument(span).await
+    }
+
+    /// A request whose files are kept: its layers follow from it alone, whatever becomes of the inbox.
+    async fn with_files(
+        &self,
+        received: &Received,
+        request: Request,
+    ) -> Result<Result<Request, Report>, Error> {
+        let id = &received.request.id;
+        if request.contents.files.is_empty() {
+            return Ok(Ok(request));
+        }
+        let ports = &self.ports;
+        if ports.requests.kept(id).await?.is_some() {
+            return self.kept(id).await.map(Ok);
+        }
+        match gather::files(&request, ports.inbox, ports.requests).await {
+            Ok(files) => {
+                let contents = Contents {
+                    files,
+                    ..request.contents
+                };
+                Ok(Ok(Request {
+                    contents,
+                    ..request
+                }))
+            }
+            Err(Gathered::Problem(problem)) => {
+                let mut report = Report::new(received.name.as_str(), "");
+                report.push(problem);
+                Ok(Err(report))
+            }
+            Err(Gathered::Port(error)) => Err(error.into()),
+        }
     }
 
     /// What a message that was sent before has said first: it is that request, whatever it says now.
@@ -260,7 +302,7 @@ where
             request: received.request,
             project: request.name.clone(),
             origin: received.origin,
-            targets: request.targets.iter().collect(),
+            targets: request.layers(),
         };
         let id = &accepted.request.id;
         ports.requests.keep(id, request.to_json()).await?;
@@ -272,11 +314,11 @@ where
         if acceptance == Acceptance::Rejected {
             return Ok(false);
         }
-        let start = |&target: &Target| {
+        let start = |target: &Compatibility| {
             let order = BuildOrder {
                 request: accepted.request.clone(),
                 project: accepted.project.clone(),
-                target,
+                target: target.clone(),
             };
             async move { ports.builds.start(&order).await }
         };
@@ -340,6 +382,7 @@ impl Received {
         let (request, mut report) = checked?;
         report.add_missing(request.targets.warnings());
         report.add_missing(request.lock_problems());
+        report.add_missing(request.kept_files_problem());
         report.conclude(Some(request))
     }
 

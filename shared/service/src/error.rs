@@ -3,6 +3,7 @@
 use accretion_core::delivery::ParseDeliveryError;
 use accretion_core::invocation::ParseFailedInvocationError;
 use accretion_core::request::{IdentityAttributesError, RequestId};
+use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
 use accretion_core::{Class, Fault, fault_codes};
@@ -42,6 +43,12 @@ pub enum Error {
     RequestMissing {
         /// The request.
         id: RequestId,
+    },
+    /// What an accepted request names can't be read any more where it was kept.
+    #[error("the files `{key}` of an accepted request are not kept any more")]
+    FilesMissing {
+        /// The key in the artifacts bucket.
+        key: String,
     },
     /// A build has neither brought forth a manifest nor said that it failed.
     #[error("nothing has been heard of the build since {since}")]
@@ -97,6 +104,14 @@ pub enum Error {
         /// The version's number.
         version: u64,
     },
+    /// A merged layer can't be built, since there is nothing for one of its runtimes.
+    #[error("for {runtime}: {error}")]
+    OfRuntime {
+        /// The runtime.
+        runtime: Runtime,
+        /// What went wrong with it.
+        error: Box<Self>,
+    },
     /// A request names credentials that the operator does not have sent there.
     #[error("the index `{index}` is not to be opened with {reference}")]
     IndexCredentialsRefused {
@@ -119,13 +134,45 @@ pub enum Error {
         /// Which package has no wheel.
         problem: String,
     },
+    /// A package has no fitting wheel; its source may be built, but there is nobody who could.
+    #[error("there is no workshop for the runtime, which AWS has deprecated: {problem}")]
+    WorkshopMissing {
+        /// Which package has no wheel.
+        problem: String,
+    },
+    /// What workshops have made is not where they leave it.
+    #[error("workshops were done, and `{key}` is not there")]
+    WorkshopResultMissing {
+        /// The key in the artifacts bucket.
+        key: String,
+    },
 }
 
 impl Error {
     /// What to say where a request allows source distributions and the builder takes none: that a
     /// package has no wheel would be answered with that it need not have one.
     pub(crate) fn for_want_of_sources(self) -> Self {
-        let is_for_want = match &self {
+        if self.is_for_want_of_a_wheel() {
+            let problem = self.to_string();
+            Self::SourceDistributionUnsupported { problem }
+        } else {
+            self
+        }
+    }
+
+    /// The same where nobody can build for the target.
+    pub(crate) fn for_want_of_a_workshop(self) -> Self {
+        if self.is_for_want_of_a_wheel() {
+            let problem = self.to_string();
+            Self::WorkshopMissing { problem }
+        } else {
+            self
+        }
+    }
+
+    /// Whether it would be none if source distributions were taken.
+    fn is_for_want_of_a_wheel(&self) -> bool {
+        match self {
             Self::Core(accretion_core::Error::WheelNotFound { instead, .. }) => instead
                 .iter()
                 .any(|file| file.parse::<WheelFilename>().is_err()),
@@ -133,12 +180,6 @@ impl Error {
             // is one.
             Self::Port(error) => error.code() == WHEEL_NOT_FOUND,
             _ => false,
-        };
-        if is_for_want {
-            let problem = self.to_string();
-            Self::SourceDistributionUnsupported { problem }
-        } else {
-            self
         }
     }
 }
@@ -161,6 +202,7 @@ fault_codes! {
         Self::EventRefused { .. } => "EventRefused", User;
         Self::InvocationUnknown(_) => "InvocationUnknown", User;
         Self::RequestMissing { .. } => "RequestMissing", Internal;
+        Self::FilesMissing { .. } => "FilesMissing", Internal;
         Self::BuildLost { .. } => "BuildLost", Internal;
         Self::ManifestMissing { .. } => "ManifestMissing", Internal;
         Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
@@ -172,10 +214,13 @@ fault_codes! {
         Self::IndexCredentialsRefused { .. } => "IndexCredentialsRefused", User;
         Self::PackagePinnedElsewhere { .. } => "PackagePinnedElsewhere", User;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
+        Self::WorkshopMissing { .. } => "WorkshopMissing", User;
+        Self::WorkshopResultMissing { .. } => "WorkshopResultMissing", Internal;
     }
     else {
         Self::Core(error) => error;
         Self::Port(error) => error;
+        Self::OfRuntime { error, .. } => &**error;
     }
 }
 
@@ -192,12 +237,13 @@ impl Fault for Error {
         match self {
             Self::Core(error) => error.hint(),
             Self::Port(error) => error.hint(),
+            Self::OfRuntime { error, .. } => error.hint(),
             Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
                 "somebody has changed the artifacts bucket: restore the object's version, or drop \
                  the request again"
                     .to_owned(),
             ),
-            Self::RequestMissing { .. } => {
+            Self::RequestMissing { .. } | Self::FilesMissing { .. } => {
                 Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
             }
             Self::BuildLost { .. } => Some(
@@ -233,11 +279,52 @@ impl Fault for Error {
                  comes from"
                     .to_owned(),
             ),
+            Self::WorkshopMissing { .. } => Some(
+                "require a version that has a wheel, leave the runtime out, or build the layer \
+                 with the `accretion` command"
+                    .into(),
+            ),
+            Self::WorkshopResultMissing { .. } => {
+                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
+            }
             Self::SourceDistributionUnsupported { .. } => Some(
                 "require a version that has a wheel, build the layer with the `accretion` command, \
                  or ask whoever runs Accretion to allow source distributions"
                     .into(),
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_runtime_is_treated_as_what_went_wrong_with_it() {
+        let since = "2026-11-20T10:00:00.000Z".parse().unwrap();
+        let layer = "tools-py".to_owned();
+        let until = since;
+        for (inner, code, class) in [
+            (
+                Error::Core(accretion_core::Error::LayerEmpty),
+                "LayerEmpty",
+                Class::User,
+            ),
+            (
+                Error::LayerBusy { layer, until },
+                "LayerBusy",
+                Class::Transient,
+            ),
+        ] {
+            let (text, hint) = (inner.to_string(), inner.hint());
+            let error = Error::OfRuntime {
+                runtime: Runtime::Python313,
+                error: Box::new(inner),
+            };
+            assert_eq!((error.code(), error.class()), (code, class));
+            assert_eq!(error.hint(), hint);
+            assert_eq!(error.to_string(), format!("for python3.13: {text}"));
         }
     }
 }

@@ -10,6 +10,24 @@ use crate::build::SourceDistributions;
 use crate::packages::{Locating, Packages};
 use crate::ports::{Event, Progress, Resolver, Wheels};
 
+/// All that the layer of one target could consist of, what a request leaves out included, ordered by
+/// name.
+///
+/// # Errors
+///
+/// Those of [`lock`], and whatever is wrong for the target.
+pub async fn lock_target<R: Resolver, W: Wheels>(
+    request: &Request,
+    target: Target,
+    resolver: &R,
+    wheels: &W,
+    progress: &dyn Progress,
+) -> Result<Vec<LockedPackage>, Error> {
+    let allowed = SourceDistributions::AsRequested;
+    let packages = Packages::new(request, allowed, resolver, wheels, progress)?;
+    packages.all(target, Locating::Anew).await
+}
+
 /// What goes into the layer of each target of a request, in the order of the targets.
 ///
 /// # Errors
@@ -25,7 +43,7 @@ pub async fn lock<R: Resolver, W: Wheels>(
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let locked = request.targets.iter().map(async |target| {
         let packages = packages.resolve(target, Locating::Anew).await;
-        progress.on(Event::Finished(target));
+        progress.on(Event::Finished(target.into()));
         (target, packages.map(|resolved| resolved.packages))
     });
     Ok(join_all(locked).await)

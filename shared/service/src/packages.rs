@@ -1,21 +1,25 @@
 //! What a request's requirements come to: the packages of each target, and their wheels.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use accretion_core::Fault as _;
 use accretion_core::layer::{Conflict, Wheel, WheelFiles};
 use accretion_core::limits::Limits;
-use accretion_core::lock::{Lock, Locked, LockedPackage, Policy};
+use accretion_core::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
 use accretion_core::manifest::Installed;
+use accretion_core::provided::{self, Requiring};
 use accretion_core::request::{Request, Requirements};
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
+use accretion_core::wheel::requires_dist;
 use futures_util::future::try_join_all;
 
 use crate::Error;
 use crate::build::SourceDistributions;
 use crate::open_files::{OpenFile, OpenFiles};
+use crate::own::{self, OwnWheel};
 use crate::ports::{
     Event, Location, PortError, Progress, Resolution, Resolver, StoredWheel, Wheels,
 };
@@ -45,6 +49,7 @@ const FILE_NOT_FOUND: &str = "FileNotFound";
 /// Finds out which packages a request's layers consist of, and gets them.
 pub(crate) struct Packages<'a, R, W> {
     request: &'a Request,
+    own_wheels: Vec<OwnWheel>,
     source: Source<'a>,
     source_distributions: SourceDistributions,
     resolver: &'a R,
@@ -57,7 +62,16 @@ pub(crate) struct Resolved {
     /// What goes into the layer, ordered by name.
     pub(crate) packages: Vec<LockedPackage>,
     /// What is left out.
-    pub(crate) excluded: Vec<LockedPackage>,
+    pub(crate) excluded: Vec<LeftOut>,
+    /// What deserves attention.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A package that is left out.
+pub(crate) struct LeftOut {
+    pub(crate) package: LockedPackage,
+    /// The oldest version that the runtime has, where that is why; otherwise the request names it.
+    pub(crate) runtime_has: Option<&'static str>,
 }
 
 impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
@@ -78,6 +92,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         };
         Ok(Self {
             request,
+            own_wheels: Vec::new(),
             source,
             source_distributions,
             resolver,
@@ -86,32 +101,103 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         })
     }
 
+    /// With wheels of one's own.
+    pub(crate) fn with_own(self, own_wheels: Vec<OwnWheel>) -> Self {
+        Self { own_wheels, ..self }
+    }
+
+    /// All that the layer could consist of, what is left out included, ordered by name.
+    pub(crate) async fn all(
+        &self,
+        target: Target,
+        locating: Locating,
+    ) -> Result<Vec<LockedPackage>, Error> {
+        let requested = self.request.allow_source_distributions;
+        let can_be_built = match self.source_distributions {
+            SourceDistributions::AsRequested => true,
+            SourceDistributions::InWorkshops => !target.runtime.is_deprecated(),
+            SourceDistributions::Never => false,
+        };
+        let allowed = requested && can_be_built;
+        let selected = self.select(target, allowed, locating).await;
+        let mut packages = match self.source_distributions {
+            _ if !requested || can_be_built => selected?,
+            SourceDistributions::InWorkshops => selected.map_err(Error::for_want_of_a_workshop)?,
+            _ => selected.map_err(Error::for_want_of_sources)?,
+        };
+        own::install(&self.own_wheels, target, &mut packages)?;
+        if packages.len() > Limits::PACKAGES {
+            let packages = packages.len();
+            return Err(accretion_core::Error::TooManyPackages { packages }.into());
+        }
+        Ok(packages)
+    }
+
     /// The packages that go into the layer, and those that are left out.
     pub(crate) async fn resolve(
         &self,
         target: Target,
         locating: Locating,
     ) -> Result<Resolved, Error> {
-        let requested = self.request.allow_source_distributions;
-        let allowed = requested && self.source_distributions == SourceDistributions::AsRequested;
-        let selected = self.select(target, allowed, locating).await;
-        let packages = if requested && !allowed {
-            selected.map_err(Error::for_want_of_sources)?
-        } else {
-            selected?
-        };
-        if packages.len() > Limits::PACKAGES {
-            let packages = packages.len();
-            return Err(accretion_core::Error::TooManyPackages { packages }.into());
-        }
+        let packages = self.all(target, locating).await?;
         let (excluded, packages): (Vec<_>, Vec<_>) = packages
             .into_iter()
             .partition(|package| self.request.exclude.contains(&package.name));
+        let mut excluded: Vec<_> = excluded.into_iter().map(LeftOut::named).collect();
+        let (packages, warnings) = self
+            .without_provided(packages, target, &mut excluded)
+            .await?;
         self.progress.on(Event::Resolved {
             target,
             packages: packages.len(),
         });
-        Ok(Resolved { packages, excluded })
+        Ok(Resolved {
+            packages,
+            excluded,
+            warnings,
+        })
+    }
+
+    /// Leaves out what the runtime has, if the request says so, and says why something stays.
+    async fn without_provided(
+        &self,
+        packages: Vec<LockedPackage>,
+        target: Target,
+        excluded: &mut Vec<LeftOut>,
+    ) -> Result<(Vec<LockedPackage>, Vec<String>), Error> {
+        let names = provided::names();
+        let is_any = packages.iter().any(|it| names.contains(it.name.as_ref()));
+        if !self.request.contents.provided_by_runtime || !is_any {
+            return Ok((packages, Vec::new()));
+        }
+        let Source::Resolve(requirements) = &self.source else {
+            // Locked means locked: that very version, which no runtime keeps.
+            let warning = "a lock is installed as it is: `ProvidedByRuntime` leaves nothing out";
+            return Ok((packages, vec![warning.to_owned()]));
+        };
+        let wheels = self.fetch(&packages, target).await?;
+        let requiring = packages.iter().zip(&wheels).map(|(package, wheel)| {
+            Ok(Requiring {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                requires: requires(wheel)?,
+            })
+        });
+        let requiring: Vec<_> = requiring.collect::<Result<_, accretion_core::Error>>()?;
+        let division = provided::divide(target, requirements, &requiring)?;
+        let mut left = Vec::with_capacity(packages.len());
+        for package in packages {
+            match division.out.get(&package.name) {
+                None => left.push(package),
+                Some(at_least) => excluded.push(LeftOut {
+                    package,
+                    runtime_has: Some(at_least),
+                }),
+            }
+        }
+        excluded.sort_by(|one, other| one.package.name.cmp(&other.package.name));
+        let warnings = division.kept.iter().map(ToString::to_string);
+        Ok((left, warnings.collect()))
     }
 
     async fn select(
@@ -125,6 +211,8 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             requirements,
         };
         match &self.source {
+            // Files of one's own need nothing.
+            Source::Resolve(set) if set.requirements.is_empty() => Ok(Vec::new()),
             Source::Resolve(set) => {
                 set.check_python(target)?;
                 self.progress.on(Event::Resolving(target));
@@ -191,17 +279,70 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         packages: &[LockedPackage],
         target: Target,
     ) -> Result<Vec<Arc<StoredWheel>>, PortError> {
+        let sources: Vec<_> = packages.iter().filter_map(source).collect();
+        if !sources.is_empty() {
+            self.wheels.prepare(&sources, target).await?;
+        }
         let fetches = packages.iter().map(async |package| match &package.locked {
             Locked::Wheel { filename, file } => self.wheels.get(filename, file).await,
             Locked::SourceDistribution { filename, file } => {
-                self.wheels.build(filename, file, target).await
+                let built = self.wheels.build(filename, file, target).await?;
+                is_of(&built, package, filename).map_err(PortError::new)?;
+                Ok(built)
             }
         });
         try_join_all(fetches).await
     }
 }
 
-/// What a manifest says of a package that goes into a layer.
+impl LeftOut {
+    /// What the request names.
+    fn named(package: LockedPackage) -> Self {
+        Self {
+            package,
+            runtime_has: None,
+        }
+    }
+}
+
+/// What a wheel requires, by its metadata.
+fn requires(wheel: &StoredWheel) -> Result<Vec<String>, accretion_core::Error> {
+    let open = |path: &Path| {
+        File::open(path).map_err(|error| accretion_core::Error::WheelRead {
+            wheel: wheel.filename.to_string(),
+            error,
+        })
+    };
+    requires_dist(
+        &wheel.layout,
+        &open(&wheel.wheel)?,
+        &open(&wheel.layout_file)?,
+    )
+}
+
+/// The source distribution that a package has to be built from.
+fn source(package: &LockedPackage) -> Option<(&str, &LockedFile)> {
+    match &package.locked {
+        Locked::Wheel { .. } => None,
+        Locked::SourceDistribution { filename, file } => Some((filename, file)),
+    }
+}
+
+/// Whether a wheel that was built is the one of a package: its name was the build's to choose.
+fn is_of(
+    built: &StoredWheel,
+    package: &LockedPackage,
+    source: &str,
+) -> Result<(), accretion_core::Error> {
+    if package.is_in(&built.filename) {
+        return Ok(());
+    }
+    let problem = format!("it was built from `{source}`");
+    let wheel = built.filename.to_string();
+    Err(accretion_core::Error::WheelInvalid { wheel, problem })
+}
+
+/// What a manifest says of a package that goes into a layer as it is.
 pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Installed {
     Installed {
         name: package.name.to_string(),
@@ -217,6 +358,7 @@ pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Install
         },
         size: Some(wheel.layout.compressed_size()),
         unzipped_size: Some(wheel.layout.size()),
+        runtimes: Vec::new(),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod dead_letters;
 mod pipeline;
+mod workshops;
 
 pub use dead_letters::*;
 pub use pipeline::*;
+pub use workshops::*;
 
 use std::fmt;
 use std::io::Write;
@@ -17,7 +19,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
 use accretion_core::requirement::RequirementSet;
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::wheel::{Layout, WheelFilename};
 use accretion_core::{Class, Fault};
 use url::Url;
@@ -125,6 +127,16 @@ pub trait Wheels: Send + Sync {
         file: &LockedFile,
     ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
 
+    /// Is told of all source distributions of a layer before the first of them is asked for: what
+    /// others have to build is ordered at once.
+    fn prepare(
+        &self,
+        _sources: &[(&str, &LockedFile)],
+        _target: Target,
+    ) -> impl Future<Output = Result<(), PortError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Gets the wheel of a source distribution: out of the store, or built for the target, which
     /// runs the package's code.
     fn build(
@@ -213,12 +225,13 @@ pub enum Event {
         /// Bytes of what was downloaded for it; `None` if it was in the store.
         downloaded: Option<u64>,
     },
-    /// A target's layer is being written.
-    Splicing(Target),
-    /// A target's layer is written, and is being stored.
-    Storing(Target),
-    /// A target is done, well or not.
-    Finished(Target),
+    /// A layer is being written.
+    Splicing(LayerTarget),
+    /// A layer is written, and is being stored.
+    Storing(LayerTarget),
+    /// A layer is done, well or not; or all that is needed for one of the targets of a merged layer is
+    /// at hand.
+    Finished(LayerTarget),
 }
 
 /// Watches.

@@ -13,7 +13,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Changes, Event, LayerRef, Notification, ObjectRef};
 use accretion_core::publication::{Candidate, Claim, LayerState, Published, Review, Step};
 use accretion_core::request::{Permission, ProjectName, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _};
@@ -124,7 +124,7 @@ pub struct Publish<'a, S, L, V, P, T, N, C> {
 struct Subject {
     request: RequestRef,
     project: ProjectName,
-    target: Target,
+    target: Compatibility,
 }
 
 /// A manifest that can be published from.
@@ -234,7 +234,8 @@ where
             if !self.has_time() {
                 break;
             }
-            let span = info_span!("open", request_id = %open.request.id, target = %open.target);
+            let span =
+                info_span!("open", request_id = %open.request.id, target = %open.target.target());
             let close = async {
                 match self.close(&open).await {
                     Ok(false) => {}
@@ -260,7 +261,7 @@ where
 
     /// Brings an open target to its end; `false` if its build may be under way.
     async fn close(&self, open: &OpenTarget) -> Result<bool, Error> {
-        let key = keys::manifest(&open.project, &open.request.id, open.target);
+        let key = keys::manifest(&open.project, &open.request.id, open.target.target());
         let is_patient = self.now().before(PATIENCE) < open.updated_at;
         let (error, key) = match self.read(&key).await {
             Ok(ready) => return self.ready(&ready).await.map(|_| true),
@@ -275,7 +276,7 @@ where
         let subject = Subject {
             request: open.request.clone(),
             project: open.project.clone(),
-            target: open.target,
+            target: open.target.clone(),
         };
         self.fail(&subject, key, None, &error).await?;
         Ok(true)
@@ -303,7 +304,7 @@ where
         };
         let manifest = Manifest::from_json(&text).map_err(|error| invalid(json_problem(&error)))?;
         let target = manifest
-            .target()
+            .compatibility()
             .ok_or_else(|| invalid("it names no single target".to_owned()))?;
         let project: ProjectName = manifest
             .project_name
@@ -313,7 +314,7 @@ where
             .request
             .clone()
             .ok_or_else(|| invalid("it names no `Request`".to_owned()))?;
-        if key != keys::manifest(&project, &request.id, target) {
+        if key != keys::manifest(&project, &request.id, target.target()) {
             return Err(invalid("its key is not the one of its content".to_owned()));
         }
         // Nobody publishes what is another project's.
@@ -327,7 +328,7 @@ where
         let permissions =
             permissions.map_err(|_| invalid("one of its `Permissions` is none".to_owned()))?;
         Ok(Ready {
-            layer: LayerName::new(&project, target),
+            layer: LayerName::new(&project, target.target()),
             key,
             permissions,
             manifest,
@@ -829,7 +830,7 @@ where
     async fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         layer: &LayerName,
     ) -> Result<(), Error> {
         let mut pointed = None;
@@ -896,13 +897,13 @@ fn object_ref(bucket: &str, key: &str) -> ObjectRef {
 impl Subject {
     /// A notification about it, so far without its particulars.
     fn notification(&self, event: Event) -> Notification {
-        Notification::of_layer(event, &self.request, self.project.as_str(), self.target)
+        Notification::of_layer(event, &self.request, self.project.as_str(), &self.target)
     }
 
     fn mark(&self, notification: Notification) -> Mark {
         Mark {
             project: self.project.clone(),
-            target: self.target,
+            target: self.target.target(),
             notification,
         }
     }

@@ -13,7 +13,7 @@ use aws_config::SdkConfig;
 
 use crate::aws::configuration;
 use crate::logs::CANARY;
-use crate::workspace::{REGION, command, tool};
+use crate::workspace::{REGION, command, path, tool};
 use crate::{Error, Result};
 
 /// A server on a free port of 127.0.0.1, with no state but what it was given.
@@ -85,6 +85,7 @@ impl MiniStack {
             .args(["-I", "-c", include_str!("guard.py")])
             .args([folder.path(), log])
             .arg(tool("ministack"))
+            .env("PATH", path())
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
             .env("IOT_MTLS_ENABLED", "0")

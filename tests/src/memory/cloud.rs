@@ -11,13 +11,13 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault, keys};
 use accretion_service::ports::{
-    Acceptance, Accepted, BuildOrder, LayerVersion, Mark, OpenTarget, Pending, Recorded, Rejected,
-    Release, Reviewed, Settlement, StoredArtifact,
+    Acceptance, Accepted, BuildOrder, LayerVersion, Listed, Mark, OpenTarget, Pending, Recorded,
+    Rejected, Release, Reviewed, Settlement, StoredArtifact,
 };
 
 use super::dead_letters::DeadLetterQueues;
@@ -73,6 +73,7 @@ impl Fault for CloudError {
 /// A target's item in the table of requests.
 #[derive(Debug, Clone)]
 pub struct TargetItem {
+    pub target: Compatibility,
     pub project: ProjectName,
     pub received_at: Timestamp,
     pub status: Status,
@@ -136,12 +137,14 @@ pub enum Fact {
 pub struct Cloud {
     /// Objects of the inbox, by key and version.
     pub inbox: BTreeMap<(String, String), Vec<u8>>,
+    /// What requests name, kept.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// Normalised requests.
     pub kept: BTreeMap<RequestId, String>,
     /// Statuses of requests.
     pub requests: BTreeMap<RequestId, Status>,
     /// Targets of requests.
-    pub targets: BTreeMap<(RequestId, Target), TargetItem>,
+    pub targets: BTreeMap<(RequestId, LayerTarget), TargetItem>,
     /// Builds that were ordered, by the execution's name.
     pub executions: BTreeMap<String, BuildOrder>,
     /// The same in the order in which they were started.
@@ -188,6 +191,24 @@ impl Cloud {
         Some(bytes[..bytes.len().min(limit)].to_vec())
     }
 
+    /// The last version of an object of the inbox, as if versions were counted.
+    pub fn latest(&self, key: &str, limit: usize) -> Option<Vec<u8>> {
+        let versions = self.inbox.iter().filter(|((it, _), _)| it == key);
+        let bytes = versions.map(|(_, bytes)| bytes).next_back()?;
+        Some(bytes[..bytes.len().min(limit + 1)].to_vec())
+    }
+
+    pub fn list(&self, prefix: &str, limit: usize) -> Vec<Listed> {
+        let keys: BTreeSet<_> = self.inbox.keys().map(|(key, _)| key).collect();
+        let keys = keys.into_iter().filter(|key| key.starts_with(prefix));
+        let listed = keys.filter_map(|key| {
+            let size = self.latest(key, usize::MAX - 1)?.len() as u64;
+            let key = key.clone();
+            Some(Listed { key, size })
+        });
+        listed.take(limit + 1).collect()
+    }
+
     pub fn keep(&mut self, id: RequestId, request: String) {
         self.kept.entry(id).or_insert(request);
     }
@@ -201,8 +222,9 @@ impl Cloud {
             };
         }
         self.requests.insert(id.clone(), Status::Received);
-        for &target in &accepted.targets {
+        for target in &accepted.targets {
             let item = TargetItem {
+                target: target.clone(),
                 project: accepted.project.clone(),
                 received_at: *received_at,
                 status: Status::Received,
@@ -210,7 +232,7 @@ impl Cloud {
                 digest: None,
                 code: None,
             };
-            self.targets.insert((id.clone(), target), item);
+            self.targets.insert((id.clone(), target.target()), item);
         }
         Acceptance::New
     }
@@ -224,7 +246,7 @@ impl Cloud {
     pub fn raise(
         &mut self,
         id: &RequestId,
-        target: Target,
+        target: LayerTarget,
         status: Status,
         now: Timestamp,
     ) -> bool {
@@ -243,13 +265,13 @@ impl Cloud {
             .targets
             .iter()
             .filter(|(_, item)| !item.status.is_terminal() && item.updated_at < before);
-        open.map(|((id, target), item)| OpenTarget {
+        open.map(|((id, _), item)| OpenTarget {
             request: RequestRef {
                 received_at: item.received_at,
                 id: id.clone(),
             },
             project: item.project.clone(),
-            target: *target,
+            target: item.target.clone(),
             updated_at: item.updated_at,
         })
         .collect()
@@ -298,10 +320,10 @@ impl Cloud {
 
     /// Keeps the manifest of a request's target, if there is none.
     pub fn put_manifest(&mut self, manifest: &Manifest) {
-        let (request, target) = (manifest.request.as_ref(), manifest.target());
+        let (request, target) = (manifest.request.as_ref(), manifest.compatibility());
         let request = request.expect("it is of a request");
         let project = manifest.project_name.parse().expect("it is a name");
-        let target = target.expect("it is for one");
+        let target = target.expect("it is of a layer").target();
         let key = keys::manifest(&project, &request.id, target);
         let lock = manifest.lock_s3_key.as_ref().expect("it is of a request");
         assert!(self.locks.contains_key(lock), "the manifest comes last");
@@ -393,7 +415,7 @@ impl Cloud {
         }
     }
 
-    pub fn point(&mut self, project: &ProjectName, target: Target, arn: &str) {
+    pub fn point(&mut self, project: &ProjectName, target: LayerTarget, arn: &str) {
         let name = keys::pointer("/accretion", project, target);
         self.pointers.insert(name, arn.to_owned());
     }
@@ -481,7 +503,11 @@ impl Cloud {
     /// Writes the target's part of a settlement.
     pub fn target(&mut self, settlement: &Settlement, now: Timestamp) {
         let id = (settlement.request.id.clone(), settlement.mark.target);
+        let runtimes = settlement.mark.notification.runtimes.iter().copied();
+        let target = Compatibility::new(settlement.mark.target, runtimes);
+        let target = target.expect("a notification names the runtimes of its layer");
         let item = self.targets.entry(id).or_insert_with(|| TargetItem {
+            target,
             project: settlement.mark.project.clone(),
             received_at: settlement.request.received_at,
             status: settlement.status,

@@ -9,12 +9,13 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::{Plan, Wheel, WheelFiles, splice};
 use accretion_core::limits::WheelLimits;
 use accretion_core::lock::{Lock, Policy};
-use accretion_core::target::Target;
+use accretion_core::pruning::Pruning;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::wheel::{Layout, inspect};
 use accretion_service::ports::StoredWheel;
 use accretion_testing::forge::WheelForge;
 
-use super::{ARM64, X86_64};
+use super::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
 
 /// How many contents there are.
 const CONTENTS: u32 = 5;
@@ -28,7 +29,7 @@ pub struct Content {
     wheel: Arc<StoredWheel>,
     /// The same for all targets.
     artifact: Written,
-    digests: [(Target, Digest); 2],
+    digests: [(LayerTarget, Digest); 3],
 }
 
 impl Content {
@@ -67,7 +68,7 @@ impl Content {
         };
         let lock = Lock::parse(&pylock).unwrap();
         Self {
-            digests: [X86_64, ARM64].map(|target| (target, digest(&lock, target))),
+            digests: [X86_64, ARM64, MERGED].map(|target| (target, digest(&lock, target))),
             artifact: written(&stored.layout, files),
             wheel: Arc::new(stored),
             lock,
@@ -79,7 +80,7 @@ impl Content {
     }
 
     /// The digest of the layer for a target.
-    pub fn digest(&self, target: Target) -> Digest {
+    pub fn digest(&self, target: LayerTarget) -> Digest {
         let mut digests = self.digests.iter();
         digests.find(|(of, _)| *of == target).expect("it is one").1
     }
@@ -111,12 +112,26 @@ fn kept(name: &str, bytes: &[u8]) -> std::path::PathBuf {
     path
 }
 
-fn digest(lock: &Lock, target: Target) -> Digest {
+fn digest(lock: &Lock, target: LayerTarget) -> Digest {
     let policy = Policy {
         allow_source_distributions: false,
         requirements: None,
     };
-    Digest::of_layer(target, &lock.select(target, policy).unwrap())
+    let packages = |target| lock.select(target, policy).unwrap();
+    match target {
+        LayerTarget::One(target) => Digest::of_layer(target, &packages(target)),
+        LayerTarget::Merged(architecture) => {
+            let trees = MERGED_RUNTIMES.map(|runtime| {
+                let target = Target {
+                    runtime,
+                    architecture,
+                };
+                (target, packages(target))
+            });
+            let trees = trees.iter().map(|(target, packages)| (*target, packages));
+            Digest::of_merged(trees, &[], &Pruning::default())
+        }
+    }
 }
 
 fn written(layout: &Layout, files: WheelFiles<Vec<u8>>) -> Written {

@@ -16,15 +16,15 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState};
 use accretion_core::request::{Permission, ProjectName, RequestId};
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
     Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Event, Inbox,
-    LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError,
-    Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
-    StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
+    LayerVersion, LayerVersions, Layers, Listed, Manifests, Mark, OpenTarget, Pending, Pointers,
+    PortError, Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed,
+    Settlement, StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
 use super::cloud::{BUCKET, Cloud, CloudError, INBOX};
@@ -36,6 +36,10 @@ pub enum Call {
     ReadInbox,
     Keep,
     ReadKept,
+    ReadFile,
+    ListFiles,
+    KeepFile,
+    ReadKeptFile,
     ReadStatus,
     Accept,
     Reject,
@@ -78,6 +82,9 @@ impl Call {
         match self {
             Self::ReadInbox
             | Self::ReadKept
+            | Self::ReadFile
+            | Self::ListFiles
+            | Self::ReadKeptFile
             | Self::ReadStatus
             | Self::ListOpen
             | Self::ReadManifest
@@ -92,6 +99,7 @@ impl Call {
             | Self::FindArtifact
             | Self::Sleep => false,
             Self::Keep
+            | Self::KeepFile
             | Self::Accept
             | Self::Reject
             | Self::StartBuild
@@ -333,6 +341,18 @@ impl Inbox for Invocation {
         let read = move |cloud: &mut Cloud, _| cloud.read_inbox(&object, limit);
         self.port(Call::ReadInbox, read).await
     }
+
+    async fn latest(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
+        let key = key.to_owned();
+        let read = move |cloud: &mut Cloud, _| cloud.latest(&key, limit);
+        self.port(Call::ReadFile, read).await
+    }
+
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
+        let prefix = prefix.to_owned();
+        let list = move |cloud: &mut Cloud, _| cloud.list(&prefix, limit);
+        self.port(Call::ListFiles, list).await
+    }
 }
 
 impl Requests for Invocation {
@@ -346,6 +366,20 @@ impl Requests for Invocation {
         let id = id.clone();
         let kept = move |cloud: &mut Cloud, _| cloud.kept.get(&id).map(|it| it.clone().into());
         self.port(Call::ReadKept, kept).await
+    }
+
+    async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
+        let key = key.to_owned();
+        let keep = move |cloud: &mut Cloud, _| {
+            cloud.files.entry(key).or_insert(content);
+        };
+        self.port(Call::KeepFile, keep).await
+    }
+
+    async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let key = key.to_owned();
+        let kept = move |cloud: &mut Cloud, _| cloud.files.get(&key).cloned();
+        self.port(Call::ReadKeptFile, kept).await
     }
 }
 
@@ -466,7 +500,7 @@ impl Pointers for Invocation {
     async fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
         let (project, version_arn) = (project.clone(), version_arn.to_owned());

@@ -7,12 +7,14 @@
 
 mod build;
 mod check;
+mod contents;
 mod faults;
 mod indexes;
 mod inputs;
 mod isolation;
 mod lock;
 mod locks;
+mod merged;
 mod processes;
 mod reference;
 mod reproducible;

@@ -264,6 +264,17 @@ fn builds_that_fail() {
         assert_eq!(project.outputs(), [""; 0]);
         project.assert_tidy();
     }
+    // One that wants a program says which.
+    let compiles = "import subprocess\n\ndef build_wheel(wheel_directory, config_settings=None, \
+                    metadata_directory=None):\n    subprocess.check_call(['vax-unknown-gcc', '-c', \
+                    'x.c'])\n";
+    let compiled = SdistForge::new("compiled", "1.0").static_metadata();
+    index.add(compiled.backend(compiles).build());
+    project.write("requirements.txt", "compiled\n");
+    let build = format!("build requirements.txt {ALLOWED} {}", own_target());
+    let run = project.run(&build).fails(3, "SourceNeedsCompiler");
+    assert!(run.stderr.contains("it needs `vax-unknown-gcc`"), "{run}");
+    assert!(run.stderr.contains("on a machine of the target's"), "{run}");
     // A wheel that does not fit is no wheel for the target.
     let windows = WheelForge::new("odd", "1.0")
         .tag("cp313-cp313-win_amd64")

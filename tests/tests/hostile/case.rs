@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Wheel,
     /// An artifact manifest.
     Manifest,
+    /// Files that a request names.
+    Files,
 }
 
 /// Prepares the index, and says what is required: the type of the requirements, and these.
@@ -42,6 +44,11 @@ pub(crate) enum Input {
     Object { key: String, bytes: Vec<u8> },
     /// A message of the request queue.
     Message(Box<dyn Fn(&Site) -> Message>),
+    /// A good request that names files, and the objects that there are.
+    Files {
+        objects: Vec<(String, Vec<u8>)>,
+        files: Value,
+    },
     /// A request that is accepted, and built with what the index has by then.
     Build(Wanted),
     /// An artifact manifest, and what belongs to it.

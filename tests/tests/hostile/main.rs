@@ -22,6 +22,7 @@
 
 mod case;
 mod deliveries;
+mod files;
 mod keys;
 mod locks;
 mod manifests;
@@ -32,6 +33,10 @@ mod wheels;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use accretion_core::digest::Sha256;
+use accretion_service::dispatch::Outcome;
+use accretion_testing::forge::zip::Archive;
 
 use crate::case::{Case, Kind};
 use crate::site::Site;
@@ -48,6 +53,7 @@ fn cases() -> Vec<Case> {
         locks::cases(),
         wheels::cases(),
         manifests::cases(),
+        files::cases(),
     ];
     tables.into_iter().flatten().collect()
 }
@@ -105,6 +111,41 @@ async fn a_message_in_the_name_of_an_expired_request_is_that_request() {
     let order = site.order_again(&other.to_string()).await;
     assert_eq!(order.request, site.expired);
     assert_eq!(order.project.as_str(), "tools");
+}
+
+/// What is delivered again, or was accepted before, is what it was, whatever has become of the inbox.
+#[tokio::test]
+async fn files_are_those_of_the_first_delivery() {
+    let site = Site::new(case::EVERY_HOST).await;
+    let key = "files/tools/src.zip";
+    let zip = |text: &str| Archive::new().file("own.py", text).build();
+    // An event about a file is about no request.
+    let event = site.drop(key, &zip("x = 1\n"));
+    let before = site.snapshot();
+    let outcomes = site.dispatch(&site.message(&event.to_string())).await;
+    assert_eq!(outcomes.unwrap(), []);
+    assert_eq!(before.changes(&site.snapshot()), [""; 0]);
+
+    let mut request = case::request();
+    request["Files"] = serde_json::json!([{"Key": key}]);
+    let message = site.message(&request.to_string());
+    let accepted = site.dispatch(&message).await.unwrap();
+    assert!(matches!(&accepted[..], [Outcome::Accepted(_)]));
+    let (requests, files) = site.kept();
+    let [(kept, content)] = &files.iter().collect::<Vec<_>>()[..] else {
+        panic!("{files:?}");
+    };
+    let hash = Sha256::of(content);
+    assert_eq!(**kept, format!("accretion/files/{hash}.zip"));
+    let names = |request: &&String| request.contains(&hash.to_string()) && !request.contains(key);
+    assert_eq!(requests.iter().filter(names).count(), 1);
+
+    for now in [zip("x = 2\n"), b"no zip any more".to_vec()] {
+        site.drop(key, &now);
+        let before = site.snapshot();
+        assert_eq!(site.dispatch(&message).await.unwrap(), accepted);
+        assert_eq!(before.changes(&site.snapshot()), [""; 0]);
+    }
 }
 
 /// Every file in this folder has to be a module: a forgotten one would test nothing.

@@ -24,7 +24,7 @@ pub(crate) struct Forgery<'a> {
 
 impl<'a> Forgery<'a> {
     pub(crate) fn new(order: &BuildOrder, cloud: &'a mut Cloud) -> Self {
-        let key = keys::manifest(&order.project, &order.request.id, order.target);
+        let key = keys::manifest(&order.project, &order.request.id, order.target.target());
         let text = cloud.manifests.remove(&key).unwrap();
         Self {
             key,
@@ -132,6 +132,22 @@ fn unreadable() -> Vec<Case> {
         (
             "of two architectures",
             set("/Architectures", json!(["x86_64", "arm64"])),
+        ),
+        (
+            "of several runtimes",
+            set("/Runtimes", json!(["python3.12", "python3.13"])),
+        ),
+        (
+            "merged, under the key of a target",
+            Box::new(|it| it.manifest["Shape"] = json!("Shared")),
+        ),
+        (
+            "merged in a way that there is none of",
+            Box::new(|it| it.manifest["Shape"] = json!("../Shared")),
+        ),
+        (
+            "under the key of a merged layer",
+            key(|key| key.replace("-py313.", "-py.")),
         ),
         (
             "under the key of another project",

@@ -301,6 +301,7 @@ pub(crate) fn cases() -> Vec<Case> {
             with("AllowSourceDistributions", "true"),
             &["WrongType"],
         ),
+        ("merged, by a number", with("Merge", 1), &["WrongType"]),
         (
             "requirements of a type that leads up",
             requiring("../requirements.txt", "six"),

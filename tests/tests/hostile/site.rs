@@ -205,6 +205,12 @@ impl Site {
         event(key, self.now())
     }
 
+    /// The requests that are kept, and the files that they name, by key.
+    pub(crate) fn kept(&self) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
+        let cloud = &lock(&self.shared).cloud;
+        (cloud.kept.values().cloned().collect(), cloud.files.clone())
+    }
+
     /// Puts a wheel into the index.
     pub(crate) fn add(&self, wheel: Wheel) {
         self.index.add(wheel);
@@ -227,6 +233,17 @@ impl Site {
             }
             Input::Message(message) => {
                 let message = message(self);
+                let before = self.snapshot();
+                let outcome = self.dispatch(&message).await;
+                self.dispatched(end, outcome, &before)
+            }
+            Input::Files { objects, files } => {
+                for (key, bytes) in objects {
+                    self.drop(&key, &bytes);
+                }
+                let mut request = request();
+                request["Files"] = files;
+                let message = self.message(&request.to_string());
                 let before = self.snapshot();
                 let outcome = self.dispatch(&message).await;
                 self.dispatched(end, outcome, &before)
@@ -263,7 +280,7 @@ impl Site {
         }
     }
 
-    async fn dispatch(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
+    pub(crate) async fn dispatch(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
         let it = &self.ports;
         let dispatch = Dispatch::new(dispatch::Ports {
             inbox: it,
@@ -324,7 +341,7 @@ impl Site {
         let it = &self.ports;
         let origin = Some(order.request.clone());
         let build = Build::new(&request, origin, options, &*self.uv, &wheels, it, it, it)?;
-        build.target(order.target).await
+        build.layer(&order.target).await
     }
 
     async fn publish(&self, key: &str) -> Result<publish::Outcome, Error> {
@@ -561,6 +578,9 @@ fn cloud_entries(cloud: &Cloud) -> BTreeMap<String, String> {
     let mut add = |name: String, value: String| {
         assert!(entries.insert(name.clone(), value).is_none(), "{name}");
     };
+    for (key, content) in &cloud.files {
+        add(format!("kept file {key}"), Sha256::of(content).to_string());
+    }
     for (id, request) in &cloud.kept {
         add(format!("request {id}"), request.clone());
     }

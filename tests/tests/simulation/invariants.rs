@@ -7,13 +7,14 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::notification::{Changes, Event, Notification};
 use accretion_core::request::{Permission, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{LayerChange, Settlement};
 
 use crate::simulation::Verified;
 use crate::world::{RequestForge, TIMEOUT};
+use integration_tests::memory::MERGED_RUNTIMES;
 use integration_tests::memory::cloud::{Cloud, Fact, LayerItems, UNKNOWN_ACCOUNT};
 
 /// Everything that is not as it has to be.
@@ -112,7 +113,7 @@ impl<'a> Check<'a> {
         self.expect(!is_started, || format!("{id} is rejected and built"));
     }
 
-    fn target(&mut self, id: &RequestId, request: &RequestForge, target: Target) {
+    fn target(&mut self, id: &RequestId, request: &RequestForge, target: LayerTarget) {
         let name = keys::execution(id, target);
         let Some(item) = self.cloud.targets.get(&(id.clone(), target)) else {
             self.violations.push(format!("{name} is not recorded"));
@@ -171,6 +172,15 @@ impl<'a> Check<'a> {
             let is_of_publisher =
                 !matches!(sent.event, Event::RequestRejected | Event::BuildFailed);
             let event_id = &*sent.event_id;
+            let runtimes = if event_id.contains("-py-") {
+                &MERGED_RUNTIMES[..]
+            } else {
+                &MERGED_RUNTIMES[1..]
+            };
+            let is_of_layer = sent.event != Event::RequestRejected;
+            self.expect(!is_of_layer || sent.runtimes == runtimes, || {
+                format!("{event_id} is told for {:?}", sent.runtimes)
+            });
             if is_of_publisher {
                 self.expect(marks.get(event_id) == Some(&sent), || {
                     format!("{event_id} was told as it is not: {sent:?}")

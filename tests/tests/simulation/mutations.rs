@@ -16,15 +16,15 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, Notification};
 use accretion_core::publication::{Claim, LayerState, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::wheel::WheelFilename;
 use accretion_service::ports::{
     Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Inbox,
-    LayerVersion, LayerVersions, Layers, Manifests, Mark, OpenTarget, Pending, Pointers, PortError,
-    Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed, Settlement,
-    StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
+    LayerVersion, LayerVersions, Layers, Listed, Manifests, Mark, OpenTarget, Pending, Pointers,
+    PortError, Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed,
+    Settlement, StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
 };
 
 use integration_tests::memory::cloud::Cloud;
@@ -285,6 +285,14 @@ impl Inbox for Mutant {
     async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
         self.inner.read(object, limit).await
     }
+
+    async fn latest(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
+        self.inner.latest(key, limit).await
+    }
+
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
+        self.inner.list(prefix, limit).await
+    }
 }
 
 impl Requests for Mutant {
@@ -294,6 +302,14 @@ impl Requests for Mutant {
 
     async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
         self.inner.kept(id).await
+    }
+
+    async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
+        self.inner.keep_file(key, content).await
+    }
+
+    async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.inner.kept_file(key).await
     }
 }
 
@@ -476,7 +492,7 @@ impl Pointers for Mutant {
     async fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
         if self.is(Mutation::PointedBeforeCommit) {

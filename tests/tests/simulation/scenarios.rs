@@ -15,7 +15,7 @@ use crate::alarms;
 use crate::world::{Dropped, Ended, Job, RequestForge, World, event};
 use integration_tests::memory::cloud::UNKNOWN_ACCOUNT;
 use integration_tests::memory::ports::{Call, Verdict};
-use integration_tests::memory::{ARM64, X86_64};
+use integration_tests::memory::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
 
 const ACCOUNT: &str = "111122223333";
 const LEASE: Duration = Duration::from_mins(3);
@@ -277,7 +277,7 @@ fn a_message_that_comes_back_is_the_request_that_it_was() {
     let shared = world.shared();
     let orders: Vec<_> = shared.cloud.executions.values().collect();
     assert_eq!(orders.len(), 1);
-    assert_eq!(orders[0].target, X86_64);
+    assert_eq!(orders[0].target.target(), X86_64);
     assert!(shared.cloud.kept[&first.id].contains("attrs==1"));
 }
 
@@ -328,6 +328,56 @@ fn the_first_layer_of_a_project_is_published() {
     let version = shared.cloud.version(&tools(1).layer(X86_64), 1).unwrap();
     let principals: Vec<_> = version.grants.iter().map(Permission::principal).collect();
     assert_eq!(principals, [ACCOUNT]);
+}
+
+#[test]
+fn a_merged_layer_is_one_of_its_own() {
+    let mut world = World::new();
+    let separate = world.built(&tools(1));
+    let merged = world.built(&tools(1).merged());
+    assert_eq!(world.shared().cloud.started.len(), 2);
+    let order = world.shared().cloud.started[1].clone();
+    assert!(order.target.runtimes().eq(MERGED_RUNTIMES));
+    // An older request for another layer of the project is none of its business.
+    for (dropped, target) in [(&merged, MERGED), (&separate, X86_64)] {
+        let outcome = world.publish(&dropped.manifest(target));
+        assert_eq!(outcome.unwrap().unwrap(), Outcome::Published);
+    }
+    let shared = world.shared();
+    let pointers = shared.cloud.pointers.iter();
+    let pointers: Vec<_> = pointers
+        .map(|(name, arn)| (name.as_str(), arn.rsplit(":layer:").next().unwrap()))
+        .collect();
+    let expected = [
+        ("/accretion/tools/python/x86_64", "tools-py:1"),
+        ("/accretion/tools/python3.13/x86_64", "tools-py313:1"),
+    ];
+    assert_eq!(pointers, expected);
+    let [sent, _] = &shared.cloud.sent[..] else {
+        panic!("two notifications");
+    };
+    let event_id = format!("{}-py-LayerPublished", merged.id);
+    assert_eq!(sent.event_id, event_id);
+    assert_eq!(sent.runtimes, MERGED_RUNTIMES);
+    assert_eq!(sent.digest, Some(tools(1).digest(MERGED)));
+}
+
+#[test]
+fn what_became_of_a_merged_build_that_was_lost_is_told() {
+    let mut world = World::new();
+    let dropped = world.drop(&tools(1).merged());
+    world.dispatch(&dropped.message).unwrap().unwrap();
+    world.pass(Duration::from_hours(7));
+    let repaired = world.repair().unwrap().unwrap();
+    assert_eq!(repaired.targets, 1);
+    let [sent] = &world.sent()[..] else {
+        panic!("one notification");
+    };
+    assert_eq!(sent.event_id, format!("{}-py-BuildFailed", dropped.id));
+    assert_eq!(
+        (sent.runtime, &*sent.runtimes),
+        (None, &MERGED_RUNTIMES[..])
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use accretion_core::notification::{Event as NotificationEvent, Notification};
 use accretion_core::request::{IdentityAttributes, RequestId};
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _, keys};
@@ -321,7 +321,7 @@ pub(crate) struct Verified<'a> {
     /// Requests whose objects somebody deleted: they can be either.
     pub(crate) vanished: &'a [RequestId],
     /// Executions that failed, or were stopped.
-    pub(crate) failed_builds: &'a [(RequestId, Target)],
+    pub(crate) failed_builds: &'a [(RequestId, LayerTarget)],
     /// Whether somebody deleted artifacts.
     pub(crate) is_tampered: bool,
     /// Whether a version may have come into being after its lease.
@@ -370,7 +370,7 @@ struct Simulation {
     valid: BTreeMap<RequestId, RequestForge>,
     invalid: Vec<RequestId>,
     vanished: Vec<RequestId>,
-    failed_builds: Vec<(RequestId, Target)>,
+    failed_builds: Vec<(RequestId, LayerTarget)>,
     /// How many of the executions were seen to.
     executions: usize,
     /// How many of the written manifests were told of.
@@ -432,7 +432,8 @@ impl Simulation {
         let contents = random.within(1..=3);
         let pace = *random.pick(&[10, 2000, 60_000, 300_000]);
         let is_demanding = random.chance(60);
-        let has_both = random.chance(150);
+        // For both architectures, merged, or the one and the other by turns.
+        let layers = random.within(0..=999);
         let mut at = 0;
         let mut plan = Vec::new();
         for _ in 0..random.within(1..=7) {
@@ -444,8 +445,10 @@ impl Simulation {
             let content = u32::try_from(random.within(1..=contents)).expect("it is small");
             let project = *random.pick(projects);
             let mut request = RequestForge::new(project, content);
-            if has_both {
+            if layers < 150 {
                 request = request.both();
+            } else if layers < 250 || layers < 350 && random.chance(500) {
+                request = request.merged();
             }
             for account in ["111111111111", "222222222222"] {
                 if random.chance(250) {
@@ -1028,7 +1031,7 @@ impl Simulation {
     }
 
     fn build(&mut self, order: &BuildOrder, stage: Stage) {
-        let (id, target, now) = (&order.request.id, order.target, self.world.now());
+        let (id, target, now) = (&order.request.id, order.target.target(), self.world.now());
         self.note(|| format!("{}: {stage:?}", order.execution()));
         match stage {
             Stage::Begun => {
@@ -1074,7 +1077,7 @@ impl Simulation {
                 self.failed_builds.push((id.clone(), target));
                 let project = order.project.as_str();
                 let event = NotificationEvent::BuildFailed;
-                let failed = Notification::of_layer(event, &order.request, project, target);
+                let failed = Notification::of_layer(event, &order.request, project, &order.target);
                 let is_told = !self.random.chance(self.weather.refused);
                 let is_recorded = is_told && !self.random.chance(self.weather.refused);
                 let mut shared = self.world.shared();
@@ -1099,7 +1102,7 @@ impl Simulation {
             let will_be_pending = layers.any(|it| it.pending_since().is_some());
             let open = cloud.open_before(now);
             let is_due = open.iter().any(|open| {
-                let key = keys::manifest(&open.project, &open.request.id, open.target);
+                let key = keys::manifest(&open.project, &open.request.id, open.target.target());
                 open.updated_at <= patience || cloud.manifests.contains_key(&key)
             });
             (is_pending || is_due, will_be_pending || !open.is_empty())

@@ -16,7 +16,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::request::{
     IdentityAttributes, Permission, PermissionDocument, ProjectName, Request, RequestId,
 };
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::Error;
@@ -37,7 +37,7 @@ use integration_tests::memory::dead_letters::Queue;
 use integration_tests::memory::ports::{
     Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock,
 };
-use integration_tests::memory::{ARM64, X86_64};
+use integration_tests::memory::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
 
 /// How long an invocation may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
@@ -48,7 +48,7 @@ pub(crate) struct RequestForge {
     pub(crate) project: ProjectName,
     /// Requests of the same number want the same content.
     pub(crate) content: u32,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<LayerTarget>,
     pub(crate) permissions: Vec<Permission>,
 }
 
@@ -68,6 +68,12 @@ impl RequestForge {
         Self { targets, ..self }
     }
 
+    /// Of several runtimes, in one layer.
+    pub(crate) fn merged(self) -> Self {
+        let targets = vec![MERGED];
+        Self { targets, ..self }
+    }
+
     /// With a permission for an account.
     pub(crate) fn grant(mut self, account: &str) -> Self {
         let account = account.parse().unwrap();
@@ -75,12 +81,17 @@ impl RequestForge {
         self
     }
 
-    pub(crate) fn layer(&self, target: Target) -> LayerName {
+    pub(crate) fn layer(&self, target: LayerTarget) -> LayerName {
         LayerName::new(&self.project, target)
     }
 
     fn json(&self) -> String {
-        let architectures: Vec<_> = self.targets.iter().map(|it| it.architecture).collect();
+        let architectures: Vec<_> = self.targets.iter().map(|it| it.architecture()).collect();
+        let runtimes = if self.is_merged() {
+            MERGED_RUNTIMES.to_vec()
+        } else {
+            self.targets.iter().filter_map(|it| it.runtime()).collect()
+        };
         let details = format!("=={}", self.content);
         let request = json!({
             "Name": self.project.as_str(),
@@ -89,11 +100,16 @@ impl RequestForge {
                 "Type": "accretion",
                 "Requirements": [{"Name": "attrs", "Details": details}],
             },
-            "Runtimes": ["python3.13"],
+            "Runtimes": runtimes,
             "Architectures": architectures,
+            "Merge": self.is_merged(),
             "Permissions": self.permissions(),
         });
         request.to_string()
+    }
+
+    fn is_merged(&self) -> bool {
+        self.targets == [MERGED]
     }
 
     fn permissions(&self) -> Vec<PermissionDocument> {
@@ -101,7 +117,7 @@ impl RequestForge {
     }
 
     /// The digest of the request's layer.
-    pub(crate) fn digest(&self, target: Target) -> Digest {
+    pub(crate) fn digest(&self, target: LayerTarget) -> Digest {
         Content::of(self.content).digest(target)
     }
 
@@ -124,7 +140,7 @@ pub(crate) struct Dropped {
 
 impl Dropped {
     /// The key of the artifact manifest for a target.
-    pub(crate) fn manifest(&self, target: Target) -> String {
+    pub(crate) fn manifest(&self, target: LayerTarget) -> String {
         keys::manifest(&self.project, &self.id, target)
     }
 }
@@ -443,7 +459,7 @@ impl World {
     pub(crate) fn build(&mut self) {
         let orders = self.shared().cloud.started.clone();
         for order in orders {
-            let (id, target) = (&order.request.id, order.target);
+            let (id, target) = (&order.request.id, order.target.target());
             let key = keys::manifest(&order.project, id, target);
             if self.shared().cloud.manifests.contains_key(&key) {
                 continue;
@@ -535,7 +551,7 @@ where
     let origin = Some(order.request.clone());
     let options = build::Options::default();
     let build = Build::new(&request, origin, options, ports, ports, ports, ports, ports)?;
-    build.target(order.target).await.map(|_| ())
+    build.layer(&order.target).await.map(|_| ())
 }
 
 /// What S3 tells of a new object.

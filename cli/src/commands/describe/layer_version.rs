@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
 use accretion_core::diagnostic::printable;
-use accretion_core::layer::LambdaLayerName;
+use accretion_core::layer::{LambdaLayerName, Shape};
 use accretion_core::manifest::{Installed, LayerManifest, Manifest};
 use accretion_core::notification::ObjectRef;
 use indicatif::BinaryBytes;
@@ -133,6 +133,11 @@ fn print(
     fact("shared with", Some(shared.unwrap_or(own)));
     if let Some(contents) = contents {
         let manifest = &contents.manifest;
+        let shape = manifest.shape.map(|shape| match shape {
+            Shape::Shared => "the same for all runtimes",
+            Shape::PerRuntime => "installed for each runtime",
+        });
+        fact("packages", shape.map(ToOwned::to_owned));
         fact("digest", Some(manifest.digest.to_string()));
         fact("requirements", Some(manifest.requirements.join(", ")));
         if let Some(request) = &manifest.request {
@@ -179,17 +184,28 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
         0 => "< 1 %".to_owned(),
         percent => format!("{percent} %"),
     };
-    let mut rows = table::new(&["package", "version", "zip", "unzipped", "share", ""]);
+    let mut columns = vec!["package", "version", "zip", "unzipped", "share", ""];
+    // Of a merged layer, what is not there for all of its runtimes.
+    let is_for_some = packages.iter().any(|it| !it.runtimes.is_empty());
+    if is_for_some {
+        columns.insert(2, "runtimes");
+    }
+    let mut rows = table::new(&columns);
     for package in &packages {
         let size =
             |size: Option<u64>| size.map_or_else(String::new, |it| BinaryBytes(it).to_string());
-        rows.add_row([
+        let mut row = vec![
             package.name.clone(),
             package.version.clone(),
             size(package.size),
             size(package.unzipped_size),
             package.unzipped_size.map(share).unwrap_or_default(),
-        ]);
+        ];
+        if is_for_some {
+            let runtimes = package.runtimes.iter().map(ToString::to_string);
+            row.insert(2, runtimes.collect::<Vec<_>>().join(" "));
+        }
+        rows.add_row(row);
     }
     // Two characters are between columns.
     let used = rows.column_max_content_widths();
@@ -199,7 +215,8 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
         row.add_cell(bar(package.unzipped_size, largest, room.min(BAR)).into());
     }
     anstream::println!();
-    table::print(rows, &[2, 3, 4]);
+    let added = usize::from(is_for_some);
+    table::print(rows, &[2, 3, 4].map(|it| it + added));
     if verbose {
         anstream::println!();
         for package in &manifest.installed {
@@ -214,8 +231,19 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
         }
     }
     for it in &manifest.excluded {
-        let package = format!("{} {}", it.name, it.version);
+        let mut package = format!("{} {}", it.name, it.version);
+        if let Some(version) = &it.runtime_version {
+            package = format!("{package}, since the runtime has {version}");
+        }
         anstream::println!("left out: {}", printable(&package));
+    }
+    if let Some(files) = &manifest.files {
+        let size = BinaryBytes(files.unzipped_size);
+        anstream::println!("files of one's own: {}, {size}", files.count);
+    }
+    if let Some(pruned) = &manifest.pruned {
+        let size = BinaryBytes(pruned.unzipped_size);
+        anstream::println!("pruned: {} files, {size}", pruned.files);
     }
     for it in &manifest.conflicts {
         let losers = it.losers.join(", ");

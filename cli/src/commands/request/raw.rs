@@ -40,6 +40,7 @@ pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
         key: format!("requests/{}/request.json", request.name),
         project: request.name,
         bytes: file.bytes,
+        files: Vec::new(),
         report,
     };
     let file = &args.deployment_file;

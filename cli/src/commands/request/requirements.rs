@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::NoInclude;
@@ -10,8 +11,13 @@ use accretion_core::target::{Architecture, Runtime};
 use super::{Destination, Submission};
 use crate::args::Global;
 use crate::cloud;
+use crate::contents::ContentOptions;
+use crate::engine::{Engine, Sources};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::input::{self, Input, InputFile, Selected};
+use crate::own::{OwnOptions, OwnProject};
+use crate::progress::Terminal;
 
 /// Request layers of what a requirements.txt, a script or a lock file names
 ///
@@ -19,7 +25,8 @@ use crate::input::{self, Input, InputFile, Selected};
 /// `accretion check` does. With an error, nothing is dropped anywhere.
 ///
 /// The file is dropped as it is, if it says everything. If it includes other files or needs one beside
-/// it, or if an option changes what it asks for, a request (JSON) is dropped that has all of it.
+/// it, or if an option changes what it asks for, a request (JSON) is dropped that has all of it. What
+/// --include and --project name is uploaded first, below files/LAYER_NAME/ in the inbox.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Requirements {
     /// The file, as `accretion init` writes it
@@ -41,18 +48,31 @@ pub(crate) struct Requirements {
     /// Let packages that have no fitting wheel be built, which the pipeline has to allow, too
     #[arg(long)]
     allow_source_distributions: bool,
+    /// Make one layer for all runtimes, for each architecture
+    #[arg(long)]
+    merge: bool,
+    #[command(flatten)]
+    contents: ContentOptions,
+    #[command(flatten)]
+    own: OwnOptions,
     #[command(flatten)]
     destination: Destination,
 }
 
 /// Drops a file, or a request that is made of it.
-pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, Error> {
+pub(super) async fn run(
+    args: Requirements,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     let input = Input {
         name: Some(args.layer_name),
         runtimes: args.runtimes,
         architectures: args.architectures,
         selection: args.selection,
         allow_source_distributions: args.allow_source_distributions,
+        merge: args.merge,
+        contents: args.contents,
         ..Input::of_path(args.file)
     };
     let file = InputFile::read(&input.path)?;
@@ -63,7 +83,12 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         }
         .into());
     }
-    let (request, report) = input::check(&input, &file)?;
+    let (mut request, report) = input::check(&input, &file)?;
+    let project = project(&args.own, &request, environment).await?;
+    if let Some(project) = &project {
+        project.require(&mut request);
+    }
+    let files = args.own.upload(project, &mut request).await?;
     let folder = format!("requests/{}", request.name);
     let key = format!("{folder}/{}", file.kind.file_name());
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
@@ -75,10 +100,26 @@ pub(super) async fn run(args: Requirements, global: Global) -> Result<ExitCode, 
         project: request.name,
         key,
         bytes,
+        files,
         report,
     };
     let file = &args.deployment_file;
     args.destination.take(file, submission, global).await
+}
+
+/// Builds the user's project on this machine: the pipeline gets its wheel.
+async fn project(
+    own: &OwnOptions,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Option<OwnProject>, Error> {
+    if !own.has_project() {
+        return Ok(None);
+    }
+    let progress = Arc::new(Terminal::new(true));
+    let sources = Sources::of_environment(environment);
+    let engine = Engine::new(&sources, environment, request, &progress)?;
+    own.build(&engine, &request.targets).await
 }
 
 /// Whether the pipeline reads that very request in the bare file.

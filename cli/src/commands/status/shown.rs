@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use accretion_aws::operator::{Source, TrackedRequest, TrackedTarget};
 use accretion_core::diagnostic::printable;
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::target::{Architecture, LayerTarget, Runtime};
 use accretion_core::tracking::Status;
 use serde::Serialize;
 
@@ -47,7 +47,8 @@ struct SourceRecord<'a> {
 #[serde(rename_all = "PascalCase")]
 struct TargetRecord<'a> {
     layer: &'a str,
-    runtime: Runtime,
+    runtime: Option<Runtime>,
+    runtimes: &'a [Runtime],
     architecture: Architecture,
     status: &'static str,
     updated_at: String,
@@ -110,11 +111,12 @@ impl<'a> SourceRecord<'a> {
 }
 
 impl<'a> TargetRecord<'a> {
-    fn new(target: Target, known: &'a TrackedTarget, request: &TrackedRequest) -> Self {
+    fn new(target: LayerTarget, known: &'a TrackedTarget, request: &TrackedRequest) -> Self {
         Self {
             layer: &known.layer,
-            runtime: target.runtime,
-            architecture: target.architecture,
+            runtime: target.runtime(),
+            runtimes: &known.runtimes,
+            architecture: target.architecture(),
             status: known.status.name(),
             updated_at: known.updated_at.to_string(),
             seconds: age(known, request).as_secs_f64(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use accretion_core::diagnostic::printable;
 use accretion_core::request::RequestId;
-use accretion_core::target::Target;
+use accretion_core::target::LayerTarget;
 use accretion_core::tracking::Status;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -34,9 +34,9 @@ enum Medium {
 #[derive(Default)]
 struct State {
     is_finished: bool,
-    known: BTreeMap<(RequestId, Option<Target>), Status>,
+    known: BTreeMap<(RequestId, Option<LayerTarget>), Status>,
     all: MultiProgress,
-    bars: BTreeMap<(RequestId, Option<Target>), ProgressBar>,
+    bars: BTreeMap<(RequestId, Option<LayerTarget>), ProgressBar>,
 }
 
 impl View {
@@ -114,7 +114,7 @@ impl View {
     fn say(
         &self,
         state: &mut State,
-        key: (RequestId, Option<Target>),
+        key: (RequestId, Option<LayerTarget>),
         sighting: &Sighting,
         name: &str,
         status: Status,
@@ -148,7 +148,7 @@ impl View {
 }
 
 impl State {
-    fn bar(&mut self, key: (RequestId, Option<Target>), name: &str) -> &ProgressBar {
+    fn bar(&mut self, key: (RequestId, Option<LayerTarget>), name: &str) -> &ProgressBar {
         self.bars.entry(key).or_insert_with(|| {
             let bar = ProgressBar::new_spinner();
             let bar = bar.with_style(style("{spinner:.cyan} {prefix}  {msg}  {elapsed:.dim}"));

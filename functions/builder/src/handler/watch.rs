@@ -10,7 +10,7 @@ use accretion_service::ports::{Event, Progress};
 
 use super::{Log, Order};
 
-/// Watches one build of one target.
+/// Watches one build of one layer.
 #[derive(Debug)]
 pub(super) struct Watch {
     since: Instant,
@@ -27,6 +27,8 @@ struct Seen {
     misses: u64,
     downloaded: u64,
     layer: Option<Layer>,
+    /// Whether the build goes on once workshops are done.
+    ordered: bool,
 }
 
 /// The layer that came of it.
@@ -42,7 +44,16 @@ impl Seen {
     fn begin(&mut self, next: Option<&'static Metric>) {
         let now = Instant::now();
         if let Some((phase, since)) = self.phase.take() {
-            self.durations.push((phase, now - since));
+            let took = now - since;
+            // For a merged layer there is one resolution after the other.
+            match self
+                .durations
+                .iter_mut()
+                .find(|(known, _)| std::ptr::eq(*known, phase))
+            {
+                Some((_, duration)) => *duration += took,
+                None => self.durations.push((phase, took)),
+            }
         }
         self.phase = next.map(|next| (next, now));
     }
@@ -66,6 +77,12 @@ impl Watch {
         });
     }
 
+    /// The build goes on once workshops are done.
+    pub(super) fn ordered(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.ordered = true;
+    }
+
     fn has_layer(&self, layer: Layer) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if layer.changed {
@@ -81,8 +98,8 @@ impl Watch {
         let mut line = metrics
             .event("build")
             .property("request_id", &order.request_id)
-            .property("runtime", order.runtime)
-            .property("architecture", order.architecture)
+            .property("runtime", order.target.python())
+            .property("architecture", order.target.architecture())
             .duration(&Metric::BUILD_DURATION, self.since.elapsed())
             .value(&Metric::CACHE_HITS, seen.hits)
             .value(&Metric::CACHE_MISSES, seen.misses)
@@ -98,6 +115,7 @@ impl Watch {
                 .count(&Metric::BUILDS, Outcome::Built)
                 .value(&Metric::LAYER_BYTES, layer.bytes)
                 .value(&Metric::UNZIPPED_BYTES, layer.unzipped),
+            (None, _) if seen.ordered => line,
             (None, _) => line.count(&Metric::BUILDS, Outcome::Unchanged),
         };
         line.write();
@@ -150,6 +168,7 @@ mod tests {
             "ReceivedAt": "2026-11-20T10:00:00.000Z",
             "Runtime": "python3.13",
             "Architecture": "arm64",
+            "Target": "py313-arm64",
         });
         let order: Order = serde_json::from_value(order).unwrap();
         let lines = Lines::default();
@@ -197,8 +216,8 @@ mod tests {
             for downloaded in [Some(700), None, Some(77)] {
                 watch.on(Event::WheelReady { downloaded });
             }
-            watch.on(Event::Splicing(a_target()));
-            watch.on(Event::Storing(a_target()));
+            watch.on(Event::Splicing(a_target().into()));
+            watch.on(Event::Storing(a_target().into()));
             watch.has_layer(Layer {
                 changed: true,
                 bytes: 1000,
@@ -239,6 +258,16 @@ mod tests {
         });
         assert_eq!(line["Outcome"], "Unchanged");
         assert!(line["LayerBytes"].is_null(), "{line}");
+        assert_eq!(phases(&line), ["ResolveDuration"]);
+    }
+
+    #[test]
+    fn a_build_that_waits_for_workshops_is_not_counted_yet() {
+        let line = line(None, |watch| {
+            is_resolved(watch);
+            watch.ordered();
+        });
+        assert!(line["Builds"].is_null(), "{line}");
         assert_eq!(phases(&line), ["ResolveDuration"]);
     }
 

@@ -48,8 +48,8 @@ impl Ledger {
             .metrics
             .event("settled")
             .property("request_id", &request.id)
-            .property("runtime", mark.target.runtime)
-            .property("architecture", mark.target.architecture);
+            .property("runtime", mark.target.python())
+            .property("architecture", mark.target.architecture());
         if let Some(since) = self.since(settlement) {
             line = line.duration(&Metric::PUBLISH_DURATION, since.elapsed());
         }
@@ -84,7 +84,7 @@ mod tests {
     use accretion_core::Fault as _;
     use accretion_core::notification::{Event, Notification};
     use accretion_core::request::{RequestId, RequestRef};
-    use accretion_core::target::Target;
+    use accretion_core::target::{Compatibility, Target};
     use accretion_service::Error;
     use accretion_service::ports::Mark;
     use accretion_testing::emf::{self, Lines};
@@ -94,8 +94,8 @@ mod tests {
 
     const KEY: &str = "accretion/manifests/data-tools/a.manifest";
 
-    fn a_target() -> Target {
-        Target::from_slug("py313-arm64").unwrap()
+    fn a_target() -> Compatibility {
+        Target::from_slug("py313-arm64").unwrap().into()
     }
 
     fn settlement(status: Status) -> Settlement {
@@ -112,8 +112,8 @@ mod tests {
             change: None,
             mark: Mark {
                 project: "data-tools".parse().unwrap(),
-                target,
-                notification: Notification::of_layer(event, &request, "data-tools", target),
+                target: target.target(),
+                notification: Notification::of_layer(event, &request, "data-tools", &target),
             },
             request,
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use accretion_core::request::{RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{LayerTarget, Runtime};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 
 use crate::table::{ITEM, Item, Record, Table};
-use crate::tracking::REQUEST;
+use crate::tracking::{REQUEST, compatibility};
 use crate::{Clients, Error};
 
 /// The table of requests, as people read it.
@@ -36,7 +36,7 @@ pub struct TrackedRequest {
     /// The codes of what it was rejected for.
     pub codes: Vec<String>,
     /// Its targets, in their order. None of one that was rejected.
-    pub targets: BTreeMap<Target, TrackedTarget>,
+    pub targets: BTreeMap<LayerTarget, TrackedTarget>,
 }
 
 /// What is known of a target of a request.
@@ -44,6 +44,8 @@ pub struct TrackedRequest {
 pub struct TrackedTarget {
     /// The layer's name.
     pub layer: String,
+    /// The runtimes that it is for, oldest first.
+    pub runtimes: Vec<Runtime>,
     /// How far it has come.
     pub status: Status,
     /// When it was last heard of.
@@ -169,7 +171,7 @@ enum About {
         reason: Option<String>,
         codes: Vec<String>,
     },
-    Target(Target, TrackedTarget),
+    Target(LayerTarget, TrackedTarget),
 }
 
 fn part(item: Record<'_>) -> Result<Part, String> {
@@ -185,9 +187,10 @@ fn part(item: Record<'_>) -> Result<Part, String> {
             codes: item.texts("Codes")?,
         }
     } else {
-        let target = Target::from_slug(slug).ok_or_else(|| format!("`{slug}` is no target"))?;
+        let layer = compatibility(item)?;
         let known = TrackedTarget {
             layer: item.text("LayerName")?.to_owned(),
+            runtimes: layer.runtimes().collect(),
             status,
             updated_at,
             version_arn: text("VersionArn")?,
@@ -197,7 +200,7 @@ fn part(item: Record<'_>) -> Result<Part, String> {
             manifest_key: text("ManifestKey")?,
             digest: text("Digest")?,
         };
-        About::Target(target, known)
+        About::Target(layer.target(), known)
     };
     Ok(Part {
         request: RequestRef {

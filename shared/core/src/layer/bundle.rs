@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::plan::{Conflict, Plan, Planned, Wheel, layer_too_large};
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Conflict, Plan, Planned, Pruned, Rules, Wheel, layer_too_large};
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::pruning::Pruning;
 use crate::target::{Runtime, Target};
 use crate::wheel::LayoutFile;
 
@@ -28,7 +31,7 @@ pub struct Copied<'a> {
 }
 
 /// How a layer serves its runtimes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
     /// All of them have the same files, in `python/`.
     Shared,
@@ -50,6 +53,8 @@ pub struct Bundle<'a> {
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
+    /// What was pruned of each tree.
+    pub pruned: Vec<Pruned>,
 }
 
 /// A plan below a folder of its own.
@@ -62,23 +67,38 @@ pub(super) struct Part<'a> {
     pub(super) tree: Option<usize>,
 }
 
+impl Copied<'static> {
+    /// No files.
+    pub const NONE: Self = Self {
+        folder: "",
+        files: &[],
+    };
+}
+
 impl<'a> Bundle<'a> {
     /// Decides what a layer of these trees and files consists of. If all trees have the same
     /// content, it is there once; otherwise each runtime's is in a folder of its own, as a whole.
     ///
-    /// Within a tree wheels that claim the same path are treated as by [`Plan::new`] without
-    /// `strict`. A copied file with the path of an installed one is an error, unless both are the
+    /// Within a tree wheels that claim the same path are treated as by [`Plan::new`]. A copied file with the path of an installed one is an error, unless both are the
     /// same, and so is one that belongs to a package which is in another folder of the layer.
     ///
     /// # Errors
     ///
     /// Besides those of [`Plan::new`]: [`Error::ArchitecturesDiffer`], [`Error::FileConflict`],
     /// [`Error::PackageSplit`], [`Error::LayerEmpty`], [`Error::LayerTooLarge`] for all of it.
-    pub fn new(trees: &[Tree<'a>], copied: Copied<'a>) -> Result<Self, Error> {
+    pub fn new(trees: &[Tree<'a>], copied: Copied<'a>, strict: bool) -> Result<Self, Error> {
+        let pruning = Pruning::default();
+        Self::by(trees, copied, &Rules { strict, pruning })
+    }
+
+    /// [`Self::new`] by these rules, which are not about what is copied.
+    pub fn by(trees: &[Tree<'a>], copied: Copied<'a>, rules: &Rules) -> Result<Self, Error> {
+        let mut pruned = Vec::new();
         let mut of_runtimes: BTreeMap<Runtime, (usize, Plan<'a>)> = BTreeMap::new();
         let mut conflicts: Vec<Conflict> = Vec::new();
         for (at, tree) in trees.iter().enumerate() {
-            let plan = Plan::new(&tree.wheels, false)?;
+            let plan = Plan::by(&tree.wheels, rules)?;
+            pruned.push(plan.pruned.clone());
             for conflict in &plan.conflicts {
                 if !conflicts.contains(conflict) {
                     conflicts.push(conflict.clone());
@@ -135,7 +155,8 @@ impl<'a> Bundle<'a> {
         } else {
             Shape::PerRuntime
         };
-        Self::merge(parts, shape, conflicts, trees, copied)
+        let bundle = Self::merge(parts, shape, conflicts, trees, copied)?;
+        Ok(Self { pruned, ..bundle })
     }
 
     /// Puts all entries into the order of their names.
@@ -166,13 +187,21 @@ impl<'a> Bundle<'a> {
         let unzipped = order.iter().map(size).sum();
         if unzipped > Limits::LAYER_BYTES {
             let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
-            let trees = parts.iter().filter_map(|part| trees.get(part.tree?));
-            for wheel in trees.flat_map(|tree| &tree.wheels) {
-                *sizes.entry(wheel.name.to_owned()).or_default() += wheel.layout.size();
+            let of_trees = parts.iter().filter_map(|part| {
+                let wheels = &trees.get(part.tree?)?.wheels;
+                Some(wheels.iter().zip(&part.plan.pruned.of_wheels))
+            });
+            for (wheel, (pruned, _)) in of_trees.flatten() {
+                let size = wheel.layout.size().saturating_sub(*pruned);
+                *sizes.entry(wheel.name.to_owned()).or_default() += size;
             }
             let files = copied.files.iter().map(|file| file.size).sum();
-            sizes.insert(copied.folder.to_owned(), files);
-            return Err(layer_too_large(unzipped, sizes.into_iter().collect()));
+            if !copied.files.is_empty() {
+                sizes.insert(copied.folder.to_owned(), files);
+            }
+            let sizes = sizes.into_iter().collect();
+            let trees = parts.iter().filter(|part| part.tree.is_some()).count();
+            return Err(layer_too_large(unzipped, sizes, trees));
         }
         Ok(Self {
             parts,
@@ -180,6 +209,7 @@ impl<'a> Bundle<'a> {
             shape,
             conflicts,
             unzipped,
+            pruned: Vec::new(),
         })
     }
 }
@@ -192,6 +222,7 @@ fn plan_of(copied: Copied<'_>) -> Plan<'_> {
         records: HashMap::new(),
         conflicts: Vec::new(),
         unzipped: copied.files.iter().map(|file| file.size).sum(),
+        pruned: Pruned::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::request::ProjectName;
-use crate::target::Target;
+use crate::target::LayerTarget;
 
 /// The name of a layer in AWS Lambda: `<project>-<target slug>`, at most 140 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -14,8 +14,8 @@ pub struct LayerName(String);
 
 impl LayerName {
     /// The name of a project's layer for a target.
-    pub fn new(project: &ProjectName, target: Target) -> Self {
-        Self(format!("{project}-{}", target.slug()))
+    pub fn new(project: &ProjectName, target: impl Into<LayerTarget>) -> Self {
+        Self(format!("{project}-{}", target.into().slug()))
     }
 
     /// The name as a string.
@@ -24,14 +24,14 @@ impl LayerName {
     }
 
     /// The project and the target that it is made of.
-    pub fn parts(&self) -> (ProjectName, Target) {
+    pub fn parts(&self) -> (ProjectName, LayerTarget) {
         parts(&self.0).expect("it was made of them")
     }
 }
 
 /// No target's slug ends another one's after a hyphen, so there is one way to part a name.
-fn parts(text: &str) -> Option<(ProjectName, Target)> {
-    Target::all().find_map(|target| {
+fn parts(text: &str) -> Option<(ProjectName, LayerTarget)> {
+    LayerTarget::all().find_map(|target| {
         let project = text.strip_suffix(&target.slug())?.strip_suffix('-')?;
         Some((project.parse().ok()?, target))
     })
@@ -112,8 +112,17 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        for target in Target::all() {
-            for project in ["a", "data-tools", "tools-py312", "x-py313-arm64", "-", "_"] {
+        for target in LayerTarget::all() {
+            for project in [
+                "a",
+                "data-tools",
+                "tools-py312",
+                "x-py313-arm64",
+                "tools-py",
+                "x-py-arm64",
+                "-",
+                "_",
+            ] {
                 let project = project.parse().unwrap();
                 let name = LayerName::new(&project, target);
                 assert_eq!(name.parts(), (project, target));
@@ -128,6 +137,8 @@ mod tests {
             "to ols-py313",
             "tools-py313-",
             "py313",
+            "py",
+            "-py-arm64",
         ] {
             assert!(text.parse::<LayerName>().is_err(), "{text}");
         }

@@ -9,6 +9,7 @@ use crate::archive::pack;
 use crate::digest::Sha256;
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::pruning::{Pattern, Pruning};
 use crate::wheel::{Layout, LayoutFile, record};
 
 /// One wheel of a layer.
@@ -46,6 +47,28 @@ impl Conflict {
     }
 }
 
+/// How wheels are put together.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Two wheels that claim one path with different content are an error.
+    pub strict: bool,
+    /// Which of their files stay out.
+    pub pruning: Pruning,
+}
+
+/// What was pruned of some wheels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many files.
+    pub files: u64,
+    /// Their bytes, unpacked.
+    pub unzipped: u64,
+    /// Of each wheel, in their order, the bytes of what it has lost: unpacked, and packed.
+    pub of_wheels: Vec<(u64, u64)>,
+    /// Patterns that have matched nothing.
+    pub unmatched: Vec<Pattern>,
+}
+
 /// One entry of the layer: a file of one of the wheels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Planned<'a> {
@@ -64,6 +87,8 @@ pub struct Plan<'a> {
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
+    /// What the wheels have besides.
+    pub pruned: Pruned,
 }
 
 impl<'a> Plan<'a> {
@@ -74,25 +99,38 @@ impl<'a> Plan<'a> {
     /// `RECORD`s lose the path. With `strict` that is an error. A file where another wheel needs
     /// a folder always is.
     pub fn new(wheels: &[Wheel<'a>], strict: bool) -> Result<Self, Error> {
+        let pruning = Pruning::default();
+        Self::by(wheels, &Rules { strict, pruning })
+    }
+
+    /// [`Self::new`] by these rules. What is pruned claims no path, and no `RECORD` lists it.
+    pub fn by(wheels: &[Wheel<'a>], rules: &Rules) -> Result<Self, Error> {
+        let mut lost: HashMap<usize, Vec<&str>> = HashMap::new();
+        let mut pruned = Pruned {
+            of_wheels: vec![(0, 0); wheels.len()],
+            ..Pruned::default()
+        };
+        let mut pruner = rules.pruning.pruner();
         let mut order: Vec<usize> = (0..wheels.len()).collect();
         order.sort_by_key(|index| wheels[*index].name);
         let total = wheels.iter().map(|wheel| wheel.layout.files.len()).sum();
         let mut all = Vec::with_capacity(total);
         for &wheel in &order {
-            all.extend(
-                wheels[wheel]
-                    .layout
-                    .files
-                    .iter()
-                    .map(|file| Planned { wheel, file }),
-            );
+            for file in &wheels[wheel].layout.files {
+                if pruner.prunes(&file.path) {
+                    lost.entry(wheel).or_default().push(&file.path);
+                    pruned.add(wheel, file);
+                } else {
+                    all.push(Planned { wheel, file });
+                }
+            }
         }
+        pruned.unmatched = pruner.unmatched();
         // Stable: of equal paths the last is that of the wheel whose name sorts last.
         all.sort_by(|a, b| a.file.path.cmp(&b.file.path));
 
         let mut entries = Vec::with_capacity(total);
         let mut conflicts = Vec::new();
-        let mut lost: HashMap<usize, Vec<&str>> = HashMap::new();
         for claims in all.chunk_by(|a, b| a.file.path == b.file.path) {
             let [others @ .., winner] = claims else {
                 continue;
@@ -118,24 +156,28 @@ impl<'a> Plan<'a> {
                     .collect(),
             });
         }
-        if let Some(conflict) = conflicts.first().filter(|_| strict) {
+        if let Some(conflict) = conflicts.first().filter(|_| rules.strict) {
             return Err(conflict.clone().into_error());
         }
         check_folders(&entries, wheels)?;
 
         let records: HashMap<usize, (LayoutFile, Vec<u8>)> = lost
-            .iter()
-            .map(|(&wheel, lost)| (wheel, record_without(wheels[wheel].layout, lost)))
+            .into_iter()
+            .map(|(wheel, mut lost)| {
+                lost.sort_unstable();
+                (wheel, record_without(wheels[wheel].layout, &lost))
+            })
             .collect();
         let mut plan = Self {
             entries,
             records,
             conflicts,
             unzipped: 0,
+            pruned,
         };
         plan.unzipped = plan.entries.iter().map(|entry| plan.file(entry).size).sum();
         if plan.unzipped > Limits::LAYER_BYTES {
-            return Err(too_large(plan.unzipped, wheels));
+            return Err(too_large(&plan, wheels));
         }
         Ok(plan)
     }
@@ -163,6 +205,16 @@ impl<'a> Plan<'a> {
     /// Whether the layer has no file at all.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+impl Pruned {
+    fn add(&mut self, wheel: usize, file: &LayoutFile) {
+        self.files += 1;
+        self.unzipped += file.size;
+        let (unzipped, packed) = &mut self.of_wheels[wheel];
+        *unzipped += file.size;
+        *packed += file.compressed_size;
     }
 }
 
@@ -223,19 +275,27 @@ fn record_without(layout: &Layout, lost: &[&str]) -> (LayoutFile, Vec<u8>) {
 /// How many of the largest packages an error names.
 const LARGEST: usize = 5;
 
-fn too_large(unzipped: u64, wheels: &[Wheel<'_>]) -> Error {
-    let sizes = wheels.iter();
-    let sizes = sizes.map(|wheel| (wheel.name.to_owned(), wheel.layout.size()));
-    layer_too_large(unzipped, sizes.collect())
+fn too_large(plan: &Plan<'_>, wheels: &[Wheel<'_>]) -> Error {
+    let sizes = wheels.iter().zip(&plan.pruned.of_wheels);
+    let sizes = sizes.map(|(wheel, (pruned, _))| {
+        let size = wheel.layout.size().saturating_sub(*pruned);
+        (wheel.name.to_owned(), size)
+    });
+    layer_too_large(plan.unzipped, sizes.collect(), 1)
 }
 
 /// That a layer is too large, and the largest of what it consists of.
-pub(super) fn layer_too_large(unzipped: u64, mut packages: Vec<(String, u64)>) -> Error {
+pub(super) fn layer_too_large(
+    unzipped: u64,
+    mut packages: Vec<(String, u64)>,
+    trees: usize,
+) -> Error {
     packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     packages.truncate(LARGEST);
     Error::LayerTooLarge {
         unzipped,
         limit: Limits::LAYER_BYTES,
         packages,
+        trees,
     }
 }

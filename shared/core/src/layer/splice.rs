@@ -40,17 +40,18 @@ pub fn splice<F: ReadAt, W: Write>(
 
 /// Writes the zip of a layer for several runtimes to `out`. `trees` are in the order of the trees
 /// that were bundled, each in the order of its wheels; `copied` is what the other files' packed data
-/// lies in.
+/// lies in, if there are such.
 ///
 /// The zip's bytes depend on the bundle's content alone.
 pub fn splice_bundle<F: ReadAt, W: Write>(
     bundle: &Bundle<'_>,
     trees: &[Vec<WheelFiles<F>>],
-    copied: &[WheelFiles<F>; 1],
+    copied: Option<&WheelFiles<F>>,
     out: W,
 ) -> Result<Written, Error> {
+    let copied = copied.map_or(&[][..], std::slice::from_ref);
     let sources = bundle.parts.iter().map(|part| {
-        let files = part.tree.map_or(copied.as_slice(), |tree| &trees[tree]);
+        let files = part.tree.map_or(copied, |tree| &trees[tree]);
         Source::new(&part.folder, &part.plan, files)
     });
     let mut sources: Vec<_> = sources.collect();

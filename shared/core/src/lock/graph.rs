@@ -10,6 +10,7 @@ use super::marker::Activated;
 use super::selection::normalised;
 use super::{Lock, applies, invalid};
 use crate::error::{Error, shown};
+use crate::limits::Limits;
 
 /// The packages of a lock file, by index, and what each requires.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +93,7 @@ impl Graph {
     ) -> Result<Vec<usize>, Error> {
         self.check_conflicts(activated)?;
         let mut constraints = HashMap::new();
+        let mut steps = 0;
         for _ in 0..PASSES {
             let mut walk = Walk {
                 lock,
@@ -103,6 +105,7 @@ impl Graph {
                 open: Vec::new(),
                 constraints: &mut constraints,
                 learned: false,
+                steps: &mut steps,
             };
             walk.run()?;
             if !walk.learned {
@@ -176,6 +179,8 @@ struct Walk<'a> {
     constraints: &'a mut HashMap<String, Vec<String>>,
     /// Whether more constraints came up than had been known when a version was chosen.
     learned: bool,
+    /// What it has taken so far.
+    steps: &'a mut usize,
 }
 
 impl<'a> Walk<'a> {
@@ -206,6 +211,7 @@ impl<'a> Walk<'a> {
             }
         }
         while let Some((at, extra)) = self.open.pop() {
+            self.spend(1 + self.conflicting.len() + self.edges(at).len())?;
             let activated = self.activated(extra.as_deref());
             for (when, edge) in self.edges(at) {
                 let applies = match (when, &extra) {
@@ -222,6 +228,16 @@ impl<'a> Walk<'a> {
                     self.follow(edge, &activated)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), Error> {
+        *self.steps = self.steps.saturating_add(steps);
+        if *self.steps > Limits::LOCK_STEPS {
+            return Err(invalid(
+                "what its packages require of each other is too much to follow".into(),
+            ));
         }
         Ok(())
     }
@@ -243,6 +259,9 @@ impl<'a> Walk<'a> {
     }
 
     fn follow(&mut self, edge: &Edge, activated: &Activated) -> Result<(), Error> {
+        let marker = edge.marker.as_ref().map_or(0, String::len);
+        let python = edge.python.as_ref().map_or(0, String::len);
+        self.spend(1 + marker + python + edge.extras.len())?;
         if let Some(marker) = &edge.marker
             && !applies(marker, self.environment, activated)?
         {
@@ -266,6 +285,7 @@ impl<'a> Walk<'a> {
         let graph = self.graph;
         let name = normalised(&edge.name);
         let mut found = graph.by_name.get(&name).cloned().unwrap_or_default();
+        self.spend(found.len())?;
         let packages = &self.lock.packages;
         if let Some(version) = &edge.version {
             found.retain(|at| packages[*at].version.as_ref() == Some(version));
@@ -280,6 +300,7 @@ impl<'a> Walk<'a> {
                 let markers = fork(at).map_or(&[] as &[_], |fork| fork.markers.as_slice());
                 let mut fits = markers.is_empty();
                 for marker in markers {
+                    self.spend(marker.len())?;
                     fits |= applies(marker, self.environment, activated)?;
                 }
                 if fits {
@@ -319,6 +340,8 @@ impl<'a> Walk<'a> {
             known.push(constraint.to_owned());
         }
         let known = known.clone();
+        let length: usize = known.iter().map(|known| 1 + known.len()).sum();
+        self.spend(length.saturating_mul(found.len()))?;
         let mut fitting = Vec::new();
         for at in found {
             let package = &self.lock.packages[at];

@@ -4,6 +4,7 @@
 //! grows exponentially with what they compare, and here only their value counts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pep508_rs::{ExtraName, MarkerEnvironment, MarkerTree};
 
@@ -16,27 +17,25 @@ use crate::requirement::fragment;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Activated {
     /// Normalised.
-    groups: BTreeSet<String>,
+    groups: Arc<BTreeSet<String>>,
     extras: Vec<ExtraName>,
 }
 
 impl Activated {
     /// The default groups of a lock file, and what is selected beside them.
     pub(super) fn new(default_groups: &[String], selection: &Selection) -> Self {
+        let default = default_groups.iter().map(|group| normalised(group));
         let selected = selection.groups.iter().map(ToString::to_string);
         Self {
-            groups: default_groups
-                .iter()
-                .map(|group| normalised(group))
-                .chain(selected)
-                .collect(),
+            groups: Arc::new(default.chain(selected).collect()),
             extras: selection.extras.iter().cloned().collect(),
         }
     }
 
     /// Selects extras as if they were groups.
     pub(super) fn add_groups(&mut self, extras: &BTreeSet<ExtraName>) {
-        self.groups.extend(extras.iter().map(ToString::to_string));
+        let groups = Arc::make_mut(&mut self.groups);
+        groups.extend(extras.iter().map(ToString::to_string));
     }
 
     /// Whether a group is selected, however its name is written.
@@ -65,7 +64,7 @@ impl Activated {
     /// With other extras.
     pub(super) fn with_extras(&self, extras: Vec<ExtraName>) -> Self {
         Self {
-            groups: self.groups.clone(),
+            groups: Arc::clone(&self.groups),
             extras,
         }
     }

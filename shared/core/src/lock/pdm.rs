@@ -12,7 +12,9 @@ use super::graph::{Edge, Graph, When};
 use super::pin::sha256_of;
 use super::project::{Project, pdm_index, pep508_edge};
 use super::selection::normalised;
-use super::{Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange};
+use super::{
+    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
+};
 use crate::error::shown;
 
 /// The group of what the project itself requires.
@@ -195,6 +197,7 @@ fn package(package: DocumentPackage, index: Option<&str>, says_groups: bool) -> 
             marker => Applies::In(groups.map(|group| (group, marker.clone())).collect()),
         },
         requires_python: None,
+        is_project: package.path.as_deref().is_some_and(is_own_folder),
         foreign,
         index: index.map(ToOwned::to_owned),
         files: files.collect(),

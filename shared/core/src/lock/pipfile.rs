@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::selection::normalised;
-use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
+use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder};
 use crate::error::{json_problem, shown};
 
 /// The category of what the project itself requires.
@@ -127,6 +127,7 @@ fn package(
     } else {
         None
     };
+    let path = entry.path.as_ref().and_then(Value::as_str);
     // What names no index is from the first one.
     let index = match &entry.index {
         None => sources.first(),
@@ -151,6 +152,7 @@ fn package(
             .map(|it| it.trim_start_matches("==").to_owned()),
         applies: Applies::In(vec![(category.to_owned(), entry.markers)]),
         requires_python: None,
+        is_project: path.is_some_and(is_own_folder),
         foreign,
         index: index.map(|source| source.url.clone()),
         files: files.collect(),

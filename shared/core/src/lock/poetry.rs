@@ -159,7 +159,7 @@ fn package(
         ..File::hashed(Some(file.file), &file.hash)
     });
     let applies = if says_groups {
-        applies(&package.name, package.groups, package.markers)?
+        applies(&package.name, package.groups, package.markers.as_ref())?
     } else {
         Applies::Always
     };
@@ -168,6 +168,7 @@ fn package(
         version: package.version,
         applies,
         requires_python: None,
+        is_project: false,
         foreign,
         index,
         files: files.collect(),
@@ -175,14 +176,14 @@ fn package(
 }
 
 /// Groups with their markers: one for all of them, or each its own.
-fn applies(name: &str, groups: Vec<String>, markers: Option<Value>) -> Result<Applies, NotALock> {
+fn applies(name: &str, groups: Vec<String>, markers: Option<&Value>) -> Result<Applies, NotALock> {
     let unclear = || {
         let name = shown(name);
         NotALock::new(format!("the markers of `{name}` are not texts"))
     };
     let mut of_groups = Vec::new();
     for group in groups {
-        let marker = match &markers {
+        let marker = match markers {
             None => None,
             Some(Value::String(marker)) => Some(marker.clone()),
             Some(Value::Table(markers)) => match markers.get(&group) {

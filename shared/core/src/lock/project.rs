@@ -9,9 +9,7 @@ use super::NotALock;
 use super::graph::{Edge, When};
 use super::selection::normalised;
 use crate::error::shown;
-
-/// Groups that include others, in all.
-const INCLUDES: usize = 1_000;
+use crate::limits::Limits;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -70,63 +68,76 @@ pub(super) struct Project {
     pub(super) roots: Vec<(When, Edge)>,
 }
 
+/// What a group requires, and which others it includes.
+#[derive(Debug, Default)]
+struct Group {
+    edges: Vec<Edge>,
+    includes: Vec<String>,
+}
+
+/// Groups by their normalised names.
+type Groups = BTreeMap<String, Group>;
+
 impl Project {
     /// Of a project that Poetry locks: in `[project]`, in `[tool.poetry]` or in both.
     pub(super) fn of_poetry(text: &str) -> Result<Self, NotALock> {
         let document = read(text)?;
         let mut roots = of_project(&document.project, When::Extra)?;
         // What is in `[project]` too only says more of where it comes from.
-        let standard: BTreeSet<_> = roots
-            .iter()
-            .map(|(_, edge)| normalised(&edge.name))
-            .collect();
-        let poetry = &document.tool.poetry;
+        let standard = roots.iter().map(|(_, edge)| normalised(&edge.name));
+        let standard: BTreeSet<_> = standard.collect();
+        let poetry = document.tool.poetry;
+        let mut extras: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+        for (extra, names) in &poetry.extras {
+            for name in names {
+                extras.entry(normalised(name)).or_default().push(extra);
+            }
+        }
         for (name, value) in &poetry.dependencies {
             if name == "python" || standard.contains(&normalised(name)) {
                 continue;
             }
             for (is_optional, edge) in poetry_edges(name, value)? {
-                if !is_optional {
+                if is_optional {
+                    let extras = extras.get(&normalised(name)).into_iter().flatten();
+                    let extras = extras.map(|extra| When::Extra((*extra).clone()));
+                    roots.extend(extras.map(|when| (when, edge.clone())));
+                } else {
                     roots.push((When::Always, edge));
-                    continue;
                 }
-                let is_it = |other: &String| normalised(other) == normalised(name);
-                let extras = poetry.extras.iter();
-                let extras = extras.filter(|(_, names)| names.iter().any(is_it));
-                roots.extend(extras.map(|(it, _)| (When::Extra(it.clone()), edge.clone())));
             }
         }
-        let dev = [("dev".to_owned(), &poetry.dev_dependencies)];
-        let groups = poetry
-            .group
-            .iter()
-            .map(|(name, it)| (name.clone(), &it.dependencies));
-        for (group, dependencies) in dev.into_iter().chain(groups) {
-            for (name, value) in dependencies {
+        let mut groups = of_groups(document.dependency_groups)?;
+        let dev = PoetryGroup {
+            dependencies: poetry.dev_dependencies,
+            include_groups: Vec::new(),
+        };
+        let dev = (!dev.dependencies.is_empty()).then(|| ("dev".to_owned(), dev));
+        for (name, of_poetry) in poetry.group.into_iter().chain(dev) {
+            let group = groups.entry(normalised(&name)).or_default();
+            for (name, value) in &of_poetry.dependencies {
                 let edges = poetry_edges(name, value)?.into_iter();
-                roots.extend(edges.map(|(_, edge)| (When::Group(group.clone()), edge)));
+                group.edges.extend(edges.map(|(_, edge)| edge));
             }
+            group.includes.extend(of_poetry.include_groups);
         }
-        for (name, group) in &poetry.group {
-            include(&mut roots, name, &group.include_groups);
-        }
-        roots.extend(of_groups(&document.dependency_groups)?);
-        Ok(Self { roots })
+        with_groups(roots, &groups)
     }
 
     /// Of a project that PDM locks, which has extras among its groups.
     pub(super) fn of_pdm(text: &str) -> Result<Self, NotALock> {
         let document = read(text)?;
-        let mut roots = of_project(&document.project, When::Group)?;
-        roots.extend(of_groups(&document.dependency_groups)?);
-        for (group, requirements) in &document.tool.pdm.dev_dependencies {
+        let roots = of_project(&document.project, When::Group)?;
+        let mut groups = of_groups(document.dependency_groups)?;
+        for (name, requirements) in &document.tool.pdm.dev_dependencies {
+            let group = groups.entry(normalised(name)).or_default();
             for requirement in requirements {
                 // Editable ones are local, and refused where they apply.
                 let requirement = requirement.trim_start_matches("-e ");
-                roots.push((When::Group(group.clone()), pep508_edge(requirement)?));
+                group.edges.push(pep508_edge(requirement)?);
             }
         }
-        Ok(Self { roots })
+        with_groups(roots, &groups)
     }
 
     /// The groups that something is required in.
@@ -181,58 +192,52 @@ fn of_project(
     Ok(roots)
 }
 
-/// Dependency groups (PEP 735), which may include each other.
-fn of_groups(groups: &BTreeMap<String, Vec<Value>>) -> Result<Vec<(When, Edge)>, NotALock> {
-    let mut roots = Vec::new();
-    let mut included = 0;
+/// Dependency groups (PEP 735).
+fn of_groups(document: BTreeMap<String, Vec<Value>>) -> Result<Groups, NotALock> {
+    let mut groups = Groups::new();
+    for (name, items) in document {
+        let group = groups.entry(normalised(&name)).or_default();
+        for item in items {
+            match item {
+                Value::String(requirement) => group.edges.push(pep508_edge(&requirement)?),
+                Value::Table(table) => match table.get("include-group") {
+                    Some(Value::String(included)) => group.includes.push(included.clone()),
+                    _ => return Err(NotALock::new("a dependency group includes no group")),
+                },
+                _ => return Err(NotALock::new("a dependency group has no requirements")),
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// What is required in each group, what it includes included.
+fn with_groups(mut roots: Vec<(When, Edge)>, groups: &Groups) -> Result<Project, NotALock> {
+    let mut steps = roots.len();
     for name in groups.keys() {
         let mut seen = BTreeSet::new();
-        let mut open = vec![name];
+        let mut open = vec![name.clone()];
         while let Some(of) = open.pop() {
-            if !seen.insert(normalised(of)) {
+            if seen.contains(&of) {
                 continue;
             }
-            included += 1;
-            if included > INCLUDES {
-                return Err(NotALock::new(
-                    "its dependency groups include too many others",
-                ));
-            }
-            let is_it = |other: &&String| normalised(other) == normalised(of);
-            let Some(items) = groups.keys().find(is_it).and_then(|it| groups.get(it)) else {
-                let of = shown(of);
+            let Some(group) = groups.get(&of) else {
+                let of = shown(&of);
                 return Err(NotALock::new(format!(
                     "there is no dependency group `{of}`"
                 )));
             };
-            for item in items {
-                match item {
-                    Value::String(requirement) => {
-                        roots.push((When::Group(name.clone()), pep508_edge(requirement)?));
-                    }
-                    Value::Table(table) => match table.get("include-group") {
-                        Some(Value::String(group)) => open.push(group),
-                        _ => return Err(NotALock::new("a dependency group includes no group")),
-                    },
-                    _ => return Err(NotALock::new("a dependency group has no requirements")),
-                }
+            steps += 1 + group.edges.len() + group.includes.len();
+            if steps > Limits::PROJECT_REQUIREMENTS {
+                return Err(NotALock::new("its project requires too much"));
             }
+            let edges = group.edges.iter().cloned();
+            roots.extend(edges.map(|edge| (When::Group(name.clone()), edge)));
+            open.extend(group.includes.iter().map(|included| normalised(included)));
+            seen.insert(of);
         }
     }
-    Ok(roots)
-}
-
-/// Adds what the groups that a group includes require.
-fn include(roots: &mut Vec<(When, Edge)>, group: &str, included: &[String]) {
-    let is_included = |when: &When| match when {
-        When::Group(of) => included.iter().any(|it| normalised(it) == normalised(of)),
-        When::Always | When::Extra(_) => false,
-    };
-    let more = roots.iter().filter(|(when, _)| is_included(when));
-    let more: Vec<_> = more
-        .map(|(_, edge)| (When::Group(group.to_owned()), edge.clone()))
-        .collect();
-    roots.extend(more);
+    Ok(Project { roots })
 }
 
 /// A requirement by PEP 508. Its marker is kept as it is: only its value will count.

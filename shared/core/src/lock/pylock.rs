@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::selection::normalised;
-use super::{Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange};
+use super::{
+    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
+};
 use crate::error::shown;
 
 #[derive(Deserialize)]
@@ -90,6 +92,10 @@ fn package(package: DocumentPackage) -> Package {
         (_, Some(_)) => Some("a local folder"),
         _ => None,
     };
+    let path = package.directory.as_ref().and_then(|it| it.get("path"));
+    let is_project = path
+        .and_then(toml::Value::as_str)
+        .is_some_and(is_own_folder);
     let files = package.wheels.into_iter().chain(package.archive);
     let files = files.chain(package.sdist).map(|file| File {
         // One without a URL is told as such.
@@ -107,6 +113,7 @@ fn package(package: DocumentPackage) -> Package {
         version: package.version,
         applies: package.marker.map_or(Applies::Always, Applies::If),
         requires_python: package.requires_python,
+        is_project,
         foreign,
         index: None,
         files: files.collect(),

@@ -70,7 +70,7 @@ struct Metadata {
     #[serde(default)]
     provides_extras: Vec<String>,
     #[serde(default)]
-    requires_dev: BTreeMap<String, serde::de::IgnoredAny>,
+    requires_dev: BTreeMap<String, Vec<serde::de::IgnoredAny>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -169,10 +169,9 @@ fn projects(document: &Document) -> Vec<usize> {
     if let Some((at, _)) = root {
         return vec![at];
     }
-    let members = &document.manifest.members;
-    let is_member = |package: &DocumentPackage| {
-        place(package).is_some() && members.iter().any(|member| *member == package.name)
-    };
+    let members: BTreeSet<_> = document.manifest.members.iter().collect();
+    let is_member =
+        |package: &DocumentPackage| place(package).is_some() && members.contains(&package.name);
     let members = packages().filter(|(_, package)| is_member(package));
     members.map(|(at, _)| at).collect()
 }
@@ -261,6 +260,7 @@ fn package(package: DocumentPackage) -> Package {
         version: package.version,
         applies: Applies::Always,
         requires_python: None,
+        is_project: false,
         foreign,
         index: None,
         files: files.collect(),

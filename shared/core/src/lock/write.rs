@@ -44,7 +44,8 @@ pub fn write(selections: &[(Target, &[LockedPackage])]) -> String {
     let targets: BTreeSet<Target> = selections.iter().map(|(target, _)| *target).collect();
     let mut versions: BTreeMap<(&str, &str), Version> = BTreeMap::new();
     for (target, packages) in selections {
-        for package in *packages {
+        // What is of one's own has no URL that anybody else could take it from.
+        for package in packages.iter().filter(|it| !it.is_at_hand()) {
             let key = (package.name.as_ref(), package.version.as_str());
             let version = versions.entry(key).or_default();
             version.targets.insert(*target);

@@ -3,9 +3,11 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::contents::FileSourceDocument;
 use super::{Permission, Request, Requirements};
 use crate::index::IndexDocument;
 use crate::lock::{LockFile, LockFormat};
+use crate::requirement::RequirementSet;
 use crate::target::{Architecture, Runtime};
 
 /// A request for AWS Lambda layers with Python packages.
@@ -13,7 +15,10 @@ use crate::target::{Architecture, Runtime};
 /// Mirrors the JSON; rules that a schema can't express are checked by [`Request::from_json`] alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[schemars(title = "Accretion request")]
+#[schemars(title = "Accretion request", extend("anyOf" = [
+    {"required": ["Files"], "properties": {"Files": {"minItems": 1}}},
+    {"properties": {"Requirements": {"properties": {"Requirements": {"minItems": 1}}}}},
+]))]
 pub struct RequestDocument {
     /// The name of the project. Its layers are called after it: `data-tools-py313`.
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_-]{1,70}$"), example = &"data-tools")]
@@ -57,6 +62,22 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
     pub exclude: Vec<String>,
+    /// Whether packages are left out that the runtime has in a version that satisfies all that
+    /// require them, such as `boto3`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub provided_by_runtime: bool,
+    /// Files of one's own: zips, wheels and folders below `files/` in the inbox.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub files: Vec<FileSourceDocument>,
+    /// Patterns, as in a `.gitignore`, of files of packages that stay out of the layers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    pub prune: Vec<String>,
+    /// Patterns of files that stay in although `Prune` names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    pub include: Vec<String>,
     /// Whether packages without a fitting wheel may be built from source, which runs their code.
     #[serde(default)]
     pub allow_source_distributions: bool,
@@ -64,6 +85,9 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub indexes: Vec<IndexDocument>,
+    /// Whether one layer for each architecture serves all runtimes, instead of one for each of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
 }
 
 /// Requirements, in one of several forms.
@@ -73,8 +97,8 @@ pub enum RequirementsDocument {
     /// A list of names with details.
     #[serde(rename = "accretion")]
     Accretion {
-        /// The requirements.
-        #[schemars(length(min = 1, max = 1000))]
+        /// The requirements; none only where there are `Files`.
+        #[schemars(length(max = 1000))]
         requirements: Vec<RequirementDocument>,
     },
     /// The text of a `requirements.txt`.
@@ -193,6 +217,11 @@ pub struct PermissionDocument {
 impl From<&Request> for RequestDocument {
     fn from(request: &Request) -> Self {
         let requirements = match &request.requirements {
+            Requirements::Set(set) if *set == RequirementSet::default() => {
+                RequirementsDocument::Accretion {
+                    requirements: Vec::new(),
+                }
+            }
             Requirements::Set(set) if set.requires_python.is_some() => {
                 RequirementsDocument::Script {
                     requirements: set.to_script(),
@@ -207,6 +236,7 @@ impl From<&Request> for RequestDocument {
         let names = |names: &std::collections::BTreeSet<pep508_rs::ExtraName>| {
             names.iter().map(ToString::to_string).collect()
         };
+        let contents = &request.contents;
         Self {
             name: request.name.to_string(),
             language: "python".to_owned(),
@@ -219,8 +249,17 @@ impl From<&Request> for RequestDocument {
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
             exclude: request.exclude.iter().map(ToString::to_string).collect(),
+            provided_by_runtime: contents.provided_by_runtime,
+            files: contents.files.iter().map(Into::into).collect(),
+            prune: contents.pruning.prune().map(ToString::to_string).collect(),
+            include: contents
+                .pruning
+                .include()
+                .map(ToString::to_string)
+                .collect(),
             allow_source_distributions: request.allow_source_distributions,
             indexes: request.indexes.iter().map(Into::into).collect(),
+            merge: request.merge,
         }
     }
 }

@@ -257,6 +257,33 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_beside_a_lock_file_is_read_where_it_is_needed() {
+        let beside = |path: &str| {
+            assert_eq!(path, PROJECT);
+            Ok("[project]\ndependencies = []\n".to_owned())
+        };
+        let read = |lock: &str, include: &dyn Include| {
+            let kind = InputKind::Lock(LockFormat::Poetry);
+            let name = "x".parse().ok();
+            Request::from_input(kind, name, "poetry.lock", lock.as_bytes(), include, false)
+        };
+        let old = "[metadata]\nlock-version = \"2.0\"\n";
+        let (request, _) = read(old, &beside).unwrap();
+        let Requirements::Lock(file) = request.requirements else {
+            panic!("it is a lock");
+        };
+        assert!(file.project().is_some());
+        let report = read(old, &NoInclude).unwrap_err();
+        assert_eq!(report.problems[0].code, code::LOCK_PROJECT_MISSING);
+        // Without need it makes no other request.
+        let new = "[metadata]\nlock-version = \"2.1\"\n";
+        assert_eq!(
+            read(new, &beside).unwrap().0,
+            read(new, &NoInclude).unwrap().0
+        );
+    }
+
+    #[test]
     fn a_bare_file_needs_a_name() {
         let report = read(InputKind::RequirementsTxt, None, "a").unwrap_err();
         assert_eq!(

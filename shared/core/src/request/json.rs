@@ -1,5 +1,7 @@
 //! A request's JSON, read by hand so that every problem is found at once, each at its place.
 
+mod contents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -36,7 +38,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 13] = [
+const REQUEST_FIELDS: [&str; 18] = [
     "Name",
     "Language",
     "Requirements",
@@ -48,8 +50,13 @@ const REQUEST_FIELDS: [&str; 13] = [
     "LicenseInfo",
     "Permissions",
     "Exclude",
+    "ProvidedByRuntime",
+    "Files",
+    "Prune",
+    "Include",
     "AllowSourceDistributions",
     "Indexes",
+    "Merge",
 ];
 
 /// Types of requirements, lock files left out.
@@ -165,9 +172,11 @@ impl Reader<'_> {
             allow_source_distributions: allow_source_distributions.unwrap_or(true),
             markers: &markers,
         };
-        let requirements = self
-            .required(&fields, "Requirements")
-            .and_then(|value| self.requirements(value, context));
+        let contents = self.contents(&fields);
+        let requirements = self.nothing_required(&fields, &contents).or_else(|| {
+            self.required(&fields, "Requirements")
+                .and_then(|value| self.requirements(value, context))
+        });
         let selection = self.selection(&fields, requirements.as_ref());
         let runtimes = self.choices::<Runtime>(
             fields.get("Runtimes"),
@@ -206,6 +215,9 @@ impl Reader<'_> {
             .unwrap_or_default();
         let indexes = fields.get("Indexes");
         let indexes = indexes.map(|value| self.indexes(value, indexes::Whose::Request));
+        let merge = fields
+            .get("Merge")
+            .map_or(Some(false), |value| self.boolean(value, "`Merge`"));
         Some(Request {
             name: name?,
             requirements: requirements?,
@@ -220,8 +232,10 @@ impl Reader<'_> {
             license_info,
             permissions,
             exclude,
+            contents,
             allow_source_distributions: allow_source_distributions?,
             indexes: indexes.unwrap_or_default(),
+            merge: merge?,
         })
     }
 

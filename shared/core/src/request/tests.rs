@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::digest::Sha256;
 use crate::lock::{LockFile, LockFormat, Selection};
+use crate::pruning::Pruning;
 use crate::requirement::{NoInclude, RequirementSet};
 
 mod indexes;
@@ -134,6 +136,33 @@ fn a_full_request_is_normalised_when_written() {
       "AllowSourceDistributions": true
     }
     "#);
+}
+
+#[test]
+fn merged_layers_are_one_for_each_architecture() {
+    let layers = |merge: bool| {
+        let request = json!({
+            "Name": "tools",
+            "Language": "python",
+            "Requirements": {"Type": "requirements.txt", "Requirements": "requests\n"},
+            "Runtimes": ["python3.13", "python3.12"],
+            "Merge": merge,
+        });
+        let (request, _) = check(&request.to_string()).unwrap();
+        assert_eq!(request.to_json().contains("\"Merge\": true"), merge);
+        let layers = request.layers().into_iter();
+        let layers = layers.map(|it| (it.target().slug(), it.runtimes().len()));
+        layers.collect::<Vec<_>>()
+    };
+    let slugs = |slugs: &[&str], runtimes| -> Vec<_> {
+        slugs
+            .iter()
+            .map(|it| ((*it).to_owned(), runtimes))
+            .collect()
+    };
+    assert_eq!(layers(true), slugs(&["py", "py-arm64"], 2));
+    let each = ["py312", "py312-arm64", "py313", "py313-arm64"];
+    assert_eq!(layers(false), slugs(&each, 1));
 }
 
 #[test]
@@ -274,6 +303,7 @@ fn every_problem_is_reported_at_its_place() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
 fn forms_of_requirements_are_checked() {
     let table = [
         (json!("requests"), "WrongType"),
@@ -464,6 +494,8 @@ fn the_schema_and_the_parser_agree() {
         (true, json!({"Permissions": [], "Exclude": []})),
         (true, json!({"Exclude": ["a", "zope.interface", "A_b-C"]})),
         (true, json!({"AllowSourceDistributions": true})),
+        (true, json!({"Merge": true})),
+        (true, json!({"Merge": false, "Runtimes": ["python3.13"]})),
         (true, permission(json!({"Principal": "*"}))),
         (true, permission(json!({"Principal": "123456789012"}))),
         (
@@ -525,6 +557,7 @@ fn the_schema_and_the_parser_agree() {
         (false, json!({"Exclude": ["-a"]})),
         (false, json!({"Exclude": [""]})),
         (false, json!({"AllowSourceDistributions": "yes"})),
+        (false, json!({"Merge": "python"})),
         (false, json!({"Requirements": []})),
         (
             false,
@@ -656,8 +689,10 @@ prop_compose! {
         license_info in prop::option::of("\\PC{1,512}"),
         permissions in prop::collection::btree_set(permission(), 0..4),
         exclude in prop::collection::btree_set("[a-z]{1,3}(-[a-z])?", 0..3),
+        contents in contents(),
         allow_source_distributions in any::<bool>(),
         indexes in prop::collection::vec(index(), 0..3).prop_map(distinct),
+        merge in any::<bool>(),
     ) -> Request {
         Request {
             name: name.parse().unwrap(),
@@ -672,10 +707,43 @@ prop_compose! {
             license_info,
             permissions,
             exclude: exclude.iter().map(|name| name.parse().unwrap()).collect(),
+            contents,
             allow_source_distributions,
             indexes,
+            merge,
         }
     }
+}
+
+fn contents() -> impl Strategy<Value = Contents> {
+    let hash = || any::<[u8; 32]>().prop_map(Sha256);
+    let source = prop_oneof![
+        "files/[a-z/]{0,9}[a-z]\\.zip".prop_map(|key| FileSource::object(&key).unwrap()),
+        "files/\\PC{0,9}[a-z]/".prop_map(|prefix| FileSource::prefix(&prefix).unwrap()),
+        hash().prop_map(FileSource::Packed),
+        hash().prop_map(|sha256| {
+            let filename = "a-1-py3-none-any.whl".parse().unwrap();
+            FileSource::Wheel { filename, sha256 }
+        }),
+    ];
+    let patterns = || prop::collection::btree_set("[a-z*]{1,3}/?", 0..3);
+    let parsed = |texts: std::collections::BTreeSet<String>| {
+        let patterns = texts.iter().filter_map(|text| text.parse().ok());
+        patterns.collect()
+    };
+    (
+        prop::collection::btree_set(source, 0..3),
+        patterns(),
+        patterns(),
+        any::<bool>(),
+    )
+        .prop_map(
+            move |(files, prune, include, provided_by_runtime)| Contents {
+                files,
+                pruning: Pruning::new(parsed(prune), parsed(include)).unwrap(),
+                provided_by_runtime,
+            },
+        )
 }
 
 /// JSON values near a request: known field names with values of any kind.
@@ -695,6 +763,8 @@ fn near_request() -> impl Strategy<Value = Value> {
             "arm64",
             "requests\nflask=1\né\\",
             "uv.lock",
+            "files/a.zip",
+            "files/a/",
         ])
         .prop_map(Value::from),
     ];
@@ -714,6 +784,14 @@ fn near_request() -> impl Strategy<Value = Value> {
             "Principal",
             "OrganizationId",
             "Exclude",
+            "Files",
+            "Key",
+            "Prefix",
+            "Sha256",
+            "Wheel",
+            "Prune",
+            "Include",
+            "ProvidedByRuntime",
             "AllowSourceDistributions",
             "Indexes",
             "Url",
@@ -722,6 +800,7 @@ fn near_request() -> impl Strategy<Value = Value> {
             "SecretArn",
             "CodeArtifact",
             "Domain",
+            "Merge",
             "Nmae",
         ]);
         prop_oneof![

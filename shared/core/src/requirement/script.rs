@@ -253,15 +253,15 @@ impl RequirementSet {
     /// A script without code that requires the same.
     pub fn to_script(&self) -> String {
         let quoted = |text: String| toml::Value::String(text).to_string();
-        let mut script = format!("{START}\n");
-        if let Some(requires) = &self.requires_python {
-            script += &format!("# requires-python = {}\n", quoted(requires.to_string()));
-        }
-        script += "# dependencies = [\n";
-        for requirement in &self.requirements {
-            script += &format!("#   {},\n", quoted(requirement.to_string()));
-        }
-        script += &format!("# ]\n{END}\n");
-        script
+        let requires = self.requires_python.as_ref();
+        let requires = requires.map_or_else(String::new, |requires| {
+            format!("# requires-python = {}\n", quoted(requires.to_string()))
+        });
+        let dependencies = self.requirements.iter();
+        let dependencies: Vec<_> = dependencies
+            .map(|requirement| format!("#   {},\n", quoted(requirement.to_string())))
+            .collect();
+        let dependencies = dependencies.concat();
+        format!("{START}\n{requires}# dependencies = [\n{dependencies}# ]\n{END}\n")
     }
 }

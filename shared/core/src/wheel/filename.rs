@@ -37,7 +37,7 @@ pub struct Tag<'a> {
 }
 
 /// A wheel's file name, taken apart.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WheelFilename {
     text: String,
     name: PackageName,

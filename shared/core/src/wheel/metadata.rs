@@ -22,6 +22,30 @@ pub(super) fn header<'a>(text: &'a str, field: &str) -> Option<&'a str> {
     None
 }
 
+/// All values of a header field. Lines end and the header ends as for [`header`]; a value that is
+/// continued is put together.
+pub(super) fn headers(text: &str, field: &str) -> Vec<String> {
+    let mut values: Vec<String> = Vec::new();
+    let mut is_of_field = false;
+    for line in lines(text) {
+        if line.starts_with([' ', '\t']) {
+            if let Some(last) = values.last_mut().filter(|_| is_of_field) {
+                last.push_str(line);
+            }
+            continue;
+        }
+        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic());
+        let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_name(name)) else {
+            break;
+        };
+        is_of_field = name.eq_ignore_ascii_case(field);
+        if is_of_field {
+            values.push(value.trim().to_owned());
+        }
+    }
+    values
+}
+
 /// Splits at `\n`, `\r\n` and `\r`.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.split('\n');
@@ -38,6 +62,15 @@ mod tests {
         assert_eq!(header(text, "Name"), Some("Demo"));
         assert_eq!(header(text, "Version"), Some("1.0"));
         assert_eq!(header(text, "License"), None);
+    }
+
+    #[test]
+    fn reads_all_values_of_a_field() {
+        let text = "Name: demo\nRequires-Dist: a>=1\r\nrequires-dist: b ;\n  extra == 'x'\nX: y\n z\n\
+                    Requires-Dist:c\n\nRequires-Dist: d\n";
+        let values = headers(text, "Requires-Dist");
+        assert_eq!(values, ["a>=1", "b ;  extra == 'x'", "c"]);
+        assert_eq!(headers(text, "License"), [""; 0]);
     }
 
     #[test]

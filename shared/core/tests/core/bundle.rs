@@ -1,5 +1,6 @@
 //! Layers for several runtimes: in which order they are given, and how large they are.
 
+use accretion_core::Fault as _;
 use accretion_core::archive::ReadAt;
 use accretion_core::layer::{self, Bundle, Copied, Packer, Shape, Tree, WheelFiles};
 use accretion_core::target::{Architecture, Runtime, Target};
@@ -65,7 +66,7 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
             wheels: wheels.iter().map(|it| wheel(it)).collect(),
         });
         let planned: Vec<_> = planned.collect();
-        let bundle = Bundle::new(&planned, copied).unwrap();
+        let bundle = Bundle::new(&planned, copied, false).unwrap();
         assert_eq!(bundle.shape, Shape::PerRuntime);
         let wheels = trees
             .iter()
@@ -76,7 +77,7 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
             layout: Bytes(&data),
         };
         let mut zip = Vec::new();
-        layer::splice_bundle(&bundle, &wheels, &[of_copied], &mut zip).unwrap();
+        layer::splice_bundle(&bundle, &wheels, Some(&of_copied), &mut zip).unwrap();
         let conflicts: Vec<_> = bundle
             .conflicts
             .iter()
@@ -152,19 +153,27 @@ fn all_trees_together_are_under_the_limit() {
         tree(Runtime::Python312, &one),
         tree(Runtime::Python313, &other),
     ];
-    let bundle = Bundle::new(&trees, none).unwrap();
+    let bundle = Bundle::new(&trees, none, false).unwrap();
     assert!(bundle.unzipped > 230 << 20);
-    let refused = refusal(Bundle::new(&trees, some));
+    let refused = refusal(Bundle::new(&trees, some, false));
     assert!(
         refused.starts_with("LayerTooLarge: the layer would have 261 MiB"),
         "{refused}"
+    );
+    let hint = Bundle::new(&trees, some, false)
+        .unwrap_err()
+        .hint()
+        .unwrap();
+    assert!(
+        hint.contains("there is all of it 2 times: build a layer for each runtime"),
+        "{hint}"
     );
     // What all of them share counts once.
     let shared = [
         tree(Runtime::Python312, &one),
         tree(Runtime::Python313, &one),
     ];
-    let bundle = Bundle::new(&shared, some).unwrap();
+    let bundle = Bundle::new(&shared, some, false).unwrap();
     assert!(bundle.shape == Shape::Shared && bundle.unzipped < 161 << 20);
-    assert!(refusal(Bundle::new(&[], none)).starts_with("LayerEmpty"));
+    assert!(refusal(Bundle::new(&[], none, false)).starts_with("LayerEmpty"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use accretion_core::limits::Limits;
 use accretion_core::lock::{Lock, LockFile, LockFormat, Policy, Selected, Selection};
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_core::{Error, Fault as _};
@@ -517,7 +518,8 @@ const PIPFILE: &str = r#"{
         "a": {"hashes": ["HASH1", "HASH2"], "version": "==1.0"},
         "t": {"hashes": ["HASH5"], "version": "==1.0"}
     },
-    "local": {"l": {"editable": true, "path": "."}},
+    "local": {"l": {"editable": true, "path": "./l"}},
+    "own": {"e1839a8": {"editable": true, "path": "."}},
     "remote": {"r": {"git": "https://example.com/r", "ref": "0123"}}
 }"#;
 
@@ -526,6 +528,8 @@ fn pipfile_has_categories() {
     let file = read(LockFormat::Pipfile, PIPFILE, None).unwrap();
     gets(&file, X86, "", "a==1.0 b==2.0");
     gets(&file, X86, "develop", "a==1.0 b==2.0 t==1.0");
+    // The project itself is left out.
+    gets(&file, X86, "own", "a==1.0 b==2.0");
     refused(&file, X86, "local", "LockedSourceUnsupported");
     refused(&file, X86, "remote", "LockedSourceUnsupported");
     refused(&file, X86, "dev", "GroupUnknown");
@@ -670,6 +674,7 @@ fn pylock_has_extras_and_groups() {
     };
     let lock = [
         "lock-version = '1.0'\nextras = ['More_X']\ndependency-groups = ['dev']\ndefault-groups = ['main']\n".to_owned(),
+        "[[packages]]\nname = 'own'\ndirectory = {path = '.', editable = true}\n".to_owned(),
         package("a", "'main' in dependency_groups"),
         package("b", "'more-x' in extras"),
         package("c", "'dev' in dependency_groups and 'more-x' not in extras"),
@@ -748,8 +753,49 @@ fn graphs_of_any_form() {
         .map(|at| format!("{{ name = 'p{at}', extra = ['p0', 'x'] }}"))
         .collect();
     let wide = (0..100).map(|at| wheel(at, &all.join(", ")));
+    let many = Limits::PACKAGES + 1;
+    let flat = (0..many).map(|at| wheel(at, &format!("{{ name = 'p{}' }}", at + 1)));
+    let flat: String = flat.chain([wheel(many, "")]).collect();
+    let file = read(LockFormat::Uv, &format!("{head}{flat}"), None).unwrap();
+    refused(&file, X86, "", "TooManyPackages");
     for (packages, count) in [(deep.collect::<String>(), 2_000), (wide.collect(), 100)] {
         let file = read(LockFormat::Uv, &format!("{head}{packages}"), None).unwrap();
         assert_eq!(choose(&file, X86, "").unwrap().packages.len(), count);
     }
+}
+
+/// What would take minutes to follow is refused in a moment.
+#[test]
+fn graphs_that_are_too_much() {
+    let extras: Vec<_> = (0..20_000).map(|at| format!("'e{at}'")).collect();
+    let edges: Vec<_> = (0..20_000)
+        .map(|_| "{ name = 'b', marker = \"os_name != 'x'\" }")
+        .collect();
+    let lock = format!(
+        "version = 1\n[manifest]\nrequirements = [{{ name = 'a', extras = [{}] }}]\n[[package]]\nname = 'a'\n\
+         version = '1'\nsource = {{ registry = 'https://example.com' }}\ndependencies = [{}]\n\
+         [[package]]\nname = 'b'\nversion = '1'\nsource = {{ registry = 'https://example.com' }}\n",
+        extras.join(", "),
+        edges.join(", ")
+    );
+    let file = read(LockFormat::Uv, &lock, None).unwrap();
+    let problem = refused(&file, X86, "", "LockInvalid");
+    assert!(problem.contains("too much"), "{problem}");
+
+    // Groups that include each other, each time with all that the others have.
+    let names: Vec<_> = (0..200)
+        .map(|at| format!("{{include-group = 'g{at}'}}"))
+        .collect();
+    let names = names.join(", ");
+    let groups: String = (0..200)
+        .map(|at| format!("g{at} = [{names}, 'a']\n"))
+        .collect();
+    let project = format!("[dependency-groups]\n{groups}");
+    let error = read(LockFormat::Poetry, OLD_POETRY, Some(&project)).unwrap_err();
+    assert!(error.to_string().contains("too much"), "{error}");
+    let small =
+        "[dependency-groups]\na = [{include-group = 'b'}, 'd']\nb = [{include-group = 'a'}, 'b']\n";
+    let file = read(LockFormat::Poetry, OLD_POETRY, Some(small)).unwrap();
+    gets(&file, X86, "a", "b==1.0 d==1.0");
+    gets(&file, X86, "b", "b==1.0 d==1.0");
 }

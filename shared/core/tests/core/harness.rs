@@ -6,8 +6,9 @@ use std::io::{Cursor, Read as _};
 
 use accretion_core::archive::{ReadAt, Written};
 use accretion_core::digest::Sha256;
-use accretion_core::layer::{self, Conflict, Plan, WheelFiles};
+use accretion_core::layer::{self, Conflict, Plan, Pruned, Rules, WheelFiles};
 use accretion_core::limits::WheelLimits;
+use accretion_core::pruning::Pruning;
 use accretion_core::wheel::{Layout, WheelFilename, inspect};
 use accretion_core::{Error, Fault};
 use accretion_testing::forge::Wheel;
@@ -45,6 +46,11 @@ impl Inspected {
 
 pub(crate) fn inspect_wheel(wheel: &Wheel) -> Result<Inspected, Error> {
     inspect_with(wheel, &WheelLimits::default(), 2)
+}
+
+/// [`inspect_wheel`] of one that is sound.
+pub(crate) fn inspected(wheel: &Wheel) -> Inspected {
+    inspect_wheel(wheel).unwrap()
 }
 
 pub(crate) fn inspect_with(
@@ -99,6 +105,7 @@ pub(crate) struct Layer {
     pub(crate) written: Written,
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) unzipped: u64,
+    pub(crate) pruned: Pruned,
 }
 
 /// A file of a layer, as another reader sees it.
@@ -123,6 +130,11 @@ pub(crate) fn splice(wheels: &[Inspected]) -> Result<Layer, Error> {
 }
 
 pub(crate) fn splice_with(wheels: &[Inspected], strict: bool) -> Result<Layer, Error> {
+    let pruning = Pruning::default();
+    splice_by(wheels, &Rules { strict, pruning })
+}
+
+pub(crate) fn splice_by(wheels: &[Inspected], rules: &Rules) -> Result<Layer, Error> {
     let planned: Vec<_> = wheels
         .iter()
         .map(|wheel| layer::Wheel {
@@ -131,7 +143,7 @@ pub(crate) fn splice_with(wheels: &[Inspected], strict: bool) -> Result<Layer, E
             layout: &wheel.layout,
         })
         .collect();
-    let plan = Plan::new(&planned, strict)?;
+    let plan = Plan::by(&planned, rules)?;
     let files: Vec<_> = wheels
         .iter()
         .map(|wheel| WheelFiles {
@@ -146,6 +158,7 @@ pub(crate) fn splice_with(wheels: &[Inspected], strict: bool) -> Result<Layer, E
         written,
         unzipped: plan.unzipped,
         conflicts: plan.conflicts,
+        pruned: plan.pruned,
     })
 }
 

@@ -473,7 +473,7 @@ fn direct_urls() {
             "repository",
             refused("vcs = { type = \"git\", url = \"https://example.com/x.git\" }")
         ),
-        ("folder", refused("directory = { path = \".\" }")),
+        ("folder", refused("directory = { path = \"demo\" }")),
         (
             "local archive",
             refused(&format!(

@@ -11,5 +11,6 @@ mod hostile;
 mod legal;
 mod limits;
 mod lock;
+mod pruning;
 mod readers;
 mod reproducible;

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use accretion_core::archive::Method;
 use accretion_core::digest::{ARCHIVE_FORMAT, Digest, Sha256};
 use accretion_core::limits::WheelLimits;
 use accretion_core::lock::{Locked, LockedFile, LockedPackage};
+use accretion_core::pruning::Pruning;
 use accretion_core::target::{Architecture, Runtime, Target};
-use accretion_core::wheel::LAYOUT_EXTENSION;
-use accretion_testing::forge::zip::{Entry, Method};
+use accretion_core::wheel::{LAYOUT_EXTENSION, LayoutFile, Origin};
+use accretion_testing::forge::zip::{Entry, Method as ZipMethod};
 use accretion_testing::forge::{Part, Wheel, WheelForge};
 use proptest::prelude::*;
 
 use crate::harness::{inspect_with, splice};
+use crate::pruning::pruning;
 
 const TARGET: Target = Target {
     runtime: Runtime::Python313,
@@ -45,10 +48,10 @@ fn golden_wheels() -> [Wheel; 2] {
     let stream = vec![
         0x4b, 0x49, 0x4d, 0xcb, 0x49, 0x2c, 0x49, 0x4d, 0xe1, 0x02, 0x00,
     ];
-    let deflated = Method::Raw { number: 8, stream };
-    let stored = |path: &str, content: &str| Entry::file(path, content).method(Method::Stored);
+    let deflated = ZipMethod::Raw { number: 8, stream };
+    let stored = |path: &str, content: &str| Entry::file(path, content).method(ZipMethod::Stored);
     let one = WheelForge::new("Golden.One", "1.0")
-        .method(Method::Stored)
+        .method(ZipMethod::Stored)
         .file("golden/__init__.py", "")
         .file("golden/é.txt", "é\n")
         .executable("golden/run.sh", "#!/bin/sh\n")
@@ -58,14 +61,14 @@ fn golden_wheels() -> [Wheel; 2] {
         .file("shared.py", "one = 1\n".repeat(40))
         .build();
     let two = WheelForge::new("golden-two", "2.0")
-        .method(Method::Stored)
+        .method(ZipMethod::Stored)
         .record(Part::Crlf)
         .file("shared.py", "two = 2\n")
         .build_with(|archive| {
             archive
                 .entry(stored("golden/__init__.py", ""))
                 .entry(Entry::file("two.txt", "deflated\n").method(deflated))
-                .entry(Entry::file("two.zst", "zstandard\n".repeat(30)).method(Method::Zstd))
+                .entry(Entry::file("two.zst", "zstandard\n".repeat(30)).method(ZipMethod::Zstd))
         });
     [one, two]
 }
@@ -124,6 +127,98 @@ fn the_text_that_is_digested_is_pinned() {
 }
 
 #[test]
+fn the_text_that_is_digested_of_a_merged_layer_is_pinned() {
+    let tree = |runtime: &str| {
+        format!(
+            "{{\"Architecture\":\"arm64\",\"Runtime\":\"{runtime}\",\"Wheels\":[\
+             {{\"Name\":\"golden-one\",\"Sha256\":\"{}\",\"Source\":false}}]}}",
+            "01".repeat(32)
+        )
+    };
+    let canonical = format!(
+        "{{\"ArchiveFormat\":{ARCHIVE_FORMAT},\"Trees\":[{},{}]}}",
+        tree("python3.12"),
+        tree("python3.13"),
+    );
+    let packages = [package("golden-one", 1, false)];
+    let old = Target {
+        runtime: Runtime::Python312,
+        ..TARGET
+    };
+    let both = merged([(TARGET, &packages), (old, &packages)]);
+    assert_eq!(both, Digest(Sha256::of(canonical.as_bytes())));
+    // In any order, but for these runtimes and packages alone.
+    assert_eq!(merged([(old, &packages), (TARGET, &packages)]), both);
+    let other = [package("golden-one", 3, false)];
+    for digest in [
+        merged([(TARGET, &packages)]),
+        merged([(TARGET, &packages), (old, &other)]),
+        merged([(TARGET, &other), (old, &packages)]),
+        Digest::of_layer(TARGET, &packages),
+    ] {
+        assert_ne!(digest, both);
+    }
+    assert_ne!(
+        merged([(TARGET, &packages)]),
+        Digest::of_layer(TARGET, &packages)
+    );
+    // With what else changes the bytes.
+    let trees = || [(TARGET, &packages), (old, &packages)];
+    let files = [own_file("a.py", 3, false)];
+    let with_files = Digest::of_merged(trees(), &files, &Pruning::default());
+    let pruned = Digest::of_merged(trees(), &[], &pruning(&["tests/"], &[]));
+    assert!(with_files != both && pruned != both && with_files != pruned);
+}
+
+/// The digest of a merged layer without anything else.
+fn merged<const N: usize>(trees: [(Target, &[LockedPackage; 1]); N]) -> Digest {
+    Digest::of_merged(trees, &[], &Pruning::default())
+}
+
+#[test]
+fn the_text_that_is_digested_of_more_contents_is_pinned() {
+    let files = [own_file("a.py", 3, false), own_file("b/tool", 4, true)];
+    let canonical_files = format!(
+        "[{{\"Executable\":false,\"Path\":\"a.py\",\"Sha256\":\"{}\"}},\
+         {{\"Executable\":true,\"Path\":\"b/tool\",\"Sha256\":\"{}\"}}]",
+        "03".repeat(32),
+        "04".repeat(32),
+    );
+    let of_files = Sha256::of(canonical_files.as_bytes());
+    let canonical = format!(
+        "{{\"ArchiveFormat\":{ARCHIVE_FORMAT},\"Architecture\":\"arm64\",\"Files\":\"{of_files}\",\
+         \"Include\":[\"b/\"],\"Prune\":[\"*.pyi\",\"tests/\"],\"Runtime\":\"python3.13\",\
+         \"Wheels\":[{{\"Name\":\"golden-one\",\"Sha256\":\"{}\",\"Source\":false}}]}}",
+        "01".repeat(32),
+    );
+    let packages = [package("golden-one", 1, false)];
+    let pruning = pruning(&["tests/", "*.pyi"], &["b/"]);
+    assert_eq!(
+        Digest::of_contents(TARGET, &packages, &files, &pruning),
+        Digest(Sha256::of(canonical.as_bytes())),
+        "the text under the digest is another than before: if that is meant, raise ARCHIVE_FORMAT \
+         and pin the new text here"
+    );
+    let nothing = Digest::of_contents(TARGET, &packages, &[], &Pruning::default());
+    assert_eq!(nothing, Digest::of_layer(TARGET, &packages));
+}
+
+fn own_file(path: &str, content: u8, executable: bool) -> LayoutFile {
+    LayoutFile {
+        path: path.to_owned(),
+        origin: Origin::Wheel,
+        // Where and how it is packed says nothing about what it is.
+        offset: u64::from(content),
+        method: Method::Stored,
+        compressed_size: 1,
+        size: 1,
+        crc32: 0,
+        sha256: Sha256([content; 32]),
+        executable,
+    }
+}
+
+#[test]
 fn the_digest_tells_what_determines_the_bytes() {
     let digest = |target, packages: &[LockedPackage]| Digest::of_layer(target, packages);
     let base = [package("aa", 1, false), package("bb", 2, false)];
@@ -162,7 +257,7 @@ fn the_digest_tells_what_determines_the_bytes() {
 }
 
 /// A path, with contents that differ between wheels or do not.
-fn file() -> impl Strategy<Value = (&'static str, String, bool, Method)> {
+fn file() -> impl Strategy<Value = (&'static str, String, bool, ZipMethod)> {
     let path = prop::sample::select(vec![
         "shared/__init__.py",
         "shared/é.py",
@@ -174,10 +269,10 @@ fn file() -> impl Strategy<Value = (&'static str, String, bool, Method)> {
     ]);
     let content = prop::sample::select(vec!["", "x = 1\n", "y = 2\n"]);
     let method = prop_oneof![
-        Just(Method::Stored),
-        Just(Method::Deflate(6)),
-        Just(Method::Deflate(1)),
-        Just(Method::Zstd)
+        Just(ZipMethod::Stored),
+        Just(ZipMethod::Deflate(6)),
+        Just(ZipMethod::Deflate(1)),
+        Just(ZipMethod::Zstd)
     ];
     (path, content, 0..40_usize, any::<bool>(), method).prop_map(
         |(path, content, times, executable, method)| {

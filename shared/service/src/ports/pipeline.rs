@@ -11,7 +11,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 
@@ -35,6 +35,30 @@ pub trait Inbox: Send + Sync {
         object: &InboxObject,
         limit: usize,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+
+    /// Reads an object as it is now; `None` if there is none. Of one that is longer than `limit`
+    /// bytes, at most one byte more is read.
+    fn latest(
+        &self,
+        key: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+
+    /// The objects whose keys start with a prefix, in their order; of more than `limit`, one more.
+    fn list(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, PortError>> + Send;
+}
+
+/// An object of the inbox, as a list has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: String,
+    /// Its bytes.
+    pub size: u64,
 }
 
 /// Keeps accepted requests, normalised.
@@ -50,6 +74,20 @@ pub trait Requests: Send + Sync {
     fn kept(
         &self,
         id: &RequestId,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+
+    /// Keeps what a request names: packed files, a wheel. The key is named after the content, and what
+    /// is kept already stays as it is.
+    fn keep_file(
+        &self,
+        key: &str,
+        content: Vec<u8>,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// What [`Self::keep_file`] has kept under a key; `None` if nothing is.
+    fn kept_file(
+        &self,
+        key: &str,
     ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
 }
 
@@ -72,7 +110,7 @@ pub struct Accepted {
     /// Where it came from.
     pub origin: Origin,
     /// What it wants layers for.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Compatibility>,
 }
 
 /// A request that can't be used.
@@ -97,8 +135,8 @@ pub struct OpenTarget {
     pub request: RequestRef,
     /// The project.
     pub project: ProjectName,
-    /// The target.
-    pub target: Target,
+    /// The target, with the runtimes of its layer.
+    pub target: Compatibility,
     /// When it was last heard of.
     pub updated_at: Timestamp,
 }
@@ -147,13 +185,13 @@ pub struct BuildOrder {
     /// Its project.
     pub project: ProjectName,
     /// What to build for.
-    pub target: Target,
+    pub target: Compatibility,
 }
 
 impl BuildOrder {
     /// The name of the execution: a build is started once, however often it is ordered.
     pub fn execution(&self) -> String {
-        keys::execution(&self.request.id, self.target)
+        keys::execution(&self.request.id, self.target.target())
     }
 }
 
@@ -275,7 +313,7 @@ pub trait Pointers: Send + Sync {
     fn point(
         &self,
         project: &ProjectName,
-        target: Target,
+        target: LayerTarget,
         version_arn: &str,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
@@ -286,7 +324,7 @@ pub struct Mark {
     /// The project.
     pub project: ProjectName,
     /// The layer's target.
-    pub target: Target,
+    pub target: LayerTarget,
     /// What is to be told.
     pub notification: Notification,
 }

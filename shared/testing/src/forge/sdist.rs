@@ -28,6 +28,7 @@ pub struct SdistForge {
     requires: Vec<String>,
     canary: Option<String>,
     wheel: Option<Wheel>,
+    backend: Option<String>,
     legacy_setup_py: Option<String>,
     files: Vec<(String, Vec<u8>)>,
 }
@@ -42,6 +43,7 @@ impl SdistForge {
             requires: Vec::new(),
             canary: None,
             wheel: None,
+            backend: None,
             legacy_setup_py: None,
             files: Vec::new(),
         }
@@ -58,6 +60,13 @@ impl SdistForge {
     #[must_use]
     pub fn builds(mut self, wheel: &Wheel) -> Self {
         self.wheel = Some(wheel.clone());
+        self
+    }
+
+    /// Has this text for a build backend: a module with the hooks of PEP 517.
+    #[must_use]
+    pub fn backend(mut self, text: &str) -> Self {
+        self.backend = Some(text.to_owned());
         self
     }
 
@@ -136,7 +145,9 @@ impl SdistForge {
             add("setup.py", setup_py.as_bytes());
         } else {
             add("pyproject.toml", PYPROJECT.as_bytes());
-            add("forged_backend.py", self.backend().as_bytes());
+            let forged = || self.forged_backend();
+            let backend = self.backend.clone().unwrap_or_else(forged);
+            add("forged_backend.py", backend.as_bytes());
         }
         if let Some(wheel) = &self.wheel {
             add(&format!("forged/{}", wheel.filename), &wheel.bytes);
@@ -145,7 +156,7 @@ impl SdistForge {
         files
     }
 
-    fn backend(&self) -> String {
+    fn forged_backend(&self) -> String {
         // A JSON string is a Python string.
         let literal = |text: &str| serde_json::Value::from(text).to_string();
         let canary = self

@@ -7,7 +7,7 @@ use accretion_service::ports::{BuildOrder, Builds as _, Pointers as _, Topic as 
 use aws_sdk_ssm::types::ParameterType;
 use serde_json::{Value, json};
 
-use crate::{code, fresh, on_aws, project, request, target};
+use crate::{code, compatibility, fresh, on_aws, project, request, target};
 
 #[test]
 fn a_pointer_is_written_when_it_changes() {
@@ -61,13 +61,26 @@ fn a_notification_arrives_with_the_attributes_that_filters_see() {
             .endpoint(arn)
             .attributes("RawMessageDelivery", "true");
         subscribe.send().await.unwrap();
+        // Somebody who wants to know what there is for a runtime.
+        let create = sqs.create_queue().queue_name(fresh("queue"));
+        let filtered = create.send().await.unwrap().queue_url.unwrap();
+        let subscribe = sns.subscribe().topic_arn(&topic_arn).protocol("sqs");
+        let subscribe = subscribe
+            .endpoint(queue_arn(&sqs, &filtered).await)
+            .attributes("RawMessageDelivery", "true")
+            .attributes("FilterPolicy", r#"{"Runtime": ["python3.12"]}"#);
+        subscribe.send().await.unwrap();
 
         let topic = SnsTopic::new(&world.clients, &topic_arn);
         let request = request("10:00:00");
-        let of_layer = |event| Notification::of_layer(event, &request, "data-tools", target());
+        let of_layer = |slug| {
+            let (event, layer) = (Event::LayerPublished, compatibility(slug));
+            Notification::of_layer(event, &request, "data-tools", &layer)
+        };
         let unknown = RequestId::of_message("1");
         let sent = [
-            of_layer(Event::LayerPublished),
+            of_layer("py313-arm64"),
+            of_layer("py-arm64"),
             Notification::rejected(&unknown, None, "error: …".to_owned(), vec![]),
         ];
         for notification in &sent {
@@ -91,15 +104,23 @@ fn a_notification_arrives_with_the_attributes_that_filters_see() {
                 .unwrap();
             let attributes = message.message_attributes().into_iter().flatten();
             let attributes = attributes.map(|(name, value)| {
-                assert_eq!(value.data_type(), "String");
-                (name.as_str(), value.string_value().unwrap().to_owned())
+                let text = value.string_value().unwrap().to_owned();
+                (name.as_str(), value.data_type(), text)
             });
             let mut attributes: Vec<_> = attributes.collect();
-            let mut expected = notification.attributes();
+            let expected = notification.attributes().into_iter();
+            let expected = expected.map(|(name, it)| (name, it.data_type(), it.into_value()));
+            let mut expected: Vec<_> = expected.collect();
             attributes.sort();
             expected.sort();
             assert_eq!(attributes, expected);
         }
+
+        let receive = sqs.receive_message().queue_url(&filtered);
+        let receive = receive.wait_time_seconds(5).max_number_of_messages(10);
+        let wanted = receive.send().await.unwrap().messages.unwrap_or_default();
+        let wanted: Vec<_> = wanted.iter().filter_map(|it| it.body()).collect();
+        assert_eq!(wanted, [sent[1].to_json()]);
 
         let nowhere = SnsTopic::new(&world.clients, format!("{topic_arn}-2"));
         let outcome = nowhere.send(&sent[0]).await;
@@ -132,7 +153,7 @@ fn a_build_is_started_once_however_often_it_is_ordered() {
         let order = BuildOrder {
             request: request("10:00:00"),
             project: project(),
-            target: target(),
+            target: compatibility("py313-arm64"),
         };
         let rivals = (0..4).map(|_| builds.start(&order));
         for outcome in futures_util::future::join_all(rivals).await {

@@ -16,7 +16,7 @@ use accretion_service::ports::{
 use serde_json::{Value, json};
 
 use crate::requests::{accepted, now, without_times};
-use crate::{Tables, World, at, on_aws, project, request, target};
+use crate::{Tables, World, at, compatibility, on_aws, project, request, target};
 
 fn layer() -> LayerName {
     LayerName::new(&project(), target())
@@ -60,7 +60,12 @@ pub(crate) fn settlement(
             bucket: "artifacts".to_owned(),
             key: "m".to_owned(),
         }),
-        ..Notification::of_layer(event, request, project().as_str(), target())
+        ..Notification::of_layer(
+            event,
+            request,
+            project().as_str(),
+            &compatibility(&target().slug()),
+        )
     };
     Settlement {
         request: request.clone(),

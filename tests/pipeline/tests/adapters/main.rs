@@ -19,7 +19,7 @@ use std::time::Duration;
 use accretion_aws::{Clients, DynamoLayers, DynamoTracking};
 use accretion_core::Fault as _;
 use accretion_core::request::{ProjectName, RequestId, RequestRef};
-use accretion_core::target::Target;
+use accretion_core::target::{Compatibility, LayerTarget, Runtime};
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::PortError;
 use aws_config::retry::RetryConfig;
@@ -109,8 +109,16 @@ fn project() -> ProjectName {
     "data-tools".parse().unwrap()
 }
 
-fn target() -> Target {
-    Target::from_slug("py313-arm64").unwrap()
+fn target() -> LayerTarget {
+    LayerTarget::from_slug("py313-arm64").unwrap()
+}
+
+/// A layer by its short form. A merged one is for two runtimes.
+fn compatibility(slug: &str) -> Compatibility {
+    match LayerTarget::from_slug(slug).unwrap() {
+        LayerTarget::One(target) => target.into(),
+        merged => Compatibility::new(merged, [Runtime::Python312, Runtime::Python313]).unwrap(),
+    }
 }
 
 fn at(time: &str) -> Timestamp {

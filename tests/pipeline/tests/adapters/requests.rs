@@ -3,7 +3,7 @@
 use accretion_aws::operator::{RequestsTable, Source};
 use accretion_core::delivery::InboxObject;
 use accretion_core::notification::Event;
-use accretion_core::target::Target;
+use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
@@ -12,7 +12,7 @@ use accretion_service::ports::{
 use serde_json::{Value, json};
 
 use crate::layers::settlement;
-use crate::{RETENTION, Tables, World, at, on_aws, project, request, target};
+use crate::{RETENTION, Tables, World, at, compatibility, on_aws, project, request, target};
 
 pub(crate) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
@@ -29,10 +29,7 @@ pub(crate) fn accepted(targets: &[&str]) -> Accepted {
             sequencer: "1".to_owned(),
             event_time: at("10:00:00"),
         }),
-        targets: targets
-            .iter()
-            .map(|slug| Target::from_slug(slug).unwrap())
-            .collect(),
+        targets: targets.iter().map(|slug| compatibility(slug)).collect(),
     }
 }
 
@@ -202,9 +199,7 @@ fn open_targets_are_found_by_when_they_were_last_heard_of() {
         let tables = world.tables().await;
         let before = now();
         // Enough of them for several shards of the index.
-        let requests: Vec<_> = (0..12)
-            .map(|_| accepted(&["py312", "py313-arm64"]))
-            .collect();
+        let requests: Vec<_> = (0..12).map(|_| accepted(&["py313-arm64", "py"])).collect();
         for accepted in &requests {
             tables.tracking.accept(accepted).await.unwrap();
         }
@@ -252,7 +247,8 @@ fn a_spoilt_item_does_not_hide_the_others() {
         let [open] = &found[..] else {
             panic!("{found:?}")
         };
-        assert_eq!((&open.request, open.target), (&sound.request, target()));
+        assert_eq!(open.request, sound.request);
+        assert_eq!(open.target.target(), target());
     });
 }
 
@@ -261,7 +257,7 @@ fn people_read_what_was_recorded() {
     on_aws(async |world| {
         let (tables, since) = (world.tables().await, now());
         let table = RequestsTable::new(&world.clients, &tables.requests_table);
-        let accepted = accepted(&["py313", "py313-arm64"]);
+        let accepted = accepted(&["py313", "py313-arm64", "py-arm64"]);
         let read = async || table.request(&accepted.request.id).await.unwrap();
         assert_eq!(read().await, None);
         tables.tracking.accept(&accepted).await.unwrap();
@@ -276,7 +272,14 @@ fn people_read_what_was_recorded() {
         };
         assert_eq!(known.source, Some(source));
         let targets: Vec<_> = known.targets.keys().copied().collect();
-        assert_eq!(targets, accepted.targets);
+        let wanted: Vec<_> = accepted.targets.iter().map(|it| it.target()).collect();
+        assert_eq!(targets, wanted);
+        let runtimes = known.targets.values().map(|it| &*it.runtimes);
+        let (new, both) = (
+            [Runtime::Python313],
+            [Runtime::Python312, Runtime::Python313],
+        );
+        assert!(runtimes.eq([&new[..], &new, &both]));
         assert_eq!(known.targets[&target()].layer, "data-tools-py313-arm64");
         assert!(!known.is_terminal() && !known.has_failed());
 

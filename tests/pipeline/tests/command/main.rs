@@ -18,6 +18,7 @@ mod deployment_files;
 mod destroy;
 mod journey;
 mod layers;
+mod merged;
 mod permissions;
 mod profiles;
 mod publish;

@@ -125,6 +125,29 @@ fn a_file_that_says_everything_is_dropped_as_it_is() {
     assert_eq!(key, "requests/cmd-lock/pylock.toml");
     let found = on_cloud(async || inbox("eu-west-1", "requests/cmd-lock").await);
     assert_eq!(found[key.as_str().unwrap()], [lock.as_bytes()]);
+    // Whatever a lock of a script is called, the pipeline knows it by its format.
+    operator.write("in/report.py.lock", "version = 1\n");
+    let command = "request requirements deployment.json cmd-uv in/report.py.lock";
+    let run = operator.run(&format!("{command} --region eu-west-1 --format json"));
+    let run = run.exits(0);
+    assert_eq!(run.json()["Dropped"][0]["S3Key"], "requests/cmd-uv/uv.lock");
+}
+
+#[test]
+fn a_lock_file_that_needs_its_project_becomes_a_request() {
+    let operator = Operator::of_cloud();
+    let project = "[tool.poetry.dependencies]\npython = \"*\"\n";
+    operator
+        .write("in/poetry.lock", "[metadata]\nlock-version = \"2.0\"\n")
+        .write("in/pyproject.toml", project);
+    let command = "request requirements deployment.json cmd-poetry in/poetry.lock";
+    let run = operator.run(&format!("{command} --region eu-west-1 --format json"));
+    let run = run.exits(0);
+    let key = "requests/cmd-poetry/request.json";
+    assert_eq!(run.json()["Dropped"][0]["S3Key"], key);
+    let found = on_cloud(async || inbox("eu-west-1", "requests/cmd-poetry").await);
+    let request: serde_json::Value = serde_json::from_slice(&found[key][0]).unwrap();
+    assert_eq!(request["Requirements"]["Project"], project);
 }
 
 #[test]
@@ -161,6 +184,50 @@ fn a_file_that_leans_on_others_becomes_a_request() {
         run.json()["Requests"][0]["Targets"][0]["Digest"],
         local["Digest"]
     );
+}
+
+#[test]
+fn files_and_a_project_of_ones_own_are_uploaded_first() {
+    let operator = Operator::of_cloud();
+    operator
+        .write("in/requirements.txt", "idna==3.10\n")
+        .write("src/mine/__init__.py", "x = 1\n")
+        .write("src/.env", "secret\n")
+        .write(
+            "app/pyproject.toml",
+            "[build-system]\nrequires = [\"uv_build>=0.9\"]\nbuild-backend = \"uv_build\"\n\n\
+             [project]\nname = \"cmd-app\"\nversion = \"1.0\"\ndependencies = [\"six==1.17.0\"]\n",
+        )
+        .write("app/src/cmd_app/__init__.py", "x = 2\n");
+    let own = "--include src --project app --prune idna/uts46data.py";
+    let command = format!("request requirements deployment.json cmd-own in/requirements.txt {ONE}");
+    let run = operator.run(&format!(
+        "{command} {own} --watch --region eu-west-1 --format json"
+    ));
+    let run = run.exits(0);
+    let found = on_cloud(async || inbox("eu-west-1", "files/cmd-own").await);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = on_cloud(async || inbox("eu-west-1", "requests/cmd-own").await);
+    let request = &found["requests/cmd-own/request.json"][0];
+    let request: Value = serde_json::from_slice(request).unwrap();
+    assert_eq!(
+        request["Requirements"]["Requirements"],
+        "idna==3.10\nsix==1.17.0\n"
+    );
+    assert_eq!(request["Files"].as_array().unwrap().len(), 2, "{request}");
+
+    // As the command builds it here.
+    let build = format!("build in/requirements.txt --name cmd-own {ONE} {own}");
+    operator.run(&build).exits(0);
+    let local = operator.read("layers/cmd-own-py313.manifest");
+    let local: Value = serde_json::from_str(&local).unwrap();
+    let installed = local["Installed"].as_array().unwrap().iter();
+    let names: Vec<_> = installed.map(|it| it["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["cmd-app", "idna", "six"]);
+    let id = &dropped(&run)["eu-west-1"];
+    let run = operator.run(&format!("status deployment.json {id} --format json"));
+    let digest = &run.json()["Requests"][0]["Targets"][0]["Digest"];
+    assert_eq!(*digest, local["Digest"]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What is the operator's to allow: source distributions, and hosts.
 
-use std::process::Command;
-
+use accretion_core::target::Runtime;
 use accretion_testing::forge::{Sdist, SdistForge};
 use pipeline_tests::testbed::{STACK, Testbed};
+use pipeline_tests::workspace::has_python;
 use pipeline_tests::{Result, Subscription, sam};
 use serde_json::json;
 
@@ -22,6 +22,7 @@ pub(crate) async fn sources(testbed: &Testbed, said: &Subscription) -> Result<()
         let mut request = request("requirements.txt", "source");
         request["Name"] = json!("sources");
         request["AllowSourceDistributions"] = json!(allowed);
+        // The workshop of another one would not find its Python here.
         request["Runtimes"] = json!([runtime()]);
         request["Architectures"] = json!([architecture()]);
         let text = request.to_string();
@@ -62,12 +63,10 @@ async fn allow(testbed: &Testbed, parameter: (&str, &str)) -> Result<()> {
     Ok(())
 }
 
-/// The runtime whose Python the tests run with, which the builder finds on `PATH`.
-fn runtime() -> String {
-    let script = "import sys; print('python%d.%d' % sys.version_info[:2])";
-    let python = Command::new("python3").args(["-c", script]).output();
-    let output = python.expect("the tests need a python3");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+fn runtime() -> &'static str {
+    let mut runtimes = Runtime::supported().map(Runtime::identifier);
+    let found = runtimes.find(|runtime| has_python(runtime));
+    found.expect("workshops need a CPython that is a Lambda runtime, on PATH")
 }
 
 fn architecture() -> &'static str {

@@ -113,14 +113,13 @@ impl<'a> World<'a> {
             .map(|name| self.secrets[*name].as_str())
             .collect();
         let (url, indexes) = (self.public.url(), quoted(indexes.to_string()));
+        let arns = quoted(arns.join(","));
+        let domain = "arn:aws:codeartifact:eu-west-2:123456789012:domain/corp";
         let parameters = [
             ("IndexUrl", url.as_str()),
-            ("Indexes", &indexes),
-            ("IndexSecretArns", &quoted(arns.join(","))),
-            (
-                "CodeArtifactDomainArn",
-                "arn:aws:codeartifact:eu-west-2:123456789012:domain/corp",
-            ),
+            ("Indexes", indexes.as_str()),
+            ("IndexSecretArns", arns.as_str()),
+            ("CodeArtifactDomainArn", domain),
             ("LogLevel", "trace"),
         ];
         let template = sam::built().await?;

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::PATIENCE;
 
+/// The runtimes of merged layers.
+pub(crate) const MERGED_RUNTIMES: [&str; 2] = ["python3.12", "python3.13"];
+
 /// What is expected of each layer of a request.
 pub(crate) struct Expected<'a> {
     pub(crate) project: &'a str,
@@ -88,7 +91,13 @@ impl<'a> Expected<'a> {
         said: &Notification,
         item: &Value,
     ) -> Result<()> {
-        let (runtime, architecture) = target(slug);
+        let (python, architecture) = target(slug);
+        let runtimes: Vec<_> = match python.as_str() {
+            "python" => MERGED_RUNTIMES.to_vec(),
+            runtime => vec![runtime],
+        };
+        let is_merged = python == "python";
+        let runtime = (!is_merged).then_some(&python);
         let layer = format!("{}-{slug}", self.project);
         let version = stack.layer_version(&layer, self.version).await?;
 
@@ -101,7 +110,7 @@ impl<'a> Expected<'a> {
             version.content == *zip,
             "{layer} is not what `accretion build` makes"
         );
-        assert_eq!(version.runtimes, [runtime.as_str()]);
+        assert_eq!(version.runtimes, runtimes);
         assert_eq!(version.architectures, [architecture]);
         match self.description {
             Some(_) => assert_eq!(version.description.as_deref(), self.description),
@@ -122,7 +131,8 @@ impl<'a> Expected<'a> {
         let hex = digest.trim_start_matches("sha256:");
         let artifact = format!("accretion/artifacts/{}/{hex}.zip", self.project);
         assert_eq!(manifest["ProjectName"], self.project);
-        assert_eq!(manifest["Runtimes"], json!([runtime]));
+        assert_eq!(manifest["Runtimes"], json!(runtimes));
+        assert_eq!(manifest["Shape"].is_null(), !is_merged);
         assert_eq!(manifest["Architectures"], json!([architecture]));
         assert_eq!(manifest["ArtifactSha256"], json!(sha256));
         assert_eq!(manifest["ArtifactS3Key"], json!(artifact));
@@ -156,6 +166,8 @@ impl<'a> Expected<'a> {
         assert_eq!(item["ProjectName"], self.project);
         assert_eq!(item["LayerName"], json!(layer));
         assert_eq!(item["Runtime"], json!(runtime));
+        let listed = is_merged.then_some(&runtimes);
+        assert_eq!(item["Runtimes"], json!(listed));
         assert_eq!(item["Architecture"], json!(architecture));
         assert_eq!(item["VersionArn"], json!(version.arn));
         assert_eq!(item["Digest"], json!(digest));
@@ -169,7 +181,7 @@ impl<'a> Expected<'a> {
         assert!(layers.contains_key("layer"));
 
         // The pointer, and what was said.
-        let pointer = format!("/accretion/{}/{runtime}/{architecture}", self.project);
+        let pointer = format!("/accretion/{}/{python}/{architecture}", self.project);
         assert_eq!(stack.parameter(&pointer).await?, Some(version.arn.clone()));
         assert_eq!(said.body["Layer"], layer_ref);
         assert_eq!(said.body["Manifest"], manifest_ref);
@@ -177,12 +189,14 @@ impl<'a> Expected<'a> {
         assert_eq!(said.body["Digest"], json!(digest));
         assert_eq!(said.body["ProjectName"], self.project);
         assert_eq!(said.body["Runtime"], json!(runtime));
+        assert_eq!(said.body["Runtimes"], json!(runtimes));
         assert_eq!(said.body["Architecture"], json!(architecture));
         assert!(said.body["Changes"]["Added"].is_array(), "{}", said.body);
+        let listed = json!(runtimes).to_string();
         let attributes = [
             ("Event", "LayerPublished"),
             ("ProjectName", self.project),
-            ("Runtime", runtime.as_str()),
+            ("Runtime", if is_merged { &listed } else { &python }),
             ("Architecture", architecture),
         ];
         assert!(
@@ -203,14 +217,17 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// The runtime and the architecture of a target's short form.
+/// The runtime and the architecture of a target's short form; `python` of a merged layer.
 pub(crate) fn target(slug: &str) -> (String, &'static str) {
     let (python, architecture) = match slug.strip_suffix("-arm64") {
         Some(python) => (python, "arm64"),
         None => (slug, "x86_64"),
     };
-    let minor = python.trim_start_matches("py3");
-    (format!("python3.{minor}"), architecture)
+    let runtime = match python.strip_prefix("py3") {
+        Some(minor) => format!("python3.{minor}"),
+        None => "python".to_owned(),
+    };
+    (runtime, architecture)
 }
 
 /// Holds that a layer's policy grants use to these and to nobody else.

@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::*;
+use jsonc_parser::ast::Value;
+use jsonc_parser::common::Ranged;
+use pep508_rs::PackageName;
+
+use super::{Reader, parse, span};
+use crate::diagnostic::{Checked, Problem, code};
 use crate::index::{CodeArtifactDomain, CredentialsReference, Index, index_url};
+use crate::limits::Limits;
 
 /// Whose indexes they are.
 #[derive(Clone, Copy, PartialEq, Eq)]

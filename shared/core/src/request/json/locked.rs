@@ -8,6 +8,7 @@ use pep508_rs::ExtraName;
 
 use super::{Fields, Reader, span};
 use crate::diagnostic::{Problem, code};
+use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, Selection};
 use crate::request::{Requirements, lock_empty, lock_invalid};
 
@@ -64,6 +65,12 @@ impl Reader<'_> {
             let message = format!("`{field}` goes only with a lock file");
             let problem = Problem::error(code::SELECTION_INVALID, message);
             self.push(problem.help("remove it"), span(&value.range()));
+        }
+        if array.elements.len() > Limits::SELECTED {
+            let message = format!("there are over {} items in `{field}`", Limits::SELECTED);
+            let problem = Problem::error(code::LIST_TOO_LONG, message);
+            self.push(problem.help("name fewer"), span(&value.range()));
+            return names;
         }
         for element in &array.elements {
             if self.report.is_full() {

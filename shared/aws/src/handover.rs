@@ -1,0 +1,67 @@
+//! What builder and workshops leave for each other in the artifacts bucket.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use accretion_core::digest::Sha256;
+use accretion_core::limits::Limits;
+use accretion_service::ports::{Handover, PortError, SignedUrl};
+
+use crate::Clients;
+use crate::bucket::Bucket;
+
+/// How long an order can be carried out: as long as it may take until a workshop is free, and until it
+/// is done.
+const ORDER: Duration = Duration::from_hours(2);
+
+/// What builder and workshops leave for each other in a bucket.
+#[derive(Debug, Clone)]
+pub struct S3Handover {
+    bucket: Bucket,
+    lock: usize,
+    wheel: u64,
+}
+
+impl S3Handover {
+    /// In a bucket, with locks and wheels that have no more bytes than there may be of them.
+    pub fn new(clients: &Clients, bucket: impl Into<String>, limits: &Limits) -> Self {
+        Self {
+            bucket: Bucket::new(clients.s3(), bucket),
+            lock: usize::try_from(limits.resolution.output).unwrap_or(usize::MAX),
+            wheel: limits.download.file,
+        }
+    }
+}
+
+impl Handover for S3Handover {
+    async fn lock(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let read = self.bucket.read_version(key, None, self.lock).await;
+        read.map_err(PortError::new)
+    }
+
+    async fn wheel(&self, key: &str, into: &mut File) -> Result<Option<String>, PortError> {
+        let downloaded = self.bucket.download(key, self.wheel, into).await;
+        downloaded.map_err(PortError::new)
+    }
+
+    async fn has(&self, key: &str) -> Result<bool, PortError> {
+        let stored = self.bucket.stored(key).await.map_err(PortError::new)?;
+        Ok(stored.is_some())
+    }
+
+    async fn leave_source(&self, key: &str, file: &Path, sha256: Sha256) -> Result<(), PortError> {
+        let uploaded = self.bucket.upload_new(key, file, sha256).await;
+        uploaded.map(|_| ()).map_err(PortError::new)
+    }
+
+    async fn readable(&self, key: &str) -> Result<SignedUrl, PortError> {
+        let url = self.bucket.readable(key, ORDER).await;
+        url.map(SignedUrl::new).map_err(PortError::new)
+    }
+
+    async fn writable(&self, key: &str) -> Result<SignedUrl, PortError> {
+        let url = self.bucket.writable(key, ORDER).await;
+        url.map(SignedUrl::new).map_err(PortError::new)
+    }
+}

@@ -1,0 +1,177 @@
+//! Gathering the files that a request names: out of the inbox, where they may change, to where nobody
+//! changes them.
+
+use std::collections::BTreeSet;
+
+use accretion_core::diagnostic::{Problem, code};
+use accretion_core::digest::Sha256;
+use accretion_core::files::OwnFiles;
+use accretion_core::limits::{Limits, WheelLimits};
+use accretion_core::request::{FileSource, Request};
+use accretion_core::wheel::{WheelFilename, inspect};
+use accretion_core::{Fault as _, keys};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+
+use crate::ports::{Inbox, Listed, PortError, Requests};
+
+/// Objects that are read at the same time.
+const READS: usize = 16;
+
+/// Why there are no files.
+#[derive(Debug)]
+pub(crate) enum Gathered {
+    /// They can't go into a layer.
+    Problem(Problem),
+    /// A port failed.
+    Port(PortError),
+}
+
+impl From<Problem> for Gathered {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<PortError> for Gathered {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+/// Checks and keeps what a request names, and returns what it is to name instead.
+pub(crate) async fn files(
+    request: &Request,
+    inbox: &impl Inbox,
+    requests: &impl Requests,
+) -> Result<BTreeSet<FileSource>, Gathered> {
+    let mut sources = BTreeSet::new();
+    let mut own = OwnFiles::default();
+    let mut wheels = Vec::new();
+    for source in &request.contents.files {
+        match source {
+            FileSource::Object(key) => {
+                let bytes = read(inbox, key).await?;
+                if let Some(filename) = wheel(key) {
+                    check_wheel(request, &filename, &bytes)?;
+                    let sha256 = Sha256::of(&bytes);
+                    wheels.push((keys::own_wheel(sha256), bytes));
+                    sources.insert(FileSource::Wheel { filename, sha256 });
+                } else {
+                    own.add_zip(key, &bytes)?;
+                }
+            }
+            FileSource::Prefix(prefix) => read_all(inbox, prefix, &mut own).await?,
+            kept @ (FileSource::Packed(_) | FileSource::Wheel { .. }) => {
+                sources.insert(kept.clone());
+            }
+        }
+    }
+    let packed = if own.is_empty() {
+        None
+    } else {
+        let zip = own.pack()?;
+        let sha256 = Sha256::of(&zip);
+        sources.insert(FileSource::Packed(sha256));
+        Some((keys::packed_files(sha256), zip))
+    };
+    if sources.is_empty() {
+        let problem = "there is no file in what `Files` names";
+        return Err(problem_of(code::FILES_INVALID, problem, "remove `Files`").into());
+    }
+    // Nothing is left of what is rejected.
+    for (key, content) in wheels.into_iter().chain(packed) {
+        requests.keep_file(&key, content).await?;
+    }
+    Ok(sources)
+}
+
+fn problem_of(code: &'static str, message: impl Into<String>, help: &str) -> Problem {
+    Problem::error(code, message).help(help)
+}
+
+/// The file name of a key that is a wheel's.
+fn wheel(key: &str) -> Option<WheelFilename> {
+    key.rsplit('/').next()?.parse().ok()
+}
+
+async fn read(inbox: &impl Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
+    let Some(bytes) = inbox.latest(key, Limits::FILE_ARCHIVE_BYTES).await? else {
+        let message = format!("there is no object `{key}` in the inbox");
+        let help = "upload it, then drop the request again";
+        return Err(problem_of(code::OBJECT_MISSING, message, help).into());
+    };
+    if bytes.len() > Limits::FILE_ARCHIVE_BYTES {
+        let limit = Limits::FILE_ARCHIVE_BYTES >> 20;
+        let message = format!("`{key}` has over {limit} MiB");
+        let help = "leave out what no function needs, or make several layers of it";
+        return Err(problem_of(code::TOO_LARGE, message, help).into());
+    }
+    Ok(bytes)
+}
+
+/// Reads the objects below a prefix: no more than the list of them says, so that memory is bounded
+/// before it is needed.
+async fn read_all(inbox: &impl Inbox, prefix: &str, own: &mut OwnFiles) -> Result<(), Gathered> {
+    let objects = inbox.list(prefix, Limits::FILES).await?;
+    let size: u64 = objects.iter().map(|object| object.size).sum();
+    if objects.len() > Limits::FILES || size > Limits::FILES_BYTES {
+        let (files, mib) = (Limits::FILES, Limits::FILES_BYTES >> 20);
+        let message = format!("below `{prefix}` there are over {files} objects or {mib} MiB");
+        let help = "leave out what no function needs, or make several layers of it";
+        return Err(problem_of(code::TOO_LARGE, message, help).into());
+    }
+    // Consoles make objects for folders.
+    let files = objects.iter().filter(|object| !object.key.ends_with('/'));
+    let reads = files.map(|object| async move { read_listed(inbox, object).await });
+    let mut reads = stream::iter(reads).buffered(READS);
+    let mut is_any = false;
+    while let Some((key, content)) = reads.try_next().await? {
+        let path = key.strip_prefix(prefix).unwrap_or(key);
+        // An object has no mode.
+        own.add(key, path.to_owned(), false, content)?;
+        is_any = true;
+    }
+    if is_any {
+        return Ok(());
+    }
+    let message = format!("there is no object below `{prefix}` in the inbox");
+    let help = "upload the files, then drop the request again";
+    Err(problem_of(code::OBJECT_MISSING, message, help).into())
+}
+
+async fn read_listed<'o>(
+    inbox: &impl Inbox,
+    object: &'o Listed,
+) -> Result<(&'o str, Vec<u8>), Gathered> {
+    let key = object.key.as_str();
+    let limit = usize::try_from(object.size).unwrap_or(usize::MAX);
+    let content = inbox.latest(key, limit).await?;
+    match content.filter(|content| content.len() <= limit) {
+        Some(content) => Ok((key, content)),
+        None => {
+            let message = format!("`{key}` was changed while it was read");
+            let help = "drop the request again";
+            Err(problem_of(code::OBJECT_MISSING, message, help).into())
+        }
+    }
+}
+
+/// A wheel has to be sound, and to fit everything that it is for.
+fn check_wheel(request: &Request, filename: &WheelFilename, bytes: &[u8]) -> Result<(), Gathered> {
+    let mut targets = request.targets.iter();
+    if let Some(target) = targets.find(|target| target.rank_wheel(filename).is_none()) {
+        let message = format!("the wheel `{filename}` does not fit {target}");
+        let help = "leave this target out, or build the wheel for it";
+        return Err(problem_of(code::FILES_INVALID, message, help).into());
+    }
+    let limits = WheelLimits {
+        unzipped: Limits::FILES_BYTES,
+        ..WheelLimits::default()
+    };
+    let length = bytes.len() as u64;
+    let inspected = inspect(bytes, length, filename, &limits, 1, &mut std::io::sink());
+    inspected.map(|_| ()).map_err(|error| {
+        let help = error.hint().unwrap_or_else(|| "build it again".to_owned());
+        problem_of(code::FILES_INVALID, error.to_string(), &help).into()
+    })
+}
