@@ -60,7 +60,7 @@ BUILT = [
     Project("web", OF_PROJECTS, group="dev", extras=("cache", "auth")),
     Project("data", OF_PROJECTS, group="notebook", extras=("excel", "parquet")),
     Project("cli", (*OF_PROJECTS, tools.PdmWithUrls, tools.PdmPylock), group="docs", extras=("tables", "serve")),
-    Project("forks", (tools.Uv, tools.Poetry)),
+    Project("forks", (tools.Uv, tools.Poetry, tools.PdmForPlatforms)),
     Project("script", (tools.UvScript, tools.Script)),
     Project("legacy", (tools.Poetry1,), group="docs", extras=("tables", "serve")),
 ]
@@ -83,9 +83,6 @@ REFUSED = [
     Refusal("git", FROM_ELSEWHERE, ("neighbour", "version control")),
     Refusal("path", FROM_ELSEWHERE, ("neighbour", "local folder")),
     Refusal("unfit", (tools.Uv, tools.Poetry, tools.Pdm), ("pywin32", "no wheel")),
-    # pdm writes down two versions for one target, and takes one of them by chance.
-    Refusal("forks", (tools.PdmForPlatforms,), ("numpy", "more than one version"),
-            lambda target: target.architecture == "x86_64"),
     Refusal("unpinned", (tools.Pipenv,), ("openpyxl",),
             lambda target: target.architecture == "arm64" and target.runtime == "python3.12"),
     Refusal("unpinned", (tools.Pipenv,), ("Python", "3.12"),
@@ -112,6 +109,9 @@ def main() -> int:
     ]
     if not chosen:
         sys.exit("error: nothing has such a name")
+    missing = {tool.program for _, tool in chosen if not tool.program.exists()}
+    if missing:
+        sys.exit(f"error: no {', '.join(map(str, sorted(missing)))}; hint: make lockers")
     found = targets(cache, tools.Uv.program)
     with (
         tempfile.TemporaryDirectory(prefix="locks-") as folder,

@@ -52,6 +52,7 @@ class Tool:
 
     name: str
     lock_name: str
+    program: Path
     project_names: tuple[str, ...] = ("pyproject.toml", "src")
     """What a project consists of for it."""
     pins: tuple[str, ...] = ("lockers.txt",)
@@ -304,8 +305,11 @@ class Pdm(Tool):
         return distributions(lines)
 
     def pdm(self, command: str, *options: str, folder: Path, target: Target) -> str:
-        # pdm takes the machine for that of the Python that runs pdm.
-        disguise = {"PYTHONPATH": target.disguise} if target.disguise else {}
+        # pdm looks at its own Python, too, and asks the target's without the paths of its
+        # environment: then there is only what sysconfig reads.
+        disguise = {"_PYTHON_HOST_PLATFORM": f"linux-{target.machine}"}
+        if target.disguise:
+            disguise["PYTHONPATH"] = str(target.disguise)
         return self.call(
             self.program, command, *options, folder=folder,
             VIRTUAL_ENV=target.environment,
