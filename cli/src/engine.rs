@@ -45,7 +45,6 @@ impl Sources {
         let index = variables.find(|(name, _)| name == DEFAULT_INDEX);
         Self {
             offline: false,
-            indexes: Vec::new(),
             default_index: index.and_then(|(_, url)| index_url(url.to_str()?).ok()),
             indexes: Vec::new(),
         }
