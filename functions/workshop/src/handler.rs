@@ -252,9 +252,9 @@ fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Lo
             .to_owned(),
         output: problem.to_owned(),
     };
-    let read = |error| files(made, error);
-    let metadata = made.symlink_metadata().map_err(read)?;
-    let within = folder.canonicalize().map_err(read)?;
+    let unusable = |error| files(made, error);
+    let metadata = made.symlink_metadata().map_err(unusable)?;
+    let within = folder.canonicalize().map_err(unusable)?;
     let real = made.canonicalize();
     if !metadata.is_file() || !real.is_ok_and(|real| real.starts_with(within)) {
         return Err(refused("what it made is no file of its own"));
@@ -274,7 +274,7 @@ fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Lo
             }
         }
         None => {
-            let text = fs::read_to_string(made).map_err(read)?;
+            let text = fs::read_to_string(made).map_err(unusable)?;
             Lock::parse(&text)?;
         }
     }
@@ -319,6 +319,9 @@ mod tests {
 
     #[test]
     fn nothing_is_handed_over_that_is_no_file_of_its_own() {
+        const OVER: &str = "SourceBuildOverLimit";
+        const FAILED: &str = "SourceBuildFailed";
+
         let outside = tempfile::tempdir().unwrap();
         let own = tempfile::tempdir().unwrap();
         let wheel = WheelForge::new("demo", "1.0").build();
@@ -337,8 +340,6 @@ mod tests {
                 sha256: Sha256::of(b""),
             })
         };
-        const OVER: &str = "SourceBuildOverLimit";
-        const FAILED: &str = "SourceBuildFailed";
         for (source, made, limit, code) in [
             (source(), "wheel", 1 << 20, None),
             (source(), "wheel", 10, Some(OVER)),

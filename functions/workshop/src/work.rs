@@ -69,7 +69,7 @@ mod tests {
         fs::write(own.path().join("file"), "").unwrap();
         symlink(outside.path(), own.path().join("link")).unwrap();
         for folder in ["closed/deep", "closed"] {
-            let mode = fs::Permissions::from_mode(0);
+            let mode = fs::Permissions::from_mode(0o000);
             fs::set_permissions(own.path().join(folder), mode).unwrap();
         }
         let fresh = folder(Some(own.path())).unwrap();

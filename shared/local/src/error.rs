@@ -379,12 +379,16 @@ impl Fault for Error {
         self.code_and_class().1
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::UvMissing { .. } => {
                 "install it (`pip install uv`), or set ACCRETION_UV to its path".into()
             }
-            Self::UvFailed { .. } | Self::LayerFileUnreadable { .. } => return None,
+            Self::UvFailed { .. }
+            | Self::LayerFileUnreadable { .. }
+            | Self::BuildNotEnded { .. }
+            | Self::OrderedFirst { .. } => return None,
             Self::PythonMissing => {
                 "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path".into()
             }
@@ -468,7 +472,6 @@ impl Fault for Error {
                                                   the layer with the `accretion` command"
                 .into(),
             Self::OrderInvalid { .. } => "drop the request again".into(),
-            Self::BuildNotEnded { .. } | Self::OrderedFirst { .. } => return None,
             Self::LayerFileRefused { .. } => {
                 "take it out of the folder, or rename it: what starts with a dot at its top is left out"
                     .into()

@@ -243,7 +243,9 @@ impl Fault for Error {
                  the request again"
                     .to_owned(),
             ),
-            Self::RequestMissing { .. } | Self::FilesMissing { .. } => {
+            Self::RequestMissing { .. }
+            | Self::FilesMissing { .. }
+            | Self::WorkshopResultMissing { .. } => {
                 Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
             }
             Self::BuildLost { .. } => Some(
@@ -284,9 +286,6 @@ impl Fault for Error {
                  with the `accretion` command"
                     .into(),
             ),
-            Self::WorkshopResultMissing { .. } => {
-                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
-            }
             Self::SourceDistributionUnsupported { .. } => Some(
                 "require a version that has a wheel, build the layer with the `accretion` command, \
                  or ask whoever runs Accretion to allow source distributions"
