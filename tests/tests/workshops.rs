@@ -156,9 +156,9 @@ impl Site {
             &SystemClock,
             &Unwatched,
         )
-        .unwrap();
-        let built = Box::pin(build.target(own_target())).await;
-        (built, workshops.orders())
+        .expect("the request is one");
+        let outcome = Box::pin(build.target(own_target())).await;
+        (outcome, workshops.orders())
     }
 
     /// What a workshop does with an order.
@@ -230,7 +230,7 @@ async fn the_lock_is_ordered_first_then_all_wheels_at_once_and_then_there_is_a_l
         site.index.add(&source);
         sources.push(source.sha256.parse::<Sha256>().unwrap());
     }
-    site.index.add(&pure("three").build());
+    site.index.add(pure("three").build());
     let request = request("requirements.txt", "one\ntwo\nthree\n");
 
     let (built, orders) = site.build("first", &request, "1").await;

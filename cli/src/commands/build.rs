@@ -83,7 +83,7 @@ pub(crate) async fn run(
         crate::print_report(&report, global);
     }
     let output = OutputFolder::new(&args.output);
-    let outcomes = build(&request, &args, &engine, project, &output, &*progress).await?;
+    let outcomes = build(&request, &args, &engine, project, &output, &progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());

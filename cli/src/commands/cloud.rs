@@ -30,7 +30,7 @@ pub(crate) enum Cloud {
     #[command(subcommand)]
     Describe(describe::Describe),
     Diff(diff::Diff),
-    Publish(publish::Publish),
+    Publish(Box<publish::Publish>),
     Grant(grant::Grant),
     Revoke(revoke::Revoke),
     Redrive(redrive::Redrive),
@@ -76,7 +76,7 @@ pub(crate) async fn run(
         Cloud::List(args) => list::run(args, global).await,
         Cloud::Describe(args) => Box::pin(describe::run(args, global)).await,
         Cloud::Diff(args) => Box::pin(diff::run(args, global)).await,
-        Cloud::Publish(args) => Box::pin(publish::run(args, global, environment)).await,
+        Cloud::Publish(args) => Box::pin(publish::run(*args, global, environment)).await,
         Cloud::Grant(args) => grant::run(args, global).await,
         Cloud::Revoke(args) => revoke::run(args, global).await,
         Cloud::Redrive(args) => redrive::run(args, global).await,

@@ -25,7 +25,7 @@ use crate::table;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Request {
     Raw(raw::Raw),
-    Requirements(requirements::Requirements),
+    Requirements(Box<requirements::Requirements>),
 }
 
 /// Drops a request.
@@ -36,7 +36,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Error> {
     match request {
         Request::Raw(args) => raw::run(args, global).await,
-        Request::Requirements(args) => requirements::run(args, global, environment).await,
+        Request::Requirements(args) => requirements::run(*args, global, environment).await,
     }
 }
 

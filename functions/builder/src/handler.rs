@@ -188,9 +188,9 @@ impl Builder {
             &*watch,
         )?
         .with_own(own);
-        let layer = match build.layer(&wanted).await {
+        let layer = match Box::pin(build.layer(&wanted)).await {
             Ok(layer) => layer,
-            Err(error) => return self.ordered(workshops.orders(), &order.made, &watch, error),
+            Err(error) => return ordered(workshops.orders(), &order.made, &watch, error),
         };
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
@@ -201,27 +201,6 @@ impl Builder {
             changed: layer.changed,
             warnings: layer.warnings,
         }))
-    }
-
-    /// What a failed build comes to: orders, if it is for want of what workshops make.
-    fn ordered(
-        &self,
-        orders: Vec<ports::Order>,
-        made: &[String],
-        watch: &Watch,
-        error: accretion_service::Error,
-    ) -> Result<Answer, Error> {
-        // Otherwise it would be ordered for ever.
-        if let Some(order) = orders.iter().find(|order| made.contains(&order.key)) {
-            let key = order.key.clone();
-            return Err(accretion_service::Error::WorkshopResultMissing { key }.into());
-        }
-        if orders.is_empty() {
-            return Err(error.into());
-        }
-        watch.ordered();
-        info!(orders = orders.len(), "ordered from workshops");
-        Ok(Answer::Ordered { orders })
     }
 
     /// What the request names besides requirements, as the dispatcher kept it.
@@ -322,6 +301,26 @@ impl Builder {
             }
         }
     }
+}
+
+/// What a failed build comes to: orders, if it is for want of what workshops make.
+fn ordered(
+    orders: Vec<ports::Order>,
+    made: &[String],
+    watch: &Watch,
+    error: accretion_service::Error,
+) -> Result<Answer, Error> {
+    // Otherwise it would be ordered for ever.
+    if let Some(order) = orders.iter().find(|order| made.contains(&order.key)) {
+        let key = order.key.clone();
+        return Err(accretion_service::Error::WorkshopResultMissing { key }.into());
+    }
+    if orders.is_empty() {
+        return Err(error.into());
+    }
+    watch.ordered();
+    info!(orders = orders.len(), "ordered from workshops");
+    Ok(Answer::Ordered { orders })
 }
 
 /// Logs what happens during a build.

@@ -146,14 +146,12 @@ async fn read_listed<'o>(
     let key = object.key.as_str();
     let limit = usize::try_from(object.size).unwrap_or(usize::MAX);
     let content = inbox.latest(key, limit).await?;
-    match content.filter(|content| content.len() <= limit) {
-        Some(content) => Ok((key, content)),
-        None => {
-            let message = format!("`{key}` was changed while it was read");
-            let help = "drop the request again";
-            Err(problem_of(code::OBJECT_MISSING, message, help).into())
-        }
-    }
+    let Some(content) = content.filter(|content| content.len() <= limit) else {
+        let message = format!("`{key}` was changed while it was read");
+        let help = "drop the request again";
+        return Err(problem_of(code::OBJECT_MISSING, message, help).into());
+    };
+    Ok((key, content))
 }
 
 /// A wheel has to be sound, and to fit everything that it is for.

@@ -105,7 +105,8 @@ fn write_own(project: &Project) {
         .write("src/.git/HEAD", "x\n")
         .write("src/requirements.txt", "nothing-of-this\n");
     let tool = project.path("src/bin/tool");
-    fs::set_permissions(tool, fs::Permissions::from_mode(0o700)).unwrap();
+    let executable = fs::set_permissions(tool, fs::Permissions::from_mode(0o700));
+    executable.expect("it is our file");
 }
 
 #[test]
@@ -185,10 +186,8 @@ fn files_of_ones_own_lie_beside_the_packages() {
 
 /// A project that builds itself, with a backend that knows `SOURCE_DATE_EPOCH`.
 fn write_project(project: &Project, requires: &[&str]) {
-    let requires: String = requires
-        .iter()
-        .map(|it| format!("Requires-Dist: {it}\\n"))
-        .collect();
+    let requires = requires.iter().map(|it| format!("Requires-Dist: {it}\\n"));
+    let requires = requires.collect::<Vec<_>>().concat();
     let backend = format!(
         r#"
 import os, time, zipfile
@@ -323,9 +322,9 @@ fn what_the_runtime_has_stays_out() {
     });
     project.write("request.json", request.to_string());
     project.run(&format!("build request.json {ONE}")).exits(0);
-    let named = project.manifest(LAYER);
-    assert_eq!(named["Digest"], *digest);
-    assert!(named["Excluded"][0]["Reason"].is_null());
+    let excluding = project.manifest(LAYER);
+    assert_eq!(excluding["Digest"], *digest);
+    assert!(excluding["Excluded"][0]["Reason"].is_null());
 
     project.write("requirements.txt", "app\nneedy\n");
     snapshot!("provided_kept", project.run(&build).exits(0));

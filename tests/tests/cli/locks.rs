@@ -126,8 +126,9 @@ fn group_of(kind: &str) -> &'static str {
 
 fn installed(project: &Project) -> Vec<String> {
     let manifest = project.manifest(LAYER);
-    let installed = manifest["Installed"].as_array().unwrap().iter();
-    let text = |it: &Value, field: &str| it[field].as_str().unwrap().to_owned();
+    let installed = manifest["Installed"].as_array();
+    let installed = installed.into_iter().flatten();
+    let text = |it: &Value, field: &str| it[field].as_str().unwrap_or_default().to_owned();
     installed
         .map(|it| format!("{}=={}", text(it, "Name"), text(it, "Version")))
         .collect()
@@ -235,8 +236,8 @@ fn remember(project: &Project, change: impl Fn(&str) -> String) {
     let all = names(&folder);
     assert_eq!(all.len(), 1, "{all:?}");
     let path = folder.join(&all[0]);
-    let answer = fs::read_to_string(&path).unwrap();
-    fs::write(&path, change(&answer)).unwrap();
+    let answer = fs::read_to_string(&path).expect("it is there");
+    fs::write(&path, change(&answer)).expect("it can be written");
 }
 
 #[test]
@@ -316,9 +317,8 @@ fn an_index_that_a_lock_names_is_not_replaced() {
                     format!("{before}{source}[[package]]\nname = 'b'{b}{source}[[package]]{after}");
                 if text.contains("2.0") {
                     continue;
-                } else {
-                    sources
                 }
+                sources
             }
             ("Pipfile.lock", _) => text,
             _ => continue,

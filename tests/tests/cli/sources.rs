@@ -268,8 +268,8 @@ fn builds_that_fail() {
     let compiles = "import subprocess\n\ndef build_wheel(wheel_directory, config_settings=None, \
                     metadata_directory=None):\n    subprocess.check_call(['vax-unknown-gcc', '-c', \
                     'x.c'])\n";
-    let compiled = SdistForge::new("compiled", "1.0").static_metadata();
-    index.add(compiled.backend(compiles).build());
+    let in_c = SdistForge::new("compiled", "1.0").static_metadata();
+    index.add(in_c.backend(compiles).build());
     project.write("requirements.txt", "compiled\n");
     let build = format!("build requirements.txt {ALLOWED} {}", own_target());
     let run = project.run(&build).fails(3, "SourceNeedsCompiler");

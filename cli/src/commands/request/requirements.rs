@@ -26,7 +26,7 @@ use crate::progress::Terminal;
 ///
 /// The file is dropped as it is, if it says everything. If it includes other files or needs one beside
 /// it, or if an option changes what it asks for, a request (JSON) is dropped that has all of it. What
-/// --include and --project name is uploaded first, below files/LAYER_NAME/ in the inbox.
+/// --include and --project name is uploaded first, below `files/LAYER_NAME/` in the inbox.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Requirements {
     /// The file, as `accretion init` writes it

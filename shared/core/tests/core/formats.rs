@@ -787,9 +787,10 @@ fn graphs_that_are_too_much() {
         .map(|at| format!("{{include-group = 'g{at}'}}"))
         .collect();
     let names = names.join(", ");
-    let groups: String = (0..200)
-        .map(|at| format!("g{at} = [{names}, 'a']\n"))
+    let groups: Vec<_> = (0..200)
+        .map(|at| format!("g{at} = [{names}, 'a']"))
         .collect();
+    let groups = groups.join("\n");
     let project = format!("[dependency-groups]\n{groups}");
     let error = read(LockFormat::Poetry, OLD_POETRY, Some(&project)).unwrap_err();
     assert!(error.to_string().contains("too much"), "{error}");

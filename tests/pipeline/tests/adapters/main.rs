@@ -117,7 +117,9 @@ fn target() -> LayerTarget {
 fn compatibility(slug: &str) -> Compatibility {
     match LayerTarget::from_slug(slug).unwrap() {
         LayerTarget::One(target) => target.into(),
-        merged => Compatibility::new(merged, [Runtime::Python312, Runtime::Python313]).unwrap(),
+        merged @ LayerTarget::Merged(_) => {
+            Compatibility::new(merged, [Runtime::Python312, Runtime::Python313]).unwrap()
+        }
     }
 }
 

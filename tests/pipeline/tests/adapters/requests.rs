@@ -272,7 +272,11 @@ fn people_read_what_was_recorded() {
         };
         assert_eq!(known.source, Some(source));
         let targets: Vec<_> = known.targets.keys().copied().collect();
-        let wanted: Vec<_> = accepted.targets.iter().map(|it| it.target()).collect();
+        let wanted: Vec<_> = accepted
+            .targets
+            .iter()
+            .map(accretion_core::target::Compatibility::target)
+            .collect();
         assert_eq!(targets, wanted);
         let runtimes = known.targets.values().map(|it| &*it.runtimes);
         let (new, both) = (

@@ -83,6 +83,10 @@ impl<'a> Expected<'a> {
         Ok(id.to_owned())
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "all that there is of one layer, in order"
+    )]
     async fn of_target(
         &self,
         stack: &Stack,

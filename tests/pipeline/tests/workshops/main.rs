@@ -41,7 +41,7 @@ impl<'a> Bench<'a> {
         let index = PackageIndex::start(Vec::<Distribution>::new());
         for name in ["helper", "plain"] {
             let wheel = WheelForge::new(name, "1.0").file(&format!("{name}.py"), "");
-            index.add(&wheel.build());
+            index.add(wheel.build());
         }
         let url = index.url();
         let parameters = [
@@ -57,11 +57,11 @@ impl<'a> Bench<'a> {
         let runtime = runtimes.find(|runtime| has_python(runtime.identifier()));
         let runtime = runtime.expect("workshops need a CPython that is a Lambda runtime, on PATH");
         Ok(Self {
-            runtime,
             testbed,
             index,
             said,
             folder,
+            runtime,
         })
     }
 
@@ -102,13 +102,14 @@ impl<'a> Bench<'a> {
         assert_eq!(told.text("Event"), "LayerPublished", "{}", told.body);
         let target = Target {
             runtime: self.runtime,
-            architecture: ARCHITECTURE.parse().unwrap(),
+            architecture: ARCHITECTURE.parse().expect("Lambda has it"),
         };
         let layer = format!("{project}-{}", target.slug());
         let version = self.testbed.stack.layer_version(&layer, 1).await?;
-        let mut zip = zip::ZipArchive::new(Cursor::new(version.content)).unwrap();
+        let mut zip = zip::ZipArchive::new(Cursor::new(version.content)).expect("layers are zips");
         let entry = zip.by_name(&format!("python/{file}"));
-        Ok(std::io::read_to_string(entry.unwrap()).unwrap())
+        let entry = entry.expect("the layer has the file");
+        Ok(std::io::read_to_string(entry).expect("it is a text"))
     }
 
     /// The same where it has to fail, with a code.
@@ -188,10 +189,10 @@ async fn builds(bench: &Bench<'_>) -> Result<()> {
     }
 
     // Metadata that is known only by running it.
-    bench.index.add(&sources::dynamic());
+    bench.index.add(sources::dynamic());
     bench.layer("dynamic", "dynamic", "helper.py").await?;
 
-    bench.index.add(&sources::generated());
+    bench.index.add(sources::generated());
     let text = bench
         .layer("generated", "generated", "generated.py")
         .await?;
@@ -243,11 +244,11 @@ async fn fails(bench: &Bench<'_>) -> Result<()> {
 
 async fn is_contained(bench: &Bench<'_>) -> Result<()> {
     let (report, pulse) = (bench.file("report"), bench.file("pulse"));
-    bench.index.add(&sources::nosy(&report, &pulse));
+    bench.index.add(sources::nosy(&report, &pulse));
     bench.layer("nosy", "nosy", "nosy.py").await?;
 
     // Its environment was one of our making.
-    let seen = fs::read_to_string(&report).unwrap();
+    let seen = fs::read_to_string(&report).expect("it has reported");
     for line in seen.lines() {
         let name = line.split('=').next().unwrap_or_default();
         let is_ours = !["AWS_", "_HANDLER", "LAMBDA_", "INDEX_URL"]
