@@ -19,7 +19,9 @@ use crate::{name, report, request};
 pub fn lock(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let lock = parts.next().unwrap_or_default();
-    let project = parts.next().and_then(|project| str::from_utf8(project).ok());
+    let project = parts
+        .next()
+        .and_then(|project| str::from_utf8(project).ok());
     for format in LockFormat::ALL {
         of_format(format, lock, project);
     }
@@ -127,7 +129,12 @@ fn check_pins(pins: &Pins) {
     let requirements = &pins.requirements;
     assert_eq!(requirements.requirements.len(), pins.names().count());
     assert!(requirements.constraints.is_empty());
-    assert!(requirements.requirements.iter().all(|it| !it.hashes.is_empty()));
+    assert!(
+        requirements
+            .requirements
+            .iter()
+            .all(|it| !it.hashes.is_empty())
+    );
     let text = requirements.to_requirements_txt();
     // Of what people write, less is read.
     if requirements.requirements.len() > Limits::REQUIREMENTS
