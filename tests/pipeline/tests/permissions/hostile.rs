@@ -283,6 +283,7 @@ impl Remains {
             format!("accretion/artifacts/{GOOD}/{digest}.zip"),
             format!("accretion/artifacts/{GOOD}/{digest}.json"),
             format!("accretion/manifests/{GOOD}/{id}-py313.manifest"),
+            format!("accretion/manifests/{GOOD}/pylock.{digest}.toml"),
             format!("accretion/layers/{layer}/1.json"),
         ]);
         self.items.insert(format!("{layer}/layer"));

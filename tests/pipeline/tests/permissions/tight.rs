@@ -14,11 +14,13 @@ use crate::{PATIENCE, alone, deliver_again_soon};
 const OF_THE_RUNTIME: &str = "MiniStack keeps the logs itself, and has no X-Ray";
 const OF_SERVICES: &str = "MiniStack's services act among themselves without a role";
 const MISSING: &str = "a missing object is a missing one there, whoever asks";
+const ALWAYS_THERE: &str =
+    "MiniStack's conditions know no Join: it is there although no secret is named";
 const MISREAD: &str =
     "MiniStack takes GET below /layers for ListLayers, POST for PublishLayerVersion";
 
 /// Statements that MiniStack does not look at, by role and `Sid`, and why.
-const NOT_EVALUATED: [(&str, &str, &str); 19] = [
+const NOT_EVALUATED: [(&str, &str, &str); 20] = [
     ("DispatcherRole", "ReceiveRequests", OF_SERVICES),
     ("DispatcherRole", "TellMissing", MISSING),
     ("DispatcherRole", "WriteLogs", OF_THE_RUNTIME),
@@ -29,6 +31,7 @@ const NOT_EVALUATED: [(&str, &str, &str); 19] = [
     ("BuildStateMachineRole", "Trace", OF_SERVICES),
     ("BuildStateMachineRole", "DeliverLogs", OF_SERVICES),
     ("BuilderRole", "TellMissing", MISSING),
+    ("BuilderRole", "ReadIndexSecrets", ALWAYS_THERE),
     ("BuilderRole", "WriteLogs", OF_THE_RUNTIME),
     ("BuilderRole", "Trace", OF_THE_RUNTIME),
     ("PublisherRole", "TellMissing", MISSING),
@@ -261,7 +264,11 @@ impl Trials {
             "Runtimes": ["python3.13"],
             "Architectures": ["x86_64"],
             "Permissions": [{"Principal": "123456789012"}],
+            "Files": [{"Prefix": format!("files/{project}/")}],
         });
+        // Nobody else has these files.
+        let file = format!("files/{project}/mine.py");
+        stack.drop_into_inbox(&file, project.to_owned()).await?;
         let key = format!("{project}.json");
 
         let version = stack.drop_into_inbox(&key, request.to_string()).await?;
