@@ -87,7 +87,7 @@ pub(crate) fn nosy(report: &Path, pulse: &Path) -> Sdist {
 with open({report:?}, "w") as report:
     for name, value in os.environ.items():
         report.write(f"{{name}}={{value}}\n")
-beat = "import time\nwhile True:\n    open({pulse:?}, 'a').write('.')\n    time.sleep(0.05)"
+beat = "import time\nwhile True:\n    open('{pulse}', 'a').write('.')\n    time.sleep(0.05)"
 for _ in range(20):
     if os.fork() == 0:
         os.setsid()
