@@ -102,7 +102,7 @@ time.sleep(1)
 return wheel(wheel_directory, "nosy", {{"nosy.py": ""}})
 "#,
         report = report.display().to_string(),
-        pulse = pulse.display().to_string(),
+        pulse = pulse.display(),
     );
     source("nosy", &build).build()
 }
