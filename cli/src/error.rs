@@ -41,6 +41,8 @@ pub(crate) enum Error {
     IncludeEmpty { path: PathBuf },
     #[error("the request names files of an inbox, which only the pipeline reads")]
     FilesElsewhere,
+    #[error("the lock would take the place of its input, {}", path.display())]
+    LockIsInput { path: PathBuf },
     #[error("there is no folder for the cache")]
     CacheFolderMissing,
     #[error(transparent)]
@@ -67,6 +69,7 @@ fault_codes! {
         Self::FolderUnwritable { .. } => "FolderUnwritable", Internal;
         Self::IncludeEmpty { .. } => "IncludeEmpty", User;
         Self::FilesElsewhere => "FilesElsewhere", User;
+        Self::LockIsInput { .. } => "LockIsInput", User;
         Self::CacheFolderMissing => "CacheFolderMissing", Internal;
     }
     else {
@@ -101,6 +104,9 @@ impl Fault for Error {
             Self::FilesElsewhere => {
                 Some("take `Files` out of it, and name a folder of yours with --include".to_owned())
             }
+            Self::LockIsInput { .. } => Some(
+                "write it into another folder with --output, or name it with --name".to_owned(),
+            ),
             Self::CacheFolderMissing => {
                 Some("set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME".to_owned())
             }

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue};
 use futures_util::future::select_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -32,7 +33,7 @@ use crate::environment::Environment;
 /// Runs the command with the arguments and the environment of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| without_secrets(error).exit());
     let environment = Environment::read();
     open_more_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -55,6 +56,20 @@ pub fn main() -> ExitCode {
     // What can't be dropped, such as a name look-up, is not waited for without end.
     runtime.shutdown_timeout(PATIENCE);
     code
+}
+
+/// What is wrong with the command line, without the URL of an index: it may open the index, and one
+/// that is not a URL can't be told apart from its password.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let is_of_index = matches!(
+        error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(argument)) if argument.contains("index")
+    );
+    if is_of_index && error.get(ContextKind::InvalidValue).is_some() {
+        let hidden = ContextValue::String("(not shown)".to_owned());
+        error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
 }
 
 /// How long unfinished work may take to notice that it is not wanted any more.

@@ -16,9 +16,10 @@ use tempfile::NamedTempFile;
 use crate::args::{Format, Global};
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
-use crate::error::Error;
+use crate::error::{Error, grouped, print_warning};
 use crate::failed::{self, Failed, FailureRecord};
 use crate::input::{self, Input};
+use crate::own;
 use crate::progress::Terminal;
 
 /// Write down what the layers of an input consist of, as a pylock.toml (PEP 751)
@@ -54,6 +55,7 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
     let (request, mut report) = input::read(&args.input)?;
+    own::check_files(&request)?;
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
         crate::print_report(&report, global);
@@ -65,9 +67,14 @@ pub(crate) async fn run(
     progress.clear();
 
     let (mut locked, mut failed) = (Vec::new(), Vec::new());
+    let mut warnings: Vec<(String, String)> = Vec::new();
     for (target, outcome) in outcomes {
         match outcome {
-            Ok(packages) => locked.push((target, packages)),
+            Ok(of_layer) => {
+                let layer = LayerName::new(&request.name, target).to_string();
+                warnings.extend(of_layer.warnings.into_iter().map(|it| (layer.clone(), it)));
+                locked.push((target, of_layer.packages));
+            }
             Err(error) => failed.push(Failed {
                 target: target.into(),
                 layer: LayerName::new(&request.name, target),
@@ -77,6 +84,10 @@ pub(crate) async fn run(
     }
     let name = format!("pylock.{}.toml", request.name);
     let path = args.output.as_deref().unwrap_or(Path::new("")).join(name);
+    // It may say more than this lock does, such as markers and groups.
+    if same_file(&path, &args.input.path) {
+        return Err(Error::LockIsInput { path });
+    }
     if failed.is_empty() {
         let folder = args.output.unwrap_or_else(|| PathBuf::from("."));
         let written = write(&folder, &path, &locked);
@@ -87,9 +98,23 @@ pub(crate) async fn run(
     }
     match global.format {
         Format::Json => print_document(&report, &path, &locked, &failed),
-        Format::Text => print_text(&path, &locked, &failed, global),
+        Format::Text => {
+            if !global.quiet {
+                let warnings = warnings.iter();
+                for (warning, layers) in grouped(warnings.map(|(layer, it)| (&**layer, it))) {
+                    print_warning(&layers.join(", "), warning);
+                }
+            }
+            print_text(&path, &locked, &failed, global);
+        }
     }
     Ok(failed::exit_code(&failed))
+}
+
+/// Whether two paths lead to one file that there is.
+fn same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 /// Writes the lock, or nothing.

@@ -136,6 +136,24 @@ impl Report {
         report
     }
 
+    /// Hides a part of the input in all that is shown of it: it may be a secret. Places stay the same.
+    pub(crate) fn hide(&mut self, span: Range<usize>) {
+        let Some(source) = self.sources.first_mut() else {
+            return;
+        };
+        if let Some(part) = source.text.get(span.clone()) {
+            let hidden = |c: char| {
+                if c == '\n' {
+                    c.to_string()
+                } else {
+                    "*".repeat(c.len_utf8())
+                }
+            };
+            let hidden: Vec<_> = part.chars().map(hidden).collect();
+            source.text.replace_range(span, &hidden.concat());
+        }
+    }
+
     /// Adds a text that locations may point into; returns its index.
     pub fn add_source(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
         self.sources.push(SourceText {

@@ -80,7 +80,8 @@ impl Limits {
     pub const FILES: usize = 2_000;
     /// Bytes of a zip or a wheel that `Files` names.
     pub const FILE_ARCHIVE_BYTES: usize = 32 << 20;
-    /// Bytes of all files of one's own, unpacked: the dispatcher packs them within its time and memory.
+    /// Bytes of all files of one's own, unpacked, and of all wheels: the dispatcher packs the ones and
+    /// holds the others within its time and memory.
     pub const FILES_BYTES: u64 = 64 * MIB;
     /// Bytes of a key. Source: Amazon S3 User Guide, "Naming Amazon S3 objects".
     pub const KEY_BYTES: usize = 1_024;

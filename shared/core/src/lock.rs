@@ -324,7 +324,12 @@ impl Lock {
         policy: Policy<'_>,
         selection: &Selection,
     ) -> Result<Selected, Error> {
-        let environment = marker_environment(target)?;
+        // What uv has just resolved has no markers; of a lock that somebody brings, those are meant that
+        // are true in Lambda.
+        let environment = match policy.requirements {
+            Some(_) => marker_environment(target)?,
+            None => environment_of_patch(target, RECENT_PATCH)?,
+        };
         selection.check(self)?;
         let mut activated = Activated::new(&self.default_groups, selection);
         if self.extras_are_groups {
@@ -442,11 +447,20 @@ impl Environment {
         }
         Ok(match self.platform.as_deref() {
             None => true,
-            // PDM's names for the platforms that most have.
-            Some("linux") => target.architecture.machine() == "x86_64",
+            // PDM's names: of a platform that is asked for as `linux` the machine alone is meant, and it
+            // writes the newest glibc that it knows. Each wheel is held against the target's own.
             Some(platform) => {
-                let wheel = format!("a-0-py3-none-{platform}.whl").parse::<WheelFilename>();
-                wheel.is_ok_and(|wheel| target.rank_wheel(&wheel).is_some())
+                [
+                    "linux_",
+                    "manylinux_",
+                    "manylinux1_",
+                    "manylinux2010_",
+                    "manylinux2014_",
+                ]
+                .iter()
+                .find_map(|family| platform.strip_prefix(family))
+                .is_some_and(|rest| rest.ends_with(target.architecture.machine()))
+                    || (platform == "linux" && target.architecture.machine() == "x86_64")
             }
         })
     }
@@ -741,19 +755,26 @@ pub(crate) fn target_satisfies(
 
 fn satisfies(specifiers: &VersionSpecifiers, environment: &MarkerEnvironment) -> bool {
     const NEWEST_PATCH: u64 = 999;
-    let oldest = &environment.python_full_version().version;
-    let mut release = oldest.release().to_vec();
-    release.truncate(2);
-    release.push(NEWEST_PATCH);
-    specifiers.contains(oldest) || specifiers.contains(&Version::new(release))
+    let release = environment.python_full_version().version.release().to_vec();
+    [0, NEWEST_PATCH].into_iter().any(|patch| {
+        let minor = release.iter().copied().take(2);
+        specifiers.contains(&Version::new(minor.chain([patch])))
+    })
 }
+
+/// A patch version that stands for the recent one that Lambda keeps a runtime at, whichever that is.
+const RECENT_PATCH: u8 = 99;
 
 /// The values of environment markers in a target's runtime (PEP 508).
 ///
 /// The patch version is 0, as uv takes it: the newest that every runtime satisfies.
 pub fn marker_environment(target: Target) -> Result<MarkerEnvironment, Error> {
+    environment_of_patch(target, 0)
+}
+
+fn environment_of_patch(target: Target, patch: u8) -> Result<MarkerEnvironment, Error> {
     let python_version = format!("3.{}", target.runtime.python_minor());
-    let full_version = format!("{python_version}.0");
+    let full_version = format!("{python_version}.{patch}");
     MarkerEnvironment::try_from(MarkerEnvironmentBuilder {
         implementation_name: "cpython",
         implementation_version: &full_version,

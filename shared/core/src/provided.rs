@@ -130,6 +130,8 @@ pub enum Because {
     },
     /// The runtime's copy would find another one in the layer than it is made for.
     Needs(&'static str),
+    /// It is one's own.
+    Own,
 }
 
 impl fmt::Display for Kept {
@@ -145,6 +147,7 @@ impl fmt::Display for Kept {
                 f,
                 "{package} stays in the layer: it needs {other}, which stays"
             ),
+            Because::Own => write!(f, "{package} stays in the layer: the wheel is your own"),
         }
     }
 }
@@ -158,6 +161,8 @@ pub struct Requiring {
     pub version: String,
     /// Its `Requires-Dist`.
     pub requires: Vec<String>,
+    /// Whether its wheel is one's own, which is meant to be in the layer.
+    pub is_own: bool,
 }
 
 /// What stays out of a layer, and what does not.
@@ -183,8 +188,15 @@ pub fn divide(
     for package in packages {
         claims.extend(claims_of_package(package, &environment));
     }
-    let has = |name: &str| packages.iter().any(|it| it.name.as_ref() == name);
-    let candidates: Vec<_> = table.iter().filter(|it| has(it.name)).collect();
+    let of_name = |name: &str| packages.iter().find(|it| it.name.as_ref() == name);
+    let candidates: Vec<_> = table
+        .iter()
+        .filter(|it| of_name(it.name).is_some())
+        .collect();
+    let own = candidates
+        .iter()
+        .filter(|it| of_name(it.name).is_some_and(|it| it.is_own));
+    inside.extend(own.map(|it| (it.name, Some(Because::Own))));
     loop {
         let before = inside.len();
         for provided in &candidates {
@@ -374,6 +386,7 @@ mod tests {
             .into_iter()
             .chain(more)
             .map(|(name, version, requires)| Requiring {
+                is_own: false,
                 name: name.parse().unwrap(),
                 version: version.to_owned(),
                 requires: requires.iter().map(ToString::to_string).collect(),
@@ -469,6 +482,7 @@ mod tests {
         let mut requirements = set("boto3");
         requirements.constraints = set("urllib3<2").requirements;
         let packages = SDK.map(|(name, version, requires)| Requiring {
+            is_own: false,
             name: name.parse().unwrap(),
             version: version.to_owned(),
             requires: requires.iter().map(ToString::to_string).collect(),

@@ -300,6 +300,8 @@ impl Routes {
                     | StatusCode::RANGE_NOT_SATISFIABLE
             );
         if usable {
+            // uv has tried again: what failed before is no reason any more.
+            self.findings().unavailable = None;
             Ok(response)
         } else {
             unavailable(format!("HTTP status {}", status.as_u16()));

@@ -338,10 +338,10 @@ impl Uv {
         let Ran { output, gateway } = self.run(&mut command, routes).await?;
         let routes = gateway.as_ref().and_then(Gateway::routes);
         if !output.status.success() {
-            let said = said(&output.stderr);
+            let error = explain(&said(&output.stderr, routes), target);
             return Err(match routes {
-                Some(routes) => routes.reason(explain(&routes.restore(&said), target)),
-                None => explain(&said, target),
+                Some(routes) => routes.reason(error),
+                None => error,
             });
         }
         let path = work.path().join("pylock.toml");
@@ -462,11 +462,7 @@ impl WheelBuilder {
             ran => ran?,
         };
         if !output.status.success() {
-            let said = said(&output.stderr);
-            let said = match gateway.as_ref().and_then(Gateway::routes) {
-                Some(routes) => routes.restore(&said),
-                None => said,
-            };
+            let said = said(&output.stderr, gateway.as_ref().and_then(Gateway::routes));
             return Err(
                 unreachable(&said).unwrap_or_else(|| failed(file, build_failure(&said).1, &said))
             );
@@ -576,8 +572,10 @@ fn missing_program(output: &str) -> Option<String> {
 
 /// What uv wrote, without what may open something: users and queries of URLs. A URL may be signed,
 /// and what is said here is told and logged.
-fn said(output: &[u8]) -> String {
+fn said(output: &[u8], routes: Option<&Routes>) -> String {
     let text = String::from_utf8_lossy(output);
+    // First what leads to indexes becomes what it stands for.
+    let text = routes.map_or_else(|| text.to_string(), |routes| routes.restore(&text));
     let mut parts = text.split("://");
     let mut said = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -620,8 +618,13 @@ fn build_failure(stderr: &str) -> (Option<String>, String) {
         .map_or(before, |(_, words)| words);
     let words = words.split("\nhint: ").next().unwrap_or_default();
     // Said by uv itself, and all that there is if uv did not like what was built.
-    let words = words
-        .strip_prefix("Building wheel from source distribution...\n")
+    let own = [
+        "Building wheel from source distribution...\n",
+        "Building wheel...\n",
+    ];
+    let words = own
+        .iter()
+        .find_map(|own| words.strip_prefix(own))
         .unwrap_or(words);
     let indentation = words.len() - words.trim_start_matches(' ').len();
     let lines = words.lines().map(|line| {
@@ -811,7 +814,7 @@ mod tests {
             ),
             ("a://", "a://"),
         ] {
-            assert_eq!(said(written.as_bytes()), expected);
+            assert_eq!(said(written.as_bytes(), None), expected);
         }
     }
 }

@@ -52,7 +52,10 @@ impl<'a, H: Handover> Workshops<'a, H> {
     /// What workshops have to make before the build can succeed.
     pub fn orders(&self) -> Vec<Order> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *orders)
+        let mut orders = std::mem::take(&mut *orders);
+        // A merged layer has those of several runtimes; the others come in the next round.
+        orders.truncate(ORDERS);
+        orders
     }
 
     async fn order(

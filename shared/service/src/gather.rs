@@ -47,11 +47,24 @@ pub(crate) async fn files(
     let mut sources = BTreeSet::new();
     let mut own = OwnFiles::default();
     let mut wheels = Vec::new();
+    let (mut names, mut in_wheels) = (BTreeSet::new(), 0);
     for source in &request.contents.files {
         match source {
             FileSource::Object(key) => {
                 let bytes = read(inbox, key).await?;
                 if let Some(filename) = wheel(key) {
+                    in_wheels += bytes.len() as u64;
+                    if in_wheels > Limits::FILES_BYTES {
+                        let mib = Limits::FILES_BYTES >> 20;
+                        let message = format!("the wheels of `Files` have over {mib} MiB");
+                        let help = "put them into a package index, or make several layers of them";
+                        return Err(problem_of(code::TOO_LARGE, message, help).into());
+                    }
+                    if let Some(name) = names.replace(filename.name().clone()) {
+                        let message = format!("there are two wheels of `{name}`");
+                        let help = "name one of them";
+                        return Err(problem_of(code::FILES_INVALID, message, help).into());
+                    }
                     check_wheel(request, &filename, &bytes)?;
                     let sha256 = Sha256::of(&bytes);
                     wheels.push((keys::own_wheel(sha256), bytes));

@@ -28,6 +28,15 @@ pub async fn lock_target<R: Resolver, W: Wheels>(
     packages.all(target, Locating::Anew).await
 }
 
+/// What goes into one layer.
+#[derive(Debug)]
+pub struct Locked {
+    /// The packages, ordered by name.
+    pub packages: Vec<LockedPackage>,
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+}
+
 /// What goes into the layer of each target of a request, in the order of the targets.
 ///
 /// # Errors
@@ -38,13 +47,22 @@ pub async fn lock<R: Resolver, W: Wheels>(
     resolver: &R,
     wheels: &W,
     progress: &dyn Progress,
-) -> Result<Vec<(Target, Result<Vec<LockedPackage>, Error>)>, Error> {
+) -> Result<Vec<(Target, Result<Locked, Error>)>, Error> {
     let allowed = SourceDistributions::AsRequested;
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let locked = request.targets.iter().map(async |target| {
-        let packages = packages.resolve(target, Locating::Anew).await;
+        let resolved = packages.resolve(target, Locating::Anew).await;
         progress.on(Event::Finished(target.into()));
-        (target, packages.map(|resolved| resolved.packages))
+        let locked = resolved.and_then(|resolved| {
+            if resolved.packages.is_empty() {
+                return Err(accretion_core::Error::LayerEmpty.into());
+            }
+            Ok(Locked {
+                packages: resolved.packages,
+                warnings: resolved.warnings,
+            })
+        });
+        (target, locked)
     });
     Ok(join_all(locked).await)
 }

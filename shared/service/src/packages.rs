@@ -181,6 +181,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 name: package.name.clone(),
                 version: package.version.clone(),
                 requires: requires(wheel)?,
+                is_own: package.is_at_hand(),
             })
         });
         let requiring: Vec<_> = requiring.collect::<Result<_, accretion_core::Error>>()?;

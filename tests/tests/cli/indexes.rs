@@ -16,7 +16,7 @@ use integration_tests::{Project, Run, snapshot, uv};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{LAYER, ONE, PROGRAM, own_target};
+use crate::{LAYER, ONE, PROGRAM, index, own_target, project, pure};
 
 const USER: &str = "canary-user";
 const PASSWORD: &str = "canary-p4ssword";
@@ -543,5 +543,49 @@ fn what_opens_an_index_is_found_nowhere() {
             log.contains("compile") && log.contains("HTTP_PROXY="),
             "{log}"
         );
+    }
+}
+
+/// What opens an index is not shown where it is not understood, either.
+#[test]
+fn what_is_wrong_with_an_index_is_said_without_what_opens_it() {
+    let index = index([pure("demo").build()]);
+    let project = project(&index);
+    project.write("requirements.txt", "demo\n");
+    let unusable = format!("https://user:pa#{PASSWORD}@index.example.com/simple/");
+    let open = format!("corp=https://user:{PASSWORD}@index.example.com/simple/");
+    for arguments in [["--default-index", &unusable], ["--index", &open]] {
+        let arguments = ["build", "requirements.txt"].into_iter().chain(arguments);
+        let run = project.finish(project.command(arguments));
+        let run = run.exits(2);
+        assert!(!run.to_string().contains(PASSWORD), "{run}");
+        assert!(run.stderr.contains("index"), "{run}");
+    }
+    let mut command = project.command(["build", "requirements.txt"]);
+    command.env("ACCRETION_DEFAULT_INDEX", &unusable);
+    let run = project.finish(command).exits(2);
+    assert!(!run.to_string().contains(PASSWORD), "{run}");
+
+    let url = "https://index.example.com/simple/";
+    for index in [
+        json!({"Name": "corp", "Url": url, "Credentials": {"SecretArn": PASSWORD}}),
+        json!({"Name": "corp", "Url": url, "Credentials": {"Username": "u", "Password": PASSWORD}}),
+        json!({"Name": "corp", "Url": url, "Credentials": PASSWORD}),
+        json!({"Name": "corp", "Url": format!("https://user:pa/{PASSWORD}@example.com/")}),
+        json!({"Name": "corp", "Url": unusable}),
+        json!({"Name": "corp", "Url": format!("{url}?token={PASSWORD}")}),
+    ] {
+        let request = json!({
+            "Name": "tools",
+            "Language": "python",
+            "Requirements": {"Type": "requirements.txt", "Requirements": "demo"},
+            "Indexes": [index],
+        });
+        project.write("request.json", request.to_string());
+        for format in ["text", "json"] {
+            let run = project.run(&format!("check request.json --format {format}"));
+            let run = run.exits(3);
+            assert!(!run.to_string().contains(PASSWORD), "{run}");
+        }
     }
 }

@@ -35,7 +35,8 @@ struct Version {
 /// Writes what targets get as a `pylock.toml` that selects just that again, and that others install
 /// from: `uv pip sync` does.
 ///
-/// A package that not every target gets, or not in the same version, has a marker.
+/// It is for these targets and no others. A package that not every target gets, or not in the same
+/// version, has a marker.
 ///
 /// # Panics
 ///
@@ -64,8 +65,20 @@ pub fn write(selections: &[(Target, &[LockedPackage])]) -> String {
         }
     }
     let oldest = targets.first().map_or(0, |it| it.runtime.python_minor());
-    let mut text = format!(
-        "lock-version = \"1.0\"\nrequires-python = \">=3.{oldest}\"\ncreated-by = \"accretion\"\n"
+    let mut text = String::from("lock-version = \"1.0\"\nenvironments = [\n");
+    // It says nothing about any other.
+    for target in &targets {
+        let (runtime, architecture) = (target.runtime, target.architecture);
+        let marker = format!(
+            "{} and {} and sys_platform == 'linux'",
+            python(runtime),
+            machine(architecture)
+        );
+        let _ = writeln!(text, "  {},", inline(marker));
+    }
+    let _ = writeln!(
+        text,
+        "]\nrequires-python = \">=3.{oldest}\"\ncreated-by = \"accretion\""
     );
     for ((name, number), version) in versions {
         text.push_str("\n[[packages]]\n");
@@ -118,14 +131,19 @@ fn without_credentials(mut url: Url) -> String {
     url.into()
 }
 
+fn python(runtime: Runtime) -> String {
+    format!("python_version == '3.{}'", runtime.python_minor())
+}
+
+fn machine(architecture: Architecture) -> String {
+    format!("platform_machine == '{}'", architecture.machine())
+}
+
 /// A marker that is true for some of all targets, and false for the others. None if it is all.
 fn marker(some: &BTreeSet<Target>, all: &BTreeSet<Target>) -> Option<String> {
     if some == all {
         return None;
     }
-    let python = |runtime: Runtime| format!("python_version == '3.{}'", runtime.python_minor());
-    let machine =
-        |architecture: Architecture| format!("platform_machine == '{}'", architecture.machine());
     let is_whole = |part: &dyn Fn(&Target) -> bool| {
         let mut of_part = all.iter().filter(|target| part(target));
         of_part.all(|target| some.contains(target))

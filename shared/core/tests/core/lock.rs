@@ -85,7 +85,7 @@ fn markers_choose_packages() {
         ("python_version >= '3.13'", true),
         ("python_version<'3.13'", false),
         ("'3.13' <= python_version", true),
-        ("python_full_version == '3.13.0'", true),
+        ("python_full_version > '3.13.0'", true),
         ("python_version ~= '3.12'", true),
         ("python_version in '3.12 3.13'", true),
         (

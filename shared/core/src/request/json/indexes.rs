@@ -86,6 +86,8 @@ impl Reader<'_> {
                 Err(problem) => problem,
             };
             let place = span(&lit.range);
+            // Where in it a password ends, nobody can say.
+            self.hide(&lit.range);
             self.push(
                 Problem::error(problem.code, problem.message).help(problem.help),
                 place,
@@ -96,6 +98,10 @@ impl Reader<'_> {
             None => Some(None),
             Some(value) => self.pinned(value, whose).map(Some),
         };
+        // Somebody may have written what opens the index instead of where that is kept.
+        if let Some(value) = fields.get("Credentials") {
+            self.hide_strings(value);
+        }
         let credentials = match (fields.get("Credentials"), &url) {
             (None, _) => Some(None),
             (Some(value), Some(url)) => self.credentials(value, url).map(Some),
@@ -144,13 +150,37 @@ impl Reader<'_> {
         sound.then_some(names)
     }
 
+    /// Hides what is written in a string.
+    fn hide(&mut self, range: &jsonc_parser::common::Range) {
+        let inner = range.start + 1..range.end.saturating_sub(1);
+        self.report.hide(inner);
+    }
+
+    /// Hides every string of a value.
+    fn hide_strings(&mut self, value: &Value<'_>) {
+        match value {
+            Value::StringLit(lit) => self.hide(&lit.range),
+            Value::Object(object) => {
+                for property in &object.properties {
+                    self.hide_strings(&property.value);
+                }
+            }
+            Value::Array(array) => {
+                for element in &array.elements {
+                    self.hide_strings(element);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn credentials(&mut self, value: &Value<'_>, url: &url::Url) -> Option<CredentialsReference> {
         let object = self.object(value, "`Credentials`")?;
         let fields = self.fields(object, &["SecretArn", "CodeArtifact"], "`Credentials`");
         match (fields.get("SecretArn"), fields.get("CodeArtifact")) {
             (Some(value), None) => {
                 let lit = self.string(value, "`SecretArn`")?;
-                // Not quoted: it may be the secret itself.
+                // Not quoted, and hidden already: it may be the secret itself.
                 let what = "`SecretArn` is not the ARN of a secret";
                 let arn = self.parsed(lit, code::SECRET_ARN_INVALID, what)?;
                 Some(CredentialsReference::Secret(arn))
