@@ -16,7 +16,7 @@ use integration_tests::{Project, Run, snapshot, uv};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{LAYER, ONE, PROGRAM, index, own_target, project, pure};
+use crate::{LAYER, ONE, PROGRAM, index, own_target, pure};
 
 const USER: &str = "canary-user";
 const PASSWORD: &str = "canary-p4ssword";
@@ -550,7 +550,7 @@ fn what_opens_an_index_is_found_nowhere() {
 #[test]
 fn what_is_wrong_with_an_index_is_said_without_what_opens_it() {
     let index = index([pure("demo").build()]);
-    let project = project(&index);
+    let project = Project::new(PROGRAM, &index);
     project.write("requirements.txt", "demo\n");
     let unusable = format!("https://user:pa#{PASSWORD}@index.example.com/simple/");
     let open = format!("corp=https://user:{PASSWORD}@index.example.com/simple/");

@@ -128,3 +128,35 @@ fn what_is_not_whole_is_not_written() {
     run.fails(1, "FolderUnwritable");
     project.assert_tidy();
 }
+
+#[test]
+fn a_lock_does_not_take_the_place_of_its_input_and_is_for_its_targets_alone() {
+    let index = index([pure("lib").build()]);
+    let project = project(&index);
+    project.write("requirements.txt", "lib\n");
+    project
+        .run(&format!("lock requirements.txt {ONE}"))
+        .exits(0);
+    let lock = text(&project);
+    project
+        .run(&format!("lock pylock.tools.toml {ONE}"))
+        .fails(3, "LockIsInput");
+    assert_eq!(text(&project), lock);
+    for other in [
+        "--runtime python3.12 --architecture x86_64",
+        "--runtime python3.13 --architecture arm64",
+    ] {
+        let run = project.run(&format!("build pylock.tools.toml {other}"));
+        run.fails(3, "LockMismatch");
+    }
+    project.write("request.json", REQUEST_OF_NOTHING);
+    project
+        .run(&format!("lock request.json {ONE} --output elsewhere"))
+        .fails(3, "LayerEmpty");
+    assert!(!project.path("elsewhere").exists());
+}
+
+const REQUEST_OF_NOTHING: &str = r#"{
+    "Name": "tools", "Language": "python", "Exclude": ["lib"],
+    "Requirements": {"Type": "requirements.txt", "Requirements": "lib"}
+}"#;
