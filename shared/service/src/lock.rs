@@ -51,9 +51,9 @@ pub async fn lock<R: Resolver, W: Wheels>(
     let allowed = SourceDistributions::AsRequested;
     let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
     let locked = request.targets.iter().map(async |target| {
-        let resolved = packages.resolve(target, Locating::Anew).await;
+        let outcome = packages.resolve(target, Locating::Anew).await;
         progress.on(Event::Finished(target.into()));
-        let locked = resolved.and_then(|resolved| {
+        let locked = outcome.and_then(|resolved| {
             if resolved.packages.is_empty() {
                 return Err(accretion_core::Error::LayerEmpty.into());
             }

@@ -57,15 +57,6 @@ pub(crate) fn cases() -> Vec<Case> {
         let forge = WheelForge::new("own", version).file("own.py", "x");
         forge.build().bytes
     };
-    // Each of them is small enough.
-    let noise: Vec<u8> = (0..23_u32 << 20)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
-    let large_wheels = ["a", "b", "c"].map(|name| {
-        let key = format!("files/tools/{name}-1.0-py3-none-any.whl");
-        let forge = WheelForge::new(name, "1.0").file(&format!("{name}.bin"), noise.clone());
-        (&*key.leak(), forge.build().bytes)
-    });
     let many: Vec<_> = (0..2_001)
         .map(|at| (format!("files/tools/many/{at}"), Vec::new()))
         .collect();
@@ -89,12 +80,6 @@ pub(crate) fn cases() -> Vec<Case> {
                 {"Key": "files/tools/own-2.0-py3-none-any.whl"},
             ]),
             INVALID,
-        ),
-        case(
-            "many large wheels",
-            large_wheels.to_vec(),
-            json!(large_wheels.each_ref().map(|(key, _)| json!({"Key": key}))),
-            LARGE,
         ),
         case(
             "no object below",
