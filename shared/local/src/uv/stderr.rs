@@ -1,0 +1,341 @@
+//! The text that uv and the builds it runs write to stderr, and the errors it stands for.
+
+use accretion_core::target::Target;
+use url::Url;
+
+use crate::Error;
+use crate::error::SOURCE_ONLY;
+use crate::routes::Routes;
+
+/// Why a package could not be built. `all` is all that was written, `output` the end of what the
+/// build itself wrote.
+pub(super) fn failed(file: String, output: String, all: &str) -> Error {
+    match missing_program(all) {
+        Some(program) => Error::SourceNeedsCompiler {
+            file,
+            program,
+            output,
+        },
+        None => Error::SourceBuildFailed { file, output },
+    }
+}
+
+/// Programs that builds need, which no runtime of Lambda has.
+const PROGRAMS: [&str; 24] = [
+    "ar",
+    "c++",
+    "c99",
+    "cargo",
+    "cc",
+    "clang",
+    "clang++",
+    "cmake",
+    "g++",
+    "gcc",
+    "gfortran",
+    "go",
+    "ld",
+    "make",
+    "meson",
+    "nasm",
+    "ninja",
+    "patchelf",
+    "pkg-config",
+    "protoc",
+    "rustc",
+    "swig",
+    "tar",
+    "yasm",
+];
+
+/// What build backends say for want of a program that they do not name as the system does.
+const WANTS: [(&str, &str); 10] = [
+    ("can't find Rust compiler", "rustc"),
+    ("the rust compiler, is not installed", "rustc"),
+    ("the Rust package manager, is not installed", "cargo"),
+    ("Unknown compiler(s)", "cc"),
+    ("linker `cc` not found", "cc"),
+    ("CMAKE_C_COMPILER not set", "cc"),
+    ("No CMAKE_C_COMPILER could be found", "cc"),
+    ("No CMAKE_CXX_COMPILER could be found", "c++"),
+    ("CMake must be installed", "cmake"),
+    ("Could not find CMake", "cmake"),
+];
+
+/// The program for want of which a build failed, by what it wrote.
+fn missing_program(output: &str) -> Option<String> {
+    let wanted = WANTS.iter().find(|(words, _)| output.contains(words));
+    if let Some((_, program)) = wanted {
+        return Some((*program).to_owned());
+    }
+    output.lines().find_map(|line| {
+        let named = if let Some((_, rest)) = line.split_once("No such file or directory: '") {
+            rest.split('\'').next()
+        } else if let Some((_, rest)) = line.split_once("unable to execute '") {
+            rest.split('\'').next()
+        } else if let Some((_, rest)) = line.split_once("error: command '") {
+            let (name, rest) = rest.split_once('\'')?;
+            rest.contains("No such file").then_some(name)
+        } else {
+            // Of a shell.
+            let before = line.strip_suffix(": not found");
+            let before = before.or_else(|| line.strip_suffix(": command not found"));
+            before.and_then(|before| before.rsplit([' ', ':']).next())
+        };
+        let name = named?.rsplit('/').next()?;
+        // A cross compiler is named after its machine, another version after that.
+        let parts: Vec<_> = name.split('-').collect();
+        let is_program =
+            PROGRAMS.contains(&name) || parts.iter().any(|part| PROGRAMS.contains(part));
+        is_program.then(|| name.to_owned())
+    })
+}
+
+/// What uv wrote, without what may open something: users and queries of URLs. A URL may be signed,
+/// and what is said here is told and logged.
+pub(super) fn said(output: &[u8], routes: Option<&Routes>) -> String {
+    let text = String::from_utf8_lossy(output);
+    // First what leads to indexes becomes what it stands for.
+    let text = routes.map_or_else(|| text.to_string(), |routes| routes.restore(&text));
+    let mut parts = text.split("://");
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_end = |c: char| c.is_whitespace() || "\"'`<>()".contains(c);
+        let (url, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+        said.push_str("://");
+        said.push_str(authority.rsplit('@').next().unwrap_or_default());
+        said.push_str(path);
+        said.push_str(rest);
+    }
+    said
+}
+
+/// The end of what a build wrote, within bounds: it is told and recorded.
+fn last_lines(output: &str) -> String {
+    const LINES: usize = 20;
+    const CHARS: usize = 300;
+    let lines: Vec<_> = output.trim().lines().collect();
+    let last = lines[lines.len().saturating_sub(LINES)..].iter();
+    let cut = last.map(|line| match line.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => (*line).to_owned(),
+    });
+    cut.collect::<Vec<_>>().join("\n")
+}
+
+/// What could not be built, as uv names it, and the end of what the build wrote.
+pub(super) fn build_failure(stderr: &str) -> (Option<String>, String) {
+    let headline = stderr.split_once("error: Failed to build `");
+    let Some((before, (file, after))) =
+        headline.and_then(|(before, rest)| Some((before, rest.split_once('`')?)))
+    else {
+        return (None, last_lines(stderr));
+    };
+    // `uv build` shows the build's words as they come, `uv pip compile` below what it says itself.
+    let words = after
+        .split_once("[stderr]\n")
+        .map_or(before, |(_, words)| words);
+    let words = words.split("\nhint: ").next().unwrap_or_default();
+    // Said by uv itself, and all that there is if uv did not like what was built.
+    let own = [
+        "Building wheel from source distribution...\n",
+        "Building wheel...\n",
+    ];
+    let words = own
+        .iter()
+        .find_map(|own| words.strip_prefix(own))
+        .unwrap_or(words);
+    let indentation = words.len() - words.trim_start_matches(' ').len();
+    let lines = words.lines().map(|line| {
+        let (margin, rest) = line.split_at_checked(indentation).unwrap_or(("", line));
+        if margin.trim().is_empty() { rest } else { line }
+    });
+    let words = last_lines(&lines.collect::<Vec<_>>().join("\n"));
+    let said = if words.is_empty() {
+        last_lines(after)
+    } else {
+        words
+    };
+    (Some(file.to_owned()), said)
+}
+
+/// uv's words for a package that says of itself what can't be.
+const UNUSABLE: [&str; 3] = [
+    "metadata for the wrong package",
+    "does not match given name",
+    "Failed to resolve dependencies for package",
+];
+
+/// What uv's messages mean. uv has no codes; its words are held by a test against the real uv.
+pub(super) fn explain(stderr: &str, target: Target) -> Error {
+    let has = |words: &str| stderr.contains(words);
+    if has("network was disabled") {
+        return Error::Offline {
+            what: "what the index says of the requirements".to_owned(),
+        };
+    }
+    if has("No solution found") {
+        let explanation = explanation(stderr);
+        return if has("401 Unauthorized") || has("403 Forbidden") {
+            Error::IndexForbidden { explanation }
+        } else if has("was not found in the package registry") {
+            Error::PackageNotFound { explanation }
+        } else if has(SOURCE_ONLY) || has("no wheels with a matching") {
+            Error::WheelNotFound {
+                target: target.to_string(),
+                explanation,
+            }
+        } else {
+            Error::RequirementsUnsatisfiable { explanation }
+        };
+    }
+    if UNUSABLE.into_iter().any(has) {
+        let explanation = explanation(stderr.trim_start_matches("error: "));
+        return Error::PackageUnusable { explanation };
+    }
+    // A direct URL to a source distribution, where they are not allowed.
+    if let Some((_, rest)) = stderr.split_once("Building source distributions for `")
+        && let Some((package, _)) = rest.split_once("` is disabled")
+    {
+        return Error::WheelNotFound {
+            target: target.to_string(),
+            explanation: format!("{package} {SOURCE_ONLY}"),
+        };
+    }
+    if let Some(error) = unreachable(stderr) {
+        return error;
+    }
+    if let (Some(file), output) = build_failure(stderr) {
+        return failed(file, output, stderr);
+    }
+    Error::UvFailed {
+        output: last_lines(stderr),
+    }
+}
+
+/// What uv says where a server did not answer as it should.
+pub(super) fn unreachable(stderr: &str) -> Option<Error> {
+    if stderr.contains("Failed to fetch") || stderr.contains("Request failed") {
+        let words = stderr.split_whitespace();
+        let url = words
+            .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()))
+            .filter(|word| word.contains("://"))
+            .find_map(|word| word.parse::<Url>().ok());
+        let host = url
+            .as_ref()
+            .and_then(Url::host_str)
+            .unwrap_or("the package index")
+            .to_owned();
+        let problem = stderr.trim().lines().next_back().unwrap_or_default();
+        let problem = problem.trim().trim_start_matches("cause: ");
+        // The host says enough; a URL may hold a secret.
+        let problem = problem.split(" for url (").next().unwrap_or_default();
+        let problem = problem.to_owned();
+        return Some(Error::UpstreamUnavailable { host, problem });
+    }
+    None
+}
+
+/// uv's reasoning without its headline, its indentation and its advice about uv's own options.
+fn explanation(stderr: &str) -> String {
+    const CONCLUSION: &str = ", we can conclude that your requirements are unsatisfiable.";
+    let lines = stderr
+        .lines()
+        .map(|line| line.trim().trim_start_matches("cause: "))
+        .filter(|line| !line.is_empty() && !line.starts_with("error: No solution found"))
+        .filter(|line| !(line.starts_with("hint: ") && line.contains("`--")))
+        // The hint is what we say.
+        .map(|line| line.trim_start_matches("hint: "));
+    let said = lines.collect::<Vec<_>>().join("\n");
+    let Some(reasons) = said.strip_prefix("Because ") else {
+        return said;
+    };
+    if said.matches(", we can conclude").count() == 1 {
+        // The error itself says what is to be concluded.
+        reasons.replacen(CONCLUSION, "", 1)
+    } else {
+        format!("because {reasons}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_lacks_a_program_says_which() {
+        for (line, program) in [
+            (
+                "error: command 'gcc' failed: No such file or directory",
+                Some("gcc"),
+            ),
+            (
+                "  error: command '/usr/bin/x86_64-linux-gnu-g++' failed: No such file or directory: \
+              '/usr/bin/x86_64-linux-gnu-g++'",
+                Some("x86_64-linux-gnu-g++"),
+            ),
+            (
+                "unable to execute 'gcc-13': No such file or directory",
+                Some("gcc-13"),
+            ),
+            (
+                "FileNotFoundError: [Errno 2] No such file or directory: 'cmake'",
+                Some("cmake"),
+            ),
+            (
+                "FileNotFoundError: [Errno 2] No such file or directory: 'README.md'",
+                None,
+            ),
+            ("/bin/sh: 1: make: not found", Some("make")),
+            ("/bin/sh: line 1: ninja: command not found", Some("ninja")),
+            ("/bin/sh: 1: lessc: not found", None),
+            (
+                "../meson.build:1:0: ERROR: Unknown compiler(s): [['cc'], ['gcc']]",
+                Some("cc"),
+            ),
+            ("error: can't find Rust compiler", Some("rustc")),
+            ("error: command 'gcc' failed with exit code 1", None),
+            (
+                "    error: [Errno 2] No such file or directory: 'gcc'",
+                Some("gcc"),
+            ),
+            (
+                "  Running `cc --version` gave \"[Errno 2] No such file or directory: 'cc'\"",
+                Some("cc"),
+            ),
+            ("  error: linker `cc` not found", Some("cc")),
+            (
+                "  CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage",
+                Some("cc"),
+            ),
+            ("module not found", None),
+        ] {
+            let found = missing_program(&format!("running build_ext\n{line}\nend"));
+            assert_eq!(found.as_deref(), program, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_opens_something_is_not_repeated() {
+        for (written, expected) in [
+            ("no URL in it", "no URL in it"),
+            (
+                "Failed to fetch: `https://example.com/x-1.whl?X-Amz-Signature=s3cret#a`, sadly",
+                "Failed to fetch: `https://example.com/x-1.whl`, sadly",
+            ),
+            (
+                "from https://user:s3cret@example.com:8443/simple/x/ (https://t0ken@b.example.com)",
+                "from https://example.com:8443/simple/x/ (https://b.example.com)",
+            ),
+            (
+                "https://example.com?next=/s3cret@x\nhttps://a:p@ss@example.com/",
+                "https://example.com\nhttps://example.com/",
+            ),
+            ("a://", "a://"),
+        ] {
+            assert_eq!(said(written.as_bytes(), None), expected);
+        }
+    }
+}
