@@ -273,6 +273,7 @@ pub mod code {
         FIELD_UNKNOWN = "FieldUnknown", "A field that requests do not have.";
         FILES_INVALID = "FilesInvalid", "Files of one's own that can't go into a layer.";
         HASH_INVALID = "HashInvalid", "A hash that is malformed.";
+        HASH_MISSING = "HashMissing", "A requirement without a hash, where another has one.";
         HASH_UNSUPPORTED = "HashUnsupported", "Hashes, but no SHA-256 among them.";
         INCLUDE_CYCLE = "IncludeCycle", "A file includes itself, directly or through others.";
         INCLUDE_MISSING = "IncludeMissing", "An included file that can't be read.";

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::limits::Limits;
+use crate::requirement::{ALL_HASHES, no_hashes};
 
 /// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
 /// code.
@@ -217,6 +218,12 @@ pub enum Error {
         /// Its version.
         version: String,
     },
+    /// Packages have no hash, and a requirement has one.
+    #[error("{}", no_hashes(packages))]
+    HashMissing {
+        /// The distributions' names.
+        packages: Vec<String>,
+    },
     /// A lock file can't be used.
     #[error("the lock file cannot be used: {problem}")]
     LockInvalid {
@@ -376,6 +383,7 @@ fault_codes! {
         Self::WheelInvalid { .. } => "WheelInvalid", User;
         Self::WheelOverLimit { .. } => "WheelOverLimit", User;
         Self::WheelNotFound { .. } => "WheelNotFound", User;
+        Self::HashMissing { .. } => "HashMissing", User;
         Self::HashNotAllowed { .. } => "HashNotAllowed", User;
         Self::LockInvalid { .. } => "LockInvalid", User;
         Self::LockProjectMissing { .. } => "LockProjectMissing", User;
@@ -423,6 +431,7 @@ impl Fault for Error {
             Self::HashNotAllowed { .. } => {
                 "add the hash of the target's wheel: a lock tool writes all of them".into()
             }
+            Self::HashMissing { .. } => ALL_HASHES.into(),
             Self::LockInvalid { .. } => {
                 "write the lock file again with the tool that made it".into()
             }

@@ -347,6 +347,9 @@ impl Lock {
                 applying.entry(package.name()?).or_default().push(package);
             }
         }
+        if let Some(set) = policy.requirements {
+            check_hashes(set, applying.keys(), &environment)?;
+        }
         let several = |name: &PackageName| {
             invalid(format!(
                 "more than one version of {name} applies to {target}"
@@ -725,6 +728,24 @@ impl File {
             sha256: self.sha256(package)?,
             size: self.size,
         })
+    }
+}
+
+/// Whether all packages have hashes where the requirements want them of all.
+fn check_hashes<'a>(
+    set: &RequirementSet,
+    packages: impl Iterator<Item = &'a PackageName>,
+    environment: &MarkerEnvironment,
+) -> Result<(), Error> {
+    if !set.wants_hashes() {
+        return Ok(());
+    }
+    let unknown = |name: &&PackageName| set.accepted_hashes(name, environment).is_none();
+    let packages: Vec<_> = packages.filter(unknown).map(ToString::to_string).collect();
+    if packages.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::HashMissing { packages })
     }
 }
 

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use pep440_rs::VersionSpecifiers;
-use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl};
+use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl, VersionOrUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
-use crate::error::Error;
+use crate::error::{Error, shown};
 use crate::lock::target_satisfies;
 use crate::target::Target;
 
@@ -40,14 +40,32 @@ pub struct Requirement {
     /// SHA-256 hashes of the files that may satisfy the requirement, sorted; any file may if there
     /// are none.
     pub hashes: Vec<Sha256>,
+    /// Whether its hash stands in the fragment of its URL alone. It binds this file then, and asks
+    /// for no hash of any other.
+    pub hash_in_url: bool,
+}
+
+impl Requirement {
+    /// The specifier, with its hash in the URL if that is where it stands.
+    fn written(&self) -> pep508_rs::Requirement<VerbatimUrl> {
+        let mut written = self.specifier.clone();
+        if self.hash_in_url
+            && let Some(VersionOrUrl::Url(url)) = &mut written.version_or_url
+            && let Some(hash) = self.hashes.first()
+        {
+            let mut with_hash = url.to_url();
+            with_hash.set_fragment(Some(&format!("sha256={hash}")));
+            *url = VerbatimUrl::from_url(with_hash);
+        }
+        written
+    }
 }
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.specifier)?;
-        self.hashes
-            .iter()
-            .try_for_each(|hash| write!(f, " --hash=sha256:{hash}"))
+        write!(f, "{}", self.written())?;
+        let mut options = self.hashes.iter().filter(|_| !self.hash_in_url);
+        options.try_for_each(|hash| write!(f, " --hash=sha256:{hash}"))
     }
 }
 
@@ -98,6 +116,41 @@ impl RequirementSet {
         }
     }
 
+    /// Whether a hash is wanted of every package: as in pip, one `--hash` asks for all of them.
+    pub fn wants_hashes(&self) -> bool {
+        let mut lines = self.requirements.iter().chain(&self.constraints);
+        lines.any(|line| !line.hashes.is_empty() && !line.hash_in_url)
+    }
+
+    /// The requirements without a hash where every package is to have one. Those with a marker are
+    /// not among them: whether they apply is known once there is a target.
+    pub(crate) fn without_hashes(&self) -> Vec<&Requirement> {
+        if !self.wants_hashes() {
+            return Vec::new();
+        }
+        let hashed = |name: &PackageName| {
+            let mut lines = self.requirements.iter().chain(&self.constraints);
+            lines.any(|line| line.specifier.name == *name && !line.hashes.is_empty())
+        };
+        let lines = self.requirements.iter();
+        lines
+            .filter(|line| line.specifier.marker.is_true() && !hashed(&line.specifier.name))
+            .collect()
+    }
+
+    /// The problem that some requirements have no hash where every package is to have one.
+    pub(crate) fn hashes_missing(&self) -> Option<Problem> {
+        let lines: Vec<_> = self
+            .without_hashes()
+            .into_iter()
+            .map(|line| format!("`{}`", shown(&line.specifier.to_string())))
+            .collect();
+        if lines.is_empty() {
+            return None;
+        }
+        Some(Problem::error(code::HASH_MISSING, no_hashes(&lines)).help(ALL_HASHES))
+    }
+
     /// The files of a distribution that are accepted in an environment: those that every
     /// applicable line with hashes lists, as pip has it. `None` if any file is.
     ///
@@ -115,6 +168,22 @@ impl RequirementSet {
             .map(|line| line.hashes.iter().copied().collect::<BTreeSet<_>>())
             .reduce(|accepted, hashes| &accepted & &hashes)
     }
+}
+
+/// The way out where some packages have hashes and others have none.
+pub(crate) const ALL_HASHES: &str = "give the hashes of all packages, dependencies included, as \
+                                     `uv pip compile --generate-hashes` does, or of none";
+
+/// Says which requirements or packages have no hash: the first of them, and how many more.
+pub(crate) fn no_hashes(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    let more = match names.len() - first.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let first = first.join(", ");
+    format!("there is no hash for {first}{more}, but one for another requirement")
 }
 
 fn lines(requirements: &[Requirement]) -> String {

@@ -87,6 +87,7 @@ impl Pins {
             self.requirements.requirements.push(Requirement {
                 specifier,
                 hashes: pin.hashes.into_iter().collect(),
+                hash_in_url: false,
             });
         }
         self.versions.insert(name, pin.version);
@@ -109,7 +110,13 @@ impl Pins {
             allow_source_distributions,
             requirements: Some(&self.requirements),
         };
-        let located = found.select(target, policy)?;
+        let located = found.select(target, policy).map_err(|error| match error {
+            // Whatever is locked has hashes.
+            Error::HashMissing { packages } => {
+                invalid(format!("nobody locked {}", packages.join(", ")))
+            }
+            error => error,
+        })?;
         for package in &located {
             let is_locked = self.versions.get(&package.name).is_some_and(|version| {
                 let parsed = version.parse();

@@ -283,13 +283,19 @@ impl Reader<'_> {
                     let lit = self.string(value, "`Constraints`")?;
                     self.embedded(lit, "the constraints", context, true)
                 });
-                let set = self.embedded(text?, "the requirements", context, false)?;
-                Some(Requirements::Set(RequirementSet {
+                let text = text?;
+                let set = self.embedded(text, "the requirements", context, false)?;
+                let set = RequirementSet {
                     requirements: set.requirements,
                     constraints: constraints
                         .map_or(Some(Vec::new()), |set| set.map(|set| set.constraints))?,
                     requires_python: None,
-                }))
+                };
+                if let Some(problem) = set.hashes_missing() {
+                    self.push(problem, span(&text.range));
+                    return None;
+                }
+                Some(Requirements::Set(set))
             }
             "script" => {
                 let text = self.string(value?, "`Requirements` of the type `script`")?;
@@ -383,10 +389,15 @@ impl Reader<'_> {
             return None;
         }
         requirement::sort(&mut requirements);
-        sound.then_some(Requirements::Set(RequirementSet {
+        let set = RequirementSet {
             requirements,
             ..RequirementSet::default()
-        }))
+        };
+        if let Some(problem) = set.hashes_missing() {
+            self.push(problem, span(&array.range));
+            return None;
+        }
+        sound.then_some(Requirements::Set(set))
     }
 
     fn requirement(&mut self, value: &Value<'_>, context: LineContext<'_>) -> Option<Requirement> {

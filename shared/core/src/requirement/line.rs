@@ -179,6 +179,7 @@ fn read_line(
         }
     };
     let mut hashes = hashes?;
+    let hash_in_url = hashes.is_empty() && url_hash.is_some();
     hashes.extend(url_hash);
     if context.constraint && !specifier.extras.is_empty() {
         findings.push(
@@ -193,6 +194,7 @@ fn read_line(
     Some(Requirement {
         specifier,
         hashes: hashes.into_iter().collect(),
+        hash_in_url,
     })
 }
 

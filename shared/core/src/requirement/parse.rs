@@ -1,6 +1,6 @@
 //! A whole `requirements.txt` with the files it includes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::line::{Finding, LineContext, MarkerCosts, parse_line, wrong_option};
@@ -118,12 +118,29 @@ fn read(
         constraints: Collected::new("constraints", Limits::CONSTRAINTS),
     };
     parser.file(0, text);
+    let Parser {
+        mut report,
+        requirements,
+        constraints,
+        ..
+    } = parser;
+    let places = requirements.lines.clone();
     let set = RequirementSet {
-        requirements: parser.requirements.into_sorted(),
-        constraints: parser.constraints.into_sorted(),
+        requirements: requirements.into_sorted(),
+        constraints: constraints.into_sorted(),
         requires_python: None,
     };
-    (set, parser.report)
+    if let Some(problem) = set.hashes_missing() {
+        let lines = set.without_hashes().into_iter();
+        let places = lines.filter_map(|line| places.get(&line.to_string()));
+        report.push(Problem {
+            location: places
+                .min_by_key(|place| (place.source, place.span.start))
+                .cloned(),
+            ..problem
+        });
+    }
+    (set, report)
 }
 
 /// The requirements or the constraints found so far.
@@ -131,7 +148,8 @@ struct Collected {
     what: &'static str,
     limit: usize,
     items: Vec<Requirement>,
-    lines: BTreeSet<String>,
+    /// Where each line stands.
+    lines: BTreeMap<String, Location>,
     /// Lines so far, those that are not kept included.
     seen: usize,
 }
@@ -142,7 +160,7 @@ impl Collected {
             what,
             limit,
             items: Vec::new(),
-            lines: BTreeSet::new(),
+            lines: BTreeMap::new(),
             seen: 0,
         }
     }
@@ -152,7 +170,7 @@ impl Collected {
     }
 
     /// Adds a requirement, unless there is a problem with that.
-    fn add(&mut self, requirement: Requirement) -> Option<Problem> {
+    fn add(&mut self, requirement: Requirement, place: Location) -> Option<Problem> {
         self.seen += 1;
         if self.is_over() {
             return Some(
@@ -175,7 +193,7 @@ impl Collected {
                 .help("remove the line, or correct its marker"),
             );
         }
-        if !self.lines.insert(requirement.to_string()) {
+        if self.lines.contains_key(&requirement.to_string()) {
             return Some(
                 Problem::warning(
                     code::REQUIREMENT_REPEATED,
@@ -184,6 +202,7 @@ impl Collected {
                 .help("remove one"),
             );
         }
+        self.lines.insert(requirement.to_string(), place);
         self.items.push(requirement);
         None
     }
@@ -257,8 +276,12 @@ impl Parser<'_> {
         } else {
             &mut self.requirements
         };
-        if let Some(problem) = collected.add(requirement) {
-            let span = line.span(0..line.text.len());
+        let span = line.span(0..line.text.len());
+        let place = Location {
+            source,
+            span: span.clone(),
+        };
+        if let Some(problem) = collected.add(requirement, place) {
             self.report.push(problem.at(source, span));
         }
     }

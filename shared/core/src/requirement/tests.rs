@@ -141,7 +141,7 @@ fn hashes_are_read_as_pip_compile_and_poetry_write_them() {
     assert_eq!(
         outcome(check(&url)),
         Ok(format!(
-            "demo @ https://example.com/demo-1.0-py3-none-any.whl --hash=sha256:{HASH}\n"
+            "demo @ https://example.com/demo-1.0-py3-none-any.whl#sha256={HASH}\n"
         ))
     );
 }
@@ -431,7 +431,7 @@ fn accepted_files_are_those_of_every_line_that_applies() {
         "one --hash=sha256:{a} --hash=sha256:{b}\n\
          two==1 ; python_version < '3.13' --hash=sha256:{a}\n\
          two==2 ; python_version >= '3.13' --hash=sha256:{b}\n\
-         three\n\
+         three ; os_name == 'posix'\n\
          -c limits.txt\n"
     );
     let limits = move |_: &str| Ok(format!("one --hash=sha256:{b} --hash=sha256:{c}\n"));
@@ -700,4 +700,74 @@ proptest! {
             prop_assert_eq!(report.problems, []);
         }
     }
+}
+
+/// Held against pip in `hashes.rs` of the integration tests.
+#[test]
+fn one_hash_asks_for_all() {
+    const WHEEL: &str = "https://example.com/u-1.0-py3-none-any.whl";
+    let missing =
+        |names: &str| format!("there is no hash for {names}, but one for another requirement");
+    for (text, expected) in [
+        ("a\nb", None),
+        ("a --hash=sha256:H\nb --hash=sha256:H", None),
+        ("a --hash=sha256:H\nb", Some(missing("`b`"))),
+        (
+            "a --hash=sha256:H\nb==1\nc[d]>=2 # no",
+            Some(missing("`b==1`, `c[d]>=2`")),
+        ),
+        (
+            "a ; os_name == 'nt' --hash=sha256:H\nb",
+            Some(missing("`b`")),
+        ),
+        // Whether it applies depends on the target.
+        ("a --hash=sha256:H\nb ; python_version >= '3.13'", None),
+        ("a --hash=sha256:H\na", None),
+        ("a\na<2 --hash=sha256:H\nb", Some(missing("`b`"))),
+        ("a --hash=sha256:H\nb\n-c c.txt", None),
+        ("a\n-c c.txt", Some(missing("`a`"))),
+        ("a\n-r r.txt", Some(missing("`a`"))),
+        ("a --hash=sha256:H\n-r r.txt", None),
+        ("URL#sha256=H\nb", None),
+        ("u @ URL#sha256=H\nb --hash=sha256:H", None),
+        ("URL --hash=sha256:H\nb", Some(missing("`b`"))),
+        ("URL#sha256=H --hash=sha256:H\nb", Some(missing("`b`"))),
+        ("a --hash=sha256:H\nURL", Some(missing("`u @ URL`"))),
+        (
+            "a --hash=sha256:H\nb1\nb2\nb3\nb4\nb5\nb6\nb7",
+            Some(missing("`b1`, `b2`, `b3`, `b4`, `b5` and 2 more")),
+        ),
+    ] {
+        let whole = |text: &str| text.replace("sha256:H", &format!("sha256:{HASH}"));
+        let text = whole(&text.replace("sha256=H", &format!("sha256={HASH}")));
+        let text = text.replace("URL", WHEEL);
+        let include = |path: &str| {
+            Ok(whole(match path {
+                "c.txt" => "b --hash=sha256:H\n",
+                _ => "r --hash=sha256:H\n",
+            }))
+        };
+        let found = match parse("requirements.txt", &text, &include, false) {
+            Ok(_) => None,
+            Err(report) => {
+                let problem = &report.problems[0];
+                assert_eq!(report.problems.len(), 1, "{text}");
+                assert_eq!(problem.code, code::HASH_MISSING, "{text}");
+                assert!(problem.location.is_some(), "{text}");
+                Some(problem.message.clone())
+            }
+        };
+        let expected = expected.map(|it| it.replace("URL", WHEEL));
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_hash_in_a_url_stays_there() {
+    let text = format!("https://example.com/u-1.0-py3-none-any.whl#sha256={HASH}\n");
+    let (set, _) = check(&text).unwrap();
+    let written = set.to_requirements_txt();
+    assert_eq!(written, format!("u @ {text}"));
+    assert!(!set.wants_hashes());
+    assert_eq!(check(&written).unwrap().0, set);
 }

@@ -434,11 +434,16 @@ fn hashes_that_the_requirements_demand() {
     assert_eq!(with(&format!("demo {first} {second}")).unwrap(), wheels[1]);
     // The best of those that are accepted, not the best of all.
     assert_eq!(with(&format!("demo {first}")).unwrap(), wheels[0]);
-    assert_eq!(with(&format!("other {first}\ndemo")).unwrap(), wheels[1]);
-    assert_eq!(
-        with(&format!("demo ; os_name == 'nt' {first}\ndemo")).unwrap(),
-        wheels[1]
-    );
+    let missing = "HashMissing: there is no hash for demo, but one for another requirement";
+    for unhashed in [
+        "other {first}\ndemo ; os_name == 'posix'",
+        "demo ; os_name == 'nt' {first}\ndemo",
+        // As a dependency.
+        "other {first}",
+    ] {
+        let demanded = unhashed.replace("{first}", &first);
+        assert_eq!(refusal(with(&demanded)), missing, "{unhashed}");
+    }
     assert_eq!(
         refusal(with(&format!("demo {}", hash("2")))),
         "HashNotAllowed: no wheel of demo 1.0 has a hash that the requirements allow"
