@@ -15,7 +15,7 @@ use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::lock;
 use accretion_core::request::{Request, RequestId};
-use accretion_core::target::Target;
+use accretion_core::target::{Architecture, Target};
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
@@ -395,5 +395,43 @@ async fn what_a_workshop_left_is_read_as_anything_of_strangers() {
         let (built, orders) = site.build("first", &request, "1").await;
         assert_eq!(built.unwrap_err().code(), "LockInvalid", "{lock}");
         assert_eq!(orders, []);
+    }
+}
+
+/// A workshop that does not run on its target's architecture leaves what is pure, and nothing else.
+#[tokio::test]
+async fn a_workshop_of_the_other_architecture_will_do_for_what_is_pure() {
+    let site = Site::new();
+    let own = own_target();
+    let mut all = Architecture::ALL.into_iter();
+    let other = all.find(|it| *it != own.architecture);
+    let target = Target {
+        architecture: other.unwrap(),
+        ..own
+    };
+    let machine = own.architecture.machine();
+    let mut elf = b"\x7fELF".to_vec();
+    elf.resize(18, 0);
+    elf.extend([if machine == "x86_64" { 62 } else { 183 }, 0]);
+    let foreign = Some("ArchitectureForeign");
+    for (wheel, expected) in [
+        (pure("one"), None),
+        (pure("one").tag("py2.py3-none-any"), None),
+        (pure("one").file("one/data.bin", "\u{7f}ELF"), None),
+        (
+            pure("one").tag(&format!("py3-none-linux_{machine}")),
+            foreign,
+        ),
+        (pure("one").file("one/native.so", elf), foreign),
+    ] {
+        let work = tempfile::tempdir().unwrap();
+        let source = SdistForge::new("one", "1.0").builds(&wheel.build()).build();
+        let path = work.path().join(&source.filename);
+        fs::write(&path, &source.bytes).unwrap();
+        let uv = site.uv("workshop");
+        let built = uv.build(&path, target, &work.path().join("wheel")).await;
+        assert_eq!(built.err().map(|error| error.code()), expected);
+        let built = uv.build(&path, own, &work.path().join("own")).await;
+        assert!(built.is_ok());
     }
 }

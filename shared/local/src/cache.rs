@@ -27,6 +27,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::Error;
 use crate::blocking::blocking;
 use crate::download::{Allowance, Downloader};
+use crate::foreign;
 use crate::temporary::Folder;
 use crate::uv::Uv;
 
@@ -381,8 +382,25 @@ impl Wheels for WheelCache {
         file: &LockedFile,
         target: Target,
     ) -> Result<Arc<StoredWheel>, PortError> {
-        let build = || self.load_or_build(filename, file, target);
-        once(&self.built, (file.sha256, target), build).await
+        let native = foreign::native(target);
+        if native != target
+            && let Some(stored) = self
+                .built(file.sha256, target)
+                .await
+                .map_err(PortError::new)?
+        {
+            self.ready(None);
+            return Ok(stored);
+        }
+        // What is built here is built once, and looked at for each architecture.
+        let build = || self.load_or_build(filename, file, native);
+        let stored = once(&self.built, (file.sha256, native), build).await?;
+        if native != target {
+            let (source, wheel) = (filename.to_owned(), Arc::clone(&stored));
+            let checked = blocking(move || foreign::check(&source, &wheel, target)).await;
+            checked.map_err(PortError::new)?;
+        }
+        Ok(stored)
     }
 }
 

@@ -190,13 +190,15 @@ pub enum Error {
         /// Which limit, and what it is.
         problem: String,
     },
-    /// A package would have to be built for another architecture.
-    #[error("`{file}` has to be built from source for {target}, and this is no such machine")]
+    /// A package was built for another architecture, and is not pure Python.
+    #[error("`{file}` cannot be built on this machine for {target}: its wheel {problem}")]
     ArchitectureForeign {
         /// The source distribution's file name.
         file: String,
         /// The target, as people read it.
         target: String,
+        /// What shows it, with the wheel as its subject.
+        problem: String,
     },
     /// There is no interpreter to build a package with.
     #[error("`{file}` has to be built from source, and there is no {python} on this machine")]
@@ -455,7 +457,9 @@ impl Fault for Error {
                     .into()
             }
             Self::ArchitectureForeign { .. } => {
-                "require a version that has a wheel, or build on such a machine".into()
+                "require a version that has a wheel, or build on a machine of the target's \
+                 architecture"
+                    .into()
             }
             Self::InterpreterMissing { python, .. } => {
                 format!("install {python}, or require a version that has a wheel")

@@ -7,6 +7,7 @@ pub mod descendants;
 mod dns;
 mod download;
 mod error;
+mod foreign;
 mod gateway;
 mod hosts;
 mod indexes;

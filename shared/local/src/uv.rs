@@ -4,7 +4,7 @@
 //! nothing on the machine changes what a request resolves to, and nothing in a request reaches
 //! uv's command line.
 
-use std::env::{self, consts::ARCH};
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -22,6 +22,7 @@ use url::Url;
 
 use crate::Error;
 use crate::blocking::blocking;
+use crate::foreign;
 use crate::gateway::Gateway;
 use crate::indexes::Indexes;
 use crate::origin::Origins;
@@ -391,23 +392,22 @@ impl Uv {
         target: Target,
         into: &Path,
     ) -> Result<PathBuf, Error> {
-        let builder = self.builder(&file_name(source), target).await?;
-        builder.build(source, into).await
+        let file = file_name(source);
+        let builder = self.builder(&file, target).await?;
+        let wheel = builder.build(source, into).await?;
+        let built = wheel.clone();
+        blocking(move || foreign::check_file(&file, &built, target)).await?;
+        Ok(wheel)
     }
 
-    /// What can build a source distribution for a target.
+    /// What can build a source distribution for a target's Python, as it comes out on this machine:
+    /// whether that will do is for [`foreign`] to say.
     pub(crate) async fn builder(
         self: &Arc<Self>,
         filename: &str,
         target: Target,
     ) -> Result<WheelBuilder, Error> {
         let file = filename.to_owned();
-        if target.architecture.machine() != ARCH {
-            return Err(Error::ArchitectureForeign {
-                file,
-                target: target.to_string(),
-            });
-        }
         let python =
             self.matching_python(target)
                 .await

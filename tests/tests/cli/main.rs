@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod contents;
 mod faults;
+mod foreign;
 mod hashes;
 mod indexes;
 mod inputs;

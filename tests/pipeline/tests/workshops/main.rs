@@ -228,12 +228,17 @@ async fn fails(bench: &Bench<'_>) -> Result<()> {
     let reason = told.text("Reason");
     assert!(reason.contains("the wheel declares name pure"), "{reason}");
 
-    // Where the target's own interpreter is not at hand.
+    // Where the target's own machine is not at hand, what is pure will do.
     let foreign = match ARCHITECTURE {
         "arm64" => "x86_64",
         _ => "arm64",
     };
     let told = bench.ask("foreign", "pure", bench.runtime, foreign).await?;
+    assert_eq!(told.text("Event"), "LayerPublished", "{}", told.body);
+    bench.index.add(sources::of_this_machine());
+    let told = bench
+        .ask("machine", "machine", bench.runtime, foreign)
+        .await?;
     assert_eq!(told.text("Code"), "ArchitectureForeign", "{}", told.body);
     // Functions of deprecated runtimes can't be made any more.
     let old = Runtime::Python311;

@@ -50,6 +50,14 @@ pub(crate) fn pure(canary: &Path) -> Sdist {
     forge.canary(canary).builds(&wheel.build()).build()
 }
 
+/// Its wheel is for the machine that builds it.
+pub(crate) fn of_this_machine() -> Sdist {
+    let tag = format!("py3-none-linux_{}", std::env::consts::ARCH);
+    let wheel = WheelForge::new("machine", "1.0").tag(&tag);
+    let forge = SdistForge::new("machine", "1.0").static_metadata();
+    forge.builds(&wheel.build()).build()
+}
+
 /// Its requirements are known only by running it.
 pub(crate) fn dynamic() -> Sdist {
     let wheel = WheelForge::new("dynamic", "1.0")
