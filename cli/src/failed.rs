@@ -7,7 +7,8 @@ use accretion_core::layer::LayerName;
 use accretion_core::target::{Architecture, Compatibility, Runtime};
 use serde::Serialize;
 
-use crate::error::{ErrorRecord, code_of, print_faults};
+use crate::args::Global;
+use crate::error::{ErrorRecord, code_of, grouped, print_faults, print_warning};
 
 /// A layer that could not be had.
 pub(crate) struct Failed {
@@ -43,6 +44,40 @@ impl<'a> From<&'a Failed> for FailureRecord<'a> {
 pub(crate) fn print(failed: &[Failed]) {
     let errors = failed.iter();
     print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
+}
+
+/// What deserves attention about layers: a layer's name, and the warning.
+pub(crate) type Warning = (String, String);
+
+/// The same for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct WarningRecord<'a> {
+    layers: Vec<&'a str>,
+    message: &'a str,
+}
+
+fn by_message(warnings: &[Warning]) -> Vec<(&str, Vec<&str>)> {
+    grouped(
+        warnings
+            .iter()
+            .map(|(layer, warning)| (&**layer, &**warning)),
+    )
+}
+
+/// Each warning once, with its layers.
+pub(crate) fn records(warnings: &[Warning]) -> Vec<WarningRecord<'_>> {
+    let warnings = by_message(warnings).into_iter();
+    warnings
+        .map(|(message, layers)| WarningRecord { layers, message })
+        .collect()
+}
+
+/// Says for people what deserves attention.
+pub(crate) fn print_warnings(warnings: &[Warning], global: Global) {
+    for (warning, layers) in by_message(warnings).into_iter().filter(|_| !global.quiet) {
+        print_warning(&layers.join(", "), warning);
+    }
 }
 
 /// What the shell is told.

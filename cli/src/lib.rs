@@ -99,7 +99,7 @@ async fn run(args: Args, environment: &Environment) -> ExitCode {
         Command::Cloud(command) => Box::pin(commands::run(command, args.global, environment)).await,
         Command::Build(build) => commands::build::run(build, args.global, environment).await,
         Command::Lock(lock) => commands::lock::run(lock, args.global, environment).await,
-        Command::Check(check) => commands::check::run(&check, args.global),
+        Command::Check(check) => commands::check::run(check, args.global, environment).await,
         Command::Schema(_) => Ok(commands::schema::run()),
         Command::Completions(completions) => Ok(commands::completions::run(&completions)),
         Command::Man(man) => commands::man::run(man),

@@ -26,7 +26,7 @@ use accretion_service::build::{Build, Built, Options};
 use accretion_service::lock::lock_target;
 use accretion_service::ports::{Clock, Event, Handover, Order, PortError, Progress, SignedUrl};
 use accretion_testing::forge::{SdistForge, Wheel, WheelForge};
-use accretion_testing::index::PackageIndex;
+use accretion_testing::index::{Distribution, PackageIndex};
 use integration_tests::{python, uv};
 use serde_json::json;
 use tempfile::TempDir;
@@ -396,6 +396,21 @@ async fn what_a_workshop_left_is_read_as_anything_of_strangers() {
         assert_eq!(built.unwrap_err().code(), "LockInvalid", "{lock}");
         assert_eq!(orders, []);
     }
+}
+
+#[tokio::test]
+async fn what_is_yanked_is_told_of_what_a_workshop_resolved() {
+    let site = Site::new();
+    let yanked = Distribution::from(pure("one").build()).yanked("it breaks");
+    site.index.add(yanked);
+    let request = request("requirements.txt", "one==1.0\n");
+    let (_, orders) = site.build("first", &request, "1").await;
+    site.fill(&orders[0], &request).await;
+    let (built, _) = site.build("first", &request, "1").await;
+    let built = built.unwrap();
+    assert_eq!(built.warnings, ["one 1.0 is yanked: it breaks"]);
+    let installed = &built.manifest.installed[0];
+    assert_eq!(installed.yanked.as_deref(), Some("it breaks"));
 }
 
 /// A workshop that does not run on its target's architecture leaves what is pure, and nothing else.

@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::args::{Format, Global};
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
-use crate::error::{Error, grouped, print_warning};
+use crate::error::Error;
 use crate::failed::{self, Failed, FailureRecord};
 use crate::input::{self, Input};
 use crate::own::{self, OwnOptions, OwnProject};
@@ -174,15 +174,11 @@ async fn build(
 }
 
 fn print_text(built: &[Built], failed: &[Failed], global: Global) {
-    if !global.quiet {
-        let warnings = built.iter().flat_map(|built| {
-            let warnings = built.warnings.iter();
-            warnings.map(|warning| (built.layer.as_str(), warning.as_str()))
-        });
-        for (warning, layers) in grouped(warnings) {
-            print_warning(&layers.join(", "), warning);
-        }
-    }
+    let warnings = built.iter().flat_map(|built| {
+        let warnings = built.warnings.iter();
+        warnings.map(|warning| (built.layer.to_string(), warning.clone()))
+    });
+    failed::print_warnings(&warnings.collect::<Vec<_>>(), global);
     if !built.is_empty() && !global.quiet {
         let is_merged = built.iter().any(|layer| layer.manifest.shape.is_some());
         let columns = usize::from(is_merged);

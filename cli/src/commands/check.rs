@@ -1,19 +1,35 @@
 //! `accretion check`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use accretion_core::diagnostic::{ProblemRecord, Report};
+use accretion_core::request::Request;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
+use crate::commands::lock::{self, Resolved};
+use crate::engine::{Engine, Sources};
+use crate::environment::Environment;
 use crate::error::{Error, INPUT_AT_FAULT};
+use crate::failed::{self, FailureRecord, WarningRecord};
 use crate::input::{self, Input, InputFile};
+use crate::own;
+use crate::progress::Terminal;
 
 /// Check a request, a requirements.txt, a script or a lock file without building it
+///
+/// Reads the input and nothing else, unless --resolve is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     input: Input,
+    /// Resolve it for every target, too, as a build would: say what would end the build, and which
+    /// versions are yanked
+    #[arg(long)]
+    resolve: bool,
+    #[command(flatten)]
+    sources: Sources,
 }
 
 #[derive(Serialize)]
@@ -21,38 +37,82 @@ pub(crate) struct Check {
 struct Document<'a> {
     valid: bool,
     problems: Vec<ProblemRecord<'a>>,
+    #[serde(flatten)]
+    resolution: Option<Resolution<'a>>,
+}
+
+/// What came of resolving.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Resolution<'a> {
+    warnings: Vec<WarningRecord<'a>>,
+    failures: Vec<FailureRecord<'a>>,
 }
 
 /// Checks an input and says everything that is wrong with it.
-pub(crate) fn run(check: &Check, global: Global) -> Result<ExitCode, Error> {
+pub(crate) async fn run(
+    check: Check,
+    global: Global,
+    environment: &Environment,
+) -> Result<ExitCode, Error> {
     let file = InputFile::read(&check.input.path)?;
-    let report = match input::check(&check.input, &file) {
-        Ok((_, report)) | Err(Error::InputInvalid(report)) => report,
+    let (request, mut report) = match input::check(&check.input, &file) {
+        Ok((request, report)) => (Some(request), report),
+        Err(Error::InputInvalid(report)) => (None, report),
         Err(error) => return Err(error),
     };
+    let resolved = match request {
+        Some(request) if check.resolve => {
+            report.add_missing(request.targets.warnings());
+            Some(resolve(&check.sources, &request, global, environment).await?)
+        }
+        _ => None,
+    };
     let valid = !report.has_errors();
-    print(&report, valid, global);
-    Ok(if valid {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(INPUT_AT_FAULT)
+    print(&report, valid, resolved.as_ref(), global);
+    Ok(match resolved {
+        Some(resolved) => failed::exit_code(&resolved.failed),
+        None if valid => ExitCode::SUCCESS,
+        None => ExitCode::from(INPUT_AT_FAULT),
     })
 }
 
-fn print(report: &Report, valid: bool, global: Global) {
-    match global.format {
-        Format::Json => {
-            let document = Document {
-                valid,
-                problems: report.records(),
-            };
-            crate::print_json(&document);
-        }
-        Format::Text => {
-            crate::print_report(report, global);
-            if valid && report.problems.is_empty() && !global.quiet {
+async fn resolve(
+    sources: &Sources,
+    request: &Request,
+    global: Global,
+    environment: &Environment,
+) -> Result<Resolved, Error> {
+    own::check_files(request)?;
+    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let engine = Engine::new(sources, environment, request, &progress)?;
+    lock::resolve(request, &engine, &progress).await
+}
+
+fn print(report: &Report, valid: bool, resolved: Option<&Resolved>, global: Global) {
+    if global.format == Format::Json {
+        return crate::print_json(&Document {
+            valid: valid && resolved.is_none_or(|it| it.failed.is_empty()),
+            problems: report.records(),
+            resolution: resolved.map(|it| Resolution {
+                warnings: failed::records(&it.warnings),
+                failures: it.failed.iter().map(Into::into).collect(),
+            }),
+        });
+    }
+    crate::print_report(report, global);
+    let is_good = valid && report.problems.is_empty() && !global.quiet;
+    match resolved {
+        Some(resolved) => {
+            failed::print_warnings(&resolved.warnings, global);
+            failed::print(&resolved.failed);
+            if is_good && resolved.warnings.is_empty() && resolved.failed.is_empty() {
                 anstream::eprintln!("no problems found");
             }
         }
+        None if is_good => {
+            anstream::eprintln!("no problems found; nothing was resolved, --resolve does that");
+        }
+        None => {}
     }
 }

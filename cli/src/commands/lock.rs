@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use accretion_core::diagnostic::{ProblemRecord, Report};
+use accretion_core::diagnostic::ProblemRecord;
 use accretion_core::layer::LayerName;
 use accretion_core::lock::{self, LockedPackage};
+use accretion_core::request::Request;
 use accretion_core::target::Target;
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -16,8 +17,8 @@ use tempfile::NamedTempFile;
 use crate::args::{Format, Global};
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
-use crate::error::{Error, grouped, print_warning};
-use crate::failed::{self, Failed, FailureRecord};
+use crate::error::Error;
+use crate::failed::{self, Failed, FailureRecord, Warning, WarningRecord};
 use crate::input::{self, Input};
 use crate::own;
 use crate::progress::Terminal;
@@ -45,6 +46,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<String>,
     packages: usize,
+    warnings: Vec<WarningRecord<'a>>,
     failures: Vec<FailureRecord<'a>>,
 }
 
@@ -62,26 +64,11 @@ pub(crate) async fn run(
     }
     let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
     let engine = Engine::new(&args.sources, environment, &request, &progress)?;
-    let wheels = &engine.wheels;
-    let outcomes = accretion_service::lock::lock(&request, &*engine.uv, wheels, &*progress).await?;
-    progress.clear();
-
-    let (mut locked, mut failed) = (Vec::new(), Vec::new());
-    let mut warnings: Vec<(String, String)> = Vec::new();
-    for (target, outcome) in outcomes {
-        match outcome {
-            Ok(of_layer) => {
-                let layer = LayerName::new(&request.name, target).to_string();
-                warnings.extend(of_layer.warnings.into_iter().map(|it| (layer.clone(), it)));
-                locked.push((target, of_layer.packages));
-            }
-            Err(error) => failed.push(Failed {
-                target: target.into(),
-                layer: LayerName::new(&request.name, target),
-                error,
-            }),
-        }
-    }
+    let Resolved {
+        locked,
+        warnings,
+        failed,
+    } = resolve(&request, &engine, &progress).await?;
     let name = format!("pylock.{}.toml", request.name);
     let path = args.output.as_deref().unwrap_or(Path::new("")).join(name);
     // It may say more than this lock does, such as markers and groups.
@@ -97,18 +84,58 @@ pub(crate) async fn run(
         })?;
     }
     match global.format {
-        Format::Json => print_document(&report, &path, &locked, &failed),
+        Format::Json => crate::print_json(&Document {
+            problems: report.records(),
+            lock: failed.is_empty().then(|| path.display().to_string()),
+            packages: versions(&locked).len(),
+            warnings: failed::records(&warnings),
+            failures: failed.iter().map(Into::into).collect(),
+        }),
         Format::Text => {
-            if !global.quiet {
-                let warnings = warnings.iter();
-                for (warning, layers) in grouped(warnings.map(|(layer, it)| (&**layer, it))) {
-                    print_warning(&layers.join(", "), warning);
-                }
-            }
+            failed::print_warnings(&warnings, global);
             print_text(&path, &locked, &failed, global);
         }
     }
     Ok(failed::exit_code(&failed))
+}
+
+/// What the layers of a request consist of.
+pub(super) struct Resolved {
+    pub(super) locked: Vec<(Target, Vec<LockedPackage>)>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) failed: Vec<Failed>,
+}
+
+/// Resolves a request for all of its targets.
+pub(super) async fn resolve(
+    request: &Request,
+    engine: &Engine,
+    progress: &Terminal,
+) -> Result<Resolved, Error> {
+    let (uv, wheels) = (&*engine.uv, &engine.wheels);
+    let outcomes = accretion_service::lock::lock(request, uv, wheels, progress).await?;
+    progress.clear();
+    let (mut locked, mut warnings, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for (target, outcome) in outcomes {
+        let layer = LayerName::new(&request.name, target);
+        match outcome {
+            Ok(of_layer) => {
+                let of = |warning| (layer.to_string(), warning);
+                warnings.extend(of_layer.warnings.into_iter().map(of));
+                locked.push((target, of_layer.packages));
+            }
+            Err(error) => failed.push(Failed {
+                target: target.into(),
+                layer,
+                error,
+            }),
+        }
+    }
+    Ok(Resolved {
+        locked,
+        warnings,
+        failed,
+    })
 }
 
 /// Whether two paths lead to one file that there is.
@@ -156,18 +183,4 @@ fn print_text(
         }
     }
     failed::print(failed);
-}
-
-fn print_document(
-    report: &Report,
-    path: &Path,
-    locked: &[(Target, Vec<LockedPackage>)],
-    failed: &[Failed],
-) {
-    crate::print_json(&Document {
-        problems: report.records(),
-        lock: failed.is_empty().then(|| path.display().to_string()),
-        packages: versions(locked).len(),
-        failures: failed.iter().map(Into::into).collect(),
-    });
 }

@@ -16,6 +16,7 @@ mod pylock;
 mod selection;
 mod uv;
 mod write;
+mod yanked;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ pub use self::format::{LockFile, LockFormat};
 pub use self::pin::{Pins, Selected};
 pub use self::selection::{GroupName, Selection};
 pub use self::write::write;
+pub use self::yanked::Yanked;
 
 /// A file of a package that can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,6 +91,9 @@ pub struct LockedPackage {
     pub version: String,
     /// What it is installed from.
     pub locked: Locked,
+    /// Why its index has yanked the version, as far as that is known; empty where the index does not
+    /// say why.
+    pub yanked: Option<String>,
 }
 
 impl LockedPackage {
@@ -110,6 +115,7 @@ impl LockedPackage {
                     size: None,
                 },
             },
+            yanked: None,
         }
     }
 
@@ -248,6 +254,8 @@ struct Package {
     /// The index of its files, where the lock file names one and not their URLs.
     index: Option<String>,
     files: Vec<File>,
+    /// Why its index has yanked it, if that is noted.
+    yanked: Option<String>,
 }
 
 /// When a package applies.
@@ -605,6 +613,7 @@ impl Package {
                 name: name.clone(),
                 version,
                 locked,
+                yanked: self.yanked.clone(),
             });
         }
         if !fitting.is_empty() {
@@ -629,6 +638,7 @@ impl Package {
                     name: name.clone(),
                     version,
                     locked,
+                    yanked: self.yanked.clone(),
                 })
             }
             _ => {

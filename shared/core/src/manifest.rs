@@ -100,6 +100,10 @@ pub struct Installed {
     /// Bytes of its files, unpacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unzipped_size: Option<u64>,
+    /// Why its index has yanked the version, as far as the build knew; empty where the index does
+    /// not say why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<String>,
     /// The runtimes of a merged layer that it is there for, oldest first; empty if it is there for
     /// all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -198,6 +202,22 @@ pub struct LayerManifest {
     pub digest: Digest,
     /// When Lambda made the version.
     pub published_at: Timestamp,
+}
+
+impl Installed {
+    /// What deserves attention about it.
+    pub fn warning(&self) -> Option<String> {
+        let yanked = self.yanked.as_deref();
+        yanked.map(|reason| yanked_warning(&self.name, &self.version, reason))
+    }
+}
+
+/// The warning that an index has yanked a version.
+pub fn yanked_warning(name: &str, version: &str, reason: &str) -> String {
+    match reason {
+        "" => format!("{name} {version} is yanked, and its index does not say why"),
+        reason => format!("{name} {version} is yanked: {reason}"),
+    }
 }
 
 impl LayerManifest {

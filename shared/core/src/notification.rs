@@ -78,6 +78,9 @@ pub struct Notification {
     /// What is new in a published version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
+    /// Packages of the layer that their index has yanked: the first [`Notification::YANKED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yanked: Vec<YankedDistribution>,
     /// The code of what failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -93,6 +96,9 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// Yanked packages that are named: a message has a limit.
+    pub const YANKED: usize = 50;
+
     /// A notification about a layer, so far without its particulars.
     pub fn of_layer(
         event: Event,
@@ -139,6 +145,7 @@ impl Notification {
             manifest: None,
             digest: None,
             changes: None,
+            yanked: Vec::new(),
             code: None,
             codes: Vec::new(),
             reason: None,
@@ -259,6 +266,32 @@ pub struct Distribution {
     pub version: String,
 }
 
+/// A distribution that its index has yanked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct YankedDistribution {
+    /// The normalised name.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// Why, as the index says it; may be empty.
+    pub reason: String,
+}
+
+impl YankedDistribution {
+    /// Those of a layer, up to [`Notification::YANKED`].
+    pub fn of(installed: &[Installed]) -> Vec<Self> {
+        let yanked = installed.iter().filter_map(|package| {
+            Some(Self {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                reason: package.yanked.clone()?,
+            })
+        });
+        yanked.take(Notification::YANKED).collect()
+    }
+}
+
 /// A distribution that has another version than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -340,6 +373,7 @@ mod tests {
             built_from: None,
             size: None,
             unzipped_size: None,
+            yanked: None,
             runtimes: Vec::new(),
         });
         installed.collect()
@@ -353,6 +387,25 @@ mod tests {
         insta::assert_json_snapshot!(changes);
         assert_eq!(Changes::between(&now, &now), Changes::default());
         assert_eq!(Changes::between(&[], &now).added.len(), 3);
+    }
+
+    #[test]
+    fn yanked_packages_are_named_up_to_a_limit() {
+        let packages: Vec<_> = (0..99).map(|number| number.to_string()).collect();
+        let packages: Vec<_> = packages.iter().map(|it| (&**it, "1.0")).collect();
+        let mut installed = installed(&packages);
+        assert_eq!(YankedDistribution::of(&installed), []);
+        for package in &mut installed[10..] {
+            package.yanked = Some("it breaks".to_owned());
+        }
+        let yanked = YankedDistribution::of(&installed);
+        assert_eq!(yanked.len(), Notification::YANKED);
+        assert_eq!(yanked[0].name, "10");
+        let json = serde_json::to_value(&yanked[0]).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"Name": "10", "Version": "1.0", "Reason": "it breaks"})
+        );
     }
 
     #[test]

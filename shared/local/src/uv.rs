@@ -33,7 +33,7 @@ mod answers;
 mod process;
 mod stderr;
 
-use self::answers::Answers;
+use self::answers::{Answer, Answers};
 pub use self::process::Guard;
 use self::process::Ran;
 use self::stderr::{build_failure, explain, failed, said, unreachable};
@@ -269,7 +269,7 @@ impl Uv {
             checked.map_err(|refusal| refusal.of(what))?;
         }
         let Some(answers) = &self.answers else {
-            return Ok(Lock::parse(&self.compile(resolution).await?)?);
+            return self.compile(resolution).await?.lock();
         };
         let indexes = self.indexes_of(Some(location));
         let question = answers.question(&resolution, &indexes.identity());
@@ -279,7 +279,7 @@ impl Uv {
             return Ok(lock);
         }
         let answer = self.compile(resolution).await?;
-        let lock = Lock::parse(&answer)?;
+        let lock = answer.lock()?;
         question.remember(&answer)?;
         Ok(lock)
     }
@@ -293,7 +293,7 @@ impl Uv {
             allow_source_distributions,
             located,
         }: Resolution<'_>,
-    ) -> Result<String, Error> {
+    ) -> Result<Answer, Error> {
         let work = tempfile::tempdir()
             .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
         let write = |name: &str, text: String| {
@@ -320,7 +320,6 @@ impl Uv {
                 "pylock.toml",
                 "--generate-hashes",
                 "--no-header",
-                "--quiet",
             ])
             .args([
                 "--python-version",
@@ -339,8 +338,9 @@ impl Uv {
         let routes = self.routes(indexes).await?;
         let Ran { output, gateway } = self.run(&mut command, routes).await?;
         let routes = gateway.as_ref().and_then(Gateway::routes);
+        let words = said(&output.stderr, routes);
         if !output.status.success() {
-            let error = explain(&said(&output.stderr, routes), target);
+            let error = explain(stderr::error(&words), target);
             return Err(match routes {
                 Some(routes) => routes.reason(error),
                 None => error,
@@ -360,7 +360,8 @@ impl Uv {
             routes.check(&Lock::parse(&text)?)?;
             text = routes.restore(&text);
         }
-        Ok(text)
+        let yanked = stderr::yanked(&words);
+        Ok(Answer { text, yanked })
     }
 
     /// Builds the wheel of a project's folder, into another folder, which runs the project's code.
@@ -427,7 +428,7 @@ impl Resolver for Uv {
         let resolve = async {
             match resolution.located {
                 Some(location) => self.locate(resolution, location).await,
-                None => Ok(Lock::parse(&self.compile(resolution).await?)?),
+                None => self.compile(resolution).await?.lock(),
             }
         };
         resolve.await.map_err(PortError::new)

@@ -176,13 +176,17 @@ pub(crate) async fn write<S: Write + Send + 'static>(
                 installed.size = less(installed.size, packed);
             }
         }
+        let packages = packages_of(&trees);
+        let yanked = packages.iter().filter_map(|it| it.installed.warning());
+        let warnings = conflicts.iter().map(packages::warning).chain(yanked);
+        let warnings = warnings.collect();
         Ok(Assembled {
             written,
             unzipped,
             shape,
-            packages: packages_of(&trees),
+            packages,
             copied,
-            warnings: conflicts.iter().map(packages::warning).collect(),
+            warnings,
             conflicts,
             pruned: pruned_of(&pruned, shape),
             staged,

@@ -169,7 +169,9 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 return Err(conflict.clone().into_error().into());
             }
             let lock = lock_of(&trees);
-            let manifest = self.manifest(wanted, digest, trees, Content::from(found));
+            let mut content = Content::from(found);
+            note_yanked(&mut content.installed, &trees);
+            let manifest = self.manifest(wanted, digest, trees, content);
             let description = Description {
                 manifest: &manifest,
                 lock: &lock,
@@ -378,6 +380,16 @@ struct ResolvedTree {
     /// Ordered by name.
     packages: Vec<LockedPackage>,
     excluded: Vec<LeftOut>,
+}
+
+/// Says of what was installed earlier what is known now of yanked versions.
+fn note_yanked(installed: &mut [Installed], trees: &[ResolvedTree]) {
+    let packages = || trees.iter().flat_map(|tree| &tree.packages);
+    for it in installed {
+        let known = packages()
+            .find(|known| *known.name.as_ref() == *it.name && known.version == it.version);
+        it.yanked = known.and_then(|known| known.yanked.clone());
+    }
 }
 
 /// The lock of what is installed.

@@ -8,7 +8,7 @@ use accretion_core::Fault as _;
 use accretion_core::layer::{Conflict, Wheel, WheelFiles};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
-use accretion_core::manifest::Installed;
+use accretion_core::manifest::{Installed, yanked_warning};
 use accretion_core::provided::{self, Requiring};
 use accretion_core::request::{Request, Requirements};
 use accretion_core::requirement::RequirementSet;
@@ -144,9 +144,17 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             .into_iter()
             .partition(|package| self.request.exclude.contains(&package.name));
         let mut excluded: Vec<_> = excluded.into_iter().map(LeftOut::named).collect();
-        let (packages, warnings) = self
+        let (packages, mut warnings) = self
             .without_provided(packages, target, &mut excluded)
             .await?;
+        warnings.extend(packages.iter().filter_map(|package| {
+            let reason = package.yanked.as_deref()?;
+            Some(yanked_warning(
+                package.name.as_ref(),
+                &package.version,
+                reason,
+            ))
+        }));
         self.progress.on(Event::Resolved {
             target,
             packages: packages.len(),
@@ -359,6 +367,7 @@ pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Install
         },
         size: Some(wheel.layout.compressed_size()),
         unzipped_size: Some(wheel.layout.size()),
+        yanked: package.yanked.clone(),
         runtimes: Vec::new(),
     }
 }

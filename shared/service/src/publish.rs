@@ -10,7 +10,9 @@ use accretion_core::error::json_problem;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
-use accretion_core::notification::{Changes, Event, LayerRef, Notification, ObjectRef};
+use accretion_core::notification::{
+    Changes, Event, LayerRef, Notification, ObjectRef, YankedDistribution,
+};
 use accretion_core::publication::{Candidate, Claim, LayerState, Published, Review, Step};
 use accretion_core::request::{Permission, ProjectName, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget};
@@ -916,6 +918,7 @@ fn notification_of(event: Event, ready: &Ready, stands: &Published, bucket: &str
         version_arn: Some(stands.version_arn.clone()),
         manifest: Some(object_ref(bucket, &ready.key)),
         digest: Some(ready.manifest.digest),
+        yanked: YankedDistribution::of(&ready.manifest.installed),
         ..ready.subject.notification(event)
     }
 }

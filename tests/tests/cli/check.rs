@@ -73,7 +73,10 @@ fn good_inputs() {
         let run = project.run(&format!("check {input}")).exits(0);
         assert_eq!(
             (run.stdout.as_str(), run.stderr.as_str()),
-            ("", "no problems found\n")
+            (
+                "",
+                "no problems found; nothing was resolved, --resolve does that\n"
+            )
         );
         let quiet = project.run(&format!("check {input} -q")).exits(0);
         assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));

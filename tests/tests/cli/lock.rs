@@ -82,6 +82,7 @@ fn uv_installs_what_a_layer_has() {
         json!({
             "Lock": "pylock.tools.toml",
             "Packages": installed.len(),
+            "Warnings": [],
             "Failures": [],
         })
     );

@@ -21,6 +21,7 @@ mod processes;
 mod reference;
 mod reproducible;
 mod sources;
+mod yanked;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

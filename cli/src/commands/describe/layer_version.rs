@@ -230,6 +230,9 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
             anstream::println!("  {}", printable(&package));
         }
     }
+    for warning in manifest.installed.iter().filter_map(Installed::warning) {
+        anstream::println!("warning: {}", printable(&warning));
+    }
     for it in &manifest.excluded {
         let mut package = format!("{} {}", it.name, it.version);
         if let Some(version) = &it.runtime_version {

@@ -201,5 +201,6 @@ fn package(package: DocumentPackage, index: Option<&str>, says_groups: bool) -> 
         foreign,
         index: index.map(ToOwned::to_owned),
         files: files.collect(),
+        yanked: None,
     }
 }

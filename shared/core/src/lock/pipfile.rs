@@ -156,5 +156,6 @@ fn package(
         foreign,
         index: index.map(|source| source.url.clone()),
         files: files.collect(),
+        yanked: None,
     })
 }

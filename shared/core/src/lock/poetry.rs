@@ -172,6 +172,7 @@ fn package(
         foreign,
         index,
         files: files.collect(),
+        yanked: None,
     })
 }
 

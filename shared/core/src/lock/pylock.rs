@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::selection::normalised;
 use super::{
-    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
+    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, Yanked, is_own_folder,
 };
 use crate::error::shown;
 
@@ -23,6 +23,8 @@ struct Document {
     default_groups: Vec<String>,
     #[serde(default)]
     packages: Vec<DocumentPackage>,
+    #[serde(default)]
+    tool: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +68,12 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     if let Known::Named(groups) = &mut groups {
         groups.extend(document.default_groups.iter().map(|it| normalised(it)));
     }
+    let noted = Yanked::noted(&document.tool);
+    let mut packages: Vec<_> = document.packages.into_iter().map(package).collect();
+    for package in packages.iter_mut().filter(|_| !noted.is_empty()) {
+        let version = package.version.as_deref().unwrap_or_default();
+        package.yanked = Yanked::reason_of(&noted, &package.name, version);
+    }
     Ok(Lock {
         python: document
             .requires_python
@@ -78,7 +86,7 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         default_groups: document.default_groups,
         groups,
         extras: known(document.extras),
-        packages: document.packages.into_iter().map(package).collect(),
+        packages,
         may_repeat: false,
         extras_are_groups: false,
         uses_project: false,
@@ -117,5 +125,6 @@ fn package(package: DocumentPackage) -> Package {
         foreign,
         index: None,
         files: files.collect(),
+        yanked: None,
     }
 }

@@ -264,6 +264,7 @@ fn package(package: DocumentPackage) -> Package {
         foreign,
         index: None,
         files: files.collect(),
+        yanked: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use serde::Serialize;
 use url::Url;
 
-use super::{Locked, LockedFile, LockedPackage};
+use super::{Locked, LockedFile, LockedPackage, Yanked};
 use crate::target::{Architecture, Runtime, Target};
 
 #[derive(Serialize)]
@@ -44,12 +44,15 @@ struct Version {
 pub fn write(selections: &[(Target, &[LockedPackage])]) -> String {
     let targets: BTreeSet<Target> = selections.iter().map(|(target, _)| *target).collect();
     let mut versions: BTreeMap<(&str, &str), Version> = BTreeMap::new();
+    let mut yanked = BTreeSet::new();
     for (target, packages) in selections {
         // What is of one's own has no URL that anybody else could take it from.
         for package in packages.iter().filter(|it| !it.is_at_hand()) {
             let key = (package.name.as_ref(), package.version.as_str());
             let version = versions.entry(key).or_default();
             version.targets.insert(*target);
+            let reason = package.yanked.iter();
+            yanked.extend(reason.map(|it| Yanked::new(key.0, key.1, it)));
             match &package.locked {
                 Locked::Wheel { filename, file } => {
                     let name = filename.to_string();
@@ -102,7 +105,7 @@ pub fn write(selections: &[(Target, &[LockedPackage])]) -> String {
             line("wheels", &format!("[\n{wheels}]"));
         }
     }
-    text
+    text + &Yanked::note(&yanked.into_iter().collect::<Vec<_>>())
 }
 
 /// A value in one line.

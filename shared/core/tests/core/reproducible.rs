@@ -38,6 +38,7 @@ fn package(name: &str, sha256: u8, is_source: bool) -> LockedPackage {
             let filename = filename.parse().unwrap();
             Locked::Wheel { filename, file }
         },
+        yanked: None,
     }
 }
 

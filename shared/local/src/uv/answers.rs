@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
-use accretion_core::lock::Lock;
+use accretion_core::lock::{Lock, Yanked};
 use accretion_service::ports::Resolution;
 
 use crate::Error;
@@ -19,10 +19,29 @@ use crate::cache::PARTIAL;
 use crate::temporary::Folder;
 
 /// The version of the form of questions and answers.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// How many answers there are at most: the oldest go first.
 const ANSWERS: usize = 512;
+
+/// What uv answers.
+pub(super) struct Answer {
+    /// A `pylock.toml`.
+    pub(super) text: String,
+    /// What of it is yanked.
+    pub(super) yanked: Vec<Yanked>,
+}
+
+impl Answer {
+    /// The lock, which notes what is yanked.
+    pub(super) fn lock(&self) -> Result<Lock, Error> {
+        Ok(Lock::parse(&self.noted())?)
+    }
+
+    fn noted(&self) -> String {
+        self.text.clone() + &Yanked::note(&self.yanked)
+    }
+}
 
 /// The answers in a folder.
 #[derive(Debug)]
@@ -79,12 +98,13 @@ impl Question<'_> {
 
     /// Remembers an answer, unless it opens something, or holds for a while only, as URLs do that
     /// are signed.
-    pub(super) fn remember(&self, answer: &str) -> Result<(), Error> {
-        if answer.contains(['?', '@']) {
+    pub(super) fn remember(&self, answer: &Answer) -> Result<(), Error> {
+        if answer.text.contains(['?', '@']) {
             return Ok(());
         }
         let unwritable = |error| Error::cache("could not write to the cache", &self.path, error);
         let mut file = self.folder.file().map_err(unwritable)?;
+        let answer = answer.noted();
         let sha256 = Sha256::of(answer.as_bytes());
         write!(file, "{sha256}\n{answer}").map_err(unwritable)?;
         file.persist(&self.path)

@@ -158,7 +158,8 @@ fn stopped(stop: Stop) -> Error {
 }
 
 fn spawn(command: &mut Command) -> Result<Child, Error> {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What uv writes there, it writes into files as well.
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().map_err(|error| unable(command, &error))
 }
 
@@ -174,14 +175,13 @@ fn unable(command: &Command, error: &io::Error) -> Error {
 fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Output>> {
     let group = Group::led_by(&child);
     async move {
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (stdout, stderr) = tokio::try_join!(read(stdout, limit), read(stderr, limit))?;
+        let stderr = read(child.stderr.take(), limit).await?;
         let status = child.wait().await?;
         // It has ended by itself, and there is nobody left to end.
         std::mem::forget(group);
         Ok(Output {
             status,
-            stdout,
+            stdout: Vec::new(),
             stderr,
         })
     }

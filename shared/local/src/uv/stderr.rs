@@ -1,11 +1,57 @@
 //! The text that uv and the builds it runs write to stderr, and the errors it stands for.
 
+use accretion_core::lock::Yanked;
 use accretion_core::target::Target;
 use url::Url;
 
 use crate::Error;
 use crate::error::SOURCE_ONLY;
 use crate::routes::Routes;
+
+/// The error that uv ends with, without the warnings before it.
+pub(super) fn error(stderr: &str) -> &str {
+    const ERROR: &str = "error: ";
+    match stderr.find(&format!("\n{ERROR}")) {
+        Some(at) if !stderr.starts_with(ERROR) => &stderr[at + 1..],
+        _ => stderr,
+    }
+}
+
+/// The versions that uv took although their index has yanked them (PEP 592), by its warnings.
+///
+/// A reason may have lines of its own, and some of them may look like another warning: an index can
+/// say anything of its packages.
+pub(super) fn yanked(stderr: &str) -> Vec<Yanked> {
+    const END: &str = "\")";
+    // More is not kept.
+    const BYTES: usize = 16 << 10;
+    let mut found = Vec::new();
+    let mut lines = stderr.lines();
+    while let Some(line) = lines.next() {
+        let Some((name, version, said)) = yanked_version(line) else {
+            continue;
+        };
+        let mut reason = String::new();
+        let mut part = said.strip_prefix(" (reason: \"");
+        while let Some(line) = part {
+            let last = line.strip_suffix(END);
+            if reason.len() < BYTES {
+                reason.extend([last.unwrap_or(line), "\n"]);
+            }
+            part = if last.is_some() { None } else { lines.next() };
+        }
+        found.push(Yanked::new(name, version, &reason));
+    }
+    found
+}
+
+/// The name and the version of a warning's first line, and what follows.
+fn yanked_version(line: &str) -> Option<(&str, &str, &str)> {
+    let rest = line.strip_prefix("warning: `")?;
+    let (package, said) = rest.split_once("` is yanked")?;
+    let (name, version) = package.split_once("==")?;
+    Some((name, version, said))
+}
 
 /// Why a package could not be built. `all` is all that was written, `output` the end of what the
 /// build itself wrote.
@@ -314,6 +360,51 @@ mod tests {
         ] {
             let found = missing_program(&format!("running build_ext\n{line}\nend"));
             assert_eq!(found.as_deref(), program, "{line}");
+        }
+    }
+
+    /// What uv itself writes is held by the tests of yanked versions.
+    #[test]
+    fn yanked_versions_are_read_of_warnings() {
+        let long = "x".repeat(1 << 20);
+        for (text, expected) in [
+            ("Resolved 1 package in 9ms\n", vec![]),
+            (
+                "warning: `a==1.0` is yanked (reason: \"bad\")\nwarning: `b==2` is yanked \
+                 (reason: \"\")\n",
+                vec![("a", "1.0", "bad"), ("b", "2", "")],
+            ),
+            (
+                "warning: `a==1.0` is yanked (reason: \"\n\"quoted\"\nand (so) on\")\nother\n",
+                vec![("a", "1.0", "\n\"quoted\"\nand (so) on")],
+            ),
+            (
+                "warning: `a==1.0` is yanked (reason: \"cut",
+                vec![("a", "1.0", "cut")],
+            ),
+            ("warning: `a==1.0` is yanked\n", vec![("a", "1.0", "")]),
+            ("warning: `a` is yanked\n", vec![]),
+            ("  warning: `a==1` is yanked\n", vec![]),
+            (
+                &format!("warning: `a==1` is yanked (reason: \"{long}\n{long}\")\n"),
+                vec![("a", "1", &long)],
+            ),
+        ] {
+            let expected = expected.into_iter();
+            let expected: Vec<_> = expected.map(|(a, b, c)| Yanked::new(a, b, c)).collect();
+            assert_eq!(yanked(text), expected);
+        }
+    }
+
+    #[test]
+    fn an_error_is_what_follows_the_warnings() {
+        for (text, expected) in [
+            ("error: x\n  cause: y\n", "error: x\n  cause: y\n"),
+            ("warning: w\nerror: x\n", "error: x\n"),
+            ("warning: w\n", "warning: w\n"),
+            ("error: x\nerror: y\n", "error: x\nerror: y\n"),
+        ] {
+            assert_eq!(error(text), expected);
         }
     }
 
