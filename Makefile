@@ -28,7 +28,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build stack demo emulator picture test simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
+.PHONY: help tools build stack demo emulator picture test corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -110,6 +110,11 @@ test: tools pypiserver lockers ## run every test
 	$(MAKE) stack
 	$(WITH_STACK) $(CARGO) test --workspace --locked --no-fail-fast
 	$(WITH_TOOLS) $(CARGO) test --manifest-path fuzz/Cargo.toml --locked
+
+corpus: tools ## build layers of three hundred distributions with odd wheels and compare them with uv's
+	$(CARGO) build --locked -p integration-tests --bin accretion-under-test
+	$(WITH_TOOLS) $(VENV)/bin/python tests/popular/run.py --odd tests/popular/corpus.txt \
+	  --accretion $(or $(CARGO_TARGET_DIR),target)/debug/accretion-under-test $(NAMES)
 
 # One seed after the other until one fails, as fast as it goes. From FIRST_SEED on, 0 by default.
 SEEDS ?= 1000000

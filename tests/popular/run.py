@@ -1,4 +1,4 @@
-"""Builds a layer of each popular distribution and holds it against what uv installs.
+"""Builds a layer of each distribution of a list and holds it against what uv installs.
 
 `python tests/popular/run.py --accretion target/release/accretion [NAME…]` locks each distribution of
 distributions.txt (or those named) with its dependencies, builds the lock with `accretion build`,
@@ -7,6 +7,9 @@ with 1 if any differs. Downloads are kept in --cache, by default `.tools/cache`.
 
 Where the machine has an interpreter that is a Lambda runtime (interpreters.py), the layers are made
 for it and imported; otherwise that part is left out, which CI does not accept.
+
+`--odd FILE` takes the distributions of another list, without their dependencies: nothing is
+imported then. Its layers are of as many distributions as `--together` says.
 """
 
 from __future__ import annotations
@@ -35,37 +38,42 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--accretion", type=Path, required=True, help="the command to test")
     parser.add_argument("--cache", type=Path, default=HERE.parents[1] / ".tools" / "cache")
+    parser.add_argument("--odd", type=Path, metavar="FILE", help="another list, no dependencies")
+    parser.add_argument("--together", type=int, default=1, help="distributions in a layer")
     parser.add_argument("names", nargs="*", help="the distributions; all of them by default")
     arguments = parser.parse_args()
 
     interpreter = interpreters.find()
     if interpreter is None:
-        if os.environ.get("CI"):
+        if os.environ.get("CI") and not arguments.odd:
             sys.exit("error: no CPython 3.12, 3.13 or 3.14 to import the layers with")
         architecture = interpreters.ARCHITECTURES[platform.machine()]
         interpreter = interpreters.Interpreter("python3.13", architecture, "")
-        print("note: no CPython 3.12, 3.13 or 3.14 here: nothing is imported")
+        if not arguments.odd:
+            print("note: no CPython 3.12, 3.13 or 3.14 here: nothing is imported")
 
-    lines = PINS[0].read_text().splitlines()
+    lines = (arguments.odd or PINS[0]).read_text().splitlines()
     pins = [line for line in lines if "==" in line and not line.startswith("#")]
     if arguments.names:
         pins = [pin for pin in pins if pin.partition("==")[0] in arguments.names]
     if not pins:
-        sys.exit("error: none of the distributions is in distributions.txt")
+        sys.exit("error: none of the distributions is in the list")
+    layers = [pins[at : at + arguments.together] for at in range(0, len(pins), arguments.together)]
 
     start = time.monotonic()
     failures = 0
     with tempfile.TemporaryDirectory(prefix="popular-") as folder:
         check = Check(arguments.accretion.resolve(), arguments.cache, interpreter, Path(folder))
+        check.alone = arguments.odd is not None
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            for pin, problem in zip(pins, threads.map(check.run, pins)):
-                print(f"{'FAILED' if problem else 'ok':<7} {pin}", flush=True)
+            for pins, problem in zip(layers, threads.map(check.run, layers)):
+                print(f"{'FAILED' if problem else 'ok':<7} {' '.join(pins)}", flush=True)
                 if problem:
                     failures += 1
                     print(problem)
     seconds = time.monotonic() - start
     print(
-        f"{len(pins) - failures} of {len(pins)} layers for {interpreter.runtime} on"
+        f"{len(layers) - failures} of {len(layers)} layers for {interpreter.runtime} on"
         f" {interpreter.architecture} equal what uv installs ({seconds:.0f} s)"
     )
     return 1 if failures else 0
@@ -78,6 +86,8 @@ class Check:
         self.accretion = accretion
         self.interpreter = interpreter
         self.folder = folder
+        # Whether dependencies are left out, and nothing is imported.
+        self.alone = False
         # uv only needs some Python to work with; what it works for is said with each command.
         self.python = interpreter.path or sys.executable
         self.environment = {
@@ -87,26 +97,30 @@ class Check:
             "ACCRETION_CACHE_DIR": str(cache / "accretion"),
         }
 
-    def run(self, pin: str) -> str | None:
-        """What is wrong with the layer of a distribution, or nothing."""
+    def run(self, pins: list[str]) -> str | None:
+        """What is wrong with the layer of some distributions, or nothing."""
         try:
-            self.compare(pin)
+            self.compare(pins)
         except Failed as failed:
             return str(failed)
         return None
 
-    def compare(self, pin: str) -> None:
-        name = pin.partition("==")[0]
-        folder = self.folder / name
+    def compare(self, pins: list[str]) -> None:
+        names = [pin.partition("==")[0] for pin in pins]
+        folder = self.folder / pins[0]
         folder.mkdir()
         requirements, lock = folder / "requirements.txt", folder / "pylock.toml"
-        requirements.write_text(f"{pin}\n")
+        requirements.write_text("\n".join([*pins, ""]))
         minor = self.interpreter.runtime.removeprefix("python")
         machine = "aarch64" if self.interpreter.architecture == "arm64" else "x86_64"
         options = ["--quiet", "--no-config", "--no-build", "--python", self.python]
         options += ["--python-version", minor]
         options += ["--python-platform", f"{machine}-manylinux_2_34"]
-        constraints = [word for pins in PINS for word in ("--constraint", str(pins))]
+        if self.alone:
+            options.append("--no-deps")
+            constraints = []
+        else:
+            constraints = [word for file in PINS for word in ("--constraint", str(file))]
         # The same lock in two forms: uv takes no pylock.toml for a Python that it does not run.
         pinned = folder / "pinned.txt"
         for output in (lock, pinned):
@@ -126,10 +140,14 @@ class Check:
             "--output", str(folder / "layers"), "--quiet",
         )
         [layer] = (folder / "layers").glob("*.zip")
-        imports = ["--python", self.interpreter.path] if self.interpreter.path else []
+        if self.alone:
+            imports = ["--no-dependencies"]
+        else:
+            imports = ["--python", self.interpreter.path] if self.interpreter.path else []
+        distributions = [word for name in names for word in ("--distribution", name)]
         self.call(
             sys.executable, str(HERE / "verify.py"), str(layer), str(installed),
-            "--distribution", name, *imports,
+            *distributions, *imports,
         )
 
     def call(self, *command: str) -> None:

@@ -49,6 +49,8 @@ CHECKS = ("archive", "form", "files", "records", "metadata", "imports", "scripts
 
 # What differs from installer to installer by right, in a distribution's own .dist-info.
 INSTALLER_FILES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+# Signatures of the wheel's RECORD, which uv keeps beside its own one.
+INSTALLER_FILES |= {"RECORD.jws", "RECORD.p7s"}
 # What uv leaves in a target folder for itself.
 UV_FILES = {".lock"}
 
@@ -349,7 +351,9 @@ def check_records(
             report.problem("records", f"{own}: no INSTALLER")
         theirs = installed / own
         if theirs.exists():
-            expected = {row[0] for row in read_record(theirs)}
+            # uv's lists scripts of the wheel in whose place it has generated others, and `./` as it was.
+            listed = {os.path.normpath(row[0]) for row in read_record(theirs)}
+            expected = {path for path in listed if (installed / path).exists()}
             for path in sorted(seen ^ expected):
                 if not belongs_to_installer(path):
                     whose = "the layer" if path in seen else "uv"

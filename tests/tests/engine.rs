@@ -1,4 +1,5 @@
-//! The engine on real packages: layers of popular distributions equal what uv installs, and work.
+//! The engine on real packages: layers of popular distributions equal what uv installs, and work;
+//! a layer of odd ones equals it.
 //!
 //! `tests/popular/run.py` does it; see there for what it needs.
 
@@ -6,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use integration_tests::tools_python;
 
-#[test]
-fn layers_of_popular_distributions_equal_what_uv_installs() {
+/// Runs the script with these arguments besides.
+fn compare(arguments: &[&str]) {
     let run = concat!(env!("CARGO_MANIFEST_DIR"), "/popular/run.py");
     let output = Command::new(tools_python())
         .args([
@@ -15,6 +16,7 @@ fn layers_of_popular_distributions_equal_what_uv_installs() {
             "--accretion",
             env!("CARGO_BIN_EXE_accretion-under-test"),
         ])
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .expect("the tools' Python runs");
@@ -24,4 +26,16 @@ fn layers_of_popular_distributions_equal_what_uv_installs() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn layers_of_popular_distributions_equal_what_uv_installs() {
+    compare(&[]);
+}
+
+/// All of them in one layer, which takes seconds.
+#[test]
+fn a_layer_of_odd_distributions_equals_what_uv_installs() {
+    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/popular/odd.txt");
+    compare(&["--odd", list, "--together", "40"]);
 }
