@@ -61,11 +61,16 @@ def is_folder(info):
     return info.filename.endswith("/") or stat.S_ISDIR(info.external_attr >> 16)
 
 
+def installed_path(name):
+    """A path without `.` and empty parts, as it is on a disk."""
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
 def entry_points(text):
     """The scripts that an entry_points.txt asks for: name, module, attribute."""
     scripts = {}
     wanted = False
-    for line in re.split(r"\r?\n", text):
+    for line in re.split(r"[\r\n]", text):
         line = line.strip()
         if not line or line[0] in "#;":
             continue
@@ -84,13 +89,14 @@ def install(wheel, description):
     files = {}
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         infos = [info for info in archive.infolist() if not is_folder(info)]
-        tops = {info.filename.partition("/")[0] for info in infos if "/" in info.filename}
+        paths = [installed_path(info.filename) for info in infos]
+        tops = {path.partition("/")[0] for path in paths if "/" in path}
         (dist_info,) = [top for top in tops if top.endswith(".dist-info")]
-        for info in infos:
-            path = info.filename
+        data_folder = dist_info.removesuffix(".dist-info") + ".data"
+        for info, path in zip(infos, paths):
             executable = bool(info.external_attr >> 16 & 0o111)
             is_script = False
-            if description["data"] is not None and path.startswith(description["data"] + "/"):
+            if path.startswith(data_folder + "/"):
                 _, kind, rest = path.split("/", 2)
                 is_script = kind == "scripts"
                 folder = FOLDERS[kind]
@@ -101,7 +107,7 @@ def install(wheel, description):
             if is_script and data is not None and data.startswith(b"#!python"):
                 end = data.find(b"\n")
                 data = b"#!/usr/bin/env python3" + (data[end:] if end >= 0 else b"")
-            if path in files:
+            if files.get(path, (data, executable or is_script)) != (data, executable or is_script):
                 raise Wrong(f"two files for {path}")
             files[path] = (data, executable or is_script)
         points = files.get(f"{dist_info}/entry_points.txt", (b"",))[0]

@@ -44,6 +44,8 @@ pub(crate) fn with_metadata(data: &[u8]) -> Vec<u8> {
 #[derive(Debug, Arbitrary)]
 pub(crate) struct WheelPlan {
     entries: Vec<EntryPlan>,
+    /// Which of the entries are there twice.
+    twice: Vec<u8>,
     metadata: PartPlan,
     wheel: PartPlan,
     record: PartPlan,
@@ -62,7 +64,11 @@ impl WheelPlan {
             .record(self.record.part());
         let escaped = name.replace('-', "_");
         let entries = self.entries.iter().take(ENTRIES);
-        let mut forge = entries.fold(forge, |forge, entry| forge.entry(entry.build(&escaped)));
+        let repeated = self.twice.iter().take(ENTRIES);
+        let repeated = repeated.filter_map(|at| self.entries.get(usize::from(*at)));
+        let mut forge = entries
+            .chain(repeated)
+            .fold(forge, |forge, entry| forge.entry(entry.build(&escaped)));
         for (name, object) in self.entry_points.iter().take(ENTRIES) {
             forge = forge.entry_point("console_scripts", &name.text(), &object.text());
         }
@@ -116,6 +122,8 @@ enum Name {
     Record,
     Installer,
     EntryPoints,
+    Dot,
+    Nothing,
     Text(String),
 }
 
@@ -134,6 +142,8 @@ impl Name {
             Self::Record => "RECORD",
             Self::Installer => "INSTALLER",
             Self::EntryPoints => "entry_points.txt",
+            Self::Dot => ".",
+            Self::Nothing => "",
             Self::Text(text) => text,
         }
         .to_owned()
@@ -411,6 +421,7 @@ enum ArchiveChange {
     /// A comment that holds an end record, with something behind it.
     CommentWithEnd(Vec<u8>, Vec<u8>),
     Trailing(Vec<u8>),
+    Padding(u16),
     Zip64Forced,
     Zip64Redundant,
     Reversed,
@@ -432,6 +443,7 @@ impl ArchiveChange {
                 archive.comment([before, end.as_slice(), behind].concat())
             }
             Self::Trailing(bytes) => archive.trailing(bytes.clone()),
+            Self::Padding(length) => archive.trailing(vec![0; usize::from(*length)]),
             Self::Zip64Forced => archive.zip64_end(Zip64End::Forced),
             Self::Zip64Redundant => archive.zip64_end(Zip64End::Redundant),
             Self::Reversed => archive.reverse_central(),

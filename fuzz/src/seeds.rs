@@ -97,6 +97,21 @@ fn wheels() -> Vec<(String, Vec<u8>)> {
         ("prefix", whole(|it| it.prefix("#!/bin/sh\n"))),
         ("gap", whole(|it| it.gap_before_central("gap"))),
         ("trailing", whole(|it| it.trailing("more"))),
+        ("padding", whole(|it| it.trailing([0; 9]))),
+        ("twice", demo().entry(file()).entry(file()).build().bytes),
+        (
+            "twice-other",
+            one(Entry::file("demo/__init__.py", "demo = 2\n")),
+        ),
+        ("dots", one(Entry::file("./demo/.//x.txt", "x"))),
+        (
+            "dots-data",
+            one(Entry::file("demo-1.0.data/./data/x.txt", "x")),
+        ),
+        (
+            "unlisted",
+            one(Entry::file("demo/gone.txt", "x").local_only()),
+        ),
         ("disk", whole(|it| it.lie(EndPlace::End, EndClaim::Disk(1)))),
         ("overlap", whole(|it| it.overlap(0, "demo/other.py"))),
         ("folder", one(Entry::directory("demo/folder/"))),

@@ -2,7 +2,7 @@
 
 use std::str;
 
-use accretion_core::archive::{Directory, EntryKind, Method};
+use accretion_core::archive::{Directory, Method};
 use accretion_core::digest::Sha256;
 use accretion_core::layer::{self, Plan, WheelFiles};
 use accretion_core::limits::WheelLimits;
@@ -179,30 +179,7 @@ impl Inspected {
 
     /// What the oracle has to know of it besides its bytes.
     fn description(&self) -> Value {
-        let tops = self.tops();
-        let is_own = |top: &&String| {
-            let stem = top.strip_suffix(".data");
-            let parts = stem.and_then(|stem| stem.rsplit_once('-'));
-            parts.is_some_and(|(name, version)| {
-                !name.is_empty()
-                    && name.parse().as_ref() == Ok(self.filename.name())
-                    && version.parse().as_ref() == Ok(self.filename.version())
-            })
-        };
-        json!({"name": self.layout.name, "data": tops.iter().find(is_own)})
-    }
-
-    /// The folders at the top of the wheel that have files.
-    fn tops(&self) -> Vec<String> {
-        let directory = Directory::read(&self.wheel, self.wheel.len() as u64, u64::MAX);
-        let directory = directory.expect("it was read before");
-        let files = directory.entries.iter();
-        let files = files.filter(|entry| entry.kind == EntryKind::File);
-        let files = files.filter_map(|entry| {
-            let (top, _) = entry.name.split_once('/')?;
-            Some(top.to_owned())
-        });
-        files.collect()
+        json!({"name": self.layout.name})
     }
 }
 

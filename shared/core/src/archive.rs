@@ -4,6 +4,8 @@
 //! understand differently. [`Writer`] copies raw entry streams and writes nothing that depends on
 //! the machine or the time.
 
+mod end;
+mod header;
 pub(crate) mod pack;
 mod reader;
 mod writer;

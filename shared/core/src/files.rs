@@ -9,7 +9,7 @@ use crate::diagnostic::{Problem, code};
 use crate::error::{Error, shown};
 use crate::layer::Packer;
 use crate::limits::{Limits, WheelLimits};
-use crate::wheel::{LayoutFile, Origin, path_problem};
+use crate::wheel::{LayoutFile, Origin, installed_path, path_problem};
 
 /// A file that is installed instead of copied where a folder is a layer's; at the top of files of
 /// one's own it is left out, too.
@@ -37,13 +37,14 @@ fn is_left_out(path: &str) -> bool {
 fn check_path(name: &str, path: &str) -> Result<(), Problem> {
     let too_long = (path.len() > WheelLimits::default().path).then_some("is too long");
     match path_problem(path).or(too_long) {
-        Some(problem) => {
-            let (name, path) = (shown(name), shown(path));
-            let problem = invalid(format!("the path `{path}` in `{name}` {problem}"));
-            Err(problem.help("name the file otherwise"))
-        }
+        Some(problem) => Err(unfit(name, path, problem)),
         None => Ok(()),
     }
+}
+
+fn unfit(name: &str, path: &str, problem: &str) -> Problem {
+    let (name, path) = (shown(name), shown(path));
+    invalid(format!("the path `{path}` in `{name}` {problem}")).help("name the file otherwise")
 }
 
 fn invalid(problem: String) -> Problem {
@@ -73,16 +74,14 @@ impl OwnFiles {
         let directory = Directory::read(zip, zip.len() as u64, WheelLimits::default().entries)
             .map_err(|error| broken(&error))?;
         for (index, entry) in directory.entries.iter().enumerate() {
-            match entry.kind {
-                EntryKind::File => {}
-                EntryKind::Directory if entry.size == 0 => continue,
-                _ => {
-                    let entry = shown(&entry.name);
-                    return Err(broken(&format!("`{entry}` is no regular file")));
-                }
+            let is_folder = entry.kind == EntryKind::Directory && entry.size == 0;
+            if entry.kind != EntryKind::File && !is_folder {
+                let entry = shown(&entry.name);
+                return Err(broken(&format!("`{entry}` is no regular file")));
             }
-            check_path(name, &entry.name)?;
-            if is_left_out(&entry.name) {
+            let path = installed_path(&entry.name, entry.kind)
+                .map_err(|problem| unfit(name, &entry.name, problem))?;
+            if !is_folder && is_left_out(&path) {
                 continue;
             }
             self.check_room(entry.size)?;
@@ -92,8 +91,10 @@ impl OwnFiles {
                 Ok(())
             });
             unpacked.map_err(|error| broken(&error))?;
-            let executable = entry.permissions.is_some_and(|mode| mode & 0o111 != 0);
-            self.add(name, entry.name.clone(), executable, content)?;
+            if !is_folder {
+                let executable = entry.permissions.is_some_and(|mode| mode & 0o111 != 0);
+                self.add(name, path, executable, content)?;
+            }
         }
         Ok(())
     }

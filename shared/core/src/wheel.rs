@@ -5,6 +5,7 @@ mod inspect;
 mod layout;
 mod metadata;
 mod native;
+mod place;
 pub(crate) mod record;
 mod requires;
 mod scripts;
@@ -12,8 +13,8 @@ mod tags;
 
 pub use filename::{BuildTag, ParseWheelFilenameError, Tag, WheelFilename};
 pub use inspect::inspect;
-pub(crate) use inspect::path_problem;
 pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
 pub use native::foreign_code;
+pub(crate) use place::{installed_path, path_problem};
 pub use requires::requires_dist;
 pub use tags::Rank;

@@ -82,6 +82,26 @@ fn archives() -> Vec<Case> {
             with(Entry::file("evil/null", "").mode(0o020_666)),
         ),
         ("a file twice", file("evil/__init__.py")),
+        ("a file twice by two spellings", file("evil/./__init__.py")),
+        (
+            "a file that no directory lists",
+            evil().build_with(|it| it.entry(Entry::file("evil/x.py", CANARY).local_only())),
+        ),
+        (
+            "a name that readers spell in two ways",
+            with(Entry::file("evil/é.py", CANARY).utf8_flag(false)),
+        ),
+        (
+            "a data folder of another package",
+            file("harmless-1.0.data/purelib/evil.py"),
+        ),
+        (
+            "an entry point that is two",
+            evil()
+                .entry_point("console_scripts", "evil", "evil:main")
+                .entry_point("console_scripts", "evil", "evil:other")
+                .build(),
+        ),
         ("a file and a folder", file("evil/__init__.py/x.py")),
         (
             "a file under two names",

@@ -1,6 +1,6 @@
 //! Verifying a wheel in full and working out its [`Layout`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pep440_rs::Version;
 
 use super::layout::{Layout, LayoutFile, Origin};
+use super::place::{ENTRY_POINTS, Roots, installed_path};
 use super::{WheelFilename, metadata, record, scripts};
 use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack};
 use crate::digest::Sha256;
@@ -18,49 +19,14 @@ use crate::requirement::distribution_name;
 /// What `INSTALLER` says (PEP 376).
 const INSTALLER: &[u8] = b"accretion\n";
 
-/// What an installer writes itself and never takes from the wheel: its own records, and signatures
-/// of a `RECORD` that is no longer there.
-const NOT_TAKEN: [&str; 6] = [
-    "RECORD",
-    "RECORD.jws",
-    "RECORD.p7s",
-    "INSTALLER",
-    "REQUESTED",
-    "direct_url.json",
-];
-
-/// What Python takes for the end of a line besides control characters: such a path would be two
-/// lines of `RECORD`.
-pub(super) const LINE_SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
-
-/// Why a file of a layer can't have this path below `python/`, as the rest of a sentence.
-pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
-    let is_drive = |path: &[u8]| path.get(1) == Some(&b':') && path[0].is_ascii_alphabetic();
-    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        Some("is no relative path below the wheel's root")
-    } else if path.contains('\\') {
-        Some("has a backslash")
-    } else if path.contains(char::is_control) {
-        Some("has a control character")
-    } else if path.contains(LINE_SEPARATORS) {
-        Some("has a line separator")
-    } else if path.split('/').any(|part| part.len() > 255) {
-        Some("has a part of more than 255 bytes")
-    } else if is_drive(path.as_bytes()) {
-        Some("starts with a drive letter")
-    } else {
-        None
-    }
-}
-
 /// Verifies every entry of a wheel and works out what it puts into a layer.
 ///
 /// `length` is the size of the wheel in bytes, `threads` how many entries are unpacked at a time.
 /// The packed data of files that are added or changed goes to `packed`, in order, from its offset
 /// 0 on; [`Layout::encode`] is what has to follow it.
 ///
-/// Refuses wheels with paths that lead out of `python/`, with two entries for one path, with
-/// special files, whose figures or metadata contradict each other, and whatever
+/// Refuses wheels with paths that lead out of `python/`, with two entries for one path that differ,
+/// with special files, whose figures or metadata contradict each other, and whatever
 /// [`Directory::read`] refuses.
 pub fn inspect(
     archive: &(impl ReadAt + ?Sized),
@@ -78,8 +44,9 @@ pub fn inspect(
     let directory =
         Directory::read(archive, length, limits.entries).map_err(|e| wheel.broken(e))?;
     let entries = wheel.files(&directory, length)?;
-    let roots = wheel.roots(&entries)?;
-    let verified = wheel.verify(&directory, &entries, threads)?;
+    let roots = Roots::of(filename, &entries).map_err(|p| wheel.invalid(p))?;
+    let verified = wheel.verify(&directory, threads)?;
+    let entries = wheel.once(entries, &verified)?;
     wheel.check_metadata(&directory, &entries, &roots)?;
 
     let mut files = BTreeMap::new();
@@ -87,11 +54,11 @@ pub fn inspect(
         sink: packed,
         offset: 0,
     };
-    for ((index, entry), verified) in entries.iter().zip(&verified) {
-        let Some((path, is_script)) = roots.place(&entry.name).map_err(|p| wheel.invalid(p))?
-        else {
+    for ArchiveFile { index, entry, path } in &entries {
+        let Some((path, is_script)) = roots.place(path).map_err(|p| wheel.invalid(p))? else {
             continue;
         };
+        let verified = verified[*index];
         let file = LayoutFile {
             path,
             origin: Origin::Wheel,
@@ -101,7 +68,7 @@ pub fn inspect(
             size: entry.size,
             crc32: entry.crc32,
             sha256: verified.sha256,
-            executable: is_script || entry.permissions.is_some_and(|mode| mode & 0o111 != 0),
+            executable: is_script || is_executable(entry),
         };
         let file = if is_script && let Some(script) = wheel.rewritten(&directory, *index)? {
             packed
@@ -112,9 +79,11 @@ pub fn inspect(
         } else {
             file
         };
-        if let Some(file) = files.insert(file.path.clone(), file) {
-            return Err(wheel.invalid(format!("it has two files for `{}`", file.path)));
+        // Two folders of the wheel may lead to one path.
+        if let Some(known) = files.get(&file.path).filter(|known| !is_same(known, &file)) {
+            return Err(wheel.invalid(format!("it has two files for `{}`", known.path)));
         }
+        files.entry(file.path.clone()).or_insert(file);
     }
     for point in wheel.entry_points(&directory, &entries, &roots)? {
         let path = format!("bin/{}", point.name);
@@ -137,7 +106,8 @@ pub fn inspect(
             .map_err(|e| wheel.unwritten(e))?;
         files.insert(path, file);
     }
-    wheel.check_folders(&files)?;
+    let paths = files.keys().map(String::as_str);
+    wheel.check_folders(paths, |path| files.contains_key(path))?;
     let record = format!("{}/RECORD", roots.dist_info);
     let files = files.into_values().collect();
     Ok(Layout {
@@ -149,46 +119,22 @@ pub fn inspect(
     })
 }
 
-/// Where the parts of a wheel lie.
-struct Roots {
-    /// `NAME-VERSION.dist-info`, as it is written.
-    dist_info: String,
-    /// `NAME-VERSION.data`, as it is written, if there is one.
-    data: Option<String>,
-    /// Where headers go, below `python/`.
-    headers: String,
+/// A file of the archive.
+pub(super) struct ArchiveFile<'d> {
+    /// Its place in the [`Directory`].
+    index: usize,
+    pub(super) entry: &'d Entry,
+    /// Its name as installers have it: see [`installed_path`].
+    pub(super) path: String,
 }
 
-impl Roots {
-    /// The path below `python/` that an entry goes to and whether it is a script; `None` for what
-    /// is not taken. The error is a sentence.
-    fn place(&self, name: &str) -> Result<Option<(String, bool)>, String> {
-        let Some(rest) = self.data.as_deref().and_then(|data| below(data, name)) else {
-            return Ok(self.taken(name.to_owned(), false));
-        };
-        let (path, is_script) = match rest.split_once('/') {
-            Some(("purelib" | "platlib" | "data", rest)) => (rest.to_owned(), false),
-            Some(("headers", rest)) => (format!("{}/{rest}", self.headers), false),
-            Some(("scripts", rest)) => (format!("bin/{rest}"), true),
-            _ => {
-                return Err(format!(
-                    "`{name}` lies in no folder that a .data folder may have"
-                ));
-            }
-        };
-        Ok(self.taken(path, is_script))
-    }
-
-    /// What an installer writes itself is not taken, whichever way the wheel would put it there.
-    fn taken(&self, path: String, is_script: bool) -> Option<(String, bool)> {
-        let is_taken = !below(&self.dist_info, &path).is_some_and(|rest| NOT_TAKEN.contains(&rest));
-        is_taken.then_some((path, is_script))
-    }
+fn is_executable(entry: &Entry) -> bool {
+    entry.permissions.is_some_and(|mode| mode & 0o111 != 0)
 }
 
-/// The rest of a path below a folder.
-fn below<'a>(folder: &str, path: &'a str) -> Option<&'a str> {
-    path.strip_prefix(folder)?.strip_prefix('/')
+/// Whether two files of one path are the same file for every installer.
+fn is_same(one: &LayoutFile, other: &LayoutFile) -> bool {
+    (one.sha256, one.executable) == (other.sha256, other.executable)
 }
 
 /// The files that an installation adds, on their way into the layout file.
@@ -257,22 +203,23 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         }
     }
 
-    /// The entries that are files, with their index; every path checked.
+    /// The entries that are files; every path checked.
     fn files<'d>(
         &self,
         directory: &'d Directory,
         length: u64,
-    ) -> Result<Vec<(usize, &'d Entry)>, Error> {
-        let mut seen = HashSet::new();
+    ) -> Result<Vec<ArchiveFile<'d>>, Error> {
+        let mut kinds = HashMap::new();
         let mut size = 0_u64;
         let mut files = Vec::with_capacity(directory.entries.len());
         for (index, entry) in directory.entries.iter().enumerate() {
-            self.check_path(entry)?;
-            if !seen.insert(entry.name.trim_end_matches('/')) {
-                return Err(self.invalid(format!("it has two entries `{}`", entry.name)));
+            let path = self.path(entry)?;
+            let kind = *kinds.entry(path.clone()).or_insert(entry.kind);
+            if kind != entry.kind {
+                return Err(self.invalid(format!("`{path}` is both a file and a folder")));
             }
             match entry.kind {
-                EntryKind::File => files.push((index, entry)),
+                EntryKind::File => files.push(ArchiveFile { index, entry, path }),
                 EntryKind::Directory if entry.size == 0 => {}
                 EntryKind::Directory => {
                     let name = &entry.name;
@@ -287,6 +234,8 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
             }
             size = size.saturating_add(entry.size);
         }
+        let is_file = |path: &str| kinds.get(path) == Some(&EntryKind::File);
+        self.check_folders(kinds.keys().map(String::as_str), is_file)?;
         if size > self.limits.unzipped {
             let limit = self.limits.unzipped;
             return Err(
@@ -302,7 +251,8 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         Ok(files)
     }
 
-    fn check_path(&self, entry: &Entry) -> Result<(), Error> {
+    /// The path of an entry as installers have it.
+    fn path(&self, entry: &Entry) -> Result<String, Error> {
         let name = entry.name.as_str();
         let shown = shown(name);
         if name.len() > self.limits.path {
@@ -312,111 +262,69 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
                 name.len()
             )));
         }
-        let path = match entry.kind {
-            EntryKind::Directory => name.strip_suffix('/').unwrap_or(name),
-            _ => name,
-        };
-        let Some(problem) = path_problem(path) else {
-            return Ok(());
-        };
-        Err(self.invalid(format!("the path `{shown}` {problem}")))
+        installed_path(name, entry.kind)
+            .map_err(|problem| self.invalid(format!("the path `{shown}` {problem}")))
     }
 
-    /// No file may lie where another needs a folder.
-    fn check_folders(&self, files: &BTreeMap<String, LayoutFile>) -> Result<(), Error> {
-        for path in files.keys() {
-            let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-            if let Some(folder) = folders
-                .into_iter()
-                .find(|folder| files.contains_key(*folder))
-            {
-                return Err(self.invalid(format!("`{folder}` is both a file and a folder")));
-            }
+    /// No file may lie where a path needs a folder.
+    fn check_folders<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p str>,
+        is_file: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        let clashes = paths.filter_map(|path| {
+            let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+            folders.find(|folder| is_file(folder))
+        });
+        match clashes.min() {
+            Some(folder) => Err(self.invalid(format!("`{folder}` is both a file and a folder"))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn roots(&self, entries: &[(usize, &Entry)]) -> Result<Roots, Error> {
-        let mut dist_infos = Vec::new();
-        let mut datas = Vec::new();
-        for (_, entry) in entries {
-            let Some((top, _)) = entry.name.split_once('/') else {
-                continue;
-            };
-            for (suffix, found) in [(".dist-info", &mut dist_infos), (".data", &mut datas)] {
-                let stem = top.strip_suffix(suffix);
-                let is_data_of_another =
-                    suffix == ".data" && stem.is_some_and(|stem| !self.is_own(stem));
-                // Two are too many already; a hostile wheel may have as many as it has entries.
-                let is_new = found.len() < 2 && !found.contains(&top);
-                if stem.is_some() && !is_data_of_another && is_new {
-                    found.push(top);
+    /// Each file once: old tools write one twice, and readers differ in which one they take.
+    fn once<'d>(
+        &self,
+        files: Vec<ArchiveFile<'d>>,
+        verified: &[Verified],
+    ) -> Result<Vec<ArchiveFile<'d>>, Error> {
+        let content =
+            |file: &ArchiveFile<'_>| (verified[file.index].sha256, is_executable(file.entry));
+        let mut known = HashMap::new();
+        let mut once = Vec::with_capacity(files.len());
+        for file in files {
+            match known.insert(file.path.clone(), content(&file)) {
+                None => once.push(file),
+                Some(first) if first == content(&file) => {}
+                Some(_) => {
+                    let path = &file.path;
+                    return Err(self.invalid(format!("it has two entries `{path}` that differ")));
                 }
             }
         }
-        let dist_info = match dist_infos[..] {
-            [dist_info] => dist_info,
-            [] => return Err(self.invalid("it has no .dist-info folder")),
-            _ => {
-                let all = dist_infos.join("` and `");
-                return Err(self.invalid(format!("it has several .dist-info folders: `{all}`")));
-            }
-        };
-        if !self.is_own(dist_info.strip_suffix(".dist-info").unwrap_or_default()) {
-            return Err(self.invalid(format!("`{dist_info}` does not belong to its name")));
-        }
-        if datas.len() > 1 {
-            let all = datas.join("` and `");
-            return Err(self.invalid(format!("it has several .data folders: `{all}`")));
-        }
-        let required = ["METADATA", "WHEEL", "RECORD"].map(|file| format!("{dist_info}/{file}"));
-        for path in required {
-            if !entries.iter().any(|(_, entry)| entry.name == path) {
-                return Err(self.invalid(format!("it has no `{path}`")));
-            }
-        }
-        Ok(Roots {
-            dist_info: dist_info.to_owned(),
-            data: datas.first().map(|&data| data.to_owned()),
-            headers: format!("include/{}", self.filename.name()),
-        })
+        Ok(once)
     }
 
-    /// Whether `NAME-VERSION` is that of the file name, however it is written.
-    fn is_own(&self, stem: &str) -> bool {
-        stem.rsplit_once('-').is_some_and(|(name, version)| {
-            distribution_name(name).is_some_and(|name| name == *self.filename.name())
-                && version
-                    .parse::<Version>()
-                    .is_ok_and(|version| version == *self.filename.version())
-        })
-    }
-
-    /// Unpacks every file, several at a time.
-    fn verify(
-        &self,
-        directory: &Directory,
-        entries: &[(usize, &Entry)],
-        threads: usize,
-    ) -> Result<Vec<Verified>, Error> {
+    /// Unpacks every entry, several at a time. Folders, too: one may have a header that says
+    /// something else.
+    fn verify(&self, directory: &Directory, threads: usize) -> Result<Vec<Verified>, Error> {
+        let count = directory.entries.len();
         let next = AtomicUsize::new(0);
-        let results = Mutex::new(vec![None; entries.len()]);
+        let results = Mutex::new(vec![None; count]);
         let work = || -> Result<(), ArchiveError> {
             // A batch at a time, so that threads seldom meet at the lock.
             const BATCH: usize = 16;
             loop {
                 let start = next.fetch_add(BATCH, Ordering::Relaxed);
-                let batch = entries.get(start..).unwrap_or_default();
-                let batch = &batch[..batch.len().min(BATCH)];
-                if batch.is_empty() {
+                if start >= count {
                     return Ok(());
                 }
-                for (at, (index, _)) in batch.iter().enumerate() {
+                for index in start..count.min(start + BATCH) {
                     let verified = directory
-                        .unpack(self.archive, *index, |_| Ok(()))
-                        .inspect_err(|_| next.store(entries.len(), Ordering::Relaxed))?;
+                        .unpack(self.archive, index, |_| Ok(()))
+                        .inspect_err(|_| next.store(count, Ordering::Relaxed))?;
                     if let Ok(mut results) = results.lock() {
-                        results[start + at] = Some(verified);
+                        results[index] = Some(verified);
                     }
                 }
             }
@@ -443,10 +351,11 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     fn text(
         &self,
         directory: &Directory,
-        entries: &[(usize, &Entry)],
+        entries: &[ArchiveFile<'_>],
         path: &str,
     ) -> Result<Option<String>, Error> {
-        let Some((index, entry)) = entries.iter().find(|(_, entry)| entry.name == path) else {
+        let Some(ArchiveFile { index, entry, .. }) = entries.iter().find(|file| file.path == path)
+        else {
             return Ok(None);
         };
         if entry.size > self.limits.metadata {
@@ -469,7 +378,7 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     fn check_metadata(
         &self,
         directory: &Directory,
-        entries: &[(usize, &Entry)],
+        entries: &[ArchiveFile<'_>],
         roots: &Roots,
     ) -> Result<(), Error> {
         let read = |file: &str| {
@@ -478,7 +387,9 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         };
         let wheel = read("WHEEL")?;
         let version = metadata::header(&wheel, "Wheel-Version").unwrap_or("none");
-        if version.split('.').next() != Some("1") {
+        // As pip has it: wheels of 2012 say 0.1.
+        let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+        if parts.is_none_or(|parts| parts[0] > 1) {
             let version = shown(version);
             return Err(self.invalid(format!("its Wheel-Version is {version}; 1.x is supported")));
         }
@@ -500,10 +411,10 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
     fn entry_points(
         &self,
         directory: &Directory,
-        entries: &[(usize, &Entry)],
+        entries: &[ArchiveFile<'_>],
         roots: &Roots,
     ) -> Result<Vec<scripts::EntryPoint>, Error> {
-        let path = format!("{}/entry_points.txt", roots.dist_info);
+        let path = format!("{}/{ENTRY_POINTS}", roots.dist_info);
         let text = self.text(directory, entries, &path)?.unwrap_or_default();
         let points = scripts::parse_entry_points(&text)
             .map_err(|problem| self.invalid(format!("`{path}` {problem}")))?;

@@ -3,7 +3,8 @@
 //! A layer is unpacked wherever the runtime likes, so no script may know its own or the
 //! interpreter's path.
 
-use super::inspect::LINE_SEPARATORS;
+use std::collections::HashMap;
+
 use crate::error::shown;
 
 /// How a script starts whose first line the installer has to write.
@@ -61,9 +62,13 @@ impl EntryPoint {
 ///
 /// Source: the entry points specification, "File format". The error is the rest of a sentence.
 pub(super) fn parse_entry_points(text: &str) -> Result<Vec<EntryPoint>, String> {
+    if text.starts_with('\u{feff}') {
+        return Err("starts with a byte order mark, which hides its first section".into());
+    }
     let mut scripts = Vec::new();
+    let mut known = HashMap::new();
     let mut in_scripts = false;
-    for line in text.lines().map(str::trim) {
+    for line in text.split(['\n', '\r']).map(str::trim) {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
@@ -73,7 +78,15 @@ pub(super) fn parse_entry_points(text: &str) -> Result<Vec<EntryPoint>, String> 
         {
             in_scripts = matches!(section.trim(), "console_scripts" | "gui_scripts");
         } else if in_scripts {
-            scripts.push(parse_entry_point(line)?);
+            let script = parse_entry_point(line)?;
+            match known.insert(script.name.clone(), script.clone()) {
+                None => scripts.push(script),
+                Some(first) if first == script => {}
+                Some(_) => {
+                    let name = shown(&script.name);
+                    return Err(format!("has two entry points `{name}` that differ"));
+                }
+            }
         }
     }
     Ok(scripts)
@@ -95,10 +108,11 @@ fn parse_entry_point(line: &str) -> Result<EntryPoint, String> {
                 && part.chars().all(|c| c.is_alphanumeric() || c == '_')
         })
     };
+    // pip takes what is behind any other character for the name.
+    let is_letter = |c: char| c.is_alphanumeric() || "_-.+".contains(c);
     let is_file_name = (1..=255).contains(&name.len())
         && !matches!(name, "." | "..")
-        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
-        && !name.contains(LINE_SEPARATORS);
+        && name.chars().all(is_letter);
     if !is_file_name || !is_dotted(module) || !is_dotted(attribute) {
         return Err(error());
     }
@@ -148,6 +162,9 @@ mod tests {
             [ gui_scripts ]\r\n\
             win = a.gui:go\r\n";
         let points = parse_entry_points(text).unwrap();
+        let again = format!("{text}\r[console_scripts]\rwin=a.gui:go\r");
+        assert_eq!(parse_entry_points(&again).unwrap(), points);
+        assert!(parse_entry_points(&format!("\u{feff}{text}")).is_err());
         let names: Vec<_> = points.iter().map(|point| point.name.as_str()).collect();
         assert_eq!(names, ["f2py", "a.b-c", "win"]);
         let script = points[1].script();
@@ -167,6 +184,12 @@ mod tests {
             "x = a:b()",
             "x = a b:c",
             "x = 1a:b",
+            "a b = a:b",
+            "a@b = a:b",
+            "a:b = a:b",
+            "a,b = a:b",
+            "x = a:b\nx = a:c",
+            "x = a:b\n[gui_scripts]\nx = a:c",
         ] {
             let text = format!("[console_scripts]\n{line}\n");
             assert!(parse_entry_points(&text).is_err(), "{line}");

@@ -73,12 +73,13 @@ fn paths_that_lead_elsewhere() {
         ("up from within", "demo/../../up.txt"),
         ("up and back", "demo/../demo/x.txt"),
         ("up at the end", "demo/.."),
-        ("here", "demo/./x.txt"),
         ("absolute", "/etc/passwd"),
-        ("two slashes", "demo//x.txt"),
         ("empty", ""),
         ("only a slash", "/"),
-        ("folder with two slashes", "demo/x//"),
+        ("folder without a root", "/demo/x/"),
+        ("a dot at the end", "demo/x/."),
+        ("a dot alone", "."),
+        ("up behind a dot", "./../up.txt"),
         ("backslash", "demo\\x.txt"),
         ("backslash up", "..\\x.txt"),
         ("drive letter", "C:/x.txt"),
@@ -95,6 +96,19 @@ fn paths_that_lead_elsewhere() {
         (
             "not UTF-8",
             with(Entry::file(*b"demo/\xff", "x").utf8_flag(true)),
+        ),
+        (
+            "UTF-8 that is not marked",
+            with(Entry::file("demo/é", "x").utf8_flag(false)),
+        ),
+        ("code page 437", with(Entry::file(*b"demo/caf\x82", "x"))),
+        (
+            "here, before the folder of the metadata",
+            with(Entry::file("./demo-1.0.dist-info/entry_points.txt", "")),
+        ),
+        (
+            "here, before the data folder",
+            with(Entry::file("./demo-1.0.data/data/x", "")),
         ),
         (
             "long part",
@@ -121,19 +135,27 @@ fn paths_that_are_claimed_twice() {
     let twice = |one: Entry, other: Entry| demo().entry(one).entry(other).build();
     let file = |name: &str| Entry::file(name, "x");
     let cases = vec![
-        ("same content", twice(file("a"), file("a"))),
         ("other content", twice(file("a"), Entry::file("a", "y"))),
+        ("other mode", twice(file("a"), file("a").mode(0o100_755))),
+        (
+            "other content by another spelling",
+            twice(file("./a"), Entry::file(".//a", "y")),
+        ),
+        (
+            "RECORD with other content",
+            demo().entry(file("demo-1.0.dist-info/RECORD")).build(),
+        ),
         (
             "file and folder entry",
             twice(file("a"), Entry::directory("a/")),
         ),
         (
-            "folder entry twice",
-            twice(Entry::directory("a/"), Entry::directory("a/")),
+            "folder entry and file by another spelling",
+            twice(Entry::directory("a/"), file("./a")),
         ),
         (
-            "folder by mode and folder by name",
-            twice(Entry::directory("a"), Entry::directory("a/")),
+            "file and folder entry below",
+            twice(file("a"), Entry::directory("a/b/")),
         ),
         ("file and folder", twice(file("a"), file("a/b"))),
         ("folder and file", twice(file("a/b"), file("a"))),
@@ -372,7 +394,47 @@ fn archives_that_contradict_themselves() {
             "prefix, not counted",
             demo().build_with(|it| it.uncounted_prefix("#!/bin/sh\n")),
         ),
-        ("trailing bytes", demo().build_with(|it| it.trailing("x"))),
+        ("a byte behind it", demo().build_with(|it| it.trailing("x"))),
+        (
+            "bytes behind it",
+            demo().build_with(|it| it.trailing("\0\0x")),
+        ),
+        (
+            "too many NULs behind it",
+            demo().build_with(|it| it.trailing([0; 4097])),
+        ),
+        (
+            "far too many NULs behind it",
+            demo().build_with(|it| it.trailing([0; 70_000])),
+        ),
+        (
+            "an entry that is in no directory",
+            demo().build_with(|it| it.entry(Entry::file("demo/gone.py", "x").local_only())),
+        ),
+        (
+            "an entry in a gap",
+            demo()
+                .entry(
+                    Entry::file("demo/x.py", "x")
+                        .gap_before(Archive::new().file("demo/gone.py", "x").build()),
+                )
+                .build(),
+        ),
+        (
+            "an entry across two pieces of a long gap",
+            demo().build_with(|it| {
+                let hidden = Archive::new().file("demo/gone.py", "x").build();
+                it.gap_before_central([vec![b'x'; (64 << 10) - 2], hidden].concat())
+            }),
+        ),
+        (
+            "a folder with another name in its local header",
+            demo().build_with(|it| {
+                it.entry(
+                    Entry::directory("demo/d/").lie(Place::Local, Claim::Name(b"demo/d.".to_vec())),
+                )
+            }),
+        ),
         (
             "a gap before the end record",
             demo().build_with(|it| it.gap_before_end("x")),
@@ -599,6 +661,14 @@ fn metadata_that_is_not_a_wheels() {
         }),
         ("two dist-infos", file("other-1.0.dist-info/METADATA")),
         (
+            "data folder of another package",
+            file("other-1.0.data/purelib/x.py"),
+        ),
+        (
+            "data folder of another spelling",
+            file("Demo-1.0.data/purelib/x.py"),
+        ),
+        (
             "two spellings of the dist-info",
             file("Demo-1.0.dist-info/x"),
         ),
@@ -611,14 +681,6 @@ fn metadata_that_is_not_a_wheels() {
         (
             "dist-info of another name",
             demo().dist_info("other-1.0.dist-info").build(),
-        ),
-        (
-            "dist-info of another version",
-            demo().dist_info("demo-2.0.dist-info").build(),
-        ),
-        (
-            "dist-info without version",
-            demo().dist_info("demo.dist-info").build(),
         ),
         (
             "dist-info twice over",
@@ -656,6 +718,27 @@ fn metadata_that_is_not_a_wheels() {
         ("entry point with a call", point("x", "demo:main()")),
         ("entry point without name", point("", "demo:main")),
         ("entry point with a long name", point(&long, "demo:main")),
+        ("entry point with a space", point("a b", "demo:main")),
+        ("entry point with an at sign", point("a@b", "demo:main")),
+        ("entry point of two objects", {
+            let point = |object| ("console_scripts", "x", object);
+            let points = [point("demo:main"), point("demo:other")];
+            let forge = points
+                .into_iter()
+                .fold(demo(), |it, (group, name, object)| {
+                    it.entry_point(group, name, object)
+                });
+            forge.build()
+        }),
+        (
+            "entry points with a byte order mark",
+            demo()
+                .dist_info_file(
+                    "entry_points.txt",
+                    "\u{feff}[console_scripts]\nx = demo:main\n",
+                )
+                .build(),
+        ),
     ];
     assert_snapshot!(refusals(cases));
 }

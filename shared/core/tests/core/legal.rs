@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use accretion_core::archive::{Header, Method as Packing, Writer};
+use accretion_core::files::OwnFiles;
 use accretion_core::wheel::Origin;
 use accretion_testing::forge::zip::{Archive, Descriptor, Entry, Method, Place, Zip64End};
 use accretion_testing::forge::{Part, Wheel, WheelForge};
@@ -123,15 +124,37 @@ fn every_form_of_archive() {
             }),
         ),
         (
-            "an entry that is in no directory",
-            demo().build_with(|it| it.entry(Entry::file("demo/gone.py", "x").local_only())),
+            "NULs behind it",
+            demo().build_with(|it| it.trailing([0; 4096])),
+        ),
+        (
+            "NULs behind a comment",
+            demo().build_with(|it| it.comment("a comment").trailing([0; 9])),
+        ),
+        ("every entry twice", {
+            demo().build_with(|it| it.entries().to_vec().into_iter().fold(it, Archive::entry))
+        }),
+        (
+            "an entry twice, packed in two ways",
+            demo()
+                .entry(Entry::file("demo/empty.py", "").method(Method::Stored))
+                .build(),
+        ),
+        (
+            "an entry twice, in two folders",
+            demo().data("platlib", "demo/empty.py", "").build(),
+        ),
+        (
+            "an entry twice, in two spellings",
+            demo().file("demo/.//empty.py", "").build(),
         ),
         (
             "folders",
             demo().build_with(|it| {
                 it.entry(Entry::directory("demo/"))
                     .entry(Entry::directory("empty/below/"))
-                    .entry(Entry::file("by-mode", "").mode(0o040_755))
+                    .entry(Entry::directory("empty//below/./"))
+                    .entry(Entry::directory("./"))
             }),
         ),
         ("RECORD with CRLF", demo().record(Part::Crlf).build()),
@@ -204,31 +227,114 @@ fn path_of(entry: Entry) -> String {
 fn names_beyond_ascii() {
     let file = |name: &[u8]| Entry::file(name, "x");
     assert_eq!(path_of(file("d/é 包.py".as_bytes())), "d/é 包.py");
-    // Without the UTF-8 flag a name is in code page 437, as pip reads it too.
-    assert_eq!(path_of(file(b"d/caf\x82")), "d/café");
-    assert_eq!(path_of(file("d/é".as_bytes()).utf8_flag(false)), "d/├⌐");
     assert_eq!(path_of(file(b"d/plain").utf8_flag(true)), "d/plain");
     // A second name has to be the same, or to belong to another first one.
     for place in [Place::Central, Place::Local, Place::Everywhere] {
-        let named = |name: &str| file(b"d/caf\x82").unicode_path(place, name);
-        assert_eq!(path_of(named("d/café")), "d/café");
-        let stale = file(b"d/caf\x82").unicode_path_for(place, "d/other", 0);
-        assert_eq!(path_of(stale), "d/café");
+        let named = |name: &str| file("d/é".as_bytes()).unicode_path(place, name);
+        assert_eq!(path_of(named("d/é")), "d/é");
+        let stale = file("d/é".as_bytes()).unicode_path_for(place, "d/other", 0);
+        assert_eq!(path_of(stale), "d/é");
     }
     assert_eq!(path_of(file(b"d/a,\"b\".txt")), "d/a,\"b\".txt");
-    // All of code page 437, as Python reads it.
-    for (from, expected) in [
+}
+
+/// As installers have them on a disk.
+#[test]
+fn paths_with_dots_and_empty_parts() {
+    for (name, path) in [
+        ("./x.py", "x.py"),
+        ("d/./x.py", "d/x.py"),
+        ("d//x.py", "d/x.py"),
+        ("././d/.//./x.py", "d/x.py"),
+        ("d/.../x.py", "d/.../x.py"),
+        ("d/.hidden/./x", "d/.hidden/x"),
+        ("demo-1.0.data/./purelib/x.py", "x.py"),
+        ("demo-1.0.data/scripts/./x", "bin/x"),
         (
-            128,
-            "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐",
+            "demo-1.0.dist-info/licenses/./x",
+            "demo-1.0.dist-info/licenses/x",
         ),
-        (
-            192,
-            "└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}",
-        ),
+        ("demo-1.0.dist-info/./x", "demo-1.0.dist-info/x"),
     ] {
-        let name: Vec<u8> = (from..=from + 63).collect();
-        assert_eq!(path_of(file(&name)), expected);
+        assert_eq!(path_of(Entry::file(name, "x")), path, "{name}");
+    }
+    assert_eq!(path_of(Entry::directory("d/./")), "");
+}
+
+/// Streams of what is there twice are copied once, from a place that has them.
+#[test]
+fn entries_that_are_there_twice() {
+    let long = "y = 2\n".repeat(900);
+    let stored = Entry::file("demo/y.py", long.as_str()).method(Method::Stored);
+    let deflated = Entry::file("demo/./y.py", long.as_str()).gap_before("gap");
+    let script = |name: &str| Entry::file(name, "#!python\nimport demo\n");
+    let wheel = demo()
+        .entry(stored)
+        .entry(script("demo-1.0.data/scripts/run"))
+        .entry(deflated)
+        .entry(script("demo-1.0.data/scripts/./run"))
+        .build_with(|it| it.reverse_central().trailing([0; 100]));
+    let wheel = inspect_wheel(&wheel).unwrap();
+    let again = wheel.paths().windows(2).any(|pair| pair[0] == pair[1]);
+    assert!(!again, "{:?}", wheel.paths());
+    assert_eq!(wheel.text("demo/y.py"), long);
+    assert_eq!(
+        wheel.text("bin/run"),
+        "#!/usr/bin/env python3\nimport demo\n"
+    );
+    // Each file once, and nothing else; the harness holds RECORD against them.
+    let record = wheel.text("demo-1.0.dist-info/RECORD");
+    assert_eq!(record.matches("demo/y.py,").count(), 1, "{record}");
+}
+
+/// Zips of other files than wheels are read by the same rules.
+#[test]
+fn zips_of_own_files() {
+    let packed = |archive: Archive| {
+        let mut files = OwnFiles::default();
+        files.add_zip("own.zip", &archive.build()).unwrap();
+        files.pack().unwrap()
+    };
+    let plain = Archive::new()
+        .file("tools/x.py", "x")
+        .file("tools/y.py", "y");
+    let odd = Archive::new()
+        .entry(Entry::directory("./"))
+        .file("./tools/x.py", "x")
+        .file("./.hidden", "left out")
+        .entry(Entry::directory("./tools/"))
+        .file("tools/.//y.py", "y")
+        .file("tools/y.py", "y")
+        .trailing([0; 9]);
+    assert_eq!(packed(odd), packed(plain));
+    for entry in [
+        Entry::file("./../x", "x"),
+        Entry::file("é", "x").utf8_flag(false),
+        Entry::file("x", "x").local_only(),
+        Entry::directory("x"),
+    ] {
+        let zip = Archive::new().file("tools/x.py", "x").entry(entry).build();
+        assert!(OwnFiles::default().add_zip("own.zip", &zip).is_err());
+    }
+}
+
+/// The version in the folder's name is for people: installers read METADATA.
+#[test]
+fn folders_of_metadata_with_other_versions() {
+    for folder in [
+        "demo-1.0.0",
+        "demo-2.0",
+        "demo",
+        "DEMO-1.0",
+        "demo-1.0-beta",
+        "demo-unknown",
+    ] {
+        let wheel = demo()
+            .dist_info(&format!("{folder}.dist-info"))
+            .file(&format!("{folder}.data/data/x"), "x")
+            .build();
+        let wheel = inspect_wheel(&wheel).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        assert!(wheel.paths().contains(&"x"), "{folder}");
     }
 }
 
@@ -272,7 +378,6 @@ fn the_data_folder_is_laid_out_as_installers_do() {
     let wheel = WheelForge::new("Demo.Pkg", "1.0")
         .file("demo/__init__.py", "")
         .file("demo/vendored-2.0.dist-info/INSTALLER", "vendored")
-        .file("other-1.0.data/purelib/x.py", "not the wheel's own")
         .data("purelib", "pure.py", "pure")
         .data("platlib", "plat.so", "plat")
         .data("data", "share/doc.txt", "doc")
@@ -334,6 +439,8 @@ fn other_line_ends_and_cases_in_metadata() {
     let latin1 = b"metadata-version: 1.0\nNAME: De-mo\nversion: 01.0\nAuthor: Ren\xe9\n";
     let odd = WheelForge::new("de_mo", "1.0").metadata(Part::Content(latin1.to_vec()));
     inspect_wheel(&odd.build()).unwrap();
+    let old = demo().wheel_version("0.1");
+    inspect_wheel(&old.build()).unwrap();
     let minor = demo()
         .wheel_version("1.9")
         .purelib(false)
