@@ -129,11 +129,12 @@ pub(crate) struct ErrorRecord {
 
 impl From<&dyn Fault> for ErrorRecord {
     fn from(error: &dyn Fault) -> Self {
+        let (message, hint) = error.told();
         Self {
             code: error.code(),
             class: error.class().to_string(),
-            message: error.to_string(),
-            hint: error.hint(),
+            message,
+            hint,
         }
     }
 }
@@ -188,8 +189,8 @@ pub(crate) fn code_of(class: Class) -> u8 {
 
 /// Prints an error for people, and what it is about.
 pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
-    let hint = error.hint();
-    print_failure(error.code(), about, &error.to_string(), hint.as_deref());
+    let (message, hint) = error.told();
+    print_failure(error.code(), about, &message, hint.as_deref());
 }
 
 /// Prints for people what an error was elsewhere, and what it is about.

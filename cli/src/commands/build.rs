@@ -1,10 +1,10 @@
 //! `accretion build`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use accretion_core::diagnostic::{ProblemRecord, Report};
+use accretion_core::diagnostic::{ProblemRecord, Report, printable};
 use accretion_core::layer::{LayerName, Shape};
 use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::Request;
@@ -83,6 +83,7 @@ pub(crate) async fn run(
         crate::print_report(&report, global);
     }
     let output = OutputFolder::new(&args.output);
+    let known = known(&request, &output);
     let outcomes = build(&request, &args, &engine, project, &output, &progress).await?;
     progress.clear();
 
@@ -98,11 +99,47 @@ pub(crate) async fn run(
             }),
         }
     }
+    let outcome = Outcome {
+        built,
+        failed,
+        known,
+    };
     match global.format {
-        Format::Json => print_document(&report, &built, &failed, &output),
-        Format::Text => print_text(&built, &failed, global),
+        Format::Json => print_document(&report, &outcome, &output),
+        Format::Text => print_text(&outcome, &args.output, global),
     }
-    Ok(failed::exit_code(&failed))
+    Ok(failed::exit_code(&outcome.failed))
+}
+
+/// The layers that the folder has something of before it is built into.
+fn known(request: &Request, output: &OutputFolder) -> Vec<LayerName> {
+    let layers = request.layers().into_iter();
+    let names = layers.map(|layer| LayerName::new(&request.name, layer.target()));
+    let is_there = |name: &LayerName| output.zip(name).exists() || output.manifest(name).exists();
+    names.filter(is_there).collect()
+}
+
+/// What came of a build.
+struct Outcome {
+    built: Vec<Built>,
+    failed: Vec<Failed>,
+    /// The layers that were there before, with whatever content.
+    known: Vec<LayerName>,
+}
+
+impl Outcome {
+    /// Whether a layer was not there before.
+    fn is_new(&self, layer: &Built) -> bool {
+        layer.changed && !self.known.contains(&layer.layer)
+    }
+
+    fn change(&self, layer: &Built) -> &'static str {
+        match layer.changed {
+            true if self.is_new(layer) => "new",
+            true => "changed",
+            false => "unchanged",
+        }
+    }
 }
 
 /// What is to be built, and what builds it.
@@ -173,7 +210,8 @@ async fn build(
     Ok(layers.into_iter().zip(outcomes).collect())
 }
 
-fn print_text(built: &[Built], failed: &[Failed], global: Global) {
+fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
+    let Outcome { built, failed, .. } = outcome;
     let warnings = built.iter().flat_map(|built| {
         let warnings = built.warnings.iter();
         warnings.map(|warning| (built.layer.to_string(), warning.clone()))
@@ -183,9 +221,15 @@ fn print_text(built: &[Built], failed: &[Failed], global: Global) {
         let is_merged = built.iter().any(|layer| layer.manifest.shape.is_some());
         let columns = usize::from(is_merged);
         table::print(
-            table(built, is_merged),
+            table(outcome, is_merged),
             &[1, 2, 3, 4].map(|it| it + columns),
         );
+        let layers = match built.len() {
+            1 => "1 layer".to_owned(),
+            layers => format!("{layers} layers"),
+        };
+        let folder = printable(&folder.display().to_string());
+        anstream::println!("{layers} in {}/", folder.trim_end_matches('/'));
     }
     if global.verbose {
         for layer in built {
@@ -212,13 +256,13 @@ fn joined(runtimes: &[Runtime]) -> String {
     runtimes.collect::<Vec<_>>().join(" ")
 }
 
-fn table(built: &[Built], is_merged: bool) -> Table {
+fn table(outcome: &Outcome, is_merged: bool) -> Table {
     let mut columns = vec!["layer", "packages", "zip", "unzipped", "time", ""];
     if is_merged {
         columns.insert(1, "runtimes");
     }
     let mut rows = table::new(&columns);
-    for layer in built {
+    for layer in &outcome.built {
         let manifest = &layer.manifest;
         let mut row = vec![
             layer.layer.to_string(),
@@ -226,12 +270,7 @@ fn table(built: &[Built], is_merged: bool) -> Table {
             BinaryBytes(manifest.artifact_size).to_string(),
             BinaryBytes(manifest.unzipped_size).to_string(),
             span(layer.elapsed),
-            if layer.changed {
-                "changed"
-            } else {
-                "unchanged"
-            }
-            .to_owned(),
+            outcome.change(layer).to_owned(),
         ];
         if is_merged {
             row.insert(1, runtimes(manifest));
@@ -268,6 +307,7 @@ struct LayerRecord<'a> {
     architecture: Architecture,
     shape: Option<Shape>,
     changed: bool,
+    new: bool,
     zip: String,
     manifest: String,
     digest: String,
@@ -279,14 +319,15 @@ struct LayerRecord<'a> {
     warnings: &'a [String],
 }
 
-fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &OutputFolder) {
-    let layers = built.iter().map(|built| LayerRecord {
+fn print_document(report: &Report, outcome: &Outcome, output: &OutputFolder) {
+    let layers = outcome.built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
         runtime: built.target.target().runtime(),
         runtimes: built.target.runtimes().collect(),
         architecture: built.target.architecture(),
         shape: built.manifest.shape,
         changed: built.changed,
+        new: outcome.is_new(built),
         zip: output.zip(&built.layer).display().to_string(),
         manifest: output.manifest(&built.layer).display().to_string(),
         digest: built.manifest.digest.to_string(),
@@ -300,6 +341,6 @@ fn print_document(report: &Report, built: &[Built], failed: &[Failed], output: &
     crate::print_json(&Document {
         problems: report.records(),
         layers: layers.collect(),
-        failures: failed.iter().map(Into::into).collect(),
+        failures: outcome.failed.iter().map(Into::into).collect(),
     });
 }

@@ -94,7 +94,7 @@ impl Problem {
     }
 }
 
-/// A text without what would break or garble a line, and cut where nobody reads on.
+/// A text without what would break or garble a line, and cut where nobody reads on, with a note.
 fn one_line(text: String) -> String {
     const MAX: usize = 1_000;
     let garbles = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
@@ -110,8 +110,9 @@ fn one_line(text: String) -> String {
             line.push(c);
         }
     }
-    if chars.next().is_some() {
-        line.push('…');
+    match chars.count() {
+        0 => {}
+        more => line.extend([" … ", &more.to_string(), " characters left out"]),
     }
     line
 }

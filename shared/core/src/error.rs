@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::excerpt::{self, HINT_BYTES, REASON_BYTES, listed};
+use crate::layer::{Oversize, mebibytes};
 use crate::limits::Limits;
 use crate::requirement::{ALL_HASHES, no_hashes};
+use crate::wheel::WheelFilename;
 
 /// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
 /// code.
@@ -44,6 +47,14 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
         None
     }
 
+    /// Its text and its hint as people and programs are told them: of bounded length, and of
+    /// characters that do no more than show.
+    fn told(&self) -> (String, Option<String>) {
+        let hint = self.hint();
+        let reason = excerpt::told(&self.to_string(), REASON_BYTES);
+        (reason, hint.map(|hint| excerpt::told(&hint, HINT_BYTES)))
+    }
+
     /// What a log says of it: its text, and its hint.
     ///
     /// Where the input is at fault, both may quote it. They are for whoever gave it then, and a log
@@ -51,7 +62,7 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
     fn logged(&self) -> (String, Option<String>) {
         match self.class() {
             Class::User => (LOGGED_OF_USERS.to_owned(), None),
-            Class::Transient | Class::Internal => (self.to_string(), self.hint()),
+            Class::Transient | Class::Internal => self.told(),
         }
     }
 }
@@ -230,6 +241,20 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// What the resolver found of a package can't be used.
+    #[error("a required package cannot be used: {problem}")]
+    PackageUnusable {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Extras or groups were selected of which a lock file allows only one.
+    #[error("`{one}` and `{other}` exclude each other in the lock file")]
+    SelectionConflict {
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
     /// A lock file does not say what the project requires.
     #[error("the lock file cannot be used alone: {problem}")]
     LockProjectMissing {
@@ -344,19 +369,13 @@ pub enum Error {
     },
     /// The layer is over what Lambda takes.
     #[error(
-        "the layer would have {} MiB unzipped; Lambda takes {} MiB",
-        unzipped.div_ceil(1 << 20), limit >> 20
+        "the layer would have {} MiB unzipped, {} MiB more than the {} MiB that Lambda takes of a \
+         function and all of its layers together",
+        mebibytes(_0.unzipped),
+        mebibytes(_0.unzipped.saturating_sub(Limits::LAYER_BYTES)),
+        Limits::LAYER_BYTES >> 20
     )]
-    LayerTooLarge {
-        /// Bytes of all files.
-        unzipped: u64,
-        /// Bytes that Lambda takes.
-        limit: u64,
-        /// The largest packages first, with their bytes.
-        packages: Vec<(String, u64)>,
-        /// For how many runtimes there is a tree of its own: more than one in a merged layer.
-        trees: usize,
-    },
+    LayerTooLarge(Box<Oversize>),
     /// The layer's archive could not be written.
     #[error("the layer could not be written: {0}")]
     LayerWrite(#[source] crate::archive::WriteError),
@@ -386,6 +405,8 @@ fault_codes! {
         Self::HashMissing { .. } => "HashMissing", User;
         Self::HashNotAllowed { .. } => "HashNotAllowed", User;
         Self::LockInvalid { .. } => "LockInvalid", User;
+        Self::PackageUnusable { .. } => "PackageUnusable", User;
+        Self::SelectionConflict { .. } => "SelectionConflict", User;
         Self::LockProjectMissing { .. } => "LockProjectMissing", User;
         Self::GroupUnknown { .. } => "GroupUnknown", User;
         Self::ExtraUnknown { .. } => "ExtraUnknown", User;
@@ -399,7 +420,7 @@ fault_codes! {
         Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
         Self::LayerEmpty => "LayerEmpty", User;
         Self::TooManyPackages { .. } => "TooManyPackages", User;
-        Self::LayerTooLarge { .. } => "LayerTooLarge", User;
+        Self::LayerTooLarge(_) => "LayerTooLarge", User;
         Self::LayerWrite(_) => "LayerWrite", Internal;
         Self::LayoutWrite { .. } => "LayoutWrite", Internal;
         Self::WheelRead { .. } => "WheelRead", Internal;
@@ -417,17 +438,23 @@ impl Fault for Error {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::WheelInvalid { .. } | Self::WheelOverLimit { .. } => {
+            Self::WheelInvalid { .. }
+            | Self::WheelOverLimit { .. }
+            | Self::PackageUnusable { .. } => {
                 "require another version of the package, and tell its maintainers".into()
             }
-            Self::WheelNotFound { instead, .. } if instead.is_empty() => {
-                "require a version that has one, or leave this target out".into()
+            Self::WheelNotFound { instead, .. } if instead.is_empty() => WITHOUT_SOURCES.into(),
+            Self::WheelNotFound { instead, .. } => {
+                let has_source = instead
+                    .iter()
+                    .any(|file| file.parse::<WheelFilename>().is_err());
+                let advice = if has_source {
+                    WITH_SOURCES
+                } else {
+                    WITHOUT_SOURCES
+                };
+                format!("{advice}; there is {}", listed(instead, FILES))
             }
-            Self::WheelNotFound { instead, .. } => format!(
-                "require a version that has one, leave this target out, or allow source \
-                 distributions; there is {}",
-                instead.join(", ")
-            ),
             Self::HashNotAllowed { .. } => {
                 "add the hash of the target's wheel: a lock tool writes all of them".into()
             }
@@ -435,6 +462,10 @@ impl Fault for Error {
             Self::LockInvalid { .. } => {
                 "write the lock file again with the tool that made it".into()
             }
+            Self::SelectionConflict { one, other } => format!(
+                "select `{one}` or `{other}`: with --extra or --group, in a request with `Extras` \
+                 or `Groups`"
+            ),
             Self::LockProjectMissing { .. } => PROJECT_MISSING.into(),
             Self::GroupUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "group"),
             Self::ExtraUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "extra"),
@@ -460,30 +491,24 @@ impl Fault for Error {
             Self::ArchitecturesDiffer { .. } => "publish one layer for each architecture".into(),
             Self::LayerEmpty => "leave this target out".into(),
             Self::TooManyPackages { .. } => "make several layers of them".into(),
-            Self::LayerTooLarge {
-                packages, trees, ..
-            } => format!(
-                "{}split the requirements or exclude packages; the largest are {}",
-                if *trees > 1 {
-                    format!(
-                        "what is installed differs between its runtimes, so there is all of it \
-                         {trees} times: build a layer for each runtime, name fewer of them, "
-                    ) + "or "
-                } else {
-                    String::new()
-                },
-                packages
-                    .iter()
-                    .map(|(name, size)| format!("{name} ({} MiB)", size.div_ceil(1 << 20)))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
+            Self::LayerTooLarge(oversize) => oversize.hint(),
             Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {
                 return None;
             }
         })
     }
 }
+
+/// What to do where a package has no wheel, and no source either.
+pub const WITHOUT_SOURCES: &str = "require a version that has one, or leave this target out";
+
+/// What to do where a package has no wheel, but its source.
+pub const WITH_SOURCES: &str = "require a version that has one, leave this target out, or allow \
+                                source distributions (--allow-source-distributions, in a request \
+                                `AllowSourceDistributions`)";
+
+/// How many files of a package a hint names.
+const FILES: usize = 5;
 
 /// What to do about a lock file that needs its project.
 pub(crate) const PROJECT_MISSING: &str = "put pyproject.toml beside it, or into a request as `Project`; newer versions of the tool write \
@@ -495,8 +520,8 @@ fn selectable(meant: Option<&str>, known: &[String], what: &str) -> String {
         (Some(meant), _) => format!("did you mean `{meant}`?"),
         (None, []) => format!("leave it out: there is no {what} to select"),
         (None, known) => {
-            let known: Vec<_> = known.iter().map(|it| format!("`{}`", shown(it))).collect();
-            shown_within(&format!("there are {}", known.join(", ")), 500)
+            let known = known.iter().map(|it| format!("`{}`", shown(it)));
+            format!("there are {}", listed(known, 10))
         }
     }
 }

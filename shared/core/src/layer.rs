@@ -2,12 +2,15 @@
 
 mod bundle;
 mod name;
+mod oversize;
 mod packer;
 mod plan;
 mod splice;
 
 pub use bundle::{Bundle, Copied, Shape, Tree};
 pub use name::{LambdaLayerName, LayerName, ParseLambdaLayerNameError, ParseLayerNameError};
+pub use oversize::Oversize;
+pub(crate) use oversize::mebibytes;
 pub use packer::{PackError, Packer};
 pub use plan::{Conflict, Plan, Pruned, Rules, Wheel};
 pub use splice::{WheelFiles, splice, splice_bundle};

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod diagnostic;
 pub mod digest;
 pub mod error;
+pub mod excerpt;
 pub mod files;
 pub mod index;
 pub mod invocation;

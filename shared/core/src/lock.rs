@@ -602,7 +602,7 @@ impl Package {
         if let Some((_, filename, file)) = best {
             if filename.name() != name || !same_version(filename.version(), &version) {
                 return Err(invalid(format!(
-                    "{name} {version} lists the wheel `{filename}`"
+                    "`{filename}` is listed as a wheel of {name} {version}"
                 )));
             }
             let locked = Locked::Wheel {
@@ -709,15 +709,28 @@ impl File {
             });
         }
         let url = self.url.as_deref().unwrap_or_default();
+        if url.is_empty() {
+            let file = self.name.as_deref().map_or_else(
+                || format!("a file of {package}"),
+                |name| format!("`{}` of {package}", shown(name)),
+            );
+            return Err(invalid(format!("{file} has neither `url` nor `path`")));
+        }
         let url: Url = url.parse().map_err(|error| {
             let url = shown(url);
             invalid(format!("`{url}` of {package} is not a URL: {error}"))
         })?;
         match url.scheme() {
             "https" | "http" => Ok(url),
-            scheme => Err(invalid(format!(
-                "{package} has a `{scheme}:` URL; https is supported"
-            ))),
+            scheme => Err(Error::LockedSourceUnsupported {
+                package: package.to_string(),
+                origin: match scheme {
+                    "file" => "a local file",
+                    "git" | "ssh" | "hg" | "svn" | "bzr" => "a version control system",
+                    _ if scheme.contains('+') => "a version control system",
+                    _ => "a URL of another scheme than https",
+                },
+            }),
         }
     }
 

@@ -244,6 +244,9 @@ pub struct ObjectRef {
     pub key: String,
 }
 
+/// Bytes of the JSON of [`Changes`] in a message. SNS takes 256 KiB with all that is in it.
+const CHANGES_BYTES: usize = 96 << 10;
+
 /// What differs between a layer version and the one before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -254,6 +257,9 @@ pub struct Changes {
     pub removed: Vec<Distribution>,
     /// Distributions of another version, by name.
     pub updated: Vec<Update>,
+    /// How many more there are than are listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
 }
 
 /// A distribution of a version.
@@ -335,8 +341,35 @@ impl Changes {
             added: alone(&now, &before),
             removed: alone(&before, &now),
             updated: updated.collect(),
+            left_out: 0,
         }
     }
+
+    /// As many of them as a message has room for: updates first, then what is new.
+    #[must_use]
+    pub fn for_message(mut self) -> Self {
+        fn length(it: &impl Serialize) -> usize {
+            serde_json::to_string(it).map_or(0, |text| text.len() + 1)
+        }
+        let (mut room, mut left_out) = (CHANGES_BYTES, self.left_out);
+        let mut fits = |length: usize| {
+            let rest = room.checked_sub(length);
+            // What follows would hide that something is missing before it.
+            room = rest.unwrap_or_default();
+            left_out += usize::from(rest.is_none());
+            rest.is_some()
+        };
+        self.updated.retain(|it| fits(length(it)));
+        self.added.retain(|it| fits(length(it)));
+        self.removed.retain(|it| fits(length(it)));
+        self.left_out = left_out;
+        self
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it out so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 type ByName<'a> = BTreeMap<&'a str, Vec<&'a Installed>>;
@@ -387,6 +420,50 @@ mod tests {
         insta::assert_json_snapshot!(changes);
         assert_eq!(Changes::between(&now, &now), Changes::default());
         assert_eq!(Changes::between(&[], &now).added.len(), 3);
+    }
+
+    /// SNS takes 256 KiB of a message with its attributes, and DynamoDB 400 KB of the item that it is
+    /// kept in until it is sent.
+    #[test]
+    fn the_largest_notification_fits_into_a_message() {
+        let long = |at: usize, version: &str| (format!("{at:0>120}"), version.repeat(120));
+        let all = |version: &str| {
+            let packages: Vec<_> = (0..2_000).map(|at| long(at, version)).collect();
+            let packages = packages
+                .iter()
+                .map(|(name, it)| (name.as_str(), it.as_str()));
+            installed(&packages.collect::<Vec<_>>())
+        };
+        let request = RequestRef {
+            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
+            id: RequestId::of_message("1"),
+        };
+        let target = LayerTarget::from_slug("py-arm64").unwrap();
+        let layer = Compatibility::new(target, [Runtime::Python312, Runtime::Python313]).unwrap();
+        for (before, now) in [
+            (all("1"), all("2")),
+            (Vec::new(), all("1")),
+            (all("1"), Vec::new()),
+        ] {
+            let whole = Changes::between(&before, &now);
+            let count = |it: &Changes| it.added.len() + it.removed.len() + it.updated.len();
+            let changes = whole.clone().for_message();
+            assert!(count(&changes) > 100, "{}", count(&changes));
+            assert_eq!(count(&changes) + changes.left_out, count(&whole));
+            let text = "\\".repeat(crate::excerpt::REASON_BYTES);
+            let notification = Notification {
+                changes: Some(changes),
+                reason: Some(text.clone()),
+                hint: Some(text),
+                ..Notification::of_layer(Event::LayerPublished, &request, "tools", &layer)
+            };
+            let attributes = notification.attributes().into_iter();
+            let attributes = attributes.map(|(name, value)| name.len() + value.into_value().len());
+            let bytes = notification.to_json().len() + attributes.sum::<usize>();
+            assert!(bytes < 200 << 10, "{bytes}");
+        }
+        let few = Changes::between(&[], &installed(&[("six", "1.16")]));
+        assert_eq!(few.clone().for_message(), few);
     }
 
     #[test]

@@ -61,9 +61,9 @@ pub(crate) struct Failure(pub(crate) Diagnostic);
 
 impl<F: Fault + ?Sized> From<&F> for Failure {
     fn from(fault: &F) -> Self {
-        let error_message = match fault.hint() {
-            Some(hint) => format!("{fault}\nhint: {hint}"),
-            None => fault.to_string(),
+        let error_message = match fault.told() {
+            (reason, Some(hint)) => format!("{reason}\nhint: {hint}"),
+            (reason, None) => reason,
         };
         Self(Diagnostic {
             error_type: fault.code().to_owned(),
@@ -108,6 +108,34 @@ mod tests {
             let document = serde_json::to_value(&diagnostic).unwrap();
             let expected = serde_json::json!({"errorType": error.code(), "errorMessage": message});
             assert_eq!(document, expected);
+        }
+    }
+
+    /// A state machine's cause has 32,768 characters, and the answer to a destination 256 KiB.
+    #[test]
+    fn the_largest_error_fits_into_a_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{}", self.0)]
+        struct Long(String);
+        impl Fault for Long {
+            fn code(&self) -> &'static str {
+                "Long"
+            }
+            fn class(&self) -> Class {
+                Class::User
+            }
+            fn hint(&self) -> Option<String> {
+                Some(self.0.clone())
+            }
+        }
+        for text in ["x", "\u{0}", "\"", "\\\n", "😀", "a b\r\n\u{1b}[31m"] {
+            let error = Long(text.repeat(4 << 20));
+            let diagnostic = Diagnostic::from(Failure::from(&error));
+            let document = serde_json::to_string(&diagnostic).unwrap();
+            assert!(document.len() < 32_768, "{text:?} {}", document.len());
+            let (reason, hint) = diagnostic.error_message.split_once("\nhint: ").unwrap();
+            assert!(reason.contains(" bytes left out "), "{reason}");
+            assert!(hint.contains(" bytes left out "), "{hint}");
         }
     }
 

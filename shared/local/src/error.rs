@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
+use accretion_core::error::{WITH_SOURCES, WITHOUT_SOURCES};
+use accretion_core::limits::Limits;
 use accretion_core::{Class, Fault, fault_codes};
 
 /// What a folder is for.
@@ -62,6 +64,8 @@ pub enum Error {
         target: String,
         /// What uv found out.
         explanation: String,
+        /// Whether it has a source distribution.
+        has_source: bool,
     },
     /// A distribution has no wheel, and its index needs credentials, which workshops do not get: they
     /// can't find out what its source requires.
@@ -312,8 +316,12 @@ impl Error {
     }
 }
 
-/// uv's words for a package that has only a source distribution, where those are not allowed.
-pub(crate) const SOURCE_ONLY: &str = "has no usable wheels";
+/// What to do about files that are larger than any layer: several layers hold no more than one.
+const SMALLER_BUILD: &str = "it cannot fit: Lambda takes 250 MiB unzipped of a function and all of \
+                             its layers together. Builds for GPUs are that large: take one for \
+                             CPUs, if it is smaller, from an index that has it (--index NAME=URL, \
+                             in a request `Indexes`), or make the function a container image, \
+                             which may have 10 GB";
 
 fn is_gone(status: u16) -> bool {
     matches!(status, 404 | 410)
@@ -399,14 +407,10 @@ impl Fault for Error {
             Self::PackageUnusable { .. } => {
                 "require another version of the package, and tell its maintainers".into()
             }
-            Self::WheelNotFound { explanation, .. } if explanation.contains(SOURCE_ONLY) => {
-                "require a version that has one, leave this target out, or allow source \
-                 distributions"
-                    .into()
-            }
-            Self::WheelNotFound { .. } => {
-                "require a version that has one, or leave this target out".into()
-            }
+            Self::WheelNotFound {
+                has_source: true, ..
+            } => WITH_SOURCES.into(),
+            Self::WheelNotFound { .. } => WITHOUT_SOURCES.into(),
             Self::WorkshopOutOfReach { .. } => {
                 "require a version that has a wheel, or send what `accretion lock` writes: the \
                  sources that it names can be built"
@@ -420,7 +424,7 @@ impl Fault for Error {
                     .into()
             }
             Self::IndexForbidden { .. } | Self::FileNotFound { .. } => {
-                "check the index's URL and the credentials in it".into()
+                "check the URL, and the credentials that open its server".into()
             }
             Self::PinnedPackageNotFound { .. } => {
                 "check the package's name, upload it there, or take it out of the index's `Packages`"
@@ -429,8 +433,15 @@ impl Fault for Error {
             Self::PinNotKept { .. } => {
                 "require it by name and version, or correct the index's `Packages`".into()
             }
-            Self::DownloadTooLarge { .. } => {
-                "Lambda takes 250 MiB unzipped: exclude the package".into()
+            Self::DownloadTooLarge { limit, .. } | Self::DownloadsTooLarge { limit }
+                if *limit >= Limits::LAYER_BYTES =>
+            {
+                SMALLER_BUILD.into()
+            }
+            Self::DownloadTooLarge { .. } | Self::DownloadsTooLarge { .. } => {
+                "require smaller packages, or ask whoever runs Accretion to raise the limits on \
+                 downloads"
+                    .into()
             }
             Self::HashMismatch { .. } => {
                 "it was damaged on its way, or replaced: try again, and lock it again only if you \
@@ -447,10 +458,6 @@ impl Fault for Error {
                                             Accretion to allow the host"
                     .into()
             }
-            Self::DownloadsTooLarge { .. } => {
-                "Lambda takes 250 MiB unzipped: make several layers of it, or exclude packages"
-                    .into()
-            }
             Self::DownloadTooSlow { .. } => "try again later, or put it on a faster server".into(),
             Self::ResolutionOverLimit { .. } => {
                 "name versions, as in `example>=2,<3`, or lock the requirements in a `pylock.toml`"
@@ -465,7 +472,7 @@ impl Fault for Error {
                 format!("install {python}, or require a version that has a wheel")
             }
             Self::SourceBuildFailed { .. } => {
-                "the package may need compilers or libraries; a version with a wheel does not"
+                "it may need compilers or libraries, which a wheel does not"
                     .into()
             }
             Self::SourceNeedsCompiler { program, .. } => format!(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
 use accretion_core::files::{REQUIREMENTS, packed_files, write_zip};
-use accretion_core::layer::{PackError, Packer};
+use accretion_core::layer::{Oversize, PackError, Packer};
 use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::wheel::LayoutFile;
 use accretion_service::assemble::PackedFiles;
@@ -274,7 +274,6 @@ fn refused(path: &Path, problem: &str) -> Error {
 
 /// Whatever is too large for Lambda need not be read.
 fn check_size(found: &[Found]) -> Result<(), Error> {
-    const LARGEST: usize = 5;
     let unzipped = found.iter().map(|file| file.size).sum();
     if unzipped <= Limits::LAYER_BYTES {
         return Ok(());
@@ -284,15 +283,7 @@ fn check_size(found: &[Found]) -> Result<(), Error> {
         let top = file.path.split('/').next().unwrap_or_default();
         *sizes.entry(top).or_default() += file.size;
     }
-    let sizes = sizes.into_iter().map(|(top, size)| (top.to_owned(), size));
-    let mut packages: Vec<_> = sizes.collect();
-    packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    packages.truncate(LARGEST);
-    Err(accretion_core::Error::LayerTooLarge {
-        unzipped,
-        limit: Limits::LAYER_BYTES,
-        packages,
-        trees: 1,
-    }
-    .into())
+    let tops = sizes.into_iter().map(|(top, size)| (top.to_owned(), size));
+    let oversize = Oversize::of_folder(unzipped, tops);
+    Err(accretion_core::Error::LayerTooLarge(Box::new(oversize)).into())
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
+use accretion_core::excerpt::told;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Pruned, Rules, Shape};
 use accretion_core::limits::Limits;
@@ -184,7 +185,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let conflicts = manifest.conflicts.iter().map(packages::warning);
         let unmatched = manifest.pruned.iter().flat_map(|pruned| &pruned.unmatched);
         let unmatched = unmatched.map(|pattern| format!("the pattern `{pattern}` matches no file"));
-        let warnings = kept.into_iter().chain(conflicts).chain(unmatched).collect();
+        let warnings = bounded(kept.into_iter().chain(conflicts).chain(unmatched).collect());
         let elapsed = start.elapsed();
         Ok(Built {
             target: wanted.clone(),
@@ -247,6 +248,9 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let rules = Rules {
             strict: self.options.strict,
             pruning: self.request.contents.pruning.clone(),
+            // Nothing of a lock is left out.
+            without_provided: self.request.contents.provided_by_runtime
+                || matches!(self.request.requirements, Requirements::Lock(_)),
         };
         let own = Arc::clone(&self.own);
         let assembled = assemble::write(installed, own, rules, staged).await?;
@@ -497,6 +501,21 @@ fn describe_pruned(pruning: &Pruning, pruned: &Pruned) -> Option<manifest::Prune
     })
 }
 
+/// Warnings that any reader takes: the state of an execution has 256 KiB.
+fn bounded(mut warnings: Vec<String>) -> Vec<String> {
+    /// Bytes of one.
+    const BYTES: usize = 1_000;
+    let more = warnings.len().saturating_sub(Limits::PROBLEMS);
+    warnings.truncate(Limits::PROBLEMS);
+    let mut warnings: Vec<_> = warnings.iter().map(|it| told(it, BYTES)).collect();
+    if more > 0 {
+        warnings.push(format!(
+            "{more} more warnings are left out; the manifest has all `Conflicts`"
+        ));
+    }
+    warnings
+}
+
 /// A description out of the packages, cut where `PublishLayerVersion` would refuse it.
 fn describe(pins: &[String]) -> String {
     let mut description = String::new();
@@ -506,6 +525,9 @@ fn describe(pins: &[String]) -> String {
         let is_last = index + 1 == pins.len();
         let reserve = if is_last { 0 } else { rest.len() };
         if description.len() + separator.len() + pin.len() + reserve > Limits::DESCRIPTION_CHARS {
+            if index == 0 {
+                return format!("{} packages", pins.len());
+            }
             description.push_str(&rest);
             break;
         }
@@ -519,10 +541,25 @@ fn describe(pins: &[String]) -> String {
 mod tests {
     use super::*;
 
+    /// As JSON they are an answer of the builder, and a part of an execution's state.
+    #[test]
+    fn warnings_are_bounded_and_count_what_is_left_out() {
+        let few = vec!["`a` comes from b".to_owned()];
+        assert_eq!(bounded(few.clone()), few);
+        let many = vec!["\u{1b}\"\n".repeat(1_000); 5_000];
+        let told = bounded(many);
+        assert_eq!(told.len(), Limits::PROBLEMS + 1);
+        assert!(told[0].contains("bytes left out"), "{}", told[0]);
+        assert!(told[Limits::PROBLEMS].starts_with("4900 more warnings are left out"));
+        let json = serde_json::to_string(&told).unwrap();
+        assert!(json.len() < 230 << 10, "{}", json.len());
+    }
+
     #[test]
     fn describes_what_fits() {
         assert_eq!(describe(&[]), "");
         assert_eq!(describe(&["a==1".into(), "b==2".into()]), "a==1, b==2");
+        assert_eq!(describe(&["a".repeat(250), "b==2".into()]), "2 packages");
         for packages in 1..200 {
             let pins: Vec<_> = (0..packages)
                 .map(|n| format!("package{n}==1.{n}"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use accretion_core::delivery::{Delivery, InboxObject};
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
+use accretion_core::excerpt::excerpt;
 use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
@@ -408,12 +409,7 @@ impl Received {
 
 /// What a report says, as people read it.
 fn reason(report: &Report) -> String {
-    let mut reason = report.render();
-    if reason.len() > MAX_REASON_BYTES {
-        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
-        reason.push_str("…\n");
-    }
-    reason
+    excerpt(&report.render(), MAX_REASON_BYTES)
 }
 
 /// The codes of a report's errors, each once.
@@ -425,4 +421,37 @@ fn codes(report: &Report) -> Vec<String> {
         }
     }
     codes.into_iter().map(ToOwned::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SNS takes 256 KiB of a message, DynamoDB 400 KB of an item.
+    #[test]
+    fn what_is_told_of_the_worst_request_fits_into_a_message_and_an_item() {
+        let fields = (0..1_000).map(|at| format!("\"{}{at}\": 0", "\\\"".repeat(450)));
+        let unknown = format!("{{{}}}", fields.collect::<Vec<_>>().join(",\n"));
+        let lines = (0..1_000).map(|at| format!("-e \"{}{at}\"", "\u{7f}".repeat(900)));
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        for (name, text) in [("request.json", unknown), ("requirements.txt", lines)] {
+            let kind = InputKind::of(name, text.as_bytes()).unwrap();
+            let project = Some("tools".parse().unwrap());
+            let bytes = text.as_bytes();
+            let checked = Request::from_input(kind, project, name, bytes, &NoInclude, false);
+            let report = checked.unwrap_err();
+            let (reason, codes) = (reason(&report), codes(&report));
+            let is_cut = reason.contains(" bytes left out ");
+            assert_eq!(is_cut, report.render().len() > MAX_REASON_BYTES, "{name}");
+            assert!(is_cut || name != "request.json", "{reason}");
+            // The end has the counts.
+            let last = reason.lines().next_back().unwrap();
+            assert!(last.starts_with("101 errors"), "{last}");
+            let id = RequestId::of_message("1");
+            let project = Some("x".repeat(Limits::NAME_CHARS));
+            let notification = Notification::rejected(&id, project, reason, codes);
+            let bytes = notification.to_json().len();
+            assert!(bytes < 200 << 10, "{name} {bytes}");
+        }
+    }
 }

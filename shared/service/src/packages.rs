@@ -232,7 +232,8 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                     located: None,
                 };
                 let lock = self.resolver.resolve(resolution).await?;
-                Ok(lock.select(target, policy(Some(set)))?)
+                let selected = lock.select(target, policy(Some(set)));
+                Ok(selected.map_err(of_resolver)?)
             }
             Source::Locked(lock) => {
                 let selection = &self.request.selection;
@@ -301,6 +302,16 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             }
         });
         try_join_all(fetches).await
+    }
+}
+
+/// What is wrong with a lock that the resolver wrote: nobody gave it, and so nobody can mend it.
+fn of_resolver(error: accretion_core::Error) -> accretion_core::Error {
+    match error {
+        accretion_core::Error::LockInvalid { problem } => {
+            accretion_core::Error::PackageUnusable { problem }
+        }
+        error => error,
     }
 }
 

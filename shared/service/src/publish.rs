@@ -612,7 +612,7 @@ where
         let before = before
             .map(|manifest| manifest.installed)
             .unwrap_or_default();
-        Ok(Changes::between(&before, &ready.manifest.installed))
+        Ok(Changes::between(&before, &ready.manifest.installed).for_message())
     }
 
     /// Finishes the claim of somebody who died: its manifest first, whatever comes after.
@@ -769,12 +769,13 @@ where
         error: &Error,
     ) -> Result<(), Error> {
         let bucket = self.ports.manifests.bucket();
+        let (reason, hint) = error.told();
         let notification = Notification {
             manifest: key.as_ref().map(|key| object_ref(bucket, key)),
             digest,
             code: Some(error.code().to_owned()),
-            reason: Some(error.to_string()),
-            hint: error.hint(),
+            reason: Some(reason),
+            hint,
             ..subject.notification(Event::BuildFailed)
         };
         let settlement = Settlement {

@@ -355,6 +355,29 @@ fn packages_without_a_fitting_wheel() {
     snapshot!("no_wheel_future", run);
 }
 
+/// uv's proof has four lines for each version. A person reads the end of it and its causes.
+#[test]
+fn a_long_explanation_is_told_in_few_lines() {
+    let index = index([pure("b").build()]);
+    for version in 1..=60 {
+        let number = format!("{version}.0");
+        let app = WheelForge::new("app", &number).requires(&format!("lib=={number}"));
+        index.add(app.build());
+        index.add(SdistForge::new("lib", &number).build());
+    }
+    let run = unresolvable(&index, "app\nb\n", 3, "WheelNotFound").to_string();
+    assert!(run.lines().count() <= 15 && run.len() < 5_000, "{run}");
+    for words in [
+        " conclusions left out …",
+        "lib==60.0 has no usable wheels",
+        "you require app",
+        "only with sources, of `lib`",
+        "--allow-source-distributions",
+    ] {
+        assert!(run.contains(words), "{words}: {run}");
+    }
+}
+
 #[test]
 fn hashes_that_nothing_has() {
     let index = index([pure("a").build()]);
@@ -395,6 +418,20 @@ fn wheels_by_url() {
         assert_eq!(project.outputs().len(), expected, "{requirement}: {run}");
         project.assert_tidy();
     }
+}
+
+/// There is no lock file that anybody could write again.
+#[test]
+fn a_wheel_by_url_that_is_another_version() {
+    let other = WheelForge::new("a", "2.0").build();
+    let renamed = Wheel {
+        metadata: other.metadata.clone(),
+        ..Wheel::new(&pure_name("a"), other.bytes.clone())
+    };
+    let index = index([Distribution::from(renamed).unlisted()]);
+    let url = index.file_url(&pure_name("a"));
+    let run = unresolvable(&index, &format!("a @ {url}\n"), 3, "PackageUnusable").to_string();
+    assert!(!run.contains("lock"), "{run}");
 }
 
 #[test]

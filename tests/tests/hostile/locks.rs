@@ -116,7 +116,7 @@ fn rejected() -> Vec<Case> {
         (
             "a wheel at a file's URL",
             wheel(&format!("url = 'file:///tmp/{FILE}', {sha256}")),
-            invalid,
+            unsupported,
         ),
         (
             "a wheel of a size below nothing",
@@ -138,7 +138,7 @@ fn rejected() -> Vec<Case> {
         (
             "a wheel over another protocol",
             wheel(&format!("url = 'ftp://example.com/{FILE}', {sha256}")),
-            invalid,
+            unsupported,
         ),
         (
             "a folder",
@@ -308,7 +308,7 @@ fn of_other_tools() -> Vec<Case> {
             uv("", "dependencies = [{ name = 'harmless', marker = \"os_name == 'x' or é\" }]"),
             invalid,
         ),
-        ("a wheel at a file's URL", "uv.lock", uv(&format!("url = 'file:///tmp/{FILE}', hash = 'sha256:{hash}'"), ""), invalid),
+        ("a wheel at a file's URL", "uv.lock", uv(&format!("url = 'file:///tmp/{FILE}', hash = 'sha256:{hash}'"), ""), unsupported),
         ("a wheel without a hash", "uv.lock", uv(&format!("url = 'https://example.com/{FILE}'"), ""), invalid),
         (
             "a wheel with a hash that leads up",
@@ -364,7 +364,7 @@ fn of_other_tools() -> Vec<Case> {
             "a file on a disk",
             "Pipfile.lock",
             pipfile("https://example.com/simple").replace("\"index\": \"it\"", "\"file\": \"file:///tmp/harmless-1.0-py3-none-any.whl\""),
-            invalid,
+            unsupported,
         ),
         ("of a version to come", "pdm.lock", "[metadata]\nlock_version = '9'\n".to_owned(), invalid),
         (

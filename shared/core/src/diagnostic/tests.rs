@@ -136,7 +136,10 @@ fn whatever_a_problem_quotes_it_is_a_line_of_bounded_length() {
         ("a\n\u{1b}[2J\0b", "a\\n\\u{1b}[2J\\0b".to_owned()),
         ("a\u{85}\u{2028}b", "a\\u{85}\\u{2028}b".to_owned()),
         (&"é".repeat(1_000), "é".repeat(1_000)),
-        (&"é".repeat(1_001), "é".repeat(1_000) + "…"),
+        (
+            &"é".repeat(1_001),
+            "é".repeat(1_000) + " … 1 characters left out",
+        ),
     ] {
         let problem = Problem::error(code::NOT_UTF8, text).help(text);
         assert_eq!(problem.message, expected);

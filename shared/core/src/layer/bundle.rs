@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Conflict, Plan, Planned, Pruned, Rules, Wheel, layer_too_large};
+use super::oversize::Oversize;
+use super::plan::{Conflict, Plan, Planned, Pruned, Rules, Wheel};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::pruning::Pruning;
 use crate::target::{Runtime, Target};
 use crate::wheel::LayoutFile;
 
@@ -87,8 +87,11 @@ impl<'a> Bundle<'a> {
     /// Besides those of [`Plan::new`]: [`Error::ArchitecturesDiffer`], [`Error::FileConflict`],
     /// [`Error::PackageSplit`], [`Error::LayerEmpty`], [`Error::LayerTooLarge`] for all of it.
     pub fn new(trees: &[Tree<'a>], copied: Copied<'a>, strict: bool) -> Result<Self, Error> {
-        let pruning = Pruning::default();
-        Self::by(trees, copied, &Rules { strict, pruning })
+        let rules = Rules {
+            strict,
+            ..Rules::default()
+        };
+        Self::by(trees, copied, &rules)
     }
 
     /// [`Self::new`] by these rules, which are not about what is copied.
@@ -97,7 +100,7 @@ impl<'a> Bundle<'a> {
         let mut of_runtimes: BTreeMap<Runtime, (usize, Plan<'a>)> = BTreeMap::new();
         let mut conflicts: Vec<Conflict> = Vec::new();
         for (at, tree) in trees.iter().enumerate() {
-            let plan = Plan::by(&tree.wheels, rules)?;
+            let plan = Plan::of_any_size(&tree.wheels, rules)?;
             pruned.push(plan.pruned.clone());
             for conflict in &plan.conflicts {
                 if !conflicts.contains(conflict) {
@@ -155,18 +158,13 @@ impl<'a> Bundle<'a> {
         } else {
             Shape::PerRuntime
         };
-        let bundle = Self::merge(parts, shape, conflicts, trees, copied)?;
+        let bundle = Self::merge(parts, shape, conflicts)?;
+        bundle.check_size(trees, copied, rules)?;
         Ok(Self { pruned, ..bundle })
     }
 
     /// Puts all entries into the order of their names.
-    fn merge(
-        parts: Vec<Part<'a>>,
-        shape: Shape,
-        conflicts: Vec<Conflict>,
-        trees: &[Tree<'a>],
-        copied: Copied<'a>,
-    ) -> Result<Self, Error> {
+    fn merge(parts: Vec<Part<'a>>, shape: Shape, conflicts: Vec<Conflict>) -> Result<Self, Error> {
         let mut names: Vec<(String, usize, usize)> = Vec::new();
         for (part, Part { folder, plan, .. }) in parts.iter().enumerate() {
             for (at, entry) in plan.entries.iter().enumerate() {
@@ -185,24 +183,6 @@ impl<'a> Bundle<'a> {
             plan.file(&plan.entries[at]).size
         };
         let unzipped = order.iter().map(size).sum();
-        if unzipped > Limits::LAYER_BYTES {
-            let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
-            let of_trees = parts.iter().filter_map(|part| {
-                let wheels = &trees.get(part.tree?)?.wheels;
-                Some(wheels.iter().zip(&part.plan.pruned.of_wheels))
-            });
-            for (wheel, (pruned, _)) in of_trees.flatten() {
-                let size = wheel.layout.size().saturating_sub(*pruned);
-                *sizes.entry(wheel.name.to_owned()).or_default() += size;
-            }
-            let files = copied.files.iter().map(|file| file.size).sum();
-            if !copied.files.is_empty() {
-                sizes.insert(copied.folder.to_owned(), files);
-            }
-            let sizes = sizes.into_iter().collect();
-            let trees = parts.iter().filter(|part| part.tree.is_some()).count();
-            return Err(layer_too_large(unzipped, sizes, trees));
-        }
         Ok(Self {
             parts,
             order,
@@ -211,6 +191,26 @@ impl<'a> Bundle<'a> {
             unzipped,
             pruned: Vec::new(),
         })
+    }
+
+    fn check_size(
+        &self,
+        trees: &[Tree<'a>],
+        copied: Copied<'a>,
+        rules: &Rules,
+    ) -> Result<(), Error> {
+        if self.unzipped <= Limits::LAYER_BYTES {
+            return Ok(());
+        }
+        let trees = self.parts.iter().filter_map(|part| {
+            let wheels = trees.get(part.tree?)?.wheels.as_slice();
+            Some((wheels, &part.plan))
+        });
+        let trees: Vec<_> = trees.collect();
+        let files = copied.files.iter().map(|file| file.size).sum();
+        let copied = (!copied.files.is_empty()).then_some((copied.folder, files));
+        let oversize = Oversize::of_trees(self.unzipped, &trees, copied, rules);
+        Err(Error::LayerTooLarge(Box::new(oversize)))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::oversize::Oversize;
 use crate::archive::pack;
 use crate::digest::Sha256;
 use crate::error::Error;
@@ -54,6 +55,8 @@ pub struct Rules {
     pub strict: bool,
     /// Which of their files stay out.
     pub pruning: Pruning,
+    /// Packages that the runtime has are left out already, where they can be.
+    pub without_provided: bool,
 }
 
 /// What was pruned of some wheels.
@@ -99,12 +102,25 @@ impl<'a> Plan<'a> {
     /// `RECORD`s lose the path. With `strict` that is an error. A file where another wheel needs
     /// a folder always is.
     pub fn new(wheels: &[Wheel<'a>], strict: bool) -> Result<Self, Error> {
-        let pruning = Pruning::default();
-        Self::by(wheels, &Rules { strict, pruning })
+        let rules = Rules {
+            strict,
+            ..Rules::default()
+        };
+        Self::by(wheels, &rules)
     }
 
     /// [`Self::new`] by these rules. What is pruned claims no path, and no `RECORD` lists it.
     pub fn by(wheels: &[Wheel<'a>], rules: &Rules) -> Result<Self, Error> {
+        let plan = Self::of_any_size(wheels, rules)?;
+        if plan.unzipped > Limits::LAYER_BYTES {
+            let oversize = Oversize::of_trees(plan.unzipped, &[(wheels, &plan)], None, rules);
+            return Err(Error::LayerTooLarge(Box::new(oversize)));
+        }
+        Ok(plan)
+    }
+
+    /// [`Self::by`], for a part of a layer: all of its parts together are held to the limit.
+    pub(super) fn of_any_size(wheels: &[Wheel<'a>], rules: &Rules) -> Result<Self, Error> {
         let mut lost: HashMap<usize, Vec<&str>> = HashMap::new();
         let mut pruned = Pruned {
             of_wheels: vec![(0, 0); wheels.len()],
@@ -176,9 +192,6 @@ impl<'a> Plan<'a> {
             pruned,
         };
         plan.unzipped = plan.entries.iter().map(|entry| plan.file(entry).size).sum();
-        if plan.unzipped > Limits::LAYER_BYTES {
-            return Err(too_large(&plan, wheels));
-        }
         Ok(plan)
     }
 
@@ -270,32 +283,4 @@ fn record_without(layout: &Layout, lost: &[&str]) -> (LayoutFile, Vec<u8>) {
         executable: false,
     };
     (file, data)
-}
-
-/// How many of the largest packages an error names.
-const LARGEST: usize = 5;
-
-fn too_large(plan: &Plan<'_>, wheels: &[Wheel<'_>]) -> Error {
-    let sizes = wheels.iter().zip(&plan.pruned.of_wheels);
-    let sizes = sizes.map(|(wheel, (pruned, _))| {
-        let size = wheel.layout.size().saturating_sub(*pruned);
-        (wheel.name.to_owned(), size)
-    });
-    layer_too_large(plan.unzipped, sizes.collect(), 1)
-}
-
-/// That a layer is too large, and the largest of what it consists of.
-pub(super) fn layer_too_large(
-    unzipped: u64,
-    mut packages: Vec<(String, u64)>,
-    trees: usize,
-) -> Error {
-    packages.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    packages.truncate(LARGEST);
-    Error::LayerTooLarge {
-        unzipped,
-        limit: Limits::LAYER_BYTES,
-        packages,
-        trees,
-    }
 }

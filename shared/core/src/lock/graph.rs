@@ -133,7 +133,7 @@ impl Graph {
             ] = selected.as_slice()
             {
                 let (one, other) = (shown(one), shown(other));
-                return Err(invalid(format!("`{one}` and `{other}` exclude each other")));
+                return Err(Error::SelectionConflict { one, other });
             }
         }
         Ok(())

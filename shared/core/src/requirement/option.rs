@@ -15,14 +15,43 @@ pub(super) enum OptionKind {
 
 const INDEX: OptionKind = OptionKind::Refused(
     code::OPTION_UNSUPPORTED,
-    "where packages come from is a setting of the deployment, not of a request",
-    "remove the line; whoever runs Accretion chooses the index",
+    "requirements do not say which index packages come from",
+    "remove the line, and name the index with --default-index URL, or in a request as one of its \
+     `Indexes`",
 );
-const SELECTION: OptionKind = OptionKind::Refused(
+const EXTRA_INDEX: OptionKind = OptionKind::Refused(
     code::OPTION_UNSUPPORTED,
-    "which files are chosen is decided for each runtime and architecture",
-    "remove the line; whether source distributions may be built is a field of the request, \
-     `AllowSourceDistributions`",
+    "requirements do not say which indexes packages come from",
+    "remove the line, and name the index with --index NAME=URL, or in a request as one of its \
+     `Indexes`; it is asked before the default one",
+);
+const NO_INDEX: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "packages come from indexes and by URL alone",
+    "remove the line; `accretion build --offline` takes what is in the cache",
+);
+const LINKS: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "packages come from indexes and by URL, not from folders or pages of links",
+    "remove the line, and require the wheels by their https URLs, or name an index that has them: \
+     with --index NAME=URL, or in a request as one of its `Indexes`",
+);
+const TRUSTED_HOST: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "every server has to prove which one it is",
+    "remove the line; SSL_CERT_FILE names certificates that are trusted instead of the system's",
+);
+const NO_WHEELS: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "a package is built from source only where it has no wheel that fits",
+    "remove the line; --allow-source-distributions, or `AllowSourceDistributions` in a request, \
+     lets such packages be built",
+);
+const WHEELS: OptionKind = OptionKind::Refused(
+    code::OPTION_UNSUPPORTED,
+    "wheels are taken wherever there is one that fits",
+    "remove the line: without --allow-source-distributions, or `AllowSourceDistributions` in a \
+     request, nothing else is taken",
 );
 const PRE_RELEASES: OptionKind = OptionKind::Refused(
     code::OPTION_UNSUPPORTED,
@@ -57,13 +86,13 @@ const OPTIONS: &[(&str, Option<char>, OptionKind)] = &[
     ("--editable", Some('e'), EDITABLE),
     ("--index-url", Some('i'), INDEX),
     ("--pypi-url", None, INDEX),
-    ("--extra-index-url", None, INDEX),
-    ("--no-index", None, INDEX),
-    ("--find-links", Some('f'), INDEX),
-    ("--trusted-host", None, INDEX),
-    ("--no-binary", None, SELECTION),
-    ("--only-binary", None, SELECTION),
-    ("--prefer-binary", None, SELECTION),
+    ("--extra-index-url", None, EXTRA_INDEX),
+    ("--no-index", None, NO_INDEX),
+    ("--find-links", Some('f'), LINKS),
+    ("--trusted-host", None, TRUSTED_HOST),
+    ("--no-binary", None, NO_WHEELS),
+    ("--only-binary", None, WHEELS),
+    ("--prefer-binary", None, WHEELS),
     ("--pre", None, PRE_RELEASES),
     ("--require-hashes", None, HASHES),
     ("--config-settings", Some('C'), BUILD),

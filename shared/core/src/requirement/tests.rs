@@ -771,3 +771,56 @@ fn a_hash_in_a_url_stays_there() {
     assert!(!set.wants_hashes());
     assert_eq!(check(&written).unwrap().0, set);
 }
+
+/// Whoever brings a file of pip finds out what does the same here, for the command and in a request.
+#[test]
+fn options_of_pip_are_refused_with_what_does_the_same() {
+    let sources = ["--allow-source-distributions", "`AllowSourceDistributions`"];
+    for (line, words) in [
+        (
+            "-i https://example.com/simple",
+            &["--default-index URL", "`Indexes`"][..],
+        ),
+        (
+            "--index-url=https://example.com/simple",
+            &["--default-index URL", "`Indexes`"],
+        ),
+        (
+            "--pypi-url https://example.com/",
+            &["--default-index URL", "`Indexes`"],
+        ),
+        (
+            "--extra-index-url https://example.com/",
+            &["--index NAME=URL", "`Indexes`"],
+        ),
+        ("--no-index", &["--offline"]),
+        (
+            "-f wheels/",
+            &["https URLs", "--index NAME=URL", "`Indexes`"],
+        ),
+        (
+            "--find-links=https://example.com/",
+            &["https URLs", "--index NAME=URL", "`Indexes`"],
+        ),
+        ("--trusted-host example.com", &["SSL_CERT_FILE"]),
+        ("--no-binary :all:", &sources),
+        ("--only-binary=:all:", &sources),
+        ("--prefer-binary", &sources),
+        ("--pre", &["example>=2.0rc1"]),
+        ("--require-hashes", &["pylock.toml"]),
+    ] {
+        let report = check(&format!("{line}\nsix\n")).unwrap_err();
+        let [problem] = report.problems.as_slice() else {
+            panic!("{line}: {:?}", report.problems)
+        };
+        assert_eq!(problem.code, code::OPTION_UNSUPPORTED, "{line}");
+        let help = problem.help.as_deref().unwrap();
+        for word in words {
+            assert!(help.contains(word), "{line}: {help}");
+        }
+        assert!(
+            help.contains("remove the line") || line == "--pre",
+            "{line}: {help}"
+        );
+    }
+}

@@ -189,7 +189,8 @@ fn distribution(
                 "to build a source distribution is to run its code",
             )
             .help(
-                "require a wheel, or allow source distributions with `AllowSourceDistributions`",
+                "require a wheel, or allow source distributions with --allow-source-distributions, or \
+                 `AllowSourceDistributions` in a request",
             ));
         }
         stem.rsplit_once('-').map_or("", |(name, _)| name)

@@ -213,7 +213,7 @@ fn lambda_takes_250_mib() {
 
     let error = planned(&[("aa", 200 * MIB), ("bb", 50 * MIB + 1)]).unwrap_err();
     assert_eq!(error.code(), "LayerTooLarge");
-    assert_snapshot!(error, @"the layer would have 251 MiB unzipped; Lambda takes 250 MiB");
+    assert_snapshot!(error, @"the layer would have 250.1 MiB unzipped, 0.1 MiB more than the 250 MiB that Lambda takes of a function and all of its layers together");
 
     let sizes = [
         ("aa", 7),
@@ -226,10 +226,10 @@ fn lambda_takes_250_mib() {
     ]
     .map(|(name, mib)| (name, mib * MIB));
     let error = planned(&sizes).unwrap_err();
-    assert_snapshot!(error, @"the layer would have 295 MiB unzipped; Lambda takes 250 MiB");
+    assert_snapshot!(error, @"the layer would have 295 MiB unzipped, 45 MiB more than the 250 MiB that Lambda takes of a function and all of its layers together");
     assert_snapshot!(
         error.hint().unwrap(),
-        @"split the requirements or exclude packages; the largest are bb (100 MiB), cc (90 MiB), ff (31 MiB), dd (30 MiB), ee (29 MiB)"
+        @"the largest packages are bb (100 MiB), cc (90 MiB), ff (31 MiB), dd (30 MiB), ee (29 MiB) and 2 more; a function that is a container image may have 10 GB"
     );
 }
 
@@ -244,6 +244,7 @@ fn a_wheel_that_is_too_large_for_a_layer() {
     let refused = refusal(splice(&bombs));
     assert_eq!(
         refused,
-        "LayerTooLarge: the layer would have 251 MiB unzipped; Lambda takes 250 MiB"
+        "LayerTooLarge: the layer would have 250.1 MiB unzipped, 0.1 MiB more than the 250 MiB that Lambda \
+         takes of a function and all of its layers together"
     );
 }

@@ -260,7 +260,7 @@ fn uv_of_a_workspace_a_script_and_with_conflicts() {
     gets(&file, X86, "", "");
     gets(&file, X86, "+cpu", "a==1.0");
     gets(&file, X86, "+gpu", "b==1.0");
-    let problem = refused(&file, X86, "+cpu +gpu", "LockInvalid");
+    let problem = refused(&file, X86, "+cpu +gpu", "SelectionConflict");
     assert!(problem.contains("exclude each other"), "{problem}");
 }
 

@@ -131,7 +131,14 @@ pub(crate) fn splice(wheels: &[Inspected]) -> Result<Layer, Error> {
 
 pub(crate) fn splice_with(wheels: &[Inspected], strict: bool) -> Result<Layer, Error> {
     let pruning = Pruning::default();
-    splice_by(wheels, &Rules { strict, pruning })
+    splice_by(
+        wheels,
+        &Rules {
+            strict,
+            pruning,
+            ..Rules::default()
+        },
+    )
 }
 
 pub(crate) fn splice_by(wheels: &[Inspected], rules: &Rules) -> Result<Layer, Error> {

@@ -11,6 +11,7 @@ mod hostile;
 mod legal;
 mod limits;
 mod lock;
+mod oversize;
 mod pruning;
 mod readers;
 mod reproducible;

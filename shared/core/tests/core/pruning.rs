@@ -16,9 +16,16 @@ pub(crate) fn pruning(prune: &[&str], include: &[&str]) -> Pruning {
 
 fn pruned(wheels: &[Inspected], prune: &[&str], strict: bool) -> BTreeMap<String, File> {
     let pruning = pruning(prune, &[]);
-    splice_by(wheels, &Rules { strict, pruning })
-        .unwrap()
-        .files()
+    splice_by(
+        wheels,
+        &Rules {
+            strict,
+            pruning,
+            ..Rules::default()
+        },
+    )
+    .unwrap()
+    .files()
 }
 
 #[test]
@@ -32,6 +39,7 @@ fn what_is_pruned_claims_no_path() {
     let rules = Rules {
         strict: true,
         pruning: pruning(&["tests/"], &[]),
+        ..Rules::default()
     };
     let layer = splice_by(&wheels, &rules).unwrap();
     assert_eq!(layer.conflicts, []);
@@ -89,7 +97,7 @@ proptest! {
         let mut expected = splice(&wheels).unwrap().files();
         let mut pruner = pruning.pruner();
         expected.retain(|path, _| !pruner.prunes(path.strip_prefix("python/").unwrap()));
-        let rules = Rules { strict: false, pruning };
+        let rules = Rules { pruning, ..Rules::default() };
         let layer = splice_by(&wheels, &rules).unwrap();
         let mut left = layer.files();
         for files in [&mut expected, &mut left] {

@@ -1,12 +1,16 @@
 //! The text that uv and the builds it runs write to stderr, and the errors it stands for.
 
+use accretion_core::excerpt::excerpt;
 use accretion_core::lock::Yanked;
 use accretion_core::target::Target;
 use url::Url;
 
 use crate::Error;
-use crate::error::SOURCE_ONLY;
 use crate::routes::Routes;
+
+mod reasoning;
+
+use self::reasoning::Reasoning;
 
 /// The error that uv ends with, without the warnings before it.
 pub(super) fn error(stderr: &str) -> &str {
@@ -161,14 +165,12 @@ pub(super) fn said(output: &[u8], routes: Option<&Routes>) -> String {
 /// The end of what a build wrote, within bounds: it is told and recorded.
 fn last_lines(output: &str) -> String {
     const LINES: usize = 20;
-    const CHARS: usize = 300;
+    const BYTES: usize = 300;
     let lines: Vec<_> = output.trim().lines().collect();
-    let last = lines[lines.len().saturating_sub(LINES)..].iter();
-    let cut = last.map(|line| match line.char_indices().nth(CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => (*line).to_owned(),
-    });
-    cut.collect::<Vec<_>>().join("\n")
+    let left_out = lines.len().saturating_sub(LINES);
+    let note = (left_out > 0).then(|| format!("… {left_out} lines left out …"));
+    let last = lines[left_out..].iter().map(|line| excerpt(line, BYTES));
+    note.into_iter().chain(last).collect::<Vec<_>>().join("\n")
 }
 
 /// What could not be built, as uv names it, and the end of what the build wrote.
@@ -223,22 +225,27 @@ pub(super) fn explain(stderr: &str, target: Target) -> Error {
         };
     }
     if has("No solution found") {
-        let explanation = explanation(stderr);
+        let reasoning = Reasoning::of(stderr);
+        let explanation = reasoning.explanation();
         return if has("401 Unauthorized") || has("403 Forbidden") {
             Error::IndexForbidden { explanation }
         } else if has("was not found in the package registry") {
             Error::PackageNotFound { explanation }
-        } else if has(SOURCE_ONLY) || has("no wheels with a matching") {
+        } else if reasoning.is_for_want_of_wheels() {
             Error::WheelNotFound {
                 target: target.to_string(),
                 explanation,
+                has_source: reasoning.names_sources(),
             }
         } else {
             Error::RequirementsUnsatisfiable { explanation }
         };
     }
     if UNUSABLE.into_iter().any(has) {
-        let explanation = explanation(stderr.trim_start_matches("error: "));
+        let said = stderr.trim_start_matches("error: ").lines();
+        let said = said.map(|line| line.trim().trim_start_matches("cause: "));
+        let said = said.filter(|line| !line.is_empty());
+        let explanation = last_lines(&said.collect::<Vec<_>>().join("\n"));
         return Error::PackageUnusable { explanation };
     }
     // A direct URL to a source distribution, where they are not allowed.
@@ -247,7 +254,8 @@ pub(super) fn explain(stderr: &str, target: Target) -> Error {
     {
         return Error::WheelNotFound {
             target: target.to_string(),
-            explanation: format!("{package} {SOURCE_ONLY}"),
+            explanation: format!("{package} has no usable wheels"),
+            has_source: true,
         };
     }
     if let Some(error) = unreachable(stderr) {
@@ -278,32 +286,10 @@ pub(super) fn unreachable(stderr: &str) -> Option<Error> {
         let problem = problem.trim().trim_start_matches("cause: ");
         // The host says enough; a URL may hold a secret.
         let problem = problem.split(" for url (").next().unwrap_or_default();
-        let problem = problem.to_owned();
+        let problem = excerpt(problem, 500);
         return Some(Error::UpstreamUnavailable { host, problem });
     }
     None
-}
-
-/// uv's reasoning without its headline, its indentation and its advice about uv's own options.
-fn explanation(stderr: &str) -> String {
-    const CONCLUSION: &str = ", we can conclude that your requirements are unsatisfiable.";
-    let lines = stderr
-        .lines()
-        .map(|line| line.trim().trim_start_matches("cause: "))
-        .filter(|line| !line.is_empty() && !line.starts_with("error: No solution found"))
-        .filter(|line| !(line.starts_with("hint: ") && line.contains("`--")))
-        // The hint is what we say.
-        .map(|line| line.trim_start_matches("hint: "));
-    let said = lines.collect::<Vec<_>>().join("\n");
-    let Some(reasons) = said.strip_prefix("Because ") else {
-        return said;
-    };
-    if said.matches(", we can conclude").count() == 1 {
-        // The error itself says what is to be concluded.
-        reasons.replacen(CONCLUSION, "", 1)
-    } else {
-        format!("because {reasons}")
-    }
 }
 
 #[cfg(test)]
