@@ -1,7 +1,7 @@
 use std::str;
 
-use accretion_core::lock::{Lock, Policy, marker_environment};
-use accretion_core::target::Target;
+use accretion_core::lock::{Lock, Policy};
+use accretion_core::target::{PythonRelease, Target};
 use pep508_rs::{MarkerTree, MarkerTreeKind};
 
 use crate::report;
@@ -39,7 +39,7 @@ pub fn marker(data: &[u8]) {
         let Some(tree) = &theirs else {
             continue;
         };
-        let environment = marker_environment(target).expect("every target has one");
+        let environment = PythonRelease::recent(target).markers();
         let theirs = tree.evaluate(&environment, &[]);
         match ours {
             Ok(packages) => assert_eq!(!packages.is_empty(), theirs, "{text} for {target}"),

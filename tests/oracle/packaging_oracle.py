@@ -1,4 +1,4 @@
-"""What PyPI's `packaging` says of tags and of wheel file names.
+"""What PyPI's `packaging` says of tags, wheel file names, specifiers and markers.
 
 Reads a question as JSON on stdin and writes the answer as JSON on stdout.
 """
@@ -46,11 +46,29 @@ def parsed(filename):
     }
 
 
+def satisfying(text, minor):
+    """The patch releases of a minor version that satisfy specifiers."""
+    found = specifiers.SpecifierSet(text)
+    return [patch for patch in range(256) if found.contains(f"3.{minor}.{patch}")]
+
+
+def true(text, release):
+    """Whether a marker is true for a release."""
+    environment = {
+        "python_full_version": release,
+        "python_version": ".".join(release.split(".")[:2]),
+        "implementation_version": release,
+    }
+    return markers.Marker(text).evaluate(environment)
+
+
 def main():
     question = json.load(sys.stdin)
     answer = {
         "ranked": [ranked(target) for target in question["targets"]],
         "parsed": [parsed(filename) for filename in question["filenames"]],
+        "satisfying": [satisfying(*it) for it in question.get("specifiers", [])],
+        "true": [true(*it) for it in question.get("markers", [])],
     }
     json.dump(answer, sys.stdout)
 

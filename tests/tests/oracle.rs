@@ -1,4 +1,4 @@
-//! Tags and wheel file names, held against PyPI's `packaging`, which pip uses.
+//! Tags, wheel file names and releases of Python, held against PyPI's `packaging`, which pip uses.
 //!
 //! `ACCRETION_TOOLS_PYTHON` names a Python that has it; by default that of the workspace's
 //! `.tools/venv`.
@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_core::lock::{Lock, Policy};
+use accretion_core::target::{Architecture, PythonRelease, Runtime, Target};
 use accretion_core::wheel::{Tag, WheelFilename};
 use integration_tests::ask_script;
 use serde::Deserialize;
@@ -417,4 +418,108 @@ fn wheel_file_names_parse_as_packaging_parses_them() {
     assert!(surprises.is_empty(), "{surprises:#?}");
     assert!(accepted > 1000, "{accepted}");
     assert_eq!(reasons.len(), 5, "a reason that no name has: {reasons:#?}");
+}
+
+/// What `packaging` says of releases: which patch releases satisfy specifiers, and whether markers
+/// are true.
+#[derive(Deserialize)]
+struct Releases {
+    satisfying: Vec<Vec<u8>>,
+    #[serde(rename = "true")]
+    is_true: Vec<bool>,
+}
+
+fn ask_of_releases(specifiers: &[(String, u8)], markers: &[(&str, String)]) -> Releases {
+    let question = json!({
+        "targets": [], "filenames": [], "specifiers": specifiers, "markers": markers,
+    });
+    serde_json::from_value(ask_script("oracle/packaging_oracle.py", &[], &question)).unwrap()
+}
+
+/// A statement about a whole input holds if `packaging` finds any patch release that satisfies it,
+/// and the recent one or else the newest stands for it.
+#[test]
+fn releases_satisfy_as_packaging_has_it() {
+    let versions = [
+        "3.9",
+        "3.12",
+        "3.12.0",
+        "3.12.4",
+        "3.12.6",
+        "3.12.100",
+        "3.13",
+        "3.13.1rc1",
+    ];
+    let operators = ["==", "!=", "<", "<=", ">", ">=", "~=", "==="];
+    let single: Vec<_> = operators
+        .iter()
+        .flat_map(|operator| versions.map(|version| format!("{operator}{version}")))
+        .chain(["==3.12.*", "!=3.12.*", "==3.*", "==3.12.6.*", "!=3.12.6.*"].map(Into::into))
+        .collect();
+    let pairs = single
+        .iter()
+        .flat_map(|one| single.iter().map(move |other| format!("{one},{other}")));
+    let asked: Vec<_> = pairs
+        .flat_map(|specifiers| [12, 13].map(|minor| (specifiers.clone(), minor)))
+        .collect();
+    let answer = ask_of_releases(&asked, &[]);
+    for ((specifiers, minor), patches) in asked.iter().zip(&answer.satisfying) {
+        let target = targets()
+            .find(|target| target.runtime.python_minor() == *minor)
+            .unwrap();
+        let release = PythonRelease::satisfying(target, &specifiers.parse().unwrap());
+        let patch = release.map(|release| {
+            let patch = release.to_string();
+            patch.rsplit('.').next().unwrap().parse::<u8>().unwrap()
+        });
+        // Of the releases that no statement tells apart, any will do.
+        let satisfies = patch.is_some_and(|patch| patches.contains(&patch));
+        assert_eq!(
+            (patch.is_some(), satisfies),
+            (!patches.is_empty(), !patches.is_empty()),
+            "{specifiers}"
+        );
+        if patches.contains(&99) {
+            assert_eq!(release, Some(PythonRelease::recent(target)), "{specifiers}");
+        }
+    }
+}
+
+#[test]
+fn markers_are_true_as_packaging_has_it() {
+    let markers = [
+        "python_version == '3.12'",
+        "python_version > '3.12'",
+        "python_version <= '3.12'",
+        "python_version ~= '3.12'",
+        "python_version in '3.12 3.13'",
+        "python_full_version >= '3.12.4'",
+        "python_full_version < '3.12.4'",
+        "python_full_version == '3.12.*'",
+        "python_full_version != '3.13.0'",
+        "python_full_version ~= '3.12.4'",
+        "python_full_version <= '3.12'",
+        "implementation_version > '3.12.1'",
+        "python_version >= '3.12' and python_full_version < '3.12.2'",
+        "python_version < '3.13' or python_full_version >= '3.13.2'",
+    ];
+    let released = targets().flat_map(|target| markers.map(|marker| (marker, target)));
+    let released: Vec<_> = released.collect();
+    let asked: Vec<_> = released
+        .iter()
+        .map(|(marker, target)| (*marker, PythonRelease::recent(*target).to_string()))
+        .collect();
+    let answer = ask_of_releases(&[], &asked);
+    for ((marker, target), expected) in released.into_iter().zip(answer.is_true) {
+        let hash = "0".repeat(64);
+        let lock = format!(
+            "lock-version = '1.0'\n[[packages]]\nname = 'a'\nversion = '1'\nmarker = \"{marker}\"\n\
+             wheels = [{{url = 'https://example.com/a-1-py3-none-any.whl', \
+             hashes = {{sha256 = '{hash}'}}}}]\n"
+        );
+        let selected = Lock::parse(&lock)
+            .unwrap()
+            .select(target, Policy::default());
+        assert_eq!(!selected.unwrap().is_empty(), expected, "{marker} {target}");
+    }
 }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, PackageName};
+use pep508_rs::{MarkerEnvironment, PackageName};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -34,7 +34,7 @@ use crate::digest::Sha256;
 use crate::error::{Error, shown};
 use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
-use crate::target::Target;
+use crate::target::{PythonRelease, Target};
 use crate::wheel::WheelFilename;
 
 pub use self::format::{LockFile, LockFormat};
@@ -226,8 +226,24 @@ enum PythonRange {
     Specifiers(String),
     /// By poetry.
     Constraint(String),
-    /// One minor version, such as `3.12`.
-    Exactly(String),
+}
+
+impl PythonRange {
+    fn text(&self) -> &str {
+        match self {
+            Self::Any => "",
+            Self::Specifiers(text) | Self::Constraint(text) => text,
+        }
+    }
+
+    /// The sets of specifiers of which a version has to satisfy one.
+    fn alternatives(&self) -> Result<Vec<VersionSpecifiers>, Error> {
+        match self {
+            Self::Any => Ok(vec![VersionSpecifiers::empty()]),
+            Self::Specifiers(text) => Ok(vec![requires_python(text)?]),
+            Self::Constraint(text) => Ok(Constraint::parse(text)?.into_alternatives()),
+        }
+    }
 }
 
 /// An environment that a lock file is for.
@@ -332,18 +348,17 @@ impl Lock {
         policy: Policy<'_>,
         selection: &Selection,
     ) -> Result<Selected, Error> {
-        // What uv has just resolved has no markers; of a lock that somebody brings, those are meant that
-        // are true in Lambda.
-        let environment = match policy.requirements {
-            Some(_) => marker_environment(target)?,
-            None => environment_of_patch(target, RECENT_PATCH)?,
-        };
         selection.check(self)?;
         let mut activated = Activated::new(&self.default_groups, selection);
         if self.extras_are_groups {
             activated.add_groups(&selection.extras);
         }
-        self.check_environment(target, &environment, &activated)?;
+        // What was just resolved was resolved for the release of its requirements.
+        let python = match policy.requirements {
+            Some(requirements) => requirements.python(target)?,
+            None => self.python(target, &activated)?,
+        };
+        let environment = python.markers();
         let mut chosen = match &self.graph {
             Some(graph) => graph.reach(self, &environment, &activated)?,
             None => (0..self.packages.len()).collect(),
@@ -392,42 +407,27 @@ impl Lock {
         files.any(|file| file.url.is_none() && file.path.is_none())
     }
 
-    fn check_environment(
-        &self,
-        target: Target,
-        environment: &MarkerEnvironment,
-        activated: &Activated,
-    ) -> Result<(), Error> {
-        let requires = match &self.python {
-            PythonRange::Any => None,
-            PythonRange::Specifiers(requires) => {
-                (!python_satisfies(requires, environment)?).then_some(requires)
-            }
-            PythonRange::Constraint(requires) => {
-                (!Constraint::of_python(requires, environment)?).then_some(requires)
-            }
-            PythonRange::Exactly(version) => {
-                let is_it = environment.python_version().to_string() == *version;
-                (!is_it).then_some(version)
-            }
-        };
-        if let Some(requires) = requires {
-            return Err(mismatch(
-                target,
-                format!("it requires Python {}", shown(requires)),
-            ));
+    /// The release of Python that its packages are selected for: of those that it is for, the recent
+    /// one or else the newest.
+    fn python(&self, target: Target, activated: &Activated) -> Result<PythonRelease, Error> {
+        let range = self.python.alternatives()?;
+        let environments = self.environments.iter().flat_map(Environment::texts);
+        let statements = [self.python.text()].into_iter().chain(environments);
+        let mut releases = PythonRelease::told_apart_by(target, statements)
+            .filter(|release| range.iter().any(|it| release.satisfies(it)))
+            .peekable();
+        if releases.peek().is_none() {
+            let requires = shown(self.python.text());
+            return Err(mismatch(target, format!("it requires Python {requires}")));
         }
-        let mut fits = self.environments.is_empty();
-        for candidate in &self.environments {
-            fits |= candidate.fits(target, environment, activated)?;
-        }
-        if fits {
-            Ok(())
-        } else {
-            Err(mismatch(
-                target,
-                "none of its environments is this one".into(),
-            ))
+        for release in releases.take(Limits::LOCK_RELEASES) {
+            let mut fits = self.environments.is_empty();
+            for candidate in &self.environments {
+                fits |= candidate.fits(target, &release.markers(), activated)?;
+            }
+            if fits {
+                return Ok(release);
+            }
         }
     }
 }
@@ -472,6 +472,8 @@ impl Environment {
                 .find_map(|family| platform.strip_prefix(family))
                 .is_some_and(|rest| rest.ends_with(target.architecture.machine()))
                     || (platform == "linux" && target.architecture.machine() == "x86_64")
+        let problem = "none of its environments is this one".into();
+        Err(mismatch(target, problem))
             }
         })
     }
@@ -483,6 +485,14 @@ fn mismatch(target: Target, problem: String) -> Error {
         problem,
     }
 }
+    /// What it says of Python versions, and of others.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.marker
+            .as_deref()
+            .into_iter()
+            .chain(self.python.as_deref())
+    }
+
 
 fn applies(
     marker: &str,
@@ -780,57 +790,16 @@ fn same_version(version: &Version, text: &str) -> bool {
     text.parse::<Version>().is_ok_and(|other| other == *version)
 }
 
-/// Whether a runtime's Python, at some patch version, is what a `requires-python` wants: Lambda keeps
-/// its runtimes at a recent one, and which one is not ours to know.
+/// Parses a `requires-python`.
+fn requires_python(text: &str) -> Result<VersionSpecifiers, Error> {
+    let specifiers = (text.len() <= Limits::REQUIREMENT_BYTES).then(|| text.parse().ok());
+    specifiers
+        .flatten()
+        .ok_or_else(|| invalid(format!("`{}` is not a requires-python", shown(text))))
+}
+
+/// Whether the Python of an environment is what a `requires-python` wants.
 fn python_satisfies(requires: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
-    let specifiers: VersionSpecifiers = requires
-        .parse()
-        .map_err(|_| invalid(format!("`{}` is not a requires-python", shown(requires))))?;
-    Ok(satisfies(&specifiers, environment))
-}
-
-/// [`python_satisfies`] for a target.
-pub(crate) fn target_satisfies(
-    target: Target,
-    requires: &VersionSpecifiers,
-) -> Result<bool, Error> {
-    Ok(satisfies(requires, &marker_environment(target)?))
-}
-
-fn satisfies(specifiers: &VersionSpecifiers, environment: &MarkerEnvironment) -> bool {
-    const NEWEST_PATCH: u64 = 999;
-    let release = environment.python_full_version().version.release().to_vec();
-    [0, NEWEST_PATCH].into_iter().any(|patch| {
-        let minor = release.iter().copied().take(2);
-        specifiers.contains(&Version::new(minor.chain([patch])))
-    })
-}
-
-/// A patch version that stands for the recent one that Lambda keeps a runtime at, whichever that is.
-const RECENT_PATCH: u8 = 99;
-
-/// The values of environment markers in a target's runtime (PEP 508).
-///
-/// The patch version is 0, as uv takes it: the newest that every runtime satisfies.
-pub fn marker_environment(target: Target) -> Result<MarkerEnvironment, Error> {
-    environment_of_patch(target, 0)
-}
-
-fn environment_of_patch(target: Target, patch: u8) -> Result<MarkerEnvironment, Error> {
-    let python_version = format!("3.{}", target.runtime.python_minor());
-    let full_version = format!("{python_version}.{patch}");
-    MarkerEnvironment::try_from(MarkerEnvironmentBuilder {
-        implementation_name: "cpython",
-        implementation_version: &full_version,
-        os_name: "posix",
-        platform_machine: target.architecture.machine(),
-        platform_python_implementation: "CPython",
-        platform_release: "",
-        platform_system: "Linux",
-        platform_version: "",
-        python_full_version: &full_version,
-        python_version: &python_version,
-        sys_platform: "linux",
-    })
-    .map_err(|error| invalid(error.to_string()))
+    let python = &environment.python_full_version().version;
+    Ok(requires_python(requires)?.contains(python))
 }

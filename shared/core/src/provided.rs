@@ -12,7 +12,6 @@ use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, PackageName, VersionOrUrl};
 
 use crate::error::Error;
-use crate::lock::marker_environment;
 use crate::requirement::{
     LineContext, MarkerCosts, Requirement, RequirementSet, distribution_name, parse_line,
 };
@@ -181,7 +180,7 @@ pub fn divide(
     requirements: &RequirementSet,
     packages: &[Requiring],
 ) -> Result<Division, Error> {
-    let environment = marker_environment(target)?;
+    let environment = requirements.python(target)?.markers();
     let table = provided(target.runtime);
     let mut inside: BTreeMap<&str, Option<Because>> = BTreeMap::new();
     let mut claims = claims_of_request(requirements, &environment);

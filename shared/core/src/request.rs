@@ -412,7 +412,7 @@ impl Request {
                 Requirements::Set(set) => self
                     .selection
                     .check_none()
-                    .and_then(|()| set.check_python(target)),
+                    .and_then(|()| set.python(target).map(|_| ())),
                 Requirements::Lock(file) => file
                     .lock()
                     .choose(target, policy, &self.selection)

@@ -14,8 +14,7 @@ use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl, VersionOrUrl};
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
-use crate::lock::target_satisfies;
-use crate::target::Target;
+use crate::target::{PythonRelease, Target};
 
 mod line;
 mod logical;
@@ -105,15 +104,19 @@ impl RequirementSet {
         lines(&self.constraints)
     }
 
-    /// Whether a target has a Python that they are for.
-    pub fn check_python(&self, target: Target) -> Result<(), Error> {
-        match &self.requires_python {
-            Some(requires) if !target_satisfies(target, requires)? => Err(Error::PythonMismatch {
-                target: target.to_string(),
-                requires: requires.to_string(),
-            }),
-            _ => Ok(()),
-        }
+    /// The release of Python that they are resolved for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PythonMismatch`] where no release of the target's runtime is one that they are for.
+    pub fn python(&self, target: Target) -> Result<PythonRelease, Error> {
+        let Some(requires) = &self.requires_python else {
+            return Ok(PythonRelease::recent(target));
+        };
+        PythonRelease::satisfying(target, requires).ok_or_else(|| Error::PythonMismatch {
+            target: target.to_string(),
+            requires: requires.to_string(),
+        })
     }
 
     /// Whether a hash is wanted of every package: as in pip, one `--hash` asks for all of them.

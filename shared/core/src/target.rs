@@ -12,8 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::shown;
 
 mod layer;
+mod python;
 
 pub use self::layer::{Compatibility, LayerTarget};
+pub use self::python::PythonRelease;
 
 /// A Python runtime of AWS Lambda, by its identifier.
 #[derive(

@@ -294,6 +294,7 @@ impl Uv {
             located,
         }: Resolution<'_>,
     ) -> Result<Answer, Error> {
+        let release = requirements.python(target)?;
         let work = tempfile::tempdir()
             .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
         let write = |name: &str, text: String| {
@@ -321,10 +322,7 @@ impl Uv {
                 "--generate-hashes",
                 "--no-header",
             ])
-            .args([
-                "--python-version",
-                &format!("3.{}", target.runtime.python_minor()),
-            ])
+            .args(["--python-version", &release.to_string()])
             .args(["--python-platform", &target.uv_platform()])
             .current_dir(work.path());
         if located.is_some() {
@@ -340,6 +338,9 @@ impl Uv {
         let routes = gateway.as_ref().and_then(Gateway::routes);
         let words = said(&output.stderr, routes);
         if !output.status.success() {
+            // The patch version is ours, not the user's.
+            let requested = format!("(>={release})");
+            let words = words.replace(&requested, &format!("({})", target.runtime));
             let error = explain(stderr::error(&words), target);
             return Err(match routes {
                 Some(routes) => routes.reason(error),

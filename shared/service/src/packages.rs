@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use accretion_core::Fault as _;
 use accretion_core::layer::{Conflict, Wheel, WheelFiles};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
@@ -223,7 +222,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             // Files of one's own need nothing.
             Source::Resolve(set) if set.requirements.is_empty() => Ok(Vec::new()),
             Source::Resolve(set) => {
-                set.check_python(target)?;
+                set.python(target)?;
                 self.progress.on(Event::Resolving(target));
                 let resolution = Resolution {
                     requirements: set,

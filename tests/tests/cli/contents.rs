@@ -185,7 +185,7 @@ fn files_of_ones_own_lie_beside_the_packages() {
 }
 
 /// A project that builds itself, with a backend that knows `SOURCE_DATE_EPOCH`.
-fn write_project(project: &Project, requires: &[&str]) {
+pub(crate) fn write_project(project: &Project, requires: &[&str]) {
     let requires = requires.iter().map(|it| format!("Requires-Dist: {it}\\n"));
     let requires = requires.collect::<Vec<_>>().concat();
     let backend = format!(

@@ -20,6 +20,7 @@ mod merged;
 mod processes;
 mod reference;
 mod reproducible;
+mod releases;
 mod sources;
 mod yanked;
 

@@ -2,16 +2,15 @@
 //!
 //! Source: Poetry's documentation, "Dependency specification".
 
-use pep440_rs::{Version, VersionSpecifiers};
-use pep508_rs::MarkerEnvironment;
+use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
 
-use super::{invalid, python_satisfies};
+use super::invalid;
 use crate::error::{Error, shown};
 
 /// A constraint: one of some sets of specifiers has to be satisfied.
 #[derive(Debug, Clone)]
 pub(super) struct Constraint {
-    alternatives: Vec<String>,
+    alternatives: Vec<VersionSpecifiers>,
 }
 
 impl Constraint {
@@ -28,25 +27,35 @@ impl Constraint {
 
     /// Whether a version satisfies it.
     pub(super) fn contains(&self, version: &Version) -> bool {
-        self.alternatives.iter().any(|alternative| {
-            alternative
-                .parse::<VersionSpecifiers>()
-                .is_ok_and(|specifiers| specifiers.contains(version))
+        self.contains_by(|specifier| specifier.contains(version))
+    }
+
+    /// Whether it holds for a Python where it restricts a dependency: `3.12` is then any release of
+    /// 3.12, as in the markers that Poetry makes of it. Elsewhere it is 3.12.0 alone.
+    pub(super) fn holds_for(&self, python: &Version) -> bool {
+        self.contains_by(|specifier| {
+            let release = specifier.version().release();
+            if *specifier.operator() == Operator::Equal && release.len() < 3 {
+                python.release().starts_with(release)
+            } else {
+                specifier.contains(python)
+            }
         })
     }
 
-    /// Whether a runtime's Python, at some patch version, satisfies a constraint.
-    pub(super) fn of_python(text: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
-        let mut satisfies = false;
-        for alternative in Self::parse(text)?.alternatives {
-            satisfies |= python_satisfies(&alternative, environment)?;
-        }
-        Ok(satisfies)
+    fn contains_by(&self, contains: impl Fn(&VersionSpecifier) -> bool) -> bool {
+        let mut alternatives = self.alternatives.iter();
+        alternatives.any(|alternative| alternative.iter().all(&contains))
+    }
+
+    /// The sets of specifiers of which one has to be satisfied.
+    pub(super) fn into_alternatives(self) -> Vec<VersionSpecifiers> {
+        self.alternatives
     }
 }
 
 /// The specifiers of PEP 440 that an alternative means.
-fn specifiers(text: &str) -> Option<String> {
+fn specifiers(text: &str) -> Option<VersionSpecifiers> {
     let mut specifiers = Vec::new();
     // An operator may stand apart from its version.
     let mut operator = String::new();
@@ -61,10 +70,11 @@ fn specifiers(text: &str) -> Option<String> {
         specifiers.push(specifier(&operator, version)?);
         operator.clear();
     }
-    operator.is_empty().then(|| {
-        let specifiers = specifiers.into_iter().filter(|it| !it.is_empty());
-        specifiers.collect::<Vec<_>>().join(",")
-    })
+    if !operator.is_empty() {
+        return None;
+    }
+    specifiers.retain(|it| !it.is_empty());
+    specifiers.join(",").parse().ok()
 }
 
 fn specifier(operator: &str, version: &str) -> Option<String> {
@@ -134,6 +144,33 @@ mod tests {
         }
         for text in ["", "|", "^", "^x", ">", "=>1", "one", "~1.*.2", ">=1,^"] {
             assert!(Constraint::parse(text).is_err(), "{text}");
+        }
+    }
+    /// What `create_nested_marker` of poetry-core makes of a dependency's `python`, evaluated.
+    #[test]
+    fn what_restricts_a_dependency_holds_as_poetrys_marker_does() {
+        for (text, holds) in [
+            ("3.12", "3.12.0 3.12.4 3.12.99"),
+            ("==3.12", "3.12.0 3.12.4 3.12.99"),
+            ("3.11 || 3.12", "3.12.0 3.12.4 3.12.99"),
+            ("<=3.12", "3.12.0"),
+            (">3.12", "3.12.4 3.12.99"),
+            ("!=3.12", "3.12.4 3.12.99"),
+            ("~3.12", "3.12.0 3.12.4 3.12.99"),
+            ("3.12.*", "3.12.0 3.12.4 3.12.99"),
+            ("^3.12.4", "3.12.4 3.12.99"),
+            ("~3.12.4", "3.12.4 3.12.99"),
+            ("<3.12.4", "3.12.0"),
+            ("==3.12.6", ""),
+            ("<3.12 || >3.12.5", "3.12.99"),
+            (">=3.12.4,!=3.12.6", "3.12.4 3.12.99"),
+        ] {
+            let constraint = Constraint::parse(text).unwrap();
+            let pythons = ["3.12.0", "3.12.4", "3.12.99"].into_iter();
+            let held: Vec<_> = pythons
+                .filter(|python| constraint.holds_for(&python.parse().unwrap()))
+                .collect();
+            assert_eq!(held.join(" "), holds, "{text}");
         }
     }
 }

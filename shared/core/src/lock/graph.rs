@@ -268,7 +268,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         if let Some(python) = &edge.python
-            && !Constraint::of_python(python, self.environment)?
+            && !Constraint::parse(python)?
+                .holds_for(&self.environment.python_full_version().version)
         {
             return Ok(());
         }

@@ -30,6 +30,24 @@ struct Requires {
     python_full_version: Option<String>,
 }
 
+impl Requires {
+    /// The Python versions that are meant, as pipenv compares them: as many parts of a version as
+    /// there are, or specifiers.
+    fn python(self) -> PythonRange {
+        let given = self.python_full_version.filter(|it| !it.is_empty());
+        let Some(given) = given.or(self.python_version).filter(|it| it != "*") else {
+            return PythonRange::Any;
+        };
+        PythonRange::Specifiers(if given.contains(['<', '>', '=', '~']) {
+            given
+        } else if given.split('.').count() < 3 {
+            format!("=={given}.*")
+        } else {
+            format!("=={given}")
+        })
+    }
+}
+
 #[derive(Deserialize)]
 struct Source {
     name: Option<String>,
@@ -83,18 +101,8 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         }
         groups.insert(normalised(&category));
     }
-    let Requires {
-        python_version,
-        python_full_version,
-    } = meta.requires;
-    let minor = |version: String| {
-        let parts: Vec<_> = version.split('.').take(2).collect();
-        PythonRange::Exactly(parts.join("."))
-    };
     Ok(Lock {
-        python: python_version
-            .or(python_full_version)
-            .map_or(PythonRange::Any, minor),
+        python: meta.requires.python(),
         environments: Vec::new(),
         default_groups: vec![DEFAULT.to_owned()],
         groups: Known::Named(groups.into_iter().collect()),

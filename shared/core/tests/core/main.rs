@@ -14,4 +14,5 @@ mod lock;
 mod oversize;
 mod pruning;
 mod readers;
+mod releases;
 mod reproducible;
