@@ -6,7 +6,7 @@ Reads a question as JSON on stdin and writes the answer as JSON on stdout.
 import json
 import sys
 
-from packaging import _manylinux, tags, utils
+from packaging import _manylinux, markers, specifiers, tags, utils
 
 
 def platforms(glibc_minor, machine):

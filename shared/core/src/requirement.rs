@@ -94,6 +94,19 @@ impl RequirementSet {
     /// The requirements as normalised lines.
     ///
     /// They are written from parsed values only, so that they can be handed to a resolver: no
+    /// Adds a constraint: a version of a distribution is not taken.
+    pub fn exclude(&mut self, name: &PackageName, version: &str) {
+        // A name and a version are a requirement.
+        if let Ok(specifier) = format!("{name}!={version}").parse() {
+            let hashes = Vec::new();
+            self.constraints.push(Requirement {
+                specifier,
+                hashes,
+                hash_in_url: false,
+            });
+        }
+    }
+
     /// option but `--hash`, no include, no environment variable is ever among them.
     pub fn to_requirements_txt(&self) -> String {
         lines(&self.requirements)

@@ -47,7 +47,8 @@ struct RuntimeFacts {
     minor: u8,
     /// Minor version of the GNU C library 2 in the runtime.
     glibc_minor: u8,
-    /// The newest manylinux platform uv knows that the runtime's C library satisfies.
+    /// The oldest manylinux platform uv knows that takes all wheels that the runtime's C library
+    /// satisfies. It may take more: uv has none between 2.17 and 2.28.
     uv_manylinux: &'static str,
     /// Whether AWS has deprecated it: built only when named, with a warning.
     deprecated: bool,
@@ -59,7 +60,7 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         identifier: "python3.10",
         minor: 10,
         glibc_minor: 26,
-        uv_manylinux: "manylinux_2_17",
+        uv_manylinux: "manylinux_2_28",
         deprecated: true,
     },
     RuntimeFacts {
@@ -67,7 +68,7 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         identifier: "python3.11",
         minor: 11,
         glibc_minor: 26,
-        uv_manylinux: "manylinux_2_17",
+        uv_manylinux: "manylinux_2_28",
         deprecated: true,
     },
     RuntimeFacts {
@@ -248,7 +249,8 @@ impl Target {
     /// The target's platform as uv's `--python-platform` takes it, such as
     /// `aarch64-manylinux_2_34`.
     ///
-    /// On Amazon Linux 2 it is older than the C library: uv has no `manylinux_2_26`.
+    /// On Amazon Linux 2 it is newer than the C library: uv has no `manylinux_2_26`. What uv resolves
+    /// may have [versions without a wheel that fits](crate::lock::Lock::unfit).
     pub fn uv_platform(self) -> String {
         format!(
             "{}-{}",

@@ -13,6 +13,7 @@ use accretion_core::request::{Request, Requirements};
 use accretion_core::requirement::RequirementSet;
 use accretion_core::target::Target;
 use accretion_core::wheel::requires_dist;
+use accretion_core::{Class, Error as CoreError, Fault as _};
 use futures_util::future::try_join_all;
 
 use crate::Error;
@@ -224,15 +225,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             Source::Resolve(set) => {
                 set.python(target)?;
                 self.progress.on(Event::Resolving(target));
-                let resolution = Resolution {
-                    requirements: set,
-                    target,
-                    allow_source_distributions,
-                    located: None,
-                };
-                let lock = self.resolver.resolve(resolution).await?;
-                let selected = lock.select(target, policy(Some(set)));
-                Ok(selected.map_err(of_resolver)?)
+                self.resolve_fitting(set, target, policy(Some(set))).await
             }
             Source::Locked(lock) => {
                 let selection = &self.request.selection;
@@ -256,6 +249,49 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                     selected = selected.with(located);
                 }
                 Ok(selected.packages)
+            }
+        }
+    }
+
+    /// Resolves requirements into packages that all have a file for the target.
+    ///
+    /// A resolver may take the target's platform for a newer one, and choose versions whose wheels do
+    /// not fit. Then it resolves again without those, so that the newest that fit remain.
+    async fn resolve_fitting(
+        &self,
+        set: &RequirementSet,
+        target: Target,
+        policy: Policy<'_>,
+    ) -> Result<Vec<LockedPackage>, Error> {
+        let mut narrowed = set.clone();
+        let mut first_unfit: Option<CoreError> = None;
+        let mut left = Limits::RESOLUTIONS;
+        loop {
+            let resolution = Resolution {
+                requirements: &narrowed,
+                target,
+                allow_source_distributions: policy.allow_source_distributions,
+                located: None,
+            };
+            let lock = match self.resolver.resolve(resolution).await {
+                Ok(lock) => lock,
+                Err(error) => {
+                    return Err(match first_unfit {
+                        // The resolver's reasons are constraints that no user wrote.
+                        Some(unfit) if error.class() != Class::Transient => unfit.into(),
+                        _ => error.into(),
+                    });
+                }
+            };
+            left -= 1;
+            match lock.select(target, policy) {
+                Err(unfit @ CoreError::WheelNotFound { .. }) if left > 0 => {
+                    for (name, version) in lock.unfit(target, policy)? {
+                        narrowed.exclude(&name, &version);
+                    }
+                    first_unfit.get_or_insert(unfit);
+                }
+                selected => return Ok(selected.map_err(of_resolver)?),
             }
         }
     }

@@ -17,6 +17,7 @@ mod isolation;
 mod lock;
 mod locks;
 mod merged;
+mod platforms;
 mod processes;
 mod reference;
 mod reproducible;
