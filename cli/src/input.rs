@@ -1,5 +1,6 @@
 //! Reading what the user names as input.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use accretion_core::diagnostic::Report;
 use accretion_core::limits::Limits;
 use accretion_core::lock::{GroupName, Selection};
 use accretion_core::request::{InputKind, ProjectName, Request};
-use accretion_core::requirement::{Include, IncludeError};
+use accretion_core::requirement::{Include, IncludeError, decode_requirements};
 use accretion_core::target::{Architecture, Runtime};
 
 use crate::contents::ContentOptions;
@@ -215,11 +216,8 @@ impl Include for Folder {
                 "the file has more than 4 MiB".to_owned(),
             ));
         }
-        let bytes = bytes
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&bytes)
-            .to_vec();
-        String::from_utf8(bytes)
-            .map_err(|_| IncludeError::Unreadable("the file is not UTF-8".to_owned()))
+        decode_requirements(&bytes)
+            .map(Cow::into_owned)
+            .map_err(|error| IncludeError::Unreadable(error.to_string()))
     }
 }

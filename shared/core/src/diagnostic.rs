@@ -293,7 +293,7 @@ pub mod code {
         LOCK_INVALID = "LockInvalid", "A lock file that does not follow its format.";
         LOCK_PROJECT_MISSING = "LockProjectMissing", "A lock file that needs the project's `pyproject.toml`, which is not there.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear, or that takes too much.";
-        NOT_UTF8 = "NotUtf8", "The text is not UTF-8.";
+        NOT_UTF8 = "NotUtf8", "The text is not UTF-8, nor what pip and uv both read of requirements files besides.";
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";

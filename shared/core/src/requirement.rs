@@ -16,6 +16,7 @@ use crate::digest::Sha256;
 use crate::error::{Error, shown};
 use crate::target::{PythonRelease, Target};
 
+mod encoding;
 mod line;
 mod logical;
 mod option;
@@ -23,6 +24,8 @@ mod parse;
 mod script;
 mod url;
 
+pub(crate) use self::encoding::BYTE_ORDER_MARK;
+pub use self::encoding::{Undecodable, decode_requirements};
 pub(crate) use self::line::{LineContext, MarkerCosts, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
@@ -218,24 +221,23 @@ pub(crate) fn sort(requirements: &mut Vec<Requirement>) {
     requirements.dedup();
 }
 
-/// What some editors put before a text in UTF-8.
-pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Reads a text that may start with a byte order mark.
-///
-/// What is no UTF-8 is reported at its first bad byte, in a copy of the text that shows it.
+/// Reads a text that may start with a byte order mark; what is no text is reported.
 pub(crate) fn decode<'a>(source_name: &str, bytes: &'a [u8]) -> Result<&'a str, Report> {
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        let mut report = Report::new(source_name, String::from_utf8_lossy(bytes));
-        report.push(
-            Problem::error(code::NOT_UTF8, "the text is not UTF-8")
-                .at(0, at..at + char::REPLACEMENT_CHARACTER.len_utf8())
-                .help("save the file in UTF-8"),
-        );
-        report
-    })
+    encoding::decode_utf8(bytes).map_err(|error| not_utf8(source_name, bytes, &error))
+}
+
+/// The report of bytes that are not a text: at the first bad byte, in a copy that shows it.
+fn not_utf8(source_name: &str, bytes: &[u8], error: &Undecodable) -> Report {
+    let problem = Problem::error(code::NOT_UTF8, error.to_string()).help(error.help());
+    let Some(at) = error.at() else {
+        let mut report = Report::new(source_name, "");
+        report.push(problem);
+        return report;
+    };
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let mut report = Report::new(source_name, String::from_utf8_lossy(text));
+    report.push(problem.at(0, at..at + char::REPLACEMENT_CHARACTER.len_utf8()));
+    report
 }
 
 /// Parses the name of a distribution, normalised. The library's own parser takes an empty text too.
@@ -250,8 +252,8 @@ pub fn parse_bytes(
     include: &dyn Include,
     allow_source_distributions: bool,
 ) -> Checked<RequirementSet> {
-    let text = decode(source_name, bytes)?;
-    parse(source_name, text, include, allow_source_distributions)
+    let text = decode_requirements(bytes).map_err(|error| not_utf8(source_name, bytes, &error))?;
+    parse(source_name, &text, include, allow_source_distributions)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::process::Command;
 use accretion_testing::index::PackageIndex;
 use integration_tests::{Project, Run, python, snapshot, uv};
 
-use crate::{ONE, index, project, pure};
+use crate::{LAYER, ONE, index, project, pure};
 
 fn one_package() -> PackageIndex {
     index([pure("a").build()])
@@ -340,4 +340,77 @@ fn a_machine_without_python() {
         .env("ACCRETION_PYTHON", "/bin/false")
         .env("PATH", project.path(""));
     project.finish(command).fails(1, "PythonMissing");
+}
+
+/// What Windows PowerShell writes with `>`.
+fn utf16(text: &str) -> Vec<u8> {
+    let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn requirements_in_utf16_are_read_with_what_they_include() {
+    let index = index([pure("a").build(), pure("b").build()]);
+    let project = project(&index);
+    project.write(
+        "requirements.txt",
+        utf16("a==1.0\r\n-r more.txt\r\n-c limits.txt\r\n"),
+    );
+    project.write("more.txt", utf16("b # é\r\n"));
+    project.write("limits.txt", utf16("b==1.0\r\n"));
+    project.run("check requirements.txt").exits(0);
+    project
+        .run(&format!("build requirements.txt {ONE}"))
+        .exits(0);
+    let installed = &project.manifest(LAYER)["Installed"];
+    assert_eq!(installed.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn other_encodings_are_refused_by_name() {
+    let index = one_package();
+    let project = project(&index);
+    let lock = "lock-version = \"1.0\"\n";
+    let script = "# /// script\n# dependencies = ['a']\n# ///\n";
+    let utf32: Vec<u8> = "\u{feff}a"
+        .chars()
+        .flat_map(|c| u32::from(c).to_le_bytes())
+        .collect();
+    for (file, bytes, named) in [
+        ("requirements.txt", utf32, "UTF-32"),
+        (
+            "requirements.txt",
+            utf16("a\nb")[2..].to_vec(),
+            "UTF-16 without a byte order mark",
+        ),
+        (
+            "requirements.txt",
+            b"# coding: latin-1\n# \xc3\x85 b\na".to_vec(),
+            "`latin-1`",
+        ),
+        (
+            "requirements.txt",
+            b"# -*- coding: utf-7 -*-\na".to_vec(),
+            "`utf-7`",
+        ),
+        ("request.json", utf16("{}"), "UTF-16"),
+        ("pylock.toml", utf16(lock), "UTF-16"),
+        ("Pipfile.lock", utf16("{}"), "UTF-16"),
+        ("script.py", utf16(script), "UTF-16"),
+    ] {
+        project.write(file, bytes);
+        let run = project.run(&format!("check {file}")).fails(3, "NotUtf8");
+        assert!(run.stderr.contains(named), "{file}: {run}");
+    }
+    for (included, named) in [
+        (b"# coding: latin-1\n# \xe9\nb".to_vec(), "`latin-1`"),
+        (b"caf\xe9".to_vec(), "not UTF-8"),
+    ] {
+        project.write("requirements.txt", "a\n-r more.txt\n");
+        project.write("more.txt", included);
+        let run = project
+            .run("check requirements.txt")
+            .fails(3, "IncludeMissing");
+        assert!(run.stderr.contains(named), "{run}");
+    }
 }
