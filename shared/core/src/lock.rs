@@ -401,6 +401,49 @@ impl Lock {
         Ok(Selected::of(packages))
     }
 
+    /// Packages that no selection leads to, with their markers: they ask for an extra, and the lock
+    /// file has none. Whoever installs it leaves them out.
+    pub(crate) fn out_of_reach(&self) -> impl Iterator<Item = (&str, &str)> {
+        let has_extras = !matches!(&self.extras, Known::Named(extras) if extras.is_empty());
+        let packages = self.packages.iter().filter(move |_| !has_extras);
+        let markers = packages.flat_map(|package| {
+            let markers: Vec<&str> = match &package.applies {
+                Applies::Always => Vec::new(),
+                Applies::If(marker) => vec![marker],
+                Applies::In(groups) => groups.iter().filter_map(|it| it.1.as_deref()).collect(),
+            };
+            markers.into_iter().map(|marker| (&*package.name, marker))
+        });
+        let is_true = |marker: &str| {
+            let activated = Activated::default();
+            Target::all().any(|target| {
+                let environment = PythonRelease::recent(target).markers();
+                // One that is not valid is told where it applies.
+                marker::evaluate(marker, &environment, &activated).unwrap_or(true)
+            })
+        };
+        markers.filter(move |(_, marker)| marker.contains("extra") && !is_true(marker))
+    }
+
+    /// The packages of what was just resolved that have no file for the target, with their versions:
+    /// the resolver may take the target's platform for a newer one.
+    pub fn unfit(
+        &self,
+        target: Target,
+        policy: Policy<'_>,
+    ) -> Result<Vec<(PackageName, String)>, Error> {
+        let environment = PythonRelease::recent(target).markers();
+        let mut unfit = Vec::new();
+        for package in &self.packages {
+            let name = package.name()?;
+            let chosen = package.choose(&name, target, &environment, policy);
+            if let Err(Error::WheelNotFound { version, .. }) = chosen {
+                unfit.push((name, version));
+            }
+        }
+        Ok(unfit)
+    }
+
     /// Whether it does not say where some of its files are.
     pub fn has_files_to_locate(&self) -> bool {
         let mut files = self.packages.iter().flat_map(|package| &package.files);
@@ -429,6 +472,8 @@ impl Lock {
                 return Ok(release);
             }
         }
+        let problem = "none of its environments is this one".into();
+        Err(mismatch(target, problem))
     }
 }
 
@@ -438,6 +483,14 @@ impl Environment {
             marker: Some(marker),
             ..Self::default()
         }
+    }
+
+    /// What it says of Python versions, and of others.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.marker
+            .as_deref()
+            .into_iter()
+            .chain(self.python.as_deref())
     }
 
     fn fits(
@@ -472,8 +525,6 @@ impl Environment {
                 .find_map(|family| platform.strip_prefix(family))
                 .is_some_and(|rest| rest.ends_with(target.architecture.machine()))
                     || (platform == "linux" && target.architecture.machine() == "x86_64")
-        let problem = "none of its environments is this one".into();
-        Err(mismatch(target, problem))
             }
         })
     }
@@ -485,14 +536,6 @@ fn mismatch(target: Target, problem: String) -> Error {
         problem,
     }
 }
-    /// What it says of Python versions, and of others.
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        self.marker
-            .as_deref()
-            .into_iter()
-            .chain(self.python.as_deref())
-    }
-
 
 fn applies(
     marker: &str,

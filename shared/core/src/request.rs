@@ -11,7 +11,7 @@ use std::str::FromStr;
 use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
-use crate::error::{Fault as _, PROJECT_MISSING};
+use crate::error::{Fault as _, PROJECT_MISSING, shown};
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
@@ -369,7 +369,12 @@ impl Request {
             return Err(report);
         }
         match LockFile::read(format, text, project) {
-            Ok(lock) => check_written((Self::new(name, Requirements::Lock(lock)), report)),
+            Ok(lock) => {
+                for problem in lock_warnings(&lock) {
+                    report.push(problem);
+                }
+                check_written((Self::new(name, Requirements::Lock(lock)), report))
+            }
             Err(error) => {
                 let span = error.span.clone();
                 let problem = lock_invalid(error);
@@ -473,6 +478,20 @@ fn lock_invalid(error: NotALock) -> Problem {
     }
     Problem::error(code::LOCK_INVALID, error.problem)
         .help("write the lock file again with the tool that made it")
+}
+
+/// What deserves attention in a lock file, whatever it is built for.
+fn lock_warnings(file: &LockFile) -> impl Iterator<Item = Problem> {
+    let format = file.format();
+    file.lock().out_of_reach().map(move |(name, marker)| {
+        let (name, marker) = (shown(name), shown(marker));
+        let message = format!(
+            "`{name}` is never installed: its marker `{marker}` asks for an extra, and this {format} \
+             has none"
+        );
+        Problem::warning(code::REQUIREMENT_NEVER_APPLIES, message)
+            .help("remove the extra from the marker, and lock again")
+    })
 }
 
 fn lock_empty() -> Problem {

@@ -94,9 +94,6 @@ impl RequirementSet {
         self
     }
 
-    /// The requirements as normalised lines.
-    ///
-    /// They are written from parsed values only, so that they can be handed to a resolver: no
     /// Adds a constraint: a version of a distribution is not taken.
     pub fn exclude(&mut self, name: &PackageName, version: &str) {
         // A name and a version are a requirement.
@@ -110,6 +107,9 @@ impl RequirementSet {
         }
     }
 
+    /// The requirements as normalised lines.
+    ///
+    /// They are written from parsed values only, so that they can be handed to a resolver: no
     /// option but `--hash`, no include, no environment variable is ever among them.
     pub fn to_requirements_txt(&self) -> String {
         lines(&self.requirements)

@@ -391,3 +391,48 @@ fn what_is_wrong_with_lock_files_is_said() {
     }
     assert_eq!(index.requests(), []);
 }
+
+/// Pipenv hands such an entry to pip, which knows of no extra and ignores it.
+#[test]
+fn an_entry_of_a_pipfile_that_waits_for_an_extra_is_left_out_with_a_warning() {
+    let index = index(packages());
+    let entries = [
+        ("extra == 'x'", false),
+        ("'x' == extra", false),
+        ("extra == 'x' and python_version >= '3.8'", false),
+        ("sys_platform == 'win32' or extra == 'x'", false),
+        ("extra != 'x'", true),
+        ("extra == 'x' or python_version >= '3.8'", true),
+        ("python_version >= '3.8'", true),
+    ];
+    let project = project(&index);
+    for (marker, is_installed) in entries {
+        let [a, b, _] = packages();
+        let entry = |wheel: &Wheel| json!({"version": "==1.0", "hashes": [format!("sha256:{}", wheel.sha256)]});
+        let mut waits = entry(&a);
+        waits["markers"] = marker.into();
+        let lock = json!({
+            "_meta": {
+                "pipfile-spec": 6, "requires": {},
+                "sources": [{"name": "local", "url": index.url(), "verify_ssl": true}],
+            },
+            "default": {"a": waits, "b": entry(&b)},
+        });
+        project.write("Pipfile.lock", lock.to_string());
+        let set = json!({"Type": "Pipfile.lock", "Requirements": lock.to_string()});
+        let request = json!({"Name": "tools", "Language": "python", "Requirements": set});
+        project.write("request.json", request.to_string());
+        for input in ["Pipfile.lock", "request.json"] {
+            let run = project.run(&format!("check {input}")).exits(0);
+            let warns = run.stderr.contains("warning[RequirementNeverApplies]");
+            assert_eq!(warns, !is_installed, "{marker}: {run}");
+        }
+        project.run(&format!("build Pipfile.lock {ONE}")).exits(0);
+        let all: &[&str] = if is_installed {
+            &["a==1.0", "b==1.0"]
+        } else {
+            &["b==1.0"]
+        };
+        assert_eq!(installed(&project), all, "{marker}");
+    }
+}

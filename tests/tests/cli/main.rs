@@ -20,8 +20,8 @@ mod merged;
 mod platforms;
 mod processes;
 mod reference;
-mod reproducible;
 mod releases;
+mod reproducible;
 mod sources;
 mod yanked;
 

@@ -10,7 +10,7 @@ use super::{Fields, Reader, span};
 use crate::diagnostic::{Problem, code};
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, Selection};
-use crate::request::{Requirements, lock_empty, lock_invalid};
+use crate::request::{Requirements, lock_empty, lock_invalid, lock_warnings};
 
 impl Reader<'_> {
     pub(super) fn lock(
@@ -25,7 +25,12 @@ impl Reader<'_> {
             return None;
         }
         match LockFile::read(format, &text.value, project) {
-            Ok(file) => Some(Requirements::Lock(file)),
+            Ok(file) => {
+                for problem in lock_warnings(&file) {
+                    self.push(problem, span(&text.range));
+                }
+                Some(Requirements::Lock(file))
+            }
             Err(mut error) => {
                 let line = error.line(&text.value);
                 let line = line.map_or_else(String::new, |line| format!(", line {line}"));
