@@ -82,7 +82,16 @@ fn check_line(requirement: &Requirement, line: &str) {
         let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
         assert!(hash.len() == 64 && hash.chars().all(is_digit), "{line}");
     }
-    assert_eq!(options.len(), requirement.hashes.len(), "{line}");
+    // A hash that came in a URL stays there.
+    let in_url = line.split_once("#sha256=").map(|(_, hash)| &hash[..64]);
+    let hashes: Vec<_> = requirement.hashes.iter().map(ToString::to_string).collect();
+    if requirement.hash_in_url {
+        assert!(options.is_empty(), "{line}");
+        assert_eq!(hashes, in_url.as_slice(), "{line}");
+    } else {
+        assert_eq!(in_url, None, "{line}");
+        assert_eq!(options.len(), hashes.len(), "{line}");
+    }
 
     if let Some(VersionOrUrl::Url(url)) = &requirement.specifier.version_or_url {
         let url = url.to_url();
