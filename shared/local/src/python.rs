@@ -61,12 +61,16 @@ impl Interpreters {
 
 /// Whether a file is a native program named after Python 3, which need not be run to be believed.
 ///
-/// Shims of version managers are scripts, and may well lead nowhere.
+/// Shims of version managers may well lead nowhere: they are scripts, or links to the manager's own
+/// program.
 fn is_program(candidate: &Path) -> bool {
-    let name = candidate.file_name().unwrap_or_default().to_string_lossy();
+    let Ok(program) = candidate.canonicalize() else {
+        return false;
+    };
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
     let mut magic = [0; 4];
     name.starts_with("python3")
-        && File::open(candidate)
+        && File::open(&program)
             .and_then(|mut file| file.read_exact(&mut magic))
             .is_ok()
         && magic == *b"\x7fELF"
@@ -83,4 +87,80 @@ fn version(interpreter: &Path) -> Option<(u8, u8)> {
     let text = str::from_utf8(&output.stdout).ok()?;
     let (major, minor) = text.trim().split_once(' ')?;
     Some((major.parse().ok()?, minor.parse().ok()?)).filter(|(major, _)| *major == 3)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn script(path: &Path, text: &str) {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Programs named after Python that cannot be run as one, by how they come about.
+    fn broken(case: &str, path: &Path) {
+        match case {
+            "pyenv's shim" => script(path, "#!/bin/sh\nexit 127\n"),
+            "mise's shim" => symlink("/bin/false", path).unwrap(),
+            "no interpreter" => script(path, "#!/nowhere/python3\n"),
+            "not executable" => fs::write(path, "#!/bin/sh\necho 3 13\n").unwrap(),
+            "a folder" => fs::create_dir(path).unwrap(),
+            "a link that leads nowhere" => symlink("/nowhere/python3.13", path).unwrap(),
+            "Python 2" => script(path, "#!/bin/sh\necho 2 7\n"),
+            "no version" => script(path, "#!/bin/sh\necho Python\n"),
+            other => panic!("{other}"),
+        }
+    }
+
+    const BROKEN: [&str; 8] = [
+        "pyenv's shim",
+        "mise's shim",
+        "no interpreter",
+        "not executable",
+        "a folder",
+        "a link that leads nowhere",
+        "Python 2",
+        "no version",
+    ];
+
+    #[test]
+    fn programs_that_cannot_be_run_hide_no_interpreter() {
+        let runtime: Runtime = "python3.13".parse().unwrap();
+        for case in BROKEN {
+            let root = tempfile::tempdir().unwrap();
+            let [shims, own] = ["shims", "own"].map(|name| root.path().join(name));
+            fs::create_dir(&shims).unwrap();
+            fs::create_dir(&own).unwrap();
+            for name in ["python3", "python", "python3.13"] {
+                broken(case, &shims.join(name));
+            }
+            let path = env::join_paths([&shims, &own]).unwrap();
+            let found = Interpreters::new(Some(&path), None);
+            assert_eq!(found.any(), None, "{case}");
+            assert_eq!(found.of(runtime), None, "{case}");
+
+            script(&own.join("python3.13"), "#!/bin/sh\necho 3 13\n");
+            let expected = Some(own.join("python3.13"));
+            assert_eq!(found.any(), expected, "{case}");
+            assert_eq!(found.of(runtime), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_interpreter_of_another_version_is_none_of_a_runtime() {
+        let root = tempfile::tempdir().unwrap();
+        script(&root.path().join("python3"), "#!/bin/sh\necho 3 12\n");
+        // Its name is not the truth.
+        script(&root.path().join("python3.13"), "#!/bin/sh\necho 3 12\n");
+        let found = Interpreters::new(Some(root.path().as_os_str()), None);
+        assert_eq!(found.of("python3.13".parse().unwrap()), None);
+        let expected = Some(root.path().join("python3"));
+        assert_eq!(found.of("python3.12".parse().unwrap()), expected);
+        assert_eq!(found.any(), expected);
+    }
 }
