@@ -59,7 +59,7 @@ def contenders(work: Workspace, sha256: list[str]) -> list[Contender]:
     uv_install = [str(work.uv), "pip", "install", *work.uv_target(), "--target", "python"]
     no_python = None
     if work.python312 is None:
-        no_python = "no python3.12 with pip on PATH or in pyenv"
+        no_python = "no CPython 3.12 (hint: make interpreters)"
 
     def zip_python(folder: Path) -> Step:
         return Step(["zip", "-rq", "layer.zip", "python"], folder)

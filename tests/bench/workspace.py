@@ -17,7 +17,7 @@ from measure import Step, run
 sys.path.append(str(Path(__file__).resolve().parents[1] / "locks"))
 
 import tools  # noqa: E402
-from targets import Target  # noqa: E402
+from targets import Target, interpreters  # noqa: E402
 
 SETS = {
     "S": ["requests", "pyyaml", "jinja2"],
@@ -226,16 +226,13 @@ class Workspace:
             return ""
 
     def _python312(self) -> Path | None:
-        """A python3.12 with the pinned pip, made from the one on PATH or in pyenv."""
-        pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-        found = [shutil.which("python3.12"), *sorted(pyenv.glob("versions/3.12.*/bin/python3.12"))]
-        # A shim may be on PATH and still have no interpreter behind it.
-        works = [p for p in found if p and self.output(p, "-c", "print('ok')") == "ok"]
-        if not works:
+        """A python3.12 with the pinned pip, made from that of this machine."""
+        interpreter = next(interpreters.found((12,)), None)
+        if interpreter is None:
             return None
         venv = self.root / "python3.12"
         pip = self.output(sys.executable, "-c", "import pip; print(pip.__version__)")
-        self.call(self.uv, "venv", "--quiet", "--clear", "--python", works[0], venv)
+        self.call(self.uv, "venv", "--quiet", "--clear", "--python", interpreter.path, venv)
         self.call(self.uv, "pip", "install", "--quiet", "--python", venv, f"pip=={pip}")
         return venv / "bin" / "python3.12"
 

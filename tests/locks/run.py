@@ -4,7 +4,8 @@
 projects/ with each tool of tools.py, builds each lock with `accretion build` for two runtimes on both
 architectures, and compares what the manifest says is installed with what the tool says it would
 install there: by default, with a group, and with extras. Of a WORD only what has it in its name is
-tried, such as `uv`, `web` or `poetry/data`. Exits with 1 if anything differs.
+tried, such as `uv`, `web` or `poetry/data`. Exits with 1 if anything differs. A runtime whose CPython
+the machine lacks (../popular/interpreters.py) is left out, with a line that starts with `note: `.
 
 Lock files have addresses of registries in them, so none is committed: they are made here, and kept
 in --cache until the tool's pinned version or the project changes.
@@ -113,6 +114,8 @@ def main() -> int:
     if missing:
         sys.exit(f"error: no {', '.join(map(str, sorted(missing)))}; hint: make lockers")
     found = targets(cache, tools.Uv.program)
+    if not found:
+        return 0
     with (
         tempfile.TemporaryDirectory(prefix="locks-") as folder,
         neighbour.served(cache) as replaced,

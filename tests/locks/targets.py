@@ -7,7 +7,6 @@ answer with the other one.
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -56,18 +55,13 @@ class Target:
 def targets(cache: Path, uv: Path) -> list[Target]:
     """Both runtimes for both architectures, as far as this machine has their Pythons."""
     found = []
-    for minor in MINORS:
-        probed = (interpreters.probe(path) for path in interpreters.candidates(minor))
-        interpreter = next((it for it in probed if it and it.runtime == f"python3.{minor}"), None)
-        if interpreter is None:
-            if os.environ.get("CI"):
-                sys.exit(f"error: no CPython 3.{minor} to ask the tools with")
-            print(f"note: no CPython 3.{minor} here: no lock file is tried for it")
+    here = {interpreter.runtime: interpreter for interpreter in interpreters.found(MINORS)}
+    for runtime in (f"python3.{minor}" for minor in MINORS):
+        if runtime not in here:
+            print(f"note: no lock file is tried for {runtime}")
             continue
         for architecture in MACHINES:
-            found.append(_target(interpreter, architecture, cache, uv))
-    if not found:
-        sys.exit("error: neither CPython 3.12 nor 3.13; hint: install one, or put it on PATH")
+            found.append(_target(here[runtime], architecture, cache, uv))
     return found
 
 

@@ -22,6 +22,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use accretion_testing::index::PackageIndex;
+use accretion_testing::interpreters::{Python, pythons, untested};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -327,7 +328,12 @@ macro_rules! snapshot {
 }
 
 /// Regular expressions for what differs between runs.
-pub const FILTERS: [(&str, &str); 6] = [
+pub const FILTERS: [(&str, &str); 7] = [
+    // uv says so where it runs on the very version that is asked for.
+    (
+        r"current Python version \((3\.\d+)\.0\)",
+        "requested Python version (>=$1)",
+    ),
     (r"127\.0\.0\.1:\d+", "[INDEX]"),
     (r"\d+\.\d\d s", "[TIME]"),
     (r"\b\d min \d+ s\b", "[TIME]"),
@@ -353,39 +359,30 @@ fn on_path(name: &str) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// A Python interpreter, and the runtime that it is.
-#[derive(Debug)]
-pub struct Python {
-    /// The interpreter itself, not a version manager's shim.
-    pub path: PathBuf,
-    /// The runtime's identifier, such as `python3.13`.
-    pub runtime: String,
-}
-
 /// A Python of a version that layers can be built for, which these tests need.
 pub fn python() -> &'static Python {
-    static PYTHON: OnceLock<Python> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let names = [
-            "python3.13",
-            "python3.12",
-            "python3.14",
-            "python3.11",
-            "python3.10",
-        ];
-        let found = names.into_iter().chain(["python3"]).find_map(interpreter);
-        found.expect("these tests run CPython 3.10 to 3.14: put one on PATH")
-    })
+    let found = pythons().first();
+    found.expect("these tests run CPython 3.10 to 3.14: put one on PATH")
 }
 
-fn interpreter(name: &str) -> Option<Python> {
-    let code = "import sys; print(sys.version_info[1], sys.executable)";
-    let output = Command::new(name).args(["-I", "-c", code]).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (minor, path) = text.trim().split_once(' ')?;
-    let minor: u8 = minor.parse().ok()?;
-    (10..=14).contains(&minor).then(|| Python {
-        path: path.into(),
-        runtime: format!("python3.{minor}"),
-    })
+/// Runs a script of this package that tests the command, with the Python of the pinned tools.
+///
+/// Lines that begin with `note: ` name what the script left out.
+#[track_caller]
+pub fn run_script(script: &str, command: &str, arguments: &[&str]) {
+    let output = Command::new(tools_python())
+        // Nothing is written beside the sources.
+        .arg("-B")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script))
+        .args(["--accretion", command])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("`make tools` installs a Python");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stdout}{stderr}");
+    for note in stdout.lines().filter_map(|it| it.strip_prefix("note: ")) {
+        untested(note);
+    }
 }

@@ -27,7 +27,8 @@ use accretion_service::assemble::{Assembled, assemble, install, install_nothing}
 use accretion_service::ports::{Event, PortError, Progress};
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
-use integration_tests::{names, python, snapshot, uv};
+use accretion_testing::interpreters::{python_of, untested};
+use integration_tests::{python, snapshot, uv};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -294,31 +295,6 @@ async fn what_differs_is_there_for_each_runtime() {
     }
 }
 
-/// The interpreters of this machine that are Lambda runtimes: one at least.
-fn interpreters() -> Vec<(u8, PathBuf)> {
-    let home = std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let pyenv = home.join(".pyenv/versions");
-    let own = names(&pyenv)
-        .into_iter()
-        .map(|it| pyenv.join(it).join("bin/python"));
-    let on_path = (12..=14).map(|minor| PathBuf::from(format!("python3.{minor}")));
-    let mut found: BTreeMap<u8, PathBuf> = BTreeMap::new();
-    for path in own.chain(on_path).chain([python().path.clone()]) {
-        let code = "import sys; print(sys.version_info[1])";
-        let output = Command::new(&path).args(["-I", "-c", code]).output();
-        let minor = output.ok().and_then(|it| String::from_utf8(it.stdout).ok());
-        if let Some(minor) = minor.and_then(|it| it.trim().parse().ok())
-            && (12..=14).contains(&minor)
-        {
-            found.insert(minor, path);
-        }
-    }
-    assert!(!found.is_empty(), "these tests run CPython 3.12 to 3.14");
-    found.into_iter().collect()
-}
-
 #[tokio::test]
 async fn each_runtime_imports_its_own() {
     let site = Site::new(native().into_iter().chain([tool()]));
@@ -326,7 +302,15 @@ async fn each_runtime_imports_its_own() {
         .write("app.py", "import tool\n\ntool.main()\n");
     let layer = site.layer(&ALL, X86).await.unwrap();
     let opt = layer.unpack();
-    for (minor, python) in interpreters() {
+    let here: Vec<_> = ALL
+        .into_iter()
+        .filter_map(|runtime| Some((runtime, python_of(runtime)?)))
+        .collect();
+    if here.is_empty() {
+        untested("a layer for all runtimes is not imported by any of them");
+    }
+    for (runtime, python) in here {
+        let minor = runtime.trim_start_matches("python3.");
         // As Lambda's runtime has it, in this order.
         let code = format!(
             "import sys; opt = sys.argv[1]; \
@@ -334,7 +318,7 @@ async fn each_runtime_imports_its_own() {
              import app; from importlib.metadata import files, version; \
              print(version('tool'), all(file.locate().exists() for file in files('tool')))"
         );
-        let run = Command::new(&python)
+        let run = Command::new(python)
             .args(["-I", "-c", &code])
             .arg(opt.path())
             .output()
@@ -350,7 +334,7 @@ async fn each_runtime_imports_its_own() {
         let stderr = String::from_utf8_lossy(&run.stderr);
         assert_eq!(said, expected, "{}: {stderr}", python.display());
         // Its scripts find what is beside them, whatever is on `sys.path`.
-        let run = Command::new(&python)
+        let run = Command::new(python)
             .arg("-I")
             .arg(tree.join("bin/tool"))
             .output()

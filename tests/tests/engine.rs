@@ -3,29 +3,12 @@
 //!
 //! `tests/popular/run.py` does it; see there for what it needs.
 
-use std::process::{Command, Stdio};
-
-use integration_tests::tools_python;
+use integration_tests::run_script;
 
 /// Runs the script with these arguments besides.
 fn compare(arguments: &[&str]) {
-    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/popular/run.py");
-    let output = Command::new(tools_python())
-        .args([
-            run,
-            "--accretion",
-            env!("CARGO_BIN_EXE_accretion-under-test"),
-        ])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the tools' Python runs");
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let command = env!("CARGO_BIN_EXE_accretion-under-test");
+    run_script("popular/run.py", command, arguments);
 }
 
 #[test]

@@ -28,3 +28,8 @@ fn what_a_release_is_made_of() {
 fn what_requests_take_and_cost() {
     unit_tests("scaling");
 }
+
+#[test]
+fn which_interpreters_a_machine_has() {
+    unit_tests("popular");
+}

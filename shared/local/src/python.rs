@@ -90,7 +90,6 @@ fn version(interpreter: &Path) -> Option<(u8, u8)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use accretion_testing::interpreters::pythons;
 use tokio::process::Command;
 
 use crate::{Error, Result};
@@ -22,32 +23,15 @@ pub fn tool(name: &str) -> PathBuf {
     root().join(".tools/venv/bin").join(name)
 }
 
-/// The `PATH` of functions: the pinned tools, what the caller has, and then pyenv's interpreters
-/// themselves, since its shims lead to those alone that its user has chosen.
+/// The `PATH` of functions: the pinned tools, what the caller has, and then the interpreters that
+/// are not on `PATH`, since the shims of version managers may lead nowhere.
 pub fn path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let tools = std::iter::once(root().join(".tools/venv/bin"));
-    let folders = tools.chain(std::env::split_paths(&path)).chain(of_pyenv());
+    let own = pythons().iter().filter_map(|python| python.path.parent());
+    let own = own.map(Path::to_owned);
+    let folders = tools.chain(std::env::split_paths(&path)).chain(own);
     std::env::join_paths(folders).unwrap_or(path)
-}
-
-fn of_pyenv() -> Vec<PathBuf> {
-    let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv"));
-    let versions = root.or_else(home).unwrap_or_default().join("versions");
-    let versions = std::fs::read_dir(versions).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
-    folders.sort();
-    folders
-}
-
-/// Whether functions find an interpreter of this name that runs.
-pub fn has_python(name: &str) -> bool {
-    std::env::split_paths(&path()).any(|folder| {
-        let mut command = std::process::Command::new(folder.join(name));
-        let output = command.args(["-I", "-S", "-c", ""]).output();
-        output.is_ok_and(|output| output.status.success())
-    })
 }
 
 /// A command that sees nothing of the user's AWS configuration and finds the pinned tools first.
