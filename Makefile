@@ -28,7 +28,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools interpreters build stack demo emulator picture test corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
+.PHONY: help tools interpreters fresh build stack demo emulator picture test corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -122,6 +122,9 @@ test: tools pypiserver lockers ## run every test
 	    sort -u "$$untested" | sed 's/^/  /'; \
 	  fi; \
 	  rm -f "$$untested"; test -z "$$failed"
+
+fresh: ## run what README has people run first, in a fresh clone, without anything of this user's
+	tests/fresh/run.sh
 
 corpus: tools ## build layers of three hundred distributions with odd wheels and compare them with uv's
 	$(CARGO) build --locked -p integration-tests --bin accretion-under-test
