@@ -1,9 +1,11 @@
 //! The engine on this machine: uv, downloads and the wheel cache, as the user wants them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use accretion_core::limits::Limits;
+use accretion_core::project::Given;
 use accretion_core::request::{Request, Requirements};
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
@@ -37,6 +39,19 @@ pub(crate) struct Sources {
     indexes: Vec<IndexArgument>,
 }
 
+impl Sources {
+    /// What of it may satisfy what a project asks for, together with a request.
+    pub(crate) fn given(&self, request: &Request) -> Given {
+        let indexes = self.indexes.iter().map(IndexArgument::url);
+        let requested = request.indexes.iter().map(|index| &index.url);
+        Given {
+            default_index: self.default_index.clone(),
+            indexes: indexes.chain(requested).cloned().collect(),
+            allow_source_distributions: request.allow_source_distributions,
+        }
+    }
+}
+
 #[cfg(feature = "aws")]
 impl Sources {
     /// What the environment says of them.
@@ -61,6 +76,8 @@ fn index_url(text: &str) -> Result<Url, String> {
 pub(crate) struct Engine {
     pub(crate) uv: Arc<Uv>,
     pub(crate) wheels: WheelCache,
+    /// Where projects are copied to while their wheels are built.
+    pub(crate) projects: PathBuf,
 }
 
 impl Engine {
@@ -100,7 +117,11 @@ impl Engine {
             tokio::spawn(async move { downloader.prepare().await });
         }
         let wheels = WheelCache::new(&cache, downloader, Arc::clone(&uv), limits(), watcher());
-        Ok(Self { uv, wheels })
+        Ok(Self {
+            uv,
+            wheels,
+            projects: CacheFolder::new(&cache).projects(),
+        })
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Error {
     FolderUnwritable { path: PathBuf, error: io::Error },
     #[error("the folder {} holds nothing that goes into a layer", path.display())]
     IncludeEmpty { path: PathBuf },
+    #[error("{} cannot be a part of the layer: {problem}", path.display())]
+    ProjectUnusable { path: PathBuf, problem: String },
     #[error("the request names files of an inbox, which only the pipeline reads")]
     FilesElsewhere,
     #[error("the lock would take the place of its input, {}", path.display())]
@@ -68,6 +70,7 @@ fault_codes! {
         Self::NameMissing { .. } => "NameMissing", User;
         Self::FolderUnwritable { .. } => "FolderUnwritable", Internal;
         Self::IncludeEmpty { .. } => "IncludeEmpty", User;
+        Self::ProjectUnusable { .. } => "ProjectUnusable", User;
         Self::FilesElsewhere => "FilesElsewhere", User;
         Self::LockIsInput { .. } => "LockIsInput", User;
         Self::CacheFolderMissing => "CacheFolderMissing", Internal;
@@ -92,6 +95,7 @@ impl Fault for Error {
         match self {
             Self::InputUnreadable { .. }
             | Self::InputInvalid(_)
+            | Self::ProjectUnusable { .. }
             | Self::FolderUnwritable { .. } => None,
             Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {

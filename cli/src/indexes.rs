@@ -21,6 +21,13 @@ pub(crate) struct IndexArgument {
     url: Url,
 }
 
+impl IndexArgument {
+    /// Where it is.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
 /// Reads `NAME=URL`.
 pub(crate) fn argument(text: &str) -> Result<IndexArgument, String> {
     let form = || "an index is written as NAME=URL".to_owned();

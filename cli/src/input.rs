@@ -14,6 +14,7 @@ use accretion_core::target::{Architecture, Runtime};
 
 use crate::contents::ContentOptions;
 use crate::error::Error;
+use crate::own::local_packages;
 
 /// What is to be built or checked.
 #[derive(Debug, clap::Args)]
@@ -117,12 +118,20 @@ pub(crate) fn read(input: &Input) -> Result<(Request, Report), Error> {
     parse(input, &InputFile::read(&input.path)?)
 }
 
-/// Reads the input and checks all of it, whether it could be built for every target included.
-pub(crate) fn check(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
+/// Reads the input and checks all of it, whether it could be built for every target included, with
+/// these projects of the user's own.
+pub(crate) fn check(
+    input: &Input,
+    file: &InputFile,
+    projects: &[PathBuf],
+) -> Result<(Request, Report), Error> {
     let (request, mut report) = parse(input, file)?;
     // The command line may name deprecated runtimes too.
     report.add_missing(request.targets.warnings());
-    report.add_missing(request.lock_problems());
+    let projects: Vec<_> = projects.iter().flat_map(fs::canonicalize).collect();
+    let local = local_packages(&request, &input.path, &projects);
+    let local: Vec<_> = local.into_iter().map(|package| package.name).collect();
+    report.add_missing(request.lock_problems(&local));
     report.conclude(Some(request)).map_err(Error::InputInvalid)
 }
 

@@ -1,21 +1,26 @@
 //! Files and projects of the user's own, as what layers are made of besides requirements.
 
-use std::fs::{self, File};
+mod context;
+mod locked;
+mod walk;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use accretion_core::diagnostic::Report;
 #[cfg(feature = "aws")]
 use accretion_core::diagnostic::{Problem, code};
+#[cfg(feature = "aws")]
 use accretion_core::digest::Sha256;
 #[cfg(feature = "aws")]
 use accretion_core::keys;
 #[cfg(feature = "aws")]
 use accretion_core::limits::Limits;
+use accretion_core::project::Given;
 #[cfg(feature = "aws")]
 use accretion_core::request::FileSource;
-use accretion_core::request::{Request, Requirements, Targets};
-use accretion_core::requirement::{self, NoInclude, Requirement, RequirementSet};
-use accretion_core::wheel::{WheelFilename, requires_dist};
+use accretion_core::request::{Request, Requirements};
+use accretion_core::requirement::RequirementSet;
 use accretion_local::layer_folder::{LayerFolder, PackedFolder};
 use accretion_service::own::OwnWheel;
 use accretion_service::ports::PortError;
@@ -24,6 +29,9 @@ use crate::contents::HEADING;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::input::{self, Input};
+
+pub(crate) use self::locked::local_packages;
+use self::walk::{Builder, Walk};
 
 /// The input that stands for what a project requires.
 pub(crate) const PYPROJECT: &str = "pyproject.toml";
@@ -34,25 +42,38 @@ pub(crate) struct OwnOptions {
     /// Copy what is in this folder into the layers, but for what is hidden at its top
     #[arg(long, help_heading = HEADING, value_name = "DIR")]
     include: Option<PathBuf>,
-    /// Build the wheel of the project in this folder, and install it with what it requires
-    #[arg(long, help_heading = HEADING, value_name = "DIR")]
-    project: Option<PathBuf>,
+    /// Build and install the project in this folder, with what it requires [may be repeated]
+    #[arg(long = "project", help_heading = HEADING, value_name = "DIR")]
+    projects: Vec<PathBuf>,
 }
 
-/// A project of the user's own, as its wheel.
-pub(crate) struct OwnProject {
-    pub(crate) wheel: OwnWheel,
-    /// The wheel's bytes.
+/// What is built of the user's own.
+#[derive(Default)]
+pub(crate) struct OwnPackages {
+    pub(crate) wheels: Vec<OwnWheel>,
+    /// The bytes of the wheels.
     #[cfg(feature = "aws")]
-    bytes: Vec<u8>,
-    /// What it requires, without extras.
+    bytes: Vec<Vec<u8>>,
+    /// What the projects require, without extras, and under which constraints.
     requirements: RequirementSet,
 }
 
 impl OwnOptions {
     /// Whether there is a project.
-    pub(crate) fn has_project(&self) -> bool {
-        self.project.is_some()
+    fn has_project(&self) -> bool {
+        !self.projects.is_empty()
+    }
+
+    /// The folders of the projects, as the user names them.
+    #[cfg(feature = "aws")]
+    pub(crate) fn projects(&self) -> &[PathBuf] {
+        &self.projects
+    }
+
+    /// Whether there is anything to build.
+    #[cfg(feature = "aws")]
+    pub(crate) fn has_packages(&self, request: &Request, input: &Path) -> bool {
+        self.has_project() || !local_packages(request, input, &[]).is_empty()
     }
 
     /// Whether an input is that of the project itself: what it requires, and no more.
@@ -62,7 +83,7 @@ impl OwnOptions {
 
     /// The request of a project by itself: nothing is required so far.
     pub(crate) fn request(&self, input: &Input) -> Result<(Request, Report), Error> {
-        let folder = self.project.clone().unwrap_or_default();
+        let folder = self.projects.first().cloned().unwrap_or_default();
         let name = input::name(input, &folder.join(PYPROJECT))?;
         let nothing = Requirements::Set(RequirementSet::default());
         let mut request = Request::new(name, nothing);
@@ -70,49 +91,38 @@ impl OwnOptions {
         Ok((request, Report::new(folder.display().to_string(), "")))
     }
 
-    /// Builds the project, if there is one, for the first target of those that are wanted.
+    /// Builds the projects, their local dependencies, and what a lock file has of folders and files in
+    /// its own folder. `input` is the path of the input, if it is a file.
     pub(crate) async fn build(
         &self,
         engine: &Engine,
-        targets: &Targets,
-    ) -> Result<Option<OwnProject>, Error> {
-        let (Some(folder), Some(target)) = (&self.project, targets.iter().next()) else {
-            return Ok(None);
+        request: &Request,
+        given: Given,
+        input: &Path,
+    ) -> Result<OwnPackages, Error> {
+        let projects = self.projects.iter().map(|path| real(path));
+        let projects: Vec<_> = projects.collect::<Result<_, _>>()?;
+        let locked = local_packages(request, input, &projects);
+        if projects.is_empty() && locked.is_empty() {
+            return Ok(OwnPackages::default());
+        }
+        let is_locked = matches!(request.requirements, Requirements::Lock(_));
+        let work = engine.projects.clone();
+        let mut walk = Walk {
+            builder: Builder::new(engine, &request.targets),
+            given,
+            is_locked,
+            work: std::fs::canonicalize(&work).unwrap_or(work),
+            found: BTreeMap::new(),
+            requirements: RequirementSet::default(),
         };
-        let unreadable = |error| Error::InputUnreadable {
-            path: folder.clone(),
-            error,
-        };
-        let folder = fs::canonicalize(folder).map_err(unreadable)?;
-        let work = tempfile::tempdir().map_err(|error| Error::FolderUnwritable {
-            path: std::env::temp_dir(),
-            error,
-        })?;
-        let path = engine.uv.wheel_of(&folder, target, work.path()).await;
-        let path = path.map_err(local)?;
-        let bytes = fs::read(&path).map_err(unreadable)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let invalid = |problem: String| {
-            let wheel = name.to_string();
-            Error::Service(accretion_core::Error::WheelInvalid { wheel, problem }.into())
-        };
-        let filename: WheelFilename = name
-            .parse()
-            .map_err(|error| invalid(format!("it was built with this name: {error}")))?;
-        let sha256 = Sha256::of(&bytes);
-        let admitted = engine.wheels.admit(&filename, sha256, bytes.clone()).await;
-        let stored = admitted.map_err(|error| Error::Service(error.into()))?;
-        let open = |path: &Path| File::open(path).map_err(unreadable);
-        let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);
-        let required = requires_dist(&stored.layout, &wheel, &layout);
-        let required = required.map_err(|error| Error::Service(error.into()))?;
-        let requirements = without_extras(&format!("what {filename} requires"), &required)?;
-        Ok(Some(OwnProject {
-            wheel: OwnWheel { filename, sha256 },
-            #[cfg(feature = "aws")]
-            bytes,
-            requirements,
-        }))
+        for project in &projects {
+            walk.project(project).await?;
+        }
+        for package in locked {
+            walk.locked(&package).await?;
+        }
+        Ok(walk.finish())
     }
 
     /// Packs the files that are to be copied.
@@ -135,12 +145,22 @@ impl OwnOptions {
     /// What is to be uploaded, by its keys in the inbox, which a request names from now on.
     pub(crate) async fn upload(
         &self,
-        project: Option<OwnProject>,
+        own: OwnPackages,
         request: &mut Request,
     ) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let mut uploads = Vec::new();
-        if let Some(OwnProject { wheel, bytes, .. }) = project {
-            let OwnWheel { filename, sha256 } = wheel;
+        for (OwnWheel { filename, sha256 }, bytes) in own.wheels.into_iter().zip(own.bytes) {
+            // The pipeline takes one wheel of each package, which is for all targets.
+            let mut targets = request.targets.iter();
+            if let Some(target) = targets.find(|it| it.rank_wheel(&filename).is_none()) {
+                return Err(Error::Service(
+                    accretion_core::Error::OwnWheelUnfit {
+                        wheels: vec![filename.to_string()],
+                        target: target.to_string(),
+                    }
+                    .into(),
+                ));
+            }
             uploads.push((format!("{sha256}/{filename}"), bytes));
         }
         if let Some(packed) = self.pack().await? {
@@ -179,25 +199,21 @@ fn check_limits(packed: &PackedFolder) -> Result<(), Error> {
     Err(Error::InputInvalid(report))
 }
 
-/// The requirements of a wheel, as they are without any extra.
-fn without_extras(source_name: &str, required: &[String]) -> Result<RequirementSet, Error> {
-    if required.is_empty() {
-        return Ok(RequirementSet::default());
-    }
-    let read = requirement::parse(source_name, &required.join("\n"), &NoInclude, true);
-    let (mut set, _) = read.map_err(Error::InputInvalid)?;
-    let applies = |it: &Requirement| it.specifier.marker.evaluate_extras(&[]);
-    set.requirements.retain(applies);
-    Ok(set)
-}
-
-impl OwnProject {
-    /// Adds what the project requires. A lock is complete: it has that already, or is wrong.
+impl OwnPackages {
+    /// Adds what the projects require. A lock is complete: it has that already, or is wrong.
     pub(crate) fn require(&self, request: &mut Request) {
         if let Requirements::Set(set) = &mut request.requirements {
             *set = std::mem::take(set).with(self.requirements.clone());
         }
     }
+}
+
+/// A path that is there, free of links.
+fn real(path: &Path) -> Result<PathBuf, Error> {
+    std::fs::canonicalize(path).map_err(|error| Error::InputUnreadable {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn local(error: accretion_local::Error) -> Error {

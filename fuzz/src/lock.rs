@@ -29,7 +29,7 @@ pub fn lock(data: &[u8]) {
     match Request::from_script(project, "script.py", data, false) {
         Ok((request, warnings)) => {
             report::check(&warnings, false);
-            let _ = request.lock_problems();
+            let _ = request.lock_problems(&[]);
             request::round_trip(&request);
         }
         Err(refusal) => report::check(&refusal, true),
@@ -41,7 +41,7 @@ fn of_format(format: LockFormat, lock: &[u8], project: Option<&str>) {
     match Request::from_lock(format, name, format.name(), lock, project) {
         Ok((whole, warnings)) => {
             report::check(&warnings, false);
-            for problem in whole.lock_problems() {
+            for problem in whole.lock_problems(&[]) {
                 report::check_line(&problem.message);
             }
             request::round_trip(&whole);
@@ -69,6 +69,7 @@ fn of_format(format: LockFormat, lock: &[u8], project: Option<&str>) {
                 let policy = Policy {
                     allow_source_distributions,
                     requirements: None,
+                    own: &[],
                 };
                 file.lock().choose(target, policy, selection)
             };

@@ -26,7 +26,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::failed::{self, Failed, FailureRecord};
 use crate::input::{self, Input};
-use crate::own::{self, OwnOptions, OwnProject};
+use crate::own::{self, OwnOptions, OwnPackages};
 use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
@@ -39,8 +39,8 @@ use crate::units::span;
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("path", |arg| arg
     .required(false)
-    .required_unless_present("project")
-    .default_value_if("project", ArgPredicate::IsPresent, own::PYPROJECT)
+    .required_unless_present("projects")
+    .default_value_if("projects", ArgPredicate::IsPresent, own::PYPROJECT)
 ))]
 pub(crate) struct Build {
     #[command(flatten)]
@@ -76,7 +76,7 @@ pub(crate) async fn run(
         request,
         mut report,
         engine,
-        project,
+        packages,
     } = prepare(&args, environment, &progress).await?;
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
@@ -84,7 +84,7 @@ pub(crate) async fn run(
     }
     let output = OutputFolder::new(&args.output);
     let known = known(&request, &output);
-    let outcomes = build(&request, &args, &engine, project, &output, &progress).await?;
+    let outcomes = build(&request, &args, &engine, packages, &output, &progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
@@ -147,10 +147,10 @@ struct Prepared {
     request: Request,
     report: Report,
     engine: Engine,
-    project: Option<OwnProject>,
+    packages: OwnPackages,
 }
 
-/// Reads the input, and builds the project, if there is one.
+/// Reads the input, and builds what there is of the user's own.
 async fn prepare(
     args: &Build,
     environment: &Environment,
@@ -162,15 +162,15 @@ async fn prepare(
         input::read(&args.input)?
     };
     let engine = Engine::new(&args.sources, environment, &request, progress)?;
-    let project = args.own.build(&engine, &request.targets).await?;
-    if let Some(project) = &project {
-        project.require(&mut request);
-    }
+    let given = args.sources.given(&request);
+    let packages = args.own.build(&engine, &request, given, &args.input.path);
+    let packages = packages.await?;
+    packages.require(&mut request);
     Ok(Prepared {
         request,
         report,
         engine,
-        project,
+        packages,
     })
 }
 
@@ -178,7 +178,7 @@ async fn build(
     request: &Request,
     args: &Build,
     engine: &Engine,
-    project: Option<OwnProject>,
+    packages: OwnPackages,
     output: &OutputFolder,
     progress: &Terminal,
 ) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
@@ -187,7 +187,7 @@ async fn build(
     let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
     let own = Own {
         files,
-        wheels: project.into_iter().map(|project| project.wheel).collect(),
+        wheels: packages.wheels,
     };
     let options = Options {
         strict: args.strict,

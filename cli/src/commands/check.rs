@@ -56,7 +56,7 @@ pub(crate) async fn run(
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
     let file = InputFile::read(&check.input.path)?;
-    let (request, mut report) = match input::check(&check.input, &file) {
+    let (request, mut report) = match input::check(&check.input, &file, &[]) {
         Ok((request, report)) => (Some(request), report),
         Err(Error::InputInvalid(report)) => (None, report),
         Err(error) => return Err(error),

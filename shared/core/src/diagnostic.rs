@@ -297,12 +297,13 @@ pub mod code {
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
         OPTION_UNKNOWN = "OptionUnknown", "An option that neither pip nor Accretion knows.";
-        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip, or a setting of uv, that Accretion does not allow.";
+        OPTION_UNSUPPORTED = "OptionUnsupported", "An option of pip, or a setting of a project or a script, that Accretion does not allow.";
         ORGANIZATION_ID_INVALID = "OrganizationIdInvalid", "Not the id of an AWS organization, or not with the principal `*`.";
         PACKAGE_PINNED_TWICE = "PackagePinnedTwice", "A package that is to come from two indexes.";
         PATTERN_INVALID = "PatternInvalid", "Not a pattern over paths.";
         PATTERN_UNUSED = "PatternUnused", "Patterns that bring back files where none are pruned.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
+        PROJECT_FILE_INVALID = "ProjectFileInvalid", "A `pyproject.toml` or a `uv.toml` that is not TOML.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
         REQUIREMENT_INVALID = "RequirementInvalid", "A requirement that PEP 508 does not allow.";
         REQUIREMENT_NEVER_APPLIES = "RequirementNeverApplies", "A requirement whose marker is never true; it is left out.";

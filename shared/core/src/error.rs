@@ -282,8 +282,10 @@ pub enum Error {
         known: Vec<String>,
     },
     /// What is required is for another Python.
-    #[error("the script requires Python {requires}, which {target} does not have")]
+    #[error("{what} requires Python {requires}, which {target} does not have")]
     PythonMismatch {
+        /// The script or the wheel, in words.
+        what: String,
         /// The target, as people read it.
         target: String,
         /// A `requires-python`.
@@ -304,6 +306,26 @@ pub enum Error {
         package: String,
         /// What kind of source it is: a repository, a folder.
         origin: &'static str,
+        /// Its path, if it is on the disk.
+        path: Option<String>,
+    },
+    /// A wheel of the user's own is not for the target.
+    #[error("{} is not for {target}", wheels.join(" or "))]
+    OwnWheelUnfit {
+        /// The file names of the wheels of its name.
+        wheels: Vec<String>,
+        /// The target, as people read it.
+        target: String,
+    },
+    /// A wheel of the user's own has another version than is required.
+    #[error("{requirement} is required{by}, and the wheel of your own is {version}", by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}")))]
+    OwnVersionMismatch {
+        /// What is required.
+        requirement: String,
+        /// The package that requires it, if it is not the request itself.
+        by: Option<String>,
+        /// The version of the wheel.
+        version: String,
     },
     /// Two wheels claim paths that can't both exist, or differ in what they put there.
     #[error("`{path}` is claimed by {}", claimants.join(" and "))]
@@ -353,11 +375,15 @@ pub enum Error {
         path: String,
     },
     /// There is nothing to make a layer of. Lambda refuses empty zips.
-    #[error(
-        "no package is left for the layer: what is required does not apply to its target, or is \
-         excluded"
-    )]
-    LayerEmpty,
+    #[error("no package is left for the layer: {}", if members.is_empty() {
+        "what is required does not apply to its target, or is excluded"
+    } else {
+        "the root of the workspace requires nothing itself"
+    })]
+    LayerEmpty {
+        /// The folders of the workspace's members, where what is built is the root of one.
+        members: Vec<String>,
+    },
     /// A layer would consist of more distributions than the limit.
     #[error(
         "the layer would have {packages} packages; the limit is {}",
@@ -413,12 +439,14 @@ fault_codes! {
         Self::PythonMismatch { .. } => "PythonMismatch", User;
         Self::LockMismatch { .. } => "LockMismatch", User;
         Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
+        Self::OwnWheelUnfit { .. } => "OwnWheelUnfit", User;
+        Self::OwnVersionMismatch { .. } => "OwnVersionMismatch", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
         Self::FileConflict { .. } => "FileConflict", User;
         Self::OwnFilesInvalid { .. } => "OwnFilesInvalid", Internal;
         Self::PackageSplit { .. } => "PackageSplit", User;
         Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
-        Self::LayerEmpty => "LayerEmpty", User;
+        Self::LayerEmpty { .. } => "LayerEmpty", User;
         Self::TooManyPackages { .. } => "TooManyPackages", User;
         Self::LayerTooLarge(_) => "LayerTooLarge", User;
         Self::LayerWrite(_) => "LayerWrite", Internal;
@@ -469,10 +497,26 @@ impl Fault for Error {
             Self::LockProjectMissing { .. } => PROJECT_MISSING.into(),
             Self::GroupUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "group"),
             Self::ExtraUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "extra"),
-            Self::PythonMismatch { .. } => "leave this target out, or change the script".into(),
+            Self::PythonMismatch { .. } => {
+                "leave this target out, or change that `requires-python`".into()
+            }
             Self::LockMismatch { .. } => "lock for this target, or leave it out".into(),
-            Self::LockedSourceUnsupported { .. } => {
+            Self::LockedSourceUnsupported { path: None, .. } => {
                 "lock a release from a package index instead".into()
+            }
+            Self::LockedSourceUnsupported {
+                path: Some(path), ..
+            } => format!(
+                "build with the lock file in its place and, if `{path}` is outside of its folder, \
+                 with --project for that; or lock a release from a package index"
+            ),
+            Self::OwnWheelUnfit { .. } => {
+                "it has compiled code: build this target on a machine of its architecture that \
+                 has its Python, or leave it out"
+                    .into()
+            }
+            Self::OwnVersionMismatch { .. } => {
+                "change the version of the one, or what the other requires".into()
             }
             Self::LayerConflict { .. } => {
                 "leave one of the packages out, or let the one that sorts last win (no --strict)"
@@ -489,7 +533,13 @@ impl Fault for Error {
                     .into()
             }
             Self::ArchitecturesDiffer { .. } => "publish one layer for each architecture".into(),
-            Self::LayerEmpty => "leave this target out".into(),
+            Self::LayerEmpty { members } => match members.first() {
+                None => "leave this target out".into(),
+                Some(first) => format!(
+                    "build one of its members: `accretion build --project {first}`; there is {}",
+                    members.join(", ")
+                ),
+            },
             Self::TooManyPackages { .. } => "make several layers of them".into(),
             Self::LayerTooLarge(oversize) => oversize.hint(),
             Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {

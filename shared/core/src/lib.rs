@@ -21,6 +21,7 @@ pub mod limits;
 pub mod lock;
 pub mod manifest;
 pub mod notification;
+pub mod project;
 pub mod provided;
 pub mod pruning;
 pub mod publication;

@@ -6,6 +6,7 @@
 mod constraint;
 mod format;
 mod graph;
+mod local;
 mod marker;
 mod pdm;
 mod pin;
@@ -19,7 +20,7 @@ mod write;
 mod yanked;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use pep440_rs::{Version, VersionSpecifiers};
@@ -38,6 +39,8 @@ use crate::target::{PythonRelease, Target};
 use crate::wheel::WheelFilename;
 
 pub use self::format::{LockFile, LockFormat};
+use self::local::Foreign;
+pub use self::local::LocalPackage;
 pub use self::pin::{Pins, Selected};
 pub use self::selection::{GroupName, Selection};
 pub use self::write::write;
@@ -132,6 +135,8 @@ pub struct Policy<'a> {
     pub allow_source_distributions: bool,
     /// What the packages were resolved from: files must have the hashes that it demands.
     pub requirements: Option<&'a RequirementSet>,
+    /// Packages whose wheels are at hand: whatever the lock file says of them does not count.
+    pub own: &'a [PackageName],
 }
 
 /// Why a text is no lock file, and where in it.
@@ -203,6 +208,8 @@ pub struct Lock {
     extras_are_groups: bool,
     /// Whether the project's `pyproject.toml` was needed.
     uses_project: bool,
+    /// The folders of the other members, of the lock of a workspace whose root is a project.
+    members: Vec<String>,
     /// How packages lead to each other, in formats that do not say of each whether it applies.
     graph: Option<Graph>,
 }
@@ -266,7 +273,7 @@ struct Package {
     /// Whether it is the project whose lock file it is.
     is_project: bool,
     /// Where it comes from, if no wheel can be had from there.
-    foreign: Option<&'static str>,
+    foreign: Option<Foreign>,
     /// The index of its files, where the lock file names one and not their URLs.
     index: Option<String>,
     files: Vec<File>,
@@ -348,28 +355,8 @@ impl Lock {
         policy: Policy<'_>,
         selection: &Selection,
     ) -> Result<Selected, Error> {
-        selection.check(self)?;
-        let mut activated = Activated::new(&self.default_groups, selection);
-        if self.extras_are_groups {
-            activated.add_groups(&selection.extras);
-        }
-        // What was just resolved was resolved for the release of its requirements.
-        let python = match policy.requirements {
-            Some(requirements) => requirements.python(target)?,
-            None => self.python(target, &activated)?,
-        };
-        let environment = python.markers();
-        let mut chosen = match &self.graph {
-            Some(graph) => graph.reach(self, &environment, &activated)?,
-            None => (0..self.packages.len()).collect(),
-        };
-        chosen.sort_unstable();
-        let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
-        for package in chosen.iter().filter_map(|at| self.packages.get(*at)) {
-            if !package.is_project && package.applies(&environment, &activated)? {
-                applying.entry(package.name()?).or_default().push(package);
-            }
-        }
+        let (environment, mut applying) = self.applying(target, policy.requirements, selection)?;
+        applying.retain(|name, _| !policy.own.contains(name));
         if let Some(set) = policy.requirements {
             check_hashes(set, applying.keys(), &environment)?;
         }
@@ -442,6 +429,47 @@ impl Lock {
             }
         }
         Ok(unfit)
+    }
+
+    /// The packages that apply, by their names, and what their markers were judged by.
+    fn applying(
+        &self,
+        target: Target,
+        requirements: Option<&RequirementSet>,
+        selection: &Selection,
+    ) -> Result<(MarkerEnvironment, BTreeMap<PackageName, Vec<&Package>>), Error> {
+        selection.check(self)?;
+        let mut activated = Activated::new(&self.default_groups, selection);
+        if self.extras_are_groups {
+            activated.add_groups(&selection.extras);
+        }
+        // What was just resolved was resolved for the release of its requirements.
+        let python = match requirements {
+            Some(requirements) => requirements.python(target)?,
+            None => self.python(target, &activated)?,
+        };
+        let environment = python.markers();
+        let chosen: BTreeSet<usize> = match &self.graph {
+            Some(graph) => graph
+                .reach(self, &environment, &activated)?
+                .into_iter()
+                .collect(),
+            None => (0..self.packages.len()).collect(),
+        };
+        let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
+        for package in chosen.iter().filter_map(|at| self.packages.get(*at)) {
+            if !package.is_project && package.applies(&environment, &activated)? {
+                applying.entry(package.name()?).or_default().push(package);
+            }
+        }
+        Ok((environment, applying))
+    }
+
+    /// The folders of a workspace's members, if its root requires nothing.
+    pub fn members_without_root(&self) -> Vec<String> {
+        let root = self.graph.as_ref().map(Graph::requires_nothing);
+        let members = self.members.iter().filter(|_| root == Some(true));
+        members.cloned().collect()
     }
 
     /// Whether it does not say where some of its files are.
@@ -548,6 +576,16 @@ fn applies(
     })
 }
 
+/// Whether a marker is true in a target's runtime, at a recent patch version.
+pub(crate) fn marker_applies(marker: &str, target: Target) -> Result<bool, Error> {
+    let environment = PythonRelease::recent(target).markers();
+    applies(
+        marker,
+        &environment,
+        &Activated::new(&[], &Selection::default()),
+    )
+}
+
 /// Whether a path is the folder that a lock file is in, where its project is.
 fn is_own_folder(path: &str) -> bool {
     matches!(path, "." | "./")
@@ -594,11 +632,8 @@ impl Package {
             let problem = format!("{name} requires Python {requires}");
             return Err(mismatch(target, problem));
         }
-        if let Some(origin) = self.foreign {
-            return Err(Error::LockedSourceUnsupported {
-                package: name.to_string(),
-                origin,
-            });
+        if let Some(foreign) = &self.foreign {
+            return Err(foreign.unsupported(name));
         }
         let is_located = |file: &File| file.url.is_some() || file.path.is_some();
         if self.files.iter().all(is_located) {
@@ -755,11 +790,7 @@ impl File {
 
     fn url(&self, package: &PackageName) -> Result<Url, Error> {
         if self.path.is_some() && self.url.is_none() {
-            let package = package.to_string();
-            return Err(Error::LockedSourceUnsupported {
-                package,
-                origin: "a local file",
-            });
+            return Err(Foreign::file(self.path.clone()).unsupported(package));
         }
         let url = self.url.as_deref().unwrap_or_default();
         if url.is_empty() {
@@ -775,15 +806,7 @@ impl File {
         })?;
         match url.scheme() {
             "https" | "http" => Ok(url),
-            scheme => Err(Error::LockedSourceUnsupported {
-                package: package.to_string(),
-                origin: match scheme {
-                    "file" => "a local file",
-                    "git" | "ssh" | "hg" | "svn" | "bzr" => "a version control system",
-                    _ if scheme.contains('+') => "a version control system",
-                    _ => "a URL of another scheme than https",
-                },
-            }),
+            scheme => Err(Foreign::of_scheme(scheme).unsupported(package)),
         }
     }
 

@@ -403,13 +403,22 @@ impl Request {
         check_written((request, report))
     }
 
+    /// The packages whose wheels are among the files that the request names.
+    pub fn own_packages(&self) -> Vec<PackageName> {
+        let filenames = self.contents.files.iter().filter_map(FileSource::wheel);
+        filenames.map(|filename| filename.name().clone()).collect()
+    }
+
     /// What a lock file or a script lacks for the request's targets: one problem for each target
     /// that can't be built. Of what has to be resolved only the Python versions are known.
-    pub fn lock_problems(&self) -> Vec<Problem> {
-        let allow_source_distributions = self.allow_source_distributions;
+    ///
+    /// `own` are packages whose wheels will be at hand, besides those that the request names.
+    pub fn lock_problems(&self, own: &[PackageName]) -> Vec<Problem> {
+        let own: Vec<_> = own.iter().cloned().chain(self.own_packages()).collect();
         let policy = Policy {
-            allow_source_distributions,
+            allow_source_distributions: self.allow_source_distributions,
             requirements: None,
+            own: &own,
         };
         let mut problems: Vec<Problem> = Vec::new();
         for target in self.targets.iter() {

@@ -8,8 +8,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use pep440_rs::VersionSpecifiers;
-use pep508_rs::{MarkerEnvironment, PackageName, VerbatimUrl, VersionOrUrl};
+use pep440_rs::{Version, VersionSpecifiers};
+pub use pep508_rs::{ExtraName, PackageName};
+use pep508_rs::{MarkerEnvironment, VerbatimUrl, VersionOrUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
@@ -63,6 +64,33 @@ impl Requirement {
     }
 }
 
+impl Requirement {
+    /// A requirement as metadata write it. `None` for what cannot be read, which says nothing.
+    pub fn of_metadata(text: &str) -> Option<Self> {
+        let markers = MarkerCosts::default();
+        let context = LineContext {
+            constraint: false,
+            allow_source_distributions: true,
+            markers: &markers,
+        };
+        parse_line(text.trim(), context).0
+    }
+
+    /// Whether its marker is true for a target, without extras.
+    pub fn applies(&self, target: Target) -> bool {
+        let environment = PythonRelease::recent(target).markers();
+        self.specifier.evaluate_markers(&environment, &[])
+    }
+
+    /// Whether it applies to a target, and wants other versions than this one.
+    pub fn is_unmet_by(&self, version: &Version, target: Target) -> bool {
+        let Some(VersionOrUrl::VersionSpecifier(versions)) = &self.specifier.version_or_url else {
+            return false;
+        };
+        !versions.contains(version) && self.applies(target)
+    }
+}
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.written())?;
@@ -107,6 +135,22 @@ impl RequirementSet {
         }
     }
 
+    /// The same without what is required of these packages.
+    #[must_use]
+    pub fn without(&self, packages: &[PackageName]) -> Self {
+        let others = |lines: &[Requirement]| -> Vec<_> {
+            let lines = lines.iter().cloned();
+            lines
+                .filter(|line| !packages.contains(&line.specifier.name))
+                .collect()
+        };
+        Self {
+            requirements: others(&self.requirements),
+            constraints: others(&self.constraints),
+            requires_python: self.requires_python.clone(),
+        }
+    }
+
     /// The requirements as normalised lines.
     ///
     /// They are written from parsed values only, so that they can be handed to a resolver: no
@@ -126,13 +170,8 @@ impl RequirementSet {
     ///
     /// [`Error::PythonMismatch`] where no release of the target's runtime is one that they are for.
     pub fn python(&self, target: Target) -> Result<PythonRelease, Error> {
-        let Some(requires) = &self.requires_python else {
-            return Ok(PythonRelease::recent(target));
-        };
-        PythonRelease::satisfying(target, requires).ok_or_else(|| Error::PythonMismatch {
-            target: target.to_string(),
-            requires: requires.to_string(),
-        })
+        let requires = self.requires_python.as_ref();
+        python_of(target, requires, || "the script".to_owned())
     }
 
     /// Whether a hash is wanted of every package: as in pip, one `--hash` asks for all of them.
@@ -203,6 +242,22 @@ pub(crate) fn no_hashes(names: &[String]) -> String {
     };
     let first = first.join(", ");
     format!("there is no hash for {first}{more}, but one for another requirement")
+}
+
+/// The release of a target's Python that something is for; `what` says what, in words.
+pub(crate) fn python_of(
+    target: Target,
+    requires: Option<&VersionSpecifiers>,
+    what: impl FnOnce() -> String,
+) -> Result<PythonRelease, Error> {
+    let Some(requires) = requires else {
+        return Ok(PythonRelease::recent(target));
+    };
+    PythonRelease::satisfying(target, requires).ok_or_else(|| Error::PythonMismatch {
+        what: what(),
+        target: target.to_string(),
+        requires: requires.to_string(),
+    })
 }
 
 fn lines(requirements: &[Requirement]) -> String {

@@ -16,5 +16,5 @@ pub use inspect::inspect;
 pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
 pub use native::foreign_code;
 pub(crate) use place::{installed_path, path_problem};
-pub use requires::requires_dist;
+pub use requires::Requires;
 pub use tags::Rank;

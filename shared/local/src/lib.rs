@@ -15,6 +15,7 @@ pub mod layer_folder;
 mod netrc;
 mod origin;
 pub mod output;
+mod project;
 pub mod python;
 mod routes;
 mod temporary;

@@ -26,6 +26,7 @@ use crate::foreign;
 use crate::gateway::Gateway;
 use crate::indexes::Indexes;
 use crate::origin::Origins;
+use crate::project::ProjectCopy;
 use crate::python::Interpreters;
 use crate::routes::Routes;
 
@@ -289,6 +290,7 @@ impl Uv {
         &self,
         Resolution {
             requirements,
+            own,
             target,
             allow_source_distributions,
             located,
@@ -328,6 +330,11 @@ impl Uv {
         if located.is_some() {
             command.arg("--no-deps");
         }
+        if !own.is_empty() {
+            let names: Vec<_> = own.iter().map(ToString::to_string).collect();
+            write("excludes.txt", names.join("\n"))?;
+            command.args(["--excludes", "excludes.txt"]);
+        }
         if allow_source_distributions {
             command.envs(self.settings.path.iter().map(|path| ("PATH", path)));
         } else {
@@ -365,12 +372,16 @@ impl Uv {
         Ok(Answer { text, yanked })
     }
 
-    /// Builds the wheel of a project's folder, into another folder, which runs the project's code.
-    /// Returns the wheel's path. It is built for the target, if this machine has its Python.
+    /// Builds the wheel of a project's folder, or of a source distribution, into another folder,
+    /// which runs the project's code. Returns the wheel's path.
+    ///
+    /// It is built for the target, if this machine has its Python, from a copy below the folder
+    /// `work`. `project` is free of links.
     pub async fn wheel_of(
         self: &Arc<Self>,
         project: &Path,
         target: Target,
+        work: &Path,
         into: &Path,
     ) -> Result<PathBuf, Error> {
         let python = self.python_for(target, true).await?;
@@ -378,7 +389,22 @@ impl Uv {
             uv: Arc::clone(self),
             python,
         };
-        builder.build(project, into).await
+        let (original, work) = (project.to_owned(), work.to_owned());
+        let copy = blocking(move || ProjectCopy::new(&original, &work)).await?;
+        let built = builder.build(&copy.path(), into).await;
+        built.map_err(|error| match error {
+            Error::SourceBuildFailed { file, output } => Error::SourceBuildFailed {
+                file,
+                output: copy.restore(&output),
+            },
+            error => error,
+        })
+    }
+
+    /// Whether this machine can build for a target: it has its architecture and its Python.
+    pub async fn is_native(&self, target: Target) -> bool {
+        target.architecture.machine() == env::consts::ARCH
+            && self.matching_python(target).await.is_some()
     }
 
     /// Whether any of its indexes is opened by something.
@@ -455,6 +481,8 @@ impl WheelBuilder {
             .arg(source)
             // Backends that know it give the same wheel again.
             .env("SOURCE_DATE_EPOCH", FIRST_MOMENT)
+            // Asking git for a version writes nothing into a repository.
+            .env("GIT_OPTIONAL_LOCKS", "0")
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
         let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;

@@ -156,7 +156,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let (trees, kept) = self.resolve(wanted, locating).await?;
         let files = self.own.files();
         if files.is_empty() && trees.iter().all(|tree| tree.packages.is_empty()) {
-            return Err(accretion_core::Error::LayerEmpty.into());
+            return Err(self.packages.nothing_left().into());
         }
         let pruning = &self.request.contents.pruning;
         let digest = digest(wanted.target(), &trees, files, pruning);

@@ -382,7 +382,7 @@ impl Received {
         let checked = Request::from_input(kind, self.folder(), name, bytes, &NoInclude, false);
         let (request, mut report) = checked?;
         report.add_missing(request.targets.warnings());
-        report.add_missing(request.lock_problems());
+        report.add_missing(request.lock_problems(&[]));
         report.add_missing(request.kept_files_problem());
         report.conclude(Some(request))
     }

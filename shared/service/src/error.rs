@@ -306,7 +306,9 @@ mod tests {
         let until = since;
         for (inner, code, class) in [
             (
-                Error::Core(accretion_core::Error::LayerEmpty),
+                Error::Core(accretion_core::Error::LayerEmpty {
+                    members: Vec::new(),
+                }),
                 "LayerEmpty",
                 Class::User,
             ),

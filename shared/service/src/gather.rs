@@ -8,7 +8,7 @@ use accretion_core::digest::Sha256;
 use accretion_core::files::OwnFiles;
 use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::request::{FileSource, Request};
-use accretion_core::wheel::{WheelFilename, inspect};
+use accretion_core::wheel::{Requires, WheelFilename, inspect};
 use accretion_core::{Fault as _, keys};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -180,8 +180,14 @@ fn check_wheel(request: &Request, filename: &WheelFilename, bytes: &[u8]) -> Res
         ..WheelLimits::default()
     };
     let length = bytes.len() as u64;
-    let inspected = inspect(bytes, length, filename, &limits, 1, &mut std::io::sink());
-    inspected.map(|_| ()).map_err(|error| {
+    let mut packed = Vec::new();
+    let inspected = inspect(bytes, length, filename, &limits, 1, &mut packed);
+    let checked = inspected.and_then(|layout| {
+        let requires = Requires::read(&layout, bytes, &packed)?;
+        let mut targets = request.targets.iter();
+        targets.try_for_each(|target| requires.check_python(filename.as_str(), target))
+    });
+    checked.map_err(|error| {
         let help = error.hint().unwrap_or_else(|| "build it again".to_owned());
         problem_of(code::FILES_INVALID, error.to_string(), &help).into()
     })

@@ -55,7 +55,7 @@ pub async fn lock<R: Resolver, W: Wheels>(
         progress.on(Event::Finished(target.into()));
         let locked = outcome.and_then(|resolved| {
             if resolved.packages.is_empty() {
-                return Err(accretion_core::Error::LayerEmpty.into());
+                return Err(packages.nothing_left().into());
             }
             Ok(Locked {
                 packages: resolved.packages,

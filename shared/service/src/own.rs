@@ -1,8 +1,11 @@
 //! What goes into a layer besides what is required: files of one's own, and wheels.
 
+use std::collections::BTreeSet;
+
 use accretion_core::digest::{self, Sha256};
 use accretion_core::lock::LockedPackage;
 use accretion_core::manifest;
+use accretion_core::requirement::{PackageName, Requirement};
 use accretion_core::target::Target;
 use accretion_core::wheel::{LayoutFile, WheelFilename};
 
@@ -43,25 +46,51 @@ pub struct OwnWheel {
     pub sha256: Sha256,
 }
 
-/// Adds wheels of one's own to what was resolved. A package of the same name gives way: what is one's
-/// own is never taken from an index.
+/// Adds wheels of one's own to what was resolved: of each name the one that fits best. A package of
+/// the same name gives way: what is one's own is never taken from an index.
 pub(crate) fn install(
     wheels: &[OwnWheel],
     target: Target,
     packages: &mut Vec<LockedPackage>,
 ) -> Result<(), accretion_core::Error> {
-    for OwnWheel { filename, sha256 } in wheels {
-        if target.rank_wheel(filename).is_none() {
-            return Err(accretion_core::Error::WheelNotFound {
-                package: filename.name().to_string(),
-                version: filename.version().to_string(),
+    let names: BTreeSet<_> = wheels.iter().map(|wheel| wheel.filename.name()).collect();
+    for name in names {
+        let of_name = || wheels.iter().filter(|it| it.filename.name() == name);
+        let fitting = of_name().filter_map(|it| Some((target.rank_wheel(&it.filename)?, it)));
+        let best = fitting.min_by_key(|(rank, it)| (*rank, it.filename.as_str()));
+        let Some((_, OwnWheel { filename, sha256 })) = best else {
+            return Err(accretion_core::Error::OwnWheelUnfit {
+                wheels: of_name().map(|it| it.filename.to_string()).collect(),
                 target: target.to_string(),
-                instead: vec![filename.to_string()],
             });
-        }
-        packages.retain(|package| package.name != *filename.name());
+        };
+        packages.retain(|package| package.name != *name);
         packages.push(LockedPackage::at_hand(filename.clone(), *sha256));
     }
     packages.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(())
+}
+
+/// Whether the wheels of one's own have the versions that are required of them; `by` is the package
+/// that requires it, if it is not the request itself.
+pub(crate) fn check_versions<'r>(
+    own: &[OwnWheel],
+    requirements: impl Iterator<Item = &'r Requirement>,
+    target: Target,
+    by: Option<&PackageName>,
+) -> Result<(), accretion_core::Error> {
+    for requirement in requirements {
+        let name = &requirement.specifier.name;
+        for wheel in own.iter().filter(|wheel| wheel.filename.name() == name) {
+            let version = wheel.filename.version();
+            if requirement.is_unmet_by(version, target) {
+                return Err(accretion_core::Error::OwnVersionMismatch {
+                    requirement: requirement.specifier.to_string(),
+                    by: by.map(ToString::to_string),
+                    version: version.to_string(),
+                });
+            }
+        }
+    }
     Ok(())
 }

@@ -10,9 +10,9 @@ use accretion_core::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
 use accretion_core::manifest::{Installed, yanked_warning};
 use accretion_core::provided::{self, Requiring};
 use accretion_core::request::{Request, Requirements};
-use accretion_core::requirement::RequirementSet;
+use accretion_core::requirement::{PackageName, Requirement, RequirementSet};
 use accretion_core::target::Target;
-use accretion_core::wheel::requires_dist;
+use accretion_core::wheel::Requires;
 use accretion_core::{Class, Error as CoreError, Fault as _};
 use futures_util::future::try_join_all;
 
@@ -126,11 +126,54 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             _ => selected.map_err(Error::for_want_of_sources)?,
         };
         own::install(&self.own_wheels, target, &mut packages)?;
+        self.check_own(&packages, target).await?;
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
             return Err(accretion_core::Error::TooManyPackages { packages }.into());
         }
         Ok(packages)
+    }
+
+    /// Whether the wheels of one's own are for a target's Python, and have the versions that the
+    /// request requires.
+    async fn check_own(&self, packages: &[LockedPackage], target: Target) -> Result<(), Error> {
+        for package in packages.iter().filter(|package| package.is_at_hand()) {
+            if let Locked::Wheel { filename, file } = &package.locked {
+                let wheel = self.wheels.get(filename, file).await?;
+                requires(&wheel)?.check_python(filename.as_str(), target)?;
+            }
+        }
+        if let Source::Resolve(set) = &self.source {
+            let lines = set.requirements.iter().chain(&set.constraints);
+            own::check_versions(&self.own_wheels, lines, target, None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the wheels of one's own have the versions that other packages require.
+    fn check_required(
+        &self,
+        packages: &[LockedPackage],
+        wheels: &[Arc<StoredWheel>],
+        target: Target,
+    ) -> Result<(), accretion_core::Error> {
+        if self.own_wheels.is_empty() {
+            return Ok(());
+        }
+        for (package, wheel) in packages.iter().zip(wheels) {
+            let required = requires(wheel)?.distributions;
+            let required = required
+                .iter()
+                .filter_map(|it| Requirement::of_metadata(it));
+            let required: Vec<_> = required.collect();
+            own::check_versions(
+                &self.own_wheels,
+                required.iter(),
+                target,
+                Some(&package.name),
+            )?;
+        }
+        Ok(())
     }
 
     /// The packages that go into the layer, and those that are left out.
@@ -188,7 +231,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             Ok(Requiring {
                 name: package.name.clone(),
                 version: package.version.clone(),
-                requires: requires(wheel)?,
+                requires: requires(wheel)?.distributions,
                 is_own: package.is_at_hand(),
             })
         });
@@ -215,15 +258,20 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         allow_source_distributions: bool,
         locating: Locating,
     ) -> Result<Vec<LockedPackage>, Error> {
+        let own = self.own_packages();
         let policy = |requirements| Policy {
             allow_source_distributions,
             requirements,
+            own: &own,
         };
         match &self.source {
-            // Files of one's own need nothing.
-            Source::Resolve(set) if set.requirements.is_empty() => Ok(Vec::new()),
             Source::Resolve(set) => {
                 set.python(target)?;
+                let set = &set.without(&own);
+                // Wheels and files of one's own need nothing.
+                if set.requirements.is_empty() {
+                    return Ok(Vec::new());
+                }
                 self.progress.on(Event::Resolving(target));
                 self.resolve_fitting(set, target, policy(Some(set))).await
             }
@@ -237,6 +285,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 for pins in &all {
                     let resolution = Resolution {
                         requirements: &pins.requirements,
+                        own: &[],
                         target,
                         allow_source_distributions,
                         located: Some(Location {
@@ -269,6 +318,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         loop {
             let resolution = Resolution {
                 requirements: &narrowed,
+                own: policy.own,
                 target,
                 allow_source_distributions: policy.allow_source_distributions,
                 located: None,
@@ -336,7 +386,26 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 Ok(built)
             }
         });
-        try_join_all(fetches).await
+        let wheels = try_join_all(fetches).await?;
+        let checked = self.check_required(packages, &wheels, target);
+        checked.map_err(PortError::new)?;
+        Ok(wheels)
+    }
+
+    /// That there is nothing to make a layer of.
+    pub(crate) fn nothing_left(&self) -> accretion_core::Error {
+        let members = match &self.source {
+            Source::Locked(lock) => lock.members_without_root(),
+            Source::Resolve(_) => Vec::new(),
+        };
+        accretion_core::Error::LayerEmpty { members }
+    }
+
+    /// The packages that come from no index: their wheels are at hand, or will be where the layer is
+    /// built.
+    fn own_packages(&self) -> Vec<PackageName> {
+        let at_hand = self.own_wheels.iter().map(|it| it.filename.name().clone());
+        at_hand.chain(self.request.own_packages()).collect()
     }
 }
 
@@ -361,14 +430,14 @@ impl LeftOut {
 }
 
 /// What a wheel requires, by its metadata.
-fn requires(wheel: &StoredWheel) -> Result<Vec<String>, accretion_core::Error> {
+fn requires(wheel: &StoredWheel) -> Result<Requires, accretion_core::Error> {
     let open = |path: &Path| {
         File::open(path).map_err(|error| accretion_core::Error::WheelRead {
             wheel: wheel.filename.to_string(),
             error,
         })
     };
-    requires_dist(
+    Requires::read(
         &wheel.layout,
         &open(&wheel.wheel)?,
         &open(&wheel.layout_file)?,

@@ -18,7 +18,7 @@ use accretion_core::index::{Credentials, CredentialsReference};
 use accretion_core::layer::LayerName;
 use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
-use accretion_core::requirement::RequirementSet;
+use accretion_core::requirement::{PackageName, RequirementSet};
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::wheel::{Layout, WheelFilename};
 use accretion_core::{Class, Fault};
@@ -66,6 +66,8 @@ impl Fault for PortError {
 pub struct Resolution<'a> {
     /// What is required.
     pub requirements: &'a RequirementSet,
+    /// Packages that are at hand: no index is asked for them, whatever requires them.
+    pub own: &'a [PackageName],
     /// What for.
     pub target: Target,
     /// Whether packages without a fitting wheel may be chosen, whose code may be run for their

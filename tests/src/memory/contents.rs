@@ -116,6 +116,7 @@ fn digest(lock: &Lock, target: LayerTarget) -> Digest {
     let policy = Policy {
         allow_source_distributions: false,
         requirements: None,
+        own: &[],
     };
     let packages = |target| lock.select(target, policy).unwrap();
     match target {

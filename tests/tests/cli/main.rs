@@ -19,6 +19,7 @@ mod locks;
 mod merged;
 mod platforms;
 mod processes;
+mod projects;
 mod reference;
 mod releases;
 mod reproducible;

@@ -35,7 +35,7 @@ pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
         }
         .into());
     }
-    let (request, report) = input::check(&input, &file)?;
+    let (request, report) = input::check(&input, &file, &[])?;
     let submission = Submission {
         key: format!("requests/{}/request.json", request.name),
         project: request.name,

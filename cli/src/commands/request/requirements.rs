@@ -1,6 +1,6 @@
 //! `accretion request requirements`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::input::{self, Input, InputFile, Selected};
-use crate::own::{OwnOptions, OwnProject};
+use crate::own::{OwnOptions, OwnPackages};
 use crate::progress::Terminal;
 
 /// Request layers of what a requirements.txt, a script or a lock file names
@@ -83,12 +83,10 @@ pub(super) async fn run(
         }
         .into());
     }
-    let (mut request, report) = input::check(&input, &file)?;
-    let project = project(&args.own, &request, environment).await?;
-    if let Some(project) = &project {
-        project.require(&mut request);
-    }
-    let files = args.own.upload(project, &mut request).await?;
+    let (mut request, report) = input::check(&input, &file, args.own.projects())?;
+    let packages = packages(&args.own, &request, &input.path, environment).await?;
+    packages.require(&mut request);
+    let files = args.own.upload(packages, &mut request).await?;
     let folder = format!("requests/{}", request.name);
     let key = format!("{folder}/{}", file.kind.file_name());
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
@@ -107,19 +105,21 @@ pub(super) async fn run(
     args.destination.take(file, submission, global).await
 }
 
-/// Builds the user's project on this machine: the pipeline gets its wheel.
-async fn project(
+/// Builds what there is of the user's own on this machine: the pipeline gets the wheels.
+async fn packages(
     own: &OwnOptions,
     request: &Request,
+    input: &Path,
     environment: &Environment,
-) -> Result<Option<OwnProject>, Error> {
-    if !own.has_project() {
-        return Ok(None);
+) -> Result<OwnPackages, Error> {
+    if !own.has_packages(request, input) {
+        return Ok(OwnPackages::default());
     }
     let progress = Arc::new(Terminal::new(true));
     let sources = Sources::of_environment(environment);
     let engine = Engine::new(&sources, environment, request, &progress)?;
-    own.build(&engine, &request.targets).await
+    let given = sources.given(request);
+    own.build(&engine, request, given, input).await
 }
 
 /// Whether the pipeline reads that very request in the bare file.

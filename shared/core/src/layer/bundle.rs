@@ -175,7 +175,9 @@ impl<'a> Bundle<'a> {
         // What is both installed and copied is the same: it is there once.
         names.dedup_by(|later, earlier| later.0 == earlier.0);
         if names.is_empty() {
-            return Err(Error::LayerEmpty);
+            return Err(Error::LayerEmpty {
+                members: Vec::new(),
+            });
         }
         let order: Vec<_> = names.into_iter().map(|(_, part, at)| (part, at)).collect();
         let size = |&(part, at): &(usize, usize)| {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::graph::{Edge, Graph, When};
+use super::local::Foreign;
 use super::pin::sha256_of;
 use super::project::{Project, pdm_index, pep508_edge};
 use super::selection::normalised;
@@ -115,6 +116,7 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         extras: known,
         may_repeat: true,
         extras_are_groups: true,
+        members: Vec::new(),
         uses_project: !says_groups || index.is_some(),
         graph,
         packages: document
@@ -172,9 +174,9 @@ fn graph(project: Project, packages: &[DocumentPackage]) -> Result<Graph, NotALo
 fn package(package: DocumentPackage, index: Option<&str>, says_groups: bool) -> Package {
     let is_versioned = [&package.git, &package.hg, &package.svn];
     let foreign = if is_versioned.iter().any(|it| it.is_some()) {
-        Some("a version control system")
+        Some(Foreign::repository())
     } else if package.path.is_some() || package.editable {
-        Some("a local folder")
+        Some(Foreign::folder(package.path.clone()))
     } else {
         None
     };

@@ -109,6 +109,7 @@ impl Pins {
         let policy = Policy {
             allow_source_distributions,
             requirements: Some(&self.requirements),
+            ..Policy::default()
         };
         let located = found.select(target, policy).map_err(|error| match error {
             // Whatever is locked has hashes.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::local::Foreign;
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder};
 use crate::error::{json_problem, shown};
@@ -110,6 +111,7 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         packages,
         may_repeat: true,
         extras_are_groups: false,
+        members: Vec::new(),
         uses_project: false,
         graph: None,
     })
@@ -123,15 +125,16 @@ fn package(
 ) -> Result<Package, NotALock> {
     let is_versioned = [&entry.git, &entry.hg, &entry.svn, &entry.bzr];
     let foreign = if is_versioned.iter().any(|it| it.is_some()) {
-        Some("a version control system")
+        Some(Foreign::repository())
     } else if entry.path.is_some() || entry.editable {
-        Some("a local folder")
+        let path = entry.path.as_ref().and_then(Value::as_str);
+        Some(Foreign::folder(path.map(ToOwned::to_owned)))
     } else if entry
         .file
         .as_ref()
         .is_some_and(|file| !file.contains("://"))
     {
-        Some("a local file")
+        Some(Foreign::file(entry.file.clone()))
     } else {
         None
     };

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Value;
 
 use super::graph::{Edge, Graph, When};
+use super::local::Foreign;
 use super::project::{Project, poetry_edges};
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
@@ -89,6 +90,7 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         packages: Vec::new(),
         may_repeat: false,
         extras_are_groups: false,
+        members: Vec::new(),
         uses_project: !says_groups,
         graph: None,
     };
@@ -134,9 +136,9 @@ fn package(
     let source = package.source.unwrap_or_default();
     let (kind, url) = (source.kind.as_deref(), source.url);
     let foreign = match kind {
-        Some("git" | "hg") => Some("a version control system"),
-        Some("directory") => Some("a local folder"),
-        Some("file") => Some("a local file"),
+        Some("git" | "hg") => Some(Foreign::repository()),
+        Some("directory") => Some(Foreign::folder(url.clone())),
+        Some("file") => Some(Foreign::file(url.clone())),
         _ => None,
     };
     let (index, url) = match kind {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::local::Foreign;
 use super::selection::normalised;
 use super::{
     Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, Yanked, is_own_folder,
@@ -89,21 +90,25 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         packages,
         may_repeat: false,
         extras_are_groups: false,
+        members: Vec::new(),
         uses_project: false,
         graph: None,
     })
 }
 
 fn package(package: DocumentPackage) -> Package {
+    let text = |key: &str| package.directory.as_ref()?.get(key)?.as_str();
+    let path = text("path");
+    let is_project = path.is_some_and(is_own_folder) && text("subdirectory").is_none();
+    let path = path.map(|path| match text("subdirectory") {
+        Some(subdirectory) => format!("{path}/{subdirectory}"),
+        None => path.to_owned(),
+    });
     let foreign = match (&package.vcs, &package.directory) {
-        (Some(_), _) => Some("a version control system"),
-        (_, Some(_)) => Some("a local folder"),
+        (Some(_), _) => Some(Foreign::repository()),
+        (_, Some(_)) => Some(Foreign::folder(path)),
         _ => None,
     };
-    let path = package.directory.as_ref().and_then(|it| it.get("path"));
-    let is_project = path
-        .and_then(toml::Value::as_str)
-        .is_some_and(is_own_folder);
     let files = package.wheels.into_iter().chain(package.archive);
     let files = files.chain(package.sdist).map(|file| File {
         // One without a URL is told as such.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::graph::{Edge, Fork, Graph, Item, When};
+use super::local::Foreign;
 use super::pin::sha256_of;
 use super::selection::normalised;
 use super::{Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange};
@@ -120,6 +121,7 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     }
     let projects = projects(&document);
     let (groups, extras) = known(&document, &projects);
+    let members = members(&document, &projects);
     let mut graph = Graph {
         by_name: Graph::names(document.packages.iter().map(|it| it.name.as_str())),
         roots: roots(document.manifest),
@@ -151,19 +153,27 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         packages,
         may_repeat: false,
         extras_are_groups: false,
+        members,
         uses_project: false,
         graph: Some(graph),
     })
 }
 
+/// The folders of the members that are not what is locked.
+fn members(document: &Document, projects: &[usize]) -> Vec<String> {
+    let packages = document.packages.iter().enumerate();
+    let others = packages.filter(|(at, package)| {
+        document.manifest.members.contains(&package.name) && !projects.contains(at)
+    });
+    others
+        .filter_map(|(_, package)| package.source.place().cloned())
+        .collect()
+}
+
 /// The packages that are what is locked: the project at the lock file's place, or, where there is
 /// none, all of the workspace.
 fn projects(document: &Document) -> Vec<usize> {
-    let place = |package: &DocumentPackage| {
-        let source = &package.source;
-        let place = source.editable.as_ref().or(source.without_package.as_ref());
-        place.or(source.directory.as_ref()).cloned()
-    };
+    let place = |package: &DocumentPackage| package.source.place().cloned();
     let packages = || document.packages.iter().enumerate();
     let root = packages().find(|(_, package)| place(package).as_deref() == Some("."));
     if let Some((at, _)) = root {
@@ -260,7 +270,8 @@ fn package(package: DocumentPackage) -> Package {
         version: package.version,
         applies: Applies::Always,
         requires_python: None,
-        is_project: false,
+        // A project that uv does not install: what it requires counts.
+        is_project: package.source.without_package.is_some(),
         foreign,
         index: None,
         files: files.collect(),
@@ -281,22 +292,24 @@ fn url(url: Option<String>, index: Option<&str>) -> String {
 
 impl Source {
     /// What kind of source it is, if no wheel can be had from there.
-    fn foreign(&self) -> Option<&'static str> {
+    fn foreign(&self) -> Option<Foreign> {
         let is_local_index = |index: &String| !index.contains("://") || index.starts_with("file:");
         if self.git.is_some() {
-            Some("a version control system")
+            Some(Foreign::repository())
         } else if self.registry.as_ref().is_some_and(is_local_index) {
-            Some("an index in a local folder")
+            Some(Foreign::local_index())
         } else if self.path.is_some() {
-            Some("a local file")
-        } else if self.directory.is_some()
-            || self.editable.is_some()
-            || self.without_package.is_some()
-        {
-            Some("a local folder")
+            Some(Foreign::file(self.path.clone()))
         } else {
-            None
+            let folder = self.directory.as_ref().or(self.editable.as_ref());
+            folder.map(|folder| Foreign::folder(Some(folder.clone())))
         }
+    }
+
+    /// The folder of a project.
+    fn place(&self) -> Option<&String> {
+        let place = self.editable.as_ref().or(self.without_package.as_ref());
+        place.or(self.directory.as_ref())
     }
 
     /// The source as a text, to be compared.

@@ -42,6 +42,15 @@ pub enum FileSource {
 }
 
 impl FileSource {
+    /// The file name of a wheel.
+    pub fn wheel(&self) -> Option<WheelFilename> {
+        match self {
+            Self::Object(key) => key.rsplit('/').next()?.parse().ok(),
+            Self::Wheel { filename, .. } => Some(filename.clone()),
+            Self::Prefix(_) | Self::Packed(_) => None,
+        }
+    }
+
     /// An object that a request may name.
     pub fn object(key: &str) -> Result<Self, ParseFileSourceError> {
         let name = below_files(key)?;

@@ -213,7 +213,7 @@ fn a_lock_file_is_held_against_every_target() {
     let name: ProjectName = "x".parse().unwrap();
     let text = "lock-version = \"1.0\"\nrequires-python = \">=3.13\"\n";
     let (request, _) = from_lock(name, text.as_bytes()).unwrap();
-    let problems = request.lock_problems();
+    let problems = request.lock_problems(&[]);
     let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["LockMismatch"; 2], "{problems:?}");
 }

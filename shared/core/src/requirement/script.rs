@@ -13,25 +13,10 @@ use super::{LineContext, MarkerCosts, Requirement, RequirementSet, decode, parse
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::error::shown;
 use crate::limits::Limits;
+use crate::project::is_harmless;
 
 const START: &str = "# /// script";
 const END: &str = "# ///";
-
-/// Settings of uv that choose neither packages nor where they come from.
-const HARMLESS: [&str; 12] = [
-    "cache-dir",
-    "cache-keys",
-    "compile-bytecode",
-    "concurrent-builds",
-    "concurrent-downloads",
-    "concurrent-installs",
-    "link-mode",
-    "no-cache",
-    "offline",
-    "preview",
-    "python-downloads",
-    "python-preference",
-];
 
 const FORM: &str = "write a block of comments between `# /// script` and `# ///`, with \
                     `dependencies = [\"requests\"]`";
@@ -89,7 +74,7 @@ pub(crate) fn parse_script_text(
     };
     if let Some(uv) = &metadata.tool.uv {
         for key in uv.get_ref().keys() {
-            if !HARMLESS.contains(&key.as_str()) {
+            if key == "sources" || !is_harmless(key) {
                 report.push(setting(key).at(0, within(text, uv.span())));
             }
         }

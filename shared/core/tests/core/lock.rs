@@ -347,6 +347,7 @@ fn source_distributions_only_when_allowed_and_needed() {
     let allowed = Policy {
         allow_source_distributions: true,
         requirements: None,
+        own: &[],
     };
     let with = |text: &str, policy| {
         Lock::parse(text)?

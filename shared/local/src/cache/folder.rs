@@ -108,6 +108,11 @@ impl CacheFolder {
         self.root.join("located")
     }
 
+    /// Where projects are copied to while their wheels are built.
+    pub fn projects(&self) -> PathBuf {
+        self.root.join("projects")
+    }
+
     /// Begins to use the folder. Waits while it is being pruned.
     pub async fn lease(&self) -> Result<Lease, Error> {
         let folder = self.clone();
