@@ -135,7 +135,8 @@ pub struct Policy<'a> {
     pub allow_source_distributions: bool,
     /// What the packages were resolved from: files must have the hashes that it demands.
     pub requirements: Option<&'a RequirementSet>,
-    /// Packages whose wheels are at hand: whatever the lock file says of them does not count.
+    /// Packages whose wheels are at hand: of what the lock file says of them, only what they require
+    /// counts.
     pub own: &'a [PackageName],
 }
 
@@ -355,7 +356,7 @@ impl Lock {
         policy: Policy<'_>,
         selection: &Selection,
     ) -> Result<Selected, Error> {
-        let (environment, mut applying) = self.applying(target, policy.requirements, selection)?;
+        let (environment, mut applying) = self.applying(target, policy, selection)?;
         applying.retain(|name, _| !policy.own.contains(name));
         if let Some(set) = policy.requirements {
             check_hashes(set, applying.keys(), &environment)?;
@@ -435,7 +436,7 @@ impl Lock {
     fn applying(
         &self,
         target: Target,
-        requirements: Option<&RequirementSet>,
+        policy: Policy<'_>,
         selection: &Selection,
     ) -> Result<(MarkerEnvironment, BTreeMap<PackageName, Vec<&Package>>), Error> {
         selection.check(self)?;
@@ -444,14 +445,14 @@ impl Lock {
             activated.add_groups(&selection.extras);
         }
         // What was just resolved was resolved for the release of its requirements.
-        let python = match requirements {
+        let python = match policy.requirements {
             Some(requirements) => requirements.python(target)?,
             None => self.python(target, &activated)?,
         };
         let environment = python.markers();
         let chosen: BTreeSet<usize> = match &self.graph {
             Some(graph) => graph
-                .reach(self, &environment, &activated)?
+                .reach(self, &environment, &activated, policy.own)?
                 .into_iter()
                 .collect(),
             None => (0..self.packages.len()).collect(),

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pep508_rs::{ExtraName, MarkerEnvironment};
+use pep508_rs::{ExtraName, MarkerEnvironment, PackageName};
 
 use super::constraint::Constraint;
 use super::marker::Activated;
@@ -90,12 +90,14 @@ impl Graph {
         self.roots.is_empty() && projects.all(Vec::is_empty)
     }
 
-    /// The packages that are needed, the project itself left out.
+    /// The packages that are needed, the project itself left out. What `own` packages require is
+    /// needed, too: another member of the workspace may be the one that is installed.
     pub(super) fn reach(
         &self,
         lock: &Lock,
         environment: &MarkerEnvironment,
         activated: &Activated,
+        own: &[PackageName],
     ) -> Result<Vec<usize>, Error> {
         self.check_conflicts(activated)?;
         let mut constraints = HashMap::new();
@@ -113,7 +115,7 @@ impl Graph {
                 learned: false,
                 steps: &mut steps,
             };
-            walk.run()?;
+            walk.run(own)?;
             if !walk.learned {
                 let needed = walk.seen.into_iter().map(|(at, _)| at);
                 let needed: HashSet<_> = needed.filter(|at| !self.projects.contains(at)).collect();
@@ -190,7 +192,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn run(&mut self) -> Result<(), Error> {
+    fn run(&mut self, own: &[PackageName]) -> Result<(), Error> {
         let graph = self.graph;
         let activated = self.activated(None);
         for (when, edge) in &graph.roots {
@@ -215,6 +217,10 @@ impl<'a> Walk<'a> {
                     self.follow(edge, &activated)?;
                 }
             }
+        }
+        let own = own.iter().filter_map(|name| graph.by_name.get(name.as_ref()));
+        for &at in own.flatten() {
+            self.enter((at, None));
         }
         while let Some((at, extra)) = self.open.pop() {
             self.spend(1 + self.conflicting.len() + self.edges(at).len())?;

@@ -3,7 +3,7 @@
 
 use pep508_rs::PackageName;
 
-use super::{Lock, Package, Selection};
+use super::{Lock, Package, Policy, Selection};
 use crate::digest::Sha256;
 use crate::error::{Error, shown};
 use crate::target::Target;
@@ -86,7 +86,7 @@ impl Lock {
         target: Target,
         selection: &Selection,
     ) -> Result<Vec<LocalPackage>, Error> {
-        let (_, applying) = self.applying(target, None, selection)?;
+        let (_, applying) = self.applying(target, Policy::default(), selection)?;
         let mut all = Vec::new();
         for (name, packages) in applying {
             for package in packages {

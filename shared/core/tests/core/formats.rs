@@ -226,6 +226,20 @@ fn uv_of_a_workspace_a_script_and_with_conflicts() {
     };
     let file = read(LockFormat::Uv, &workspace("{ editable = '.' }"), None).unwrap();
     gets(&file, X86, "", "a==1.0");
+    // What a member requires that is installed from its wheel joins.
+    for (own, expected) in [
+        ("two", "a==1.0 b==1.0"),
+        ("one", "a==1.0"),
+        ("b", "a==1.0"),
+        ("not-locked", "a==1.0"),
+    ] {
+        let policy = Policy {
+            own: &[own.parse().unwrap()],
+            ..Policy::default()
+        };
+        let selected = file.lock().choose(X86, policy, &selection(""));
+        assert_eq!(pins(&selected.unwrap()), expected, "{own}");
+    }
     let file = read(LockFormat::Uv, &workspace("{ editable = 'one' }"), None).unwrap();
     gets(&file, X86, "", "a==1.0 b==1.0");
     // A member that another one requires would be missing from the layer.
