@@ -426,7 +426,7 @@ fn a_wheel_by_url_that_is_another_version() {
     let other = WheelForge::new("a", "2.0").build();
     let renamed = Wheel {
         metadata: other.metadata.clone(),
-        ..Wheel::new(&pure_name("a"), other.bytes.clone())
+        ..Wheel::new(pure_name("a"), other.bytes.clone())
     };
     let index = index([Distribution::from(renamed).unlisted()]);
     let url = index.file_url(&pure_name("a"));

@@ -40,10 +40,9 @@ fn strangers() -> PackageIndex {
 
 /// Writes a project that builds itself, and leaves something behind where it is built.
 fn write_own(project: &Project, folder: &str, name: &str, requires: &[&str], more: &str) {
-    let metadata: String = requires
-        .iter()
-        .map(|it| format!("Requires-Dist: {it}\\n"))
-        .collect();
+    let lines = requires.iter();
+    let lines = lines.map(|it| format!("Requires-Dist: {it}\\n"));
+    let metadata = lines.collect::<Vec<_>>().concat();
     let backend = format!(
         r##"
 import os, zipfile
@@ -79,8 +78,8 @@ build_editable = build_wheel
 /// The distributions of the layer.
 fn installed(project: &Project) -> BTreeSet<String> {
     let manifest = project.manifest(LAYER);
-    let installed = manifest["Installed"].as_array().unwrap();
-    let text = |it: &serde_json::Value, key| it[key].as_str().unwrap().to_owned();
+    let installed = manifest["Installed"].as_array().expect("it is a list");
+    let text = |it: &serde_json::Value, key| it[key].as_str().expect("it is a text").to_owned();
     let installed = installed.iter();
     installed
         .map(|it| format!("{}-{}", text(it, "Name"), text(it, "Version")))
@@ -89,7 +88,7 @@ fn installed(project: &Project) -> BTreeSet<String> {
 
 /// The distributions that uv installs of a project.
 fn installed_by_uv(project: &Project, index: &PackageIndex, folder: &str) -> BTreeSet<String> {
-    let into = tempfile::tempdir().unwrap();
+    let into = tempfile::tempdir().expect("a folder can be made");
     let output = Command::new(uv())
         .args(["pip", "install", "--quiet", "--target"])
         .arg(into.path())
@@ -99,7 +98,7 @@ fn installed_by_uv(project: &Project, index: &PackageIndex, folder: &str) -> BTr
         .current_dir(project.path(folder))
         .env("UV_CACHE_DIR", project.root().join("uv-cache"))
         .output()
-        .unwrap();
+        .expect("uv runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "uv: {stderr}");
     let names = integration_tests::names(into.path()).into_iter();
@@ -110,7 +109,8 @@ fn installed_by_uv(project: &Project, index: &PackageIndex, folder: &str) -> BTr
 
 /// Whether a build has left something behind in what the user has.
 fn is_touched(folder: &Path) -> bool {
-    fs::read_dir(folder).unwrap().flatten().any(|entry| {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    entries.flatten().any(|entry| {
         let path = entry.path();
         entry.file_name() == "left-behind" || (path.is_dir() && is_touched(&path))
     })
@@ -247,109 +247,112 @@ fn local_sources_are_what_uv_takes() {
     }
 }
 
+/// Settings that choose packages, versions or indexes, by their names.
+const COUNTING: [(&str, &str); 28] = [
+    (
+        "tool.uv.exclude-newer",
+        "[tool.uv]\nexclude-newer = \"2020-01-01\"",
+    ),
+    (
+        "tool.uv.override-dependencies",
+        "[tool.uv]\noverride-dependencies = [\"dep==1\"]",
+    ),
+    (
+        "tool.uv.exclude-dependencies",
+        "[tool.uv]\nexclude-dependencies = [\"dep\"]",
+    ),
+    (
+        "tool.uv.build-constraint-dependencies",
+        "[tool.uv]\nbuild-constraint-dependencies = [\"a\"]",
+    ),
+    (
+        "tool.uv.index",
+        "[[tool.uv.index]]\nname = \"x\"\nurl = \"https://example.com/simple\"",
+    ),
+    (
+        "tool.uv.index-url",
+        "[tool.uv]\nindex-url = \"https://example.com/simple\"",
+    ),
+    (
+        "tool.uv.extra-index-url",
+        "[tool.uv]\nextra-index-url = [\"https://example.com/simple\"]",
+    ),
+    ("tool.uv.find-links", "[tool.uv]\nfind-links = [\"wheels\"]"),
+    ("tool.uv.no-index", "[tool.uv]\nno-index = true"),
+    ("tool.uv.resolution", "[tool.uv]\nresolution = \"lowest\""),
+    ("tool.uv.prerelease", "[tool.uv]\nprerelease = \"allow\""),
+    (
+        "tool.uv.index-strategy",
+        "[tool.uv]\nindex-strategy = \"unsafe-best-match\"",
+    ),
+    (
+        "tool.uv.environments",
+        "[tool.uv]\nenvironments = [\"sys_platform == 'darwin'\"]",
+    ),
+    (
+        "tool.uv.required-environments",
+        "[tool.uv]\nrequired-environments = [\"sys_platform == 'linux'\"]",
+    ),
+    (
+        "tool.uv.dependency-metadata",
+        "[[tool.uv.dependency-metadata]]\nname = \"dep\"",
+    ),
+    (
+        "tool.uv.no-binary-package",
+        "[tool.uv]\nno-binary-package = [\"dep\"]",
+    ),
+    (
+        "tool.uv.pip.index-url",
+        "[tool.uv.pip]\nindex-url = \"https://example.com/simple\"",
+    ),
+    ("tool.uv.of-tomorrow", "[tool.uv]\nof-tomorrow = 1"),
+    (
+        "tool.uv.sources.dep",
+        "[tool.uv.sources]\ndep = { git = \"https://example.com/dep\" }",
+    ),
+    (
+        "tool.uv.sources.dep",
+        "[tool.uv.sources]\ndep = { url = \"https://example.com/dep-1-py3-none-any.whl\" }",
+    ),
+    (
+        "tool.uv.sources.dep",
+        "[tool.uv.sources]\ndep = { index = \"x\" }\n[[tool.uv.index]]\nname = \"x\"\n\
+         url = \"https://example.com/simple\"\nexplicit = true",
+    ),
+    (
+        "tool.uv.sources.dep",
+        "[tool.uv.sources]\ndep = { workspace = true }",
+    ),
+    (
+        "tool.poetry.source",
+        "[[tool.poetry.source]]\nname = \"x\"\nurl = \"https://example.com/simple\"",
+    ),
+    (
+        "tool.poetry.dependencies.dep",
+        "[tool.poetry.dependencies]\ndep = { git = \"https://example.com/dep\" }",
+    ),
+    (
+        "tool.poetry.dependencies.dep",
+        "[tool.poetry.dependencies]\ndep = { version = \"*\", source = \"x\" }",
+    ),
+    (
+        "tool.poetry.dependencies.dep.allow-prereleases",
+        "[tool.poetry.dependencies]\ndep = { version = \"*\", allow-prereleases = true }",
+    ),
+    (
+        "tool.pdm.source",
+        "[[tool.pdm.source]]\nname = \"pypi\"\nurl = \"https://example.com/simple\"",
+    ),
+    (
+        "tool.pdm.resolution",
+        "[tool.pdm.resolution.overrides]\ndep = \"1\"",
+    ),
+];
+
 #[test]
 fn settings_that_count_are_refused_by_name() {
     let index = strangers();
-    for (setting, toml) in [
-        (
-            "tool.uv.exclude-newer",
-            "[tool.uv]\nexclude-newer = \"2020-01-01\"",
-        ),
-        (
-            "tool.uv.override-dependencies",
-            "[tool.uv]\noverride-dependencies = [\"dep==1\"]",
-        ),
-        (
-            "tool.uv.exclude-dependencies",
-            "[tool.uv]\nexclude-dependencies = [\"dep\"]",
-        ),
-        (
-            "tool.uv.build-constraint-dependencies",
-            "[tool.uv]\nbuild-constraint-dependencies = [\"a\"]",
-        ),
-        (
-            "tool.uv.index",
-            "[[tool.uv.index]]\nname = \"x\"\nurl = \"https://example.com/simple\"",
-        ),
-        (
-            "tool.uv.index-url",
-            "[tool.uv]\nindex-url = \"https://example.com/simple\"",
-        ),
-        (
-            "tool.uv.extra-index-url",
-            "[tool.uv]\nextra-index-url = [\"https://example.com/simple\"]",
-        ),
-        ("tool.uv.find-links", "[tool.uv]\nfind-links = [\"wheels\"]"),
-        ("tool.uv.no-index", "[tool.uv]\nno-index = true"),
-        ("tool.uv.resolution", "[tool.uv]\nresolution = \"lowest\""),
-        ("tool.uv.prerelease", "[tool.uv]\nprerelease = \"allow\""),
-        (
-            "tool.uv.index-strategy",
-            "[tool.uv]\nindex-strategy = \"unsafe-best-match\"",
-        ),
-        (
-            "tool.uv.environments",
-            "[tool.uv]\nenvironments = [\"sys_platform == 'darwin'\"]",
-        ),
-        (
-            "tool.uv.required-environments",
-            "[tool.uv]\nrequired-environments = [\"sys_platform == 'linux'\"]",
-        ),
-        (
-            "tool.uv.dependency-metadata",
-            "[[tool.uv.dependency-metadata]]\nname = \"dep\"",
-        ),
-        (
-            "tool.uv.no-binary-package",
-            "[tool.uv]\nno-binary-package = [\"dep\"]",
-        ),
-        (
-            "tool.uv.pip.index-url",
-            "[tool.uv.pip]\nindex-url = \"https://example.com/simple\"",
-        ),
-        ("tool.uv.of-tomorrow", "[tool.uv]\nof-tomorrow = 1"),
-        (
-            "tool.uv.sources.dep",
-            "[tool.uv.sources]\ndep = { git = \"https://example.com/dep\" }",
-        ),
-        (
-            "tool.uv.sources.dep",
-            "[tool.uv.sources]\ndep = { url = \"https://example.com/dep-1-py3-none-any.whl\" }",
-        ),
-        (
-            "tool.uv.sources.dep",
-            "[tool.uv.sources]\ndep = { index = \"x\" }\n[[tool.uv.index]]\nname = \"x\"\n\
-             url = \"https://example.com/simple\"\nexplicit = true",
-        ),
-        (
-            "tool.uv.sources.dep",
-            "[tool.uv.sources]\ndep = { workspace = true }",
-        ),
-        (
-            "tool.poetry.source",
-            "[[tool.poetry.source]]\nname = \"x\"\nurl = \"https://example.com/simple\"",
-        ),
-        (
-            "tool.poetry.dependencies.dep",
-            "[tool.poetry.dependencies]\ndep = { git = \"https://example.com/dep\" }",
-        ),
-        (
-            "tool.poetry.dependencies.dep",
-            "[tool.poetry.dependencies]\ndep = { version = \"*\", source = \"x\" }",
-        ),
-        (
-            "tool.poetry.dependencies.dep.allow-prereleases",
-            "[tool.poetry.dependencies]\ndep = { version = \"*\", allow-prereleases = true }",
-        ),
-        (
-            "tool.pdm.source",
-            "[[tool.pdm.source]]\nname = \"pypi\"\nurl = \"https://example.com/simple\"",
-        ),
-        (
-            "tool.pdm.resolution",
-            "[tool.pdm.resolution.overrides]\ndep = \"1\"",
-        ),
-    ] {
+    for (setting, toml) in COUNTING {
         let project = project(&index);
         write_own(&project, "app", "app", &["dep"], toml);
         let run = project.run(&format!("build --project app {ONE} --name tools"));
@@ -617,7 +620,7 @@ fn wheels_beside_a_lock_have_the_hash_that_it_names() {
             wheel.filename
         )
     };
-    project.write("pylock.toml", lock(&wheel.sha256.to_string()));
+    project.write("pylock.toml", lock(&wheel.sha256));
     project.run(&format!("build pylock.toml {ONE}")).exits(0);
     assert_eq!(installed(&project), BTreeSet::from(["lib-1.0".to_owned()]));
     project.write("pylock.toml", lock(&"0".repeat(64)));

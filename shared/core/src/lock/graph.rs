@@ -218,7 +218,9 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        let own = own.iter().filter_map(|name| graph.by_name.get(name.as_ref()));
+        let own = own
+            .iter()
+            .filter_map(|name| graph.by_name.get(name.as_ref()));
         for &at in own.flatten() {
             self.enter((at, None));
         }
