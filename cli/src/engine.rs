@@ -40,7 +40,8 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// What of it may satisfy what a project asks for, together with a request.
+    /// Returns the sources that may satisfy what a project asks for: these, together with a
+    /// request.
     pub(crate) fn given(&self, request: &Request) -> Given {
         let indexes = self.indexes.iter().map(IndexArgument::url);
         let requested = request.indexes.iter().map(|index| &index.url);
@@ -76,7 +77,7 @@ fn index_url(text: &str) -> Result<Url, String> {
 pub(crate) struct Engine {
     pub(crate) uv: Arc<Uv>,
     pub(crate) wheels: WheelCache,
-    /// Where projects are copied to while their wheels are built.
+    /// The folder that projects are copied to while their wheels are built.
     pub(crate) projects: PathBuf,
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn print(failed: &[Failed]) {
     print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
 }
 
-/// What deserves attention about layers: a layer's name, and the warning.
+/// A warning about a layer: the layer's name, and the text of the warning.
 pub(crate) type Warning = (String, String);
 
 /// The same for programs.

@@ -22,7 +22,7 @@ pub(crate) struct IndexArgument {
 }
 
 impl IndexArgument {
-    /// Where it is.
+    /// Returns the URL of the index.
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }

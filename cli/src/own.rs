@@ -47,14 +47,14 @@ pub(crate) struct OwnOptions {
     projects: Vec<PathBuf>,
 }
 
-/// What is built of the user's own.
+/// The result of building the user's own packages.
 #[derive(Default)]
 pub(crate) struct OwnPackages {
     pub(crate) wheels: Vec<OwnWheel>,
     /// The bytes of the wheels.
     #[cfg(feature = "aws")]
     bytes: Vec<Vec<u8>>,
-    /// What the projects require, without extras, and under which constraints.
+    /// The requirements of the projects, without extras, and the constraints on them.
     requirements: RequirementSet,
 }
 
@@ -70,7 +70,7 @@ impl OwnOptions {
         &self.projects
     }
 
-    /// Whether there is anything to build.
+    /// Returns whether there is anything to build.
     #[cfg(feature = "aws")]
     pub(crate) fn has_packages(&self, request: &Request, input: &Path) -> bool {
         self.has_project() || !local_packages(request, input, &[]).is_empty()

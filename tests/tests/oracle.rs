@@ -420,8 +420,8 @@ fn wheel_file_names_parse_as_packaging_parses_them() {
     assert_eq!(reasons.len(), 5, "a reason that no name has: {reasons:#?}");
 }
 
-/// What `packaging` says of releases: which patch releases satisfy specifiers, and whether markers
-/// are true.
+/// The answers of `packaging` about releases: which patch releases satisfy specifiers, and whether
+/// markers are true.
 #[derive(Deserialize)]
 struct Releases {
     satisfying: Vec<Vec<u8>>,

@@ -119,7 +119,7 @@ fn known(request: &Request, output: &OutputFolder) -> Vec<LayerName> {
     names.filter(is_there).collect()
 }
 
-/// What came of a build.
+/// The outcome of a build.
 struct Outcome {
     built: Vec<Built>,
     failed: Vec<Failed>,
@@ -128,7 +128,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Whether a layer was not there before.
+    /// Returns whether a layer was not there before.
     fn is_new(&self, layer: &Built) -> bool {
         layer.changed && !self.known.contains(&layer.layer)
     }

@@ -41,7 +41,7 @@ struct Document<'a> {
     resolution: Option<Resolution<'a>>,
 }
 
-/// What came of resolving.
+/// The outcome of resolving.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Resolution<'a> {

@@ -99,7 +99,7 @@ pub(crate) async fn run(
     Ok(failed::exit_code(&failed))
 }
 
-/// What the layers of a request consist of.
+/// The resolved contents of a request's layers.
 pub(super) struct Resolved {
     pub(super) locked: Vec<(Target, Vec<LockedPackage>)>,
     pub(super) warnings: Vec<Warning>,

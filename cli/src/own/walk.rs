@@ -41,9 +41,9 @@ pub(super) struct Found {
 pub(super) struct Walk<'a> {
     pub(super) builder: Builder<'a>,
     pub(super) given: Given,
-    /// Whether a lock says which versions there are, and where they come from.
+    /// True if a lock says which versions there are, and where they come from.
     pub(super) is_locked: bool,
-    /// Where projects are copied to while they are built, free of links.
+    /// The folder that projects are copied to while they are built, free of links.
     pub(super) work: PathBuf,
     pub(super) found: BTreeMap<PathBuf, Found>,
     pub(super) requirements: RequirementSet,
@@ -98,7 +98,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What a project requires, and where it is on the disk.
+    /// Returns the dependencies of a project, each with its place on the disk, if it is there.
     fn dependencies(&self, path: &Path) -> Result<Vec<(Dependency, Option<Local>)>, Error> {
         let Some(found) = self.found.get(path) else {
             return Ok(Vec::new());
@@ -223,7 +223,7 @@ impl Walk<'_> {
         ))
     }
 
-    /// What was built.
+    /// Returns the packages that were built.
     pub(super) fn finish(self) -> OwnPackages {
         let mut own = OwnPackages {
             requirements: RequirementSet::default().with(self.requirements),

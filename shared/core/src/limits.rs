@@ -65,8 +65,8 @@ impl Limits {
     pub const LOCK_STEPS: usize = 8 << 20;
     /// Releases of a runtime's Python that the environments of a lock file are tried with.
     pub const LOCK_RELEASES: usize = 16;
-    /// How often requirements are resolved for a target in all, each time without the versions that
-    /// turned out to have no file for it.
+    /// The number of times that requirements are resolved for a target in all, each time without
+    /// the versions that turned out to have no file for it.
     pub const RESOLUTIONS: usize = 50;
     /// What a project requires in all of its groups, where a lock file needs its `pyproject.toml`;
     /// what a group includes counts again.

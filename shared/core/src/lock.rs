@@ -94,8 +94,8 @@ pub struct LockedPackage {
     pub version: String,
     /// What it is installed from.
     pub locked: Locked,
-    /// Why its index has yanked the version, as far as that is known; empty where the index does not
-    /// say why.
+    /// The reason why its index has yanked the version, as far as that is known; empty where the
+    /// index gives none.
     pub yanked: Option<String>,
 }
 
@@ -278,7 +278,7 @@ struct Package {
     /// The index of its files, where the lock file names one and not their URLs.
     index: Option<String>,
     files: Vec<File>,
-    /// Why its index has yanked it, if that is noted.
+    /// The reason why its index has yanked it, if that is noted.
     yanked: Option<String>,
 }
 
@@ -514,7 +514,7 @@ impl Environment {
         }
     }
 
-    /// What it says of Python versions, and of others.
+    /// Returns what it says of Python versions, and of others.
     fn texts(&self) -> impl Iterator<Item = &str> {
         self.marker
             .as_deref()
@@ -577,7 +577,7 @@ fn applies(
     })
 }
 
-/// Whether a marker is true in a target's runtime, at a recent patch version.
+/// Returns whether a marker is true in a target's runtime, at a recent patch version.
 pub(crate) fn marker_applies(marker: &str, target: Target) -> Result<bool, Error> {
     let environment = PythonRelease::recent(target).markers();
     applies(
@@ -831,7 +831,7 @@ impl File {
     }
 }
 
-/// Whether all packages have hashes where the requirements want them of all.
+/// Checks that all packages have hashes where the requirements want them of all.
 fn check_hashes<'a>(
     set: &RequirementSet,
     packages: impl Iterator<Item = &'a PackageName>,
@@ -865,7 +865,7 @@ fn requires_python(text: &str) -> Result<VersionSpecifiers, Error> {
         .ok_or_else(|| invalid(format!("`{}` is not a requires-python", shown(text))))
 }
 
-/// Whether the Python of an environment is what a `requires-python` wants.
+/// Returns whether the Python of an environment is what a `requires-python` wants.
 fn python_satisfies(requires: &str, environment: &MarkerEnvironment) -> Result<bool, Error> {
     let python = &environment.python_full_version().version;
     Ok(requires_python(requires)?.contains(python))

@@ -100,8 +100,8 @@ pub struct Installed {
     /// Bytes of its files, unpacked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unzipped_size: Option<u64>,
-    /// Why its index has yanked the version, as far as the build knew; empty where the index does
-    /// not say why.
+    /// The reason why its index has yanked the version, as far as the build knew; empty where the
+    /// index gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<String>,
     /// The runtimes of a merged layer that it is there for, oldest first; empty if it is there for
@@ -205,7 +205,7 @@ pub struct LayerManifest {
 }
 
 impl Installed {
-    /// What deserves attention about it.
+    /// Returns the warning about it, if there is one.
     pub fn warning(&self) -> Option<String> {
         let yanked = self.yanked.as_deref();
         yanked.map(|reason| yanked_warning(&self.name, &self.version, reason))

@@ -257,7 +257,7 @@ pub struct Changes {
     pub removed: Vec<Distribution>,
     /// Distributions of another version, by name.
     pub updated: Vec<Update>,
-    /// How many more there are than are listed.
+    /// The number of further changes that are not listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: usize,
 }
@@ -280,7 +280,7 @@ pub struct YankedDistribution {
     pub name: String,
     /// The version.
     pub version: String,
-    /// Why, as the index says it; may be empty.
+    /// The reason, as the index states it; may be empty.
     pub reason: String,
 }
 

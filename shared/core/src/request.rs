@@ -489,7 +489,7 @@ fn lock_invalid(error: NotALock) -> Problem {
         .help("write the lock file again with the tool that made it")
 }
 
-/// What deserves attention in a lock file, whatever it is built for.
+/// Returns the warnings about a lock file, whatever it is built for.
 fn lock_warnings(file: &LockFile) -> impl Iterator<Item = Problem> {
     let format = file.format();
     file.lock().out_of_reach().map(move |(name, marker)| {

@@ -43,7 +43,7 @@ pub struct Requirement {
     /// SHA-256 hashes of the files that may satisfy the requirement, sorted; any file may if there
     /// are none.
     pub hashes: Vec<Sha256>,
-    /// Whether its hash stands in the fragment of its URL alone. It binds this file then, and asks
+    /// True if its hash stands in the fragment of its URL alone. It binds this file then, and asks
     /// for no hash of any other.
     pub hash_in_url: bool,
 }
@@ -76,13 +76,13 @@ impl Requirement {
         parse_line(text.trim(), context).0
     }
 
-    /// Whether its marker is true for a target, without extras.
+    /// Returns whether its marker is true for a target, without extras.
     pub fn applies(&self, target: Target) -> bool {
         let environment = PythonRelease::recent(target).markers();
         self.specifier.evaluate_markers(&environment, &[])
     }
 
-    /// Whether it applies to a target, and wants other versions than this one.
+    /// Returns whether it applies to a target, and wants other versions than this one.
     pub fn is_unmet_by(&self, version: &Version, target: Target) -> bool {
         let Some(VersionOrUrl::VersionSpecifier(versions)) = &self.specifier.version_or_url else {
             return false;
@@ -174,7 +174,8 @@ impl RequirementSet {
         python_of(target, requires, || "the script".to_owned())
     }
 
-    /// Whether a hash is wanted of every package: as in pip, one `--hash` asks for all of them.
+    /// Returns whether a hash is wanted of every package: as in pip, one `--hash` asks for all of
+    /// them.
     pub fn wants_hashes(&self) -> bool {
         let mut lines = self.requirements.iter().chain(&self.constraints);
         lines.any(|line| !line.hashes.is_empty() && !line.hash_in_url)

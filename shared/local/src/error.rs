@@ -64,7 +64,7 @@ pub enum Error {
         target: String,
         /// What uv found out.
         explanation: String,
-        /// Whether it has a source distribution.
+        /// True if it has a source distribution.
         has_source: bool,
     },
     /// A distribution has no wheel, and its index needs credentials, which workshops do not get: they
@@ -201,7 +201,7 @@ pub enum Error {
         file: String,
         /// The target, as people read it.
         target: String,
-        /// What shows it, with the wheel as its subject.
+        /// The evidence for it, with the wheel as its subject.
         problem: String,
     },
     /// There is no interpreter to build a package with.
@@ -316,7 +316,7 @@ impl Error {
     }
 }
 
-/// What to do about files that are larger than any layer: several layers hold no more than one.
+/// The advice about files that are larger than any layer: several layers hold no more than one.
 const SMALLER_BUILD: &str = "it cannot fit: Lambda takes 250 MiB unzipped of a function and all of \
                              its layers together. Builds for GPUs are that large: take one for \
                              CPUs, if it is smaller, from an index that has it (--index NAME=URL, \

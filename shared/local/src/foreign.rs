@@ -28,8 +28,8 @@ pub(crate) fn native(target: Target) -> Target {
     }
 }
 
-/// Whether a wheel that was built on this machine will do for a target. `source` is the file name of
-/// what it was built from.
+/// Checks whether a wheel that was built on this machine will do for a target. `source` is the file
+/// name of what it was built from.
 pub(crate) fn check(source: &str, wheel: &StoredWheel, target: Target) -> Result<(), Error> {
     let files = || -> io::Result<_> {
         let wheel_file = File::open(&wheel.wheel)?;

@@ -103,7 +103,7 @@ impl Drop for ProjectCopy {
     }
 }
 
-/// Whether a folder is only read: repositories, environments and caches, which may be huge.
+/// Returns whether a folder is only read: repositories, environments and caches, which may be huge.
 fn is_linked(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default();
     LINKED.iter().any(|linked| name == *linked)
@@ -145,7 +145,7 @@ fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// What copying would take.
+/// The cost of copying.
 #[derive(Default)]
 struct Budget {
     bytes: u64,
@@ -153,7 +153,7 @@ struct Budget {
 }
 
 impl Budget {
-    /// Whether what is in a folder beside a project is small enough to be copied.
+    /// Returns whether the content of a folder beside a project is small enough to be copied.
     fn measure(&mut self, folder: &Path, project: &Path) -> bool {
         let (bytes, files) = BESIDE;
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();

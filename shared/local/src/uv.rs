@@ -401,7 +401,7 @@ impl Uv {
         })
     }
 
-    /// Whether this machine can build for a target: it has its architecture and its Python.
+    /// Returns whether this machine can build for a target: it has its architecture and its Python.
     pub async fn is_native(&self, target: Target) -> bool {
         target.architecture.machine() == env::consts::ARCH
             && self.matching_python(target).await.is_some()
@@ -428,8 +428,8 @@ impl Uv {
         Ok(wheel)
     }
 
-    /// What can build a source distribution for a target's Python, as it comes out on this machine:
-    /// whether that will do is for [`foreign`] to say.
+    /// Returns the builder of a source distribution for a target's Python, as it comes out on this
+    /// machine: whether that will do is for [`foreign`] to say.
     pub(crate) async fn builder(
         self: &Arc<Self>,
         filename: &str,

@@ -71,8 +71,8 @@ pub(crate) fn install(
     Ok(())
 }
 
-/// Whether the wheels of one's own have the versions that are required of them; `by` is the package
-/// that requires it, if it is not the request itself.
+/// Checks that the user's own wheels have the versions that are required of them; `by` is the
+/// package that requires it, if it is not the request itself.
 pub(crate) fn check_versions<'r>(
     own: &[OwnWheel],
     requirements: impl Iterator<Item = &'r Requirement>,

@@ -134,7 +134,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         Ok(packages)
     }
 
-    /// Whether the wheels of one's own are for a target's Python, and have the versions that the
+    /// Checks that the user's own wheels are for a target's Python, and have the versions that the
     /// request requires.
     async fn check_own(&self, packages: &[LockedPackage], target: Target) -> Result<(), Error> {
         for package in packages.iter().filter(|package| package.is_at_hand()) {
@@ -150,7 +150,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         Ok(())
     }
 
-    /// Whether the wheels of one's own have the versions that other packages require.
+    /// Checks that the user's own wheels have the versions that other packages require.
     fn check_required(
         &self,
         packages: &[LockedPackage],
@@ -409,7 +409,8 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
     }
 }
 
-/// What is wrong with a lock that the resolver wrote: nobody gave it, and so nobody can mend it.
+/// Returns the error for a lock that the resolver wrote: the user did not give it, and so can't fix
+/// it.
 fn of_resolver(error: accretion_core::Error) -> accretion_core::Error {
     match error {
         accretion_core::Error::LockInvalid { problem } => {

@@ -54,7 +54,7 @@ fn requires(wheel: &WheelForge) -> (PackageIndex, Project) {
     (index, project)
 }
 
-/// How many wheels were built.
+/// Returns the number of wheels that were built.
 fn builds(project: &Project) -> usize {
     let seen = fs::read_to_string(project.root().join("canary")).unwrap_or_default();
     seen.lines().filter(|line| *line == "build_wheel").count()
@@ -180,7 +180,8 @@ fn one_wheel_serves_both_architectures() {
     project.assert_tidy();
 }
 
-/// Where only its code tells what it requires, it runs while the other architecture is resolved, too.
+/// Package code runs while the other architecture is resolved, too, if only the code tells what the
+/// package requires.
 #[test]
 fn metadata_are_found_out_on_this_machine() {
     let machine = match machines() {

@@ -37,7 +37,7 @@ fn written(index: &PackageIndex, text: &str) -> String {
     text
 }
 
-/// Whether pip would install the requirements.
+/// Returns whether pip would install the requirements.
 fn pip_takes(index: &PackageIndex, project: &Project) -> bool {
     let run = Command::new(tools_python())
         .args([
@@ -111,8 +111,8 @@ fn what_pip_refuses_is_refused() {
     }
 }
 
-/// Where all files are bound by some hash, more is taken than by pip: it wants each line to have one,
-/// and to be pinned.
+/// Accretion takes more than pip where all files are bound by some hash: pip wants each line to
+/// have one, and to be pinned.
 #[test]
 fn every_file_that_is_bound_will_do() {
     for (text, constraints) in [

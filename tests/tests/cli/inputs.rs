@@ -342,7 +342,7 @@ fn a_machine_without_python() {
     project.finish(command).fails(1, "PythonMissing");
 }
 
-/// What Windows PowerShell writes with `>`.
+/// Encodes a text as Windows PowerShell writes it with `>`.
 fn utf16(text: &str) -> Vec<u8> {
     let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
     units.flat_map(u16::to_le_bytes).collect()

@@ -107,7 +107,7 @@ fn installed_by_uv(project: &Project, index: &PackageIndex, folder: &str) -> BTr
         .collect()
 }
 
-/// Whether a build has left something behind in what the user has.
+/// Returns whether a build has left something behind in what the user has.
 fn is_touched(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).expect("the folder is there");
     entries.flatten().any(|entry| {

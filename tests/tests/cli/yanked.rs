@@ -39,7 +39,7 @@ fn build(project: &Project, input: &str) -> Run {
         .exits(0)
 }
 
-/// Whether pip warns, which installs nothing here.
+/// Returns whether pip warns. It installs nothing here.
 fn pip_warns(index: &PackageIndex, project: &Project) -> bool {
     let run = Command::new(tools_python())
         .args([

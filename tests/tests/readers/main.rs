@@ -78,7 +78,7 @@ fn essence(tree: &Tree) -> Tree {
     files.collect()
 }
 
-/// What Accretion makes of a wheel. The error is its message.
+/// Returns the tree that Accretion makes of a wheel. The error is its message.
 fn ours(wheel: &Wheel) -> Result<Tree, String> {
     let filename: WheelFilename = wheel.filename.parse().unwrap();
     let (bytes, limits) = (&wheel.bytes, WheelLimits::default());
@@ -138,7 +138,7 @@ fn differences(readings: &BTreeMap<String, Reading>) -> Vec<String> {
     differences
 }
 
-/// What is wrong with a row, as a sentence.
+/// Returns the problem with a row, as a sentence.
 fn check(row: &Row, readings: &BTreeMap<String, Reading>, all_asked: bool) -> Option<String> {
     let ours = ours(&row.wheel);
     let (refusals, differences) = (refusals(readings), differences(readings));

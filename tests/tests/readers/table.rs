@@ -3,7 +3,7 @@
 use accretion_testing::forge::zip::{Archive, Entry};
 use accretion_testing::forge::{Wheel, WheelForge};
 
-/// What has to become of a wheel.
+/// The expected outcome for a wheel.
 pub(crate) enum Expect {
     /// It is taken, and so are the files that installers take of it.
     Taken,

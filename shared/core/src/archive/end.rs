@@ -14,7 +14,7 @@ const TRAILING_NULS: usize = 4096;
 
 /// The end of central directory record, of either kind.
 pub(super) struct End {
-    /// Where the record starts: the central directory has to end there.
+    /// The position where the record starts: the central directory has to end there.
     pub(super) position: u64,
     pub(super) entries: u64,
     pub(super) size: u64,
@@ -64,7 +64,7 @@ pub(super) fn read(archive: &(impl ReadAt + ?Sized), length: u64) -> Result<End,
     })
 }
 
-/// Where the end record lies in the last bytes of an archive. The error is a sentence.
+/// Returns the position of the end record in the last bytes of an archive. The error is a sentence.
 ///
 /// Readers look for the last signature, some of them for the last record whose comment ends with
 /// the archive: there has to be one of which both is true. Only NULs may follow.
@@ -106,7 +106,8 @@ fn find(tail: &[u8]) -> Result<usize, String> {
     Ok(last)
 }
 
-/// Why a record does not end the archive: `trailing` bytes follow it, or it is not there whole.
+/// Returns the reason why a record does not end the archive: `trailing` bytes follow it, or it is
+/// not there whole.
 fn unfinished(trailing: Option<usize>) -> String {
     match trailing {
         Some(1) => "it has 1 byte after its end record".into(),

@@ -104,7 +104,7 @@ fn decode_name(raw: &[u8], flags: u16) -> Result<String, ArchiveError> {
     String::from_utf8(raw.to_vec()).map_err(|_| error("has a name that is not UTF-8"))
 }
 
-/// What is read of an entry's extra fields.
+/// The data that is read from an entry's extra fields.
 struct Extra<'a> {
     zip64: Zip64Extra<'a>,
 }
@@ -135,8 +135,8 @@ impl<'a> Extra<'a> {
     }
 }
 
-/// Whether a Unicode Path field gives an entry another name; some readers prefer it. It is to be
-/// ignored if its checksum is that of another name than the header's.
+/// Returns whether a Unicode Path field gives an entry another name; some readers prefer it. It is
+/// to be ignored if its checksum is that of another name than the header's.
 fn is_other_name(field: &[u8], raw_name: &[u8], name: &str) -> bool {
     let Some((head, path)) = field.split_at_checked(5) else {
         return true;

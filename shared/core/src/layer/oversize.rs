@@ -22,7 +22,7 @@ const PRUNABLE: [&str; 5] = [
     "__pycache__/",
 ];
 
-/// How many of the largest packages are named.
+/// The number of the largest packages that are named.
 const LARGEST: usize = 5;
 
 /// The least that a package has, or that a pattern saves, to be named.
@@ -33,7 +33,7 @@ const NOTABLE: u64 = 1 << 20;
 pub struct Oversize {
     /// Bytes of all files.
     pub unzipped: u64,
-    /// What is in it with its bytes, the largest first: packages, or what a folder has at its top.
+    /// The content with its bytes, the largest first: packages, or what a folder has at its top.
     pub largest: Vec<(String, u64)>,
     /// For how many runtimes there is a tree of its own: more than one in a merged layer, none where
     /// only files of one's own are in it.
@@ -87,7 +87,7 @@ impl Oversize {
         }
     }
 
-    /// What makes it smaller, or what else there is to do.
+    /// Returns advice on how to make it smaller, or on what else to do.
     pub fn hint(&self) -> String {
         let hints = [
             self.of_merging(),

@@ -30,8 +30,8 @@ impl Constraint {
         self.contains_by(|specifier| specifier.contains(version))
     }
 
-    /// Whether it holds for a Python where it restricts a dependency: `3.12` is then any release of
-    /// 3.12, as in the markers that Poetry makes of it. Elsewhere it is 3.12.0 alone.
+    /// Returns whether it holds for a Python where it restricts a dependency: `3.12` is then any
+    /// release of 3.12, as in the markers that Poetry makes of it. Elsewhere it is 3.12.0 alone.
     pub(super) fn holds_for(&self, python: &Version) -> bool {
         self.contains_by(|specifier| {
             let release = specifier.version().release();
@@ -146,7 +146,8 @@ mod tests {
             assert!(Constraint::parse(text).is_err(), "{text}");
         }
     }
-    /// What `create_nested_marker` of poetry-core makes of a dependency's `python`, evaluated.
+    /// The expected values are what `create_nested_marker` of poetry-core makes of a dependency's
+    /// `python`, evaluated.
     #[test]
     fn what_restricts_a_dependency_holds_as_poetrys_marker_does() {
         for (text, holds) in [

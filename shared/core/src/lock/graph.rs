@@ -84,7 +84,7 @@ impl Graph {
         by_name
     }
 
-    /// Whether nothing is required to begin with.
+    /// Returns whether nothing is required to begin with.
     pub(super) fn requires_nothing(&self) -> bool {
         let mut projects = self.projects.iter().filter_map(|at| self.edges.get(*at));
         self.roots.is_empty() && projects.all(Vec::is_empty)

@@ -9,7 +9,7 @@ use crate::error::{Error, shown};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
 
-/// Where a package comes from, if it is not downloaded.
+/// The origin of a package that is not downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Foreign {
     origin: &'static str,
@@ -46,7 +46,7 @@ impl Foreign {
         }
     }
 
-    /// What a URL of a scheme leads to.
+    /// Returns the origin that a URL of a scheme leads to.
     pub(super) fn of_scheme(scheme: &str) -> Self {
         match scheme {
             "file" => Self::file(None),

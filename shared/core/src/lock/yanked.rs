@@ -52,7 +52,7 @@ impl Yanked {
         noted.iter().find(of).map(|it| it.reason.clone())
     }
 
-    /// What a lock notes. What is malformed is no note.
+    /// Returns the yanked versions that a lock notes. What is malformed is no note.
     pub(super) fn noted(tool: &toml::Table) -> Vec<Self> {
         let notes = tool.get("accretion").and_then(|it| it.get("yanked"));
         let notes = notes.and_then(toml::Value::as_array).into_iter().flatten();

@@ -70,7 +70,7 @@ const HARMLESS: [&str; 53] = [
     "system",
 ];
 
-/// Whether a setting of uv chooses neither packages nor where they come from. `sources` and
+/// Returns whether a setting of uv chooses neither packages nor where they come from. `sources` and
 /// `workspace` do, and are read by themselves in a project.
 pub(crate) fn is_harmless(key: &str) -> bool {
     HARMLESS.contains(&key)
@@ -92,7 +92,7 @@ pub(super) struct Setting {
     effect: Effect,
 }
 
-/// What a setting does.
+/// The effect of a setting.
 #[derive(Debug, Clone)]
 enum Effect {
     /// Something that only the tool itself does.
@@ -110,13 +110,13 @@ impl Setting {
         Self { name, span, effect }
     }
 
-    /// Whether it is for uv.
+    /// Returns whether it is for uv.
     pub(super) fn is_of_uv(&self) -> bool {
         let others = ["tool.pdm.", "tool.pixi.", "tool.poetry.", "tool.rye."];
         !others.iter().any(|other| self.name.starts_with(other))
     }
 
-    /// Why it can't be honoured, if so.
+    /// Returns the problem with it, if it can't be honoured.
     pub(super) fn problem(&self, given: &Given, targets: &[Target]) -> Option<Problem> {
         let name = shown(&self.name);
         let is_honoured = match &self.effect {
@@ -199,7 +199,7 @@ pub(super) fn of_uv(table: &DeTable<'_>, prefix: &str) -> Vec<Setting> {
     settings
 }
 
-/// Whether a value says no more than its absence does.
+/// Returns whether a value says no more than its absence does.
 fn is_neutral(key: &str, value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Boolean(value) => !value,

@@ -19,7 +19,7 @@ fn file(text: &str) -> ProjectFile {
     read.unwrap_or_else(|report| panic!("{text}: {report:?}")).0
 }
 
-/// What is said of all settings.
+/// Returns the messages about all settings.
 fn unsupported(text: &str, given: &Given) -> Vec<String> {
     let report = file(text).unsupported(SettingsOf::All, given, &TARGETS);
     report

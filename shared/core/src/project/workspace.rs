@@ -31,14 +31,14 @@ impl Workspace {
         })
     }
 
-    /// Whether the folder at a path from the root is a member. The root is one.
+    /// Returns whether the folder at a path from the root is a member. The root is one.
     pub fn has(&self, path: &Path) -> bool {
         let parts = parts(path);
         let is_any = |patterns: &[Pattern]| patterns.iter().any(|it| it.matches(&parts));
         parts.is_empty() || (is_any(&self.members) && !is_any(&self.excluded))
     }
 
-    /// Whether there may be members below the folder at a path from the root.
+    /// Returns whether there may be members below the folder at a path from the root.
     pub fn leads_through(&self, path: &Path) -> bool {
         let parts = parts(path);
         self.members.iter().any(|it| it.leads_through(&parts))

@@ -8,10 +8,10 @@ use std::str;
 
 use crate::error::shown;
 
-/// What some editors put before a text in UTF-8.
+/// The byte order mark that some editors put before a text in UTF-8.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why bytes are not a text.
+/// The reason why bytes are not a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct Undecodable {
@@ -158,7 +158,7 @@ fn declared(bytes: &[u8]) -> Option<String> {
     })
 }
 
-/// Whether a text is the same by an encoding as by UTF-8.
+/// Returns whether a text is the same by an encoding as by UTF-8.
 ///
 /// It need not be where it has no more than comments beyond ASCII: by `latin-1`, the second byte of
 /// `Å` is the end of a line.

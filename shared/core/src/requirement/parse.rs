@@ -148,7 +148,7 @@ struct Collected {
     what: &'static str,
     limit: usize,
     items: Vec<Requirement>,
-    /// Where each line stands.
+    /// The location of each line.
     lines: BTreeMap<String, Location>,
     /// Lines so far, those that are not kept included.
     seen: usize,

@@ -61,7 +61,7 @@ impl PythonRelease {
             .find(|release| release.satisfies(specifiers))
     }
 
-    /// Whether specifiers contain it.
+    /// Returns whether specifiers contain it.
     pub fn satisfies(self, specifiers: &VersionSpecifiers) -> bool {
         specifiers.contains(&self.version())
     }

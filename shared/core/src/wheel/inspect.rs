@@ -132,7 +132,7 @@ fn is_executable(entry: &Entry) -> bool {
     entry.permissions.is_some_and(|mode| mode & 0o111 != 0)
 }
 
-/// Whether two files of one path are the same file for every installer.
+/// Returns whether two files of one path are the same file for every installer.
 fn is_same(one: &LayoutFile, other: &LayoutFile) -> bool {
     (one.sha256, one.executable) == (other.sha256, other.executable)
 }

@@ -1,4 +1,4 @@
-//! Where a wheel's files go.
+//! The places where a wheel's files go.
 
 use pep440_rs::Version;
 
@@ -11,8 +11,8 @@ use crate::requirement::distribution_name;
 /// The file of the metadata that scripts are generated from.
 pub(super) const ENTRY_POINTS: &str = "entry_points.txt";
 
-/// What an installer writes itself and never takes from the wheel: its own records, and signatures
-/// of a `RECORD` that is no longer there.
+/// The files that an installer writes itself and never takes from the wheel: its own records, and
+/// signatures of a `RECORD` that is no longer there.
 const NOT_TAKEN: [&str; 6] = [
     "RECORD",
     "RECORD.jws",
@@ -22,14 +22,15 @@ const NOT_TAKEN: [&str; 6] = [
     "direct_url.json",
 ];
 
-/// What is wrong with a path that leads elsewhere.
+/// The problem with a path that leads elsewhere.
 const NO_PATH: &str = "is no relative path below the wheel's root";
 
-/// What Python takes for the end of a line besides control characters: such a path would be two
-/// lines of `RECORD`.
+/// The characters that Python takes for the end of a line besides control characters: a path with
+/// one of them would be two lines of `RECORD`.
 const LINE_SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
 
-/// Why a file of a layer can't have this path below `python/`, as the rest of a sentence.
+/// Returns the reason why a file of a layer can't have this path below `python/`, as the rest of a
+/// sentence.
 pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
     let is_drive = |path: &[u8]| path.get(1) == Some(&b':') && path[0].is_ascii_alphabetic();
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
@@ -71,13 +72,13 @@ pub(crate) fn installed_path(name: &str, kind: EntryKind) -> Result<String, &'st
     }
 }
 
-/// Where the parts of a wheel lie.
+/// The places where the parts of a wheel lie.
 pub(super) struct Roots {
     /// `NAME-VERSION.dist-info`, as it is written; some tools leave the version out.
     pub(super) dist_info: String,
     /// The folder beside it whose content goes elsewhere; most wheels have none.
     data: String,
-    /// Where headers go, below `python/`.
+    /// The place where headers go, below `python/`.
     headers: String,
 }
 
@@ -140,7 +141,7 @@ impl Roots {
         Ok(self.taken(path, is_script))
     }
 
-    /// What an installer writes itself is not taken, whichever way the wheel would put it there.
+    /// Leaves out what an installer writes itself, whichever way the wheel would put it there.
     fn taken(&self, path: String, is_script: bool) -> Option<(String, bool)> {
         let is_taken = !below(&self.dist_info, &path).is_some_and(|rest| NOT_TAKEN.contains(&rest));
         is_taken.then_some((path, is_script))
@@ -168,8 +169,8 @@ fn tops<'f>(files: &'f [ArchiveFile<'_>], suffix: &str) -> Vec<&'f str> {
     found
 }
 
-/// Whether `NAME-VERSION`, or `NAME` alone, is of a wheel's name, however it is written. The version
-/// is that of `METADATA`: installers don't look at this one.
+/// Returns whether `NAME-VERSION`, or `NAME` alone, is of a wheel's name, however it is written.
+/// The version is that of `METADATA`: installers don't look at this one.
 fn is_own(stem: &str, filename: &WheelFilename) -> bool {
     let is_name = |name: &str| distribution_name(name).is_some_and(|name| name == *filename.name());
     let is_version = |version: &str| version.parse::<Version>().is_ok();

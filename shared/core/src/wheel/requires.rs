@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::requirement::python_of;
 use crate::target::Target;
 
-/// What the `METADATA` of a wheel requires.
+/// The requirements of a wheel, as its `METADATA` states them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requires {
     /// The values of `Requires-Dist`, as they are written.
@@ -38,7 +38,7 @@ impl Requires {
         }
     }
 
-    /// Whether a target has a Python that the wheel is for.
+    /// Checks that a target has a Python that the wheel is for.
     pub fn check_python(&self, wheel: &str, target: Target) -> Result<(), Error> {
         let what = || format!("the wheel `{wheel}`");
         python_of(target, self.python.as_ref(), what).map(|_| ())

@@ -118,7 +118,7 @@ fn the_advice_is_computed_and_works() {
     }
 }
 
-/// What is pruned already, or is to stay, is not advised.
+/// The advice leaves out what is pruned already, or is to stay.
 #[test]
 fn what_a_request_says_already_is_respected() {
     let wheels = [wheel(

@@ -1,4 +1,4 @@
-//! What lock files say of Python's patch releases, as a whole and of their packages.
+//! Tests of what lock files say of Python's patch releases, as a whole and of their packages.
 
 use accretion_core::Fault as _;
 use accretion_core::lock::{LockFile, LockFormat, Policy, Selection};

@@ -108,7 +108,7 @@ impl CacheFolder {
         self.root.join("located")
     }
 
-    /// Where projects are copied to while their wheels are built.
+    /// Returns the folder that projects are copied to while their wheels are built.
     pub fn projects(&self) -> PathBuf {
         self.root.join("projects")
     }

@@ -24,11 +24,11 @@ const FORM: u32 = 2;
 /// How many answers there are at most: the oldest go first.
 const ANSWERS: usize = 512;
 
-/// What uv answers.
+/// The answer of uv.
 pub(super) struct Answer {
     /// A `pylock.toml`.
     pub(super) text: String,
-    /// What of it is yanked.
+    /// The yanked versions in it.
     pub(super) yanked: Vec<Yanked>,
 }
 

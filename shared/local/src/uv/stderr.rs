@@ -57,8 +57,8 @@ fn yanked_version(line: &str) -> Option<(&str, &str, &str)> {
     Some((name, version, said))
 }
 
-/// Why a package could not be built. `all` is all that was written, `output` the end of what the
-/// build itself wrote.
+/// Returns the reason why a package could not be built. `all` is all that was written, `output` the
+/// end of what the build itself wrote.
 pub(super) fn failed(file: String, output: String, all: &str) -> Error {
     match missing_program(all) {
         Some(program) => Error::SourceNeedsCompiler {
@@ -98,7 +98,7 @@ const PROGRAMS: [&str; 24] = [
     "yasm",
 ];
 
-/// What build backends say for want of a program that they do not name as the system does.
+/// The messages of build backends for want of a program that they do not name as the system does.
 const WANTS: [(&str, &str); 10] = [
     ("can't find Rust compiler", "rustc"),
     ("the rust compiler, is not installed", "rustc"),
@@ -141,8 +141,8 @@ fn missing_program(output: &str) -> Option<String> {
     })
 }
 
-/// What uv wrote, without what may open something: users and queries of URLs. A URL may be signed,
-/// and what is said here is told and logged.
+/// Returns the output of uv, without what may open something: users and queries of URLs. A URL may
+/// be signed, and what is said here is told and logged.
 pub(super) fn said(output: &[u8], routes: Option<&Routes>) -> String {
     let text = String::from_utf8_lossy(output);
     // First what leads to indexes becomes what it stands for.
@@ -173,7 +173,8 @@ fn last_lines(output: &str) -> String {
     note.into_iter().chain(last).collect::<Vec<_>>().join("\n")
 }
 
-/// What could not be built, as uv names it, and the end of what the build wrote.
+/// Returns the package that could not be built, as uv names it, and the end of what the build
+/// wrote.
 pub(super) fn build_failure(stderr: &str) -> (Option<String>, String) {
     let headline = stderr.split_once("error: Failed to build `");
     let Some((before, (file, after))) =
@@ -216,7 +217,7 @@ const UNUSABLE: [&str; 3] = [
     "Failed to resolve dependencies for package",
 ];
 
-/// What uv's messages mean. uv has no codes; its words are held by a test against the real uv.
+/// Explains uv's messages. uv has no codes; its words are held by a test against the real uv.
 pub(super) fn explain(stderr: &str, target: Target) -> Error {
     let has = |words: &str| stderr.contains(words);
     if has("network was disabled") {
@@ -269,7 +270,7 @@ pub(super) fn explain(stderr: &str, target: Target) -> Error {
     }
 }
 
-/// What uv says where a server did not answer as it should.
+/// Returns the error that uv reports where a server did not answer as it should.
 pub(super) fn unreachable(stderr: &str) -> Option<Error> {
     if stderr.contains("Failed to fetch") || stderr.contains("Request failed") {
         let words = stderr.split_whitespace();
@@ -349,7 +350,7 @@ mod tests {
         }
     }
 
-    /// What uv itself writes is held by the tests of yanked versions.
+    /// The tests of yanked versions hold what uv itself writes.
     #[test]
     fn yanked_versions_are_read_of_warnings() {
         let long = "x".repeat(1 << 20);

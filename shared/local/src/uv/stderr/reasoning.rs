@@ -26,10 +26,10 @@ const HINTS: usize = 3;
 /// Bytes of a sentence and of a hint: names and versions may have any length.
 const BYTES: usize = 600;
 
-/// How each conclusion is introduced.
+/// The introduction of each conclusion.
 const CONCLUSION: &str = ", we can conclude";
 
-/// What is said of a package that has only a source distribution, where those are not allowed.
+/// The phrases about a package that has only a source distribution, where those are not allowed.
 const SOURCE_ONLY: [&str; 2] = [" has no usable wheels", " have no usable wheels"];
 
 /// uv's reasoning, a sentence a line.
@@ -64,13 +64,13 @@ impl Reasoning {
         }
     }
 
-    /// Whether nothing but the lack of wheels stands against one of the user's requirements.
-    /// Requirements that stand against each other are no better with more wheels.
+    /// Returns whether nothing but the lack of wheels stands against one of the user's
+    /// requirements. Requirements that stand against each other are no better with more wheels.
     pub(super) fn is_for_want_of_wheels(&self) -> bool {
         self.lacks_wheels() && self.required().len() < 2
     }
 
-    /// Whether versions are left out that have only source distributions.
+    /// Returns whether versions are left out that have only source distributions.
     pub(super) fn names_sources(&self) -> bool {
         let mut sentences = self.sentences.iter();
         sentences.any(|it| SOURCE_ONLY.iter().any(|words| it.contains(words)))
@@ -102,7 +102,7 @@ impl Reasoning {
         required
     }
 
-    /// What is told of it: a few lines, whatever it has.
+    /// Returns the part of it that is shown: a few lines, however much it has.
     pub(super) fn explanation(&self) -> String {
         let mut told = self.told_sentences();
         if told.len() < self.sentences.len() {
