@@ -23,14 +23,14 @@ struct Placed {
     file: ProjectFile,
 }
 
-/// What surrounds a project.
+/// The surroundings of a project.
 pub(super) struct Context {
     project: Option<Placed>,
     /// The root of its workspace, where that is another folder.
     root: Option<Placed>,
     /// The members of its workspace, by their names.
     members: BTreeMap<PackageName, PathBuf>,
-    /// What configures uv above all of them.
+    /// The files that configure uv above all of them.
     configuration: Vec<Placed>,
 }
 
@@ -63,7 +63,7 @@ impl Context {
         })
     }
 
-    /// What the project requires, if uv does not build it.
+    /// Returns the requirements of the project, if uv does not build it.
     pub(super) fn unbuilt(&self) -> Option<Vec<String>> {
         let file = &self.project.as_ref()?.file;
         let dependencies = || file.dependencies.clone().unwrap_or_default();
@@ -109,7 +109,8 @@ impl Context {
         Ok(constraints)
     }
 
-    /// Where on the disk a dependency is, if it is there. `given` is `None` if only that matters.
+    /// Returns the place of a dependency on the disk, if it is there. `given` is `None` if only
+    /// that matters.
     pub(super) fn local(
         &self,
         name: &PackageName,
@@ -145,7 +146,11 @@ impl Context {
                 let way_out = "give the same index with --index";
                 return Err(invalid(placed.file.refuse(source, why, Some(way_out))));
             }
-            Origin::Elsewhere(_) if given.is_none() => return Ok(None),
+            Origin::Repository | Origin::Elsewhere(_) if given.is_none() => return Ok(None),
+            Origin::Repository => {
+                let why = "names a git repository, which is not supported";
+                return Err(invalid(placed.file.refuse(source, why, None)));
+            }
             Origin::Elsewhere(why) => {
                 return Err(invalid(placed.file.refuse(source, why, None)));
             }
@@ -260,8 +265,8 @@ fn add_members(
     Ok(())
 }
 
-/// What configures uv in a folder: the files of the nearest folder that has some. What is in the
-/// folder's own `pyproject.toml` is known already.
+/// Returns the files that configure uv in a folder: those of the nearest folder that has some. What
+/// is in the folder's own `pyproject.toml` is known already.
 fn configuration(folder: &Path) -> Result<Vec<Placed>, Error> {
     for above in folder.ancestors() {
         let pyproject = read(above, PYPROJECT, FileKind::Pyproject);

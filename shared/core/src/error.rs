@@ -241,10 +241,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
-    /// What the resolver found of a package can't be used.
+    /// The data that the resolver found for a package can't be used.
     #[error("a required package cannot be used: {problem}")]
     PackageUnusable {
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// Extras or groups were selected of which a lock file allows only one.
@@ -320,7 +320,7 @@ pub enum Error {
     /// A wheel of the user's own has another version than is required.
     #[error("{requirement} is required{by}, and the wheel of your own is {version}", by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}")))]
     OwnVersionMismatch {
-        /// What is required.
+        /// The requirement.
         requirement: String,
         /// The package that requires it, if it is not the request itself.
         by: Option<String>,
@@ -502,7 +502,8 @@ impl Fault for Error {
             }
             Self::LockMismatch { .. } => "lock for this target, or leave it out".into(),
             Self::LockedSourceUnsupported { path: None, .. } => {
-                "lock a release from a package index instead".into()
+                "lock a release from a package index instead, or build with --project for a copy of it"
+                    .into()
             }
             Self::LockedSourceUnsupported {
                 path: Some(path), ..
@@ -549,15 +550,15 @@ impl Fault for Error {
     }
 }
 
-/// What to do where a package has no wheel, and no source either.
+/// The advice where a package has no wheel, and no source either.
 pub const WITHOUT_SOURCES: &str = "require a version that has one, or leave this target out";
 
-/// What to do where a package has no wheel, but its source.
+/// The advice where a package has no wheel, but has its source.
 pub const WITH_SOURCES: &str = "require a version that has one, leave this target out, or allow \
                                 source distributions (--allow-source-distributions, in a request \
                                 `AllowSourceDistributions`)";
 
-/// How many files of a package a hint names.
+/// The number of files of a package that a hint names.
 const FILES: usize = 5;
 
 /// What to do about a lock file that needs its project.

@@ -1,5 +1,5 @@
-//! What the files of a project say of where its dependencies come from and which versions count,
-//! beside the metadata of its wheel.
+//! The settings in a project's files that say where its dependencies come from and which versions
+//! count, beside the metadata of its wheel.
 //!
 //! `tool.uv` is for uv, `tool.poetry` for Poetry, and so on. What is not honoured here is refused by
 //! its name: a tool that locks the project honours it.
@@ -28,14 +28,14 @@ pub(crate) use self::settings::is_harmless;
 pub use self::source::{Origin, Source};
 pub use self::workspace::Workspace;
 
-/// What the user gives besides a project: it may satisfy what the project asks for.
+/// The sources that the user gives besides a project: they may satisfy what the project asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
     /// The index that takes the place of the default one.
     pub default_index: Option<Url>,
     /// The indexes that come before it.
     pub indexes: Vec<Url>,
-    /// Whether packages without a fitting wheel are built.
+    /// True if packages without a fitting wheel are built.
     pub allow_source_distributions: bool,
 }
 
@@ -68,13 +68,13 @@ pub struct ProjectFile {
     pub kind: FileKind,
     /// The normalised name of the project.
     pub name: Option<PackageName>,
-    /// Whether it has `tool.uv`.
+    /// True if it has `tool.uv`.
     pub has_uv: bool,
     /// The workspace whose root it is, if uv manages it.
     pub workspace: Option<Workspace>,
-    /// Whether uv builds the project; otherwise only what it requires counts.
+    /// True if uv builds the project; otherwise only its requirements count.
     pub is_package: bool,
-    /// What the project requires, if that is not left to the build.
+    /// The requirements of the project, if they are not left to the build.
     pub dependencies: Option<Vec<String>>,
     sources: BTreeMap<PackageName, Vec<Source>>,
     indexes: BTreeMap<String, String>,
@@ -141,7 +141,7 @@ impl ProjectFile {
         self.read_sources(document);
     }
 
-    /// What uv's settings are, as a file names them.
+    /// Reads uv's settings, as a file names them.
     fn read_uv(&mut self, table: &DeTable<'_>, prefix: &str) {
         self.settings.extend(settings::of_uv(table, prefix));
         self.indexes.extend(settings::indexes_of_uv(table));
@@ -175,7 +175,7 @@ impl ProjectFile {
         parse_constraints(&name, &lines.join("\n"), true)
     }
 
-    /// Where a dependency comes from, if the file says so for these targets.
+    /// Returns the source of a dependency, if the file names one for these targets.
     ///
     /// # Errors
     ///
@@ -217,6 +217,10 @@ impl ProjectFile {
         let lock = settings::way_out(&source.setting);
         let help = match way_out {
             Some(way_out) => format!("{way_out}, or {lock}"),
+            // No lock brings it along.
+            None if source.origin == Origin::Repository => {
+                format!("{lock} for the project and for a clone of the repository")
+            }
             None => lock.to_owned(),
         };
         let problem = Problem::error(code::OPTION_UNSUPPORTED, message).help(help);
@@ -241,7 +245,7 @@ impl ProjectFile {
 }
 
 impl Given {
-    /// Whether an index of a project is one of these.
+    /// Returns whether an index of a project is one of these.
     pub fn has(&self, url: &str) -> bool {
         let given = self.default_index.iter().chain(&self.indexes);
         given.into_iter().any(|given| is_same_index(given, url))
@@ -253,7 +257,7 @@ impl Given {
     }
 }
 
-/// Whether two URLs are of one index: credentials and a last slash make no difference.
+/// Returns whether two URLs are of one index: credentials and a last slash make no difference.
 fn is_same_index(given: &Url, url: &str) -> bool {
     let plain = |url: &Url| {
         let mut url = url.clone();
@@ -268,7 +272,7 @@ fn is_same_index(given: &Url, url: &str) -> bool {
 /// A dependency of a project.
 #[derive(Debug, Clone)]
 pub struct Dependency {
-    /// What is required, without the URL of a local file.
+    /// The requirement, without the URL of a local file.
     pub requirement: Requirement,
     /// The URL of a local file or folder that it names.
     pub local: Option<String>,

@@ -1,4 +1,4 @@
-//! Where single dependencies come from: `tool.uv.sources`, and `tool.poetry.dependencies`.
+//! The sources of single dependencies: `tool.uv.sources`, and `tool.poetry.dependencies`.
 
 use std::ops::Range;
 
@@ -10,15 +10,15 @@ use crate::lock::marker_applies;
 use crate::requirement::{ExtraName, PackageName, distribution_name};
 use crate::target::Target;
 
-/// Where a dependency comes from.
+/// The source of a dependency.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// What the setting is called.
+    /// The name of the setting.
     pub(super) setting: String,
     pub(super) span: Range<usize>,
-    /// Where the dependency comes from.
+    /// The origin of the dependency.
     pub origin: Origin,
-    /// Whether it is built and installed. Otherwise only what it requires counts.
+    /// True if it is built and installed. Otherwise only its requirements count.
     pub is_package: bool,
     marker: Option<String>,
     extra: Option<String>,
@@ -34,17 +34,19 @@ pub enum Origin {
     Path(String),
     /// The index of this name.
     Index(String),
-    /// What is not supported, in words.
+    /// A git repository.
+    Repository,
+    /// An origin that is not supported, in words.
     Elsewhere(&'static str),
 }
 
 impl Source {
-    /// Whether it is for uv.
+    /// Returns whether it is for uv.
     pub fn is_of_uv(&self) -> bool {
         self.setting.starts_with("tool.uv.")
     }
 
-    /// Whether it counts when a project is installed with these extras.
+    /// Returns whether it counts when a project is installed with these extras.
     pub(super) fn is_for(&self, extras: &[ExtraName]) -> bool {
         let is_wanted = |extra: &String| {
             let extra = extra.parse().ok();
@@ -141,7 +143,7 @@ fn origin_of_uv(table: &DeTable<'_>) -> Origin {
     } else if let Some(index) = text_at(table, &["index"]) {
         Origin::Index(index.to_owned())
     } else if has("git") {
-        Origin::Elsewhere("names a git repository, which is not supported")
+        Origin::Repository
     } else if has("url") {
         Origin::Elsewhere("names a URL, which is not supported: require `NAME @ URL` instead")
     } else {
@@ -160,9 +162,7 @@ fn origin_of_poetry(table: &DeTable<'_>) -> Option<Origin> {
     } else if let Some(source) = text_at(table, &["source"]) {
         Some(Origin::Index(source.to_owned()))
     } else if has("git") {
-        Some(Origin::Elsewhere(
-            "names a git repository, which is not supported",
-        ))
+        Some(Origin::Repository)
     } else if has("url") {
         Some(Origin::Elsewhere("names a URL, which is not supported"))
     } else {
