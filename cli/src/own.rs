@@ -108,6 +108,8 @@ impl OwnOptions {
         }
         let is_locked = matches!(request.requirements, Requirements::Lock(_));
         let work = engine.projects.clone();
+        // Where that fails, copying says why.
+        let _ = std::fs::create_dir_all(&work);
         let mut walk = Walk {
             builder: Builder::new(engine, &request.targets),
             given,

@@ -9,7 +9,7 @@ use accretion_core::project::{Dependency, Given, dependencies};
 use accretion_core::request::Targets;
 use accretion_core::requirement::{ExtraName, PackageName, RequirementSet};
 use accretion_core::target::Target;
-use accretion_core::wheel::{Requires, WheelFilename};
+use accretion_core::wheel::{Requires, WheelFilename, foreign_code};
 use accretion_service::own::OwnWheel;
 use url::Url;
 
@@ -281,7 +281,7 @@ impl<'a> Builder<'a> {
     /// machine can build for.
     async fn build(&self, path: &Path) -> Result<Vec<Built>, Error> {
         if path.extension().is_some_and(|it| it == "whl") {
-            return Ok(vec![self.admit(path).await?]);
+            return Ok(vec![self.admit(path, &[]).await?]);
         }
         let mut built: Vec<Built> = Vec::new();
         let mut natives = Vec::new();
@@ -315,11 +315,12 @@ impl<'a> Builder<'a> {
         })?;
         let (uv, work) = (&self.engine.uv, &self.engine.projects);
         let wheel = uv.wheel_of(path, target, work, into.path()).await;
-        self.admit(&wheel.map_err(local)?).await
+        self.admit(&wheel.map_err(local)?, &self.targets).await
     }
 
-    /// Verifies a wheel, and puts it where the build finds it.
-    async fn admit(&self, path: &Path) -> Result<Built, Error> {
+    /// Verifies a wheel, and puts it where the build finds it. If its tags fit one of these targets,
+    /// its native code has to fit as well.
+    async fn admit(&self, path: &Path, targets: &[Target]) -> Result<Built, Error> {
         let failed = |error: accretion_core::Error| Error::Service(error.into());
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -336,6 +337,18 @@ impl<'a> Builder<'a> {
         let open = |path: &Path| File::open(path).map_err(|error| unreadable(path, error));
         let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);
         let requires = Requires::read(&stored.layout, &wheel, &layout).map_err(failed)?;
+        let fits = |target: &&Target| target.rank_wheel(&filename).is_some();
+        for target in targets.iter().filter(fits) {
+            let foreign = foreign_code(&stored.layout, &wheel, &layout, target.architecture);
+            let foreign = foreign.map_err(|error| unreadable(path, error))?;
+            if let Some((file, machine)) = foreign {
+                return Err(local(accretion_local::Error::ArchitectureForeign {
+                    file: filename.to_string(),
+                    target: target.to_string(),
+                    problem: format!("holds `{file}`, which is for {machine}"),
+                }));
+            }
+        }
         Ok(Built {
             wheel: OwnWheel { filename, sha256 },
             #[cfg(feature = "aws")]

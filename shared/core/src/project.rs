@@ -286,21 +286,27 @@ pub fn dependencies(
     extras: &[ExtraName],
     targets: &[Target],
 ) -> Checked<Vec<Dependency>> {
-    let mut local = BTreeMap::new();
-    let lines = required.iter().map(|text| match split_local(text) {
-        Some((line, name, url)) => {
-            local.insert(name, url);
-            line
+    let (mut lines, mut local) = (Vec::new(), Vec::new());
+    for text in required {
+        match split_local(text) {
+            Some(line) => local.push(line),
+            None => lines.push(text.as_str()),
         }
-        None => text.clone(),
-    });
-    let lines: Vec<_> = lines.collect();
-    if lines.is_empty() {
-        return Ok((Vec::new(), Report::new(source_name, "")));
     }
-    let (set, report) = parse(source_name, &lines.join("\n"), &NoInclude, true)?;
+    let mut report = Report::new(source_name, "");
+    let mut read = Vec::new();
+    if !lines.is_empty() {
+        let (set, warnings) = parse(source_name, &lines.join("\n"), &NoInclude, true)?;
+        report = warnings;
+        read.extend(set.requirements.into_iter().map(|it| (it, None)));
+    }
+    for (line, url) in local {
+        let (set, _) = parse(source_name, &line, &NoInclude, true)?;
+        let url = Some(url);
+        read.extend(set.requirements.into_iter().map(|it| (it, url.clone())));
+    }
     let mut dependencies = Vec::new();
-    for mut requirement in set.requirements {
+    for (mut requirement, url) in read {
         let marker = &mut requirement.specifier.marker;
         if !marker.evaluate_extras(extras) {
             continue;
@@ -309,17 +315,16 @@ pub fn dependencies(
         let applies = |target: &Target| requirement.applies(*target);
         // What applies to no target is told when it is resolved.
         let is_anywhere = targets.iter().any(applies);
-        let name = &requirement.specifier.name;
         dependencies.push(Dependency {
-            local: local.get(name).filter(|_| is_anywhere).cloned(),
+            local: url.filter(|_| is_anywhere),
             requirement,
         });
     }
     Ok((dependencies, report))
 }
 
-/// A requirement of a local file or folder without its URL, its name, and the URL.
-fn split_local(text: &str) -> Option<(String, PackageName, String)> {
+/// A requirement of a local file or folder without its URL, and the URL.
+fn split_local(text: &str) -> Option<(String, String)> {
     let (head, rest) = text.split_once('@')?;
     let rest = rest.trim_start();
     if !rest.starts_with("file:") {
@@ -330,8 +335,8 @@ fn split_local(text: &str) -> Option<(String, PackageName, String)> {
         None => (rest, String::new()),
     };
     let head = head.trim();
-    let name = distribution_name(head.split('[').next()?.trim())?;
-    Some((format!("{head}{marker}"), name, url.trim().to_owned()))
+    distribution_name(head.split('[').next()?.trim())?;
+    Some((format!("{head}{marker}"), url.trim().to_owned()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Building the wheel of a project's folder without touching the folder.
 
-use std::fs::{self, File, FileTimes, Metadata};
+use std::fs::{self, DirBuilder, File, FileTimes, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
@@ -37,7 +37,7 @@ pub(crate) struct ProjectCopy {
 impl ProjectCopy {
     /// Copies a folder, or the folder of a file, below a working folder. Both are free of links.
     pub(crate) fn new(original: &Path, work: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::temporary("could not copy the project to", work, error);
+        let failed = |error| Error::cache("could not copy the project to", work, error);
         let name = Sha256::of(original.as_os_str().as_bytes()).to_string();
         fs::create_dir_all(work).map_err(failed)?;
         let work = &fs::canonicalize(work).map_err(failed)?;
@@ -46,6 +46,9 @@ impl ProjectCopy {
         lock.lock().map_err(failed)?;
         // That of a build that was killed.
         let _ = fs::remove_dir_all(&root);
+        // Others may not be able to read the original.
+        let mut private = DirBuilder::new();
+        private.mode(0o700).create(&root).map_err(failed)?;
         let copy = Self {
             root,
             original: original.to_owned(),
@@ -92,7 +95,11 @@ impl ProjectCopy {
             }
             next = folder;
         }
-        copy(&self.original, &self.path(), work)
+        if self.original.is_dir() {
+            copy_folder(&self.original, &self.path(), work)
+        } else {
+            copy(&self.original, &self.path(), work)
+        }
     }
 }
 
@@ -123,13 +130,26 @@ fn copy(from: &Path, to: &Path, work: &Path) -> io::Result<()> {
     } else if is_linked(from) {
         symlink(from, to)
     } else {
-        fs::create_dir(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()), work)?;
-        }
-        Ok(())
+        copy_folder(from, to, work)
     }
+}
+
+fn copy_folder(from: &Path, to: &Path, work: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(from) {
+        // No build can read it either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return symlink(from, to),
+        entries => entries?,
+    };
+    fs::create_dir(to)?;
+    for entry in entries {
+        let entry = entry?;
+        match copy(&entry.path(), &to.join(entry.file_name()), work) {
+            // It has been removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            copied => copied?,
+        }
+    }
+    Ok(())
 }
 
 fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
@@ -277,6 +297,15 @@ mod tests {
         let copy = ProjectCopy::new(&app, &app.join(".cache/work")).unwrap();
         assert_eq!(copy.path(), first);
         assert!(copy.path().join("app.py").exists() && !copy.path().join(".cache/work").exists());
+    }
+
+    #[test]
+    fn a_project_is_copied_whatever_it_looks_like() {
+        let (_root, path) = repository();
+        let environment = path.join("repo/app/.venv");
+        let copy = ProjectCopy::new(&environment, &path.join("work")).unwrap();
+        write(&copy.path().join("built"), "built");
+        assert!(copy.path().join("pyvenv.cfg").exists() && !environment.join("built").exists());
     }
 
     #[test]

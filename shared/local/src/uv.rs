@@ -397,6 +397,15 @@ impl Uv {
                 file,
                 output: copy.restore(&output),
             },
+            Error::SourceNeedsCompiler {
+                file,
+                program,
+                output,
+            } => Error::SourceNeedsCompiler {
+                file,
+                program,
+                output: copy.restore(&output),
+            },
             error => error,
         })
     }

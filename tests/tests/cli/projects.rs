@@ -630,6 +630,32 @@ fn wheels_beside_a_lock_have_the_hash_that_it_names() {
 }
 
 #[test]
+fn a_wheel_that_says_it_is_pure_serves_the_machine_that_its_code_is_for() {
+    let index = strangers();
+    let project = project(&index);
+    write_own(&project, "app", "app", &[], "");
+    let backend = fs::read_to_string(project.path("app/backend.py")).unwrap();
+    let machine = match std::env::consts::ARCH {
+        "aarch64" => "b7",
+        _ => "3e",
+    };
+    let elf =
+        format!("\"app/x.so\": b\"\\x7fELF\" + bytes(14) + b\"\\x{machine}\\0\" + bytes(99),");
+    let backend = backend.replace("files = {", &format!("files = {{\n        {elf}"));
+    project.write("app/backend.py", backend);
+    let own = own_target();
+    project.run(&format!("build --project app {own}")).exits(0);
+    let both = own.replace("arm64", "x86_64 --architecture arm64");
+    let both = both.replace(
+        "--architecture x86_64",
+        "--architecture arm64 --architecture x86_64",
+    );
+    let run = project.run(&format!("build --project app {both}"));
+    let run = run.fails(3, "ArchitectureForeign");
+    assert!(run.stderr.contains("holds `app/x.so`"), "{run}");
+}
+
+#[test]
 fn compiled_code_is_for_the_targets_that_it_was_built_for() {
     let index = strangers();
     let project = project(&index);

@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::local::Foreign;
 use super::selection::normalised;
+use super::yanked::Notes;
 use super::{
-    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, Yanked, is_own_folder,
+    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
 };
 use crate::error::shown;
 
@@ -69,11 +70,11 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     if let Known::Named(groups) = &mut groups {
         groups.extend(document.default_groups.iter().map(|it| normalised(it)));
     }
-    let noted = Yanked::noted(&document.tool);
+    let notes = Notes::read(&document.tool);
     let mut packages: Vec<_> = document.packages.into_iter().map(package).collect();
-    for package in packages.iter_mut().filter(|_| !noted.is_empty()) {
+    for package in &mut packages {
         let version = package.version.as_deref().unwrap_or_default();
-        package.yanked = Yanked::reason_of(&noted, &package.name, version);
+        package.yanked = notes.reason_of(&package.name, version).cloned();
     }
     Ok(Lock {
         python: document

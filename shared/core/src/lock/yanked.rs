@@ -3,9 +3,12 @@
 //! No field of PEP 751 says it, so it stands in the table `tool.accretion`: wherever a lock goes, the
 //! warning goes with it. What a lock was made from, and its files, are the same with it and without.
 
+use std::collections::BTreeMap;
+
+use pep440_rs::Version;
+use pep508_rs::PackageName;
 use serde::Serialize;
 
-use super::same_version;
 use crate::requirement::distribution_name;
 
 /// A version that its index has yanked.
@@ -41,28 +44,6 @@ impl Yanked {
         }
     }
 
-    /// The reason that is noted of a version.
-    pub(super) fn reason_of(noted: &[Self], name: &str, version: &str) -> Option<String> {
-        let name = distribution_name(name)?;
-        let version = version.parse().ok()?;
-        let of = |it: &&Self| {
-            let is_of = distribution_name(&it.name).is_some_and(|it| it == name);
-            is_of && same_version(&version, &it.version)
-        };
-        noted.iter().find(of).map(|it| it.reason.clone())
-    }
-
-    /// Returns the yanked versions that a lock notes. What is malformed is no note.
-    pub(super) fn noted(tool: &toml::Table) -> Vec<Self> {
-        let notes = tool.get("accretion").and_then(|it| it.get("yanked"));
-        let notes = notes.and_then(toml::Value::as_array).into_iter().flatten();
-        let note = |note: &toml::Value| {
-            let text = |field: &str| note.get(field)?.as_str();
-            Some(Self::new(text("name")?, text("version")?, text("reason")?))
-        };
-        notes.filter_map(note).collect()
-    }
-
     /// The end of a `pylock.toml` that notes these; nothing if there are none.
     ///
     /// # Panics
@@ -75,6 +56,39 @@ impl Yanked {
             text.extend(["\n[[tool.accretion.yanked]]\n", &fields]);
         }
         text
+    }
+}
+
+/// The reasons that a lock notes, by the yanked packages and versions.
+pub(super) struct Notes(BTreeMap<PackageName, BTreeMap<Version, String>>);
+
+impl Notes {
+    /// Reads the notes of a lock. What is malformed is no note.
+    pub(super) fn read(tool: &toml::Table) -> Self {
+        let notes = tool.get("accretion").and_then(|it| it.get("yanked"));
+        let notes = notes.and_then(toml::Value::as_array).into_iter().flatten();
+        let note = |note: &toml::Value| {
+            let text = |field: &str| note.get(field)?.as_str();
+            let (name, version) = (text("name")?, text("version")?);
+            let yanked = Yanked::new(name, version, text("reason")?);
+            Some((
+                distribution_name(name)?,
+                version.parse().ok()?,
+                yanked.reason,
+            ))
+        };
+        let mut by_package = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for (name, version, reason) in notes.filter_map(note) {
+            let versions = by_package.entry(name).or_default();
+            versions.entry(version).or_insert(reason);
+        }
+        Self(by_package)
+    }
+
+    /// The reason that is noted of a version.
+    pub(super) fn reason_of(&self, name: &str, version: &str) -> Option<&String> {
+        let versions = self.0.get(&distribution_name(name)?)?;
+        versions.get(&version.parse().ok()?)
     }
 }
 

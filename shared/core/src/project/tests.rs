@@ -274,4 +274,15 @@ fn dependencies_on_local_files() {
     ] {
         assert_eq!(read(text), expected, "{text}");
     }
+    let lines = [
+        "lib @ file:///old ; python_version < '3.13'",
+        "lib @ file:///new ; python_version >= '3.13'",
+    ];
+    let (read, _) = dependencies("x", &lines.map(str::to_owned), &[], &TARGETS).unwrap();
+    for it in read {
+        let marker = it.requirement.to_string();
+        let is_old = marker.contains("< '3.13'");
+        let url = if is_old { "file:///old" } else { "file:///new" };
+        assert!(it.local.is_none_or(|it| it == url), "{marker}");
+    }
 }

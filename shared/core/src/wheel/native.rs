@@ -9,7 +9,7 @@ use crate::target::Architecture;
 /// Bytes of an ELF file up to its machine's number.
 const ELF_HEAD: usize = 20;
 
-/// Packed bytes that hold those, whatever they are packed with.
+/// Packed bytes that hold those in what compressors write. Layouts hold no Zstandard.
 const PACKED_HEAD: u64 = 1024;
 
 /// The first file with native code of a wheel that was verified, if the wheel has such code for other
