@@ -88,6 +88,17 @@ impl Walk<'_> {
                             let problem = format!("it is `{name}`, and `{wanted}` is required");
                             return Err(unusable(&at.path, problem));
                         }
+                        // An index may have a stranger of its name.
+                        if self
+                            .found
+                            .get(&at.path)
+                            .is_some_and(|it| it.built.is_empty())
+                        {
+                            let problem = format!(
+                                "`{name}` is required, and is no package (`package = false`)"
+                            );
+                            return Err(unusable(&at.path, problem));
+                        }
                         open.push((at.path, extras));
                         self.requirements.requirements.push(requirement);
                     }

@@ -248,7 +248,19 @@ fn local_sources_are_what_uv_takes() {
 }
 
 /// Settings that choose packages, versions or indexes, by their names.
-const COUNTING: [(&str, &str); 28] = [
+const COUNTING: [(&str, &str); 31] = [
+    (
+        "tool.poetry.dependencies.dep",
+        "[tool.poetry.dependencies]\ndep = \"<2\"",
+    ),
+    (
+        "tool.poetry.dependencies.dep",
+        "[tool.poetry.dependencies]\ndep = { version = \"*\", python = \"<3.12\" }",
+    ),
+    (
+        "tool.poetry.dependencies.dep",
+        "[tool.poetry.dependencies]\ndep = { markers = \"os_name == 'nt'\" }",
+    ),
     (
         "tool.uv.exclude-newer",
         "[tool.uv]\nexclude-newer = \"2020-01-01\"",
@@ -366,6 +378,44 @@ fn settings_that_count_are_refused_by_name() {
             assert!(run.stderr.contains(words), "{words}: {run}");
         }
         assert_eq!(project.outputs(), [""; 0], "{setting}");
+    }
+}
+
+#[test]
+fn what_only_uv_makes_of_a_local_dependency_is_refused() {
+    let index = strangers();
+    let variable = project(&index);
+    write_own(
+        &variable,
+        "app",
+        "app",
+        &["lib @ file:///${PROJECT_ROOT}/lib"],
+        "",
+    );
+    let run = variable.run(&format!("build --project app {ONE}"));
+    let run = run.fails(3, "OptionUnsupported");
+    assert!(
+        run.stderr
+            .contains("`project.dependencies: lib @ file:///${PROJECT_ROOT}/lib`"),
+        "{run}"
+    );
+
+    // The index has a stranger of its name.
+    for (source, lib) in [
+        ("{ path = \"../lib\" }", "[tool.uv]\npackage = false\n"),
+        ("{ path = \"../lib\", package = false }", ""),
+    ] {
+        let project = project(&index);
+        let sources = format!("[tool.uv.sources]\nlib = {source}\n");
+        write_own(&project, "app", "app", &["lib"], &sources);
+        write_own(&project, "lib", "lib", &["dep"], lib);
+        let run = project.run(&format!("build --project app {ONE}"));
+        let run = run.fails(3, "ProjectUnusable");
+        assert!(
+            run.stderr.contains("`lib` is required, and is no package"),
+            "{run}"
+        );
+        assert_eq!(project.outputs(), [""; 0]);
     }
 }
 

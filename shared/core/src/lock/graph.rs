@@ -102,13 +102,14 @@ impl Graph {
         self.check_conflicts(activated)?;
         let mut constraints = HashMap::new();
         let mut steps = 0;
+        let mut conflicting = self.conflicting(lock, activated);
         for _ in 0..PASSES {
             let mut walk = Walk {
                 lock,
                 graph: self,
                 environment,
                 selected: activated,
-                conflicting: self.conflicting(lock, activated),
+                conflicting,
                 seen: HashSet::new(),
                 open: Vec::new(),
                 constraints: &mut constraints,
@@ -121,6 +122,7 @@ impl Graph {
                 let needed: HashSet<_> = needed.filter(|at| !self.projects.contains(at)).collect();
                 return Ok(needed.into_iter().collect());
             }
+            conflicting = walk.conflicting;
         }
         Err(invalid(
             "what it requires of a package contradicts itself".into(),
@@ -185,7 +187,7 @@ struct Walk<'a> {
     open: Vec<Node>,
     /// What is required of packages that there are several versions of.
     constraints: &'a mut HashMap<String, Vec<String>>,
-    /// Whether more constraints came up than had been known when a version was chosen.
+    /// True if more constraints or extras came up than had been known when a version was chosen.
     learned: bool,
     /// What it has taken so far.
     steps: &'a mut usize,
@@ -267,6 +269,19 @@ impl<'a> Walk<'a> {
     }
 
     fn enter(&mut self, node: Node) {
+        if let (at, Some(extra)) = &node
+            && !self.graph.conflicts.is_empty()
+            && let Some(package) = self.lock.packages.get(*at)
+        {
+            let name = normalised(&package.name);
+            let active = format!("extra-{}-{name}-{extra}", name.len());
+            if let Ok(active) = active.parse()
+                && !self.conflicting.contains(&active)
+            {
+                self.conflicting.push(active);
+                self.learned = true;
+            }
+        }
         if self.seen.insert(node.clone()) {
             self.open.push(node);
         }

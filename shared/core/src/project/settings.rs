@@ -112,7 +112,13 @@ impl Setting {
 
     /// Returns whether it is for uv.
     pub(super) fn is_of_uv(&self) -> bool {
-        let others = ["tool.pdm.", "tool.pixi.", "tool.poetry.", "tool.rye."];
+        let others = [
+            "project.",
+            "tool.pdm.",
+            "tool.pixi.",
+            "tool.poetry.",
+            "tool.rye.",
+        ];
         !others.iter().any(|other| self.name.starts_with(other))
     }
 
@@ -292,6 +298,23 @@ pub(super) fn of_others(document: &DeTable<'_>) -> Vec<Setting> {
             settings.push(Setting::new(path.join("."), span, effect));
         }
     }
+    settings.extend(
+        source::refined(document).map(|(name, span)| Setting::new(name, span, Effect::Own)),
+    );
+    let backend = text_at(document, &["build-system", "build-backend"]);
+    let dependencies = at(document, &["project"])
+        .and_then(|it| it.get_ref().as_table())
+        .into_iter()
+        .flat_map(|project| strings(project, &["dependencies"]));
+    // PDM's own backend knows the variable.
+    let unknown = dependencies.filter(|(it, _)| {
+        it.contains("${") && !backend.is_some_and(|backend| backend.starts_with("pdm"))
+    });
+    settings.extend(
+        unknown.map(|(it, span)| {
+            Setting::new(format!("project.dependencies: {it}"), span, Effect::Own)
+        }),
+    );
     settings.extend(
         source::prereleases(document).map(|(name, span)| Setting::new(name, span, Effect::Own)),
     );

@@ -106,6 +106,27 @@ pub(super) fn read(document: &DeTable<'_>) -> Vec<(PackageName, Source)> {
     sources
 }
 
+/// Dependencies of Poetry that say more of what `project.dependencies` requires.
+pub(super) fn refined<'a>(
+    document: &'a DeTable<'_>,
+) -> impl Iterator<Item = (String, Range<usize>)> + use<'a> {
+    let is_refined = at(document, &["project", "dependencies"]).is_some();
+    let dependencies = entries(document, &["tool", "poetry", "dependencies"]);
+    let refining = dependencies.filter(move |(name, value)| {
+        let is_version = |version: &str| version != "*";
+        is_refined
+            && *name != "python"
+            && (value.get_ref().as_str().is_some_and(is_version)
+                || tables(value).into_iter().any(|(table, _)| {
+                    text_at(table, &["version"]).is_some_and(is_version)
+                        || ["python", "markers", "platform"]
+                            .iter()
+                            .any(|key| at(table, &[key]).is_some())
+                }))
+    });
+    refining.map(|(name, value)| (format!("tool.poetry.dependencies.{name}"), value.span()))
+}
+
 /// Dependencies of Poetry that may be versions before a release.
 pub(super) fn prereleases<'a>(
     document: &'a DeTable<'_>,

@@ -276,6 +276,26 @@ fn uv_of_a_workspace_a_script_and_with_conflicts() {
     gets(&file, X86, "+gpu", "b==1.0");
     let problem = refused(&file, X86, "+cpu +gpu", "SelectionConflict");
     assert!(problem.contains("exclude each other"), "{problem}");
+
+    // An extra that a dependency wants counts as well.
+    for (extra, expected) in [("cpu", "a==1.0 lib==1.0"), ("gpu", "b==1.0 lib==1.0")] {
+        let wanted = [
+            "version = 1\nconflicts = [[{ package = 'lib', extra = 'cpu' }, { package = 'lib', extra = 'gpu' }]]\n",
+            &package(
+                "one",
+                "{ virtual = '.' }",
+                &format!("dependencies = [{{ name = 'lib', extra = ['{extra}'] }}]"),
+            ),
+            &wheel("lib"),
+            "[package.optional-dependencies]\n\
+             cpu = [{ name = 'a', marker = \"extra == 'extra-3-lib-cpu'\" }]\n\
+             gpu = [{ name = 'b', marker = \"extra == 'extra-3-lib-gpu'\" }]\n",
+            &wheel("a"),
+            &wheel("b"),
+        ];
+        let file = read(LockFormat::Uv, &wanted.concat(), None).unwrap();
+        gets(&file, X86, "", expected);
+    }
 }
 
 #[test]
