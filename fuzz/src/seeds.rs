@@ -106,7 +106,7 @@ fn wheels() -> Vec<(String, Vec<u8>)> {
         ("dots", one(Entry::file("./demo/.//x.txt", "x"))),
         (
             "dots-data",
-            one(Entry::file("demo-1.0.data/./data/x.txt", "x")),
+            one(Entry::file("demo-1.0.data/data/./x.txt", "x")),
         ),
         (
             "unlisted",

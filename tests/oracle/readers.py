@@ -2,7 +2,8 @@
 
 Reads a question as JSON on stdin, `{"uv": PATH, "python": PATH, "wheels": [PATH…]}`, and writes as JSON
 on stdout `{"missing": [READER…], "wheels": [{READER: {PATH: [SHA-256, EXECUTABLE]} or a refusal}…]}`.
-Every wheel has a folder of its own, in which it is unpacked. Links have a target for a hash.
+Every wheel has a folder of its own, in which it is unpacked. Links have a target for a hash, and scripts that are left
+at `#!python` have that.
 """
 
 import hashlib
@@ -30,7 +31,10 @@ def tree(folder):
         if path.is_symlink():
             files[name] = [f"-> {os.readlink(path)}", False]
         elif path.is_file() and name != ".lock":
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            if name.startswith("bin/") and content.startswith(b"#!python"):
+                digest = "#!python"
             files[name] = [digest, bool(path.stat().st_mode & 0o111)]
     return files
 

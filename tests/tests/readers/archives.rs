@@ -107,6 +107,9 @@ fn paths() -> Vec<Row> {
     let cut_off = "is no relative path below the wheel's root";
     let points = "[console_scripts]\nrun = demo:main\n";
     let points = |path: &str| with([Entry::file(path, points)]);
+    let script = |path: &str| Entry::file(path, "#!python\n");
+    let data = "has to be written `demo-1.0.data/";
+    let metadata = "has to be written `demo-1.0.dist-info/";
     rows([
         ("`./` at the start", with([file("./a.py")]), Taken),
         ("`./` inside", with([file("demo/./././a.py")]), Taken),
@@ -127,18 +130,33 @@ fn paths() -> Vec<Row> {
             Taken,
         ),
         (
-            "`./` in the .data folder",
-            with([file("demo-1.0.data/./purelib/a.py")]),
+            "`.//` before entry_points.txt",
+            points("demo-1.0.dist-info/.//entry_points.txt"),
             Taken,
         ),
         (
-            "`//` in the .data folder",
-            with([file("demo-1.0.data//data/etc/a")]),
+            "`//` in a folder of the metadata",
+            with([file("demo-1.0.dist-info/licenses//LICENSE")]),
+            Taken,
+        ),
+        (
+            "`./` in a folder of the .data folder",
+            with([file("demo-1.0.data/purelib/./a.py")]),
+            Taken,
+        ),
+        (
+            "`//` in a folder of the .data folder",
+            with([file("demo-1.0.data/data//etc//a")]),
             Taken,
         ),
         (
             "`./` before a script",
-            with([file("demo-1.0.data/scripts/./run")]),
+            with([script("demo-1.0.data/scripts/./run")]),
+            Taken,
+        ),
+        (
+            "`//` before a script",
+            with([script("demo-1.0.data/scripts//run")]),
             Taken,
         ),
         (
@@ -218,22 +236,57 @@ fn paths() -> Vec<Row> {
         (
             "`./` before the metadata",
             demo().dist_info("./demo-1.0.dist-info").build(),
-            Refused("has to start with the folder"),
+            Refused("has to be written `demo-1.0."),
         ),
         (
             "`./` before the folder of entry_points.txt",
             points("./demo-1.0.dist-info/entry_points.txt"),
-            Refused("has to start with the folder"),
+            Refused("has to be written `demo-1.0."),
         ),
         (
             "`./` before the .data folder",
             with([file("./demo-1.0.data/scripts/run")]),
-            Refused("has to start with the folder"),
+            Refused("has to be written `demo-1.0."),
         ),
         (
             "`./` before the folder of a license",
             with([file("./demo-1.0.dist-info/LICENSE")]),
-            Strict("has to start with the folder"),
+            Strict("has to be written `demo-1.0."),
+        ),
+        (
+            "`//` before entry_points.txt",
+            points("demo-1.0.dist-info//entry_points.txt"),
+            Refused(metadata),
+        ),
+        (
+            "`//./` before entry_points.txt",
+            points("demo-1.0.dist-info//./entry_points.txt"),
+            Refused(metadata),
+        ),
+        (
+            "`//` before a license",
+            with([file("demo-1.0.dist-info//LICENSE")]),
+            Strict(metadata),
+        ),
+        (
+            "`./` before the folder of scripts",
+            with([script("demo-1.0.data/./scripts/run")]),
+            Refused(data),
+        ),
+        (
+            "`//` before the folder of scripts",
+            with([script("demo-1.0.data//scripts/run")]),
+            Refused(data),
+        ),
+        (
+            "`./` before another folder of .data",
+            with([file("demo-1.0.data/./purelib/a.py")]),
+            Strict(data),
+        ),
+        (
+            "`//` before another folder of .data",
+            with([file("demo-1.0.data//data/etc/a")]),
+            Strict(data),
         ),
     ])
 }
@@ -334,6 +387,12 @@ fn entries() -> Vec<Row> {
         signature: true,
         zip64: false,
     };
+    // A record as long as the longest fixed part of one.
+    let gap = |signature: &str| {
+        let record = [signature.as_bytes(), &[0; 60]].concat();
+        demo().entry(file("a.py").gap_before(record)).build()
+    };
+    let stops = "is followed by the end of an archive, then by more entries";
     let times = [0x55, 0x54, 5, 0, 1, 0, 0, 0, 0];
     rows([
         (
@@ -432,6 +491,31 @@ fn entries() -> Vec<Row> {
                 demo().entry(file("a.py").gap_before(hidden)).build()
             },
             Refused("is followed by one that the central directory does not list"),
+        ),
+        (
+            "a central header between entries",
+            gap("PK\u{1}\u{2}"),
+            Refused(stops),
+        ),
+        (
+            "an end record between entries",
+            gap("PK\u{5}\u{6}"),
+            Refused(stops),
+        ),
+        (
+            "a ZIP64 end record between entries",
+            gap("PK\u{6}\u{6}"),
+            Refused(stops),
+        ),
+        (
+            "a ZIP64 locator between entries",
+            gap("PK\u{6}\u{7}"),
+            Taken,
+        ),
+        (
+            "a central header before the directory",
+            demo().build_with(|it| it.gap_before_central("PK\u{1}\u{2}")),
+            Taken,
         ),
         (
             "a folder with the header of a file",

@@ -50,6 +50,9 @@ impl Reading {
 /// The readers that install, and so move files of the `.data` folder.
 const INSTALLERS: [&str; 2] = ["pip", "uv"];
 
+/// In place of the SHA-256 of a script that an installer has left at `#!python`.
+const NOT_REWRITTEN: &str = "#!python";
+
 /// A tree without what differs from installer to installer by right.
 fn essence(tree: &Tree) -> Tree {
     let of_installers = [
@@ -68,7 +71,9 @@ fn essence(tree: &Tree) -> Tree {
     let files = files.map(|(path, file)| {
         // A script starts with the interpreter's own path, and only uv sets its mode.
         let is_script = path.starts_with("bin/");
-        let file = if is_script {
+        let file = if is_script && file.0 == NOT_REWRITTEN {
+            (file.0.clone(), false)
+        } else if is_script {
             (String::new(), false)
         } else {
             file.clone()

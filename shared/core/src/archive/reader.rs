@@ -1,12 +1,13 @@
 //! Reading the central directory, and each entry's data with everything about it checked.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use sha2::Digest as _;
 
 use super::end;
 use super::header::{self, LOCAL_LENGTH};
-use super::{Method, ReadAt, signature};
+use super::{Method, ReadAt, signature, u32_at};
 use crate::digest::Sha256;
 use crate::error::shown;
 
@@ -243,7 +244,7 @@ impl Directory {
         let sha256 = unpacked.finish()?;
         let limit = self.limit_of(index);
         let end = header::check_descriptor(archive, entry, end, limit)?;
-        check_gap(archive, entry, end, limit)?;
+        check_gap(archive, entry, end..limit, limit == self.offset)?;
         Ok(Verified {
             data_offset,
             sha256,
@@ -251,26 +252,39 @@ impl Directory {
     }
 }
 
-/// Refuses an entry that is followed by one that the central directory does not list: readers that
-/// go from entry to entry, as over a pipe, would unpack it.
+/// The signatures of records that end an archive for readers that go from entry to entry.
+const LAST: [u32; 3] = [signature::CENTRAL, signature::END, signature::END64];
+
+/// Refuses a gap behind an entry with what deceives readers that go from entry to entry, as over a
+/// pipe: an entry that the central directory does not list, which they would unpack, or a record
+/// that makes them stop before the next entry.
 fn check_gap(
     archive: &(impl ReadAt + ?Sized),
     entry: &Entry,
-    start: u64,
-    end: u64,
+    gap: Range<u64>,
+    is_last: bool,
 ) -> Result<(), ArchiveError> {
-    let signature = signature::LOCAL.to_le_bytes();
     // Pieces overlap, so that no signature lies across two of them.
-    let overlap = signature.len() - 1;
-    let mut position = start;
+    let overlap = size_of::<u32>() - 1;
+    let Range {
+        start: mut position,
+        end,
+    } = gap;
     while end - position > overlap as u64 {
         let mut piece = vec![0; usize_of((end - position).min(CHUNK as u64))?];
         archive.read_exact_at(&mut piece, position)?;
-        if piece
-            .windows(signature.len())
-            .any(|bytes| bytes == signature)
-        {
-            return Err(entry.error("is followed by one that the central directory does not list"));
+        for at in 0..piece.len() - overlap {
+            let signature = u32_at(&piece, at);
+            if signature == signature::LOCAL {
+                return Err(
+                    entry.error("is followed by one that the central directory does not list")
+                );
+            }
+            if !is_last && LAST.contains(&signature) {
+                return Err(
+                    entry.error("is followed by the end of an archive, then by more entries")
+                );
+            }
         }
         position += (piece.len() - overlap) as u64;
     }

@@ -107,7 +107,7 @@ impl Roots {
             ));
         }
         for file in files {
-            check_spelling(file, &[dist_info, &data])?;
+            check_spelling(file, dist_info, &data)?;
         }
         for file in ["METADATA", "WHEEL", "RECORD"] {
             let path = format!("{dist_info}/{file}");
@@ -124,21 +124,21 @@ impl Roots {
 
     /// The path below `python/` that an entry goes to and whether it is a script; `None` for what
     /// is not taken. The error is a sentence.
-    pub(super) fn place(&self, name: &str) -> Result<Option<(String, bool)>, String> {
-        let Some(rest) = below(&self.data, name) else {
-            return Ok(self.taken(name.to_owned(), false));
+    pub(super) fn place(&self, path: &str) -> Result<Option<(String, bool)>, String> {
+        let Some(rest) = below(&self.data, path) else {
+            return Ok(self.taken(path.to_owned(), false));
         };
-        let (path, is_script) = match rest.split_once('/') {
+        let (target, is_script) = match rest.split_once('/') {
             Some(("purelib" | "platlib" | "data", rest)) => (rest.to_owned(), false),
             Some(("headers", rest)) => (format!("{}/{rest}", self.headers), false),
             Some(("scripts", rest)) => (format!("bin/{rest}"), true),
             _ => {
                 return Err(format!(
-                    "`{name}` lies in no folder that a .data folder may have"
+                    "`{path}` lies in no folder that a .data folder may have"
                 ));
             }
         };
-        Ok(self.taken(path, is_script))
+        Ok(self.taken(target, is_script))
     }
 
     /// Leaves out what an installer writes itself, whichever way the wheel would put it there.
@@ -181,14 +181,24 @@ fn is_own(stem: &str, filename: &WheelFilename) -> bool {
             .is_some_and(|(name, version)| is_name(name) && is_version(version))
 }
 
-/// Refuses a file of a folder of the wheel's own that is spelled `./folder`: some installers look
-/// for the name as it is written, others for the folder on the disk.
-fn check_spelling(file: &ArchiveFile<'_>, folders: &[&str]) -> Result<(), String> {
-    let name = &file.entry.name;
-    let is_in = |path: &str| folders.iter().any(|folder| below(folder, path).is_some());
-    if is_in(&file.path) && !is_in(name) {
-        let name = shown(name);
-        return Err(format!("the path `{name}` has to start with the folder"));
+/// Refuses a file of a folder of the wheel's own whose name spells the folder in another way than
+/// its path: some installers look for the name as it is written, others for the folder on the disk.
+///
+/// The folder of a file below `.data` is the one that says where it goes. Behind `.dist-info`,
+/// installers know `./`, but not `//`.
+fn check_spelling(file: &ArchiveFile<'_>, dist_info: &str, data: &str) -> Result<(), String> {
+    let (name, path) = (&file.entry.name, &file.path);
+    let is_spelled = if let Some(rest) = below(data, path) {
+        let length = rest.find('/').map_or(0, |slash| slash + 1);
+        name.starts_with(&path[..path.len() - rest.len() + length])
+    } else if below(dist_info, path).is_some() {
+        below(dist_info, name).is_some_and(|rest| !rest.starts_with('/'))
+    } else {
+        true
+    };
+    if is_spelled {
+        return Ok(());
     }
-    Ok(())
+    let (name, path) = (shown(name), shown(path));
+    Err(format!("the path `{name}` has to be written `{path}`"))
 }

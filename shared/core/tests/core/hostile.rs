@@ -111,6 +111,18 @@ fn paths_that_lead_elsewhere() {
             with(Entry::file("./demo-1.0.data/data/x", "")),
         ),
         (
+            "here, before the folder of scripts",
+            with(Entry::file("demo-1.0.data/./scripts/x", "")),
+        ),
+        (
+            "an empty part before the folder of scripts",
+            with(Entry::file("demo-1.0.data//scripts/x", "")),
+        ),
+        (
+            "an empty part before entry points",
+            with(Entry::file("demo-1.0.dist-info//entry_points.txt", "")),
+        ),
+        (
             "long part",
             with(Entry::file(format!("demo/{}", "x".repeat(256)), "x")),
         ),
@@ -418,6 +430,12 @@ fn archives_that_contradict_themselves() {
                     Entry::file("demo/x.py", "x")
                         .gap_before(Archive::new().file("demo/gone.py", "x").build()),
                 )
+                .build(),
+        ),
+        (
+            "an end record in a gap",
+            demo()
+                .entry(Entry::file("demo/x.py", "x").gap_before("PK\u{5}\u{6}"))
                 .build(),
         ),
         (

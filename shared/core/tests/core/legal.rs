@@ -248,7 +248,7 @@ fn paths_with_dots_and_empty_parts() {
         ("././d/.//./x.py", "d/x.py"),
         ("d/.../x.py", "d/.../x.py"),
         ("d/.hidden/./x", "d/.hidden/x"),
-        ("demo-1.0.data/./purelib/x.py", "x.py"),
+        ("demo-1.0.data/purelib/./x.py", "x.py"),
         ("demo-1.0.data/scripts/./x", "bin/x"),
         (
             "demo-1.0.dist-info/licenses/./x",
