@@ -179,7 +179,7 @@ impl ProjectFile {
     ///
     /// # Errors
     ///
-    /// What it says differs between the targets.
+    /// A report, if the file names another source for each target.
     pub fn source(
         &self,
         name: &PackageName,

@@ -1,12 +1,10 @@
 //! One hash asks for all: held against pip, which defines what a `requirements.txt` means.
 
-use std::process::Command;
-
 use accretion_testing::index::PackageIndex;
-use integration_tests::{Project, tools_python};
+use integration_tests::Project;
 use serde_json::json;
 
-use crate::{ONE, index, project, pure};
+use crate::{ONE, index, pip_dry_run, project, pure};
 
 /// `needs`, which requires `one`; and `two`.
 fn site() -> (PackageIndex, Project) {
@@ -39,25 +37,7 @@ fn written(index: &PackageIndex, text: &str) -> String {
 
 /// Returns whether pip would install the requirements.
 fn pip_takes(index: &PackageIndex, project: &Project) -> bool {
-    let run = Command::new(tools_python())
-        .args([
-            "-m",
-            "pip",
-            "--isolated",
-            "--disable-pip-version-check",
-            "install",
-        ])
-        .args([
-            "--dry-run",
-            "--ignore-installed",
-            "--no-cache-dir",
-            "--quiet",
-        ])
-        .args(["--retries", "0", "--index-url", &index.url()])
-        .args(["-r", "requirements.txt"])
-        .current_dir(project.path(""))
-        .output();
-    run.expect("pip runs").status.success()
+    pip_dry_run(index, project).status.success()
 }
 
 #[test]

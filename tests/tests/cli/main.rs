@@ -27,11 +27,11 @@ mod sources;
 mod yanked;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::{Distribution, PackageIndex};
-use integration_tests::{Project, python};
+use integration_tests::{Project, python, tools_python};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_accretion-under-test");
 
@@ -89,6 +89,19 @@ fn native() -> Vec<Wheel> {
         .into_iter()
         .flat_map(|minor| machines.map(|machine| wheel(minor, machine)))
         .collect()
+}
+
+/// Lets pip say what it would install of a project's `requirements.txt`. It installs nothing.
+fn pip_dry_run(index: &PackageIndex, project: &Project) -> Output {
+    let pip = ["-m", "pip", "--isolated", "--disable-pip-version-check"];
+    Command::new(tools_python())
+        .args(pip)
+        .args(["install", "--dry-run", "--ignore-installed"])
+        .args(["--no-cache-dir", "--retries", "0"])
+        .args(["--index-url", &index.url(), "-r", "requirements.txt"])
+        .current_dir(project.path(""))
+        .output()
+        .expect("pip runs")
 }
 
 /// The runtime and the architecture that this machine's Python can build sources for.

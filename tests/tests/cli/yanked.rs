@@ -1,13 +1,12 @@
 //! Versions that their index has yanked (PEP 592), and that a pin takes nevertheless.
 
 use std::fs;
-use std::process::Command;
 
 use accretion_testing::index::{Distribution, PackageIndex};
-use integration_tests::{Project, Run, tools_python};
+use integration_tests::{Project, Run};
 use serde_json::{Value, json};
 
-use crate::{LAYER, ONE, index, project, pure};
+use crate::{LAYER, ONE, index, pip_dry_run, project, pure};
 
 fn yanked(name: &str, reason: &str) -> Distribution {
     Distribution::from(pure(name).build()).yanked(reason)
@@ -41,31 +40,10 @@ fn build(project: &Project, input: &str) -> Run {
 
 /// Returns whether pip warns. It installs nothing here.
 fn pip_warns(index: &PackageIndex, project: &Project) -> bool {
-    let run = Command::new(tools_python())
-        .args([
-            "-m",
-            "pip",
-            "--isolated",
-            "--disable-pip-version-check",
-            "install",
-        ])
-        .args([
-            "--dry-run",
-            "--ignore-installed",
-            "--no-cache-dir",
-            "--retries",
-            "0",
-        ])
-        .args(["--index-url", &index.url(), "-r", "requirements.txt"])
-        .current_dir(project.path(""))
-        .output()
-        .expect("pip runs");
-    assert!(
-        run.status.success(),
-        "{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
-    String::from_utf8_lossy(&run.stderr).contains("yanked version")
+    let run = pip_dry_run(index, project);
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{stderr}");
+    stderr.contains("yanked version")
 }
 
 #[test]
