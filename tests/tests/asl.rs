@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use accretion_core::target::Target;
+use accretion_core::tracking::Status;
 use integration_tests::ask_script;
 use serde_json::{Map, Value, json};
 
+/// As it is deployed with the default of the parameter that is no name.
 fn definition() -> Value {
-    serde_json::from_str(include_str!("../../statemachine/build_layer.asl.json")).unwrap()
+    let text = include_str!("../../statemachine/build_layer.asl.json");
+    serde_json::from_str(&text.replace("${MaximumRetryHours}", "6")).unwrap()
 }
 
 fn states(definition: &Value) -> &Map<String, Value> {
@@ -75,6 +78,9 @@ fn the_schema_finds_slips() {
         ("/States/IsBuilt", "Choices", json!([])),
         ("/States/IsBuilt/Choices/0", "Condition", Value::Null),
         ("/States/IsBuilt", "Retry", json!([])),
+        ("/States/Pause", "Timestamp", Value::Null),
+        ("/States/Pause", "Seconds", json!(30)),
+        ("/States/Pause", "Retry", json!([])),
         ("/States/FillOrders", "ItemProcessor", Value::Null),
         ("/States/FillOrders", "ItemsPath", json!("$.Orders")),
         (
@@ -311,7 +317,7 @@ fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() 
     }
 
     let output = "/FillOrders/Output";
-    let context = json!({"Execution": {"Input": input()}});
+    let context = execution(&input());
     let results = |keys: &[&str]| {
         let results: Vec<_> = keys.iter().map(|key| json!({"Key": key})).collect();
         json!({"states": {"context": context, "result": results}})
@@ -321,6 +327,11 @@ fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() 
         expected["Made"] = json!(keys);
         assert_eq!(evaluate(&[(output, results(keys))]), [expected]);
     }
+}
+
+/// What is known of an execution.
+fn execution(input: &Value) -> Value {
+    json!({"Execution": {"Input": input, "StartTime": "2026-11-20T10:00:00.000Z"}})
 }
 
 /// That of a merged layer.
@@ -341,6 +352,8 @@ fn merged(runtimes: &[&str]) -> Value {
 fn failed(hint: &str) -> Value {
     json!({
         "failure": {"Code": "WheelNotFound", "Reason": "numpy 1.0 has no wheel", "Hint": hint},
+        "nextAttemptAt": "2026-11-20T10:00:30.000Z",
+        "waits": 0,
         "states": {"input": input()},
     })
 }
@@ -361,7 +374,7 @@ fn every_expression_has_a_value() {
         let mut variables = variables.clone();
         let states = &mut variables["states"];
         states["input"] = input.clone();
-        states["context"] = json!({"Execution": {"Input": input}});
+        states["context"] = execution(input);
         let built =
             json!({"ManifestKey": "accretion/manifests/a/b.manifest", "Digest": "sha256:0"});
         match path.split('/').nth(1).unwrap() {
@@ -448,6 +461,121 @@ fn a_failure_is_described_whatever_its_cause_looks_like() {
     }
 }
 
+/// Milliseconds since 1970.
+fn millis(time: &Value) -> i64 {
+    let time: jiff::Timestamp = time.as_str().unwrap().parse().unwrap();
+    time.as_millisecond()
+}
+
+#[test]
+fn pauses_grow_up_to_half_an_hour_and_no_two_are_alike() {
+    let path = "/DescribeFailure/Assign/nextAttemptAt";
+    let questions: Vec<_> = (0..60)
+        .map(|waits| (path, json!({"waits": waits})))
+        .collect();
+    let before = jiff::Timestamp::now().as_millisecond();
+    let answers = evaluate(&questions);
+    let after = jiff::Timestamp::now().as_millisecond();
+    let mut longest = 30;
+    for next in &answers {
+        let next = millis(next);
+        assert!(next >= before + longest * 500 - 1000, "{longest} {next}");
+        assert!(next <= after + longest * 1000, "{longest} {next}");
+        longest = 1800.min(longest * 2);
+    }
+    let differ: BTreeSet<_> = answers[20..].iter().map(millis).collect();
+    assert!(differ.len() > 20, "{answers:?}");
+}
+
+#[test]
+fn what_may_pass_is_waited_for_until_the_time_is_over() {
+    let condition = "/CanWait/Choices/0/Condition";
+    let (transient, at_first) = ("UpstreamUnavailable", "2026-11-20T10:00:30.000Z");
+    let cases = [
+        (transient, at_first, true),
+        ("DownloadIncomplete", at_first, true),
+        ("ServiceUnavailable", at_first, true),
+        ("Throttled", at_first, true),
+        ("WheelNotFound", at_first, false),
+        ("States.Timeout", at_first, false),
+        ("Lambda.TooManyRequestsException", at_first, false),
+        (transient, "2026-11-20T16:00:00.000Z", true),
+        (transient, "2026-11-20T16:00:00.001Z", false),
+    ];
+    let questions = cases.map(|(code, next, _)| {
+        let mut variables = failed("");
+        variables["failure"]["Code"] = json!(code);
+        variables["nextAttemptAt"] = json!(next);
+        variables["states"]["context"] = execution(&input());
+        (condition, variables)
+    });
+    for (answer, case) in evaluate(&questions).iter().zip(&cases) {
+        assert_eq!(*answer, json!(case.2), "{case:?}");
+    }
+    let definition = definition();
+    let states = states(&definition);
+    assert_eq!(states["CanWait"]["Choices"][0]["Next"], "RecordWaiting");
+    assert_eq!(states["CanWait"]["Default"], "NotifyFailure");
+    assert_eq!(states["Pause"]["Next"], "RecordBuilding");
+}
+
+/// The pauses are counted, and what was ordered before is ordered again, with new URLs.
+#[test]
+fn after_a_pause_the_build_begins_anew() {
+    let mut given = input();
+    for waits in 0..3 {
+        // At first, and after each pause.
+        let variables = json!({"states": {"input": given, "context": execution(&input())}});
+        let answers = evaluate(
+            &[
+                "/RecordBuilding/Assign/waits",
+                "/RecordBuilding/Catch/0/Assign/waits",
+                "/RecordBuilding/Output",
+                "/RecordBuilding/Catch/0/Output",
+            ]
+            .map(|path| (path, variables.clone())),
+        );
+        assert_eq!(answers, [json!(waits), json!(waits), input(), input()]);
+        let mut made = input();
+        made["Made"] = json!(["a"]);
+        let states = json!({"input": made, "context": execution(&input())});
+        let variables = json!({"waits": waits, "states": states});
+        given = evaluate(&[("/Pause/Output", variables)]).remove(0);
+    }
+}
+
+/// The ranks of the table, and what may take the place of what, as the rest of the pipeline has them.
+#[test]
+fn statuses_are_recorded_by_their_ranks() {
+    for (state, status) in [
+        ("RecordBuilding", Status::Building),
+        ("RecordWaiting", Status::Waiting),
+        ("RecordBuilt", Status::Built),
+        ("RecordFailed", Status::Failed),
+    ] {
+        let arguments = &definition()["States"][state]["Arguments"];
+        let values = match &arguments["ExpressionAttributeValues"] {
+            Value::String(_) => {
+                let path = format!("/{state}/Arguments/ExpressionAttributeValues");
+                evaluate(&[(&path, failed(""))]).remove(0)
+            }
+            values => values.clone(),
+        };
+        assert_eq!(values[":status"]["S"], status.name(), "{state}");
+        assert_eq!(values[":rank"]["N"], status.rank().to_string(), "{state}");
+        let condition = arguments["ConditionExpression"].as_str().unwrap();
+        let comparison = condition.strip_prefix("attribute_not_exists(#rank) OR #rank ");
+        for known in Status::ALL {
+            let replaces = match comparison {
+                Some("< :rank") => known.rank() < status.rank(),
+                Some("<= :rank") => known.rank() <= status.rank(),
+                other => panic!("{state}: {other:?}"),
+            };
+            assert_eq!(replaces, status.replaces(known), "{state} {known}");
+        }
+    }
+}
+
 #[test]
 fn a_failure_is_announced_with_its_hint_if_it_has_one() {
     let path = "/NotifyFailure/Arguments/Message";
@@ -514,6 +642,8 @@ fn updates_use_exactly_the_names_and_values_they_come_with() {
     for (name, hint) in [
         ("RecordBuilding", ""),
         ("RecordBuilt", ""),
+        ("RecordWaiting", ""),
+        ("RecordWaiting", "require another"),
         ("RecordFailed", ""),
         ("RecordFailed", "require another"),
     ] {
@@ -539,6 +669,6 @@ fn updates_use_exactly_the_names_and_values_they_come_with() {
         let [names, values] = [&names, &values].map(|map| map.as_object().unwrap().keys());
         let given: BTreeSet<_> = names.chain(values).map(String::as_str).collect();
         assert_eq!(used, given, "{name} with the hint {hint:?}");
-        assert_eq!(given.contains("#hint"), !hint.is_empty(), "{name}");
+        assert_eq!(given.contains(":hint"), !hint.is_empty(), "{name}");
     }
 }

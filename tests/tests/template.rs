@@ -236,6 +236,59 @@ fn whoever_waits_waits_long_enough() {
     }
 }
 
+/// Seconds that a task of the state machine takes at most, while its function runs each time for as
+/// long as it may, and there is never one free at first.
+fn longest(task: &Value) -> u64 {
+    let attempt = task["TimeoutSeconds"].as_u64().unwrap();
+    let mut seconds = attempt;
+    for retrier in task["Retry"].as_array().unwrap() {
+        let number = |field: &str| retrier[field].as_u64();
+        let longest = number("MaxDelaySeconds").unwrap_or(1);
+        let mut pause = number("IntervalSeconds").unwrap();
+        for _ in 0..number("MaxAttempts").unwrap() {
+            seconds += pause;
+            pause = longest.min(pause * number("BackoffRate").unwrap_or(1));
+        }
+        // What Lambda itself refuses has not run.
+        let has_run = |name: &str| !name.starts_with("Lambda.") || name == "Lambda.Unknown";
+        if texts(&retrier["ErrorEquals"]).into_iter().any(has_run) {
+            seconds += attempt * number("MaxAttempts").unwrap();
+        }
+    }
+    seconds
+}
+
+/// All that bounds how long a request lives, one against the other.
+#[test]
+fn builds_are_waited_for_no_longer_than_anything_else_lasts() {
+    let hours = &TEMPLATE["Parameters"]["MaximumRetryHours"];
+    let most = hours["MaxValue"].as_u64().unwrap() * 3600;
+    assert!(hours["Default"].as_u64().unwrap() * 3600 <= most);
+    let definition: Value = serde_json::from_str(DEFINITION).unwrap();
+    let states = &definition["States"];
+    let build = longest(&states["Build"]);
+    let order = longest(&states["FillOrders"]["ItemProcessor"]["States"]["FillOrder"]);
+    // A pause, and then one round of orders: nothing else is recorded meanwhile.
+    let pause = 30 * 60;
+    let silence = pause + build + order + build;
+    let patience = accretion_service::publish::PATIENCE.as_secs();
+    assert!(silence < patience, "{silence} {patience}");
+    // The last attempt begins when the time is over at the latest.
+    let execution = definition["TimeoutSeconds"].as_u64().unwrap();
+    let last = build + order + build;
+    assert!(most + last < execution, "{most} {last} {execution}");
+    let [retention, letters] = [
+        TEMPLATE["Parameters"]["RequestRetentionDays"]["MinValue"].as_u64(),
+        property(
+            &resources()["RequestDeadLetterQueue"],
+            "MessageRetentionPeriod",
+        )
+        .as_u64(),
+    ];
+    // A status is kept for so long after the request came: through all of it.
+    assert!(retention.unwrap() * 24 * 3600 > execution + letters.unwrap());
+}
+
 #[test]
 fn what_holds_data_is_encrypted_and_outlives_the_stack() {
     let (buckets, tables) = (of_type("AWS::S3::Bucket"), of_type("AWS::DynamoDB::Table"));

@@ -285,6 +285,17 @@ impl DeploymentFile {
         named.collect()
     }
 
+    /// The same to look for something: of all that the file names, those where a pipeline is, if
+    /// there is any.
+    pub(crate) fn searched(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
+        let mut chosen = self.chosen(regions)?;
+        let is_deployed = |(_, stacks): &(Region, Stacks)| !stacks.names().is_empty();
+        if regions.is_empty() && chosen.iter().any(is_deployed) {
+            chosen.retain(is_deployed);
+        }
+        Ok(chosen)
+    }
+
     /// Changes the file as a whole or not at all, whoever else is about to change it.
     pub(crate) fn change<T>(
         &self,

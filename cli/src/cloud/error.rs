@@ -85,6 +85,18 @@ pub(crate) enum Error {
     InputKindUnexpected { path: PathBuf, kind: InputKind },
     #[error("no request `{id}` is known in {}", list(regions))]
     RequestUnknown { id: RequestId, regions: Vec<Region> },
+    #[error("the request `{id}` was rejected in {region}, and is not stored")]
+    RequestNotStored { id: RequestId, region: Region },
+    #[error("what is stored of the request `{id}` cannot be read:\n{problem}")]
+    RequestInvalid { id: RequestId, problem: String },
+    #[error("the request `{id}` names files, and {key} is not in the artifacts bucket")]
+    RequestFileMissing { id: RequestId, key: String },
+    #[error("no layer of the request `{id}` has failed in {region}: {summary}")]
+    NothingFailed {
+        id: RequestId,
+        region: Region,
+        summary: String,
+    },
     #[error(
         "nothing was heard of the request `{id}` in {} for {} s",
         list(regions),
@@ -130,6 +142,10 @@ fault_codes! {
         Self::OrganizationMissing => "OrganizationMissing", User;
         Self::InputKindUnexpected { .. } => "InputKindUnexpected", User;
         Self::RequestUnknown { .. } => "RequestUnknown", User;
+        Self::RequestNotStored { .. } => "RequestNotStored", User;
+        Self::RequestInvalid { .. } => "RequestInvalid", Internal;
+        Self::RequestFileMissing { .. } => "RequestFileMissing", Internal;
+        Self::NothingFailed { .. } => "NothingFailed", User;
         Self::RequestNotReceived { .. } => "RequestNotReceived", Transient;
         Self::ConfirmationMissing => "ConfirmationMissing", User;
     }
@@ -280,10 +296,20 @@ impl Fault for Error {
             )),
             Self::InputKindUnexpected { kind, .. } => Some(command_for(*kind).to_owned()),
             Self::RequestUnknown { .. } => Some(
-                "look at the id; it takes some seconds until a request is known, and `--watch` \
-                 waits for it"
+                "look at the id; it takes some seconds until a request is known, and `accretion \
+                 status --watch` waits for it"
                     .to_owned(),
             ),
+            Self::RequestNotStored { id, .. } => Some(format!(
+                "`accretion status DEPLOYMENT_FILE {id}` says what is wrong with it: correct that, \
+                 then drop it again"
+            )),
+            Self::RequestInvalid { .. } | Self::RequestFileMissing { .. } => {
+                Some("drop the request again, with the files that it names".to_owned())
+            }
+            Self::NothingFailed { .. } => {
+                Some("without --failed, all of its layers are requested again".to_owned())
+            }
             Self::RequestNotReceived { .. } => Some(
                 "look at the id, then at the dispatcher's log; `accretion redrive` shows whether \
                  the request is among the dead letters"

@@ -1,5 +1,6 @@
 //! `accretion request`
 
+mod again;
 mod raw;
 mod requirements;
 
@@ -26,6 +27,7 @@ use crate::table;
 pub(crate) enum Request {
     Raw(raw::Raw),
     Requirements(Box<requirements::Requirements>),
+    Again(again::Again),
 }
 
 /// Drops a request.
@@ -37,6 +39,7 @@ pub(crate) async fn run(
     match request {
         Request::Raw(args) => raw::run(args, global).await,
         Request::Requirements(args) => requirements::run(*args, global, environment).await,
+        Request::Again(args) => again::run(args, global).await,
     }
 }
 
@@ -67,6 +70,7 @@ struct Submission {
 /// A request that was dropped in a region.
 struct Requested {
     region: Region,
+    project: ProjectName,
     dropped: Dropped,
     id: RequestId,
     table: RequestsTable,
@@ -87,31 +91,30 @@ impl Destination {
         let clients = self.aws.clients().await;
         let outcomes = in_each(regions, async |region, stacks| {
             let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
-            let table =
-                RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
-            let inbox = S3Inbox::new(&pipeline.clients, pipeline.output("InboxBucketName")?);
-            for (key, bytes) in &submission.files {
-                inbox.drop(key, bytes.clone()).await?;
-            }
-            let dropped = inbox
-                .drop(&submission.key, submission.bytes.clone())
-                .await?;
-            Ok(Requested {
-                id: dropped.id(),
-                region: pipeline.region,
-                dropped,
-                table,
-            })
+            submit(&pipeline, &submission).await
         });
+        let outcomes = outcomes.await;
+        self.finish(deployment_file, &submission.report, outcomes, global)
+            .await
+    }
+
+    /// Shows what came of dropping requests, and follows them if that is wanted.
+    async fn finish(
+        self,
+        deployment_file: &Path,
+        report: &Report,
+        outcomes: Vec<(Region, Result<Requested, cloud::Error>)>,
+        global: Global,
+    ) -> Result<ExitCode, Error> {
         let (mut requested, mut failures) = (Vec::new(), Vec::new());
-        for (region, outcome) in outcomes.await {
+        for (region, outcome) in outcomes {
             match outcome {
                 Ok(done) => requested.push(done),
                 Err(error) => failures.push((region, error)),
             }
         }
         if global.format == Format::Text {
-            print_dropped(&submission, &requested, &failures, global);
+            print_dropped(&requested, &failures, global);
             if !requested.is_empty() && !global.quiet {
                 if self.watch {
                     anstream::println!();
@@ -131,7 +134,7 @@ impl Destination {
         };
         match (global.format, &outcomes) {
             (Format::Json, outcomes) => {
-                print_document(&submission, &requested, &failures, outcomes.as_ref());
+                print_document(report, &requested, &failures, outcomes.as_ref());
             }
             (Format::Text, Some(outcomes)) => outcomes.print(!global.quiet),
             (Format::Text, None) => {}
@@ -142,14 +145,28 @@ impl Destination {
     }
 }
 
-fn print_dropped(
-    submission: &Submission,
-    requested: &[Requested],
-    failures: &[(Region, cloud::Error)],
-    global: Global,
-) {
+/// Drops a request in a region, and first what it names.
+async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requested, cloud::Error> {
+    let clients = &pipeline.clients;
+    let table = RequestsTable::new(clients, pipeline.output("RequestsTableName")?);
+    let inbox = S3Inbox::new(clients, pipeline.output("InboxBucketName")?);
+    for (key, bytes) in &submission.files {
+        inbox.drop(key, bytes.clone()).await?;
+    }
+    let bytes = submission.bytes.clone();
+    let dropped = inbox.drop(&submission.key, bytes).await?;
+    Ok(Requested {
+        region: pipeline.region.clone(),
+        project: submission.project.clone(),
+        id: dropped.id(),
+        dropped,
+        table,
+    })
+}
+
+fn print_dropped(requested: &[Requested], failures: &[(Region, cloud::Error)], global: Global) {
     if !requested.is_empty() && !global.quiet {
-        table::print(rows(submission, requested), &[]);
+        table::print(rows(requested), &[]);
     }
     for (region, error) in failures {
         print_fault_in(region, error);
@@ -169,12 +186,12 @@ impl Requested {
     }
 }
 
-fn rows(submission: &Submission, requested: &[Requested]) -> Table {
+fn rows(requested: &[Requested]) -> Table {
     let mut rows = table::new(&["region", "project", "request", "key"]);
     for requested in requested {
         rows.add_row([
             requested.region.as_str(),
-            submission.project.as_str(),
+            requested.project.as_str(),
             requested.id.as_str(),
             &requested.dropped.key,
         ]);
@@ -227,14 +244,14 @@ impl<'a> FailureRecord<'a> {
 }
 
 fn print_document(
-    submission: &Submission,
+    report: &Report,
     requested: &[Requested],
     failures: &[(Region, cloud::Error)],
     outcomes: Option<&Outcomes>,
 ) {
     let dropped = requested.iter().map(|requested| DroppedRecord {
         region: requested.region.as_str(),
-        project_name: submission.project.as_str(),
+        project_name: requested.project.as_str(),
         request_id: requested.id.as_str(),
         s3_bucket: &requested.dropped.bucket,
         s3_key: &requested.dropped.key,
@@ -244,7 +261,7 @@ fn print_document(
     let failures = failures.map(|(region, error)| FailureRecord::new(Some(region), None, error));
     let followed = outcomes.into_iter().flat_map(Outcomes::failures);
     crate::print_json(&Document {
-        problems: submission.report.records(),
+        problems: report.records(),
         dropped: dropped.collect(),
         requests: outcomes.map(|outcomes| outcomes.records().collect()),
         failures: failures.chain(followed).collect(),

@@ -54,14 +54,7 @@ pub(super) fn command<'a>(
 /// Says how far requests have come.
 pub(crate) async fn run(args: Status, global: Global) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(&args.deployment_file);
-    let mut regions = file.chosen(&args.regions)?;
-    if args.regions.is_empty() {
-        // Where nothing is deployed, no request is known.
-        let is_deployed = |(_, stacks): &(Region, cloud::Stacks)| !stacks.names().is_empty();
-        if regions.iter().any(is_deployed) {
-            regions.retain(is_deployed);
-        }
-    }
+    let regions = file.searched(&args.regions)?;
     let clients = args.aws.clients().await;
     let answers = in_each(regions, async |region, stacks| {
         let pipeline = Pipeline::connect(&clients, region, &stacks).await?;

@@ -343,6 +343,7 @@ mod tests {
 
     use super::*;
 
+    /// At once, and then after pauses.
     #[test]
     fn the_state_machine_tries_what_is_transient_again_and_no_other_error_of_ours() {
         let definition = include_str!("../../../statemachine/build_layer.asl.json");
@@ -369,6 +370,12 @@ mod tests {
             .map(|(code, _)| *code)
             // No build ends with these: they are about publishing.
             .filter(|code| !["LayerBusy", "PublicationUnknown"].contains(code));
-        assert_eq!(retried, transient.collect());
+        let transient: BTreeSet<_> = transient.collect();
+        assert_eq!(retried, transient);
+        let can_wait = &definition["States"]["CanWait"]["Choices"][0]["Condition"];
+        let (_, list) = can_wait.as_str().unwrap().split_once('[').unwrap();
+        let (list, _) = list.split_once(']').unwrap();
+        let waited_for = list.split(", ").map(|code| code.trim_matches('\''));
+        assert_eq!(waited_for.collect::<BTreeSet<_>>(), transient);
     }
 }

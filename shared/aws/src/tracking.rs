@@ -214,7 +214,8 @@ impl RequestItems {
             .set_or_remove("VersionArn", optional(&notification.version_arn))
             .set_or_remove("Code", optional(&notification.code))
             .set_or_remove("Reason", optional(&notification.reason))
-            .set_or_remove("Hint", optional(&notification.hint));
+            .set_or_remove("Hint", optional(&notification.hint))
+            .remove("NextAttemptAt");
         let shard = (!status.is_terminal()).then(|| text(request.id.shard()));
         let update = update.set_or_remove("Open", shard);
         // Nothing is above it. What a restored table says of a target must not stand in the way of

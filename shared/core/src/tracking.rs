@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// The status of a request or of one of its targets.
 ///
-/// Statuses have ranks and are only ever raised: what happens late or twice changes nothing. The
+/// Statuses have ranks and are never lowered: what happens late or twice changes nothing. The
 /// order here is that of the ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
@@ -13,6 +13,8 @@ pub enum Status {
     Received,
     /// Its build has begun.
     Building,
+    /// Its build has failed of what may pass, and is tried again later.
+    Waiting,
     /// Its layer is built, and not published yet.
     Built,
     /// It could not be built or published.
@@ -29,9 +31,10 @@ pub enum Status {
 
 impl Status {
     /// Every status, lowest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Received,
         Self::Building,
+        Self::Waiting,
         Self::Built,
         Self::Failed,
         Self::Rejected,
@@ -45,6 +48,7 @@ impl Status {
         match self {
             Self::Received => "Received",
             Self::Building => "Building",
+            Self::Waiting => "Waiting",
             Self::Built => "Built",
             Self::Failed => "Failed",
             Self::Rejected => "Rejected",
@@ -54,17 +58,25 @@ impl Status {
         }
     }
 
-    /// The rank in the tables. A status replaces those of lower ranks only; a failure can still
-    /// turn out well.
+    /// The rank in the tables. A failure can still turn out well.
     pub fn rank(self) -> u8 {
         match self {
             Self::Received => 0,
-            Self::Building => 10,
+            Self::Building | Self::Waiting => 10,
             Self::Built => 20,
             Self::Failed | Self::Rejected => 30,
             Self::Superseded => 40,
             Self::Unchanged => 50,
             Self::Published => 60,
+        }
+    }
+
+    /// Whether it takes the place of another status: one of a lower rank, or, as builds begin and
+    /// wait in turns, of the same.
+    pub fn replaces(self, other: Self) -> bool {
+        match self {
+            Self::Building | Self::Waiting => self.rank() >= other.rank(),
+            _ => self.rank() > other.rank(),
         }
     }
 
@@ -107,6 +119,20 @@ mod tests {
         for name in ["", "published", "Published "] {
             assert!(name.parse::<Status>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn nothing_is_lowered_and_only_a_build_goes_back_and_forth() {
+        for (status, other) in Status::ALL
+            .into_iter()
+            .flat_map(|status| Status::ALL.map(|other| (status, other)))
+        {
+            let is_of_a_build = |status| matches!(status, Status::Building | Status::Waiting);
+            let expected =
+                status.rank() > other.rank() || is_of_a_build(status) && is_of_a_build(other);
+            assert_eq!(status.replaces(other), expected, "{status} {other}");
+        }
+        assert!(!Status::Waiting.is_terminal());
     }
 
     #[test]

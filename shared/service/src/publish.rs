@@ -56,9 +56,9 @@ const OVERDUE: Duration = Duration::from_mins(1);
 /// How long nothing may be heard of a target before the repair looks for its manifest.
 const SILENCE: Duration = Duration::from_mins(15);
 
-/// How long nothing may be heard of a target for its build to be still under way. Longer than an
-/// execution with all of its retries takes.
-const PATIENCE: Duration = Duration::from_hours(6);
+/// How long nothing may be heard of a target for its build to be still under way. Longer than the
+/// longest pause of an execution and the work after it: each pause is recorded.
+pub const PATIENCE: Duration = Duration::from_hours(6);
 
 /// What came of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -242,7 +242,8 @@ impl Cloud {
         status.or_insert(Status::Rejected);
     }
 
-    /// Raises the status of a target, as the state machine does; `false` if it is as high already.
+    /// Records the status of a target, as the state machine does; `false` if there is one that it
+    /// does not replace.
     pub fn raise(
         &mut self,
         id: &RequestId,
@@ -252,12 +253,12 @@ impl Cloud {
     ) -> bool {
         let item = self.targets.get_mut(&(id.clone(), target));
         let item = item.expect("targets are recorded before their builds start");
-        let is_higher = item.status.rank() < status.rank() || self.is_unranked;
-        if is_higher {
+        let is_due = status.replaces(item.status) || self.is_unranked;
+        if is_due {
             item.status = status;
             item.updated_at = now;
         }
-        is_higher
+        is_due
     }
 
     pub fn open_before(&self, before: Timestamp) -> Vec<OpenTarget> {

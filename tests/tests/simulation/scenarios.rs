@@ -8,7 +8,7 @@ use accretion_core::request::{IdentityAttributes, Permission, RequestId, Request
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
-use accretion_service::publish::{Outcome, Repaired};
+use accretion_service::publish::{Outcome, PATIENCE, Repaired};
 use serde_json::json;
 
 use crate::alarms;
@@ -759,7 +759,7 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     let mut world = World::new();
     let dropped = world.drop(&tools(1));
     world.dispatch(&dropped.message).unwrap().unwrap();
-    world.pass(Duration::from_secs(6 * 60 * 60 - 1));
+    world.pass(PATIENCE - Duration::from_secs(1));
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
     assert_eq!(world.status(&dropped), Status::Received);
     world.pass(Duration::from_secs(1));
@@ -774,6 +774,32 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     world.build();
     world.publishes(&dropped, Outcome::Published);
     assert_eq!(world.status(&dropped), Status::Published);
+}
+
+/// As long as it is heard of, and whoever asks meanwhile is answered first.
+#[test]
+fn a_build_that_waits_is_not_lost_and_keeps_its_place_in_the_order() {
+    let mut world = World::new();
+    let older = world.drop(&tools(1));
+    world.dispatch(&older.message).unwrap().unwrap();
+    for _ in 0..3 {
+        for status in [Status::Building, Status::Waiting] {
+            assert!(world.record(&older, status), "{status}");
+            assert_eq!(world.status(&older), status);
+            world.pass(PATIENCE - Duration::from_secs(1));
+            assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+        }
+    }
+    let newer = world.built(&tools(2));
+    world.publishes(&newer, Outcome::Published);
+    assert_eq!(world.status(&older), Status::Built);
+    // What is behind it comes too late.
+    for status in [Status::Waiting, Status::Building] {
+        assert!(!world.record(&older, status), "{status}");
+    }
+    world.publishes(&older, Outcome::Superseded);
+    assert!(!world.record(&older, Status::Waiting));
+    assert_eq!(world.status(&older), Status::Superseded);
 }
 
 #[test]

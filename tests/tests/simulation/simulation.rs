@@ -17,6 +17,7 @@ use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _, keys};
 use accretion_service::dispatch::Message;
 use accretion_service::ports::{BuildOrder, DeadLetter};
+use accretion_service::publish::PATIENCE;
 use serde_json::{Value, json};
 
 use crate::alarms::{self, Alarm};
@@ -40,8 +41,8 @@ const DISPATCHER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the builder may take.
 const BUILDER_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How often the state machine tries a build again that failed for the moment.
-const BUILD_ATTEMPTS: u32 = 6;
+/// How often the state machine tries a build that fails for the moment, before it waits.
+const BUILD_ATTEMPTS: u32 = 3;
 
 /// How often it does after the builder has died.
 const BUILD_DEATHS: u32 = 1;
@@ -161,6 +162,7 @@ enum Wish {
 enum Stage {
     Begun,
     Tried { attempt: u32, deaths: u32 },
+    Waiting,
     Built,
     Failed,
 }
@@ -935,8 +937,9 @@ impl Simulation {
                 attempt,
                 deaths,
             } => {
+                let may_pass = error.is_some_and(|error| error.class() == Class::Transient);
                 let is_worth_it = match error {
-                    Some(error) => error.class() == Class::Transient && *attempt < BUILD_ATTEMPTS,
+                    Some(_) => may_pass && *attempt < BUILD_ATTEMPTS,
                     None => *deaths < BUILD_DEATHS,
                 };
                 let deaths = deaths + u32::from(ended.is_none());
@@ -954,7 +957,12 @@ impl Simulation {
                     let after = Duration::from_millis(self.random.within(0..=60_000));
                     self.schedule(after, Event::Build(order, Stage::Tried { attempt, deaths }));
                 } else {
-                    self.schedule(Duration::from_secs(1), Event::Build(order, Stage::Failed));
+                    let stage = if may_pass {
+                        Stage::Waiting
+                    } else {
+                        Stage::Failed
+                    };
+                    self.schedule(Duration::from_secs(1), Event::Build(order, stage));
                 }
             }
         }
@@ -1067,6 +1075,14 @@ impl Simulation {
                 };
                 self.begin(job, cause, BUILDER_TIMEOUT);
             }
+            Stage::Waiting => {
+                self.world
+                    .shared()
+                    .cloud
+                    .raise(id, target, Status::Waiting, now);
+                let pause = Duration::from_secs(self.random.within(15..=1800));
+                self.schedule(pause, Event::Build(order.clone(), Stage::Begun));
+            }
             Stage::Built => {
                 self.world
                     .shared()
@@ -1096,7 +1112,7 @@ impl Simulation {
             let shared = self.world.shared();
             let cloud = &shared.cloud;
             let now = shared.now;
-            let patience = now.before(Duration::from_hours(6));
+            let patience = now.before(PATIENCE);
             let is_pending = !cloud.pending_before(now).is_empty();
             let mut layers = cloud.layers.values();
             let will_be_pending = layers.any(|it| it.pending_since().is_some());

@@ -455,6 +455,13 @@ impl World {
         }
     }
 
+    /// Records a status of a request's only target, as its execution does; `false` if it comes too
+    /// late.
+    pub(crate) fn record(&mut self, dropped: &Dropped, status: Status) -> bool {
+        let now = self.now();
+        self.shared().cloud.raise(&dropped.id, X86_64, status, now)
+    }
+
     /// Runs the executions that were started and have written no manifest so far.
     pub(crate) fn build(&mut self) {
         let orders = self.shared().cloud.started.clone();

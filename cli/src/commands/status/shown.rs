@@ -59,6 +59,7 @@ struct TargetRecord<'a> {
     code: Option<&'a str>,
     reason: Option<&'a str>,
     hint: Option<&'a str>,
+    next_attempt_at: Option<String>,
 }
 
 impl<'a> RequestRecord<'a> {
@@ -126,6 +127,7 @@ impl<'a> TargetRecord<'a> {
             code: known.code.as_deref(),
             reason: known.reason.as_deref(),
             hint: known.hint.as_deref(),
+            next_attempt_at: known.next_attempt_at.map(|time| time.to_string()),
         }
     }
 }
@@ -158,6 +160,23 @@ pub(in crate::commands) fn came_from(request: &TrackedRequest) -> String {
         Some(Source::Message(id)) => format!("message {}", printable(id)),
         None => "-".to_owned(),
     }
+}
+
+/// What a target waits for, in a few words; `None` if it does not wait.
+pub(super) fn pause(target: &TrackedTarget) -> Option<String> {
+    if target.status != Status::Waiting {
+        return None;
+    }
+    let code = target.code.as_deref().map(printable);
+    let reason = target.reason.as_deref().unwrap_or_default();
+    let reason = printable(reason.lines().next().unwrap_or_default());
+    let next = target.next_attempt_at.map(to_the_second);
+    let next = next.map_or_else(String::new, |next| format!(" until {next}"));
+    Some(format!(
+        "{}{next}: {}: {reason}",
+        target.status,
+        code.unwrap_or_default()
+    ))
 }
 
 /// Prints what has failed of a request.
@@ -201,6 +220,11 @@ pub(super) fn print(sighting: &Sighting) {
             ]);
         }
         table::print(rows, &[2]);
+        for target in request.targets.values() {
+            if let Some(pause) = pause(target) {
+                anstream::println!("{}  {pause}", target.layer);
+            }
+        }
     }
 }
 

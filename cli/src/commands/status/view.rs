@@ -8,10 +8,12 @@ use std::time::Duration;
 use accretion_core::diagnostic::printable;
 use accretion_core::request::RequestId;
 use accretion_core::target::LayerTarget;
+use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::follow::Sighting;
+use super::shown;
 use crate::args::{Format, Global};
 use crate::units::span;
 
@@ -34,7 +36,8 @@ enum Medium {
 #[derive(Default)]
 struct State {
     is_finished: bool,
-    known: BTreeMap<(RequestId, Option<LayerTarget>), Status>,
+    /// The status that was shown last, and until when it waits: each pause is news.
+    known: BTreeMap<(RequestId, Option<LayerTarget>), (Status, Option<Timestamp>)>,
     all: MultiProgress,
     bars: BTreeMap<(RequestId, Option<LayerTarget>), ProgressBar>,
 }
@@ -73,40 +76,36 @@ impl View {
         let request = &sighting.request;
         let id = &request.request.id;
         let state = &mut *self.lock();
-        let before = state.known.insert((id.clone(), None), request.status);
-        let mut has_changed = before != Some(request.status);
+        let news = (request.status, None);
+        let before = state.known.insert((id.clone(), None), news);
+        let mut has_changed = before != Some(news);
         if let Some(bar) = state.bars.remove(&(id.clone(), None)) {
             bar.finish_and_clear();
         }
         if request.status == Status::Rejected && has_changed {
             let name = request.project.as_deref().unwrap_or(id.as_str());
-            self.say(
-                state,
-                (id.clone(), None),
-                sighting,
-                name,
-                request.status,
-                "",
-            );
+            let name = format!("{}  {}", sighting.region, printable(name));
+            let said = request.status.to_string();
+            self.say(state, (id.clone(), None), &name, request.status, said);
         }
         let layers = request.targets.values().map(|target| target.layer.len());
         let width = layers.max().unwrap_or_default();
         for (&target, known) in &request.targets {
             let key = (id.clone(), Some(target));
-            let before = state.known.insert(key.clone(), known.status);
-            if before == Some(known.status) {
+            let news = (known.status, known.next_attempt_at);
+            if state.known.insert(key.clone(), news) == Some(news) {
                 continue;
             }
             has_changed = true;
-            let after = span(known.updated_at.since(request.request.received_at));
-            let after = format!("  {after}");
-            let after = if known.status.is_terminal() {
-                &*after
+            let said = if known.status.is_terminal() {
+                let after = span(known.updated_at.since(request.request.received_at));
+                format!("{}  {after}", known.status)
             } else {
-                ""
+                shown::pause(known).unwrap_or_else(|| known.status.to_string())
             };
             let name = format!("{:<width$}", known.layer);
-            self.say(state, key, sighting, &name, known.status, after);
+            let name = format!("{}  {}", sighting.region, printable(&name));
+            self.say(state, key, &name, known.status, said);
         }
         has_changed
     }
@@ -115,25 +114,23 @@ impl View {
         &self,
         state: &mut State,
         key: (RequestId, Option<LayerTarget>),
-        sighting: &Sighting,
         name: &str,
         status: Status,
-        after: &str,
+        said: String,
     ) {
-        let name = format!("{}  {}", sighting.region, printable(name));
         match self.medium {
             Medium::Nothing => {}
-            Medium::Lines => anstream::eprintln!("{name}  {status}{after}"),
+            Medium::Lines => anstream::eprintln!("{name}  {said}"),
             Medium::Terminal => {
-                let bar = state.bar(key, &name);
+                let bar = state.bar(key, name);
                 if status.is_terminal() {
                     bar.set_style(style(match status {
                         Status::Failed | Status::Rejected => "✗ {prefix}  {msg:.red}",
                         _ => "✓ {prefix}  {msg:.green}",
                     }));
-                    bar.finish_with_message(format!("{status}{after}"));
+                    bar.finish_with_message(said);
                 } else {
-                    bar.set_message(status.to_string());
+                    bar.set_message(said);
                 }
             }
         }

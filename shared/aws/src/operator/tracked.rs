@@ -52,12 +52,14 @@ pub struct TrackedTarget {
     pub updated_at: Timestamp,
     /// The version that stands, once the target has come to a good end.
     pub version_arn: Option<String>,
-    /// The code of what it failed of.
+    /// The code of what it failed of, for good or for now.
     pub code: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or what it waits for.
     pub reason: Option<String>,
     /// What to do about that.
     pub hint: Option<String>,
+    /// When a build that waits is tried again.
+    pub next_attempt_at: Option<Timestamp>,
     /// The key of its artifact manifest in the artifacts bucket, once there is one.
     pub manifest_key: Option<String>,
     /// The digest of its layer, once it is known.
@@ -197,6 +199,10 @@ fn part(item: Record<'_>) -> Result<Part, String> {
             code: text("Code")?,
             reason: text("Reason")?,
             hint: text("Hint")?,
+            next_attempt_at: item
+                .has("NextAttemptAt")
+                .then(|| item.parsed("NextAttemptAt"))
+                .transpose()?,
             manifest_key: text("ManifestKey")?,
             digest: text("Digest")?,
         };

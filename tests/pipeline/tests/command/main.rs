@@ -14,6 +14,7 @@ macro_rules! seen {
     };
 }
 
+mod again;
 mod deployment_files;
 mod destroy;
 mod journey;

@@ -20,19 +20,19 @@ const ONE: &str = "--runtime python3.13 --architecture x86_64";
 
 /// Runs something against the server.
 #[track_caller]
-fn on_cloud<T>(work: impl AsyncFnOnce() -> Result<T>) -> T {
+pub(crate) fn on_cloud<T>(work: impl AsyncFnOnce() -> Result<T>) -> T {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let outcome = runtime.block_on(work());
     outcome.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The pipeline in a region.
-async fn pipeline(region: &str) -> Result<Stack> {
+pub(crate) async fn pipeline(region: &str) -> Result<Stack> {
     Stack::connect_in(region, &cloud().server.endpoint(), STACK).await
 }
 
 /// What lies in a region's inbox below a folder: versions by key, the newest first.
-async fn inbox(region: &str, folder: &str) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
+pub(crate) async fn inbox(region: &str, folder: &str) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
     let stack = pipeline(region).await?;
     let bucket = stack.output("InboxBucketName");
     let list = stack.s3.list_object_versions().bucket(bucket);
@@ -488,6 +488,11 @@ async fn put_request(stack: &Stack, table: &str, number: u32, statuses: &[&str])
             target["Reason"] = "there is none".into();
             target["Hint"] = "make one".into();
         }
+        if *status == "Waiting" {
+            target["Code"] = "UpstreamUnavailable".into();
+            target["Reason"] = "example.com did not answer\nat all".into();
+            target["NextAttemptAt"] = "2026-11-20T10:45:00.250Z".into();
+        }
         items.push(item(&id(number), slug, &target));
     }
     // All at once, as the pipeline does it.
@@ -523,7 +528,8 @@ fn requests_are_listed_from_all_pages() {
         );
         put_request(&stack, table, 1, &["Published"; 5]).await?;
         put_request(&stack, table, 2, &["Failed", "Unchanged", "Unchanged"]).await?;
-        put_request(&stack, table, 3, &["Built", "Building", "Published"]).await?;
+        let statuses = ["Built", "Building", "Published", "Waiting"];
+        put_request(&stack, table, 3, &statuses).await?;
         put_request(&stack, table, 4, &["Superseded"]).await?;
         put_request(&stack, table, 5, &["Received", "Received"]).await?;
         let message = json!({
@@ -557,6 +563,10 @@ fn requests_are_listed_from_all_pages() {
     seen!("list_requests_json", run.exits(0));
     let command = format!("status listed.json {} {}", id(3), id(7));
     seen!("status_under_way", operator.run(&command).exits(0));
+    let run = operator.run(&format!("{command} --format json")).exits(0);
+    let waiting = &run.json()["Requests"][0]["Targets"][3];
+    assert_eq!(waiting["NextAttemptAt"], "2026-11-20T10:45:00.250Z");
+    assert_eq!(waiting["Code"], "UpstreamUnavailable");
 
     on_cloud(async || {
         let stack = Stack::connect_in("eu-central-1", &cloud().server.endpoint(), "listed").await?;
@@ -619,6 +629,15 @@ fn a_request_is_waited_for_until_it_is_received() {
             "eu-west-2  project-1-py312-arm64  Failed  29 min 59 s\n"
         ]
     );
+    write(&["Waiting", "Failed"]);
+    let waits =
+        "Waiting until 2026-11-20T10:45:00Z: UpstreamUnavailable: example.com did not answer";
+    assert_eq!(
+        line(&mut child),
+        format!("eu-west-2  project-1-py312        {waits}\n")
+    );
+    write(&["Building", "Failed"]);
+    assert_eq!(line(&mut child), lines[0]);
     write(&["Published", "Failed"]);
     let output = child.wait_with_output().unwrap();
     let run = Run::of(&output, &operator.path("")).exits(5);

@@ -10,6 +10,7 @@
 mod choices;
 mod costs;
 mod indexes;
+mod waits;
 mod wheels;
 
 use std::path::Path;
