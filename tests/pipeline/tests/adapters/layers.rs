@@ -510,6 +510,9 @@ fn a_failure_that_turns_out_well_leaves_no_reason() {
         ] {
             assert_eq!(failed[name], value);
         }
+        // As an execution leaves it that could not say that its pause was over.
+        world.pause(&tables, &request, "py313-arm64").await;
+        assert_ne!(item().await["NextAttemptAt"], Value::Null);
         tables
             .layers
             .claim(&layer(), 0, &claim("me", at("10:00:00")))
@@ -521,7 +524,7 @@ fn a_failure_that_turns_out_well_leaves_no_reason() {
             .await;
         assert_eq!(settled.unwrap(), Recorded::Done);
         let published = item().await;
-        for name in ["Code", "Reason", "Hint"] {
+        for name in ["Code", "Reason", "Hint", "NextAttemptAt"] {
             assert_eq!(published.get(name), None, "{name}");
         }
     });

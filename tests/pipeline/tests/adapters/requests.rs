@@ -3,12 +3,14 @@
 use accretion_aws::operator::{RequestsTable, Source};
 use accretion_core::delivery::InboxObject;
 use accretion_core::notification::Event;
+use accretion_core::request::RequestRef;
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
     Acceptance, Accepted, Layers as _, Origin, Rejected, Tracking as _,
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::layers::settlement;
@@ -38,6 +40,19 @@ impl World {
     pub(crate) async fn tracked(&self, tables: &Tables, id: &str, item: &str) -> Value {
         let keys = [("RequestId", id), ("Item", item)];
         self.item(&tables.requests_table, keys).await
+    }
+
+    /// Notes when a target is tried again, as an execution does.
+    pub(crate) async fn pause(&self, tables: &Tables, request: &RequestRef, slug: &str) {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let update = self.dynamodb().update_item();
+        let update = update.table_name(&tables.requests_table);
+        let update = update.key("RequestId", text(request.id.as_str()));
+        let update = update.key("Item", text(slug));
+        let update = update.update_expression("SET NextAttemptAt = :next");
+        let next = text("2026-11-20T10:00:30.000Z");
+        let update = update.expression_attribute_values(":next", next);
+        update.send().await.unwrap();
     }
 }
 

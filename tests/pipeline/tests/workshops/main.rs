@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use accretion_core::target::{Runtime, Target};
 use accretion_testing::forge::{Sdist, WheelForge};
-use accretion_testing::index::{Distribution, PackageIndex};
+use accretion_testing::index::{Distribution, Fault, PackageIndex};
 use accretion_testing::interpreters::{python_of, untested};
 use pipeline_tests::testbed::{STACK, Testbed, wait_for};
-use pipeline_tests::{Filter, Notification, Options, Result, Subscription, sam};
+use pipeline_tests::{Error, Filter, Notification, Options, Result, Subscription, Table, sam};
 use serde_json::json;
 
 /// How long anything may take that is bound to happen.
@@ -60,6 +60,12 @@ impl<'a> Bench<'a> {
             folder,
             runtime,
         })
+    }
+
+    async fn change(&self, parameter: (&str, &str)) -> Result<()> {
+        let (server, template) = (&self.testbed.server, sam::built().await?);
+        sam::change_parameters(server, STACK, &template, &[parameter]).await?;
+        Ok(())
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -145,7 +151,8 @@ fn what_has_to_be_built_is_built_where_nothing_comes_of_it_for_others() {
         let bench = Bench::deploy(&testbed, &folder, runtime).await?;
         builds(&bench).await?;
         fails(&bench).await?;
-        is_contained(&bench).await
+        is_contained(&bench).await?;
+        waits(&bench).await
     });
 }
 
@@ -200,6 +207,31 @@ async fn builds(bench: &Bench<'_>) -> Result<()> {
         .await?;
     let minor = bench.runtime.python_minor();
     assert_eq!(text, format!("VERSION = (3, {minor})\n"));
+    Ok(())
+}
+
+/// Where only the workshop needs an index that is down, its order waits, and is made again.
+async fn waits(bench: &Bench<'_>) -> Result<()> {
+    // uv tries by itself for about as long as the others may take.
+    bench.change(("MaximumSourceBuildSeconds", "60")).await?;
+    bench.index.add(sources::needy());
+    bench.index.fault("/simple/helper/", Fault::Status(503));
+    let heal = async {
+        let items = wait_for("a build that waits", PATIENCE, async || {
+            let stack = &bench.testbed.stack;
+            let items = stack.all_items(Table::Requests, Some("NextAttemptAt"));
+            Ok(Some(items.await?).filter(|items| !items.is_empty()))
+        });
+        let items = items.await?;
+        bench.index.heal("/simple/helper/");
+        Ok::<_, Error>(items)
+    };
+    let (text, items) = tokio::join!(bench.layer("needy", "needy", "needy.py"), heal);
+    assert_eq!(text?, "x = 1\n");
+    let items = items?;
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0]["Status"], "Waiting");
+    assert_eq!(items[0]["Code"], "UpstreamUnavailable", "{}", items[0]);
     Ok(())
 }
 

@@ -68,6 +68,25 @@ pub(crate) fn dynamic() -> Sdist {
         .build()
 }
 
+/// Needs a package of the index to be built.
+pub(crate) fn needy() -> Sdist {
+    let wheel = WheelForge::new("needy", "1.0").file("needy.py", "x = 1\n");
+    let backend = r#"
+import shutil
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    return ["helper"]
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    shutil.copy("forged/needy-1.0-py3-none-any.whl", wheel_directory)
+    return "needy-1.0-py3-none-any.whl"
+"#;
+    let forge = SdistForge::new("needy", "1.0").static_metadata();
+    forge.backend(backend).builds(&wheel.build()).build()
+}
+
 /// Writes a module that says which Python built it.
 pub(crate) fn generated() -> Sdist {
     let build = r#"
