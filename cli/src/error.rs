@@ -29,6 +29,17 @@ pub(crate) const FAILED_IN_AWS: u8 = 5;
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
     InputUnreadable { path: PathBuf, error: io::Error },
+    #[error("the folder {} has no lock file and no requirements file", folder.display())]
+    InputMissing {
+        folder: PathBuf,
+        /// The command that locks the project in it.
+        lock_with: Option<&'static str>,
+    },
+    #[error("the folder {} has several inputs: {}", folder.display(), listed(inputs))]
+    InputAmbiguous {
+        folder: PathBuf,
+        inputs: Vec<PathBuf>,
+    },
     #[error(transparent)]
     InputUnsupported(#[from] InputUnsupported),
     #[error("the input has problems")]
@@ -65,6 +76,8 @@ fault_codes! {
     #[cfg(test)]
     impl Error {
         Self::InputUnreadable { .. } => "InputUnreadable", User;
+        Self::InputMissing { .. } => "InputMissing", User;
+        Self::InputAmbiguous { .. } => "InputAmbiguous", User;
         Self::InputUnsupported(_) => "InputUnsupported", User;
         Self::InputInvalid(_) => "InputInvalid", User;
         Self::NameMissing { .. } => "NameMissing", User;
@@ -82,6 +95,14 @@ fault_codes! {
     }
 }
 
+fn listed(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(", ")
+}
+
 impl Fault for Error {
     fn code(&self) -> &'static str {
         self.code_and_class().0
@@ -97,6 +118,21 @@ impl Fault for Error {
             | Self::InputInvalid(_)
             | Self::ProjectUnusable { .. }
             | Self::FolderUnwritable { .. } => None,
+            Self::InputMissing {
+                folder,
+                lock_with: Some(command),
+            } => Some(format!(
+                "lock the project with `{command}`, or build it with `--project {}`",
+                folder.display()
+            )),
+            Self::InputMissing { .. } => Some(
+                "name a requirements.txt, a lock file, a script or a request, such as \
+                 `accretion build deps/requirements.txt`"
+                    .to_owned(),
+            ),
+            Self::InputAmbiguous { inputs, .. } => {
+                Some(format!("name one, such as {}", inputs[0].display()))
+            }
             Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
             Self::NameMissing { .. } => {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())

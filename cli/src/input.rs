@@ -1,36 +1,45 @@
 //! Reading what the user names as input.
 
+mod chosen;
+mod name;
+
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::{Report, printable};
 use accretion_core::limits::Limits;
 use accretion_core::lock::{GroupName, Selection};
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::{Include, IncludeError, decode_requirements};
-use accretion_core::target::{Architecture, Runtime};
+use accretion_core::target::{Architecture, ParseArchitectureError, ParseRuntimeError, Runtime};
 
+use crate::args::{Format, Global};
 use crate::contents::ContentOptions;
 use crate::error::Error;
 use crate::own::local_packages;
+
+pub(crate) use self::chosen::HERE;
+pub(crate) use self::name::{name_of_project, project_file};
 
 /// What is to be built or checked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Input {
     /// A request (JSON), a requirements.txt, a script, or a lock file: pylock.toml, uv.lock,
-    /// poetry.lock, Pipfile.lock, pdm.lock
-    #[arg(value_name = "INPUT")]
+    /// poetry.lock, Pipfile.lock, pdm.lock; or a folder that has one requirements or lock file
+    #[arg(value_name = "INPUT", default_value = HERE)]
     pub(crate) path: PathBuf,
-    /// The project's name; without a request, the name of the folder that INPUT is in
+    /// The project's name [default: the request's, a script's without `.py`, that of the project
+    /// that is locked, or that of the folder that INPUT is in]
     #[arg(long)]
     pub(crate) name: Option<ProjectName>,
-    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
-    #[arg(long = "runtime", value_name = "RUNTIME")]
+    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all that AWS
+    /// has not deprecated]
+    #[arg(long = "runtime", value_name = "RUNTIME", value_parser = runtime)]
     pub(crate) runtimes: Vec<Runtime>,
     /// x86_64 or arm64 [may be repeated; default: both]
-    #[arg(long = "architecture", value_name = "ARCHITECTURE")]
+    #[arg(long = "architecture", value_name = "ARCHITECTURE", value_parser = architecture)]
     pub(crate) architectures: Vec<Architecture>,
     #[command(flatten)]
     pub(crate) selection: Selected,
@@ -63,6 +72,21 @@ impl Selected {
     }
 }
 
+/// Reads a runtime: its identifier, or the version of Python alone, such as `3.13`.
+pub(crate) fn runtime(text: &str) -> Result<Runtime, ParseRuntimeError> {
+    text.parse()
+        .or_else(|error| format!("python{text}").parse().map_err(|_| error))
+}
+
+/// Reads an architecture: AWS's name, or the one that Linux or Debian have for it.
+pub(crate) fn architecture(text: &str) -> Result<Architecture, ParseArchitectureError> {
+    match text {
+        "aarch64" => Ok(Architecture::Arm64),
+        "amd64" => Ok(Architecture::X86_64),
+        _ => text.parse(),
+    }
+}
+
 fn selectable(text: &str) -> Result<GroupName, String> {
     // The library's own parser takes an empty text too.
     let name = text.parse().ok().filter(|_| !text.is_empty());
@@ -73,6 +97,16 @@ fn selectable(text: &str) -> Result<GroupName, String> {
 }
 
 impl Input {
+    /// Takes the one input of a folder, if the path leads to a folder, and says which it is.
+    pub(crate) fn choose(&mut self, global: Global) -> Result<(), Error> {
+        let path = chosen::chosen(&self.path)?;
+        if path != self.path && !global.quiet && global.format == Format::Text {
+            anstream::eprintln!("reading {}", printable(&path.display().to_string()));
+        }
+        self.path = path;
+        Ok(())
+    }
+
     /// A file, with nothing said besides.
     #[cfg(feature = "aws")]
     pub(crate) fn of_path(path: PathBuf) -> Self {
@@ -141,7 +175,10 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     let name = match kind {
         InputKind::Request => None,
         InputKind::RequirementsTxt | InputKind::Lock(_) | InputKind::Script => {
-            Some(name(input, &input.path)?)
+            Some(match &input.name {
+                Some(name) => name.clone(),
+                None => name::project_name(kind, &input.path)?,
+            })
         }
     };
     let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
@@ -180,18 +217,6 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         .take(Limits::REQUEST_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// The project's name: the one given, or that of the folder that the input is in.
-pub(crate) fn name(input: &Input, path: &Path) -> Result<ProjectName, Error> {
-    if let Some(name) = &input.name {
-        return Ok(name.clone());
-    }
-    let folder = fs::canonicalize(path)
-        .ok()
-        .and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()))
-        .unwrap_or_default();
-    folder.parse().map_err(|_| Error::NameMissing { folder })
 }
 
 /// Lets a requirements.txt include files of its own folder.

@@ -19,6 +19,7 @@ mod progress;
 mod table;
 mod units;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use crate::environment::Environment;
 /// Runs the command with the arguments and the environment of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::try_parse().unwrap_or_else(|error| without_secrets(error).exit());
+    let args = Args::try_parse().unwrap_or_else(|error| with_advice(without_secrets(error)).exit());
     let environment = Environment::read();
     open_more_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -68,6 +69,21 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
     if is_of_index && error.get(ContextKind::InvalidValue).is_some() {
         let hidden = ContextValue::String("(not shown)".to_owned());
         error.insert(ContextKind::InvalidValue, hidden);
+    }
+    error
+}
+
+/// What is wrong with the command line, with the command for an input where one is in the place of
+/// a command.
+fn with_advice(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(input)) = error.get(ContextKind::InvalidSubcommand)
+        && Path::new(input).exists()
+    {
+        let tip = format!("to build layers of it, run `accretion build {input}`");
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
     }
     error
 }

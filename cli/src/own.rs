@@ -19,7 +19,7 @@ use accretion_core::limits::Limits;
 use accretion_core::project::Given;
 #[cfg(feature = "aws")]
 use accretion_core::request::FileSource;
-use accretion_core::request::{Request, Requirements};
+use accretion_core::request::{Request, Requirements, Targets};
 use accretion_core::requirement::RequirementSet;
 use accretion_local::layer_folder::{LayerFolder, PackedFolder};
 use accretion_service::own::OwnWheel;
@@ -84,9 +84,18 @@ impl OwnOptions {
     /// The request of a project by itself: nothing is required so far.
     pub(crate) fn request(&self, input: &Input) -> Result<(Request, Report), Error> {
         let folder = self.projects.first().cloned().unwrap_or_default();
-        let name = input::name(input, &folder.join(PYPROJECT))?;
+        let path = folder.join(PYPROJECT);
+        let name = match &input.name {
+            Some(name) => name.clone(),
+            None => input::name_of_project(&path)?,
+        };
+        let for_python = Requirements::Set(RequirementSet {
+            requires_python: input::project_file(&path).and_then(|it| it.requires_python),
+            ..RequirementSet::default()
+        });
         let nothing = Requirements::Set(RequirementSet::default());
         let mut request = Request::new(name, nothing);
+        request.targets = Targets::new(for_python.runtimes(), []);
         input::apply(input, &mut request)?;
         Ok((request, Report::new(folder.display().to_string(), "")))
     }

@@ -1,11 +1,12 @@
-//! Tags, wheel file names and releases of Python, held against PyPI's `packaging`, which pip uses.
+//! Tags, wheel file names and releases of Python, held against PyPI's `packaging`, which pip uses;
+//! the ends of runtimes, held against cfn-lint.
 //!
 //! `ACCRETION_TOOLS_PYTHON` names a Python that has it; by default that of the workspace's
 //! `.tools/venv`.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use accretion_core::lock::{Lock, Policy};
 use accretion_core::target::{Architecture, PythonRelease, Runtime, Target};
@@ -521,5 +522,36 @@ fn markers_are_true_as_packaging_has_it() {
             .unwrap()
             .select(target, Policy::default());
         assert_eq!(!selected.unwrap().is_empty(), expected, "{marker} {target}");
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct End {
+    deprecated: Option<String>,
+    create_block: Option<String>,
+    update_block: Option<String>,
+}
+
+/// It copies AWS's table of runtimes, release by release.
+#[test]
+fn runtimes_end_when_cfn_lint_says() {
+    let answer = ask_script("oracle/lifecycle_oracle.py", &[], &json!(null));
+    let ends: BTreeMap<String, End> = serde_json::from_value(answer).unwrap();
+    for runtime in Runtime::all() {
+        let lifecycle = runtime.lifecycle();
+        let ours = [
+            lifecycle.deprecated,
+            lifecycle.create_blocked,
+            lifecycle.update_blocked,
+        ];
+        let End {
+            deprecated,
+            create_block,
+            update_block,
+        } = &ends[runtime.identifier()];
+        let theirs =
+            [deprecated, create_block, update_block].map(|it| it.as_deref().unwrap_or_default());
+        assert_eq!(ours.map(|it| it.to_string()), theirs, "{runtime}");
     }
 }

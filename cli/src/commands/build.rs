@@ -34,12 +34,10 @@ use crate::units::span;
 /// Build layers from a request, a requirements.txt, a script or a lock file
 ///
 /// Writes LAYER.zip and LAYER.manifest for each runtime and architecture, or for each architecture
-/// with --merge. Layers whose content has not changed are left as they are. With --project, INPUT
-/// may be left out.
+/// with --merge. Layers whose content has not changed are left as they are. Without INPUT, it is the
+/// one lock or requirements file in the current folder; with --project, what the project requires.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("path", |arg| arg
-    .required(false)
-    .required_unless_present("projects")
     .default_value_if("projects", ArgPredicate::IsPresent, own::PYPROJECT)
 ))]
 pub(crate) struct Build {
@@ -67,10 +65,13 @@ impl Clock for SystemClock {
 
 /// Builds the layers of an input.
 pub(crate) async fn run(
-    args: Build,
+    mut args: Build,
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
+    if !args.own.is_input(&args.input.path) {
+        args.input.choose(global)?;
+    }
     let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
     let Prepared {
         request,
@@ -82,7 +83,7 @@ pub(crate) async fn run(
     if global.format == Format::Text {
         crate::print_report(&report, global);
     }
-    let output = OutputFolder::new(&args.output);
+    let output = OutputFolder::new(&args.output).named(args.input.name.is_some());
     let known = known(&request, &output);
     let outcomes = build(&request, &args, &engine, packages, &output, &progress).await?;
     progress.clear();
@@ -203,11 +204,17 @@ async fn build(
         &SystemClock,
         progress,
     )?
-    .with_own(own);
+    .with_own(own)
+    .with_input(file_name(&args.input.path));
     let layers = request.layers();
     let outcomes = layers.iter().map(|layer| build.layer(layer));
     let outcomes = join_all(outcomes).await;
     Ok(layers.into_iter().zip(outcomes).collect())
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 fn print_text(outcome: &Outcome, folder: &Path, global: Global) {

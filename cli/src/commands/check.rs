@@ -51,10 +51,11 @@ struct Resolution<'a> {
 
 /// Checks an input and says everything that is wrong with it.
 pub(crate) async fn run(
-    check: Check,
+    mut check: Check,
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
+    check.input.choose(global)?;
     let file = InputFile::read(&check.input.path)?;
     let (request, mut report) = match input::check(&check.input, &file, &[]) {
         Ok((request, report)) => (Some(request), report),

@@ -266,11 +266,11 @@ fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
 
 /// Says what is about to be deleted, and what is not.
 fn announce(found: &[(Region, Found)], delete_data: bool) {
-    let mut stacks = table::new(&["region", "deleted", ""]);
+    let mut stacks = table::new(&["region", "to delete", ""]);
     let data = if delete_data {
-        "deleted for good"
+        "to delete for good"
     } else {
-        "kept"
+        "to keep"
     };
     let mut data = table::new(&["region", data, ""]);
     for (region, found) in found {

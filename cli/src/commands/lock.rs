@@ -52,10 +52,11 @@ struct Document<'a> {
 
 /// Locks an input. Nothing is written unless all of its layers can be had.
 pub(crate) async fn run(
-    args: Lock,
+    mut args: Lock,
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
+    args.input.choose(global)?;
     let (request, mut report) = input::read(&args.input)?;
     own::check_files(&request)?;
     report.add_missing(request.targets.warnings());

@@ -35,7 +35,7 @@ use crate::digest::Sha256;
 use crate::error::{Error, shown};
 use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
-use crate::target::{PythonRelease, Target};
+use crate::target::{Architecture, PythonRelease, Runtime, Target};
 use crate::wheel::WheelFilename;
 
 pub use self::format::{LockFile, LockFormat};
@@ -477,6 +477,20 @@ impl Lock {
     pub fn has_files_to_locate(&self) -> bool {
         let mut files = self.packages.iter().flat_map(|package| &package.files);
         files.any(|file| file.url.is_none() && file.path.is_none())
+    }
+
+    /// Returns whether some release of a runtime's Python is one that it is for. One that can't say
+    /// so may be for any.
+    pub(crate) fn is_for(&self, runtime: Runtime) -> bool {
+        let targets = Architecture::ALL.map(|architecture| Target {
+            runtime,
+            architecture,
+        });
+        let is_for = |target| {
+            let release = self.python(target, &Activated::default());
+            !matches!(release, Err(Error::LockMismatch { .. }))
+        };
+        targets.into_iter().any(is_for)
     }
 
     /// The release of Python that its packages are selected for: of those that it is for, the recent

@@ -72,6 +72,9 @@ pub struct Manifest {
     /// The request that the layer was built for; absent where a person built it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestRef>,
+    /// The name of the file that the layer was built from; absent where the pipeline built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     /// What built the layer.
     pub builder: Builder,
 }

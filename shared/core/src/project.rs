@@ -12,6 +12,7 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use pep440_rs::VersionSpecifiers;
 use toml::de::DeTable;
 use url::Url;
 
@@ -74,6 +75,8 @@ pub struct ProjectFile {
     pub workspace: Option<Workspace>,
     /// True if uv builds the project; otherwise only its requirements count.
     pub is_package: bool,
+    /// The releases of Python that the project says it is for.
+    pub requires_python: Option<VersionSpecifiers>,
     /// The requirements of the project, if they are not left to the build.
     pub dependencies: Option<Vec<String>>,
     sources: BTreeMap<PackageName, Vec<Source>>,
@@ -106,6 +109,7 @@ impl ProjectFile {
             has_uv: true,
             workspace: None,
             is_package: true,
+            requires_python: None,
             dependencies: None,
             sources: BTreeMap::new(),
             indexes: BTreeMap::new(),
@@ -123,6 +127,8 @@ impl ProjectFile {
         let name = text_at(document, &["project", "name"]);
         let name = name.or_else(|| text_at(document, &["tool", "poetry", "name"]));
         self.name = name.and_then(distribution_name);
+        let requires_python = text_at(document, &["project", "requires-python"]);
+        self.requires_python = requires_python.and_then(|it| it.parse().ok());
         let project = at(document, &["project"]).and_then(|it| it.get_ref().as_table());
         let is_dynamic = |table| strings(table, &["dynamic"]).any(|(it, _)| it == "dependencies");
         if let Some(table) = project.filter(|table| !is_dynamic(table)) {

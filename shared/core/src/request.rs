@@ -16,7 +16,7 @@ use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
-use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
+use crate::target::{Architecture, Compatibility, LayerTarget, Lifecycle, Runtime, Target};
 
 mod contents;
 mod document;
@@ -235,9 +235,17 @@ impl Default for Targets {
 
 fn deprecation(runtime: Runtime) -> Option<Problem> {
     runtime.is_deprecated().then(|| {
+        let Lifecycle {
+            deprecated,
+            create_blocked,
+            update_blocked,
+        } = runtime.lifecycle();
         Problem::warning(
             code::RUNTIME_DEPRECATED,
-            format!("AWS has deprecated the runtime `{runtime}`"),
+            format!(
+                "AWS deprecated the runtime `{runtime}` on {deprecated}: no function can be created \
+                 with it from {create_blocked} on, and none updated from {update_blocked} on"
+            ),
         )
         .help("move its functions to a newer runtime, then remove it here")
     })
@@ -250,6 +258,21 @@ pub enum Requirements {
     Set(RequirementSet),
     /// A lock file.
     Lock(LockFile),
+}
+
+impl Requirements {
+    /// The runtimes that layers are built for if none is named: those that AWS has not deprecated
+    /// and that `requires-python` takes, if there is one that it takes.
+    pub fn runtimes(&self) -> Vec<Runtime> {
+        let fits = |runtime: &Runtime| match self {
+            Self::Set(set) => set
+                .requires_python
+                .as_ref()
+                .is_none_or(|it| runtime.satisfies(it)),
+            Self::Lock(file) => file.lock().is_for(*runtime),
+        };
+        Runtime::supported().filter(fits).collect()
+    }
 }
 
 /// The layers a project wants.
@@ -286,9 +309,9 @@ impl Request {
     pub fn new(name: ProjectName, requirements: Requirements) -> Self {
         Self {
             name,
-            requirements,
             selection: Selection::default(),
-            targets: Targets::default(),
+            targets: Targets::new(requirements.runtimes(), []),
+            requirements,
             description: None,
             license_info: None,
             permissions: BTreeSet::new(),

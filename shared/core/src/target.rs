@@ -1,11 +1,13 @@
 //! What a layer is built for: a Lambda runtime on a CPU architecture.
 //!
 //! [`Runtime`]'s table holds everything that differs between runtimes. Adding a runtime is one row.
-//! Source: the AWS Lambda Developer Guide, "Lambda runtimes".
+//! Source: the AWS Lambda Developer Guide, "Lambda runtimes", as of [`TABLE_DATE`].
 
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::civil::{Date, date};
+use pep440_rs::VersionSpecifiers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +52,25 @@ struct RuntimeFacts {
     /// The oldest manylinux platform uv knows that takes all wheels that the runtime's C library
     /// satisfies. It may take more: uv has none between 2.17 and 2.28.
     uv_manylinux: &'static str,
-    /// Whether AWS has deprecated it: built only when named, with a warning.
-    deprecated: bool,
+    lifecycle: Lifecycle,
 }
+
+/// The end of a runtime, as AWS plans it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// The day on which AWS deprecates the runtime: no more security updates.
+    pub deprecated: Date,
+    /// The day from which no function can be created with it.
+    pub create_blocked: Date,
+    /// The day from which no function with it can be updated.
+    pub update_blocked: Date,
+}
+
+/// The day on which the table of runtimes was compared with AWS's.
+///
+/// A runtime is deprecated if it was on that day. A clock has no say: the same release builds the
+/// same layers of the same request, whenever it runs.
+pub const TABLE_DATE: Date = date(2026, 11, 30);
 
 const RUNTIMES: [RuntimeFacts; 5] = [
     RuntimeFacts {
@@ -61,7 +79,11 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         minor: 10,
         glibc_minor: 26,
         uv_manylinux: "manylinux_2_28",
-        deprecated: true,
+        lifecycle: Lifecycle {
+            deprecated: date(2026, 10, 31),
+            create_blocked: date(2027, 2, 1),
+            update_blocked: date(2027, 3, 3),
+        },
     },
     RuntimeFacts {
         runtime: Runtime::Python311,
@@ -69,7 +91,11 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         minor: 11,
         glibc_minor: 26,
         uv_manylinux: "manylinux_2_28",
-        deprecated: true,
+        lifecycle: Lifecycle {
+            deprecated: date(2027, 6, 30),
+            create_blocked: date(2027, 7, 31),
+            update_blocked: date(2027, 8, 31),
+        },
     },
     RuntimeFacts {
         runtime: Runtime::Python312,
@@ -77,7 +103,11 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         minor: 12,
         glibc_minor: 34,
         uv_manylinux: "manylinux_2_34",
-        deprecated: false,
+        lifecycle: Lifecycle {
+            deprecated: date(2028, 10, 31),
+            create_blocked: date(2028, 11, 30),
+            update_blocked: date(2029, 1, 10),
+        },
     },
     RuntimeFacts {
         runtime: Runtime::Python313,
@@ -85,7 +115,11 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         minor: 13,
         glibc_minor: 34,
         uv_manylinux: "manylinux_2_34",
-        deprecated: false,
+        lifecycle: Lifecycle {
+            deprecated: date(2029, 6, 30),
+            create_blocked: date(2029, 7, 31),
+            update_blocked: date(2029, 8, 31),
+        },
     },
     RuntimeFacts {
         runtime: Runtime::Python314,
@@ -93,7 +127,11 @@ const RUNTIMES: [RuntimeFacts; 5] = [
         minor: 14,
         glibc_minor: 34,
         uv_manylinux: "manylinux_2_34",
-        deprecated: false,
+        lifecycle: Lifecycle {
+            deprecated: date(2029, 6, 30),
+            create_blocked: date(2029, 7, 31),
+            update_blocked: date(2029, 8, 31),
+        },
     },
 ];
 
@@ -127,10 +165,25 @@ impl Runtime {
         self.facts().glibc_minor
     }
 
-    /// Whether AWS has deprecated the runtime. Such a runtime is built only when a request names
-    /// it, with a warning.
+    /// Returns whether some release of its Python satisfies a `requires-python`.
+    pub fn satisfies(self, requires_python: &VersionSpecifiers) -> bool {
+        let target = Target {
+            runtime: self,
+            // It has no say.
+            architecture: Architecture::X86_64,
+        };
+        PythonRelease::satisfying(target, requires_python).is_some()
+    }
+
+    /// The days on which AWS ends the runtime, step by step.
+    pub fn lifecycle(self) -> Lifecycle {
+        self.facts().lifecycle
+    }
+
+    /// Returns whether AWS has deprecated the runtime by [`TABLE_DATE`]. Such a runtime is built
+    /// only when a request names it, with a warning.
     pub fn is_deprecated(self) -> bool {
-        self.facts().deprecated
+        self.lifecycle().deprecated <= TABLE_DATE
     }
 }
 
@@ -142,8 +195,13 @@ impl fmt::Display for Runtime {
 
 /// A text that names no runtime Accretion builds for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a runtime that Accretion builds for")]
+#[error("`{0}` is not a runtime that Accretion builds for: {known} are", known = known_runtimes())]
 pub struct ParseRuntimeError(String);
+
+fn known_runtimes() -> String {
+    let identifiers: Vec<_> = Runtime::all().map(Runtime::identifier).collect();
+    identifiers.join(", ")
+}
 
 impl FromStr for Runtime {
     type Err = ParseRuntimeError;

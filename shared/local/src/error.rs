@@ -142,6 +142,16 @@ pub enum Error {
         /// What came.
         actual: Sha256,
     },
+    /// The folder has a layer of that name with other content, from another input.
+    #[error("{} was built from {other}, and {input} would overwrite it", zip.display())]
+    LayerOfOtherInput {
+        /// The layer's zip.
+        zip: PathBuf,
+        /// The name of the file that it was built from.
+        other: String,
+        /// The name of the file that is being built.
+        input: String,
+    },
     /// Something is not in the cache, and the network may not be used.
     #[error("{what} is not in the cache, and the network is off")]
     Offline {
@@ -371,6 +381,7 @@ fault_codes! {
         Self::OrderInvalid { .. } => "OrderInvalid", Internal;
         Self::LayerFileUnreadable { .. } => "LayerFileUnreadable", User;
         Self::LayerFileRefused { .. } => "LayerFileRefused", User;
+        Self::LayerOfOtherInput { .. } => "LayerOfOtherInput", User;
         Self::Files { purpose: Purpose::Output, .. } => "OutputUnwritable", Internal;
         Self::Files { purpose: Purpose::Cache, .. } => "CacheUnusable", Internal;
         Self::Files { purpose: Purpose::Temporary, .. } => "TemporaryFolderUnusable", Internal;
@@ -418,6 +429,11 @@ impl Fault for Error {
             }
             Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
                 "check the network and try again; what was downloaded is kept".into()
+            }
+            Self::LayerOfOtherInput { .. } => {
+                "name the project with --name, write to another folder with --output, or delete \
+                 what is there"
+                    .into()
             }
             Self::FileNotFound { status, .. } if is_gone(*status) => {
                 "it may have been removed from the index; a lock file has to be made again then"

@@ -21,6 +21,7 @@ use crate::temporary::Folder;
 #[derive(Debug)]
 pub struct OutputFolder {
     folder: Folder,
+    is_named: bool,
 }
 
 impl OutputFolder {
@@ -28,7 +29,15 @@ impl OutputFolder {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             folder: Folder::new(path.into(), ".accretion-"),
+            is_named: false,
         }
+    }
+
+    /// Takes the layers' names for the user's own choice: what has them is overwritten, whatever input
+    /// it was built from.
+    #[must_use]
+    pub fn named(self, is_named: bool) -> Self {
+        Self { is_named, ..self }
     }
 
     /// Where a layer's zip is.
@@ -48,6 +57,27 @@ impl OutputFolder {
                 self.folder.path(),
                 error,
             ))
+        }
+    }
+
+    fn known(&self, layer: &LayerName) -> Option<Manifest> {
+        // What can't be read, or is not ours, is not what we look for, and gets written anew.
+        Manifest::from_json(&fs::read(self.manifest(layer)).ok()?).ok()
+    }
+
+    /// Refuses to overwrite what another input was built to: two of one folder may well make layers
+    /// of one name.
+    fn check_input(&self, layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
+        let other = self.known(layer).and_then(|known| known.input);
+        match (other, &manifest.input) {
+            (Some(other), Some(input)) if other != *input && !self.is_named => {
+                Err(PortError::new(Error::LayerOfOtherInput {
+                    zip: self.zip(layer),
+                    other,
+                    input: input.clone(),
+                }))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -71,10 +101,8 @@ impl Artifacts for OutputFolder {
     type Staged = NamedTempFile;
 
     async fn find(&self, layer: &LayerName, digest: Digest) -> Result<Option<Manifest>, PortError> {
-        // What can't be read, or is not ours, is not what we look for, and gets written anew.
-        let manifest = fs::read(self.manifest(layer)).ok();
-        let manifest = manifest.and_then(|bytes| Manifest::from_json(&bytes).ok());
-        let Some(manifest) = manifest.filter(|manifest| manifest.digest == digest) else {
+        let known = self.known(layer);
+        let Some(manifest) = known.filter(|manifest| manifest.digest == digest) else {
             return Ok(None);
         };
         let zip = self.zip(layer);
@@ -94,6 +122,7 @@ impl Artifacts for OutputFolder {
         _written: Written,
         Description { manifest, .. }: Description<'_>,
     ) -> Result<(), PortError> {
+        self.check_input(layer, manifest)?;
         persist(staged, &self.zip(layer)).map_err(self.unwritable())?;
         self.write_manifest(layer, manifest)
             .map_err(self.unwritable())

@@ -70,6 +70,7 @@ pub struct Built {
 pub struct Build<'a, R, W, A, C> {
     request: &'a Request,
     origin: Option<RequestRef>,
+    input: Option<String>,
     own: Arc<Own>,
     packages: Packages<'a, R, W>,
     options: Options,
@@ -103,6 +104,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Ok(Self {
             request,
             origin,
+            input: None,
             own: Arc::default(),
             packages,
             options,
@@ -119,6 +121,15 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Self {
             packages: self.packages.with_own(own.wheels.clone()),
             own: Arc::new(own),
+            ..self
+        }
+    }
+
+    /// Notes the name of the file that the layers are built from.
+    #[must_use]
+    pub fn with_input(self, input: String) -> Self {
+        Self {
+            input: Some(input),
             ..self
         }
     }
@@ -373,6 +384,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 .map(|_| keys::lock(&request.name, digest)),
             publish,
             request: self.origin.clone(),
+            input: self.input.clone(),
             builder: content.builder,
         }
     }

@@ -9,7 +9,7 @@ const WRONG: &str = r#"{
   "Name": "my tools",
   "Language": "ruby",
   "Requirements": {"Type": "requirements.txt", "Requirements": "good==1.0\nbad==\n-e .\n"},
-  "Runtimes": ["python3.13", "python3.9", "python3.11"],
+  "Runtimes": ["python3.13", "python3.9", "python3.10"],
   "Architecture": "arm64",
   "Description": 1
 }
@@ -112,7 +112,7 @@ fn warnings_do_not_fail() {
         project.run("check request.json").exits(0)
     );
     let named = project
-        .run("check request.json --runtime python3.11 --runtime python3.13")
+        .run("check request.json --runtime python3.10 --runtime python3.13")
         .exits(0);
     snapshot!("warning_of_the_command_line", named);
     let json = project.run("check request.json --format json").exits(0);

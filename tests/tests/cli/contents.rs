@@ -245,14 +245,16 @@ fn a_project_of_ones_own_is_installed_with_what_it_requires() {
     // Built again it is the same.
     let run = project.run(&format!("{alone} --format json")).exits(0);
     assert_eq!(run.json()["Layers"][0]["Changed"], false);
-    // Its name is that of its folder.
+    // Its own name is that of the layers.
     project.run(&format!("build --project app {ONE}")).exits(0);
-    assert!(project.layers().join("app-py313.zip").exists());
+    assert!(project.layers().join("mine-py313.zip").exists());
 
     // Beside what else is required, which names it, too.
     project.write("requirements.txt", "heavy\nmine\n");
     project
-        .run(&format!("build requirements.txt --project app {ONE}"))
+        .run(&format!(
+            "build requirements.txt --name tools --project app {ONE}"
+        ))
         .exits(0);
     let installed = &project.manifest(LAYER)["Installed"];
     let versions: Vec<_> = (0..3)
@@ -277,7 +279,6 @@ fn a_project_of_ones_own_is_installed_with_what_it_requires() {
     project.write("app/backend.py", "raise SystemExit('no backend')\n");
     let run = project.run(&alone).exits(3);
     assert!(run.stderr.contains("no backend"), "{run}");
-    snapshot!("no_input", project.run("build").exits(2));
     project.assert_tidy();
 }
 
@@ -326,6 +327,7 @@ fn what_the_runtime_has_stays_out() {
     assert_eq!(excluding["Digest"], *digest);
     assert!(excluding["Excluded"][0]["Reason"].is_null());
 
+    fs::remove_dir_all(project.layers()).unwrap();
     project.write("requirements.txt", "app\nneedy\n");
     snapshot!("provided_kept", project.run(&build).exits(0));
     let lock = format!(
@@ -339,7 +341,9 @@ fn what_the_runtime_has_stays_out() {
             .sha256,
     );
     project.write("pylock.toml", lock);
-    let run = project.run(&format!("build pylock.toml {ONE} --provided-by-runtime"));
+    let run = project.run(&format!(
+        "build pylock.toml --name tools {ONE} --provided-by-runtime"
+    ));
     snapshot!("provided_locked", run.exits(0));
     project.assert_tidy();
 }

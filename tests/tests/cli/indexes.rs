@@ -243,6 +243,7 @@ fn an_index_without_packages_comes_before_the_default_one() {
     assert_eq!(origins(&project), origins_of(&expected));
 
     // So it is from the command line.
+    std::fs::remove_dir_all(project.layers()).unwrap();
     project.write("requirements.txt", "common\n");
     let arguments = format!(
         "build requirements.txt --index corp-index={} {ONE}",

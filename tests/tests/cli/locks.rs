@@ -347,13 +347,13 @@ fn scripts() {
         script("# requires-python = \">=3.13\"\n# dependencies = [\"a\"]\n"),
     );
     let run = project
-        .run("build report.py --architecture x86_64")
+        .run("build report.py --name tools --runtime python3.12 --runtime python3.13 --architecture x86_64")
         .exits(3);
     snapshot!("script", run);
     assert_eq!(installed(&project), ["a==1.0", "b==1.0"]);
     let layer = project.content(LAYER);
     assert!(!layer.keys().any(|name| name.contains("report")));
-    let run = project.run("check report.py").exits(3);
+    let run = project.run("check report.py --runtime python3.12").exits(3);
     snapshot!("script_checked", run);
     let run = project.run(&format!("build report.py --group dev {ONE}"));
     run.fails(3, "GroupUnknown");

@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod contents;
 mod faults;
+mod first_contact;
 mod foreign;
 mod hashes;
 mod indexes;
@@ -36,7 +37,9 @@ use integration_tests::{Project, python, tools_python};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_accretion-under-test");
 
 /// The layers of a project `tools` for the targets that are built without being named.
-const DEFAULT_LAYERS: [&str; 6] = [
+const DEFAULT_LAYERS: [&str; 8] = [
+    "tools-py311",
+    "tools-py311-arm64",
     "tools-py312",
     "tools-py312-arm64",
     "tools-py313",
@@ -73,7 +76,7 @@ fn pure_name(name: &str) -> String {
 fn native() -> Vec<Wheel> {
     let machines = [
         "manylinux_2_17_x86_64.manylinux2014_x86_64",
-        "manylinux_2_28_aarch64",
+        "manylinux_2_17_aarch64.manylinux2014_aarch64",
         "win_amd64",
     ];
     let wheel = |minor: u8, machine: &str| {
@@ -85,7 +88,7 @@ fn native() -> Vec<Wheel> {
             .executable(&path, tag.clone())
             .build()
     };
-    [12, 13, 14]
+    [11, 12, 13, 14]
         .into_iter()
         .flat_map(|minor| machines.map(|machine| wheel(minor, machine)))
         .collect()

@@ -36,7 +36,6 @@ fn wrong_usage() {
     let project = project();
     project.write("requirements.txt", "a\n");
     for (name, arguments) in [
-        ("no_input", "build"),
         ("option_unknown", "build requirements.txt --outptu x"),
         (
             "runtime_unknown",

@@ -282,8 +282,11 @@ fn an_input_that_is_for_other_releases_is_judged_by_the_newest_of_them() {
             "LockMismatch"
         };
         project.run(&format!("build {file} {ONE}")).fails(3, code);
+        // It is not for the others, and those are left out where none is named.
         let check = project.run(&format!("check {file}"));
-        // Of the other runtimes nothing is wrong with 3.12.
+        assert_eq!(check.codes(), Vec::<&str>::new(), "{kind}: {check}");
+        let others = "--runtime python3.11 --runtime python3.12 --runtime python3.14";
+        let check = project.run(&format!("check {file} {others}"));
         assert_eq!(check.codes(), [code, code, code, code], "{kind}: {check}");
     }
 }

@@ -34,14 +34,15 @@ pub(crate) struct Requirements {
     /// The project, which its layers are named after: LAYER_NAME-py313, LAYER_NAME-py313-arm64
     layer_name: ProjectName,
     /// A requirements.txt, a script, or a lock file: pylock.toml, uv.lock, poetry.lock, Pipfile.lock,
-    /// pdm.lock
+    /// pdm.lock; or a folder that has one requirements or lock file
     #[arg(value_name = "REQUIREMENTS_FILE")]
     file: PathBuf,
-    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
-    #[arg(long = "runtime", value_name = "RUNTIME")]
+    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all that AWS
+    /// has not deprecated]
+    #[arg(long = "runtime", value_name = "RUNTIME", value_parser = input::runtime)]
     runtimes: Vec<Runtime>,
     /// x86_64 or arm64 [may be repeated; default: both]
-    #[arg(long = "architecture", value_name = "ARCHITECTURE")]
+    #[arg(long = "architecture", value_name = "ARCHITECTURE", value_parser = input::architecture)]
     architectures: Vec<Architecture>,
     #[command(flatten)]
     selection: Selected,
@@ -65,7 +66,7 @@ pub(super) async fn run(
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
-    let input = Input {
+    let mut input = Input {
         name: Some(args.layer_name),
         runtimes: args.runtimes,
         architectures: args.architectures,
@@ -75,6 +76,7 @@ pub(super) async fn run(
         contents: args.contents,
         ..Input::of_path(args.file)
     };
+    input.choose(global)?;
     let file = InputFile::read(&input.path)?;
     if file.kind == InputKind::Request {
         return Err(cloud::Error::InputKindUnexpected {

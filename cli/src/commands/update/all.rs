@@ -62,12 +62,25 @@ struct Plan {
     architecture: Architecture,
 }
 
+/// The output that names the bucket of requests.
+const INBOX: &str = "InboxBucketName";
+/// The output that names the topic of notifications.
+const TOPIC: &str = "NotificationTopicArn";
+
 /// What has come of a region.
 struct Done {
     region: Region,
     stack: String,
     time: Duration,
     outcome: Result<Outcome, cloud::Error>,
+    /// The outputs of the stack, if it is deployed.
+    outputs: BTreeMap<String, String>,
+}
+
+impl Done {
+    fn output(&self, name: &str) -> Option<&str> {
+        self.outputs.get(name).map(String::as_str)
+    }
 }
 
 /// Deploys to all regions.
@@ -96,7 +109,7 @@ pub(crate) async fn run(
     };
     let done = update.run(&deployment.template, &clients, regions).await;
     drop(update);
-    print(&done, global);
+    print(&file, &done, global);
     Ok(exit_code(done.iter().map(|done| &done.outcome)))
 }
 
@@ -135,6 +148,7 @@ impl Update<'_> {
                     stack: names[&region].clone(),
                     time: start.elapsed(),
                     outcome: Err(error),
+                    outputs: BTreeMap::new(),
                     region,
                 }),
             }
@@ -146,6 +160,11 @@ impl Update<'_> {
                 Ok(template) => self.deploy(&region, &plan, template).await,
                 Err(error) => Err(error.clone().into()),
             };
+            let outputs = if outcome.is_ok() {
+                outputs(&plan).await
+            } else {
+                BTreeMap::new()
+            };
             self.work.end(&region);
             let time = start.elapsed();
             let said = format!("{} in {}", Outcome::of(&outcome), span(time));
@@ -155,6 +174,7 @@ impl Update<'_> {
                 stack: plan.stack,
                 time,
                 outcome,
+                outputs,
             }
         });
         let mut work = std::pin::pin!(work.buffer_unordered(AT_ONCE));
@@ -389,6 +409,13 @@ impl Update<'_> {
     }
 }
 
+/// The outputs of a stack. It is deployed, whether they can be read or not.
+async fn outputs(plan: &Plan) -> BTreeMap<String, String> {
+    let stack = CloudFormation::new(&plan.clients).describe(&plan.stack);
+    let stack = stack.await.ok().flatten();
+    stack.map(|it| it.outputs).unwrap_or_default()
+}
+
 /// Whether the SAM CLI names a resource that a change set is to make, change or delete.
 fn is_change(line: &str) -> bool {
     ["+ Add ", "* Modify ", "- Delete "]
@@ -421,11 +448,13 @@ struct RegionRecord<'a> {
     stack: &'a str,
     outcome: Outcome,
     seconds: f64,
+    inbox: Option<&'a str>,
+    topic: Option<&'a str>,
     failures: &'a [Failure],
     error: Option<ErrorRecord>,
 }
 
-fn print(done: &[Done], global: Global) {
+fn print(file: &DeploymentFile, done: &[Done], global: Global) {
     match global.format {
         Format::Json => {
             let regions = done.iter().map(|done| RegionRecord {
@@ -433,6 +462,8 @@ fn print(done: &[Done], global: Global) {
                 stack: &done.stack,
                 outcome: Outcome::of(&done.outcome),
                 seconds: done.time.as_secs_f64(),
+                inbox: done.output(INBOX),
+                topic: done.output(TOPIC),
                 failures: done
                     .outcome
                     .as_ref()
@@ -459,11 +490,31 @@ fn print(done: &[Done], global: Global) {
                     ]);
                 }
                 table::print(rows, &[]);
+                print_what_next(file, done);
             }
             print_faults(done.iter().filter_map(|done| {
                 let error = done.outcome.as_ref().err()?;
                 Some((done.region.as_str(), error as &dyn Fault))
             }));
         }
+    }
+}
+
+/// Says where requests go and where notifications come from.
+fn print_what_next(file: &DeploymentFile, done: &[Done]) {
+    let mut rows = table::new(&["region", "inbox", "topic"]);
+    for done in done {
+        if let (Some(inbox), Some(topic)) = (done.output(INBOX), done.output(TOPIC)) {
+            let inbox = format!("s3://{inbox}/requests/PROJECT/");
+            rows.add_row([done.region.to_string(), inbox, topic.to_owned()]);
+        }
+    }
+    if !rows.is_empty() {
+        anstream::println!();
+        table::print(rows, &[]);
+        anstream::eprintln!(
+            "request layers: accretion request requirements {} PROJECT requirements.txt",
+            file.path().display()
+        );
     }
 }

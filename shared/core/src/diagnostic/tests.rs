@@ -14,7 +14,7 @@ fn included() -> Report {
 fn request() -> Report {
     let text = r#"{"Name": "tools", "Languge": "python",
   "Requirements": {"Type": "requirements.txt", "Requirements": "requests\n-e .\n"},
-  "Runtimes": ["python3.11"]}"#;
+  "Runtimes": ["python3.10"]}"#;
     Request::from_json("request.json", text.as_bytes()).unwrap_err()
 }
 

@@ -218,16 +218,19 @@ impl Reader<'_> {
         let merge = fields
             .get("Merge")
             .map_or(Some(false), |value| self.boolean(value, "`Merge`"));
+        let requirements = requirements?;
+        let runtimes = if runtimes.is_empty() {
+            requirements.runtimes()
+        } else {
+            runtimes.into_iter().map(|(runtime, _)| runtime).collect()
+        };
+        let architectures = architectures.into_iter();
+        let architectures = architectures.map(|(architecture, _)| architecture);
         Some(Request {
             name: name?,
-            requirements: requirements?,
+            requirements,
             selection,
-            targets: Targets::new(
-                runtimes.into_iter().map(|(runtime, _)| runtime),
-                architectures
-                    .into_iter()
-                    .map(|(architecture, _)| architecture),
-            ),
+            targets: Targets::new(runtimes, architectures),
             description,
             license_info,
             permissions,

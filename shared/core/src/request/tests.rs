@@ -61,6 +61,8 @@ fn defaults_are_filled_in() {
     assert_eq!(
         slugs,
         [
+            "py311",
+            "py311-arm64",
             "py312",
             "py312-arm64",
             "py313",
@@ -212,10 +214,37 @@ fn a_broken_lock_file_is_shown_where_it_breaks() {
 fn a_lock_file_is_held_against_every_target() {
     let name: ProjectName = "x".parse().unwrap();
     let text = "lock-version = \"1.0\"\nrequires-python = \">=3.13\"\n";
-    let (request, _) = from_lock(name, text.as_bytes()).unwrap();
+    let (mut request, _) = from_lock(name, text.as_bytes()).unwrap();
+    request.targets = Targets::default();
     let problems = request.lock_problems(&[]);
     let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
-    assert_eq!(codes, ["LockMismatch"; 2], "{problems:?}");
+    assert_eq!(codes, ["LockMismatch"; 4], "{problems:?}");
+}
+
+/// As the deprecated ones, others are built for when they are named, and then there is a problem.
+#[test]
+fn layers_are_for_the_runtimes_that_the_input_is_for() {
+    let name: ProjectName = "x".parse().unwrap();
+    let of = |requires: &str| {
+        let lock = format!("lock-version = \"1.0\"\nrequires-python = \"{requires}\"\n");
+        let script = format!(
+            "# /// script\n# requires-python = \"{requires}\"\n# dependencies = [\"a\"]\n# ///\n"
+        );
+        let (of_lock, _) = from_lock(name.clone(), lock.as_bytes()).unwrap();
+        let of_script = Request::from_script(name.clone(), "x.py", script.as_bytes(), false);
+        let of_json = json!({"Requirements": {"Type": "pylock.toml", "Requirements": lock}});
+        let (of_json, _) = check(&with(&of_json).to_string()).unwrap();
+        let requests = [of_lock, of_script.unwrap().0, of_json];
+        let runtimes = requests.map(|it| it.targets.runtimes().collect::<Vec<_>>());
+        assert_eq!(runtimes[0], runtimes[1], "{requires}");
+        assert_eq!(runtimes[0], runtimes[2], "{requires}");
+        runtimes[0].clone()
+    };
+    let all: Vec<_> = Runtime::supported().collect();
+    assert_eq!(of(">=3.8"), all);
+    assert_eq!(of(">=3.13"), [Runtime::Python313, Runtime::Python314]);
+    assert_eq!(of("==3.12.6"), [Runtime::Python312]);
+    assert_eq!(of("<3.11"), all, "none is left: then each has a problem");
 }
 
 #[test]
@@ -225,7 +254,7 @@ fn every_problem_is_reported_at_its_place() {
   "Name": "data tools",
   "Language": "ruby",
   "Requirements": {"Type": "requirements.txt", "Requirements": "requests\n# \u00fc \ud83d\ude00 \"x\"\nflask=3\n-e .\n"},
-  "Runtimes": ["python3.13", "python3.9", "python3.13", "python3.11", 3],
+  "Runtimes": ["python3.13", "python3.9", "python3.13", "python3.10", 3],
   "Architectures": [],
   "Architectures": ["arm64"],
   "LicenseInfo": null,
@@ -260,8 +289,8 @@ fn every_problem_is_reported_at_its_place() {
     ValueRepeated 6:43 "\"python3.13\""
       `python3.13` is there twice
       remove one
-    RuntimeDeprecated 6:57 "\"python3.11\""
-      AWS has deprecated the runtime `python3.11`
+    RuntimeDeprecated 6:57 "\"python3.10\""
+      AWS deprecated the runtime `python3.10` on 2026-10-31: no function can be created with it from 2027-02-01 on, and none updated from 2027-03-03 on
       move its functions to a newer runtime, then remove it here
     WrongType 6:71 "3"
       an item of `Runtimes` must be a string, not a number
@@ -457,12 +486,12 @@ fn what_is_no_json_object_is_refused() {
 
 #[test]
 fn deprecated_runtimes_are_built_with_a_warning() {
-    let document = with(&json!({"Runtimes": ["python3.11", "python3.12"]}));
+    let document = with(&json!({"Runtimes": ["python3.10", "python3.12"]}));
     let (request, report) = check(&document.to_string()).unwrap();
     assert_eq!(codes(&report), ["RuntimeDeprecated"]);
     let targets = request.targets.with_architectures([Architecture::Arm64]);
     let slugs: Vec<String> = targets.iter().map(Target::slug).collect();
-    assert_eq!(slugs, ["py311-arm64", "py312-arm64"]);
+    assert_eq!(slugs, ["py310-arm64", "py312-arm64"]);
     assert_eq!(targets.warnings().count(), 1);
     assert_eq!(Targets::new([], []), Targets::default());
 }

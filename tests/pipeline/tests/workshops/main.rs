@@ -275,7 +275,7 @@ async fn fails(bench: &Bench<'_>) -> Result<()> {
         .await?;
     assert_eq!(told.text("Code"), "ArchitectureForeign", "{}", told.body);
     // Functions of deprecated runtimes can't be made any more.
-    let old = Runtime::Python311;
+    let old = Runtime::Python310;
     let told = bench.ask("old", "pure", old, ARCHITECTURE).await?;
     assert_eq!(told.text("Code"), "WorkshopMissing", "{}", told.body);
     Ok(())

@@ -1,0 +1,86 @@
+//! The input of a folder, where the user names no file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use accretion_core::lock::LockFormat;
+
+use super::unreadable;
+use crate::error::Error;
+use crate::own::PYPROJECT;
+
+/// The input that stands for what is in the current folder.
+pub(crate) const HERE: &str = ".";
+
+/// The file that a path leads to: itself, or the one lock file or requirements file of a folder. A
+/// `pyproject.toml` stands for its folder.
+pub(super) fn chosen(path: &Path) -> Result<PathBuf, Error> {
+    let folder = if path.is_dir() {
+        path
+    } else if path.file_name().is_some_and(|name| name == PYPROJECT) && path.is_file() {
+        path.parent().unwrap_or(Path::new(""))
+    } else {
+        return Ok(path.to_owned());
+    };
+    let mut inputs = inputs(folder).map_err(|error| unreadable(path, error))?;
+    match inputs.len() {
+        1 => Ok(inputs.remove(0)),
+        0 => Err(Error::InputMissing {
+            folder: shown(folder),
+            lock_with: lock_command(folder),
+        }),
+        _ => Err(Error::InputAmbiguous {
+            folder: shown(folder),
+            inputs,
+        }),
+    }
+}
+
+/// The lock files and requirements files of a folder, by name.
+fn inputs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let folder = if folder == Path::new(HERE) {
+        Path::new("")
+    } else {
+        folder
+    };
+    let mut inputs = Vec::new();
+    for entry in fs::read_dir(shown(folder))? {
+        let name = entry?.file_name();
+        let path = folder.join(&name);
+        if name.to_str().is_some_and(is_input) && path.is_file() {
+            inputs.push(path);
+        }
+    }
+    inputs.sort();
+    Ok(inputs)
+}
+
+fn is_input(name: &str) -> bool {
+    let is_requirements = || name.starts_with("requirements") && name.ends_with(".txt");
+    let is_pylock = || name.starts_with("pylock.") && name.ends_with(".toml");
+    LockFormat::of_name(name).is_some() || is_pylock() || is_requirements()
+}
+
+/// A folder as the user would name it.
+fn shown(folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() {
+        PathBuf::from(HERE)
+    } else {
+        folder.to_owned()
+    }
+}
+
+/// The command that locks the project of a folder, by the tool whose settings it has.
+fn lock_command(folder: &Path) -> Option<&'static str> {
+    if folder.join("Pipfile").is_file() {
+        return Some("pipenv lock");
+    }
+    let project = fs::read_to_string(folder.join(PYPROJECT)).ok()?;
+    let project: toml::Table = project.parse().unwrap_or_default();
+    let has = |tool| project.get("tool").and_then(|it| it.get(tool)).is_some();
+    Some(match () {
+        () if has("poetry") => "poetry lock",
+        () if has("pdm") => "pdm lock",
+        () => "uv lock",
+    })
+}
