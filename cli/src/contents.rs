@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use accretion_core::diagnostic::{Problem, Report, code};
 use accretion_core::pruning::{Pattern, Pruning};
 use accretion_core::request::Request;
+use accretion_core::requirement::PackageName;
 
 use crate::error::Error;
 
@@ -23,11 +24,25 @@ pub(crate) struct ContentOptions {
     /// Keep files that match, although --prune names them [may be repeated]
     #[arg(long, help_heading = HEADING, value_name = "PATTERN")]
     keep: Vec<Pattern>,
+    /// Leave out a package, whatever requires it [may be repeated]
+    #[arg(long, help_heading = HEADING, value_name = "NAME", value_parser = package)]
+    exclude: Vec<PackageName>,
+}
+
+fn package(text: &str) -> Result<PackageName, String> {
+    // The library's own parser takes an empty text too.
+    let name = text.parse().ok().filter(|_| !text.is_empty());
+    name.ok_or_else(|| {
+        "names of packages have letters, digits, `-`, `_` and `.`, and start and end with a letter \
+         or digit"
+            .to_owned()
+    })
 }
 
 impl ContentOptions {
     /// Adds to what a request says.
     pub(crate) fn apply(&self, request: &mut Request) -> Result<(), Error> {
+        request.exclude.extend(self.exclude.iter().cloned());
         let contents = &mut request.contents;
         contents.provided_by_runtime |= self.provided_by_runtime;
         let all = |said: Vec<&Pattern>, more: &[Pattern]| -> BTreeSet<Pattern> {

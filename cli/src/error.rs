@@ -291,6 +291,12 @@ pub(crate) fn print_warning(about: &str, warning: &str) {
     anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {warning}");
 }
 
+/// Prints for people what is no problem.
+pub(crate) fn print_note(note: &str) {
+    let green = bold(AnsiColor::Green);
+    anstream::eprintln!("{green}note{green:#}: {}", indent(note));
+}
+
 fn bold(color: AnsiColor) -> Style {
     color.on_default().bold()
 }

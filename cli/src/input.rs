@@ -184,14 +184,15 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
     let allow = input.allow_source_distributions;
     let checked = Request::from_input(kind, name, &source_name, bytes, &include, allow);
-    let (mut request, report) = checked.map_err(Error::InputInvalid)?;
+    let (mut request, mut report) = checked.map_err(Error::InputInvalid)?;
+    report.add_missing(request.outdated_problem());
     if kind == InputKind::Request
         && let Some(name) = &input.name
     {
         request.name = name.clone();
     }
     apply(input, &mut request)?;
-    Ok((request, report))
+    report.conclude(Some(request)).map_err(Error::InputInvalid)
 }
 
 /// What the command line says besides.
@@ -217,6 +218,12 @@ fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
         .take(Limits::REQUEST_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The folder that a file is in, free of links, if it is there.
+pub(crate) fn folder(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()
 }
 
 /// Lets a requirements.txt include files of its own folder.

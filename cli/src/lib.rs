@@ -18,6 +18,7 @@ mod own;
 mod progress;
 mod table;
 mod units;
+mod unselected;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -7,15 +7,16 @@ mod walk;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use accretion_core::diagnostic::Report;
 #[cfg(feature = "aws")]
-use accretion_core::diagnostic::{Problem, code};
+use accretion_core::diagnostic::Problem;
+use accretion_core::diagnostic::{Report, code};
 #[cfg(feature = "aws")]
 use accretion_core::digest::Sha256;
 #[cfg(feature = "aws")]
 use accretion_core::keys;
 #[cfg(feature = "aws")]
 use accretion_core::limits::Limits;
+use accretion_core::lock::{Outdated, Policy};
 use accretion_core::project::Given;
 #[cfg(feature = "aws")]
 use accretion_core::request::FileSource;
@@ -98,6 +99,20 @@ impl OwnOptions {
         request.targets = Targets::new(for_python.runtimes(), []);
         input::apply(input, &mut request)?;
         Ok((request, Report::new(folder.display().to_string(), "")))
+    }
+
+    /// Makes errors of warnings that the lock file is not up to date with the project beside it, if
+    /// that project is built.
+    pub(crate) fn check_lock(&self, input: &Path, report: &mut Report) -> Result<(), Error> {
+        let folder = input::folder(input);
+        let is_its = |project: &PathBuf| std::fs::canonicalize(project).ok() == folder;
+        if folder.is_some() && self.projects.iter().any(is_its) {
+            report.escalate(code::LOCK_OUTDATED);
+        }
+        if report.has_errors() {
+            return Err(Error::InputInvalid(std::mem::take(report)));
+        }
+        Ok(())
     }
 
     /// Builds the projects, their local dependencies, and what a lock file has of folders and files in
@@ -211,11 +226,40 @@ fn check_limits(packed: &PackedFolder) -> Result<(), Error> {
 }
 
 impl OwnPackages {
-    /// Adds what the projects require. A lock is complete: it has that already, or is wrong.
-    pub(crate) fn require(&self, request: &mut Request) {
-        if let Requirements::Set(set) = &mut request.requirements {
-            *set = std::mem::take(set).with(self.requirements.clone());
+    /// Adds what the projects require. A lock file is complete: it has that already, or is outdated.
+    pub(crate) fn require(&self, request: &mut Request, input: &Path) -> Result<(), Error> {
+        let Requirements::Lock(file) = &request.requirements else {
+            if let Requirements::Set(set) = &mut request.requirements {
+                *set = std::mem::take(set).with(self.requirements.clone());
+            }
+            return Ok(());
+        };
+        let wheels = self.wheels.iter();
+        let own: Vec<_> = wheels.map(|wheel| wheel.filename.name().clone()).collect();
+        let policy = Policy {
+            own: &own,
+            ..Policy::default()
+        };
+        let mut unmet: Vec<String> = Vec::new();
+        for target in request.targets.iter() {
+            let lock = file.lock();
+            // What is wrong with a lock is told for each target, where it is built.
+            let of_target = lock.unmet(&self.requirements, target, policy, &request.selection);
+            let of_target = of_target.unwrap_or_default().into_iter();
+            unmet.extend(
+                of_target
+                    .filter(|it| !unmet.contains(it))
+                    .collect::<Vec<_>>(),
+            );
         }
+        if unmet.is_empty() {
+            return Ok(());
+        }
+        let name = input.file_name().unwrap_or_default().to_string_lossy();
+        let outdated = Outdated::of_metadata(file.format(), &name, file.text(), unmet);
+        Err(Error::Service(
+            accretion_core::Error::LockOutdated(outdated).into(),
+        ))
     }
 }
 

@@ -12,3 +12,12 @@ fn layers_of_lock_files_have_what_the_tools_install() {
         &[],
     );
 }
+
+#[test]
+fn locks_are_outdated_where_their_tools_say_so() {
+    run_script(
+        "locks/fresh.py",
+        env!("CARGO_BIN_EXE_accretion-under-test"),
+        &[],
+    );
+}

@@ -30,6 +30,7 @@ use crate::own::{self, OwnOptions, OwnPackages};
 use crate::progress::Terminal;
 use crate::table;
 use crate::units::span;
+use crate::unselected::Unselected;
 
 /// Build layers from a request, a requirements.txt, a script or a lock file
 ///
@@ -82,6 +83,7 @@ pub(crate) async fn run(
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
         crate::print_report(&report, global);
+        Unselected::print(&request, global);
     }
     let output = OutputFolder::new(&args.output).named(args.input.name.is_some());
     let known = known(&request, &output);
@@ -106,7 +108,7 @@ pub(crate) async fn run(
         known,
     };
     match global.format {
-        Format::Json => print_document(&report, &outcome, &output),
+        Format::Json => print_document(&report, Unselected::of(&request), &outcome, &output),
         Format::Text => print_text(&outcome, &args.output, global),
     }
     Ok(failed::exit_code(&outcome.failed))
@@ -157,16 +159,17 @@ async fn prepare(
     environment: &Environment,
     progress: &Arc<Terminal>,
 ) -> Result<Prepared, Error> {
-    let (mut request, report) = if args.own.is_input(&args.input.path) {
+    let (mut request, mut report) = if args.own.is_input(&args.input.path) {
         args.own.request(&args.input)?
     } else {
         input::read(&args.input)?
     };
+    args.own.check_lock(&args.input.path, &mut report)?;
     let engine = Engine::new(&args.sources, environment, &request, progress)?;
     let given = args.sources.given(&request);
     let packages = args.own.build(&engine, &request, given, &args.input.path);
     let packages = packages.await?;
-    packages.require(&mut request);
+    packages.require(&mut request, &args.input.path)?;
     Ok(Prepared {
         request,
         report,
@@ -301,6 +304,8 @@ fn runtimes(manifest: &Manifest) -> String {
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     problems: Vec<ProblemRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<Unselected>,
     layers: Vec<LayerRecord<'a>>,
     failures: Vec<FailureRecord<'a>>,
 }
@@ -326,7 +331,12 @@ struct LayerRecord<'a> {
     warnings: &'a [String],
 }
 
-fn print_document(report: &Report, outcome: &Outcome, output: &OutputFolder) {
+fn print_document(
+    report: &Report,
+    left_out: Option<Unselected>,
+    outcome: &Outcome,
+    output: &OutputFolder,
+) {
     let layers = outcome.built.iter().map(|built| LayerRecord {
         layer: built.layer.as_str(),
         runtime: built.target.target().runtime(),
@@ -347,6 +357,7 @@ fn print_document(report: &Report, outcome: &Outcome, output: &OutputFolder) {
     });
     crate::print_json(&Document {
         problems: report.records(),
+        left_out,
         layers: layers.collect(),
         failures: outcome.failed.iter().map(Into::into).collect(),
     });

@@ -16,10 +16,11 @@ use crate::failed::{self, FailureRecord, WarningRecord};
 use crate::input::{self, Input, InputFile};
 use crate::own;
 use crate::progress::Terminal;
+use crate::unselected::Unselected;
 
 /// Check a request, a requirements.txt, a script or a lock file without building it
 ///
-/// Reads the input and nothing else, unless --resolve is given.
+/// Reads the input and the project beside a lock file, and nothing else, unless --resolve is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -37,6 +38,8 @@ pub(crate) struct Check {
 struct Document<'a> {
     valid: bool,
     problems: Vec<ProblemRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<Unselected>,
     #[serde(flatten)]
     resolution: Option<Resolution<'a>>,
 }
@@ -62,6 +65,7 @@ pub(crate) async fn run(
         Err(Error::InputInvalid(report)) => (None, report),
         Err(error) => return Err(error),
     };
+    let left_out = request.as_ref().and_then(Unselected::of);
     let resolved = match request {
         Some(request) if check.resolve => {
             report.add_missing(request.targets.warnings());
@@ -70,7 +74,7 @@ pub(crate) async fn run(
         _ => None,
     };
     let valid = !report.has_errors();
-    print(&report, valid, resolved.as_ref(), global);
+    print(&report, left_out, resolved.as_ref(), global);
     Ok(match resolved {
         Some(resolved) => failed::exit_code(&resolved.failed),
         None if valid => ExitCode::SUCCESS,
@@ -90,11 +94,18 @@ async fn resolve(
     lock::resolve(request, &engine, &progress).await
 }
 
-fn print(report: &Report, valid: bool, resolved: Option<&Resolved>, global: Global) {
+fn print(
+    report: &Report,
+    left_out: Option<Unselected>,
+    resolved: Option<&Resolved>,
+    global: Global,
+) {
+    let valid = !report.has_errors();
     if global.format == Format::Json {
         return crate::print_json(&Document {
             valid: valid && resolved.is_none_or(|it| it.failed.is_empty()),
             problems: report.records(),
+            left_out,
             resolution: resolved.map(|it| Resolution {
                 warnings: failed::records(&it.warnings),
                 failures: it.failed.iter().map(Into::into).collect(),
@@ -102,6 +113,9 @@ fn print(report: &Report, valid: bool, resolved: Option<&Resolved>, global: Glob
         });
     }
     crate::print_report(report, global);
+    if let Some(left_out) = left_out {
+        left_out.print_all(global);
+    }
     let is_good = valid && report.problems.is_empty() && !global.quiet;
     match resolved {
         Some(resolved) => {
@@ -113,6 +127,9 @@ fn print(report: &Report, valid: bool, resolved: Option<&Resolved>, global: Glob
         }
         None if is_good => {
             anstream::eprintln!("no problems found; nothing was resolved, --resolve does that");
+        }
+        None if valid && !global.quiet => {
+            anstream::eprintln!("nothing was resolved, --resolve does that");
         }
         None => {}
     }

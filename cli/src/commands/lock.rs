@@ -22,6 +22,7 @@ use crate::failed::{self, Failed, FailureRecord, Warning, WarningRecord};
 use crate::input::{self, Input};
 use crate::own;
 use crate::progress::Terminal;
+use crate::unselected::Unselected;
 
 /// Write down what the layers of an input consist of, as a pylock.toml (PEP 751)
 ///
@@ -44,6 +45,8 @@ pub(crate) struct Lock {
 struct Document<'a> {
     problems: Vec<ProblemRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<Unselected>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<String>,
     packages: usize,
     warnings: Vec<WarningRecord<'a>>,
@@ -62,6 +65,7 @@ pub(crate) async fn run(
     report.add_missing(request.targets.warnings());
     if global.format == Format::Text {
         crate::print_report(&report, global);
+        Unselected::print(&request, global);
     }
     let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
     let engine = Engine::new(&args.sources, environment, &request, &progress)?;
@@ -87,6 +91,7 @@ pub(crate) async fn run(
     match global.format {
         Format::Json => crate::print_json(&Document {
             problems: report.records(),
+            left_out: Unselected::of(&request),
             lock: failed.is_empty().then(|| path.display().to_string()),
             packages: versions(&locked).len(),
             warnings: failed::records(&warnings),

@@ -8,6 +8,8 @@ use accretion_core::digest::Sha256;
 use accretion_core::request::{Request, Requirements};
 use accretion_core::requirement::PackageName;
 
+use crate::input::folder;
+
 /// A package of a lock file that is in the folder of the input, or is given.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LocalPackage {
@@ -28,8 +30,7 @@ pub(crate) fn local_packages(
     let Requirements::Lock(file) = &request.requirements else {
         return Vec::new();
     };
-    let folder = input.parent().filter(|it| !it.as_os_str().is_empty());
-    let Ok(folder) = fs::canonicalize(folder.unwrap_or(Path::new("."))) else {
+    let Some(folder) = folder(input) else {
         return Vec::new();
     };
     let mut packages = BTreeSet::new();

@@ -199,6 +199,13 @@ impl Report {
         }
     }
 
+    /// Makes errors of all warnings of a code.
+    pub fn escalate(&mut self, code: &str) {
+        for problem in self.problems.iter_mut().filter(|it| it.code == code) {
+            problem.severity = Severity::Error;
+        }
+    }
+
     /// The value with this report, or the report alone if it has errors.
     ///
     /// # Panics
@@ -291,6 +298,7 @@ pub mod code {
         LOCAL_PATH_UNSUPPORTED = "LocalPathUnsupported", "A requirement on the local file system.";
         LOCK_EMPTY = "LockEmpty", "A lock file without content.";
         LOCK_INVALID = "LockInvalid", "A lock file that does not follow its format.";
+        LOCK_OUTDATED = "LockOutdated", "A lock file that is not up to date with its project.";
         LOCK_PROJECT_MISSING = "LockProjectMissing", "A lock file that needs the project's `pyproject.toml`, which is not there.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear, or that takes too much.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8, nor what pip and uv both read of requirements files besides.";

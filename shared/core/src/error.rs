@@ -261,6 +261,9 @@ pub enum Error {
         /// What it does not say.
         problem: String,
     },
+    /// A lock file is not up to date with its project.
+    #[error("{0}")]
+    LockOutdated(crate::lock::Outdated),
     /// A dependency group was selected that there is not.
     #[error("there is no dependency group `{name}`")]
     GroupUnknown {
@@ -434,6 +437,7 @@ fault_codes! {
         Self::PackageUnusable { .. } => "PackageUnusable", User;
         Self::SelectionConflict { .. } => "SelectionConflict", User;
         Self::LockProjectMissing { .. } => "LockProjectMissing", User;
+        Self::LockOutdated(_) => "LockOutdated", User;
         Self::GroupUnknown { .. } => "GroupUnknown", User;
         Self::ExtraUnknown { .. } => "ExtraUnknown", User;
         Self::PythonMismatch { .. } => "PythonMismatch", User;
@@ -471,16 +475,17 @@ impl Fault for Error {
             | Self::PackageUnusable { .. } => {
                 "require another version of the package, and tell its maintainers".into()
             }
-            Self::WheelNotFound { instead, .. } if instead.is_empty() => WITHOUT_SOURCES.into(),
+            Self::WheelNotFound { package, .. } if substitute(package).is_some() => {
+                without_wheel(package, true)
+            }
+            Self::WheelNotFound { instead, .. } if instead.is_empty() => {
+                without_wheel("", false)
+            }
             Self::WheelNotFound { instead, .. } => {
                 let has_source = instead
                     .iter()
                     .any(|file| file.parse::<WheelFilename>().is_err());
-                let advice = if has_source {
-                    WITH_SOURCES
-                } else {
-                    WITHOUT_SOURCES
-                };
+                let advice = without_wheel("", has_source);
                 format!("{advice}; there is {}", listed(instead, FILES))
             }
             Self::HashNotAllowed { .. } => {
@@ -495,6 +500,7 @@ impl Fault for Error {
                  or `Groups`"
             ),
             Self::LockProjectMissing { .. } => PROJECT_MISSING.into(),
+            Self::LockOutdated(outdated) => outdated.hint(),
             Self::GroupUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "group"),
             Self::ExtraUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "extra"),
             Self::PythonMismatch { .. } => {
@@ -550,13 +556,43 @@ impl Fault for Error {
     }
 }
 
-/// The advice where a package has no wheel, and no source either.
-pub const WITHOUT_SOURCES: &str = "require a version that has one, or leave this target out";
+/// Packages that have no wheels for Linux, and those that their maintainers recommend instead.
+///
+/// Sources: the installation page of psycopg2's documentation ("Quick Install"), that of psycopg 3
+/// ("Binary installation"), and the description of `sklearn` on the index.
+const SUBSTITUTES: [(&str, &str); 3] = [
+    ("psycopg2", "psycopg2-binary"),
+    ("psycopg-c", "psycopg-binary"),
+    ("sklearn", "scikit-learn"),
+];
 
-/// The advice where a package has no wheel, but has its source.
-pub const WITH_SOURCES: &str = "require a version that has one, leave this target out, or allow \
-                                source distributions (--allow-source-distributions, in a request \
-                                `AllowSourceDistributions`)";
+/// The first package that a text names which has a well-known substitute, and that.
+pub fn substitute(text: &str) -> Option<(&'static str, &'static str)> {
+    let is_end = |c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c);
+    let mut words = text.split(is_end).map(|word| word.trim_end_matches('.'));
+    words.find_map(|word| {
+        SUBSTITUTES
+            .into_iter()
+            .find(|(package, _)| *package == word)
+    })
+}
+
+/// The advice where a package has no wheel. `said` names it.
+pub fn without_wheel(said: &str, has_source: bool) -> String {
+    match substitute(said) {
+        Some((package, other)) => {
+            format!("{package} has no wheels for Linux: try {other}, or {ALLOW_SOURCES}")
+        }
+        None if has_source => {
+            format!("require a version that has one, leave this target out, or {ALLOW_SOURCES}")
+        }
+        None => "require a version that has one, or leave this target out".to_owned(),
+    }
+}
+
+/// How source distributions are allowed.
+const ALLOW_SOURCES: &str = "allow source distributions (--allow-source-distributions, in a \
+                             request `AllowSourceDistributions`)";
 
 /// The number of files of a package that a hint names.
 const FILES: usize = 5;
@@ -600,6 +636,28 @@ mod tests {
         fn hint(&self) -> Option<String> {
             Some("buy another".to_owned())
         }
+    }
+
+    #[test]
+    fn what_upstream_recommends_is_named() {
+        for (said, expected) in [
+            ("psycopg2 2.9.10 has no wheel", Some("psycopg2-binary")),
+            (
+                "Because all versions of psycopg2 have no usable wheels",
+                Some("psycopg2-binary"),
+            ),
+            ("you require psycopg2==2.9.1.", Some("psycopg2-binary")),
+            ("sklearn", Some("scikit-learn")),
+            ("psycopg2-binary and django-psycopg2 have no wheels", None),
+            ("", None),
+        ] {
+            assert_eq!(substitute(said).map(|(_, other)| other), expected, "{said}");
+        }
+        assert_eq!(
+            without_wheel("psycopg2", true),
+            "psycopg2 has no wheels for Linux: try psycopg2-binary, or allow source distributions \
+             (--allow-source-distributions, in a request `AllowSourceDistributions`)"
+        );
     }
 
     #[test]

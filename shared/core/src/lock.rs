@@ -8,6 +8,7 @@ mod format;
 mod graph;
 mod local;
 mod marker;
+mod outdated;
 mod pdm;
 mod pin;
 mod pipfile;
@@ -41,10 +42,15 @@ use crate::wheel::WheelFilename;
 pub use self::format::{LockFile, LockFormat};
 use self::local::Foreign;
 pub use self::local::LocalPackage;
+use self::outdated::Beside;
+pub use self::outdated::Outdated;
 pub use self::pin::{Pins, Selected};
-pub use self::selection::{GroupName, Selection};
+pub use self::selection::{GroupName, Selection, Unselected};
 pub use self::write::write;
 pub use self::yanked::Yanked;
+
+/// The file of a project that most lock files are of.
+pub(crate) const PROJECT: &str = "pyproject.toml";
 
 /// A file of a package that can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -464,6 +470,44 @@ impl Lock {
             }
         }
         Ok((environment, applying))
+    }
+
+    /// The requirements of a project that a target's packages do not satisfy, as sentences. What
+    /// comes from the user's own wheels is not looked at.
+    pub fn unmet(
+        &self,
+        requirements: &RequirementSet,
+        target: Target,
+        policy: Policy<'_>,
+        selection: &Selection,
+    ) -> Result<Vec<String>, Error> {
+        let (environment, applying) = self.applying(target, policy, selection)?;
+        let mut unmet = Vec::new();
+        for requirement in &requirements.requirements {
+            let specifier = &requirement.specifier;
+            let name = &specifier.name;
+            if policy.own.contains(name) || !specifier.evaluate_markers(&environment, &[]) {
+                continue;
+            }
+            let Some(packages) = applying.get(name) else {
+                unmet.push(outdated::not_locked(name.as_ref()));
+                continue;
+            };
+            let versions = packages
+                .iter()
+                .filter_map(|package| package.version.as_deref());
+            for version in versions {
+                if version
+                    .parse()
+                    .is_ok_and(|version| requirement.is_unmet_by(&version, target))
+                {
+                    unmet.push(format!(
+                        "`{specifier}` is required, and {version} is locked"
+                    ));
+                }
+            }
+        }
+        Ok(unmet)
     }
 
     /// The folders of a workspace's members, if its root requires nothing.

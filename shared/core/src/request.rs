@@ -11,10 +11,10 @@ use std::str::FromStr;
 use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
-use crate::error::{Fault as _, PROJECT_MISSING, shown};
+use crate::error::{Error, Fault as _, PROJECT_MISSING, shown};
 use crate::index::Index;
 use crate::limits::Limits;
-use crate::lock::{LockFile, LockFormat, NotALock, Policy, Selection};
+use crate::lock::{LockFile, LockFormat, NotALock, Outdated, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
 use crate::target::{Architecture, Compatibility, LayerTarget, Lifecycle, Runtime, Target};
 
@@ -436,6 +436,8 @@ impl Request {
     /// that can't be built. Of what has to be resolved only the Python versions are known.
     ///
     /// `own` are packages whose wheels will be at hand, besides those that the request names.
+    ///
+    /// A lock file that is not up to date with the project it was given with is another one.
     pub fn lock_problems(&self, own: &[PackageName]) -> Vec<Problem> {
         let own: Vec<_> = own.iter().cloned().chain(self.own_packages()).collect();
         let policy = Policy {
@@ -443,7 +445,7 @@ impl Request {
             requirements: None,
             own: &own,
         };
-        let mut problems: Vec<Problem> = Vec::new();
+        let mut problems: Vec<Problem> = self.outdated_problem().into_iter().collect();
         for target in self.targets.iter() {
             let outcome = match &self.requirements {
                 Requirements::Set(set) => self
@@ -458,17 +460,21 @@ impl Request {
             let Err(error) = outcome else {
                 continue;
             };
-            let problem = Problem::error(error.code(), error.to_string());
-            let problem = match error.hint() {
-                Some(hint) => problem.help(hint),
-                None => problem,
-            };
+            let problem = of_error(&error);
             // What is selected is the same for all targets.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
         }
         problems
+    }
+
+    /// That the lock file is not up to date with the project it was given with.
+    pub fn outdated_problem(&self) -> Option<Problem> {
+        let Requirements::Lock(file) = &self.requirements else {
+            return None;
+        };
+        file.outdated().map(outdated_problem)
     }
 
     /// That a request names files as only the pipeline does, which keeps them in the place of what was
@@ -502,6 +508,20 @@ impl Request {
 /// `source_name` is what the report calls the text.
 pub fn read_indexes(source_name: &str, text: &str) -> Checked<Vec<Index>> {
     json::indexes::read(source_name, text)
+}
+
+/// The problem that a lock file is not up to date.
+fn outdated_problem(outdated: &Outdated) -> Problem {
+    of_error(&Error::LockOutdated(outdated.clone()))
+}
+
+/// An error as a problem of the input.
+fn of_error(error: &Error) -> Problem {
+    let problem = Problem::error(error.code(), error.to_string());
+    match error.hint() {
+        Some(hint) => problem.help(hint),
+        None => problem,
+    }
 }
 
 fn lock_invalid(error: NotALock) -> Problem {

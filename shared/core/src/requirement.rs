@@ -30,7 +30,7 @@ pub use self::encoding::{Undecodable, decode_requirements};
 pub(crate) use self::line::{LineContext, MarkerCosts, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
-pub(crate) use self::script::{parse_script, parse_script_text};
+pub(crate) use self::script::{metadata as script_metadata, parse_script, parse_script_text};
 
 /// One requirement: what PEP 508 expresses, and the files that may satisfy it.
 ///

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
-use accretion_core::error::{WITH_SOURCES, WITHOUT_SOURCES};
+use accretion_core::error::{substitute, without_wheel};
 use accretion_core::limits::Limits;
 use accretion_core::{Class, Fault, fault_codes};
+
+use crate::uv::OLDEST_UV;
 
 /// What a folder is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,14 @@ pub enum Error {
     UvFailed {
         /// What it wrote.
         output: String,
+    },
+    /// uv is older than the oldest one that will do.
+    #[error("{} is uv {found}, and uv {OLDEST_UV} or newer is needed", program.display())]
+    UvOutdated {
+        /// The program.
+        program: PathBuf,
+        /// Its version.
+        found: String,
     },
     /// There is no Python interpreter.
     #[error("no Python interpreter was found; uv needs one to resolve")]
@@ -215,7 +225,10 @@ pub enum Error {
         problem: String,
     },
     /// There is no interpreter to build a package with.
-    #[error("`{file}` has to be built from source, and there is no {python} on this machine")]
+    #[error(
+        "`{file}` has to be built from source, and there is no {python} on this machine: the folders \
+         of PATH have neither `{python}` nor a `python3` of that version"
+    )]
     InterpreterMissing {
         /// The source distribution's file name.
         file: String,
@@ -350,6 +363,7 @@ fault_codes! {
     impl Error {
         Self::UvMissing { .. } => "UvMissing", Internal;
         Self::UvFailed { .. } => "UvFailed", Internal;
+        Self::UvOutdated { .. } => "UvOutdated", Internal;
         Self::PythonMissing => "PythonMissing", Internal;
         Self::RequirementsUnsatisfiable { .. } => "RequirementsUnsatisfiable", User;
         Self::PackageNotFound { .. } => "PackageNotFound", User;
@@ -406,6 +420,9 @@ impl Fault for Error {
             Self::UvMissing { .. } => {
                 "install it (`pip install uv`), or set ACCRETION_UV to its path".into()
             }
+            Self::UvOutdated { .. } => "update it (`pip install --upgrade uv`, or `uv self update`), \
+                                        or set ACCRETION_UV to the path of a newer one"
+                .into(),
             Self::UvFailed { .. }
             | Self::LayerFileUnreadable { .. }
             | Self::BuildNotEnded { .. }
@@ -413,15 +430,22 @@ impl Fault for Error {
             Self::PythonMissing => {
                 "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path".into()
             }
+            // What was said of it stands between others then.
+            Self::RequirementsUnsatisfiable { explanation }
+                if explanation.contains(" wheels") && substitute(explanation).is_some() =>
+            {
+                without_wheel(explanation, true)
+            }
             Self::RequirementsUnsatisfiable { .. } => "relax one of the requirements named".into(),
             Self::PackageNotFound { .. } => "check the name's spelling".into(),
             Self::PackageUnusable { .. } => {
                 "require another version of the package, and tell its maintainers".into()
             }
             Self::WheelNotFound {
-                has_source: true, ..
-            } => WITH_SOURCES.into(),
-            Self::WheelNotFound { .. } => WITHOUT_SOURCES.into(),
+                explanation,
+                has_source,
+                ..
+            } => without_wheel(explanation, *has_source),
             Self::WorkshopOutOfReach { .. } => {
                 "require a version that has a wheel, or send what `accretion lock` writes: the \
                  sources that it names can be built"
@@ -455,8 +479,8 @@ impl Fault for Error {
                 SMALLER_BUILD.into()
             }
             Self::DownloadTooLarge { .. } | Self::DownloadsTooLarge { .. } => {
-                "require smaller packages, or ask whoever runs Accretion to raise the limits on \
-                 downloads"
+                "require smaller packages, or have the parameters MaximumWheelMiB and \
+                 MaximumDownloadMiB of the stack raised"
                     .into()
             }
             Self::HashMismatch { .. } => {
@@ -470,8 +494,8 @@ impl Fault for Error {
                 "put it on a server that can be reached from there, such as a package index".into()
             }
             Self::HostNotAllowed { .. } => {
-                "require it from the package index, or ask whoever runs \
-                                            Accretion to allow the host"
+                "require it from the package index, or have the host added to the parameter \
+                 AllowedHosts of the stack"
                     .into()
             }
             Self::DownloadTooSlow { .. } => "try again later, or put it on a faster server".into(),
@@ -485,7 +509,12 @@ impl Fault for Error {
                     .into()
             }
             Self::InterpreterMissing { python, .. } => {
-                format!("install {python}, or require a version that has a wheel")
+                let version = python.trim_start_matches("python");
+                format!(
+                    "install it into a folder of PATH (`uv python install {version}` takes \
+                     ~/.local/bin), set ACCRETION_PYTHON to its path, or require a version of the \
+                     package that has a wheel"
+                )
             }
             Self::SourceBuildFailed { .. } => {
                 "it may need compilers or libraries, which a wheel does not"

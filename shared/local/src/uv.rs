@@ -37,7 +37,11 @@ mod stderr;
 use self::answers::{Answer, Answers};
 pub use self::process::Guard;
 use self::process::Ran;
-use self::stderr::{build_failure, explain, failed, said, unreachable};
+use self::stderr::{build_failure, explain, failed, misused, said, unreachable};
+
+/// The oldest uv that will do: the first one that has all options, and says why it fails in the words
+/// that are known.
+pub(crate) const OLDEST_UV: &str = "0.13.0";
 
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
@@ -183,6 +187,28 @@ impl Uv {
         found.as_deref().ok_or_else(|| Error::UvMissing {
             at: self.settings.program.clone(),
         })
+    }
+
+    /// The reason for a failure that is not known: uv may be too old to know what it is asked.
+    async fn blame(&self, error: Error) -> Error {
+        let (Error::UvFailed { .. }, Ok(program)) = (&error, self.program()) else {
+            return error;
+        };
+        let version = Command::new(program).arg("--version").env_clear().output();
+        let Ok(output) = version.await else {
+            return error;
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        match said
+            .strip_prefix("uv ")
+            .and_then(|rest| rest.split_whitespace().next())
+        {
+            Some(found) if is_older(found, OLDEST_UV) => Error::UvOutdated {
+                program: program.to_owned(),
+                found: found.to_owned(),
+            },
+            _ => error,
+        }
     }
 
     /// A uv command with everything that must not come from the user's environment settled.
@@ -348,7 +374,7 @@ impl Uv {
             // The patch version is ours, not the user's.
             let requested = format!("(>={release})");
             let words = words.replace(&requested, &format!("({})", target.runtime));
-            let error = explain(stderr::error(&words), target);
+            let error = self.blame(explain(stderr::error(&words), target)).await;
             return Err(match routes {
                 Some(routes) => routes.reason(error),
                 None => error,
@@ -503,9 +529,9 @@ impl WheelBuilder {
         };
         if !output.status.success() {
             let said = said(&output.stderr, gateway.as_ref().and_then(Gateway::routes));
-            return Err(
-                unreachable(&said).unwrap_or_else(|| failed(file, build_failure(&said).1, &said))
-            );
+            let error = unreachable(&said).or_else(|| misused(&said));
+            let error = error.unwrap_or_else(|| failed(file, build_failure(&said).1, &said));
+            return Err(self.uv.blame(error).await);
         }
         let wheels = fs::read_dir(into)
             .map_err(|error| Error::temporary("could not read", into, error))?
@@ -519,6 +545,15 @@ impl WheelBuilder {
             }),
         }
     }
+}
+
+/// Returns whether a version has a lower number than another.
+fn is_older(version: &str, than: &str) -> bool {
+    let numbers = |text: &str| -> Option<Vec<u32>> {
+        let parts = text.split('.').map(str::parse);
+        parts.collect::<Result<_, _>>().ok()
+    };
+    matches!((numbers(version), numbers(than)), (Some(one), Some(other)) if one < other)
 }
 
 fn file_name(path: &Path) -> String {

@@ -348,7 +348,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 Some(files) if trees.iter().all(|tree| tree.packages.is_empty()) => {
                     format!("{} files", files.count)
                 }
-                _ => describe(&pins(&trees)),
+                _ => describe(&required_first(pins(&trees), &request.requirements)),
             }),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
@@ -528,6 +528,18 @@ fn bounded(mut warnings: Vec<String>) -> Vec<String> {
     warnings
 }
 
+/// The packages with those first that the requirements name. A lock file does not say which these are.
+fn required_first(mut pins: Vec<String>, requirements: &Requirements) -> Vec<String> {
+    if let Requirements::Set(set) = requirements {
+        pins.sort_by_key(|pin| {
+            let name = pin.split("==").next().unwrap_or_default();
+            let mut required = set.requirements.iter();
+            !required.any(|requirement| requirement.specifier.name.as_ref() == name)
+        });
+    }
+    pins
+}
+
 /// A description out of the packages, cut where `PublishLayerVersion` would refuse it.
 fn describe(pins: &[String]) -> String {
     let mut description = String::new();
@@ -565,6 +577,29 @@ mod tests {
         assert!(told[Limits::PROBLEMS].starts_with("4900 more warnings are left out"));
         let json = serde_json::to_string(&told).unwrap();
         assert!(json.len() < 230 << 10, "{}", json.len());
+    }
+
+    #[test]
+    fn what_is_required_is_described_first() {
+        let set = |names: &str| {
+            let read = accretion_core::requirement::parse(
+                "requirements.txt",
+                names,
+                &accretion_core::requirement::NoInclude,
+                false,
+            );
+            Requirements::Set(read.unwrap().0)
+        };
+        let pins = || {
+            vec![
+                "a==1".to_owned(),
+                "b==2".into(),
+                "c==3".into(),
+                "d==4".into(),
+            ]
+        };
+        let ordered = required_first(pins(), &set("D\nb>=1\nnothing"));
+        assert_eq!(describe(&ordered), "b==2, d==4, a==1, c==3");
     }
 
     #[test]

@@ -274,11 +274,13 @@ impl Fault for Error {
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
             Self::IndexCredentialsRefused { .. } => Some(
-                "ask whoever runs Accretion to offer the index with these credentials".to_owned(),
+                "have the index added to the parameter Indexes of the stack, and its secret to \
+                 IndexSecretArns"
+                    .to_owned(),
             ),
             Self::PackagePinnedElsewhere { .. } => Some(
-                "take it out of the index's `Packages`: whoever runs Accretion has said where it \
-                 comes from"
+                "take it out of the index's `Packages`: the parameter Indexes of the stack says \
+                 where it comes from"
                     .to_owned(),
             ),
             Self::WorkshopMissing { .. } => Some(
@@ -286,11 +288,18 @@ impl Fault for Error {
                  with the `accretion` command"
                     .into(),
             ),
-            Self::SourceDistributionUnsupported { .. } => Some(
-                "require a version that has a wheel, build the layer with the `accretion` command, \
-                 or ask whoever runs Accretion to allow source distributions"
-                    .into(),
-            ),
+            Self::SourceDistributionUnsupported { problem } => {
+                let wheel = match accretion_core::error::substitute(problem) {
+                    Some((package, other)) => {
+                        format!("{package} has no wheels for Linux: try {other}")
+                    }
+                    None => "require a version that has a wheel".to_owned(),
+                };
+                Some(format!(
+                    "{wheel}, build the layer with the `accretion` command, or have the parameter \
+                     AllowSourceDistributions of the stack set"
+                ))
+            }
         }
     }
 }

@@ -151,8 +151,13 @@ fn lock_files_of_every_tool_give_the_same_layer() {
             project.write("pyproject.toml", beside);
         }
         let run = project.run(&format!("check {kind}")).exits(0);
+        let group = group_of(kind);
         assert_eq!(
-            run.stderr, "no problems found; nothing was resolved, --resolve does that\n",
+            run.stderr,
+            format!(
+                "note: left out: group {group}; --group adds it\n\
+                 no problems found; nothing was resolved, --resolve does that\n"
+            ),
             "{kind}"
         );
         project.run(&format!("build {kind} {ONE}")).exits(0);
@@ -163,7 +168,6 @@ fn lock_files_of_every_tool_give_the_same_layer() {
             json!(["a==1.0", "b==1.0"])
         );
 
-        let group = group_of(kind);
         project
             .run(&format!("build {kind} --group {group} {ONE}"))
             .exits(0);

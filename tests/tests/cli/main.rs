@@ -18,6 +18,7 @@ mod isolation;
 mod lock;
 mod locks;
 mod merged;
+mod outdated;
 mod platforms;
 mod processes;
 mod projects;

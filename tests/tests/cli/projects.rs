@@ -625,7 +625,7 @@ fn local_packages_of_locks_are_built() {
     let own = BTreeSet::from(["lib-1.0".to_owned()]);
     let project = project(&index);
     write_own(&project, "inside/libs/lib", "lib", &["dep"], "");
-    write_own(&project, "outside", "lib", &["dep"], "");
+    write_own(&project, "outside", "lib", &[], "");
     std::os::unix::fs::symlink("../../outside", project.path("inside/libs/linked")).unwrap();
     for (name, text) in locks("libs/lib") {
         let lock = format!("inside/{name}");

@@ -85,9 +85,10 @@ pub(super) async fn run(
         }
         .into());
     }
-    let (mut request, report) = input::check(&input, &file, args.own.projects())?;
+    let (mut request, mut report) = input::check(&input, &file, args.own.projects())?;
+    args.own.check_lock(&input.path, &mut report)?;
     let packages = packages(&args.own, &request, &input.path, environment).await?;
-    packages.require(&mut request);
+    packages.require(&mut request, &input.path)?;
     let files = args.own.upload(packages, &mut request).await?;
     let folder = format!("requests/{}", request.name);
     let key = format!("{folder}/{}", file.kind.file_name());

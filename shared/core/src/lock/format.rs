@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Lock, NotALock, pdm, pipfile, poetry, pylock, uv};
+use super::{Beside, Lock, NotALock, Outdated, PROJECT, pdm, pipfile, poetry, pylock, uv};
 use crate::error::Error;
 
 /// A format of lock files.
@@ -76,6 +76,7 @@ pub struct LockFile {
     text: String,
     project: Option<String>,
     lock: Arc<Lock>,
+    outdated: Option<Outdated>,
 }
 
 impl LockFile {
@@ -92,12 +93,15 @@ impl LockFile {
         project: Option<&str>,
     ) -> Result<Self, NotALock> {
         let lock = format.read(text, project)?;
+        let beside = |path: &str| project.filter(|_| path == PROJECT).map(ToOwned::to_owned);
+        let outdated = Outdated::find(format, format.name(), text, &lock, &beside);
         let project = project.filter(|_| lock.uses_project);
         Ok(Self {
             format,
             text: text.to_owned(),
             project: project.map(ToOwned::to_owned),
             lock: Arc::new(lock),
+            outdated,
         })
     }
 
@@ -114,6 +118,22 @@ impl LockFile {
     /// The project's `pyproject.toml`, if it was needed.
     pub fn project(&self) -> Option<&str> {
         self.project.as_deref()
+    }
+
+    /// Compares it with the project that merely lies beside it. `name` is the file's own name.
+    ///
+    /// `None` if the project was needed: what is wrong then, [`Self::outdated`] says.
+    pub(crate) fn compare(&mut self, name: &str, beside: Beside<'_>) -> Option<Outdated> {
+        if self.project.is_some() {
+            return None;
+        }
+        self.outdated = None;
+        Outdated::find(self.format, name, &self.text, &self.lock, beside)
+    }
+
+    /// How it differs from the `pyproject.toml` that it was given with.
+    pub fn outdated(&self) -> Option<&Outdated> {
+        self.outdated.as_ref()
     }
 
     /// What it says.

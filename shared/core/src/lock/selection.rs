@@ -20,6 +20,46 @@ pub struct Selection {
     pub extras: BTreeSet<ExtraName>,
 }
 
+/// The dependency groups and extras of a lock file that are not selected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unselected {
+    /// Dependency groups, sorted.
+    pub groups: Vec<String>,
+    /// Extras, sorted.
+    pub extras: Vec<String>,
+}
+
+impl Lock {
+    /// Returns what a selection leaves out.
+    pub fn unselected(&self, selection: &Selection) -> Unselected {
+        let mut selected: BTreeSet<String> =
+            selection.groups.iter().map(ToString::to_string).collect();
+        selected.extend(self.default_groups.iter().map(|it| normalised(it)));
+        let extras = selection.extras.iter().map(ToString::to_string);
+        let mut unselected = Unselected::default();
+        if self.extras_are_groups {
+            selected.extend(extras);
+        } else {
+            unselected.extras = self.extras.without(&extras.collect());
+        }
+        unselected.groups = self.groups.without(&selected);
+        unselected
+    }
+}
+
+impl Known {
+    /// The names that are not among these, sorted.
+    fn without(&self, selected: &BTreeSet<String>) -> Vec<String> {
+        match self {
+            Self::Unsaid => Vec::new(),
+            Self::Named(names) => {
+                let names: BTreeSet<_> = names.iter().cloned().collect();
+                names.difference(selected).cloned().collect()
+            }
+        }
+    }
+}
+
 impl Selection {
     /// Whether nothing is selected beside the defaults.
     pub fn is_empty(&self) -> bool {

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use super::{ProjectName, Request};
-use crate::diagnostic::{Checked, Problem, Report, code};
-use crate::lock::LockFormat;
+use super::{ProjectName, Request, Requirements, outdated_problem};
+use crate::diagnostic::{Checked, Problem, Report, Severity, code};
+use crate::lock::{LockFormat, PROJECT};
 use crate::requirement::{BYTE_ORDER_MARK, Include};
-
-/// What some lock files need beside them.
-const PROJECT: &str = "pyproject.toml";
 
 /// What kind of file an input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +130,11 @@ impl Request {
                 let name = named(name, source_name)?;
                 let project = format.takes_project().then(|| include.read(PROJECT));
                 let project = project.and_then(Result::ok);
-                let (request, report) =
+                let (mut request, mut report) =
                     Self::from_lock(format, name, source_name, bytes, project.as_deref())?;
+                if let Some(problem) = outdated(&mut request, source_name, include) {
+                    report.push(problem);
+                }
                 let request = Self {
                     allow_source_distributions,
                     ..request
@@ -143,6 +143,21 @@ impl Request {
             }
         }
     }
+}
+
+/// A warning that a lock file is not up to date with the project that merely lies beside it. If it
+/// was needed, it is an error, which [`Request::lock_problems`] has.
+fn outdated(request: &mut Request, source_name: &str, include: &dyn Include) -> Option<Problem> {
+    let Requirements::Lock(file) = &mut request.requirements else {
+        return None;
+    };
+    let name = Path::new(source_name).file_name()?.to_str()?;
+    let beside = |path: &str| include.read(path).ok();
+    let outdated = file.compare(name, &beside)?;
+    Some(Problem {
+        severity: Severity::Warning,
+        ..outdated_problem(&outdated)
+    })
 }
 
 fn named(name: Option<ProjectName>, source_name: &str) -> Result<ProjectName, Report> {

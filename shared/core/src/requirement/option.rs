@@ -17,13 +17,13 @@ const INDEX: OptionKind = OptionKind::Refused(
     code::OPTION_UNSUPPORTED,
     "requirements do not say which index packages come from",
     "remove the line, and name the index with --default-index URL, or in a request as one of its \
-     `Indexes`",
+     `Indexes`; a pipeline has its default one from the stack's parameter IndexUrl",
 );
 const EXTRA_INDEX: OptionKind = OptionKind::Refused(
     code::OPTION_UNSUPPORTED,
     "requirements do not say which indexes packages come from",
     "remove the line, and name the index with --index NAME=URL, or in a request as one of its \
-     `Indexes`; it is asked before the default one",
+     `Indexes`, or in the stack's parameter Indexes; it is asked before the default one",
 );
 const NO_INDEX: OptionKind = OptionKind::Refused(
     code::OPTION_UNSUPPORTED,

@@ -185,7 +185,7 @@ fn within(text: &str, span: Range<usize>) -> Range<usize> {
 
 /// The metadata as TOML in a text of the script's length, so that places in one are places in the
 /// other.
-fn metadata(text: &str) -> Result<String, &'static str> {
+pub(crate) fn metadata(text: &str) -> Result<String, &'static str> {
     let line = |line: &str| line.trim_end_matches(['\n', '\r']).len();
     let mut lines = Vec::new();
     let mut at = 0;

@@ -94,7 +94,8 @@ pub(super) fn check(
         return found(
             code::URL_CREDENTIALS,
             "credentials in a URL would be stored with the layer's manifest",
-            "remove them; whoever runs Accretion gives it access to private hosts",
+            "remove them; an index that needs credentials has them from the environment or netrc \
+             (--index NAME=URL), in a pipeline from the stack's parameter Indexes",
         );
     }
     if text.contains('\\') {

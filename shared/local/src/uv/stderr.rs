@@ -173,6 +173,21 @@ fn last_lines(output: &str) -> String {
     note.into_iter().chain(last).collect::<Vec<_>>().join("\n")
 }
 
+/// Returns the error that uv does not know what it was asked to do.
+pub(super) fn misused(stderr: &str) -> Option<Error> {
+    const WORDS: [&str; 3] = [
+        "error: unexpected argument",
+        "error: unrecognized subcommand",
+        "error: invalid value",
+    ];
+    WORDS
+        .iter()
+        .any(|words| stderr.starts_with(words))
+        .then(|| Error::UvFailed {
+            output: last_lines(stderr),
+        })
+}
+
 /// Returns the package that could not be built, as uv names it, and the end of what the build
 /// wrote.
 pub(super) fn build_failure(stderr: &str) -> (Option<String>, String) {

@@ -1,0 +1,58 @@
+//! What a lock file has that does not go into the layers: groups and extras that are not selected.
+
+use accretion_core::excerpt::listed;
+use accretion_core::lock;
+use accretion_core::request::{Request, Requirements};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::error::print_note;
+
+/// The number of groups or extras that are named.
+const SHOWN: usize = 10;
+
+/// Groups and extras that are not selected, for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Unselected {
+    groups: Vec<String>,
+    extras: Vec<String>,
+}
+
+impl Unselected {
+    /// Returns what a request leaves out of its lock file, if anything.
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        let Requirements::Lock(file) = &request.requirements else {
+            return None;
+        };
+        let lock::Unselected { groups, extras } = file.lock().unselected(&request.selection);
+        let is_any = !(groups.is_empty() && extras.is_empty());
+        is_any.then_some(Self { groups, extras })
+    }
+
+    /// Names what a request leaves out for people.
+    pub(crate) fn print(request: &Request, global: Global) {
+        if let Some(unselected) = Self::of(request) {
+            unselected.print_all(global);
+        }
+    }
+
+    /// Names them for people.
+    pub(crate) fn print_all(&self, global: Global) {
+        if global.quiet {
+            return;
+        }
+        for (names, one, several, option) in [
+            (&self.groups, "group", "groups", "--group"),
+            (&self.extras, "extra", "extras", "--extra"),
+        ] {
+            let (what, it) = match names.len() {
+                0 => continue,
+                1 => (one, "it"),
+                _ => (several, "them"),
+            };
+            let names = listed(names, SHOWN);
+            print_note(&format!("left out: {what} {names}; {option} adds {it}"));
+        }
+    }
+}
