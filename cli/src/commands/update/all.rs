@@ -411,8 +411,8 @@ impl Update<'_> {
 
 /// The outputs of a stack. It is deployed, whether they can be read or not.
 async fn outputs(plan: &Plan) -> BTreeMap<String, String> {
-    let stack = CloudFormation::new(&plan.clients).describe(&plan.stack);
-    let stack = stack.await.ok().flatten();
+    let formation = CloudFormation::new(&plan.clients);
+    let stack = formation.describe(&plan.stack).await.ok().flatten();
     stack.map(|it| it.outputs).unwrap_or_default()
 }
 
