@@ -65,6 +65,25 @@ pub fn ask_script(script: &str, arguments: &[&OsStr], question: &Value) -> Value
     serde_json::from_slice(&output.stdout).expect("a script answers with JSON")
 }
 
+/// Whether a pattern of a policy matches: `*` any characters, `?` one.
+///
+/// Source: IAM User Guide, "IAM JSON policy elements: Resource".
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut rest = pattern.chars();
+    match (rest.next(), text.chars().next()) {
+        (None, None) => true,
+        (Some('*'), _) => {
+            let rest = rest.as_str();
+            let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            ends.into_iter().any(|at| matches(rest, &text[at..]))
+        }
+        (Some(wanted), Some(c)) if wanted == '?' || wanted == c => {
+            matches(rest.as_str(), &text[c.len_utf8()..])
+        }
+        _ => false,
+    }
+}
+
 /// The stack's template after the transform of SAM.
 pub fn translated_template() -> Value {
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sam/template.yaml");

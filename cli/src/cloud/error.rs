@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use accretion_aws::operator::Zip;
+use accretion_core::diagnostic::Problem;
 use accretion_core::request::{InputKind, RequestId};
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
@@ -83,6 +84,11 @@ pub(crate) enum Error {
     },
     #[error("{} is a {}", path.display(), described(*kind))]
     InputKindUnexpected { path: PathBuf, kind: InputKind },
+    #[error("the pipeline in {region} refuses the request: {}", messages(problems))]
+    RequestNotAdmitted {
+        region: Region,
+        problems: Vec<Problem>,
+    },
     #[error("no request `{id}` is known in {}", list(regions))]
     RequestUnknown { id: RequestId, regions: Vec<Region> },
     #[error("the request `{id}` was rejected in {region}, and is not stored")]
@@ -141,6 +147,7 @@ fault_codes! {
         Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
         Self::OrganizationMissing => "OrganizationMissing", User;
         Self::InputKindUnexpected { .. } => "InputKindUnexpected", User;
+        Self::RequestNotAdmitted { .. } => "RequestNotAdmitted", User;
         Self::RequestUnknown { .. } => "RequestUnknown", User;
         Self::RequestNotStored { .. } => "RequestNotStored", User;
         Self::RequestInvalid { .. } => "RequestInvalid", Internal;
@@ -295,6 +302,7 @@ impl Fault for Error {
                 path.display()
             )),
             Self::InputKindUnexpected { kind, .. } => Some(command_for(*kind).to_owned()),
+            Self::RequestNotAdmitted { problems, .. } => problems.first()?.help.clone(),
             Self::RequestUnknown { .. } => Some(
                 "look at the id; it takes some seconds until a request is known, and `accretion \
                  status --watch` waits for it"
@@ -328,6 +336,11 @@ impl Fault for Error {
 pub(crate) fn print_fault_in(region: &Region, error: &Error) {
     let is_named = names(&error.to_string(), region);
     print_fault(error, (!is_named).then(|| region.as_str()));
+}
+
+fn messages(problems: &[Problem]) -> String {
+    let messages: Vec<_> = problems.iter().map(|it| it.message.as_str()).collect();
+    messages.join("; ")
 }
 
 fn how_to_begin(path: &Path) -> String {

@@ -65,7 +65,7 @@ impl Who {
 
 /// Somebody, for people.
 pub(crate) fn who(permission: &Permission) -> String {
-    Grantee::Known(permission.clone()).to_string()
+    permission.to_string()
 }
 
 /// Somebody, for programs.

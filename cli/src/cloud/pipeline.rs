@@ -6,6 +6,8 @@ use accretion_aws::Clients;
 use accretion_aws::operator::{Stack, Stacks as CloudFormation};
 use futures_util::future::{join_all, try_join_all};
 
+use accretion_core::request::{Admission, AllowedPermissions, Request};
+
 use super::{Error, Region, Stacks};
 
 /// How AWS is reached.
@@ -68,6 +70,37 @@ impl Pipeline {
             region,
             clients,
             stacks,
+        })
+    }
+
+    /// Refuses a request of the command that the pipeline would refuse. Where a stack is of a version
+    /// without these parameters, it has no such rules.
+    pub(crate) fn admit(&self, request: &Request) -> Result<(), Error> {
+        let stack = self.stacks.iter();
+        let stack = stack.flat_map(|it| it.parameters.get("AllowedPermissions").map(|of| (it, of)));
+        let Some((stack, allowed)) = stack.last() else {
+            return Ok(());
+        };
+        let given = |name: &str| stack.parameters.get(name).map_or("", String::as_str);
+        let is_owned = given("ProjectFromKey") == "true"
+            || !given("InboxPrincipals").is_empty()
+            || !given("InboxOperators").is_empty();
+        // The account itself is always among them, and the stack's id has it.
+        let account = stack.id.split(':').nth(4).unwrap_or_default();
+        let permissions = format!("{account},{allowed}").parse();
+        let admission = Admission {
+            project_from_key: is_owned,
+            // What this version can't read, the pipeline decides on.
+            permissions: permissions.unwrap_or(AllowedPermissions::ANYONE),
+        };
+        let owner = is_owned.then_some(&request.name);
+        let problems = admission.problems(request, owner);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::RequestNotAdmitted {
+            region: self.region.clone(),
+            problems,
         })
     }
 

@@ -11,7 +11,7 @@ use accretion_aws::S3Inbox;
 use accretion_aws::operator::{Dropped, RequestsTable};
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
-use accretion_core::request::{ProjectName, RequestId};
+use accretion_core::request::{ProjectName, Request as LayerRequest, RequestId};
 use comfy_table::Table;
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ struct Destination {
 
 /// What is dropped.
 struct Submission {
-    project: ProjectName,
+    request: LayerRequest,
     key: String,
     bytes: Vec<u8>,
     /// What it names, by keys: uploaded first.
@@ -89,9 +89,14 @@ impl Destination {
             crate::print_report(&submission.report, global);
         }
         let clients = self.aws.clients().await;
-        let outcomes = in_each(regions, async |region, stacks| {
+        let pipelines = in_each(regions, async |region, stacks| {
             let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
-            submit(&pipeline, &submission).await
+            pipeline.admit(&submission.request)?;
+            Ok(pipeline)
+        });
+        let pipelines = unless_refused(pipelines.await);
+        let outcomes = in_each(pipelines, async |_, pipeline| {
+            submit(&pipeline?, &submission).await
         });
         let outcomes = outcomes.await;
         self.finish(deployment_file, &submission.report, outcomes, global)
@@ -157,11 +162,23 @@ async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requeste
     let dropped = inbox.drop(&submission.key, bytes).await?;
     Ok(Requested {
         region: pipeline.region.clone(),
-        project: submission.project.clone(),
+        project: submission.request.name.clone(),
         id: dropped.id(),
         dropped,
         table,
     })
+}
+
+/// The pipelines, or only why some refuse the request: then it is dropped nowhere.
+fn unless_refused(
+    mut pipelines: Vec<(Region, Result<Pipeline, cloud::Error>)>,
+) -> Vec<(Region, Result<Pipeline, cloud::Error>)> {
+    let is_refusal =
+        |it: &Result<_, cloud::Error>| matches!(it, Err(cloud::Error::RequestNotAdmitted { .. }));
+    if pipelines.iter().any(|(_, it)| is_refusal(it)) {
+        pipelines.retain(|(_, it)| it.is_err());
+    }
+    pipelines
 }
 
 fn print_dropped(requested: &[Requested], failures: &[(Region, cloud::Error)], global: Global) {

@@ -3,7 +3,7 @@
 mod tally;
 
 use accretion_aws::{DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
-use accretion_core::request::IdentityAttributes;
+use accretion_core::request::{Admission, IdentityAttributes};
 use accretion_core::timestamp::Timestamp;
 use accretion_lambda::{Invocation, each_message};
 use accretion_service::Error;
@@ -20,6 +20,7 @@ pub(crate) struct Dispatcher {
     pub(crate) tracking: DynamoTracking,
     pub(crate) builds: StepFunctionsBuilds,
     pub(crate) topic: SnsTopic,
+    pub(crate) admission: Admission,
 }
 
 impl Dispatcher {
@@ -37,7 +38,8 @@ impl Dispatcher {
                 builds: &self.builds,
                 topic: &self.topic,
             };
-            let dispatch = Dispatch::new(ports).observed_by(&tally);
+            let dispatch = Dispatch::new(ports).admitting(&self.admission);
+            let dispatch = dispatch.observed_by(&tally);
             let outcome = match message(record) {
                 Ok(message) => dispatch.message(&message).await,
                 Err(error) => Err(error),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use accretion_aws::{Clients, DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
+use accretion_core::request::Admission;
 use accretion_lambda::{Environment, Error};
 
 use crate::handler::Dispatcher;
@@ -22,6 +23,10 @@ async fn set_up(mut environment: Environment) -> Result<Dispatcher, Error> {
     let state_machine = environment.required("STATE_MACHINE_ARN");
     let topic = environment.required("TOPIC_ARN");
     let retention_days: u32 = environment.optional("RETENTION_DAYS", 90);
+    let admission = Admission {
+        project_from_key: environment.optional("PROJECT_FROM_KEY", false),
+        permissions: environment.given("ALLOWED_PERMISSIONS").unwrap_or_default(),
+    };
     environment.finish(())?;
 
     let clients = Clients::from_environment().await;
@@ -32,5 +37,6 @@ async fn set_up(mut environment: Environment) -> Result<Dispatcher, Error> {
         tracking: DynamoTracking::new(&clients, table, retention),
         builds: StepFunctionsBuilds::new(&clients, state_machine),
         topic: SnsTopic::new(&clients, topic),
+        admission,
     })
 }

@@ -8,6 +8,7 @@ use accretion_aws::{
     DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmPointers,
 };
 use accretion_core::delivery::InboxObject;
+use accretion_core::request::AllowedPermissions;
 use accretion_core::{Class, Fault};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_service::ports::Manifests as _;
@@ -27,6 +28,7 @@ pub(crate) struct Publisher {
     pub(crate) pointers: SsmPointers,
     pub(crate) tracking: DynamoTracking,
     pub(crate) topic: SnsTopic,
+    pub(crate) permissions: AllowedPermissions,
 }
 
 /// The use case over AWS.
@@ -95,7 +97,9 @@ impl Publisher {
             topic: &self.topic,
             timer: &SystemClock,
         };
-        Publish::new(ports, owner(&invocation.id), invocation.deadline).observed_by(ledger)
+        Publish::new(ports, owner(&invocation.id), invocation.deadline)
+            .sharing_with(&self.permissions)
+            .observed_by(ledger)
     }
 }
 

@@ -25,6 +25,7 @@ async fn set_up(mut environment: Environment) -> Result<Publisher, Error> {
     let topic = environment.required("TOPIC_ARN");
     let prefix = environment.optional("POINTER_PREFIX", "/accretion".to_owned());
     let retention_days: u32 = environment.optional("RETENTION_DAYS", 90);
+    let permissions = environment.given("ALLOWED_PERMISSIONS").unwrap_or_default();
     environment.finish(())?;
 
     let clients = Clients::from_environment().await;
@@ -36,5 +37,6 @@ async fn set_up(mut environment: Environment) -> Result<Publisher, Error> {
         pointers: SsmPointers::new(&clients, prefix),
         tracking: DynamoTracking::new(&clients, requests, retention),
         topic: SnsTopic::new(&clients, topic),
+        permissions,
     })
 }

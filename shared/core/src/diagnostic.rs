@@ -280,6 +280,7 @@ pub mod code {
         FIELD_REPEATED = "FieldRepeated", "A field is there more than once in an object.";
         FIELD_UNKNOWN = "FieldUnknown", "A field that requests do not have.";
         FILES_INVALID = "FilesInvalid", "Files of one's own that can't go into a layer.";
+        FILES_NOT_OWNED = "FilesNotOwned", "Files below `files/` that are another project's, where keys say whose a request is.";
         HASH_INVALID = "HashInvalid", "A hash that is malformed.";
         HASH_MISSING = "HashMissing", "A requirement without a hash, where another has one.";
         HASH_UNSUPPORTED = "HashUnsupported", "Hashes, but no SHA-256 among them.";
@@ -301,6 +302,7 @@ pub mod code {
         LOCK_OUTDATED = "LockOutdated", "A lock file that is not up to date with its project.";
         LOCK_PROJECT_MISSING = "LockProjectMissing", "A lock file that needs the project's `pyproject.toml`, which is not there.";
         MARKER_INVALID = "MarkerInvalid", "An environment marker whose meaning is unclear, or that takes too much.";
+        MESSAGE_REFUSED = "MessageRefused", "A request sent as a message, where keys say whose a request is.";
         NOT_UTF8 = "NotUtf8", "The text is not UTF-8, nor what pip and uv both read of requirements files besides.";
         OBJECT_MISSING = "ObjectMissing", "An object of the inbox that was deleted before it could be read.";
         OPTION_INVALID = "OptionInvalid", "An option without or with a malformed value.";
@@ -310,9 +312,12 @@ pub mod code {
         PACKAGE_PINNED_TWICE = "PackagePinnedTwice", "A package that is to come from two indexes.";
         PATTERN_INVALID = "PatternInvalid", "Not a pattern over paths.";
         PATTERN_UNUSED = "PatternUnused", "Patterns that bring back files where none are pruned.";
+        PERMISSION_NOT_ALLOWED = "PermissionNotAllowed", "A permission that the operator does not let requests give.";
         PRINCIPAL_INVALID = "PrincipalInvalid", "A principal that is neither `*` nor an account id.";
         PROJECT_FILE_INVALID = "ProjectFileInvalid", "A `pyproject.toml` or a `uv.toml` that is not TOML.";
         PROJECT_NAME_INVALID = "ProjectNameInvalid", "Not a project name.";
+        PROJECT_NAME_MISMATCH = "ProjectNameMismatch", "A `Name` that is not the project of the key, where keys say whose a request is.";
+        REQUEST_KEY_INVALID = "RequestKeyInvalid", "A key that is not `requests/PROJECT/FILE`, where keys say whose a request is.";
         REQUIREMENT_INVALID = "RequirementInvalid", "A requirement that PEP 508 does not allow.";
         REQUIREMENT_NEVER_APPLIES = "RequirementNeverApplies", "A requirement whose marker is never true; it is left out.";
         REQUIREMENT_REPEATED = "RequirementRepeated", "The same requirement twice.";

@@ -11,6 +11,21 @@ pub const MANIFESTS: &str = "accretion/manifests/";
 /// What the keys of files in the inbox start with: no request is among them.
 pub const FILES: &str = "files/";
 
+/// What the keys of requests start with that say which project they are for.
+pub const REQUESTS: &str = "requests/";
+
+/// The key in the inbox of a request for a project.
+pub fn dropped_request(project: &ProjectName, file: &str) -> String {
+    format!("{REQUESTS}{project}/{file}")
+}
+
+/// The project whose [folder](dropped_request) a key of the inbox lies in, and not in one below it.
+pub fn project_of_request(key: &str) -> Option<ProjectName> {
+    let (project, file) = key.strip_prefix(REQUESTS)?.split_once('/')?;
+    let is_file = !file.is_empty() && !file.contains('/');
+    project.parse().ok().filter(|_| is_file)
+}
+
 /// The key of a request, normalised.
 pub fn request(id: &RequestId) -> String {
     format!("accretion/requests/{id}.json")

@@ -18,12 +18,14 @@ use crate::lock::{LockFile, LockFormat, NotALock, Outdated, Policy, Selection};
 use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
 use crate::target::{Architecture, Compatibility, LayerTarget, Lifecycle, Runtime, Target};
 
+mod admission;
 mod contents;
 mod document;
 mod identity;
 mod input;
 mod json;
 
+pub use self::admission::{Admission, AllowedPermissions, ParseAllowedPermissionsError};
 pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
 pub use self::document::{
     ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
@@ -152,6 +154,16 @@ impl Permission {
         match self {
             Self::Organization(OrganizationId(id)) => Some(id),
             Self::Everyone | Self::Account(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everyone => f.write_str("everyone"),
+            Self::Organization(id) => write!(f, "the organization {id}"),
+            Self::Account(id) => write!(f, "the account {id}"),
         }
     }
 }

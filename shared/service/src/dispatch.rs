@@ -12,7 +12,7 @@ use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
-    Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
+    Admission, Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
 };
 use accretion_core::requirement::NoInclude;
 use accretion_core::target::Compatibility;
@@ -36,6 +36,9 @@ const MAX_REASON_BYTES: usize = 64 * 1024;
 
 /// How far the clocks of S3 and SQS may be apart.
 const CLOCKS: Duration = Duration::from_mins(1);
+
+/// The rules of an operator who has set none.
+static DEFAULT: Admission = Admission::DEFAULT;
 
 /// A message of the request queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +81,7 @@ pub struct Ports<'a, I, R, T, B, N> {
 #[derive(Debug)]
 pub struct Dispatch<'a, I, R, T, B, N> {
     ports: Ports<'a, I, R, T, B, N>,
+    admission: &'a Admission,
     observer: &'a dyn Observer,
 }
 
@@ -102,8 +106,17 @@ where
 {
     /// Prepares to dispatch.
     pub fn new(ports: Ports<'a, I, R, T, B, N>) -> Self {
-        let observer = &();
-        Self { ports, observer }
+        Self {
+            ports,
+            admission: &DEFAULT,
+            observer: &(),
+        }
+    }
+
+    /// Admits requests by these rules, instead of those of an operator who has set none.
+    #[must_use]
+    pub fn admitting(self, admission: &'a Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// Tells somebody how far requests come.
@@ -145,15 +158,22 @@ where
                 Ok(outcomes)
             }
             Delivery::Request => {
-                let request =
-                    RequestRef::of_message(&message.id, message.sent_at, &message.attributes)?;
+                // What has to be refused speaks for itself alone, and not for the request whose id it has.
+                let none = IdentityAttributes::default();
+                let is_refused = self.admission.message_problem().is_some();
+                let attributes = if is_refused {
+                    &none
+                } else {
+                    &message.attributes
+                };
+                let request = RequestRef::of_message(&message.id, message.sent_at, attributes)?;
                 self.observer.on(Milestone::Received(&request));
                 let received = Received {
                     request,
                     origin: Origin::Message(message.id.clone()),
                     name: MESSAGE_NAME.to_owned(),
                     bytes: Some(message.body.clone().into_bytes()),
-                    was_sent_before: message.attributes != IdentityAttributes::default(),
+                    was_sent_before: *attributes != none,
                 };
                 Ok(vec![self.dispatch(received).await?])
             }
@@ -196,7 +216,7 @@ where
         let id = received.request.id.clone();
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
-            let checked = match received.check() {
+            let checked = match received.check(self.admission) {
                 Ok((request, _warnings)) => self.with_files(&received, request).await?,
                 Err(report) => Err(report),
             };
@@ -334,7 +354,7 @@ where
         let id = &received.request.id;
         let (reason, codes) = (reason(report), codes(report));
         warn!(?codes, "rejected");
-        let project = received.project();
+        let project = received.project(self.admission);
         let notification =
             Notification::rejected(id, project.clone(), reason.clone(), codes.clone());
         self.ports.topic.send(&notification).await?;
@@ -357,8 +377,13 @@ where
 
 impl Received {
     /// Checks all of it, as the command `accretion check` does.
-    fn check(&self) -> Checked<Request> {
+    fn check(&self, admission: &Admission) -> Checked<Request> {
         let name = self.name.as_str();
+        let owner = self.owner(admission).map_err(|problem| {
+            let mut report = Report::new(name, "");
+            report.push(problem);
+            report
+        })?;
         let Some(bytes) = &self.bytes else {
             let mut report = Report::new(name, "");
             let message = "the object was gone before it could be read";
@@ -379,12 +404,22 @@ impl Received {
             Origin::Message(_) => InputKind::Request,
             Origin::Object(_) => InputKind::of(name, bytes)?,
         };
-        let checked = Request::from_input(kind, self.folder(), name, bytes, &NoInclude, false);
+        let project = owner.clone().or_else(|| self.folder());
+        let checked = Request::from_input(kind, project, name, bytes, &NoInclude, false);
         let (request, mut report) = checked?;
+        report.add_missing(admission.problems(&request, owner.as_ref()));
         report.add_missing(request.targets.warnings());
         report.add_missing(request.lock_problems(&[]));
         report.add_missing(request.kept_files_problem());
         report.conclude(Some(request))
+    }
+
+    /// The project that the request has to be for, where that is not for the request to say.
+    fn owner(&self, admission: &Admission) -> Result<Option<ProjectName>, Problem> {
+        match &self.origin {
+            Origin::Object(object) => admission.owner_of_key(&object.key),
+            Origin::Message(_) => admission.message_problem().map_or(Ok(None), Err),
+        }
     }
 
     /// The project's name by the folder that the object is in.
@@ -395,8 +430,13 @@ impl Received {
         }
     }
 
-    /// The project's name of a request that can't be used, if it can be told.
-    fn project(&self) -> Option<String> {
+    /// The project's name of a request that can't be used, if it can be told. What is not of a project
+    /// is not told as if it were.
+    fn project(&self, admission: &Admission) -> Option<String> {
+        if admission.project_from_key {
+            let owner = self.owner(admission).ok()??;
+            return Some(owner.to_string());
+        }
         let bytes = self.bytes.as_deref().unwrap_or_default();
         let of_request = || {
             let request: serde_json::Value = serde_json::from_slice(bytes).ok()?;

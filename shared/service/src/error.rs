@@ -2,7 +2,7 @@
 
 use accretion_core::delivery::ParseDeliveryError;
 use accretion_core::invocation::ParseFailedInvocationError;
-use accretion_core::request::{IdentityAttributesError, RequestId};
+use accretion_core::request::{IdentityAttributesError, Permission, RequestId};
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
@@ -81,6 +81,12 @@ pub enum Error {
     ArtifactDiffers {
         /// The key in the artifacts bucket.
         key: String,
+    },
+    /// A manifest asks for a permission that the operator does not let requests give.
+    #[error("the layer may not be shared with {permission} here")]
+    PermissionNotAllowed {
+        /// The permission.
+        permission: Permission,
     },
     /// Somebody else was publishing the layer for as long as could be waited.
     #[error("`{layer}` is being published by somebody else, until {until} at the latest")]
@@ -208,6 +214,7 @@ fault_codes! {
         Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
         Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
         Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
+        Self::PermissionNotAllowed { .. } => "PermissionNotAllowed", User;
         Self::LayerBusy { .. } => "LayerBusy", Transient;
         Self::LayerVersionUnrecorded { .. } => "LayerVersionUnrecorded", Internal;
         Self::RepairIncomplete { .. } => "RepairIncomplete", Internal;
@@ -251,6 +258,10 @@ impl Fault for Error {
             Self::BuildLost { .. } => Some(
                 "somebody has stopped its execution, or its message is among the dead letters: \
                  `accretion redrive` sends those back; otherwise drop the request again"
+                    .to_owned(),
+            ),
+            Self::PermissionNotAllowed { .. } => Some(
+                "remove it from `Permissions`, or have the operator add it to `AllowedPermissions`"
                     .to_owned(),
             ),
             Self::RepairIncomplete { .. } => {

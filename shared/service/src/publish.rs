@@ -14,7 +14,7 @@ use accretion_core::notification::{
     Changes, Event, LayerRef, Notification, ObjectRef, YankedDistribution,
 };
 use accretion_core::publication::{Candidate, Claim, LayerState, Published, Review, Step};
-use accretion_core::request::{Permission, ProjectName, RequestRef};
+use accretion_core::request::{AllowedPermissions, Permission, ProjectName, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -59,6 +59,9 @@ const SILENCE: Duration = Duration::from_mins(15);
 /// How long nothing may be heard of a target for its build to be still under way. Longer than the
 /// longest pause of an execution and the work after it: each pause is recorded.
 pub const PATIENCE: Duration = Duration::from_hours(6);
+
+/// Whom layers are shared with if the operator says nothing.
+static NOBODY: AllowedPermissions = AllowedPermissions::NONE;
 
 /// What came of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +122,7 @@ pub struct Publish<'a, S, L, V, P, T, N, C> {
     deadline: Timestamp,
     /// How long any invocation may last: as long as this one, by its own clock.
     lifetime: Duration,
+    permissions: &'a AllowedPermissions,
     observer: &'a dyn Observer,
 }
 
@@ -137,6 +141,13 @@ struct Ready {
     permissions: Vec<Permission>,
     subject: Subject,
     layer: LayerName,
+}
+
+impl Ready {
+    /// The first permission that is not allowed.
+    fn refused(&self, allowed: &AllowedPermissions) -> Option<&Permission> {
+        self.permissions.iter().find(|it| !allowed.allows(it))
+    }
 }
 
 /// A claim of ours, and what it was made on.
@@ -170,7 +181,18 @@ where
             owner,
             deadline,
             lifetime,
+            permissions: &NOBODY,
             observer: &(),
+        }
+    }
+
+    /// Lets manifests share layers with these; without it, with nobody. Requests were held against
+    /// the same list, but manifests are the builder's word.
+    #[must_use]
+    pub fn sharing_with(self, permissions: &'a AllowedPermissions) -> Self {
+        Self {
+            permissions,
+            ..self
         }
     }
 
@@ -383,6 +405,10 @@ where
                 }
                 Step::Publish => (state.published.as_ref(), false),
             };
+            if let Some(refused) = ready.refused(self.permissions) {
+                let permission = refused.clone();
+                return Err(Error::PermissionNotAllowed { permission });
+            }
             if let (Some(published), true) = (published, still_stands) {
                 self.grant(ready, published.version).await?;
                 let bucket = self.ports.manifests.bucket();

@@ -4,7 +4,7 @@
 mod aws;
 pub mod boto3;
 mod error;
-mod http;
+pub mod http;
 mod inbox_events;
 pub mod logs;
 mod ministack;

@@ -1,5 +1,6 @@
 //! What a row of the tables says.
 
+use accretion_core::request::{Admission, AllowedPermissions};
 use accretion_service::dispatch::Message;
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
     Manifest,
     /// Files that a request names.
     Files,
+    /// What is another project's, where keys say whose a request is.
+    Owner,
 }
 
 /// Prepares the index, and says what is required: the type of the requirements, and these.
@@ -82,7 +85,21 @@ pub(crate) struct Case {
     pub(crate) hosts: &'static str,
 }
 
+/// The rules where keys say whose a request is.
+pub(crate) const OWNED: Admission = Admission {
+    project_from_key: true,
+    permissions: AllowedPermissions::NONE,
+};
+
 impl Case {
+    /// The rules that the operator has set.
+    pub(crate) fn admission(&self) -> Admission {
+        match self.kind {
+            Kind::Owner => OWNED,
+            _ => Admission::DEFAULT,
+        }
+    }
+
     /// An object that is dropped into the inbox.
     pub(crate) fn object(
         kind: Kind,

@@ -26,6 +26,7 @@ mod files;
 mod keys;
 mod locks;
 mod manifests;
+mod owners;
 mod requests;
 mod requirements;
 mod site;
@@ -54,6 +55,7 @@ fn cases() -> Vec<Case> {
         wheels::cases(),
         manifests::cases(),
         files::cases(),
+        owners::cases(),
     ];
     tables.into_iter().flatten().collect()
 }
@@ -66,7 +68,8 @@ async fn hostile_input_comes_to_its_code_and_leaves_nothing() {
         let name = format!("{:?}: {}", case.kind, case.name);
         assert!(names.insert(name.clone()), "{name} twice");
         *counts.entry(case.kind).or_default() += 1;
-        let site = Site::new(case.hosts).await;
+        let mut site = Site::new(case.hosts).await;
+        site.admission = case.admission();
         if let Err(problem) = site.run(case).await {
             failures.push(format!("{name}\n    {}", problem.replace('\n', "\n    ")));
         }

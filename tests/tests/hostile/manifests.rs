@@ -243,7 +243,14 @@ fn not_published() -> Vec<Case> {
     let differs = End::NotPublished("ArtifactDiffers");
     let missing = End::NotPublished("ArtifactMissing");
     let zeros = "0".repeat(64);
+    let shared = json!([{"Principal": "111122223333"}]);
     vec![
+        // No request could have asked for it: whoever wrote it was not held against the rules.
+        Case::manifest(
+            "shared with an account that the operator has not named",
+            move |it| it.manifest["Publish"]["Permissions"] = shared.clone(),
+            End::NotPublished("PermissionNotAllowed"),
+        ),
         Case::manifest(
             "with another hash",
             {

@@ -282,6 +282,11 @@ pub(crate) fn cases() -> Vec<Case> {
             &["OrganizationIdInvalid"],
         ),
         (
+            "shared with an account that the operator has not named",
+            with("Permissions", json!([{"Principal": "111122223333"}])),
+            &["PermissionNotAllowed"],
+        ),
+        (
             "ten thousand permissions",
             with(
                 "Permissions",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use accretion_core::digest::Sha256;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Event as Told;
-use accretion_core::request::{IdentityAttributes, Request, RequestId, RequestRef};
+use accretion_core::request::{Admission, IdentityAttributes, Request, RequestId, RequestRef};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
@@ -74,6 +74,8 @@ pub(crate) struct Site {
     sound: Mutex<Vec<String>>,
     /// What listens on the builder's machine, and is none of anybody's business.
     service: TcpListener,
+    /// The rules of the operator for requests.
+    pub(crate) admission: Admission,
     /// A request that was accepted.
     pub(crate) accepted: RequestRef,
     /// A request that was rejected.
@@ -133,6 +135,7 @@ impl Site {
             downloader: Arc::new(downloader.refusing_local_addresses().allowing(guard.hosts)),
             sound: Mutex::new(vec![harmless().sha256]),
             service,
+            admission: Admission::DEFAULT,
             accepted: nobody("accepted"),
             rejected: nobody("rejected"),
             expired: nobody("expired"),
@@ -289,7 +292,7 @@ impl Site {
             builds: it,
             topic: it,
         });
-        dispatch.message(message).await
+        dispatch.admitting(&self.admission).message(message).await
     }
 
     /// Dispatches a good request, and returns what is to be built.

@@ -14,7 +14,8 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{
-    IdentityAttributes, Permission, PermissionDocument, ProjectName, Request, RequestId,
+    Admission, AllowedPermissions, IdentityAttributes, Permission, PermissionDocument, ProjectName,
+    Request, RequestId,
 };
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
@@ -38,6 +39,12 @@ use integration_tests::memory::ports::{
     Call, CallId, Invocation, InvocationId, Shared, Verdict, Waiting, lock,
 };
 use integration_tests::memory::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
+
+/// An operator who lets requests share layers with anyone.
+static OPEN: Admission = Admission {
+    project_from_key: false,
+    permissions: AllowedPermissions::ANYONE,
+};
 
 /// How long an invocation may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
@@ -526,7 +533,7 @@ where
             topic: it,
             timer: it,
         };
-        Publish::new(ports, owner, deadline)
+        Publish::new(ports, owner, deadline).sharing_with(&OPEN.permissions)
     };
     match job {
         Job::Dispatch(message) => {
@@ -537,6 +544,7 @@ where
                 builds: it,
                 topic: it,
             });
+            let dispatch = dispatch.admitting(&OPEN);
             Ended::Dispatched(dispatch.message(&message).await)
         }
         Job::Build(order) => Ended::Built(build(it, &order).await),

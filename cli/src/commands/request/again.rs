@@ -90,7 +90,10 @@ impl Again {
         let mut requested = Vec::new();
         for submission in &submissions {
             report.add_missing(submission.report.problems.clone());
-            requested.push(submit(pipeline, submission).await);
+            requested.push(match pipeline.admit(&submission.request) {
+                Ok(()) => submit(pipeline, submission).await,
+                Err(refused) => Err(refused),
+            });
         }
         (report, requested)
     }
@@ -127,9 +130,9 @@ impl Again {
             vec![(request, files)]
         };
         let submissions = requests.into_iter().map(|(request, files)| Submission {
-            key: format!("requests/{}/request.json", request.name),
+            key: keys::dropped_request(&request.name, "request.json"),
             bytes: request.to_json().into(),
-            project: request.name,
+            request,
             files,
             report: report.clone(),
         });

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use accretion_core::keys;
 use accretion_core::request::InputKind;
 
 use super::{Destination, Submission};
@@ -37,8 +38,8 @@ pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
     }
     let (request, report) = input::check(&input, &file, &[])?;
     let submission = Submission {
-        key: format!("requests/{}/request.json", request.name),
-        project: request.name,
+        key: keys::dropped_request(&request.name, "request.json"),
+        request,
         bytes: file.bytes,
         files: Vec::new(),
         report,

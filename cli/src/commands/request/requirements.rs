@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use accretion_core::keys;
 use accretion_core::request::{InputKind, ProjectName, Request};
 use accretion_core::requirement::NoInclude;
 use accretion_core::target::{Architecture, Runtime};
@@ -90,15 +91,15 @@ pub(super) async fn run(
     let packages = packages(&args.own, &request, &input.path, environment).await?;
     packages.require(&mut request, &input.path)?;
     let files = args.own.upload(packages, &mut request).await?;
-    let folder = format!("requests/{}", request.name);
-    let key = format!("{folder}/{}", file.kind.file_name());
+    let key = keys::dropped_request(&request.name, file.kind.file_name());
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
         (key, file.bytes)
     } else {
-        (format!("{folder}/request.json"), request.to_json().into())
+        let key = keys::dropped_request(&request.name, "request.json");
+        (key, request.to_json().into())
     };
     let submission = Submission {
-        project: request.name,
+        request,
         key,
         bytes,
         files,

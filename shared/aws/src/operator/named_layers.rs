@@ -90,9 +90,7 @@ pub enum Grantee {
 impl fmt::Display for Grantee {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Known(Permission::Everyone) => f.write_str("everyone"),
-            Self::Known(Permission::Organization(id)) => write!(f, "the organization {id}"),
-            Self::Known(Permission::Account(id)) => write!(f, "the account {id}"),
+            Self::Known(permission) => permission.fmt(f),
             Self::Other(text) => f.write_str(text),
         }
     }

@@ -174,7 +174,7 @@ async fn poison(stack: &Stack, known: &RequestId) -> Result<usize> {
 }
 
 /// What S3 would say of a new object.
-fn event(bucket: &str, key: &str, time: jiff::Timestamp) -> Value {
+pub(crate) fn event(bucket: &str, key: &str, time: jiff::Timestamp) -> Value {
     json!({"Records": [{
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -217,7 +217,12 @@ async fn forge_manifests(stack: &Stack, remains: &mut Remains) -> Result<Vec<Val
 }
 
 /// Waits until an item of a request has a status.
-async fn settled(stack: &Stack, id: &RequestId, item: &str, status: &str) -> Result<Value> {
+pub(crate) async fn settled(
+    stack: &Stack,
+    id: &RequestId,
+    item: &str,
+    status: &str,
+) -> Result<Value> {
     let is_there = async || {
         let items = stack.items(Table::Requests, id.as_str()).await?;
         let item = items.get(item).cloned();
@@ -228,17 +233,17 @@ async fn settled(stack: &Stack, id: &RequestId, item: &str, status: &str) -> Res
 
 /// What there is, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Remains {
+pub(crate) struct Remains {
     /// Keys of the artifacts bucket.
-    keys: BTreeSet<String>,
+    pub(crate) keys: BTreeSet<String>,
     /// Items of both tables.
-    items: BTreeSet<String>,
+    pub(crate) items: BTreeSet<String>,
     /// Layers in Lambda.
-    layers: BTreeSet<String>,
+    pub(crate) layers: BTreeSet<String>,
 }
 
 impl Remains {
-    async fn of(stack: &Stack) -> Result<Self> {
+    pub(crate) async fn of(stack: &Stack) -> Result<Self> {
         let mut items = BTreeSet::new();
         for (table, key) in [(Table::Requests, "RequestId"), (Table::Layers, "LayerName")] {
             for item in stack.all_items(table, None).await? {
@@ -256,7 +261,7 @@ impl Remains {
         })
     }
 
-    fn since(&self, before: &Self) -> Self {
+    pub(crate) fn since(&self, before: &Self) -> Self {
         let new = |after: &BTreeSet<String>, before: &BTreeSet<String>| {
             after.difference(before).cloned().collect()
         };

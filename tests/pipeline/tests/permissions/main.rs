@@ -5,8 +5,23 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(clippy::print_stdout, reason = "shown where a test fails")]
 
+/// What came of a call: that it is refused for want of a permission, or not.
+type Calls = Vec<(String, bool)>;
+
+/// Makes a call, and remembers whether it was refused for want of a permission.
+macro_rules! call {
+    ($calls:expr, $name:expr, $call:expr) => {{
+        let refusal = $call.send().await.err();
+        let code = refusal.and_then(|error| error.code().map(str::to_owned));
+        let code = code.unwrap_or_default();
+        let is_refused = code.starts_with("AccessDenied") || code == "AuthorizationError";
+        $calls.push(($name.to_owned(), is_refused));
+    }};
+}
+
 mod dead_letters;
 mod hostile;
+mod owners;
 mod redrive;
 mod roles;
 mod tight;
@@ -34,10 +49,19 @@ static TESTBED: LazyLock<Result<Testbed>> = LazyLock::new(|| {
 /// Runs a test while no other one runs.
 #[track_caller]
 fn alone(test: impl AsyncFnOnce(&'static Stack) -> Result<()>) {
+    alone_on(&TESTBED, async |testbed| test(&testbed.stack).await);
+}
+
+/// The same on any testbed.
+#[track_caller]
+fn alone_on(
+    testbed: &'static LazyLock<Result<Testbed>>,
+    test: impl AsyncFnOnce(&'static Testbed) -> Result<()>,
+) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let testbed = TESTBED.as_ref().unwrap_or_else(|error| panic!("{error}"));
-    testbed.run(test(&testbed.stack));
+    let testbed = testbed.as_ref().unwrap_or_else(|error| panic!("{error}"));
+    testbed.run(test(testbed));
 }
 
 /// Where the server is.

@@ -8,24 +8,10 @@ use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::primitives::ByteStream;
 use pipeline_tests::workspace::REGION;
 use pipeline_tests::{Error, Result, Stack};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::tight::{forget_topic_policy, statements};
-use crate::{alone, endpoint};
-
-/// What came of a call: that it is refused for want of a permission, or not.
-type Calls = Vec<(String, bool)>;
-
-/// Makes a call, and remembers whether it was refused for want of a permission.
-macro_rules! call {
-    ($calls:expr, $name:expr, $call:expr) => {{
-        let refusal = $call.send().await.err();
-        let code = refusal.and_then(|error| error.code().map(str::to_owned));
-        let code = code.unwrap_or_default();
-        let is_refused = code.starts_with("AccessDenied") || code == "AuthorizationError";
-        $calls.push(($name.to_owned(), is_refused));
-    }};
-}
+use crate::{Calls, alone, endpoint};
 
 #[test]
 fn no_role_may_do_the_work_of_another() {
@@ -228,26 +214,35 @@ async fn functions(stack: &Stack, calls: &mut Calls) {
 
 /// The stack as somebody sees it who may do what a role may do: only Lambda takes on the role itself.
 async fn twin(stack: &Stack, role: &str) -> Result<Stack> {
-    let user = format!("twin-of-{role}");
-    let create = stack.iam.create_user().user_name(&user);
-    create.send().await.map_err(Error::aws("CreateUser"))?;
     let statements = statements(stack).await;
     let of_role = statements.iter().filter(|it| it.role == role);
     let statements: Vec<_> = of_role.map(|it| it.statement().clone()).collect();
     assert!(!statements.is_empty(), "{role}");
+    as_user(stack, &endpoint(), &format!("twin-of-{role}"), statements).await
+}
+
+/// The stack as a new user sees it, who may do what these statements allow.
+pub(crate) async fn as_user(
+    stack: &Stack,
+    endpoint: &str,
+    user: &str,
+    statements: Vec<Value>,
+) -> Result<Stack> {
+    let create = stack.iam.create_user().user_name(user);
+    create.send().await.map_err(Error::aws("CreateUser"))?;
     let policy = json!({"Version": "2012-10-17", "Statement": statements});
-    let put = stack.iam.put_user_policy().user_name(&user);
+    let put = stack.iam.put_user_policy().user_name(user);
     let put = put.policy_name("role").policy_document(policy.to_string());
     put.send().await.map_err(Error::aws("PutUserPolicy"))?;
-    let key = stack.iam.create_access_key().user_name(&user);
+    let key = stack.iam.create_access_key().user_name(user);
     let key = key.send().await.map_err(Error::aws("CreateAccessKey"))?;
     let key = key.access_key().unwrap();
     let (id, secret) = (key.access_key_id(), key.secret_access_key());
-    let credentials = Credentials::new(id, secret, None, None, "the twin of a role");
+    let credentials = Credentials::new(id, secret, None, None, "a user of the emulator");
     let configuration = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
-        .endpoint_url(endpoint())
+        .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build();
     let s3 = aws_sdk_s3::config::Builder::from(&configuration).force_path_style(true);
