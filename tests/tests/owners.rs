@@ -461,6 +461,9 @@ fn parameters_are_what_the_policies_can_read() {
         ("123456789012, o-a1b2c3d4e5", true),
         ("123456789012,", false),
         ("everyone", false),
+        // What the functions could not read would stop them.
+        ("1234", false),
+        ("o-x", false),
     ] {
         assert_eq!(takes("AllowedPermissions", value), expected, "{value}");
     }

@@ -392,6 +392,7 @@ impl Site {
                 if changes != expected {
                     return Err(format!("changes {changes:#?}, and not {expected:#?}"));
                 }
+                self.assert_unnamed()?;
                 self.assert_untold()
             }
             _ => Err(format!("it comes to {came_to}, not to {end:?}")),
@@ -441,6 +442,17 @@ impl Site {
 
     /// Holds that nobody has called what listens on this machine, that no secret is told, and that
     /// nothing hostile has been unpacked anywhere.
+    /// Where keys say whose a request is, what is told of one does not bear the name of the project
+    /// that it was after.
+    fn assert_unnamed(&self) -> Result<(), String> {
+        let sent = &lock(&self.shared).cloud.sent;
+        let mut named = sent.iter().map(|it| it.project_name.as_deref());
+        if self.admission.project_from_key && named.any(|it| it == Some("tools")) {
+            return Err(format!("the project is told of: {sent:?}"));
+        }
+        Ok(())
+    }
+
     fn assert_untold(&self) -> Result<(), String> {
         match self.service.accept() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -301,6 +301,74 @@ fn what_has_problems_is_dropped_nowhere() {
 }
 
 #[test]
+fn what_an_operator_does_not_allow_is_dropped_nowhere() {
+    let operator = Operator::of_cloud();
+    let parameter = |default: &str| json!({"Type": "String", "Default": default});
+    let template = json!({
+        "Parameters": {
+            "AllowedPermissions": parameter("444455556666"),
+            "ProjectFromKey": parameter("true"),
+        },
+        "Resources": {"Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {
+                "BucketName": "cmd-owned-inbox",
+                "VersioningConfiguration": {"Status": "Enabled"},
+            },
+        }},
+        "Outputs": {
+            "InboxBucketName": {"Value": {"Ref": "Bucket"}},
+            "RequestsTableName": {"Value": "none"},
+        },
+    });
+    on_cloud(async || create("eu-west-1", "cmd-owned", &template).await);
+    let deployments = json!({"Deployments": {
+        "eu-west-1": {"Core": "cmd-owned"},
+        "us-east-1": {"Core": STACK},
+    }});
+    operator.write("owned.json", deployments.to_string());
+    let write = |permissions: &[&str], file: &str| {
+        let permissions = permissions.iter().map(|it| json!({"Principal": it}));
+        let request = json!({
+            "Name": "cmd-owned",
+            "Language": "python",
+            "Requirements": {"Type": "requirements.txt", "Requirements": "six==1.17.0\n"},
+            "Permissions": permissions.collect::<Vec<_>>(),
+            "Files": [{"Key": file}],
+        });
+        operator.write("request.json", request.to_string());
+    };
+    write(&["111122223333", "*"], "files/other/src.zip");
+    let run = operator.run("request raw owned.json request.json");
+    seen!("request_not_admitted", run.fails(3, "RequestNotAdmitted"));
+    for (permissions, file) in [
+        (&["111122223333"], "files/cmd-owned/src.zip"),
+        (&["444455556666"], "files/src.zip"),
+    ] {
+        write(permissions, file);
+        let run = operator.run("request raw owned.json request.json");
+        run.fails(3, "RequestNotAdmitted");
+    }
+    let dropped = async || {
+        let list = pipeline("eu-west-1").await?.s3.list_objects_v2();
+        let listed = list.bucket("cmd-owned-inbox").send().await;
+        let listed = listed.map_err(Error::aws("ListObjectsV2"))?;
+        Ok(listed.contents().len())
+    };
+    assert_eq!(on_cloud(dropped), 0);
+    for region in REGIONS {
+        let found = on_cloud(async || inbox(region, "requests/cmd-owned").await);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    // The account itself, and one that is named.
+    write(&["000000000000", "444455556666"], "files/cmd-owned/src.zip");
+    let run = operator.run("request raw owned.json request.json --region eu-west-1");
+    run.exits(0);
+    assert_eq!(on_cloud(dropped), 1);
+}
+
+#[test]
 fn one_region_that_fails_stops_no_other() {
     let operator = Operator::of_cloud();
     operator.write("requirements.txt", "six==1.17.0\n");
@@ -404,6 +472,13 @@ async fn table_stack(region: &str, name: &str) -> Result<(Stack, String)> {
         }},
         "Outputs": {"RequestsTableName": {"Value": {"Ref": "Table"}}},
     });
+    let stack = create(region, name, &template).await?;
+    let table = stack.output("RequestsTableName").to_owned();
+    Ok((stack, table))
+}
+
+/// Creates a stack, and waits until it is there.
+async fn create(region: &str, name: &str, template: &Value) -> Result<Stack> {
     let config = cloud().server.configuration().to_builder();
     let config = config.region(aws_config::Region::new(region.to_owned()));
     let cloudformation = aws_sdk_cloudformation::Client::new(&config.build());
@@ -421,9 +496,7 @@ async fn table_stack(region: &str, name: &str) -> Result<(Stack, String)> {
         assert!(start.elapsed() < Duration::from_mins(1), "{answer:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let stack = Stack::connect_in(region, &cloud().server.endpoint(), name).await?;
-    let table = stack.output("RequestsTableName").to_owned();
-    Ok((stack, table))
+    Stack::connect_in(region, &cloud().server.endpoint(), name).await
 }
 
 /// An item with these members.
