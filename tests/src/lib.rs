@@ -65,7 +65,7 @@ pub fn ask_script(script: &str, arguments: &[&OsStr], question: &Value) -> Value
     serde_json::from_slice(&output.stdout).expect("a script answers with JSON")
 }
 
-/// Whether a pattern of a policy matches: `*` any characters, `?` one.
+/// Returns whether a pattern of a policy matches: `*` any characters, `?` one.
 ///
 /// Source: IAM User Guide, "IAM JSON policy elements: Resource".
 pub fn matches(pattern: &str, text: &str) -> bool {

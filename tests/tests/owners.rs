@@ -1,5 +1,5 @@
-//! Who may write what where projects have owners: the policies of buckets and queues as CloudFormation
-//! makes them of the parameters, evaluated as IAM evaluates them.
+//! The policies of buckets and queues where projects have owners, as CloudFormation makes them of the
+//! parameters, evaluated as IAM evaluates them.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -151,14 +151,14 @@ impl Stack {
         document["Statement"].as_array().unwrap().clone()
     }
 
-    /// Whether a policy denies a call over TLS.
+    /// Returns whether a policy denies a call over TLS.
     fn denies(&self, policy: &str, call: &Call<'_>) -> bool {
         let statements = self.policies[policy].iter();
         let mut denials = statements.filter(|it| it["Effect"] == "Deny");
         denials.any(|it| call.is_of(it))
     }
 
-    /// Whether a principal may write a key of the inbox, as far as its policy goes.
+    /// Returns whether a principal may write a key of the inbox, as far as its policy goes.
     fn writes(&self, principal: &str, key: &str) -> bool {
         let resource = format!("arn:InboxBucket/{key}");
         let denied = ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObjectVersion"].map(|action| {
@@ -196,7 +196,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether a statement is about it.
+    /// Returns whether a statement is about it.
     fn is_of(&self, statement: &Value) -> bool {
         assert_eq!(statement["Principal"], "*");
         let is_named = |element: &str, value: &str| {
@@ -232,7 +232,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Whether any of the one or the many does.
+/// Returns whether any of the one or the many does.
 fn any(values: &Value, does: impl Fn(&str) -> bool) -> bool {
     let one = std::slice::from_ref(values);
     let each = values.as_array().map_or(one, Vec::as_slice).iter();
@@ -461,7 +461,7 @@ fn parameters_are_what_the_policies_can_read() {
         ("123456789012, o-a1b2c3d4e5", true),
         ("123456789012,", false),
         ("everyone", false),
-        // What the functions could not read would stop them.
+        // The functions could not read these, and would not start.
         ("1234", false),
         ("o-x", false),
     ] {

@@ -11,7 +11,7 @@ pub const MANIFESTS: &str = "accretion/manifests/";
 /// What the keys of files in the inbox start with: no request is among them.
 pub const FILES: &str = "files/";
 
-/// What the keys of requests start with that say which project they are for.
+/// The prefix of the keys of requests that say which project they are for.
 pub const REQUESTS: &str = "requests/";
 
 /// The key in the inbox of a request for a project.

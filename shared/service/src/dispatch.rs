@@ -158,7 +158,7 @@ where
                 Ok(outcomes)
             }
             Delivery::Request => {
-                // What has to be refused speaks for itself alone, and not for the request whose id it has.
+                // A message that is refused is a request of its own, whatever id it names.
                 let none = IdentityAttributes::default();
                 let is_refused = self.admission.message_problem().is_some();
                 let attributes = if is_refused {

@@ -60,7 +60,7 @@ const SILENCE: Duration = Duration::from_mins(15);
 /// longest pause of an execution and the work after it: each pause is recorded.
 pub const PATIENCE: Duration = Duration::from_hours(6);
 
-/// Whom layers are shared with if the operator says nothing.
+/// The permissions that manifests may ask for if the operator names none.
 static NOBODY: AllowedPermissions = AllowedPermissions::NONE;
 
 /// What came of a manifest.
@@ -186,7 +186,7 @@ where
         }
     }
 
-    /// Lets manifests share layers with these; without it, with nobody. Requests were held against
+    /// Lets manifests share layers with these accounts, by default with none. Requests were held against
     /// the same list, but manifests are the builder's word.
     #[must_use]
     pub fn sharing_with(self, permissions: &'a AllowedPermissions) -> Self {

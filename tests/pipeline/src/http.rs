@@ -1,4 +1,4 @@
-//! What is asked of the emulator by a URL alone.
+//! Requests to the emulator by a URL alone.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

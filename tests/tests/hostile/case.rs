@@ -31,7 +31,7 @@ pub(crate) enum Kind {
     Manifest,
     /// Files that a request names.
     Files,
-    /// What is another project's, where keys say whose a request is.
+    /// An attempt on another project, where keys say whose a request is.
     Owner,
 }
 

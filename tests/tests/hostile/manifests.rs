@@ -245,7 +245,7 @@ fn not_published() -> Vec<Case> {
     let zeros = "0".repeat(64);
     let shared = json!([{"Principal": "111122223333"}]);
     vec![
-        // No request could have asked for it: whoever wrote it was not held against the rules.
+        // No request could have asked for it: the dispatcher would have refused that.
         Case::manifest(
             "shared with an account that the operator has not named",
             move |it| it.manifest["Publish"]["Permissions"] = shared.clone(),

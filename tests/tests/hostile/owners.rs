@@ -1,4 +1,4 @@
-//! What is another project's, where keys say whose a request is: the request drops below
+//! Attempts on another project, where keys say whose a request is: the request drops below
 //! `requests/team-a/`, and the project that it is after is `tools`.
 
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ));
     for (case, files) in [
         ("files of another", json!([{"Key": "files/tools/src.zip"}])),
-        ("files of nobody", json!([{"Key": "files/src.zip"}])),
+        ("files of no project", json!([{"Key": "files/src.zip"}])),
         (
             "files up and down",
             json!([{"Prefix": "files/team-a/../tools/"}]),

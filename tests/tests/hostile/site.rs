@@ -442,8 +442,8 @@ impl Site {
 
     /// Holds that nobody has called what listens on this machine, that no secret is told, and that
     /// nothing hostile has been unpacked anywhere.
-    /// Where keys say whose a request is, what is told of one does not bear the name of the project
-    /// that it was after.
+    /// Holds that notifications do not bear the name of the project that a request was after, where
+    /// keys say whose it is.
     fn assert_unnamed(&self) -> Result<(), String> {
         let sent = &lock(&self.shared).cloud.sent;
         let mut named = sent.iter().map(|it| it.project_name.as_deref());

@@ -11,7 +11,7 @@ use crate::keys;
 /// The rules of a pipeline's operator for requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admission {
-    /// Whether a request is for the project of its key, `requests/PROJECT/FILE`, and for no other.
+    /// The rule that a request is for the project of its key, `requests/PROJECT/FILE`, and no other.
     pub project_from_key: bool,
     /// The accounts and organizations that requests may share layers with.
     pub permissions: AllowedPermissions,
@@ -102,7 +102,7 @@ impl FileSource {
 /// The accounts and organizations that requests may share layers with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedPermissions {
-    /// Whether anyone is one of them.
+    /// Set if every account and organization is one of them.
     anyone: bool,
     named: BTreeSet<Permission>,
 }
@@ -120,8 +120,8 @@ impl AllowedPermissions {
         named: BTreeSet::new(),
     };
 
-    /// Whether a request may ask for a permission. An account has to be named itself: whether it is
-    /// a member of an organization, nothing here can tell.
+    /// Returns whether a request may ask for a permission. An account has to be named itself: its
+    /// organization is not known here.
     pub fn allows(&self, permission: &Permission) -> bool {
         self.anyone || self.named.contains(permission)
     }

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(clippy::print_stdout, reason = "shown where a test fails")]
 
-/// What came of a call: that it is refused for want of a permission, or not.
+/// Calls, each with whether it was refused for want of a permission.
 type Calls = Vec<(String, bool)>;
 
 /// Makes a call, and remembers whether it was refused for want of a permission.

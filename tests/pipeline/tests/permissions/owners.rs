@@ -1,5 +1,5 @@
-//! Who may request what, on a stack whose inbox is owned: `web` is a project of one team, and another
-//! team, a stranger and an operator try to reach it. All of them may do everything with S3 and SQS as
+//! Attempts on a foreign project, on a stack whose inbox is owned: `web` is a project of one team, and
+//! another team, a stranger and an operator try to reach it. All of them may do everything with S3 and SQS as
 //! far as their own policies go.
 
 use std::path::Path;
@@ -41,7 +41,7 @@ static OWNED: LazyLock<Result<Testbed>> = LazyLock::new(|| {
     Testbed::start(&folder, &options)
 });
 
-/// A request that somebody may write, and that the dispatcher refuses: key, text and codes.
+/// A request that a team may write, and that the dispatcher refuses: key, text and codes.
 type Rejected = (&'static str, String, &'static [&'static str]);
 
 fn rejected() -> Vec<Rejected> {
@@ -220,7 +220,7 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
 /// Has the operator's rules set on the stack.
 async fn own(testbed: &Testbed) -> Result<()> {
     let principals = format!(
-        "team-a*=>{USERS}/team-a;web=>{USERS}/web-*|{USERS}/nobody;team-a-web=>{USERS}/web-*"
+        "team-a*=>{USERS}/team-a;web=>{USERS}/web-*|{USERS}/other;team-a-web=>{USERS}/web-*"
     );
     let template = sam::built().await?;
     let parameters = [
@@ -240,7 +240,7 @@ async fn next(all: &Subscription) -> Result<(String, Value)> {
     Ok((said.text("Event").to_owned(), project.unwrap_or_default()))
 }
 
-/// What there is, and what is to be seen of the project that all are after.
+/// The state of the stack, and of the project that all are after.
 struct Seen {
     remains: Remains,
     web: Value,
@@ -381,7 +381,7 @@ async fn messages(stack: &Stack, who: &str, known: &RequestId, calls: &mut Calls
     Ok(())
 }
 
-/// What would be published without a request, or in another's place.
+/// Everything that changes what the publisher publishes.
 async fn artifacts(stack: &Stack, who: &str, known: &RequestId, calls: &mut Calls) {
     let (s3, bucket) = (&stack.s3, stack.output("ArtifactsBucketName"));
     for key in [
