@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use accretion_core::request::{IdentityAttributes, RequestId, RequestRef};
+use accretion_core::keys;
+use accretion_core::request::{IdentityAttributes, RequestId, RequestRef, Targets};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -137,7 +138,7 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
             .await?;
         assert_eq!(next(&all).await?, ("LayerPublished".into(), json!("web")));
         web.drop_into_inbox(WEB, SIX).await?;
-        for _ in 0..6 {
+        for _ in Targets::default().iter() {
             assert_eq!(next(&all).await?.1, json!("web"));
         }
         let known = RequestId::of_object(
@@ -249,17 +250,16 @@ struct Seen {
 impl Seen {
     async fn of(stack: &Stack) -> Result<Self> {
         let mut web = Vec::new();
-        for target in ["py312", "py313", "py314"] {
-            let layer = format!("web-{target}");
+        for target in Targets::default().iter() {
+            let layer = format!("web-{}", target.slug());
             let versions = stack.layer_versions(&layer).await?;
             for version in &versions {
                 web.push(json!(stack.layer_policy(&layer, *version).await?));
             }
-            web.push(json!([layer, versions]));
-        }
-        for runtime in ["python3.12", "python3.13", "python3.14"] {
-            let name = format!("/accretion/web/{runtime}/x86_64");
-            web.push(json!(stack.parameter(&name).await?));
+            web.push(json!([&layer, versions]));
+            let project = "web".parse().map_err(|_| Error::Unexpected(layer))?;
+            let pointer = keys::pointer(stack.output("PointerPrefix"), &project, target);
+            web.push(json!(stack.parameter(&pointer).await?));
         }
         let inbox = stack.output("InboxBucketName");
         let list = stack.s3.list_object_versions().bucket(inbox);
