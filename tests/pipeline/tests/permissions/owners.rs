@@ -2,6 +2,7 @@
 //! another team, a stranger and an operator try to reach it. All of them may do everything with S3 and SQS as
 //! far as their own policies go.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectCannedAcl, ObjectIdentifier, Tag, Tagging};
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use pipeline_tests::testbed::{STACK, Testbed};
-use pipeline_tests::{Error, Filter, Options, Result, Stack, Subscription, http, sam};
+use pipeline_tests::{
+    Error, Filter, Notification, Options, Result, Stack, Subscription, http, sam,
+};
 use serde_json::{Value, json};
 
 use crate::hostile::{Remains, event, settled};
@@ -127,7 +130,10 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
             user("stranger").await?,
             user("operator").await?,
         ];
-        let all = stack.subscribe("owners", &Filter::None).await?;
+        let mut told = Told {
+            all: stack.subscribe("owners", &Filter::None).await?,
+            waiting: VecDeque::new(),
+        };
 
         // The project is there, and shared as far as the operator lets it be.
         let mut good = request("web", SIX);
@@ -136,10 +142,10 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
         let version = web
             .drop_into_inbox("requests/web/request.json", good.to_string())
             .await?;
-        assert_eq!(next(&all).await?, ("LayerPublished".into(), json!("web")));
+        assert_eq!(told.next().await?, ("LayerPublished".into(), json!("web")));
         web.drop_into_inbox(WEB, SIX).await?;
         for _ in Targets::default().iter() {
-            assert_eq!(next(&all).await?.1, json!("web"));
+            assert_eq!(told.next().await?.1, json!("web"));
         }
         let known = RequestId::of_object(
             stack.output("InboxBucketName"),
@@ -175,7 +181,7 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
             let item = settled(stack, &id, "request", "Rejected").await?;
             assert_eq!(item["Codes"], json!(codes), "{key}: {item}");
             assert_ne!(item["ProjectName"], "web", "{key}: {item}");
-            let (said, project) = next(&all).await?;
+            let (said, project) = told.next().await?;
             assert_eq!(said, "RequestRejected", "{key}");
             assert_ne!(project, "web", "{key}");
             items.push(format!("{id}/request"));
@@ -186,14 +192,14 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
         let item = settled(stack, &id, "request", "Rejected").await?;
         assert_eq!(item["Codes"], json!(["MessageRefused"]), "{item}");
         assert_eq!(item["ProjectName"], json!(null), "{item}");
-        assert_eq!(next(&all).await?, ("RequestRejected".into(), json!(null)));
+        assert_eq!(told.next().await?, ("RequestRejected".into(), json!(null)));
         items.push(format!("{id}/request"));
 
         let attempts = format!("make {} attempts", calls.len() + items.len());
         assert!(SECURITY.contains(&attempts), "docs/security.md: {attempts}");
 
         let after = Seen::of(stack).await?;
-        assert_eq!(all.receive(Duration::from_secs(2)).await?, []);
+        told.nothing().await?;
         let rejected = Remains {
             items: items.into_iter().collect(),
             ..Remains::default()
@@ -210,10 +216,10 @@ fn what_is_forbidden_leaves_no_trace_in_a_foreign_project() {
         let key = "requests/team-a/request.json";
         team.drop_into_inbox(key, own.to_string()).await?;
         let published = ("LayerPublished".to_owned(), json!("team-a"));
-        assert_eq!(next(&all).await?, published);
+        assert_eq!(told.next().await?, published);
         let key = "requests/web/request.json";
         operator.drop_into_inbox(key, good.to_string()).await?;
-        assert_eq!(next(&all).await?, ("LayerUnchanged".into(), json!("web")));
+        assert_eq!(told.next().await?, ("LayerUnchanged".into(), json!("web")));
         Ok(())
     });
 }
@@ -233,12 +239,30 @@ async fn own(testbed: &Testbed) -> Result<()> {
     Ok(())
 }
 
-/// The next notification: its event, and its project.
-async fn next(all: &Subscription) -> Result<(String, Value)> {
-    let said = all.wait_for(1, PATIENCE).await?;
-    let said = &said[0];
-    let project = said.body.get("ProjectName").cloned();
-    Ok((said.text("Event").to_owned(), project.unwrap_or_default()))
+/// The notifications of the topic, one after the other.
+struct Told {
+    all: Subscription,
+    waiting: VecDeque<Notification>,
+}
+
+impl Told {
+    /// The next notification: its event, and its project.
+    async fn next(&mut self) -> Result<(String, Value)> {
+        if self.waiting.is_empty() {
+            self.waiting.extend(self.all.wait_for(1, PATIENCE).await?);
+        }
+        let said = self.waiting.pop_front();
+        let said = said.ok_or_else(|| Error::Unexpected("no notification".to_owned()))?;
+        let project = said.body.get("ProjectName").cloned();
+        Ok((said.text("Event").to_owned(), project.unwrap_or_default()))
+    }
+
+    /// Holds that nothing else is told.
+    async fn nothing(&self) -> Result<()> {
+        assert!(self.waiting.is_empty(), "{:?}", self.waiting);
+        assert_eq!(self.all.receive(Duration::from_secs(2)).await?, []);
+        Ok(())
+    }
 }
 
 /// The state of the stack, and of the project that all are after.
