@@ -28,7 +28,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools interpreters fresh build stack demo emulator picture test corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
+.PHONY: help tools interpreters fresh build stack demo emulator picture test examples corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -122,6 +122,17 @@ test: tools pypiserver lockers ## run every test
 	    sort -u "$$untested" | sed 's/^/  /'; \
 	  fi; \
 	  rm -f "$$untested"; test -z "$$failed"
+
+# The layer is made by the command; npm's own lock is of no use to anything else here.
+examples: tools ## try the examples of docs/using-layers.md with SAM, the CDK and Serverless; needs npm
+	npm install --silent --no-audit --no-fund --prefix .tools/examples aws-cdk@2.1148.1 serverless@3.40.0
+	$(VENV)/bin/uv venv --quiet --allow-existing --python $(VENV)/bin/python .tools/examples/venv
+	$(VENV)/bin/uv pip install --quiet --python .tools/examples/venv/bin/python aws-cdk-lib==2.275.0
+	$(CARGO) build --locked -p integration-tests --bin accretion-under-test
+	$(WITH_TOOLS) $(or $(CARGO_TARGET_DIR),target)/debug/accretion-under-test build examples/web/requirements.txt \
+	  --runtime python3.13 --architecture arm64 --output .tools/examples/layers
+	$(VENV)/bin/python tests/snippets/try.py .tools/examples/layers/web-py313-arm64.zip \
+	  .tools/examples/node_modules/.bin .tools/examples/venv/bin/python
 
 fresh: ## run what README has people run first, in a fresh clone, without anything of this user's
 	tests/fresh/run.sh

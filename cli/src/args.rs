@@ -77,6 +77,75 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    /// The commands in a page: those of code blocks, and those in the text, which may be cut short.
+    fn commands(page: &str) -> (Vec<String>, Vec<String>) {
+        let (mut shown, mut named) = (Vec::new(), Vec::new());
+        for (part, text) in page.split("```").enumerate() {
+            if part % 2 == 1 {
+                let lines = text.replace("\\\n", " ");
+                let lines = lines.lines().map(|it| it.trim().trim_start_matches("$ "));
+                shown.extend(lines.map(ToOwned::to_owned));
+            } else {
+                named.extend(text.split('`').skip(1).step_by(2).map(ToOwned::to_owned));
+            }
+        }
+        let is_ours = |it: &String| it.starts_with("accretion ") && !it.contains(['…', '<']);
+        shown.retain(is_ours);
+        named.retain(is_ours);
+        (shown, named)
+    }
+
+    /// The words of a command, as a shell has them that expands nothing.
+    fn words(command: &str) -> Vec<String> {
+        let (mut words, mut quote) = (vec![String::new()], None);
+        for character in command.chars() {
+            match quote {
+                Some(it) if it == character => quote = None,
+                None if matches!(character, '"' | '\'') => quote = Some(character),
+                None if character == '#' && words.last().is_some_and(String::is_empty) => break,
+                None if character.is_whitespace() => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(character),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn the_commands_of_the_documentation_are_valid() {
+        use clap::error::ErrorKind;
+
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let docs = std::fs::read_dir(root.join("docs")).unwrap();
+        let docs = docs.map(|entry| entry.unwrap().path());
+        let pages = docs.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]);
+        let (mut count, mut wrong) = (0, Vec::new());
+        for page in pages.filter(|path| path.extension().is_some_and(|it| it == "md")) {
+            if page.ends_with("cli.md") {
+                continue;
+            }
+            let (shown, named) = commands(&std::fs::read_to_string(&page).unwrap());
+            let named_from = shown.len();
+            for (at, command) in shown.iter().chain(&named).enumerate() {
+                count += 1;
+                let Err(error) = Args::try_parse_from(words(command)) else {
+                    continue;
+                };
+                let is_cut_short = matches!(
+                    error.kind(),
+                    ErrorKind::MissingRequiredArgument
+                        | ErrorKind::MissingSubcommand
+                        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                );
+                if at < named_from || !is_cut_short {
+                    wrong.push(format!("{}: {command}\n{error}", page.display()));
+                }
+            }
+        }
+        assert!(count > 50, "{count} commands");
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     #[test]
     fn the_committed_reference_is_generated_from_the_arguments() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/cli.md");
