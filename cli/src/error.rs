@@ -138,7 +138,9 @@ impl Fault for Error {
                 Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
             }
             Self::IncludeEmpty { .. } => Some(
-                "what starts with a dot at its top, and a `requirements.txt` there, is left out"
+                "hidden files, `__pycache__`, a `requirements.txt` at the top and what ignore files \
+                 name are left out: --hidden brings hidden files back, a `!` in an .accretionignore \
+                 any"
                     .to_owned(),
             ),
             Self::FilesElsewhere => {

@@ -12,6 +12,7 @@ use accretion_core::diagnostic::Problem;
 use accretion_core::diagnostic::{Report, code};
 #[cfg(feature = "aws")]
 use accretion_core::digest::Sha256;
+use accretion_core::files::{FileRules, LeftOut};
 #[cfg(feature = "aws")]
 use accretion_core::keys;
 #[cfg(feature = "aws")]
@@ -26,7 +27,8 @@ use accretion_local::layer_folder::{LayerFolder, PackedFolder};
 use accretion_service::own::OwnWheel;
 use accretion_service::ports::PortError;
 
-use crate::contents::HEADING;
+use crate::args::Global;
+use crate::contents::{FileOptions, HEADING, print_left_out};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::input::{self, Input};
@@ -37,12 +39,16 @@ use self::walk::{Builder, Walk};
 /// The input that stands for what a project requires.
 pub(crate) const PYPROJECT: &str = "pyproject.toml";
 
-/// Files of one's own.
+/// Extra files and projects.
 #[derive(Debug, Default, clap::Args)]
+#[command(mut_arg("hidden", |arg| arg.requires("include")))]
 pub(crate) struct OwnOptions {
-    /// Copy what is in this folder into the layers, but for what is hidden at its top
+    /// Copy what is in this folder into the layers, but for hidden files, `__pycache__`, and what a
+    /// .gitignore or an .accretionignore names
     #[arg(long, help_heading = HEADING, value_name = "DIR")]
     include: Option<PathBuf>,
+    #[command(flatten)]
+    files: FileOptions,
     /// Build and install the project in this folder, with what it requires [may be repeated]
     #[arg(long = "project", help_heading = HEADING, value_name = "DIR")]
     projects: Vec<PathBuf>,
@@ -63,6 +69,12 @@ impl OwnOptions {
     /// Whether there is a project.
     fn has_project(&self) -> bool {
         !self.projects.is_empty()
+    }
+
+    /// Whether a folder is copied.
+    #[cfg(feature = "aws")]
+    pub(crate) fn has_files(&self) -> bool {
+        self.include.is_some()
     }
 
     /// The folders of the projects, as the user names them.
@@ -135,7 +147,7 @@ impl OwnOptions {
         // Where that fails, copying says why.
         let _ = std::fs::create_dir_all(&work);
         let mut walk = Walk {
-            builder: Builder::new(engine, &request.targets),
+            builder: Builder::new(engine, &request.targets, self.rules()?),
             given,
             is_locked,
             work: std::fs::canonicalize(&work).unwrap_or(work),
@@ -157,24 +169,37 @@ impl OwnOptions {
             return Ok(None);
         };
         let folder = LayerFolder::open(path).map_err(local)?;
-        let packed = folder.pack().await.map_err(local)?;
+        let packed = folder.pack(&self.rules()?).await.map_err(local)?;
         if packed.files().is_empty() {
             let path = path.clone();
             return Err(Error::IncludeEmpty { path });
         }
         Ok(Some(packed))
     }
+
+    fn rules(&self) -> Result<FileRules, Error> {
+        self.files.rules(self.include.as_deref())
+    }
+
+    /// Tells people what has stayed out of the folder that is copied.
+    pub(crate) fn print_left_out(&self, left_out: &LeftOut, global: Global) {
+        if let Some(folder) = &self.include {
+            print_left_out(folder, left_out, global);
+        }
+    }
 }
 
 #[cfg(feature = "aws")]
 impl OwnOptions {
-    /// What is to be uploaded, by its keys in the inbox, which a request names from now on.
+    /// What is to be uploaded, by its keys in the inbox, which a request names from now on; and what
+    /// has stayed out of the folder that is copied.
     pub(crate) async fn upload(
         &self,
         own: OwnPackages,
         request: &mut Request,
-    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    ) -> Result<(Vec<(String, Vec<u8>)>, LeftOut), Error> {
         let mut uploads = Vec::new();
+        let mut left_out = LeftOut::default();
         for (OwnWheel { filename, sha256 }, bytes) in own.wheels.into_iter().zip(own.bytes) {
             // The pipeline takes one wheel of each package, which is for all targets.
             let mut targets = request.targets.iter();
@@ -193,13 +218,18 @@ impl OwnOptions {
             check_limits(&packed)?;
             let zip = packed.zip().await.map_err(local)?;
             uploads.push((format!("{}.zip", Sha256::of(&zip)), zip));
+            left_out = packed.left_out().clone();
         }
         for (name, _) in &mut uploads {
             *name = format!("{}{}/{name}", keys::FILES, request.name);
             let source = FileSource::object(name).expect("it is a file below the folder of files");
             request.contents.files.insert(source);
         }
-        Ok(uploads)
+        if !uploads.is_empty() {
+            // The pipeline looks for itself.
+            request.contents.file_rules = self.rules()?;
+        }
+        Ok((uploads, left_out))
     }
 }
 

@@ -2,8 +2,9 @@
 
 `python tests/popular/run.py --accretion target/release/accretion [NAME…]` locks each distribution of
 distributions.txt (or those named) with its dependencies, builds the lock with `accretion build`,
-installs the same versions with `uv pip install --target`, and compares the two with verify.py. Exits
-with 1 if any differs. Downloads are kept in --cache, by default `.tools/cache`.
+installs the same versions with `uv pip install --target`, and compares the two with verify.py. What uv
+installed, as extra files, must raise no alarm about secrets. Exits with 1 if any differs or does.
+Downloads are kept in --cache, by default `.tools/cache`.
 
 Where the machine has an interpreter that is a Lambda runtime (interpreters.py), the layers are made
 for it and imported; otherwise that part is left out, with a line that starts with `note: `.
@@ -137,6 +138,8 @@ class Check:
             "--architecture", self.interpreter.architecture,
             "--output", str(folder / "layers"), "--quiet",
         )
+        if not self.alone:
+            self.include(lock, installed)
         [layer] = (folder / "layers").glob("*.zip")
         if self.alone:
             imports = ["--no-dependencies"]
@@ -147,6 +150,21 @@ class Check:
             sys.executable, str(HERE / "verify.py"), str(layer), str(installed),
             *distributions, *imports,
         )
+
+    def include(self, lock: Path, installed: Path) -> None:
+        """Fails if extra files that are those of popular packages are taken for secrets."""
+        done = subprocess.run(
+            [
+                str(self.accretion), "build", str(lock), "--name", "extra",
+                "--runtime", self.interpreter.runtime,
+                "--architecture", self.interpreter.architecture,
+                "--output", str(installed.with_name("extra")), "--include", str(installed),
+            ],
+            env=self.environment, capture_output=True, text=True,
+        )
+        # Another error is possible: some files are those of the packages, with other content.
+        if "SecretFound" in done.stderr:
+            raise Failed(done.stderr)
 
     def call(self, *command: str) -> None:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use accretion_core::Fault;
+use accretion_core::files::FileRules;
 use accretion_core::layer::Shape;
 use accretion_core::limits::Limits;
 use accretion_core::request::{Request, Targets};
@@ -88,7 +89,8 @@ impl Site {
             }
             None => install_nothing(&targets),
         };
-        let (files, _until_written) = folder.pack().await.map_err(PortError::new)?.into_parts();
+        let packed = folder.pack(&FileRules::default()).await;
+        let (files, _until_written) = packed.map_err(PortError::new)?.into_parts();
         let assembled = assemble(trees, files, tempfile::tempfile().unwrap()).await?;
         Ok(Layer::read(assembled))
     }

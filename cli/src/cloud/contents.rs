@@ -1,17 +1,32 @@
-//! What a layer version consists of, as the pipeline has written it down.
+//! What a layer version consists of, as the pipeline has written it down, or the layer itself says.
 
+use std::fs;
+use std::path::Path;
+
+use accretion_aws::operator::Catalogue;
 use accretion_aws::{Clients, S3Manifests};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::manifest::{LayerManifest, Manifest};
-use accretion_service::ports::Manifests as _;
+use accretion_core::manifest::{ContentManifest, LayerManifest, Manifest};
+use accretion_local::remote;
+use accretion_service::ports::{Manifests as _, PortError};
 use indicatif::BinaryBytes;
 
 use super::{Error, OneRegion, Pipeline};
 
-/// What a layer version consists of, and where that is written.
+/// What a layer version consists of.
 #[derive(Debug)]
 pub(crate) struct Contents {
+    pub(crate) content: ContentManifest,
+    /// Bytes of its zip.
+    pub(crate) artifact_size: u64,
+    /// What the pipeline has recorded, if it has published the version.
+    pub(crate) recorded: Option<Recorded>,
+}
+
+/// What a pipeline has recorded of a layer version, and where that is written.
+#[derive(Debug)]
+pub(crate) struct Recorded {
     pub(crate) manifest: Manifest,
     pub(crate) layer_manifest: LayerManifest,
     /// Where the layer manifest is.
@@ -21,9 +36,41 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Reads what there is of a version: the manifests of the region's pipeline, or the one in the
+    /// layer. `None` if there is neither.
+    pub(crate) async fn find(
+        at: &OneRegion,
+        clients: &Clients,
+        layer: &str,
+        version: u64,
+    ) -> Result<Option<Self>, Error> {
+        if let Some(recorded) = Recorded::find(at, clients, layer, version).await? {
+            return Ok(Some(Self {
+                content: (&recorded.manifest).into(),
+                artifact_size: recorded.manifest.artifact_size,
+                recorded: Some(recorded),
+            }));
+        }
+        let catalogue = Catalogue::new(&clients.in_region(at.region.as_str()));
+        let described = catalogue.describe(layer, version).await?;
+        let location = catalogue.location(layer, version).await?;
+        let (Some(described), Some(url)) = (described, location) else {
+            return Ok(None);
+        };
+        let content = remote::content_manifest(&url, described.size).await;
+        let content = content.map_err(PortError::new)?;
+        Ok(content.map(|content| Self {
+            content,
+            artifact_size: described.size,
+            recorded: None,
+        }))
+    }
+}
+
+impl Recorded {
     /// Reads the manifests of a version; `None` if the pipeline has not published it, or if there
     /// is no pipeline.
-    pub(crate) async fn find(
+    async fn find(
         at: &OneRegion,
         clients: &Clients,
         layer: &str,
@@ -61,6 +108,17 @@ impl Contents {
             layer_manifest_key,
         }))
     }
+}
+
+/// Reads a manifest on this machine.
+pub(crate) fn read_manifest(path: &Path) -> Result<Manifest, Error> {
+    let text = fs::read(path).map_err(|error| error.to_string());
+    let manifest =
+        text.and_then(|text| Manifest::from_json(&text).map_err(|error| error.to_string()));
+    manifest.map_err(|problem| Error::ManifestUnreadable {
+        name: path.display().to_string(),
+        problem,
+    })
 }
 
 /// By how much something has grown, or shrunk.

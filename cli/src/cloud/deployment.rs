@@ -194,19 +194,38 @@ impl Retained {
     }
 }
 
-/// A region of a deployment file.
+/// A region of a deployment file, or any other.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OneRegion {
     /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
+    #[arg(required = true)]
+    deployment_file: Option<PathBuf>,
     /// A region that it names
     pub(crate) region: Region,
 }
 
 impl OneRegion {
+    pub(super) fn of_file(file: PathBuf, region: Region) -> Self {
+        Self {
+            deployment_file: Some(file),
+            region,
+        }
+    }
+
+    /// A region by itself: nothing is known of stacks there.
+    pub(super) fn alone(region: Region) -> Self {
+        Self {
+            deployment_file: None,
+            region,
+        }
+    }
+
     /// The region's stacks, once the file is known to name it.
     pub(crate) fn stacks(&self) -> Result<Stacks, Error> {
-        DeploymentFile::new(&self.deployment_file).stacks(&self.region)
+        match &self.deployment_file {
+            Some(file) => DeploymentFile::new(file).stacks(&self.region),
+            None => Ok(Stacks::default()),
+        }
     }
 }
 

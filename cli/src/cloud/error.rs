@@ -63,6 +63,10 @@ pub(crate) enum Error {
     LayerFolderEmpty { path: PathBuf },
     #[error("{} cannot be read: {error}", path.display())]
     ZipUnreadable { path: PathBuf, error: io::Error },
+    #[error("{} cannot be published: {problem}", path.display())]
+    ZipInvalid { path: PathBuf, problem: String },
+    #[error("--layer names one layer, and there are {zips} zips")]
+    LayerNameShared { zips: usize },
     #[error(
         "the zip has {}, and Lambda takes more than {} only from a bucket",
         BinaryBytes(*size),
@@ -143,6 +147,8 @@ fault_codes! {
         Self::RegionMissing => "RegionMissing", User;
         Self::LayerFolderEmpty { .. } => "LayerFolderEmpty", User;
         Self::ZipUnreadable { .. } => "ZipUnreadable", Internal;
+        Self::ZipInvalid { .. } => "ZipInvalid", User;
+        Self::LayerNameShared { .. } => "LayerNameShared", User;
         Self::BucketMissing { .. } => "BucketMissing", User;
         Self::LayerVersionUnknown { .. } => "LayerVersionUnknown", User;
         Self::OrganizationMissing => "OrganizationMissing", User;
@@ -264,8 +270,8 @@ impl Fault for Error {
             ),
             Self::LayerManifestMissing { .. } => {
                 Some(
-                    "only versions that this pipeline has published have manifests; `accretion list \
-                     versions` shows which versions there are"
+                    "versions have manifests that the pipeline or `accretion publish` has published; \
+                     `accretion list versions` shows which versions there are"
                         .to_owned(),
                 )
             }
@@ -274,7 +280,11 @@ impl Fault for Error {
                     .to_owned(),
             ),
             Self::LayerFolderEmpty { .. } => {
-                Some("what is hidden at its top does not go into a layer".to_owned())
+                Some(
+                    "hidden files, `__pycache__` and what ignore files name do not go into a layer: \
+                     --hidden brings hidden files back, a `!` in an .accretionignore any"
+                        .to_owned(),
+                )
             }
             Self::BucketMissing { .. } => Some(
                 "name a bucket of that region with --bucket, or a --deployment-file with a pipeline \
@@ -294,9 +304,14 @@ impl Fault for Error {
                     None => again.to_owned(),
                 })
             }
-            Self::ZipUnreadable { .. }
-            | Self::ManifestUnreadable { .. }
-            | Self::DeploymentFileUnwritable { .. } => None,
+            Self::ZipInvalid { .. } => Some("build it again with `accretion build`".to_owned()),
+            Self::LayerNameShared { .. } => Some(
+                "publish each by itself, or leave --layer out: their manifests name them".to_owned(),
+            ),
+            Self::ManifestUnreadable { .. } => {
+                Some("`accretion build` writes LAYER.manifest beside LAYER.zip".to_owned())
+            }
+            Self::ZipUnreadable { .. } | Self::DeploymentFileUnwritable { .. } => None,
             Self::RegionsMissing { path } => Some(format!(
                 "`accretion add regions {} REGION` adds one",
                 path.display()

@@ -1,7 +1,5 @@
 //! Who may use a version of a layer.
 
-use std::str::FromStr;
-
 use accretion_aws::Clients;
 use accretion_aws::operator::{
     Catalogue, Grantee, Identity, ListedVersion, NamedLayers, Statement,
@@ -10,7 +8,7 @@ use accretion_core::layer::LambdaLayerName;
 use accretion_core::request::{AccountId, OrganizationId, Permission, PermissionDocument};
 use serde::Serialize;
 
-use super::{AwsOptions, Error, OneRegion, Region};
+use super::{AwsOptions, Error, LayerSpec, Placed, Region};
 
 /// Who is to use a layer version, or not any more.
 #[derive(Debug, clap::Args)]
@@ -104,44 +102,11 @@ impl From<&Statement> for StatementRecord {
     }
 }
 
-/// `LAYER` or `LAYER:VERSION`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LayerSpec {
-    layer: LambdaLayerName,
-    /// `None` for the latest one.
-    version: Option<u64>,
-}
-
-impl FromStr for LayerSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (layer, version) = match text.split_once(':') {
-            Some((layer, version)) => (layer, Some(version)),
-            None => (text, None),
-        };
-        let number = |version: &str| {
-            let digits = version.bytes().all(|c| c.is_ascii_digit());
-            let number = version.parse().ok().filter(|it| digits && *it > 0);
-            number.ok_or_else(|| "a version is a number from 1 on, as in `tools:3`".to_owned())
-        };
-        Ok(Self {
-            layer: layer.parse().map_err(
-                |problem: accretion_core::layer::ParseLambdaLayerNameError| problem.to_string(),
-            )?,
-            version: version.map(number).transpose()?,
-        })
-    }
-}
-
 /// What `grant` and `revoke` have in common: which version of which layer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionToShare {
     #[command(flatten)]
-    pub(crate) at: OneRegion,
-    /// The layer's name, and the number of a version; without it, the latest one
-    #[arg(value_name = "LAYER[:VERSION]")]
-    layer: LayerSpec,
+    placed: Placed<LayerSpec>,
 }
 
 /// A version that is there.
@@ -153,13 +118,19 @@ pub(crate) struct Shared {
 }
 
 impl VersionToShare {
-    /// Looks for the version.
+    /// The region that it is about.
+    pub(crate) fn region(&self) -> &Region {
+        &self.placed.at.region
+    }
+
+    /// Looks for the version: the latest one, if none is named.
     pub(crate) async fn find(self, aws: &AwsOptions) -> Result<Shared, Error> {
-        self.at.stacks()?;
-        let region = self.at.region;
+        let Placed { at, of } = self.placed;
+        at.stacks()?;
+        let region = at.region;
         let clients = aws.clients().await.in_region(region.as_str());
         let catalogue = Catalogue::new(&clients);
-        let LayerSpec { layer, version } = self.layer;
+        let LayerSpec { layer, version } = of;
         let found = match version {
             Some(version) => catalogue.describe(layer.as_str(), version).await?,
             None => catalogue.latest(layer.as_str()).await?,
@@ -183,29 +154,5 @@ impl Shared {
     pub(crate) async fn statements(&self) -> Result<Vec<Statement>, Error> {
         let layers = NamedLayers::new(&self.clients);
         Ok(layers.statements(&self.layer, self.version.version).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_layer_may_have_a_version() {
-        let read = |text: &str| text.parse::<LayerSpec>();
-        assert_eq!(read("tools").unwrap().version, None);
-        assert_eq!(read("tools:12").unwrap().version, Some(12));
-        for text in [
-            "",
-            ":1",
-            "tools:",
-            "tools:0",
-            "tools:+1",
-            "tools:1:2",
-            "to ols",
-            "tools:latest",
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::diagnostic::{ProblemRecord, Report, printable};
+use accretion_core::files::LeftOut;
 use accretion_core::layer::{LayerName, Shape};
 use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::Request;
@@ -21,6 +22,7 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
+use crate::contents::LeftOutRecord;
 use crate::engine::{Engine, Sources};
 use crate::environment::Environment;
 use crate::error::Error;
@@ -87,7 +89,20 @@ pub(crate) async fn run(
     }
     let output = OutputFolder::new(&args.output).named(args.input.name.is_some());
     let known = known(&request, &output);
-    let outcomes = build(&request, &args, &engine, packages, &output, &progress).await?;
+    own::check_files(&request)?;
+    let packed = args.own.pack().await?;
+    let left_out = packed.as_ref().map(|packed| packed.left_out().clone());
+    if global.format == Format::Text
+        && let Some(left_out) = &left_out
+    {
+        args.own.print_left_out(left_out, global);
+    }
+    let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
+    let own = Own {
+        files,
+        wheels: packages.wheels,
+    };
+    let outcomes = build(&request, &args, &engine, own, &output, &progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
@@ -106,6 +121,7 @@ pub(crate) async fn run(
         built,
         failed,
         known,
+        left_out,
     };
     match global.format {
         Format::Json => print_document(&report, Unselected::of(&request), &outcome, &output),
@@ -128,6 +144,8 @@ struct Outcome {
     failed: Vec<Failed>,
     /// The layers that were there before, with whatever content.
     known: Vec<LayerName>,
+    /// What has stayed out of the folder of `--include`.
+    left_out: Option<LeftOut>,
 }
 
 impl Outcome {
@@ -182,17 +200,10 @@ async fn build(
     request: &Request,
     args: &Build,
     engine: &Engine,
-    packages: OwnPackages,
+    own: Own,
     output: &OutputFolder,
     progress: &Terminal,
 ) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
-    own::check_files(request)?;
-    let packed = args.own.pack().await?;
-    let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
-    let own = Own {
-        files,
-        wheels: packages.wheels,
-    };
     let options = Options {
         strict: args.strict,
         ..Options::default()
@@ -307,6 +318,8 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<Unselected>,
     layers: Vec<LayerRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files_left_out: Option<LeftOutRecord>,
     failures: Vec<FailureRecord<'a>>,
 }
 
@@ -359,6 +372,7 @@ fn print_document(
         problems: report.records(),
         left_out,
         layers: layers.collect(),
+        files_left_out: outcome.left_out.as_ref().map(Into::into),
         failures: outcome.failed.iter().map(Into::into).collect(),
     });
 }

@@ -51,9 +51,9 @@ impl Cloud {
             Self::Add(args) => args.region(),
             Self::List(args) => Some(args.region()),
             Self::Describe(args) => Some(args.region()),
-            Self::Diff(args) => Some(&args.at.region),
-            Self::Grant(args) => Some(&args.version.at.region),
-            Self::Revoke(args) => Some(&args.version.at.region),
+            Self::Diff(args) => Some(&args.placed.at.region),
+            Self::Grant(args) => Some(args.version.region()),
+            Self::Revoke(args) => Some(args.version.region()),
             Self::Redrive(args) => Some(&args.at.region),
         }
     }

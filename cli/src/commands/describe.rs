@@ -18,7 +18,7 @@ impl Describe {
     /// The region that it is about.
     pub(super) fn region(&self) -> &Region {
         match self {
-            Self::LayerVersion(args) => &args.at.region,
+            Self::LayerVersion(args) => &args.placed.at.region,
         }
     }
 }

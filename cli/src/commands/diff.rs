@@ -1,66 +1,120 @@
 //! `accretion diff`
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::fs;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use accretion_aws::Clients;
 use accretion_core::diagnostic::printable;
-use accretion_core::manifest::Manifest;
+use accretion_core::digest::Digest;
+use accretion_core::manifest::{ContentManifest, Manifest};
 use accretion_core::notification::Changes;
 use anstyle::{AnsiColor, Style};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, Contents, OneRegion, Region, signed_difference};
+use crate::cloud::{
+    self, AwsOptions, Contents, LayerSpec, OneRegion, Placed, Region, Word, Words, next,
+    signed_difference,
+};
 use crate::error::Error;
 
 /// Show what has changed between two versions of a layer
 ///
-/// In the place of a version there may be a manifest, such as `accretion build` writes: what is
-/// deployed against what would be.
+/// Versions are numbers, or named with their layers: `tools 1 2`, `tools:1 tools:2`. In the place of a
+/// version there may be a manifest, such as `accretion build` writes: what is deployed against what
+/// would be.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Diff {
     #[command(flatten)]
-    pub(in crate::commands) at: OneRegion,
-    /// The layer's name, such as data-tools-py313
-    layer_name: String,
-    /// The version before: a number, or the path of a manifest
-    version_a: Side,
-    /// The version after: a number, or the path of a manifest
-    version_b: Side,
+    pub(in crate::commands) placed: Placed<Sides>,
     #[command(flatten)]
     aws: AwsOptions,
+}
+
+/// What is compared.
+#[derive(Debug, Clone)]
+pub(super) struct Sides {
+    layer: String,
+    before: Side,
+    now: Side,
 }
 
 /// One side of the comparison.
 #[derive(Debug, Clone)]
 enum Side {
-    Version(u64),
+    Version { layer: String, version: u64 },
     Manifest(PathBuf),
 }
 
-impl FromStr for Side {
-    type Err = std::convert::Infallible;
+impl Side {
+    /// Reads a number of a version of a layer, a layer with a version, or a path.
+    fn read(text: &str, layer: &str) -> Self {
+        let spec = text.parse::<LayerSpec>().ok();
+        let version = |layer: &str, version| Self::Version {
+            layer: layer.to_owned(),
+            version,
+        };
+        match (text.parse(), spec) {
+            (Ok(number), _) => version(layer, number),
+            (
+                Err(_),
+                Some(LayerSpec {
+                    layer,
+                    version: Some(number),
+                }),
+            ) => version(layer.as_str(), number),
+            _ => Self::Manifest(text.into()),
+        }
+    }
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text.parse() {
-            Ok(version) => Self::Version(version),
-            Err(_) => Self::Manifest(text.into()),
-        })
+    /// A version as it is shown beside the name of a layer.
+    fn beside(&self, of: &str) -> String {
+        match self {
+            Self::Version { layer, version } if layer == of => version.to_string(),
+            Self::Version { layer, version } => format!("{layer}:{version}"),
+            Self::Manifest(path) => path.display().to_string(),
+        }
     }
 }
 
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => version.fmt(f),
-            Self::Manifest(path) => path.display().fmt(f),
-        }
+impl Words for Sides {
+    const WORDS: &'static [Word] = &[
+        Word {
+            id: "layer",
+            value_name: "LAYER",
+            help: "The layer's name, such as data-tools-py313; left out where a version names it",
+        },
+        Word {
+            id: "version_a",
+            value_name: "VERSION_A",
+            help: "The version before: a number, LAYER:VERSION, or the path of a manifest",
+        },
+        Word {
+            id: "version_b",
+            value_name: "VERSION_B",
+            help: "The version after: a number, LAYER:VERSION, or the path of a manifest",
+        },
+    ];
+
+    fn read(words: &mut VecDeque<String>) -> Result<Self, String> {
+        let first = next(words, "LAYER")?;
+        let second = next(words, "VERSION_A")?;
+        // Two words name two versions with their layers, or one and a manifest.
+        let (layer, before, now) = match words.pop_front() {
+            Some(third) => (first, second, third),
+            None => {
+                let named = first.split_once(':').or(second.split_once(':'));
+                let (layer, _) = named.ok_or("VERSION_B is missing")?;
+                (layer.to_owned(), first, second)
+            }
+        };
+        Ok(Self {
+            before: Side::read(&before, &layer),
+            now: Side::read(&now, &layer),
+            layer,
+        })
     }
 }
 
@@ -81,7 +135,8 @@ struct SideRecord {
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<String>,
-    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     artifact_size: u64,
     unzipped_size: u64,
     packages: usize,
@@ -89,74 +144,93 @@ struct SideRecord {
 
 /// Compares.
 pub(crate) async fn run(args: Diff, global: Global) -> Result<ExitCode, Error> {
-    args.at.stacks()?;
+    let Placed { at, of: sides } = args.placed;
+    at.stacks()?;
     let clients = args.aws.clients().await;
     let (before, now) = tokio::try_join!(
-        read(&args, &clients, &args.version_a),
-        read(&args, &clients, &args.version_b),
+        read(&at, &clients, &sides.before),
+        read(&at, &clients, &sides.now),
     )?;
-    let changes = Changes::between(&before.installed, &now.installed);
+    let changes = Changes::between(&before.content.installed, &now.content.installed);
     match global.format {
         Format::Json => crate::print_json(&Document {
-            from: record(&args.version_a, &before),
-            to: record(&args.version_b, &now),
-            region: args.at.region,
-            layer: args.layer_name,
+            from: record(&sides.before, &before),
+            to: record(&sides.now, &now),
+            region: at.region,
+            layer: sides.layer,
             changes,
         }),
-        Format::Text => print(&args, &before, &now, &changes),
+        Format::Text => print(&sides, &before, &now, &changes),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn read(args: &Diff, clients: &Clients, side: &Side) -> Result<Manifest, cloud::Error> {
-    let layer = &args.layer_name;
-    match side {
-        Side::Version(version) => {
-            let found = Contents::find(&args.at, clients, layer, *version).await?;
-            let missing = || cloud::Error::LayerManifestMissing {
-                region: args.at.region.clone(),
-                layer: layer.clone(),
-                version: *version,
-            };
-            Ok(found.ok_or_else(missing)?.manifest)
-        }
-        Side::Manifest(path) => {
-            let text = fs::read(path).map_err(|error| error.to_string());
-            let manifest =
-                text.and_then(|text| Manifest::from_json(&text).map_err(|error| error.to_string()));
-            manifest.map_err(|problem| cloud::Error::ManifestUnreadable {
-                name: path.display().to_string(),
-                problem,
-            })
+/// What is compared of a side.
+struct Compared {
+    content: ContentManifest,
+    /// `None` of a layer that says itself what it consists of.
+    digest: Option<Digest>,
+    artifact_size: u64,
+}
+
+impl From<&Manifest> for Compared {
+    fn from(manifest: &Manifest) -> Self {
+        Self {
+            content: manifest.into(),
+            digest: Some(manifest.digest),
+            artifact_size: manifest.artifact_size,
         }
     }
 }
 
-fn record(side: &Side, manifest: &Manifest) -> SideRecord {
+async fn read(at: &OneRegion, clients: &Clients, side: &Side) -> Result<Compared, cloud::Error> {
+    match side {
+        Side::Version { layer, version } => {
+            let found = Contents::find(at, clients, layer, *version).await?;
+            let missing = || cloud::Error::LayerManifestMissing {
+                region: at.region.clone(),
+                layer: layer.clone(),
+                version: *version,
+            };
+            let found = found.ok_or_else(missing)?;
+            Ok(match &found.recorded {
+                Some(recorded) => (&recorded.manifest).into(),
+                None => Compared {
+                    content: found.content,
+                    digest: None,
+                    artifact_size: found.artifact_size,
+                },
+            })
+        }
+        Side::Manifest(path) => Ok((&cloud::read_manifest(path)?).into()),
+    }
+}
+
+fn record(side: &Side, compared: &Compared) -> SideRecord {
     let (version, path) = match side {
-        Side::Version(version) => (Some(*version), None),
+        Side::Version { version, .. } => (Some(*version), None),
         Side::Manifest(path) => (None, Some(path.display().to_string())),
     };
     SideRecord {
         version,
         manifest: path,
-        digest: manifest.digest.to_string(),
-        artifact_size: manifest.artifact_size,
-        unzipped_size: manifest.unzipped_size,
-        packages: manifest.packages(),
+        digest: compared.digest.map(|digest| digest.to_string()),
+        artifact_size: compared.artifact_size,
+        unzipped_size: compared.content.unzipped_size,
+        packages: compared.content.packages(),
     }
 }
 
-fn print(args: &Diff, before: &Manifest, now: &Manifest, changes: &Changes) {
+fn print(sides: &Sides, before: &Compared, now: &Compared, changes: &Changes) {
     let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
     let (green, red, yellow) = (
         colour(AnsiColor::Green),
         colour(AnsiColor::Red),
         colour(AnsiColor::Yellow),
     );
-    let (from, to) = (&args.version_a, &args.version_b);
-    let title = format!("{}: {from} → {to}", args.layer_name);
+    let layer = &sides.layer;
+    let (from, to) = (sides.before.beside(layer), sides.now.beside(layer));
+    let title = format!("{layer}: {from} → {to}");
     anstream::println!("{}", printable(&title));
     // A manifest of this machine may come from anybody.
     let say = |colour: Style, change: String| {
@@ -175,8 +249,8 @@ fn print(args: &Diff, before: &Manifest, now: &Manifest, changes: &Changes) {
             say(yellow, format!("~ {} {} → {}", it.name, it.from, it.to));
         }
     }
-    let files = |manifest: &Manifest| {
-        let files = manifest.files.as_ref();
+    let files = |compared: &Compared| {
+        let files = compared.content.files.as_ref();
         files.map_or((0, None), |files| (files.count, Some(files.sha256)))
     };
     let (from, to) = (files(before), files(now));
@@ -184,12 +258,16 @@ fn print(args: &Diff, before: &Manifest, now: &Manifest, changes: &Changes) {
         let change = format!("~ files of one's own: {} → {}", from.0, to.0);
         say(yellow, change);
     }
-    let names: BTreeSet<_> = now.installed.iter().map(|it| &it.name).collect();
+    let names: BTreeSet<_> = now.content.installed.iter().map(|it| &it.name).collect();
     let unchanged = names.len() - changes.added.len() - changes.updated.len();
     anstream::println!("  = {unchanged} unchanged");
     let sizes = [
         ("zip", before.artifact_size, now.artifact_size),
-        ("unzipped", before.unzipped_size, now.unzipped_size),
+        (
+            "unzipped",
+            before.content.unzipped_size,
+            now.content.unzipped_size,
+        ),
     ];
     for (what, before, now) in sizes {
         let (from, to) = (BinaryBytes(before), BinaryBytes(now));

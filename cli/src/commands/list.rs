@@ -27,8 +27,8 @@ impl List {
     /// The region that it is about.
     pub(super) fn region(&self) -> &Region {
         match self {
-            Self::Layers(args) => &args.at.region,
-            Self::Versions(args) => &args.at.region,
+            Self::Layers(args) => &args.placed.at.region,
+            Self::Versions(args) => &args.placed.at.region,
             Self::Requests(args) => &args.at.region,
         }
     }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::status::{self, Followed, Outcomes, Place, RequestRecord};
 use crate::args::{Format, Global};
 use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::contents::LeftOutRecord;
 use crate::environment::Environment;
 use crate::error::{Error, ErrorRecord, code_of};
 use crate::table;
@@ -63,8 +64,17 @@ struct Submission {
     bytes: Vec<u8>,
     /// What it names, by keys: uploaded first.
     files: Vec<(String, Vec<u8>)>,
+    /// What has stayed out of a folder that is among them.
+    left_out: Option<LeftOutRecord>,
     /// What there is to say about the input, none of it an error.
     report: Report,
+}
+
+/// What there is to say about what is dropped.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    report: &'a Report,
+    left_out: Option<LeftOutRecord>,
 }
 
 /// A request that was dropped in a region.
@@ -99,15 +109,18 @@ impl Destination {
             submit(&pipeline?, &submission).await
         });
         let outcomes = outcomes.await;
-        self.finish(deployment_file, &submission.report, outcomes, global)
-            .await
+        let said = Said {
+            report: &submission.report,
+            left_out: submission.left_out,
+        };
+        self.finish(deployment_file, said, outcomes, global).await
     }
 
     /// Shows what came of dropping requests, and follows them if that is wanted.
     async fn finish(
         self,
         deployment_file: &Path,
-        report: &Report,
+        said: Said<'_>,
         outcomes: Vec<(Region, Result<Requested, cloud::Error>)>,
         global: Global,
     ) -> Result<ExitCode, Error> {
@@ -139,7 +152,7 @@ impl Destination {
         };
         match (global.format, &outcomes) {
             (Format::Json, outcomes) => {
-                print_document(report, &requested, &failures, outcomes.as_ref());
+                print_document(said, &requested, &failures, outcomes.as_ref());
             }
             (Format::Text, Some(outcomes)) => outcomes.print(!global.quiet),
             (Format::Text, None) => {}
@@ -222,6 +235,8 @@ struct Document<'a> {
     problems: Vec<ProblemRecord<'a>>,
     dropped: Vec<DroppedRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    files_left_out: Option<LeftOutRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     requests: Option<Vec<RequestRecord<'a>>>,
     failures: Vec<FailureRecord<'a>>,
 }
@@ -261,7 +276,7 @@ impl<'a> FailureRecord<'a> {
 }
 
 fn print_document(
-    report: &Report,
+    said: Said<'_>,
     requested: &[Requested],
     failures: &[(Region, cloud::Error)],
     outcomes: Option<&Outcomes>,
@@ -278,8 +293,9 @@ fn print_document(
     let failures = failures.map(|(region, error)| FailureRecord::new(Some(region), None, error));
     let followed = outcomes.into_iter().flat_map(Outcomes::failures);
     crate::print_json(&Document {
-        problems: report.records(),
+        problems: said.report.records(),
         dropped: dropped.collect(),
+        files_left_out: said.left_out,
         requests: outcomes.map(|outcomes| outcomes.records().collect()),
         failures: failures.chain(followed).collect(),
     });

@@ -5,9 +5,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
+use accretion_core::files::FileRules;
 use accretion_core::project::{Dependency, Given, dependencies};
 use accretion_core::request::Targets;
 use accretion_core::requirement::{ExtraName, PackageName, RequirementSet};
+use accretion_core::secrets;
 use accretion_core::target::Target;
 use accretion_core::wheel::{Requires, WheelFilename, foreign_code};
 use accretion_service::own::OwnWheel;
@@ -278,13 +280,15 @@ fn file_path(url: &str) -> Result<PathBuf, Error> {
 pub(super) struct Builder<'a> {
     engine: &'a Engine,
     pub(super) targets: Vec<Target>,
+    rules: FileRules,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(engine: &'a Engine, targets: &Targets) -> Self {
+    pub(super) fn new(engine: &'a Engine, targets: &Targets, rules: FileRules) -> Self {
         Self {
             engine,
             targets: targets.iter().collect(),
+            rules,
         }
     }
 
@@ -329,7 +333,7 @@ impl<'a> Builder<'a> {
         self.admit(&wheel.map_err(local)?, &self.targets).await
     }
 
-    /// Verifies a wheel, and puts it where the build finds it. If its tags fit one of these targets,
+    /// Verifies a wheel, in which there may be no secrets, and puts it where the build finds it. If its tags fit one of these targets,
     /// its native code has to fit as well.
     async fn admit(&self, path: &Path, targets: &[Target]) -> Result<Built, Error> {
         let failed = |error: accretion_core::Error| Error::Service(error.into());
@@ -345,6 +349,9 @@ impl<'a> Builder<'a> {
         let wheels = &self.engine.wheels;
         let admitted = wheels.admit(&filename, sha256, bytes.clone()).await;
         let stored = admitted.map_err(|error| Error::Service(error.into()))?;
+        let secrets =
+            secrets::of_wheel(&bytes).map_err(|error| unusable(path, error.to_string()))?;
+        self.rules.check(secrets).map_err(failed)?;
         let open = |path: &Path| File::open(path).map_err(|error| unreadable(path, error));
         let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);
         let requires = Requires::read(&stored.layout, &wheel, &layout).map_err(failed)?;

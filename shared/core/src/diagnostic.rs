@@ -327,6 +327,7 @@ pub mod code {
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
         SECRET_ARN_INVALID = "SecretArnInvalid", "Not the ARN of a secret.";
+        SECRET_FOUND = "SecretFound", "Extra files hold what is plainly a secret.";
         SCRIPT_INVALID = "ScriptInvalid", "A script without inline metadata, or with metadata that does not follow PEP 723.";
         SELECTION_INVALID = "SelectionInvalid", "Not the name of a dependency group or an extra, or one where there are none.";
         SOURCE_DISTRIBUTION_REFUSED = "SourceDistributionRefused", "A source distribution where they are not allowed.";

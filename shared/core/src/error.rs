@@ -7,6 +7,7 @@ use crate::excerpt::{self, HINT_BYTES, REASON_BYTES, listed};
 use crate::layer::{Oversize, mebibytes};
 use crate::limits::Limits;
 use crate::requirement::{ALL_HASHES, no_hashes};
+use crate::secrets::Secret;
 use crate::wheel::WheelFilename;
 
 /// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
@@ -348,6 +349,15 @@ pub enum Error {
         /// The wheel.
         wheel: String,
     },
+    /// Extra files hold what is plainly a secret.
+    #[error(
+        "there are secrets in what would become part of a layer: {}",
+        crate::secrets::listed(secrets)
+    )]
+    SecretFound {
+        /// The secrets, by file.
+        secrets: Vec<Secret>,
+    },
     /// Packed files of one's own are not what was packed.
     #[error("the packed files cannot be used: {problem}")]
     OwnFilesInvalid {
@@ -447,6 +457,7 @@ fault_codes! {
         Self::OwnVersionMismatch { .. } => "OwnVersionMismatch", User;
         Self::LayerConflict { .. } => "LayerConflict", User;
         Self::FileConflict { .. } => "FileConflict", User;
+        Self::SecretFound { .. } => "SecretFound", User;
         Self::OwnFilesInvalid { .. } => "OwnFilesInvalid", Internal;
         Self::PackageSplit { .. } => "PackageSplit", User;
         Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
@@ -531,6 +542,14 @@ impl Fault for Error {
             }
             Self::FileConflict { .. } => {
                 "rename the file, or take the package out of the requirements".into()
+            }
+            Self::SecretFound { secrets } => {
+                let path = secrets.first().map(|it| shown(&it.path)).unwrap_or_default();
+                format!(
+                    "take them out, or name the files in an .accretionignore; a file that may be \
+                     read by all who get the layer, let in with `--allow-secret '{path}'` (in a \
+                     request `\"AllowSecrets\": [\"{path}\"]`)"
+                )
             }
             Self::OwnFilesInvalid { .. } => {
                 "somebody has changed the artifacts bucket: drop the request again".into()

@@ -1,23 +1,28 @@
-//! Files of one's own: taken out of archives and folders of strangers, and packed the same whatever
-//! they came in.
+//! Extra files: taken out of archives and folders of strangers, and packed the same whatever they came
+//! in.
+
+mod rules;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::archive::{Directory, EntryKind, Header, ReadAt, WriteError, Writer, Written};
 use crate::diagnostic::{Problem, code};
-use crate::error::{Error, shown};
+use crate::error::{Error, Fault as _, shown};
 use crate::layer::Packer;
 use crate::limits::{Limits, WheelLimits};
+use crate::secrets::Scanner;
 use crate::wheel::{LayoutFile, Origin, installed_path, path_problem};
+pub use rules::{FileRules, LeftOut, METADATA_FOLDER, Reason, Selector, is_never_taken, reason};
 
-/// A file that is installed instead of copied where a folder is a layer's; at the top of files of
-/// one's own it is left out, too.
+/// A file that is installed instead of copied where a folder is a layer's; at the top of extra files
+/// it is left out, too.
 pub const REQUIREMENTS: &str = "requirements.txt";
 
 /// Files on their way into a layer.
 #[derive(Debug, Default)]
 pub struct OwnFiles {
+    selector: Selector,
     files: BTreeMap<String, OwnFile>,
     bytes: u64,
 }
@@ -26,11 +31,6 @@ pub struct OwnFiles {
 struct OwnFile {
     executable: bool,
     content: Vec<u8>,
-}
-
-/// Whether a path is left out: what is hidden at the top, and a `requirements.txt` there.
-fn is_left_out(path: &str) -> bool {
-    path.starts_with('.') || path == REQUIREMENTS
 }
 
 /// Whether a file of a layer can have that path, hidden or not.
@@ -51,12 +51,26 @@ fn invalid(problem: String) -> Problem {
     Problem::error(code::FILES_INVALID, problem)
 }
 
+/// The problem of a request whose files hold secrets.
+pub fn secret_problem(error: &Error) -> Problem {
+    let problem = Problem::error(code::SECRET_FOUND, error.to_string());
+    problem.help(error.hint().unwrap_or_default())
+}
+
 fn too_large(problem: String) -> Problem {
     Problem::error(code::TOO_LARGE, problem)
         .help("leave out what no function needs, or make several layers of it")
 }
 
 impl OwnFiles {
+    /// No files so far, of which those come along that the rules allow.
+    pub fn new(rules: &FileRules) -> Self {
+        Self {
+            selector: Selector::new(rules),
+            ..Self::default()
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
@@ -81,7 +95,7 @@ impl OwnFiles {
             }
             let path = installed_path(&entry.name, entry.kind)
                 .map_err(|problem| unfit(name, &entry.name, problem))?;
-            if !is_folder && is_left_out(&path) {
+            if !is_folder && !self.takes(&path) {
                 continue;
             }
             self.check_room(entry.size)?;
@@ -93,10 +107,14 @@ impl OwnFiles {
             unpacked.map_err(|error| broken(&error))?;
             if !is_folder {
                 let executable = entry.permissions.is_some_and(|mode| mode & 0o111 != 0);
-                self.add(name, path, executable, content)?;
+                self.insert(name, path, executable, content)?;
             }
         }
         Ok(())
+    }
+
+    fn takes(&mut self, path: &str) -> bool {
+        path != REQUIREMENTS && self.selector.takes(path)
     }
 
     /// Adds a file. `path` is that below `python/`, `name` where it comes from.
@@ -108,9 +126,20 @@ impl OwnFiles {
         content: Vec<u8>,
     ) -> Result<(), Problem> {
         check_path(name, &path)?;
-        if is_left_out(&path) {
-            return Ok(());
+        if self.takes(&path) {
+            self.insert(name, path, executable, content)?;
         }
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        name: &str,
+        path: String,
+        executable: bool,
+        content: Vec<u8>,
+    ) -> Result<(), Problem> {
+        check_path(name, &path)?;
         let quoted = shown(&path);
         let file = OwnFile {
             executable,
@@ -132,6 +161,9 @@ impl OwnFiles {
             )));
         }
         self.bytes += file.content.len() as u64;
+        let mut scanner = Scanner::default();
+        scanner.feed(&file.content);
+        self.selector.hold(scanner.finish(&path));
         self.files.insert(path, file);
         Ok(())
     }
@@ -148,6 +180,8 @@ impl OwnFiles {
 
     /// The zip that the files are kept in. Its bytes depend on paths, contents and modes alone.
     pub fn pack(self) -> Result<Vec<u8>, Problem> {
+        let selected = self.selector.finish();
+        selected.map_err(|error| secret_problem(&error))?;
         for path in self.files.keys() {
             let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
             if let Some(folder) = folders.find(|folder| self.files.contains_key(*folder)) {
@@ -234,7 +268,7 @@ mod tests {
     const FILES: [(&str, &str, bool); 4] = [
         ("tools/__init__.py", "x = 1\n", false),
         ("bin/tool", "#!/bin/sh\n", true),
-        ("tools/.hidden/data", "data", false),
+        ("tools/data", "data", false),
         ("tools/requirements.txt", "six", false),
     ];
 
@@ -251,7 +285,13 @@ mod tests {
                 .unwrap();
             writer.write_all(content.as_bytes()).unwrap();
         }
-        for path in [".env", ".git/config", "requirements.txt"] {
+        for path in [
+            ".env",
+            ".git/config",
+            "requirements.txt",
+            "tools/.env",
+            "tools/__pycache__/__init__.cpython-313.pyc",
+        ] {
             writer.start_file(path, options).unwrap();
         }
         writer.finish().unwrap().into_inner()
@@ -294,6 +334,29 @@ mod tests {
         own.add("x", ".env".to_owned(), false, Vec::new()).unwrap();
         assert_eq!(own.pack().unwrap(), zip);
         assert_eq!(of_files(&files).to_string().len(), 64);
+    }
+
+    #[test]
+    fn hidden_files_come_along_by_pattern_and_secrets_by_path() {
+        let packed = |hidden: &str, allowed: &str| {
+            let hidden = [hidden.parse().unwrap()].into();
+            let rules = FileRules::new(hidden, [allowed.to_owned()].into()).unwrap();
+            let mut own = OwnFiles::new(&rules);
+            own.add_zip("x.zip", &foreign(0..4, zip::CompressionMethod::Stored))
+                .unwrap();
+            let zip = own.pack()?;
+            let files = packed_files(zip.as_slice(), zip.len() as u64).unwrap();
+            let paths = files.into_iter().map(|file| file.path);
+            Ok::<_, Problem>(paths.collect::<Vec<_>>())
+        };
+        assert_eq!(packed("none", "x").unwrap().len(), 4);
+        // A file of that name is one by its name, however empty it is.
+        let problem = packed(".env", "tools/.env").unwrap_err();
+        assert_eq!(problem.code, code::SECRET_FOUND);
+        assert!(problem.message.contains("`.env` holds"), "{problem:?}");
+        assert!(!problem.message.contains("tools/.env"), "{problem:?}");
+        let paths = packed("tools/.env", "tools/.env").unwrap();
+        assert!(paths.contains(&"tools/.env".to_owned()), "{paths:?}");
     }
 
     #[test]

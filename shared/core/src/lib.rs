@@ -27,6 +27,7 @@ pub mod pruning;
 pub mod publication;
 pub mod request;
 pub mod requirement;
+pub mod secrets;
 pub mod target;
 pub mod timestamp;
 pub mod tracking;

@@ -3,6 +3,8 @@
 //! A superset of what Accretion (2019) wrote, so that its readers keep working. Where its code and its
 //! documentation differ, both forms are read.
 
+mod content;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -15,6 +17,8 @@ use crate::notification::{LayerRef, ObjectRef};
 use crate::request::{PermissionDocument, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 use crate::timestamp::Timestamp;
+
+pub use content::{CONTENT_PATH, CONTENT_VERSION, ContentManifest, EmbedError};
 
 /// The version of this form. That of Accretion (2019), which had no such field, counts as 1.
 pub const VERSION: u32 = 2;
@@ -254,8 +258,7 @@ impl Manifest {
     /// How many distributions the layer holds. One that a merged layer holds several times, for
     /// different runtimes, counts once.
     pub fn packages(&self) -> usize {
-        let names = self.installed.iter().map(|it| it.name.as_str());
-        names.collect::<BTreeSet<_>>().len()
+        packages(&self.installed)
     }
 
     /// The manifest as it is written: indented JSON with a final newline.
@@ -270,6 +273,11 @@ impl Manifest {
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
+}
+
+fn packages(installed: &[Installed]) -> usize {
+    let names = installed.iter().map(|it| it.name.as_str());
+    names.collect::<BTreeSet<_>>().len()
 }
 
 /// Requirements as strings, or as Accretion's `{"Name", "Details"}`.

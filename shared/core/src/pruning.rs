@@ -150,7 +150,7 @@ impl Pruning {
 
 /// Patterns as globs, and which of them have matched.
 #[derive(Debug)]
-struct Globs {
+pub(crate) struct Globs {
     set: GlobSet,
     /// Of each glob, the index of its pattern.
     pattern_of: Vec<usize>,
@@ -159,7 +159,8 @@ struct Globs {
 }
 
 impl Globs {
-    fn new(patterns: &BTreeSet<Pattern>) -> Option<Self> {
+    /// Returns `None` for patterns that are too large together.
+    pub(crate) fn new(patterns: &BTreeSet<Pattern>) -> Option<Self> {
         let (mut set, mut pattern_of) = (GlobSetBuilder::new(), Vec::new());
         for (index, pattern) in patterns.iter().enumerate() {
             for glob in pattern.globs().ok()? {
@@ -174,12 +175,19 @@ impl Globs {
         })
     }
 
-    fn matches(&mut self, path: &str, globs: &mut Vec<usize>) -> bool {
+    /// Whether a pattern matches the path of a file. `globs` is kept for its memory.
+    pub(crate) fn matches(&mut self, path: &str, globs: &mut Vec<usize>) -> bool {
         self.set.matches_into(path, globs);
         for glob in &*globs {
             self.patterns[self.pattern_of[*glob]].1 = true;
         }
         !globs.is_empty()
+    }
+
+    /// The patterns that have matched nothing.
+    pub(crate) fn unmatched(&self) -> impl Iterator<Item = &Pattern> {
+        let unmatched = self.patterns.iter().filter(|(_, has_matched)| !has_matched);
+        unmatched.map(|(pattern, _)| pattern)
     }
 }
 
@@ -208,9 +216,8 @@ impl Pruner {
     /// The patterns that no file has matched: of those that bring back, none that would have been
     /// pruned.
     pub fn unmatched(&self) -> Vec<Pattern> {
-        let patterns = self.prune.patterns.iter().chain(&self.include.patterns);
-        let unmatched = patterns.filter(|(_, has_matched)| !has_matched);
-        unmatched.map(|(pattern, _)| pattern.clone()).collect()
+        let unmatched = self.prune.unmatched().chain(self.include.unmatched());
+        unmatched.cloned().collect()
     }
 }
 

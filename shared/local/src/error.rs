@@ -298,6 +298,20 @@ pub enum Error {
         /// Why not, as a sentence.
         problem: String,
     },
+    /// The zip of a published layer could not be read.
+    #[error("the layer's zip could not be read: {problem}")]
+    LayerUnreadable {
+        /// What happened; never the URL, which is signed.
+        problem: String,
+    },
+    /// A file says what stays out of layers, and can't be understood.
+    #[error("{} cannot be understood: {problem}", path.display())]
+    IgnoreFileInvalid {
+        /// The `.gitignore` or `.accretionignore`.
+        path: PathBuf,
+        /// What is wrong with it, with the line.
+        problem: String,
+    },
     /// A file of the cache, of the output or of the temporary ones could not be read or written.
     #[error("{action} {}: {error}", path.display())]
     Files {
@@ -396,6 +410,8 @@ fault_codes! {
         Self::LayerFileUnreadable { .. } => "LayerFileUnreadable", User;
         Self::LayerFileRefused { .. } => "LayerFileRefused", User;
         Self::LayerOfOtherInput { .. } => "LayerOfOtherInput", User;
+        Self::IgnoreFileInvalid { .. } => "IgnoreFileInvalid", User;
+        Self::LayerUnreadable { .. } => "LayerUnreadable", Transient;
         Self::Files { purpose: Purpose::Output, .. } => "OutputUnwritable", Internal;
         Self::Files { purpose: Purpose::Cache, .. } => "CacheUnusable", Internal;
         Self::Files { purpose: Purpose::Temporary, .. } => "TemporaryFolderUnusable", Internal;
@@ -529,9 +545,10 @@ impl Fault for Error {
                 .into(),
             Self::OrderInvalid { .. } => "drop the request again".into(),
             Self::LayerFileRefused { .. } => {
-                "take it out of the folder, or rename it: what starts with a dot at its top is left out"
-                    .into()
+                "take it out of the folder, or name it in an .accretionignore".into()
             }
+            Self::LayerUnreadable { .. } => "try it again".into(),
+            Self::IgnoreFileInvalid { .. } => "correct the line, or take it out".into(),
             Self::Files { purpose, .. } => match purpose {
                 Purpose::Output => "choose another folder with --output".into(),
                 Purpose::Cache => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),

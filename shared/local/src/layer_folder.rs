@@ -1,5 +1,8 @@
 //! The folder of a layer, by the convention of lls, the layer publisher: what it holds goes into the
-//! layer, but for a `requirements.txt`, which is installed, and for hidden files at the top.
+//! layer, but for a `requirements.txt` at its top, which is installed, for hidden files, bytecode, and
+//! what ignore files name.
+
+mod ignored;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,13 +11,18 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
-use accretion_core::files::{REQUIREMENTS, packed_files, write_zip};
+use accretion_core::files::{
+    FileRules, LeftOut, REQUIREMENTS, Reason, Selector, is_never_taken, packed_files, reason,
+    write_zip,
+};
 use accretion_core::layer::{Oversize, PackError, Packer};
 use accretion_core::limits::{Limits, WheelLimits};
+use accretion_core::secrets::Scanned;
 use accretion_core::wheel::LayoutFile;
 use accretion_service::assemble::PackedFiles;
 use tempfile::TempPath;
 
+use self::ignored::{IgnoreFiles, Verdict};
 use crate::Error;
 use crate::blocking::blocking;
 
@@ -32,6 +40,7 @@ pub struct LayerFolder {
 pub struct PackedFolder {
     packed: TempPath,
     files: PackedFiles,
+    left_out: LeftOut,
 }
 
 impl PackedFolder {
@@ -56,16 +65,25 @@ impl PackedFolder {
         file.write_all(zip).map_err(unwritable)?;
         let packed = file.into_temp_path();
         let files = PackedFiles {
-            folder: "the files of one's own".to_owned(),
+            folder: "the extra files".to_owned(),
             files,
             packed: packed.to_path_buf(),
         };
-        Ok(Self { packed, files })
+        Ok(Self {
+            packed,
+            files,
+            left_out: LeftOut::default(),
+        })
     }
 
     /// The files.
     pub fn files(&self) -> &[LayoutFile] {
         &self.files.files
+    }
+
+    /// What of the folder has stayed out.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// The zip that they can be kept in: the same bytes for the same files, whatever they lay in.
@@ -105,28 +123,32 @@ impl LayerFolder {
         path.symlink_metadata().is_ok().then_some(path)
     }
 
-    /// Packs what is to be copied: all files but the `requirements.txt` and what is hidden at the
-    /// top, those that links inside the folder lead to included.
+    /// Packs what is to be copied: all files but the `requirements.txt` at the top, hidden ones that
+    /// the rules do not bring back, bytecode, and what ignore files name; those that links inside the
+    /// folder lead to included.
     ///
     /// # Errors
     ///
     /// [`Error::LayerFileUnreadable`]; [`Error::LayerFileRefused`] for links that lead outside or in
     /// a circle, for what is no file, and for names that no file of a layer can have;
-    /// [`LayerTooLarge`](accretion_core::Error::LayerTooLarge).
-    pub async fn pack(&self) -> Result<PackedFolder, Error> {
-        let folder = self.clone();
-        blocking(move || folder.pack_now()).await
+    /// [`Error::IgnoreFileInvalid`]; [`LayerTooLarge`](accretion_core::Error::LayerTooLarge);
+    /// [`SecretFound`](accretion_core::Error::SecretFound).
+    pub async fn pack(&self, rules: &FileRules) -> Result<PackedFolder, Error> {
+        let (folder, rules) = (self.clone(), rules.clone());
+        blocking(move || folder.pack_now(&rules)).await
     }
 
-    fn pack_now(&self) -> Result<PackedFolder, Error> {
+    fn pack_now(&self, rules: &FileRules) -> Result<PackedFolder, Error> {
         let mut walk = Walk {
             folder: self,
             above: vec![self.root.clone()],
             seen: 0,
+            ignored: IgnoreFiles::above(&self.root)?,
+            selector: Selector::new(rules),
             found: Vec::new(),
         };
-        walk.enter(&self.root, "")?;
-        let mut found = walk.found;
+        walk.enter(&self.root, "", false)?;
+        let (mut found, mut selector) = (walk.found, walk.selector);
         found.sort_by(|a, b| a.path.cmp(&b.path));
         check_size(&found)?;
 
@@ -147,7 +169,8 @@ impl LayerFolder {
                 path: shown(),
                 error,
             })?;
-            let added = packer.add(inside.clone(), executable, content);
+            let mut content = Scanned::new(content);
+            let added = packer.add(inside.clone(), executable, &mut content);
             added.map_err(|error| match error {
                 PackError::Read(error) => Error::LayerFileUnreadable {
                     path: shown(),
@@ -159,7 +182,9 @@ impl LayerFolder {
                     problem: error.to_string(),
                 },
             })?;
+            selector.hold(content.finish(&inside));
         }
+        let left_out = selector.finish()?;
         let (files, sink) = packer.finish();
         let flushed = sink.into_inner();
         flushed.map_err(|error| unwritable(error.into_error()))?;
@@ -171,6 +196,7 @@ impl LayerFolder {
         Ok(PackedFolder {
             packed: path,
             files,
+            left_out,
         })
     }
 }
@@ -191,21 +217,24 @@ struct Walk<'a> {
     /// The folders that the way has led through to here, free of links.
     above: Vec<PathBuf>,
     seen: u64,
+    ignored: IgnoreFiles,
+    selector: Selector,
     found: Vec<Found>,
 }
 
 impl Walk<'_> {
-    /// Finds the files of a folder. `inside` is its path below `python/`.
-    fn enter(&mut self, folder: &Path, inside: &str) -> Result<(), Error> {
+    /// Finds the files of a folder. `inside` is its path below `python/`, and it may be hidden: only
+    /// what a pattern brings back is found in it then.
+    fn enter(&mut self, folder: &Path, inside: &str, is_hidden: bool) -> Result<(), Error> {
         let path = self.folder.path.join(inside);
+        self.ignored.enter(folder, &self.folder.root.join(inside))?;
         let unreadable = |error| Error::LayerFileUnreadable {
             path: path.clone(),
             error,
         };
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let name = entry.map_err(unreadable)?.file_name();
-            let is_hidden = name.as_encoded_bytes().starts_with(b".");
-            if inside.is_empty() && (is_hidden || name == REQUIREMENTS) {
+            if inside.is_empty() && name == REQUIREMENTS {
                 continue;
             }
             let Some(text) = name.to_str() else {
@@ -216,12 +245,48 @@ impl Walk<'_> {
             } else {
                 format!("{inside}/{text}")
             };
-            self.visit(&folder.join(text), inside)?;
+            let at = folder.join(text);
+            // A link to nothing is no folder, and says so later, if it is not left out.
+            let is_folder = at.is_dir();
+            match self.left_out(&inside, text, is_folder, is_hidden) {
+                Ok(is_hidden) => self.visit(&at, inside, is_hidden)?,
+                // They have done what they are there for.
+                Err(_) if ignored::is_ignore_file(text) => {}
+                Err(reason) => self.selector.leave_out(inside, reason),
+            }
         }
+        self.ignored.leave();
         Ok(())
     }
 
-    fn visit(&mut self, file: &Path, inside: String) -> Result<(), Error> {
+    /// Returns why a file or a folder stays out, or whether it is a hidden folder that some files
+    /// may come from.
+    fn left_out(
+        &mut self,
+        inside: &str,
+        name: &str,
+        is_folder: bool,
+        is_in_hidden: bool,
+    ) -> Result<bool, Reason> {
+        if is_never_taken(inside) {
+            return Err(Reason::Hidden);
+        }
+        let at = self.folder.root.join(inside);
+        match self.ignored.verdict(&at, is_folder) {
+            Verdict::BroughtBack => return Ok(false),
+            Verdict::Ignored => return Err(Reason::Ignored),
+            Verdict::Silent => {}
+        }
+        let hidden = is_in_hidden.then_some(Reason::Hidden);
+        match reason(name).or(hidden) {
+            Some(Reason::Hidden) if is_folder && self.selector.may_take_hidden() => Ok(true),
+            Some(Reason::Hidden) if !is_folder && self.selector.brings_back(inside) => Ok(false),
+            Some(reason) => Err(reason),
+            None => Ok(false),
+        }
+    }
+
+    fn visit(&mut self, file: &Path, inside: String, is_hidden: bool) -> Result<(), Error> {
         let shown = self.folder.path.join(&inside);
         let unreadable = |error| Error::LayerFileUnreadable {
             path: shown.clone(),
@@ -249,7 +314,7 @@ impl Walk<'_> {
                 return Err(refused(&shown, "it is a link to a folder that it is in"));
             }
             self.above.push(file.clone());
-            self.enter(&file, &inside)?;
+            self.enter(&file, &inside, is_hidden)?;
             self.above.pop();
         } else if metadata.is_file() {
             self.found.push(Found {

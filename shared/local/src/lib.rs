@@ -17,6 +17,7 @@ mod origin;
 pub mod output;
 mod project;
 pub mod python;
+pub mod remote;
 mod routes;
 mod temporary;
 pub mod uv;

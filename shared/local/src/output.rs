@@ -148,7 +148,7 @@ fn is_whole(zip: &Path, sha256: Sha256, size: u64) -> bool {
 }
 
 /// The SHA-256 of a file.
-pub(crate) fn hash(path: &Path) -> io::Result<Sha256> {
+pub fn hash(path: &Path) -> io::Result<Sha256> {
     let mut file = File::open(path)?;
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 256 << 10];

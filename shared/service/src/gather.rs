@@ -9,7 +9,7 @@ use accretion_core::files::OwnFiles;
 use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::request::{FileSource, Request};
 use accretion_core::wheel::{Requires, WheelFilename, inspect};
-use accretion_core::{Fault as _, keys};
+use accretion_core::{Fault as _, files, keys, secrets};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::ports::{Inbox, Listed, PortError, Requests};
@@ -45,7 +45,7 @@ pub(crate) async fn files(
     requests: &impl Requests,
 ) -> Result<BTreeSet<FileSource>, Gathered> {
     let mut sources = BTreeSet::new();
-    let mut own = OwnFiles::default();
+    let mut own = OwnFiles::new(&request.contents.file_rules);
     let mut wheels = Vec::new();
     let (mut names, mut in_wheels) = (BTreeSet::new(), 0);
     for source in &request.contents.files {
@@ -189,6 +189,10 @@ fn check_wheel(request: &Request, filename: &WheelFilename, bytes: &[u8]) -> Res
     });
     checked.map_err(|error| {
         let help = error.hint().unwrap_or_else(|| "build it again".to_owned());
-        problem_of(code::FILES_INVALID, error.to_string(), &help).into()
-    })
+        problem_of(code::FILES_INVALID, error.to_string(), &help)
+    })?;
+    let secrets = secrets::of_wheel(bytes)
+        .map_err(|error| problem_of(code::FILES_INVALID, error.to_string(), "build it again"))?;
+    let allowed = request.contents.file_rules.check(secrets);
+    Ok(allowed.map_err(|error| files::secret_problem(&error))?)
 }

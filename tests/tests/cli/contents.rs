@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use accretion_testing::forge::WheelForge;
+use accretion_testing::secrets::planted;
 use integration_tests::{Project, snapshot};
 use serde_json::json;
 
@@ -127,7 +128,6 @@ fn files_of_ones_own_lie_beside_the_packages() {
         own,
         [
             "100755 python/bin/tool",
-            "100644 python/mine/.hidden",
             "100644 python/mine/__init__.py",
             "100644 python/tests/conftest.py",
         ]
@@ -182,6 +182,104 @@ fn files_of_ones_own_lie_beside_the_packages() {
         project.run("build request.json").exits(3)
     );
     project.assert_tidy();
+}
+
+#[test]
+fn hidden_and_ignored_files_stay_out() {
+    let index = index([light().build()]);
+    let project = project(&index);
+    project.write("requirements.txt", "light");
+    write_own(&project);
+    project
+        .write("src/mine/__pycache__/x.cpython-313.pyc", "")
+        .write("src/mine/data/.gitignore", "*.csv\n")
+        .write("src/mine/data/a.csv", "1\n")
+        .write("src/mine/data/b.txt", "b\n")
+        .write("src/notes.md", "for us\n")
+        .write("src/.accretionignore", "notes.md\n");
+    let build = format!("build requirements.txt {ONE} --include src");
+    let own = |project: &Project| {
+        let paths = paths(project).into_iter();
+        let own = paths.filter(|path| !path.contains("light") && !path.contains("tests/"));
+        own.collect::<Vec<_>>()
+    };
+    snapshot!("left_out", project.run(&build).exits(0));
+    let without = [
+        "python/bin/tool",
+        "python/mine/__init__.py",
+        "python/mine/data/b.txt",
+    ];
+    assert_eq!(own(&project), without);
+    let json = project
+        .run(&format!("{build} --format json"))
+        .exits(0)
+        .json();
+    let expected = json!({"Hidden": 3, "Bytecode": 1, "Ignored": 2});
+    assert_eq!(json["FilesLeftOut"], expected);
+    let verbose = project.run(&format!("{build} --verbose")).exits(0);
+    assert!(
+        verbose.stderr.contains("\n  mine/data/a.csv\n"),
+        "{verbose}"
+    );
+
+    // A pattern brings hidden files back, and says so if it does not.
+    let options = "--hidden mine/.hidden --hidden none/";
+    snapshot!(
+        "hidden",
+        project.run(&format!("{build} {options}")).exits(0)
+    );
+    assert!(own(&project).contains(&"python/mine/.hidden".to_owned()));
+    snapshot!(
+        "hidden_alone",
+        project
+            .run(&format!("build requirements.txt {ONE} --hidden x"))
+            .exits(2)
+    );
+    // What is hidden and looks like a secret takes both.
+    let secret = project.run(&format!("{build} --hidden .env"));
+    snapshot!("hidden_secret", secret.fails(3, "SecretFound"));
+    let both = format!("{build} --hidden .env --allow-secret src/.env");
+    project.run(&both).exits(0);
+    assert!(own(&project).contains(&"python/.env".to_owned()));
+    project.assert_tidy();
+}
+
+#[test]
+fn secrets_stay_where_they_are() {
+    let index = index([light().build()]);
+    let project = project(&index);
+    project.write("requirements.txt", "light");
+    write_project(&project, &[]);
+    project.write("src/ok.py", "x = 1\n");
+    for (form, text) in planted() {
+        let places = [
+            ("--include src", "src/conf.py", "conf.py"),
+            ("--include src", "src/a/b/c.txt", "a/b/c.txt"),
+            ("--project app", "app/mine/__init__.py", "mine/__init__.py"),
+        ];
+        // A project takes long to build: one form is enough to see that it is searched.
+        let places = &places[..if form == "a Stripe key" { 3 } else { 2 }];
+        for (options, file, inside) in places {
+            project.write(file, format!("# x\nkey = <{text}>\n"));
+            let build = format!("build requirements.txt {ONE} {options}");
+            let run = project.run(&build).fails(3, "SecretFound");
+            let said = format!("`{inside}` holds {form} in line 2");
+            assert!(run.stderr.contains(&said), "{run}");
+            let mut ends = text
+                .lines()
+                .map(|line| &line[line.len() - line.len().min(12)..]);
+            assert!(
+                ends.all(|end| end.is_empty() || !run.stderr.contains(end)),
+                "{run}"
+            );
+            assert!(!project.layers().join(format!("{LAYER}.zip")).exists());
+            project.write(file, "def main(): ...\n");
+        }
+    }
+    project.write("src/key.pem", &planted()[0].1);
+    let allowed = format!("build requirements.txt {ONE} --include src --allow-secret key.pem");
+    project.run(&allowed).exits(0);
+    assert!(paths(&project).contains("python/key.pem"));
 }
 
 /// A project that builds itself, with a backend that knows `SOURCE_DATE_EPOCH`.

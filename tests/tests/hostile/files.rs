@@ -2,6 +2,7 @@
 
 use accretion_testing::forge::WheelForge;
 use accretion_testing::forge::zip::{Archive, Claim, Entry, Place};
+use accretion_testing::secrets::planted;
 use serde_json::{Value, json};
 
 use crate::case::{Case, EVERY_HOST, End, Input, Kind};
@@ -47,6 +48,7 @@ fn zip(name: &str, archive: Archive, codes: &'static [&'static str]) -> Case {
 pub(crate) fn cases() -> Vec<Case> {
     const INVALID: &[&str] = &["FilesInvalid"];
     const MISSING: &[&str] = &["ObjectMissing"];
+    const SECRET: &[&str] = &["SecretFound"];
     const LARGE: &[&str] = &["TooLarge"];
     let entry = |entry: Entry| Archive::new().file("good.py", "x").entry(entry);
     let named = |name: &str| entry(Entry::file(name, "x"));
@@ -66,6 +68,8 @@ pub(crate) fn cases() -> Vec<Case> {
     let below = json!([{"Prefix": "files/tools/"}]);
     let large = vec![0; (33 << 20) + 1];
     let hash = "0".repeat(64);
+    let secret = planted().remove(0).1.into_bytes();
+    let below_tools = below.clone();
     vec![
         // What is named.
         case("nothing there", vec![], json!([{"Key": ZIP}]), MISSING),
@@ -174,6 +178,24 @@ pub(crate) fn cases() -> Vec<Case> {
             vec![("files/tools/.git/HEAD", b"x".to_vec())],
             below,
             INVALID,
+        ),
+        // Secrets, of which the three places are all that a request has.
+        case(
+            "a secret below a prefix",
+            vec![("files/tools/a/b/conf.py", secret.clone())],
+            below_tools,
+            SECRET,
+        ),
+        zip(
+            "a secret in a zip",
+            entry(Entry::file("a/b.json", secret.clone())),
+            SECRET,
+        ),
+        case(
+            "a secret in a wheel",
+            wheel(own().file("own/conf.py", secret)),
+            of_wheel.clone(),
+            SECRET,
         ),
         // Zips.
         zip("an empty zip", Archive::new(), INVALID),

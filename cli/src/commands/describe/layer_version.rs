@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
 use accretion_core::diagnostic::printable;
-use accretion_core::layer::{LambdaLayerName, Shape};
-use accretion_core::manifest::{Installed, LayerManifest, Manifest};
+use accretion_core::layer::Shape;
+use accretion_core::manifest::{ContentManifest, Excluded, Installed, LayerManifest, Manifest};
 use accretion_core::notification::ObjectRef;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, Contents, OneRegion, Region, StatementRecord};
+use crate::cloud::{self, AwsOptions, Contents, OneVersion, Placed, Region, StatementRecord};
 use crate::commands::list::VersionRecord;
 use crate::error::Error;
 use crate::units::to_the_second;
@@ -21,12 +21,7 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct LayerVersion {
     #[command(flatten)]
-    pub(in crate::commands) at: OneRegion,
-    /// The layer's name, such as data-tools-py313
-    layer_name: LambdaLayerName,
-    /// The number of the version
-    #[arg(value_name = "LAYER_VERSION")]
-    number: u64,
+    pub(in crate::commands) placed: Placed<OneVersion>,
     #[command(flatten)]
     aws: AwsOptions,
 }
@@ -43,6 +38,9 @@ struct Document<'a> {
     permissions: Vec<StatementRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<&'a Manifest>,
+    /// What the layer itself says, where nothing else does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a ContentManifest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layer_manifest: Option<&'a LayerManifest>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,9 +49,9 @@ struct Document<'a> {
 
 /// Describes a layer version.
 pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, Error> {
-    let (region, version) = (&args.at.region, args.number);
-    let layer = args.layer_name.as_str();
-    args.at.stacks()?;
+    let Placed { at, of } = &args.placed;
+    let (region, version, layer) = (&at.region, of.version, of.layer.as_str());
+    at.stacks()?;
     let clients = args.aws.clients().await;
     let here = clients.in_region(region.as_str());
     let catalogue = Catalogue::new(&here);
@@ -65,14 +63,15 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
             version: Some(version),
         })
     };
-    let contents = Contents::find(&args.at, &clients, layer, version);
+    let contents = Contents::find(at, &clients, layer, version);
     let named = NamedLayers::new(&here);
     let statements = async {
-        let statements = named.statements(&args.layer_name, version).await;
+        let statements = named.statements(&of.layer, version).await;
         statements.map_err(cloud::Error::from)
     };
     let (described, statements, contents) = tokio::try_join!(described, statements, contents)?;
     let contents = contents.as_ref();
+    let recorded = contents.and_then(|it| it.recorded.as_ref());
     match global.format {
         Format::Json => print_json(&Document {
             region,
@@ -81,9 +80,12 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
             code_sha256: described.sha256.map(|it| it.to_string()),
             version: described.listed.into(),
             permissions: statements.iter().map(Into::into).collect(),
-            manifest: contents.map(|it| &it.manifest),
-            layer_manifest: contents.map(|it| &it.layer_manifest),
-            layer_manifest_object: contents.map(|it| ObjectRef {
+            manifest: recorded.map(|it| &it.manifest),
+            content: contents
+                .filter(|it| it.recorded.is_none())
+                .map(|it| &it.content),
+            layer_manifest: recorded.map(|it| &it.layer_manifest),
+            layer_manifest_object: recorded.map(|it| ObjectRef {
                 bucket: it.bucket.clone(),
                 key: it.layer_manifest_key.clone(),
             }),
@@ -96,7 +98,13 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
                 contents,
             );
             if let Some(contents) = contents {
-                print_packages(&contents.manifest, global.verbose);
+                if !contents.content.installed.is_empty() {
+                    print_packages(&contents.content);
+                }
+                print_rest(&contents.content, global.verbose);
+                for it in recorded.iter().flat_map(|it| &it.manifest.excluded) {
+                    print_excluded(it);
+                }
             }
         }
     }
@@ -120,7 +128,7 @@ fn print(
     fact("architectures", Some(listed.architectures.join(" ")));
     fact("created", listed.created_at.map(to_the_second));
     let unzipped =
-        contents.map(|it| format!(", {} unzipped", BinaryBytes(it.manifest.unzipped_size)));
+        contents.map(|it| format!(", {} unzipped", BinaryBytes(it.content.unzipped_size)));
     let size = BinaryBytes(described.size);
     fact(
         "zip",
@@ -132,12 +140,14 @@ fn print(
     let shared = (!grantees.is_empty()).then(|| grantees.join(", "));
     fact("shared with", Some(shared.unwrap_or(own)));
     if let Some(contents) = contents {
-        let manifest = &contents.manifest;
-        let shape = manifest.shape.map(|shape| match shape {
+        let shape = contents.content.shape.map(|shape| match shape {
             Shape::Shared => "the same for all runtimes",
             Shape::PerRuntime => "installed for each runtime",
         });
         fact("packages", shape.map(ToOwned::to_owned));
+    }
+    if let Some(contents) = contents.and_then(|it| it.recorded.as_ref()) {
+        let manifest = &contents.manifest;
         fact("digest", Some(manifest.digest.to_string()));
         fact("requirements", Some(manifest.requirements.join(", ")));
         if let Some(request) = &manifest.request {
@@ -166,7 +176,8 @@ fn print(
     }
     if contents.is_none() {
         anstream::println!(
-            "\nNothing says what it consists of: this pipeline has not published it."
+            "\nNothing says what it consists of: neither a pipeline nor `accretion publish` has \
+             published it."
         );
     }
 }
@@ -175,7 +186,7 @@ fn print(
 const BAR: usize = 24;
 
 /// Prints what a layer consists of, the largest first.
-fn print_packages(manifest: &Manifest, verbose: bool) {
+fn print_packages(manifest: &ContentManifest) {
     let mut packages: Vec<&Installed> = manifest.installed.iter().collect();
     packages.sort_by_key(|it| std::cmp::Reverse(it.unzipped_size));
     let largest = packages.first().and_then(|it| it.unzipped_size);
@@ -217,6 +228,10 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
     anstream::println!();
     let added = usize::from(is_for_some);
     table::print(rows, &[2, 3, 4].map(|it| it + added));
+}
+
+/// Prints what there is to say of a layer's content besides the table.
+fn print_rest(manifest: &ContentManifest, verbose: bool) {
     if verbose {
         anstream::println!();
         for package in &manifest.installed {
@@ -233,13 +248,6 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
     for warning in manifest.installed.iter().filter_map(Installed::warning) {
         anstream::println!("warning: {}", printable(&warning));
     }
-    for it in &manifest.excluded {
-        let mut package = format!("{} {}", it.name, it.version);
-        if let Some(version) = &it.runtime_version {
-            package = format!("{package}, since the runtime has {version}");
-        }
-        anstream::println!("left out: {}", printable(&package));
-    }
     if let Some(files) = &manifest.files {
         let size = BinaryBytes(files.unzipped_size);
         anstream::println!("files of one's own: {}, {size}", files.count);
@@ -253,6 +261,14 @@ fn print_packages(manifest: &Manifest, verbose: bool) {
         let conflict = format!("{} is {}'s, not that of {losers}", it.path, it.winner);
         anstream::println!("conflict: {}", printable(&conflict));
     }
+}
+
+fn print_excluded(it: &Excluded) {
+    let mut package = format!("{} {}", it.name, it.version);
+    if let Some(version) = &it.runtime_version {
+        package = format!("{package}, since the runtime has {version}");
+    }
+    anstream::println!("left out: {}", printable(&package));
 }
 
 /// A bar as long as a size is, of the longest one's length. What is there at all can be seen.

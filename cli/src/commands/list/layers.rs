@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Filter, VersionRecord, columns};
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, OneRegion, Region};
+use crate::cloud::{self, AwsOptions, Nothing, Placed, Region};
 use crate::error::Error;
 use crate::{print_json, table};
 
@@ -17,7 +17,7 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Layers {
     #[command(flatten)]
-    pub(in crate::commands) at: OneRegion,
+    pub(in crate::commands) placed: Placed<Nothing>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -41,8 +41,9 @@ struct LayerRecord {
 
 /// Lists the layers of a region.
 pub(crate) async fn run(args: Layers, global: Global) -> Result<ExitCode, Error> {
-    args.at.stacks()?;
-    let region = args.at.region;
+    let at = args.placed.at;
+    at.stacks()?;
+    let region = at.region;
     let clients = args.aws.clients().await.in_region(region.as_str());
     let layers = Catalogue::new(&clients).layers(args.filter.runtime).await;
     let mut layers = layers.map_err(cloud::Error::from)?;

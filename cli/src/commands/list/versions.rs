@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Filter, VersionRecord, columns};
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, OneRegion, Region};
+use crate::cloud::{self, AwsOptions, OneLayer, Placed, Region};
 use crate::error::Error;
 use crate::{print_json, table};
 
@@ -15,9 +15,7 @@ use crate::{print_json, table};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Versions {
     #[command(flatten)]
-    pub(in crate::commands) at: OneRegion,
-    /// The layer's name, such as data-tools-py313
-    layer: String,
+    pub(in crate::commands) placed: Placed<OneLayer>,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -34,8 +32,9 @@ struct Document {
 
 /// Lists the versions of a layer.
 pub(crate) async fn run(args: Versions, global: Global) -> Result<ExitCode, Error> {
-    args.at.stacks()?;
-    let (region, layer) = (args.at.region, args.layer);
+    let Placed { at, of } = args.placed;
+    at.stacks()?;
+    let (region, layer) = (at.region, of.layer);
     let clients = args.aws.clients().await.in_region(region.as_str());
     let runtime = args.filter.runtime;
     let catalogue = Catalogue::new(&clients);

@@ -13,7 +13,7 @@ use accretion_core::target::{Architecture, LayerTarget, Runtime};
 use accretion_core::tracking::Status;
 use accretion_service::ports::Requests as _;
 
-use super::{Destination, Requested, Submission, submit};
+use super::{Destination, Requested, Said, Submission, submit};
 use crate::args::{Format, Global};
 use crate::cloud::{self, DeploymentFile, Pipeline, in_each};
 use crate::commands::status::summary;
@@ -73,9 +73,11 @@ pub(super) async fn run(args: Again, global: Global) -> Result<ExitCode, Error> 
         crate::print_report(&report, global);
     }
     let file = &args.deployment_file;
-    args.destination
-        .finish(file, &report, outcomes, global)
-        .await
+    let said = Said {
+        report: &report,
+        left_out: None,
+    };
+    args.destination.finish(file, said, outcomes, global).await
 }
 
 impl Again {
@@ -134,6 +136,7 @@ impl Again {
             bytes: request.to_json().into(),
             request,
             files,
+            left_out: None,
             report: report.clone(),
         });
         Ok(submissions.collect())

@@ -42,6 +42,7 @@ pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
         request,
         bytes: file.bytes,
         files: Vec::new(),
+        left_out: None,
         report,
     };
     let file = &args.deployment_file;

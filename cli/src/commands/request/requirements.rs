@@ -10,7 +10,7 @@ use accretion_core::requirement::NoInclude;
 use accretion_core::target::{Architecture, Runtime};
 
 use super::{Destination, Submission};
-use crate::args::Global;
+use crate::args::{Format, Global};
 use crate::cloud;
 use crate::contents::ContentOptions;
 use crate::engine::{Engine, Sources};
@@ -90,7 +90,10 @@ pub(super) async fn run(
     args.own.check_lock(&input.path, &mut report)?;
     let packages = packages(&args.own, &request, &input.path, environment).await?;
     packages.require(&mut request, &input.path)?;
-    let files = args.own.upload(packages, &mut request).await?;
+    let (files, left_out) = args.own.upload(packages, &mut request).await?;
+    if global.format == Format::Text {
+        args.own.print_left_out(&left_out, global);
+    }
     let key = keys::dropped_request(&request.name, file.kind.file_name());
     let (key, bytes) = if says_everything(&request, file.kind, &key, &file.bytes) {
         (key, file.bytes)
@@ -103,6 +106,7 @@ pub(super) async fn run(
         key,
         bytes,
         files,
+        left_out: args.own.has_files().then(|| (&left_out).into()),
         report,
     };
     let file = &args.deployment_file;

@@ -5,6 +5,7 @@ use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
+use aws_sdk_lambda::operation::get_layer_version::GetLayerVersionOutput;
 use aws_sdk_lambda::types::{
     LayerVersionContentOutput, LayerVersionsListItem, Runtime as LambdaRuntime,
 };
@@ -77,6 +78,7 @@ impl DescribedVersion {
         let architectures = publication.architectures.iter().map(|it| it.name());
         self.sha256 == Some(publication.sha256)
             && self.listed.description.as_deref() == Some(&publication.description)
+            && self.listed.license == publication.license
             && own(&self.listed.runtimes) == sorted(runtimes.collect())
             && own(&self.listed.architectures) == sorted(architectures.collect())
     }
@@ -149,20 +151,37 @@ impl Catalogue {
         }
     }
 
+    /// Where the zip of a version is to be had for some minutes, as a signed URL; `None` if there is
+    /// no such version.
+    pub async fn location(&self, layer: &str, version: u64) -> Result<Option<String>, Error> {
+        let found = self.found(layer, version).await?;
+        Ok(found.and_then(|found| found.content?.location))
+    }
+
+    async fn found(
+        &self,
+        layer: &str,
+        version: u64,
+    ) -> Result<Option<GetLayerVersionOutput>, Error> {
+        let request = self.client.get_layer_version().layer_name(layer);
+        match request.version_number(signed(version)).send().await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+            Err(error) => {
+                let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
+                Err(failed(call, &error))
+            }
+        }
+    }
+
     /// A version of a layer; `None` if there is none.
     pub async fn describe(
         &self,
         layer: &str,
         version: u64,
     ) -> Result<Option<DescribedVersion>, Error> {
-        let request = self.client.get_layer_version().layer_name(layer);
-        let found = match request.version_number(signed(version)).send().await {
-            Ok(found) => found,
-            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
-            Err(error) => {
-                let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
-                return Err(failed(call, &error));
-            }
+        let Some(found) = self.found(layer, version).await? else {
+            return Ok(None);
         };
         let content = found.content();
         let size = content.map_or(0, LayerVersionContentOutput::code_size);
@@ -217,6 +236,7 @@ mod tests {
             description: "1.0".to_owned(),
             runtimes: vec![Runtime::Python312, Runtime::Python313],
             architectures: vec![Architecture::Arm64],
+            license: None,
             sha256: Sha256::of(b"zip"),
         };
         let version = DescribedVersion {
@@ -233,11 +253,12 @@ mod tests {
             sha256: Some(Sha256::of(b"zip")),
         };
         assert!(version.is(&publication));
-        let mut others = [(); 4].map(|()| version.clone());
+        let mut others = [(); 5].map(|()| version.clone());
         others[0].listed.description = Some("1.1".to_owned());
         others[1].listed.runtimes.pop();
         others[2].listed.architectures.clear();
         others[3].sha256 = None;
+        others[4].listed.license = Some("MIT".to_owned());
         for other in others {
             assert!(!other.is(&publication), "{other:?}");
         }

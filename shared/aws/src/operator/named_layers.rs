@@ -45,6 +45,8 @@ pub struct Publication {
     pub runtimes: Vec<Runtime>,
     /// The architectures that it is for.
     pub architectures: Vec<Architecture>,
+    /// The version's licence.
+    pub license: Option<String>,
     /// SHA-256 of the zip.
     pub sha256: Sha256,
 }
@@ -148,6 +150,7 @@ impl NamedLayers {
             .publish_layer_version()
             .layer_name(layer.as_str())
             .description(&publication.description)
+            .set_license_info(publication.license.clone())
             .content(content.build())
             .set_compatible_runtimes(Some(runtimes.collect()))
             .set_compatible_architectures(Some(architectures.collect()));

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
+use crate::files::FileRules;
 use crate::keys;
 use crate::limits::Limits;
 use crate::pruning::Pruning;
@@ -16,6 +17,8 @@ use crate::wheel::WheelFilename;
 pub struct Contents {
     /// Files of one's own, and wheels.
     pub files: BTreeSet<FileSource>,
+    /// Which of the extra files come along.
+    pub file_rules: FileRules,
     /// Which files of packages stay out.
     pub pruning: Pruning,
     /// Whether packages stay out that the runtime has in a version that satisfies all that require

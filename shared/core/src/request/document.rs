@@ -71,6 +71,14 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub files: Vec<FileSourceDocument>,
+    /// Patterns, as in a `.gitignore`, of hidden files among `Files` that go into the layers, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
+    pub hidden: Vec<String>,
+    /// Paths of files among `Files` that may hold what looks like a secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 1024)))]
+    pub allow_secrets: Vec<String>,
     /// Patterns, as in a `.gitignore`, of files of packages that stay out of the layers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
@@ -238,6 +246,7 @@ impl From<&Request> for RequestDocument {
             names.iter().map(ToString::to_string).collect()
         };
         let contents = &request.contents;
+        let rules = &contents.file_rules;
         Self {
             name: request.name.to_string(),
             language: "python".to_owned(),
@@ -252,6 +261,8 @@ impl From<&Request> for RequestDocument {
             exclude: request.exclude.iter().map(ToString::to_string).collect(),
             provided_by_runtime: contents.provided_by_runtime,
             files: contents.files.iter().map(Into::into).collect(),
+            hidden: rules.hidden().map(ToString::to_string).collect(),
+            allow_secrets: rules.allow_secrets().cloned().collect(),
             prune: contents.pruning.prune().map(ToString::to_string).collect(),
             include: contents
                 .pruning

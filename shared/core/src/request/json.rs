@@ -38,7 +38,7 @@ const STRICT: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-const REQUEST_FIELDS: [&str; 18] = [
+const REQUEST_FIELDS: [&str; 20] = [
     "Name",
     "Language",
     "Requirements",
@@ -52,6 +52,8 @@ const REQUEST_FIELDS: [&str; 18] = [
     "Exclude",
     "ProvidedByRuntime",
     "Files",
+    "Hidden",
+    "AllowSecrets",
     "Prune",
     "Include",
     "AllowSourceDistributions",

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::digest::Sha256;
+use crate::files::FileRules;
 use crate::lock::{LockFile, LockFormat, Selection};
 use crate::pruning::Pruning;
 use crate::requirement::{NoInclude, RequirementSet};
@@ -764,11 +765,13 @@ fn contents() -> impl Strategy<Value = Contents> {
         prop::collection::btree_set(source, 0..3),
         patterns(),
         patterns(),
+        (patterns(), prop::collection::btree_set("[a-z]{1,3}", 0..3)),
         any::<bool>(),
     )
         .prop_map(
-            move |(files, prune, include, provided_by_runtime)| Contents {
+            move |(files, prune, include, (hidden, allowed), provided_by_runtime)| Contents {
                 files,
+                file_rules: FileRules::new(parsed(hidden), allowed).unwrap(),
                 pruning: Pruning::new(parsed(prune), parsed(include)).unwrap(),
                 provided_by_runtime,
             },
@@ -818,6 +821,8 @@ fn near_request() -> impl Strategy<Value = Value> {
             "Prefix",
             "Sha256",
             "Wheel",
+            "Hidden",
+            "AllowSecrets",
             "Prune",
             "Include",
             "ProvidedByRuntime",

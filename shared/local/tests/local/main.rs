@@ -5,3 +5,4 @@
 mod cache;
 mod download;
 mod harness;
+mod layer_folder;

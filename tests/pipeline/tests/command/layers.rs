@@ -1,9 +1,11 @@
 //! `list layers`, `list versions`, `describe layer-version` and `diff`.
 
 use integration_tests::snapshot;
+use pipeline_tests::Stack;
+use pipeline_tests::testbed::STACK;
 use serde_json::Value;
 
-use crate::Operator;
+use crate::{Operator, cloud};
 
 /// A layer that the pipeline has published.
 const LAYER: &str = "cmd-seen-py313";
@@ -73,16 +75,42 @@ fn what_the_pipeline_has_published_is_described_in_full() {
 }
 
 #[test]
-fn what_others_have_published_is_described_as_far_as_lambda_knows_it() {
+fn what_publish_has_published_describes_itself() {
     let operator = Operator::of_cloud();
     operator.write("folder/module.py", "# module\n");
-    let publish = "publish --layer cmd-foreign --layer-path folder --runtimes python3.12 python3.13 \
+    let publish = "publish --layer cmd-alone --layer-path folder --runtimes python3.12 python3.13 \
                    --version 1.0 --account 123456789012 --region us-east-1 --quiet";
     operator.run(publish).exits(0);
-    let describe = "describe layer-version deployment.json us-east-1 cmd-foreign 1";
-    seen!("describe_foreign", operator.run(describe).exits(0));
-    let run = operator.run("diff deployment.json us-east-1 cmd-foreign 1 1");
-    run.fails(3, "LayerManifestMissing");
+    let describe = "describe layer-version deployment.json us-east-1 cmd-alone 1";
+    seen!("describe_alone", operator.run(describe).exits(0));
+    let run = operator.run("diff deployment.json us-east-1 cmd-alone:1 cmd-alone:1");
+    run.exits(0);
+}
+
+#[tokio::test]
+async fn what_others_have_published_is_described_as_far_as_lambda_knows_it() {
+    let operator = Operator::of_cloud();
+    let endpoint = cloud().server.endpoint();
+    let stack = Stack::connect(&endpoint, STACK).await.unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    zip.start_file("python/module.py", options).unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    let content = aws_sdk_lambda::types::LayerVersionContentInput::builder()
+        .zip_file(aws_sdk_lambda::primitives::Blob::new(zip));
+    let publish = stack.lambda.publish_layer_version();
+    let publish = publish.layer_name("cmd-foreign").content(content.build());
+    publish.send().await.unwrap();
+    for at in ["deployment.json eu-west-1", "--region eu-west-1"] {
+        let run = operator.run(&format!("describe layer-version {at} cmd-foreign:1"));
+        let run = run.exits(0);
+        assert!(
+            run.stdout.contains("Nothing says what it consists of"),
+            "{run}"
+        );
+        let run = operator.run(&format!("diff {at} cmd-foreign 1 1"));
+        run.fails(3, "LayerManifestMissing");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::thread;
 
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
+use accretion_testing::secrets::planted;
 use integration_tests::{Run, snapshot};
 use pipeline_tests::Stack;
 use pipeline_tests::testbed::STACK;
@@ -88,7 +89,8 @@ async fn a_folder_becomes_a_layer_in_two_regions() {
         .write("tools/requirements.txt", "one\n")
         .write("tools/.env", "SECRET=1\n");
     let arguments = format!(
-        "{BOTH} --layer shared --layer-path tools --runtimes python3.12 python3.13 --version 1.0"
+        "{BOTH} --layer shared --layer-path tools --runtime python3.12 --runtime python3.13 \
+         --architecture x86_64 --version 1.0"
     );
     snapshot!("published", author.publish(&arguments).exits(0));
     let stack = first_region().await;
@@ -112,11 +114,12 @@ async fn a_folder_becomes_a_layer_in_two_regions() {
     let mut expected = vec![1];
     for changed in [
         arguments.replace("1.0", "1.1"),
-        arguments.replace(
-            "--version 1.0",
-            "--version 1.1 --architecture x86_64 --architecture arm64",
-        ),
-        arguments.replace("python3.12 ", "").replace("1.0", "1.1"),
+        arguments
+            .replace("--architecture x86_64", "")
+            .replace("1.0", "1.1"),
+        arguments
+            .replace("--runtime python3.12", "")
+            .replace("1.0", "1.1"),
         format!("{arguments} --force"),
     ] {
         author.publish(&changed).exits(0);
@@ -147,7 +150,7 @@ async fn runtimes_that_differ_have_trees_of_their_own() {
         .run("init regions.json eu-west-1 us-east-1")
         .exits(0);
     let arguments = "--deployment-file regions.json --my-account --layer trees --layer-path tools \
-                     --runtimes python3.12 python3.13 --version 1.0 --verbose";
+                     --runtimes python3.12 python3.13 --architecture x86_64 --version 1.0 --verbose";
     snapshot!("per_runtime", author.publish(arguments).exits(0));
     let stack = first_region().await;
     let version = stack.layer_version("trees", 1).await.unwrap();
@@ -237,6 +240,125 @@ async fn a_large_zip_goes_through_a_bucket() {
     assert_eq!(stack.layer_versions("large").await.unwrap(), [1]);
     let version = stack.layer_version("large", 1).await.unwrap();
     assert!(listing(version.content).contains("python/model.bin"));
+}
+
+#[tokio::test]
+async fn what_was_built_is_published_and_says_what_it_is() {
+    let author = Author::new(Operator::of_cloud());
+    let operator = &author.operator;
+    let build = |name: &str, text: &str| {
+        operator.write("built/requirements.txt", text);
+        let arguments = format!(
+            "build built/requirements.txt --name {name} --runtime python3.13 --architecture arm64 \
+             --include tools"
+        );
+        let mut command = operator.command(arguments.split_whitespace());
+        command.env("ACCRETION_DEFAULT_INDEX", author.index.url());
+        operator.finish(command).exits(0);
+    };
+    build("built", "one\n");
+    let zip = "layers/built-py313-arm64.zip";
+    let arguments = format!("--region eu-west-1 --my-account --zip {zip}");
+    snapshot!("zip", author.publish(&arguments).exits(0));
+    snapshot!("zip_unchanged", author.publish(&arguments).exits(0));
+    build("built", "one\ntwo\n");
+    let json = author.publish(&format!("{arguments} --format json"));
+    snapshot!("zip_json", json.exits(0));
+    let stack = first_region().await;
+    let layer = "built-py313-arm64";
+    assert_eq!(stack.layer_versions(layer).await.unwrap(), [1, 2]);
+    let version = stack.layer_version(layer, 2).await.unwrap();
+    assert_eq!(version.runtimes, ["python3.13"]);
+    assert_eq!(version.architectures, ["arm64"]);
+    let built = listing(fs::read(operator.path(zip)).unwrap());
+    let published = listing(version.content);
+    assert_eq!(
+        published.replace("python/.accretion/manifest.json\n", ""),
+        built
+    );
+
+    // Without a pipeline and its deployment file.
+    let at = "--region eu-west-1";
+    for (name, command) in [
+        (
+            "zip_described",
+            format!("describe layer-version {at} {layer}:2"),
+        ),
+        ("zip_difference", format!("diff {at} {layer} 1 2")),
+        ("zip_versions", format!("list versions {at} {layer}")),
+        ("zip_granted", format!("grant {at} {layer} 1 --public")),
+        ("zip_revoked", format!("revoke {at} {layer}:1 --all")),
+    ] {
+        seen!(name, operator.run(&command).exits(0));
+    }
+    let named = operator.run(&format!("diff {at} {layer}:1 {layer}:2 --format json"));
+    let json = named.exits(0).json();
+    assert_eq!(json["Changes"]["Added"][0]["Name"], "two", "{json}");
+    let manifest = zip.replace(".zip", ".manifest");
+    let same = operator.run(&format!("diff {at} {layer}:2 {manifest} --format json"));
+    assert_eq!(same.exits(0).json()["Changes"]["Added"], json!([]));
+    let layers = operator.run(&format!("list layers {at} --quiet")).exits(0);
+    assert!(layers.stdout.contains(layer), "{layers}");
+
+    // Said otherwise.
+    let other = "--layer other --version 2.0 --runtime python3.12 --architecture x86_64";
+    author.publish(&format!("{arguments} {other}")).exits(0);
+    let version = stack.layer_version("other", 1).await.unwrap();
+    assert_eq!(version.runtimes, ["python3.12"]);
+    assert_eq!(version.description.as_deref(), Some("2.0"));
+    let two = format!("{arguments} {zip} --layer other");
+    author.publish(&two).fails(3, "LayerNameShared");
+    operator.write("layers/broken.zip", "x");
+    let bare = author.publish(&format!("{at} --public --zip layers/broken.zip"));
+    snapshot!("zip_bare", bare.fails(3, "ManifestUnreadable"));
+    operator.write(
+        "layers/broken.manifest",
+        fs::read(operator.path(&manifest)).unwrap(),
+    );
+    let broken = author.publish(&format!("{at} --public --zip layers/broken.zip"));
+    snapshot!("zip_broken", broken.fails(3, "ZipInvalid"));
+}
+
+#[tokio::test]
+async fn no_planted_secret_is_published() {
+    let author = Author::new(Operator::of_cloud());
+    let operator = &author.operator;
+    let arguments = "--region eu-west-1 --public --layer planted --layer-path tools --version 1 \
+                     --runtime python3.13";
+    for (form, text) in planted() {
+        for place in ["tools/conf.py", "tools/a/b/c.txt"] {
+            operator.write(place, &text);
+            let run = author.publish(arguments).fails(3, "SecretFound");
+            assert!(run.stderr.contains(form), "{run}");
+            operator.write(place, "");
+        }
+    }
+    // A zip that holds one was built when it was allowed, or elsewhere.
+    operator
+        .write("tools/key.pem", &planted()[0].1)
+        .write("built/requirements.txt", "one\n");
+    let build = "build built/requirements.txt --name planted --runtime python3.13 --architecture arm64 \
+                 --include tools --allow-secret key.pem";
+    let mut command = operator.command(build.split_whitespace());
+    command.env("ACCRETION_DEFAULT_INDEX", author.index.url());
+    operator.finish(command).exits(0);
+    let zip = "--region eu-west-1 --public --zip layers/planted-py313-arm64.zip";
+    let run = author.publish(zip).fails(3, "SecretFound");
+    assert!(
+        run.stderr.contains("`key.pem` holds a private key"),
+        "{run}"
+    );
+    let stack = first_region().await;
+    for layer in ["planted", "planted-py313-arm64"] {
+        assert_eq!(
+            stack.layer_versions(layer).await.unwrap(),
+            [0; 0],
+            "{layer}"
+        );
+    }
+    author
+        .publish(&format!("{zip} --allow-secret key.pem"))
+        .exits(0);
 }
 
 #[test]

@@ -9,15 +9,17 @@ use super::super::Requirements;
 use super::super::contents::{Contents, FileSource};
 use super::{Fields, Reader, shown, span};
 use crate::diagnostic::{Problem, code};
+use crate::files::FileRules;
 use crate::limits::Limits;
 use crate::pruning::{Pattern, Pruning};
 use crate::requirement::RequirementSet;
-use crate::wheel::WheelFilename;
+use crate::wheel::{WheelFilename, path_problem};
 
 impl Reader<'_> {
     pub(super) fn contents(&mut self, fields: &Fields<'_, '_>) -> Contents {
         let files = fields.get("Files");
         let files = files.map(|value| self.files(value)).unwrap_or_default();
+        let file_rules = self.file_rules(fields, files.is_empty());
         let prune = self.patterns(fields, "Prune");
         let include = self.patterns(fields, "Include");
         if prune.is_empty()
@@ -41,9 +43,70 @@ impl Reader<'_> {
         let provided = provided.and_then(|value| self.boolean(value, "`ProvidedByRuntime`"));
         Contents {
             files,
+            file_rules,
             pruning,
             provided_by_runtime: provided.unwrap_or(false),
         }
+    }
+
+    fn file_rules(&mut self, fields: &Fields<'_, '_>, has_no_files: bool) -> FileRules {
+        let hidden = self.patterns(fields, "Hidden");
+        let allowed = fields.get("AllowSecrets");
+        let allowed = allowed.map(|value| self.paths(value, "AllowSecrets"));
+        for name in ["Hidden", "AllowSecrets"] {
+            if let Some(value) = fields.get(name).filter(|_| has_no_files) {
+                let message = format!("`{name}` is about `Files`, and there are none");
+                self.push(
+                    Problem::warning(code::PATTERN_UNUSED, message)
+                        .help("remove it, or add `Files`"),
+                    span(&value.range()),
+                );
+            }
+        }
+        FileRules::new(hidden, allowed.unwrap_or_default()).unwrap_or_else(|error| {
+            let problem = Problem::error(code::PATTERN_INVALID, error.to_string());
+            let place = fields.get("Hidden").map(|value| span(&value.range()));
+            self.push(
+                problem.help("name fewer"),
+                place.unwrap_or(fields.start.clone()),
+            );
+            FileRules::default()
+        })
+    }
+
+    /// Paths of files in a layer.
+    fn paths(&mut self, value: &Value<'_>, field: &str) -> BTreeSet<String> {
+        let mut paths = BTreeSet::new();
+        let Some(array) = self.array(value, &format!("`{field}`")) else {
+            return paths;
+        };
+        for element in &array.elements {
+            if self.report.is_full() {
+                break;
+            }
+            let Some(lit) = self.string(element, &format!("an item of `{field}`")) else {
+                continue;
+            };
+            let place = span(&lit.range);
+            if let Some(problem) = path_problem(&lit.value) {
+                let message = format!("the path `{}` in `{field}` {problem}", shown(&lit.value));
+                let help = "name a file as it lies below `python/`: `tools/key.pem`";
+                self.push(
+                    Problem::error(code::FILES_INVALID, message).help(help),
+                    place,
+                );
+            } else if !paths.insert(lit.value.clone().into_owned()) {
+                self.repeated(&format!("`{}`", shown(&lit.value)), place);
+            }
+        }
+        if paths.len() > Limits::PATTERNS {
+            let message = format!("`{field}` has over {} paths", Limits::PATTERNS);
+            self.push(
+                Problem::error(code::LIST_TOO_LONG, message).help("leave the files out instead"),
+                span(&array.range),
+            );
+        }
+        paths
     }
 
     /// No requirement at all, which is no problem where there are files.

@@ -1,0 +1,187 @@
+//! A folder as a layer.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use accretion_aws::operator::Publication;
+use accretion_core::diagnostic::Report;
+use accretion_core::digest::of_files;
+use accretion_core::manifest::{CONTENT_VERSION, ContentManifest, Files, Installed};
+use accretion_core::request::{Request, Targets};
+use accretion_core::target::Runtime;
+use accretion_core::wheel::LayoutFile;
+use accretion_local::layer_folder::{LayerFolder, PackedFolder};
+use accretion_service::assemble::{self, Assembled, InstalledTree, PackageOf};
+use tempfile::NamedTempFile;
+
+use super::{Layer, Publish, local, temporary, zip};
+use crate::args::{Format, Global};
+use crate::cloud;
+use crate::contents::print_left_out;
+use crate::engine::Engine;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::input::{self, Input};
+use crate::progress::Terminal;
+
+const REQUIRED: &str = "the command line requires it with a folder";
+
+/// Makes the layer of a folder.
+pub(super) async fn layer(
+    args: &Publish,
+    path: &Path,
+    global: Global,
+    environment: &Environment,
+) -> Result<Layer, Error> {
+    let folder = LayerFolder::open(path).map_err(local)?;
+    let targets = Targets::default()
+        .with_runtimes(args.runtimes.iter().copied())
+        .with_architectures(args.architectures.iter().copied());
+    let (request, mut report) = read(args, path, &folder)?;
+    report.add_missing(targets.warnings());
+    if global.format == Format::Text {
+        crate::print_report(&report, global);
+    }
+    let (packed, trees) = gather(
+        (args, path),
+        global,
+        environment,
+        &folder,
+        (request, &targets),
+    )
+    .await?;
+    let left_out = packed.left_out().clone();
+    if global.format == Format::Text {
+        print_left_out(path, &left_out, global);
+    }
+    let files = files(packed.files());
+    let assembled = assemble(packed, trees).await?;
+    let content = content(&assembled, files, &targets.runtimes().collect());
+    let (zip, written) = zip::with_content(assembled.staged, &content).await?;
+    Ok(Layer {
+        publication: Publication {
+            layer: args.layer.clone().expect(REQUIRED),
+            description: args.version.clone().expect(REQUIRED),
+            runtimes: targets.runtimes().collect(),
+            architectures: targets.architectures().collect(),
+            license: None,
+            sha256: written.sha256,
+        },
+        zip,
+        size: written.size,
+        content,
+        left_out: Some(left_out),
+        report,
+        warnings: assembled.warnings,
+    })
+}
+
+/// What the manifest says of copied files.
+fn files(files: &[LayoutFile]) -> Option<Files> {
+    (!files.is_empty()).then(|| Files {
+        count: files.len() as u64,
+        unzipped_size: files.iter().map(|file| file.size).sum(),
+        sha256: of_files(files),
+    })
+}
+
+fn content(
+    assembled: &Assembled<NamedTempFile>,
+    files: Option<Files>,
+    all: &BTreeSet<Runtime>,
+) -> ContentManifest {
+    let installed = assembled.packages.iter().map(|package| {
+        let PackageOf {
+            installed,
+            runtimes,
+        } = package;
+        let is_for_all = runtimes.len() == all.len();
+        Installed {
+            runtimes: if is_for_all {
+                Vec::new()
+            } else {
+                runtimes.clone()
+            },
+            ..installed.clone()
+        }
+    });
+    ContentManifest {
+        content_version: CONTENT_VERSION,
+        shape: Some(assembled.shape),
+        installed: installed.collect(),
+        files,
+        pruned: None,
+        conflicts: assembled.conflicts.clone(),
+        unzipped_size: assembled.unzipped,
+    }
+}
+
+/// The folder's requirements, if it has some.
+fn read(
+    args: &Publish,
+    path: &Path,
+    folder: &LayerFolder,
+) -> Result<(Option<Request>, Report), Error> {
+    let Some(requirements) = folder.requirements() else {
+        let source_name = path.display().to_string();
+        return Ok((None, Report::new(source_name, "")));
+    };
+    let (request, report) = input::read(&Input {
+        // It names nothing here: the layer has a name of its own.
+        name: "layer".parse().ok(),
+        runtimes: args.runtimes.clone(),
+        architectures: args.architectures.clone(),
+        allow_source_distributions: args.allow_source_distributions,
+        ..Input::of_path(requirements)
+    })?;
+    Ok((Some(request), report))
+}
+
+/// Packs the folder, and gets what is to be installed.
+async fn gather(
+    (args, path): (&Publish, &Path),
+    global: Global,
+    environment: &Environment,
+    folder: &LayerFolder,
+    (request, targets): (Option<Request>, &Targets),
+) -> Result<(PackedFolder, Vec<InstalledTree>), Error> {
+    let rules = args.files.rules(Some(path))?;
+    let packed = async { folder.pack(&rules).await.map_err(local) };
+    let quiet = global.quiet || global.format == Format::Json;
+    let watcher = &Arc::new(Terminal::new(quiet));
+    let trees = async {
+        match &request {
+            Some(request) => install(args, environment, request, watcher).await,
+            None => Ok(assemble::install_nothing(targets)),
+        }
+    };
+    let both = tokio::try_join!(packed, trees);
+    watcher.clear();
+    let (packed, trees) = both?;
+    if request.is_none() && packed.files().is_empty() {
+        let path = path.to_owned();
+        return Err(cloud::Error::LayerFolderEmpty { path }.into());
+    }
+    Ok((packed, trees))
+}
+
+/// Writes the zip.
+async fn assemble(
+    packed: PackedFolder,
+    trees: Vec<InstalledTree>,
+) -> Result<Assembled<NamedTempFile>, Error> {
+    let (files, _until_written) = packed.into_parts();
+    Ok(assemble::assemble(trees, files, temporary()?).await?)
+}
+
+async fn install(
+    args: &Publish,
+    environment: &Environment,
+    request: &Request,
+    progress: &Arc<Terminal>,
+) -> Result<Vec<InstalledTree>, Error> {
+    let engine = Engine::new(&args.sources, environment, request, progress)?;
+    let trees = assemble::install(request, &*engine.uv, &engine.wheels, &**progress).await?;
+    Ok(trees)
+}
