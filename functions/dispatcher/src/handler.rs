@@ -2,7 +2,9 @@
 
 mod tally;
 
-use accretion_aws::{DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
+use accretion_aws::{
+    DynamoTracking, S3Inbox, S3Manifests, S3Requests, SnsTopic, StepFunctionsBuilds,
+};
 use accretion_core::request::{Admission, IdentityAttributes};
 use accretion_core::timestamp::Timestamp;
 use accretion_lambda::{Invocation, each_message};
@@ -17,6 +19,7 @@ use self::tally::Tally;
 pub(crate) struct Dispatcher {
     pub(crate) inbox: S3Inbox,
     pub(crate) requests: S3Requests,
+    pub(crate) manifests: S3Manifests,
     pub(crate) tracking: DynamoTracking,
     pub(crate) builds: StepFunctionsBuilds,
     pub(crate) topic: SnsTopic,
@@ -34,6 +37,7 @@ impl Dispatcher {
             let ports = Ports {
                 inbox: &self.inbox,
                 requests: &self.requests,
+                manifests: &self.manifests,
                 tracking: &self.tracking,
                 builds: &self.builds,
                 topic: &self.topic,

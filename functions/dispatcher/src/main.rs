@@ -5,7 +5,9 @@ mod handler;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use accretion_aws::{Clients, DynamoTracking, S3Inbox, S3Requests, SnsTopic, StepFunctionsBuilds};
+use accretion_aws::{
+    Clients, DynamoTracking, S3Inbox, S3Manifests, S3Requests, SnsTopic, StepFunctionsBuilds,
+};
 use accretion_core::request::Admission;
 use accretion_lambda::{Environment, Error};
 
@@ -33,7 +35,8 @@ async fn set_up(mut environment: Environment) -> Result<Dispatcher, Error> {
     let retention = Duration::from_hours(24) * retention_days;
     Ok(Dispatcher {
         inbox: S3Inbox::new(&clients, inbox),
-        requests: S3Requests::new(&clients, bucket),
+        requests: S3Requests::new(&clients, bucket.as_str()),
+        manifests: S3Manifests::new(&clients, bucket),
         tracking: DynamoTracking::new(&clients, table, retention),
         builds: StepFunctionsBuilds::new(&clients, state_machine),
         topic: SnsTopic::new(&clients, topic),

@@ -1,14 +1,14 @@
-//! The artifacts bucket as the publisher sees it.
+//! The manifests and artifacts of the artifacts bucket.
 
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::manifest::LayerManifest;
+use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_service::ports::{Manifests, PortError, StoredArtifact};
 
 use crate::Clients;
 use crate::bucket::Bucket;
 
-/// The artifacts bucket as the publisher sees it.
+/// The manifests and artifacts of the artifacts bucket.
 #[derive(Debug, Clone)]
 pub struct S3Manifests {
     bucket: Bucket,
@@ -34,6 +34,11 @@ impl Manifests for S3Manifests {
 
     async fn artifact(&self, key: &str) -> Result<Option<StoredArtifact>, PortError> {
         self.bucket.stored(key).await.map_err(PortError::new)
+    }
+
+    async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
+        let kept = self.bucket.write_new(key, manifest.to_json()).await;
+        kept.map(|_| ()).map_err(PortError::new)
     }
 
     async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {

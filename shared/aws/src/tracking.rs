@@ -23,6 +23,9 @@ use crate::{Clients, Error};
 /// The sort key of the item about a whole request.
 pub(crate) const REQUEST: &str = "request";
 
+/// The version whose content a rollback wants again, by its ARN.
+pub(crate) const ROLLED_BACK_TO: &str = "RolledBackTo";
+
 /// Targets that have not come to their end, by when they were last heard of.
 const OPEN: Index = Index {
     name: "open",
@@ -149,10 +152,12 @@ impl RequestItems {
         let targets = accepted.targets.iter();
         let slugs = targets.clone().map(|it| text(&it.target().slug()));
         let slugs = slugs.collect();
-        let request = received(item([
+        let mut request = received(item([
             ("Source", source(&accepted.origin)),
             ("Targets", AttributeValue::L(slugs)),
         ]));
+        let version = accepted.rolled_back_to.as_ref();
+        request.extend(version.map(|arn| (ROLLED_BACK_TO.to_owned(), text(arn))));
         let targets = targets.map(|layer| {
             let target = layer.target();
             let mut rest = received(item([

@@ -293,6 +293,7 @@ pub mod code {
         INDEX_REPEATED = "IndexRepeated", "Two indexes of the same name.";
         JSON_INVALID = "JsonInvalid", "The text is not JSON.";
         LANGUAGE_UNSUPPORTED = "LanguageUnsupported", "A language other than Python.";
+        LAYER_VERSION_UNKNOWN = "LayerVersionUnknown", "A version to roll back to that the pipeline has not published.";
         LINE_TOO_LONG = "LineTooLong", "A line or requirement over the limit.";
         LIST_EMPTY = "ListEmpty", "A list that must name something is empty.";
         LIST_TOO_LONG = "ListTooLong", "A list with more items than the limit.";
@@ -324,6 +325,7 @@ pub mod code {
         REQUIREMENTS_EMPTY = "RequirementsEmpty", "There is no requirement.";
         REQUIREMENTS_TYPE_UNKNOWN = "RequirementsTypeUnknown", "A type of requirements that does not exist.";
         REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
+        ROLLBACK_INVALID = "RollbackInvalid", "A rollback that names no version of a layer of its project.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
         SECRET_ARN_INVALID = "SecretArnInvalid", "Not the ARN of a secret.";

@@ -8,6 +8,9 @@ use crate::target::{LayerTarget, Target};
 /// What the keys of all artifact manifests start with.
 pub const MANIFESTS: &str = "accretion/manifests/";
 
+/// What the keys of all manifests of layer versions start with.
+pub const LAYER_MANIFESTS: &str = "accretion/layers/";
+
 /// What the keys of files in the inbox start with: no request is among them.
 pub const FILES: &str = "files/";
 
@@ -90,7 +93,7 @@ pub fn built_wheel(source: Sha256, target: Target) -> String {
 
 /// The key of the manifest of a layer version.
 pub fn layer_manifest(layer: &LayerName, version: u64) -> String {
-    format!("accretion/layers/{layer}/{version}.json")
+    format!("{LAYER_MANIFESTS}{layer}/{version}.json")
 }
 
 /// The key of a zip that a person publishes, and Lambda takes only from a bucket. It is named after

@@ -79,6 +79,9 @@ pub struct Manifest {
     /// The name of the file that the layer was built from; absent where the pipeline built it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
+    /// The version that holds the same content; absent where the layer is no rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<LayerRef>,
     /// What built the layer.
     pub builder: Builder,
 }
@@ -253,6 +256,16 @@ impl Manifest {
             (None, _) => return None,
         };
         Compatibility::new(target, self.runtimes.iter().copied())
+    }
+
+    /// The manifest that publishes the same content once more, for a rollback to `version`.
+    #[must_use]
+    pub fn again(self, version: LayerRef, request: RequestRef) -> Self {
+        Self {
+            request: Some(request),
+            rolled_back_to: Some(version),
+            ..self
+        }
     }
 
     /// How many distributions the layer holds. One that a merged layer holds several times, for

@@ -40,6 +40,22 @@ impl Event {
     }
 }
 
+/// Why there is a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Cause {
+    /// What an earlier version holds is wanted again.
+    Rollback,
+}
+
+impl Cause {
+    /// The name, as in the message and in its attribute `Cause`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rollback => "Rollback",
+        }
+    }
+}
+
 /// A notification. Delivered at least once; a repetition has the same `EventId`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -75,6 +91,12 @@ pub struct Notification {
     /// The digest of the request's layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Why there is a request; absent where people ask for what they require.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// The version whose content is wanted again, where the cause is a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<LayerRef>,
     /// What is new in a published version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
@@ -144,12 +166,24 @@ impl Notification {
             version_arn: None,
             manifest: None,
             digest: None,
+            cause: None,
+            rolled_back_to: None,
             changes: None,
             yanked: Vec::new(),
             code: None,
             codes: Vec::new(),
             reason: None,
             hint: None,
+        }
+    }
+
+    /// The same notification, about a rollback if `version` says to which version.
+    #[must_use]
+    pub fn of_rollback(self, version: Option<LayerRef>) -> Self {
+        Self {
+            cause: version.as_ref().map(|_| Cause::Rollback),
+            rolled_back_to: version,
+            ..self
         }
     }
 
@@ -182,6 +216,10 @@ impl Notification {
             (
                 "Architecture",
                 self.architecture.map(|it| Attribute::Text(it.to_string())),
+            ),
+            (
+                "Cause",
+                self.cause.map(|it| Attribute::Text(it.name().to_owned())),
             ),
         ];
         let known = optional

@@ -24,6 +24,7 @@ mod document;
 mod identity;
 mod input;
 mod json;
+mod rollback;
 
 pub use self::admission::{Admission, AllowedPermissions, ParseAllowedPermissionsError};
 pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
@@ -35,6 +36,7 @@ pub use self::identity::{
     IdentityAttributes, IdentityAttributesError, ParseRequestIdError, RequestId, RequestRef,
 };
 pub use self::input::{InputKind, InputUnsupported};
+pub use self::rollback::Rollback;
 
 /// What a project is called: 1 to 70 letters, digits, `-` and `_`, all ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -385,6 +385,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             publish,
             request: self.origin.clone(),
             input: self.input.clone(),
+            rolled_back_to: None,
             builder: content.builder,
         }
     }

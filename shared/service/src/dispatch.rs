@@ -1,4 +1,5 @@
-//! Taking requests off the queue: check, record, start one build for each target.
+//! Taking requests off the queue: check, record, start one build for each target. A rollback needs
+//! no build: its manifest is that of the version whose content it wants.
 //!
 //! A message may be delivered twice, and a dispatch may die between any two steps: every step does
 //! nothing if it was done before.
@@ -6,13 +7,14 @@
 use std::time::Duration;
 
 use accretion_core::delivery::{Delivery, InboxObject};
-use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
+use accretion_core::diagnostic::{Problem, Report, Severity, code};
 use accretion_core::excerpt::excerpt;
 use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
     Admission, Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
+    Rollback,
 };
 use accretion_core::requirement::NoInclude;
 use accretion_core::target::Compatibility;
@@ -24,9 +26,10 @@ use tracing::{Instrument as _, info, info_span, warn};
 use crate::Error;
 use crate::gather::{self, Gathered};
 use crate::ports::{
-    Acceptance, Accepted, BuildOrder, Builds, Inbox, Milestone, Observer, Origin, Rejected,
-    Requests, Topic, Tracking,
+    Acceptance, Accepted, BuildOrder, Builds, Inbox, Manifests, Milestone, Observer, Origin,
+    Rejected, Requests, Topic, Tracking,
 };
+use crate::rollback::{self, Source};
 
 /// What reports call a request that came as a message.
 const MESSAGE_NAME: &str = "request.json";
@@ -64,11 +67,13 @@ pub enum Outcome {
 
 /// The ports of the use case.
 #[derive(Debug)]
-pub struct Ports<'a, I, R, T, B, N> {
+pub struct Ports<'a, I, R, M, T, B, N> {
     /// The inbox.
     pub inbox: &'a I,
     /// Where requests are kept.
     pub requests: &'a R,
+    /// The manifests of what was published.
+    pub manifests: &'a M,
     /// The table of requests.
     pub tracking: &'a T,
     /// The state machine.
@@ -79,8 +84,8 @@ pub struct Ports<'a, I, R, T, B, N> {
 
 /// Dispatches requests.
 #[derive(Debug)]
-pub struct Dispatch<'a, I, R, T, B, N> {
-    ports: Ports<'a, I, R, T, B, N>,
+pub struct Dispatch<'a, I, R, M, T, B, N> {
+    ports: Ports<'a, I, R, M, T, B, N>,
     admission: &'a Admission,
     observer: &'a dyn Observer,
 }
@@ -96,16 +101,31 @@ struct Received {
     was_sent_before: bool,
 }
 
-impl<'a, I, R, T, B, N> Dispatch<'a, I, R, T, B, N>
+/// What a request asks for, so far as it says itself.
+enum Asked {
+    Layers(Request),
+    Version(Rollback),
+}
+
+/// What a request wants, ready to be accepted.
+enum Wanted {
+    /// Layers that are to be built.
+    Layers(Request),
+    /// What an earlier version holds.
+    Version(Rollback, Box<Source>),
+}
+
+impl<'a, I, R, M, T, B, N> Dispatch<'a, I, R, M, T, B, N>
 where
     I: Inbox,
     R: Requests,
+    M: Manifests,
     T: Tracking,
     B: Builds,
     N: Topic,
 {
     /// Prepares to dispatch.
-    pub fn new(ports: Ports<'a, I, R, T, B, N>) -> Self {
+    pub fn new(ports: Ports<'a, I, R, M, T, B, N>) -> Self {
         Self {
             ports,
             admission: &DEFAULT,
@@ -217,13 +237,14 @@ where
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
             let checked = match received.check(self.admission) {
-                Ok((request, _warnings)) => self.with_files(&received, request).await?,
+                Ok(Asked::Layers(request)) => self.with_files(&received, request).await?,
+                Ok(Asked::Version(rollback)) => self.with_source(&received, rollback).await?,
                 Err(report) => Err(report),
             };
             let is_accepted = match checked {
-                Ok(request) => {
-                    if let Some(request) = self.said_first(&received, request).await? {
-                        self.accept(&request, received).await?
+                Ok(wanted) => {
+                    if let Some(wanted) = self.said_first(&received, wanted).await? {
+                        self.accept(&wanted, received).await?
                     } else {
                         self.observer.on(Milestone::Repeated(&received.request));
                         false
@@ -255,10 +276,10 @@ where
         &self,
         received: &Received,
         request: Request,
-    ) -> Result<Result<Request, Report>, Error> {
+    ) -> Result<Result<Wanted, Report>, Error> {
         let id = &received.request.id;
         if request.contents.files.is_empty() {
-            return Ok(Ok(request));
+            return Ok(Ok(Wanted::Layers(request)));
         }
         let ports = &self.ports;
         if ports.requests.kept(id).await?.is_some() {
@@ -270,10 +291,10 @@ where
                     files,
                     ..request.contents
                 };
-                Ok(Ok(Request {
+                Ok(Ok(Wanted::Layers(Request {
                     contents,
                     ..request
-                }))
+                })))
             }
             Err(Gathered::Problem(problem)) => {
                 let mut report = Report::new(received.name.as_str(), "");
@@ -284,49 +305,76 @@ where
         }
     }
 
+    /// A rollback together with what it publishes once more.
+    async fn with_source(
+        &self,
+        received: &Received,
+        rollback: Rollback,
+    ) -> Result<Result<Wanted, Report>, Error> {
+        let Rollback { layer, version } = &rollback;
+        let mut report = Report::new(received.name.as_str(), "");
+        let Some(source) = rollback::source(self.ports.manifests, layer, *version).await? else {
+            let message = format!("nothing says what {layer}:{version} was published from");
+            let problem = Problem::error(code::LAYER_VERSION_UNKNOWN, message);
+            report.push(problem.help(
+                "only versions that this pipeline has published can be rolled back to; \
+                 `accretion list versions` shows which versions there are",
+            ));
+            return Ok(Err(report));
+        };
+        report.add_missing(self.admission.rollback_problems(&source.permissions()));
+        let checked = report.conclude(Some(Wanted::Version(rollback, source.into())));
+        Ok(checked.map(|(wanted, _warnings)| wanted))
+    }
+
     /// What a message that was sent before has said first: it is that request, whatever it says now.
     /// `None` if that was rejected.
     async fn said_first(
         &self,
         received: &Received,
-        request: Request,
-    ) -> Result<Option<Request>, Error> {
+        wanted: Wanted,
+    ) -> Result<Option<Wanted>, Error> {
         let id = &received.request.id;
         if !received.was_sent_before {
-            return Ok(Some(request));
+            return Ok(Some(wanted));
         }
         match self.ports.tracking.status(id).await? {
             Some(Status::Rejected) => Ok(None),
             // What is recorded of a request is removed some time, what is kept is not, and a build
             // reads that.
-            None if self.ports.requests.kept(id).await?.is_none() => Ok(Some(request)),
+            None if self.ports.requests.kept(id).await?.is_none() => Ok(Some(wanted)),
             _ => self.kept(id).await.map(Some),
         }
     }
 
     /// A request that was accepted before, whatever has become of what was dropped: the object may
     /// be deleted by now.
-    async fn kept(&self, id: &RequestId) -> Result<Request, Error> {
+    async fn kept(&self, id: &RequestId) -> Result<Wanted, Error> {
         let missing = || Error::RequestMissing { id: id.clone() };
         let text = self.ports.requests.kept(id).await?.ok_or_else(missing)?;
-        let checked = Request::from_json(&keys::request(id), &text);
-        checked
-            .map(|(request, _warnings)| request)
-            .map_err(|_| missing())
+        let key = keys::request(id);
+        if let Some(checked) = Rollback::from_json(&key, &text) {
+            let (rollback, _warnings) = checked.map_err(|_| missing())?;
+            let Rollback { layer, version } = &rollback;
+            let source = rollback::source(self.ports.manifests, layer, *version).await?;
+            let source = source.ok_or_else(|| Error::LayerManifestMissing {
+                layer: layer.to_string(),
+                version: *version,
+            })?;
+            return Ok(Wanted::Version(rollback, source.into()));
+        }
+        let (request, _warnings) = Request::from_json(&key, &text).map_err(|_| missing())?;
+        Ok(Wanted::Layers(request))
     }
 
-    /// Records a request, then starts its builds: a build finds its request. `false` if it was
-    /// rejected before: its object had been there for one delivery, and not for another.
-    async fn accept(&self, request: &Request, received: Received) -> Result<bool, Error> {
+    /// Records a request, then starts its builds, or publishes what it rolls back to: both find
+    /// their request. `false` if it was rejected before: its object had been there for one delivery,
+    /// and not for another.
+    async fn accept(&self, wanted: &Wanted, received: Received) -> Result<bool, Error> {
         let ports = &self.ports;
-        let accepted = Accepted {
-            request: received.request,
-            project: request.name.clone(),
-            origin: received.origin,
-            targets: request.layers(),
-        };
+        let accepted = wanted.accepted(received);
         let id = &accepted.request.id;
-        ports.requests.keep(id, request.to_json()).await?;
+        ports.requests.keep(id, wanted.to_json()).await?;
         let acceptance = ports.tracking.accept(&accepted).await?;
         self.observer.on(match acceptance {
             Acceptance::New => Milestone::Accepted(&accepted),
@@ -335,18 +383,46 @@ where
         if acceptance == Acceptance::Rejected {
             return Ok(false);
         }
+        match wanted {
+            Wanted::Layers(_) => self.build(&accepted).await?,
+            Wanted::Version(rollback, source) => {
+                self.publish_again(rollback, source, &accepted.request)
+                    .await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps the manifest that publishes the content of an earlier version: S3 tells the publisher.
+    async fn publish_again(
+        &self,
+        rollback: &Rollback,
+        source: &Source,
+        request: &RequestRef,
+    ) -> Result<(), Error> {
+        let (project, target) = rollback.layer.parts();
+        let key = keys::manifest(&project, &request.id, target);
+        let version = source.layer_manifest.layer.clone();
+        let manifest = source.manifest.clone().again(version, request.clone());
+        self.ports.manifests.keep(&key, &manifest).await?;
+        let Rollback { layer, version } = rollback;
+        info!(%layer, version, "accepted a rollback");
+        Ok(())
+    }
+
+    async fn build(&self, accepted: &Accepted) -> Result<(), Error> {
         let start = |target: &Compatibility| {
             let order = BuildOrder {
                 request: accepted.request.clone(),
                 project: accepted.project.clone(),
                 target: target.clone(),
             };
-            async move { ports.builds.start(&order).await }
+            async move { self.ports.builds.start(&order).await }
         };
         try_join_all(accepted.targets.iter().map(start)).await?;
         let builds = accepted.targets.len();
         info!(project = %accepted.project, builds, "accepted");
-        Ok(true)
+        Ok(())
     }
 
     /// Tells, then records: what is recorded as rejected has been told.
@@ -375,9 +451,37 @@ where
     }
 }
 
+impl Wanted {
+    fn accepted(&self, received: Received) -> Accepted {
+        let (project, targets, rolled_back_to) = match self {
+            Self::Layers(request) => (request.name.clone(), request.layers(), None),
+            Self::Version(rollback, source) => (
+                rollback.project(),
+                source.manifest.compatibility().into_iter().collect(),
+                Some(source.layer_manifest.version_arn.clone()),
+            ),
+        };
+        Accepted {
+            request: received.request,
+            project,
+            origin: received.origin,
+            targets,
+            rolled_back_to,
+        }
+    }
+
+    /// What is kept of it.
+    fn to_json(&self) -> String {
+        match self {
+            Self::Layers(request) => request.to_json(),
+            Self::Version(rollback, _) => rollback.to_json(),
+        }
+    }
+}
+
 impl Received {
     /// Checks all of it, as the command `accretion check` does.
-    fn check(&self, admission: &Admission) -> Checked<Request> {
+    fn check(&self, admission: &Admission) -> Result<Asked, Report> {
         let name = self.name.as_str();
         let owner = self.owner(admission).map_err(|problem| {
             let mut report = Report::new(name, "");
@@ -404,6 +508,15 @@ impl Received {
             Origin::Message(_) => InputKind::Request,
             Origin::Object(_) => InputKind::of(name, bytes)?,
         };
+        if kind == InputKind::Request
+            && let Some(checked) = Rollback::from_json(name, bytes)
+        {
+            let (rollback, mut report) = checked?;
+            let project = rollback.project();
+            report.add_missing(owner.and_then(|owner| admission.name_problem(&project, &owner)));
+            let (rollback, _warnings) = report.conclude(Some(rollback))?;
+            return Ok(Asked::Version(rollback));
+        }
         let project = owner.clone().or_else(|| self.folder());
         let checked = Request::from_input(kind, project, name, bytes, &NoInclude, false);
         let (request, mut report) = checked?;
@@ -411,7 +524,8 @@ impl Received {
         report.add_missing(request.targets.warnings());
         report.add_missing(request.lock_problems(&[]));
         report.add_missing(request.kept_files_problem());
-        report.conclude(Some(request))
+        let (request, _warnings) = report.conclude(Some(request))?;
+        Ok(Asked::Layers(request))
     }
 
     /// The project that the request has to be for, where that is not for the request to say.

@@ -70,6 +70,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// Nothing says any more what a version was published from that is to be rolled back to.
+    #[error("nothing says any more what {layer}:{version} was published from")]
+    LayerManifestMissing {
+        /// The layer.
+        layer: String,
+        /// The version's number.
+        version: u64,
+    },
     /// The artifact of a manifest is not there.
     #[error("the artifact `{key}` is missing")]
     ArtifactMissing {
@@ -212,6 +220,7 @@ fault_codes! {
         Self::BuildLost { .. } => "BuildLost", Internal;
         Self::ManifestMissing { .. } => "ManifestMissing", Internal;
         Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
+        Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
         Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
         Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
         Self::PermissionNotAllowed { .. } => "PermissionNotAllowed", User;
@@ -282,6 +291,7 @@ impl Fault for Error {
             | Self::EventRefused { .. }
             | Self::InvocationUnknown(_)
             | Self::ManifestMissing { .. }
+            | Self::LayerManifestMissing { .. }
             | Self::ManifestInvalid { .. }
             | Self::LayerBusy { .. } => None,
             Self::IndexCredentialsRefused { .. } => Some(

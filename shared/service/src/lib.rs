@@ -13,5 +13,6 @@ mod packages;
 pub mod ports;
 pub mod publish;
 pub mod redrive;
+pub mod rollback;
 
 pub use error::Error;

@@ -131,6 +131,8 @@ struct Subject {
     request: RequestRef,
     project: ProjectName,
     target: Compatibility,
+    /// The version whose content is wanted again, if that is why.
+    rolled_back_to: Option<LayerRef>,
 }
 
 /// A manifest that can be published from.
@@ -301,6 +303,7 @@ where
             request: open.request.clone(),
             project: open.project.clone(),
             target: open.target.clone(),
+            rolled_back_to: None,
         };
         self.fail(&subject, key, None, &error).await?;
         Ok(true)
@@ -355,12 +358,13 @@ where
             layer: LayerName::new(&project, target.target()),
             key,
             permissions,
-            manifest,
             subject: Subject {
                 request,
                 project,
                 target,
+                rolled_back_to: manifest.rolled_back_to.clone(),
             },
+            manifest,
         })
     }
 
@@ -927,6 +931,7 @@ impl Subject {
     /// A notification about it, so far without its particulars.
     fn notification(&self, event: Event) -> Notification {
         Notification::of_layer(event, &self.request, self.project.as_str(), &self.target)
+            .of_rollback(self.rolled_back_to.clone())
     }
 
     fn mark(&self, notification: Notification) -> Mark {

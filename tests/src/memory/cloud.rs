@@ -319,8 +319,8 @@ impl Cloud {
         self.descriptions.insert(key, manifest);
     }
 
-    /// Keeps the manifest of a request's target, if there is none.
-    pub fn put_manifest(&mut self, manifest: &Manifest) {
+    /// Keeps the manifest of a request's target, if there is none, and tells the key.
+    pub fn put_manifest(&mut self, manifest: &Manifest) -> String {
         let (request, target) = (manifest.request.as_ref(), manifest.compatibility());
         let request = request.expect("it is of a request");
         let project = manifest.project_name.parse().expect("it is a name");
@@ -331,8 +331,19 @@ impl Cloud {
         if !self.manifests.contains_key(&key) {
             self.written.push(key.clone());
             let text = manifest.to_json().into_bytes();
-            self.manifests.insert(key, text);
+            self.manifests.insert(key.clone(), text);
         }
+        key
+    }
+
+    /// The text of an artifact manifest, or of the manifest of a layer version.
+    pub fn read_manifest(&self, key: &str) -> Option<Vec<u8>> {
+        let mut described = self.layer_manifests.iter();
+        let described = described.find(|((layer, version), _)| {
+            key.starts_with(keys::LAYER_MANIFESTS) && keys::layer_manifest(layer, *version) == key
+        });
+        let described = described.map(|(_, manifest)| manifest.to_json().into_bytes());
+        described.or_else(|| self.manifests.get(key).cloned())
     }
 
     pub fn describe(&mut self, layer: LayerName, manifest: LayerManifest) {

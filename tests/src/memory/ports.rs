@@ -431,7 +431,7 @@ impl Manifests for Invocation {
 
     async fn manifest(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let key = key.to_owned();
-        let read = move |cloud: &mut Cloud, _| cloud.manifests.get(&key).cloned();
+        let read = move |cloud: &mut Cloud, _| cloud.read_manifest(&key);
         self.port(Call::ReadManifest, read).await
     }
 
@@ -439,6 +439,15 @@ impl Manifests for Invocation {
         let key = key.to_owned();
         let head = move |cloud: &mut Cloud, _| cloud.artifacts.get(&key).cloned();
         self.port(Call::HeadArtifact, head).await
+    }
+
+    async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
+        let (key, manifest) = (key.to_owned(), manifest.clone());
+        let keep = move |cloud: &mut Cloud, _| {
+            let kept = cloud.put_manifest(&manifest);
+            assert_eq!(kept, key, "it is that of its content");
+        };
+        self.port(Call::PutManifest, keep).await
     }
 
     async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
@@ -647,7 +656,7 @@ impl Artifacts for Invocation {
         let lock = lock.to_owned();
         let put = move |cloud: &mut Cloud, _| _ = cloud.locks.entry(key).or_insert(lock);
         self.port(Call::PutLock, put).await?;
-        let put = move |cloud: &mut Cloud, _| cloud.put_manifest(&manifest);
+        let put = move |cloud: &mut Cloud, _| _ = cloud.put_manifest(&manifest);
         self.port(Call::PutManifest, put).await
     }
 }

@@ -288,6 +288,7 @@ impl Site {
         let dispatch = Dispatch::new(dispatch::Ports {
             inbox: it,
             requests: it,
+            manifests: it,
             tracking: it,
             builds: it,
             topic: it,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use accretion_core::digest::Sha256;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::notification::{Changes, Event, Notification};
+use accretion_core::notification::{Cause, Changes, Event, Notification};
 use accretion_core::request::{Permission, RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
@@ -29,6 +29,7 @@ pub(crate) fn violations(verified: &Verified<'_>) -> Vec<String> {
     if !check.violations.is_empty() {
         return check.violations;
     }
+    check.rollbacks();
     check.notifications();
     for layer in check.layers() {
         check.layer(&layer);
@@ -99,6 +100,57 @@ impl<'a> Check<'a> {
             let verified = self.verified;
             let is_known = verified.valid.contains_key(id) || verified.invalid.contains(id);
             self.expect(is_known, || format!("{id} is what nobody has sent"));
+        }
+    }
+
+    /// A rollback ends with the content of its version, unless a newer request is published, and is
+    /// told as what it is.
+    fn rollbacks(&mut self) {
+        let verified = self.verified;
+        for (id, (layer, version)) in verified.rollbacks {
+            let Some(item) = self.cloud.targets.get(&(id.clone(), layer.parts().1)) else {
+                continue;
+            };
+            let request = RequestRef {
+                received_at: item.received_at,
+                id: id.clone(),
+            };
+            let stands = self.cloud.state(layer).published;
+            let is_lost = item.status == Status::Superseded
+                && stands.is_none_or(|stands| stands.request <= request);
+            self.expect(!is_lost, || format!("the rollback {id} is lost"));
+            let described = &self.cloud.layer_manifests[&(layer.clone(), *version)];
+            let is_same = item.digest.is_none_or(|digest| digest == described.digest);
+            self.expect(is_same, || {
+                format!("the rollback {id} has other content than {layer}:{version}")
+            });
+            for told in self.settlements().filter(|(_, it)| it.request.id == *id) {
+                let told = &told.1.mark.notification;
+                // Of one whose manifest was never heard of, that is not known.
+                let is_unknown = told.code.as_deref() == Some("BuildLost");
+                let to = told.rolled_back_to.as_ref().map(|it| it.version);
+                let is_told = told.cause == Some(Cause::Rollback) && to == Some(*version);
+                self.expect(is_told || is_unknown, || {
+                    format!("{} is told without its cause", told.event_id)
+                });
+            }
+            let forged = &verified.valid[id];
+            let granted: BTreeSet<_> = forged.permissions.iter().collect();
+            let mut asked = verified.valid.iter().filter(|(other, it)| {
+                !verified.rollbacks.contains_key(other) && it.makes(layer, forged.artifact())
+            });
+            let is_asked =
+                asked.any(|(_, it)| it.permissions.iter().collect::<BTreeSet<_>>() == granted);
+            self.expect(is_asked, || {
+                format!("the rollback {id} grants what no request for its version did")
+            });
+        }
+        for (_, settlement) in self.settlements() {
+            let id = &settlement.request.id;
+            let is_rollback = settlement.mark.notification.cause.is_some();
+            self.expect(!is_rollback || verified.rollbacks.contains_key(id), || {
+                format!("{id} is told as a rollback")
+            });
         }
     }
 

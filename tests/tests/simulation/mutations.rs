@@ -103,10 +103,20 @@ pub(crate) enum Mutation {
     IdentityForgotten,
     /// A dead letter is deleted before it is sent again.
     LettersDeletedFirst,
+    /// A rollback has the place in the order that its version had.
+    RollbackBackdated,
+    /// A rollback that is recorded is published by the first delivery alone.
+    RollbackNotRepeated,
+    /// A rollback publishes what stands, not what its version holds.
+    RollbackOfOtherContent,
+    /// A rollback does not say what it is.
+    RollbackUntold,
+    /// A rollback forgets who may use its version.
+    RollbackGrantsForgotten,
 }
 
 impl Mutation {
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 40] = [
         Self::ClaimsUnconditional,
         Self::LeaseIgnored,
         Self::LeaseTooShort,
@@ -142,6 +152,11 @@ impl Mutation {
         Self::ArtifactTakenForWhole,
         Self::IdentityForgotten,
         Self::LettersDeletedFirst,
+        Self::RollbackBackdated,
+        Self::RollbackNotRepeated,
+        Self::RollbackOfOtherContent,
+        Self::RollbackUntold,
+        Self::RollbackGrantsForgotten,
     ];
 }
 
@@ -174,7 +189,11 @@ impl Mutation {
             Self::ReviewedMeanwhile => "a false alarm",
             Self::ManifestBeforeArtifact | Self::ArtifactTakenForWhole => "ArtifactMissing",
             Self::IdentityForgotten => "is what nobody has sent",
-            Self::LettersDeletedFirst => "BuildLost",
+            Self::LettersDeletedFirst | Self::RollbackNotRepeated => "BuildLost",
+            Self::RollbackBackdated => "is lost",
+            Self::RollbackOfOtherContent => "has other content",
+            Self::RollbackUntold => "is told without its cause",
+            Self::RollbackGrantsForgotten => "grants what no request",
         }
     }
 }
@@ -199,6 +218,8 @@ struct Postponed {
     revisions: Option<BTreeMap<LayerName, u64>>,
     /// Whether versions were listed since.
     is_listed: bool,
+    /// Whether the request was recorded before.
+    is_known: bool,
 }
 
 const OWNER: &str = "somebody";
@@ -324,7 +345,9 @@ impl Tracking for Mutant {
             let forget = move |cloud: &mut Cloud, _| cloud.requests.remove(&id);
             self.port(Call::Accept, forget).await?;
         }
-        self.inner.accept(accepted).await
+        let acceptance = self.inner.accept(accepted).await?;
+        self.postponed().is_known = acceptance == Acceptance::Known;
+        Ok(acceptance)
     }
 
     async fn reject(&self, rejected: &Rejected) -> Result<(), PortError> {
@@ -378,6 +401,36 @@ impl Manifests for Mutant {
 
     async fn artifact(&self, key: &str) -> Result<Option<StoredArtifact>, PortError> {
         self.inner.artifact(key).await
+    }
+
+    async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
+        let mut manifest = manifest.clone();
+        match self.mutation {
+            Mutation::RollbackBackdated => {
+                let request = manifest.request.as_mut().expect("it is of a request");
+                request.received_at = request.received_at.before(Duration::from_hours(1));
+            }
+            Mutation::RollbackNotRepeated if self.postponed().is_known => return Ok(()),
+            Mutation::RollbackOfOtherContent => {
+                let compatibility = manifest.compatibility().expect("it is of a layer");
+                let project = manifest.project_name.parse().expect("it is a name");
+                let layer = LayerName::new(&project, compatibility.target());
+                if let Some(stands) = self.inner.state(&layer).await?.published
+                    && let Some(text) = self.inner.manifest(&stands.manifest_key).await?
+                {
+                    let stands = Manifest::from_json(&text).expect("it is a manifest");
+                    manifest = Manifest {
+                        request: manifest.request,
+                        rolled_back_to: manifest.rolled_back_to,
+                        ..stands
+                    };
+                }
+            }
+            Mutation::RollbackUntold => manifest.rolled_back_to = None,
+            Mutation::RollbackGrantsForgotten => manifest.publish.permissions.clear(),
+            _ => {}
+        }
+        Manifests::keep(&self.inner, key, &manifest).await
     }
 
     async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {

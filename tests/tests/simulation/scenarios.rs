@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use accretion_core::limits::Limits;
-use accretion_core::notification::{Event, Notification, Update};
+use accretion_core::notification::{Attribute, Cause, Event, Notification, Update};
 use accretion_core::request::{IdentityAttributes, Permission, RequestId, RequestRef};
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
@@ -103,6 +103,169 @@ impl World {
         let shared = self.shared();
         let described = (tools(0).layer(X86_64), stands);
         assert!(shared.cloud.layer_manifests.contains_key(&described));
+    }
+}
+
+// Rolling back
+
+/// A world in which two contents were published, one after the other.
+fn two_versions() -> World {
+    let mut world = World::new();
+    for content in [1, 2] {
+        let dropped = world.built(&tools(content).grant(ACCOUNT));
+        world.publishes(&dropped, Outcome::Published);
+    }
+    world
+}
+
+#[test]
+fn a_rollback_publishes_an_earlier_content_without_a_build() {
+    let mut world = two_versions();
+    let layer = tools(1).layer(X86_64);
+    let builds = world.shared().cloud.started.len();
+    let rollback = world.roll_back(&layer, 1);
+    let outcomes = world.dispatch(&rollback.message).unwrap().unwrap();
+    let accepted = dispatch::Outcome::Accepted(rollback.id.clone());
+    assert_eq!(outcomes, [accepted]);
+    world.publishes(&rollback, Outcome::Published);
+    world.assert_settled(&[1, 2, 3], 3);
+    assert_eq!(world.shared().cloud.started.len(), builds);
+    let sent = world.sent();
+    let told = sent.last().unwrap();
+    assert_eq!(told.event, Event::LayerPublished);
+    assert_eq!(told.cause, Some(Cause::Rollback));
+    assert_eq!(told.rolled_back_to.as_ref().map(|it| it.version), Some(1));
+    let attributes = told.attributes();
+    let cause = ("Cause", Attribute::Text("Rollback".to_owned()));
+    assert!(attributes.contains(&cause), "{attributes:?}");
+    let update = &told.changes.as_ref().unwrap().updated[0];
+    assert_eq!((&*update.from, &*update.to), ("2", "1"));
+    let shared = world.shared();
+    let versions = &shared.cloud.lambda[&layer].versions;
+    let (first, third) = (&versions[&1], &versions[&3]);
+    assert_eq!(first.version.code_sha256, third.version.code_sha256);
+    assert_eq!(first.grants, third.grants);
+}
+
+#[test]
+fn a_rollback_stays_until_a_later_request() {
+    let mut world = two_versions();
+    let layer = tools(1).layer(X86_64);
+    // It is received before the rollback, and built after it.
+    let late = world.drop(&tools(3));
+    let rollback = world.roll_back(&layer, 1);
+    world.dispatch(&rollback.message).unwrap().unwrap();
+    world.publishes(&rollback, Outcome::Published);
+    world.dispatch(&late.message).unwrap().unwrap();
+    world.build();
+    world.publishes(&late, Outcome::Superseded);
+    world.assert_settled(&[1, 2, 3], 3);
+    let newer = world.built(&tools(3));
+    world.publishes(&newer, Outcome::Published);
+    world.assert_settled(&[1, 2, 3, 4], 4);
+}
+
+#[test]
+fn a_rollback_to_what_stands_keeps_older_requests_out() {
+    let mut world = two_versions();
+    let late = world.built(&tools(3));
+    let rollback = world.roll_back(&tools(1).layer(X86_64), 2);
+    world.dispatch(&rollback.message).unwrap().unwrap();
+    world.publishes(&rollback, Outcome::Unchanged);
+    world.publishes(&late, Outcome::Superseded);
+    world.assert_settled(&[1, 2], 2);
+}
+
+#[test]
+fn a_rollback_to_a_deleted_version_needs_its_artifact_alone() {
+    let mut world = two_versions();
+    let layer = tools(1).layer(X86_64);
+    let now = world.now();
+    world.shared().cloud.delete_version(&layer, 1, now);
+    let rollback = world.roll_back(&layer, 1);
+    world.dispatch(&rollback.message).unwrap().unwrap();
+    world.publishes(&rollback, Outcome::Published);
+    world.assert_settled(&[2, 3], 3);
+
+    world.shared().cloud.artifacts.clear();
+    let rollback = world.roll_back(&layer, 2);
+    world.dispatch(&rollback.message).unwrap().unwrap();
+    assert_eq!(world.fails(&rollback), "ArtifactMissing");
+    let told = world.sent().pop().unwrap();
+    assert_eq!(told.event, Event::BuildFailed);
+    assert_eq!(told.cause, Some(Cause::Rollback));
+    world.assert_settled(&[2, 3], 3);
+}
+
+#[test]
+fn a_rollback_to_a_rollback_is_one() {
+    let mut world = two_versions();
+    let layer = tools(1).layer(X86_64);
+    for (version, made) in [(1, 3), (2, 4), (3, 5)] {
+        let rollback = world.roll_back(&layer, version);
+        world.dispatch(&rollback.message).unwrap().unwrap();
+        world.publishes(&rollback, Outcome::Published);
+        assert_eq!(world.stands(), made);
+        let told = world.sent().pop().unwrap().rolled_back_to.unwrap();
+        assert_eq!(told.version, version);
+    }
+}
+
+#[test]
+fn a_rollback_of_a_merged_layer_keeps_its_runtimes() {
+    let mut world = World::new();
+    let layer = tools(1).layer(MERGED);
+    for content in [1, 2] {
+        let dropped = world.built(&tools(content).merged());
+        world.publish(&dropped.manifest(MERGED)).unwrap().unwrap();
+    }
+    let rollback = world.roll_back(&layer, 1);
+    world.dispatch(&rollback.message).unwrap().unwrap();
+    let outcome = world.publish(&rollback.manifest(MERGED));
+    assert_eq!(outcome.unwrap().unwrap(), Outcome::Published);
+    assert_eq!(world.sent().pop().unwrap().runtimes, MERGED_RUNTIMES);
+}
+
+#[test]
+fn a_rollback_to_what_was_never_published_is_rejected() {
+    let mut world = two_versions();
+    let arm = tools(1).layer(ARM64);
+    let layer = tools(1).layer(X86_64);
+    for (layer, version) in [(&layer, 3), (&arm, 1)] {
+        let rollback = world.roll_back(layer, version);
+        let outcomes = world.dispatch(&rollback.message).unwrap().unwrap();
+        let rejected = dispatch::Outcome::Rejected(rollback.id.clone());
+        assert_eq!(outcomes, [rejected]);
+        let told = world.sent().pop().unwrap();
+        assert_eq!(told.codes, ["LayerVersionUnknown"]);
+        let reason = told.reason.unwrap();
+        assert!(reason.contains(&format!("{layer}:{version}")), "{reason}");
+    }
+}
+
+#[test]
+fn a_rollback_that_dies_anywhere_is_repeated() {
+    let calls = [
+        Call::ReadInbox,
+        Call::ReadManifest,
+        Call::Keep,
+        Call::Accept,
+        Call::PutManifest,
+    ];
+    for call in calls {
+        for verdict in [Verdict::DiesBefore, Verdict::DiesAfter] {
+            let mut world = two_versions();
+            let rollback = world.roll_back(&tools(1).layer(X86_64), 1);
+            world.fault(call, verdict);
+            assert!(world.dispatch(&rollback.message).is_none(), "{call:?}");
+            // What was dropped need not be there any more once it is recorded.
+            if (call, verdict) == (Call::Accept, Verdict::DiesAfter) {
+                world.shared().cloud.inbox.clear();
+            }
+            world.dispatch(&rollback.message).unwrap().unwrap();
+            world.publishes(&rollback, Outcome::Published);
+            world.assert_settled(&[1, 2, 3], 3);
+        }
     }
 }
 

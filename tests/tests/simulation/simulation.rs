@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use accretion_core::layer::LayerName;
+use accretion_core::manifest::Manifest;
 use accretion_core::notification::{Event as NotificationEvent, Notification};
-use accretion_core::request::{IdentityAttributes, RequestId};
+use accretion_core::request::{IdentityAttributes, Permission, RequestId};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -24,7 +26,7 @@ use crate::alarms::{self, Alarm};
 use crate::invariants;
 use crate::mutations::Mutation;
 use crate::random::Random;
-use crate::world::{Ended, Job, RequestForge, TIMEOUT, World, event};
+use crate::world::{Ended, Job, RequestForge, TIMEOUT, World, event, rollback};
 use integration_tests::memory::cloud::{Fact, UNKNOWN_ACCOUNT};
 use integration_tests::memory::dead_letters::Queue;
 use integration_tests::memory::ports::{Call, CallId, InvocationId, Verdict, Waiting};
@@ -137,6 +139,8 @@ enum Event {
     RepairNow,
     /// Somebody brings dead letters back.
     Redrive(Queue),
+    /// An operator rolls a layer back.
+    RollBack,
     /// Somebody deletes a version.
     Delete,
     /// Somebody deletes what was dropped.
@@ -233,6 +237,7 @@ pub(crate) struct Figures {
     pub(crate) taken_over: u64,
     pub(crate) versions: u64,
     pub(crate) deleted: u64,
+    pub(crate) rollbacks: u64,
     pub(crate) published: u64,
     pub(crate) unchanged: u64,
     pub(crate) superseded: u64,
@@ -245,7 +250,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// The figures with their names.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 16] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 17] {
         [
             ("steps", self.steps),
             ("invocations", self.invocations),
@@ -255,6 +260,7 @@ impl Figures {
             ("claims taken over", self.taken_over),
             ("versions", self.versions),
             ("versions deleted", self.deleted),
+            ("rollbacks", self.rollbacks),
             ("published", self.published),
             ("unchanged", self.unchanged),
             ("superseded", self.superseded),
@@ -302,6 +308,7 @@ impl std::ops::AddAssign for Figures {
         self.taken_over += other.taken_over;
         self.versions += other.versions;
         self.deleted += other.deleted;
+        self.rollbacks += other.rollbacks;
         self.published += other.published;
         self.unchanged += other.unchanged;
         self.superseded += other.superseded;
@@ -318,6 +325,8 @@ pub(crate) struct Verified<'a> {
     pub(crate) world: &'a World,
     /// Requests that have to be accepted.
     pub(crate) valid: &'a BTreeMap<RequestId, RequestForge>,
+    /// Those of them that are rollbacks, and to which version.
+    pub(crate) rollbacks: &'a BTreeMap<RequestId, (LayerName, u64)>,
     /// Requests that have to be rejected.
     pub(crate) invalid: &'a [RequestId],
     /// Requests whose objects somebody deleted: they can be either.
@@ -370,6 +379,7 @@ struct Simulation {
     messages: Vec<Queued>,
     running: BTreeMap<InvocationId, (Cause, Timestamp)>,
     valid: BTreeMap<RequestId, RequestForge>,
+    rollbacks: BTreeMap<RequestId, (LayerName, u64)>,
     invalid: Vec<RequestId>,
     vanished: Vec<RequestId>,
     failed_builds: Vec<(RequestId, LayerTarget)>,
@@ -406,6 +416,7 @@ impl Simulation {
             messages: Vec::new(),
             running: BTreeMap::new(),
             valid: BTreeMap::new(),
+            rollbacks: BTreeMap::new(),
             invalid: Vec::new(),
             vanished: Vec::new(),
             executions: 0,
@@ -473,6 +484,9 @@ impl Simulation {
         for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
             plan.push((random.within(0..=at + 600_000), Event::Delete));
         }
+        for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
+            plan.push((random.within(0..=at + 600_000), Event::RollBack));
+        }
         if random.chance(30) {
             plan.push((random.within(0..=at + 600_000), Event::Tamper));
         }
@@ -503,6 +517,7 @@ impl Simulation {
             alarms: &self.alarms,
             world: &self.world,
             valid: &self.valid,
+            rollbacks: &self.rollbacks,
             invalid: &self.invalid,
             vanished: &self.vanished,
             is_tampered: self.is_tampered,
@@ -595,6 +610,7 @@ impl Simulation {
                     self.begin(Job::Redrive(queue), Cause::Redrive(queue), TIMEOUT);
                 }
             }
+            Event::RollBack => self.roll_back(),
             Event::Delete => self.delete(),
             Event::Vanish(id, object) => {
                 self.note(|| format!("somebody deletes what {id} was read from"));
@@ -640,6 +656,70 @@ impl Simulation {
             }
         };
         self.enqueue(dropped.message);
+    }
+
+    /// Rolls a layer back to a version that was described, whether it is there, or recorded, or not.
+    /// It is as if what that version was made for were asked for again.
+    fn roll_back(&mut self) {
+        let versions: Vec<_> = {
+            let shared = self.world.shared();
+            shared.cloud.layer_manifests.keys().cloned().collect()
+        };
+        if versions.is_empty() {
+            return;
+        }
+        let (layer, version) = self.random.pick(&versions).clone();
+        let (project, target) = layer.parts();
+        let is_known = !self.random.chance(50);
+        let text = rollback(&layer, if is_known { version } else { 1_000 });
+        let dropped = if self.random.chance(150) {
+            self.world.send_text(&project, text)
+        } else {
+            self.world.drop_text(&project, &text)
+        };
+        let id = dropped.id.clone();
+        self.note(|| format!("{id} rolls {layer} back to {version}, known: {is_known}"));
+        if is_known {
+            let mut request = self.valid[&self.requester(&layer, version)].clone();
+            request.targets = vec![target];
+            self.valid.insert(id.clone(), request);
+            self.rollbacks.insert(id.clone(), (layer, version));
+            self.figures.rollbacks += 1;
+            if let Some(object) = dropped.object.filter(|_| self.random.chance(15)) {
+                let after = self.delay();
+                self.schedule(after, Event::Vanish(id, object));
+            }
+        } else {
+            self.invalid.push(id);
+        }
+        self.enqueue(dropped.message);
+    }
+
+    /// The request that a version was made for, as it is described.
+    fn requester(&self, layer: &LayerName, version: u64) -> RequestId {
+        let shared = self.world.shared();
+        let described = &shared.cloud.layer_manifests[&(layer.clone(), version)];
+        let key = &described.artifact_manifest.key;
+        keys::request_of_manifest(key).expect("it is the key of a manifest")
+    }
+
+    /// Takes over whom a rollback lets use the version: those of the manifest that it has found.
+    fn note_permissions(&mut self, key: &str) {
+        let id = keys::request_of_manifest(key).expect("it is the key of a manifest");
+        if !self.rollbacks.contains_key(&id) {
+            return;
+        }
+        let manifest = {
+            let shared = self.world.shared();
+            Manifest::from_json(&shared.cloud.manifests[key]).expect("it is a manifest")
+        };
+        let permissions = manifest
+            .publish
+            .permissions
+            .iter()
+            .map(Permission::try_from);
+        let request = self.valid.get_mut(&id).expect("it was dropped");
+        request.permissions = permissions.map(|it| it.expect("it is one")).collect();
     }
 
     /// Puts a message into the request queue.
@@ -1028,6 +1108,7 @@ impl Simulation {
         let written = self.world.shared().cloud.written[self.manifests..].to_vec();
         self.manifests += written.len();
         for key in written {
+            self.note_permissions(&key);
             let copies = 1 + u64::from(self.random.chance(self.weather.duplicated))
                 - u64::from(self.random.chance(self.weather.dropped));
             for _ in 0..copies {

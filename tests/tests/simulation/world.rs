@@ -15,7 +15,7 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{
     Admission, AllowedPermissions, IdentityAttributes, Permission, PermissionDocument, ProjectName,
-    Request, RequestId,
+    Request, RequestId, Rollback,
 };
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
@@ -253,8 +253,20 @@ impl World {
         }
     }
 
+    /// Drops a rollback to a version of a layer, a millisecond after what was dropped last.
+    pub(crate) fn roll_back(&mut self, layer: &LayerName, version: u64) -> Dropped {
+        self.pass(Duration::from_millis(1));
+        let (project, _) = layer.parts();
+        self.drop_text(&project, &rollback(layer, version))
+    }
+
     /// Sends a request to the queue itself.
     pub(crate) fn send_now(&mut self, request: &RequestForge) -> Dropped {
+        self.send_text(&request.project, request.json())
+    }
+
+    /// Sends a text to the queue itself.
+    pub(crate) fn send_text(&mut self, project: &ProjectName, body: String) -> Dropped {
         let id = format!("message {}", self.dropped);
         self.dropped += 1;
         Dropped {
@@ -264,9 +276,9 @@ impl World {
                 id,
                 sent_at: self.now(),
                 attributes: IdentityAttributes::default(),
-                body: request.json(),
+                body,
             },
-            project: request.project.clone(),
+            project: project.clone(),
         }
     }
 
@@ -540,6 +552,7 @@ where
             let dispatch = Dispatch::new(dispatch::Ports {
                 inbox: it,
                 requests: it,
+                manifests: it,
                 tracking: it,
                 builds: it,
                 topic: it,
@@ -567,6 +580,12 @@ where
     let options = build::Options::default();
     let build = Build::new(&request, origin, options, ports, ports, ports, ports, ports)?;
     build.layer(&order.target).await.map(|_| ())
+}
+
+/// The text of a rollback.
+pub(crate) fn rollback(layer: &LayerName, version: u64) -> String {
+    let layer = layer.clone();
+    Rollback { layer, version }.to_json()
 }
 
 /// What S3 tells of a new object.

@@ -9,7 +9,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 
 use crate::table::{ITEM, Item, Record, Table};
-use crate::tracking::{REQUEST, compatibility};
+use crate::tracking::{REQUEST, ROLLED_BACK_TO, compatibility};
 use crate::{Clients, Error};
 
 /// The table of requests, as people read it.
@@ -31,6 +31,8 @@ pub struct TrackedRequest {
     pub updated_at: Timestamp,
     /// Where it came from, if it is known.
     pub source: Option<Source>,
+    /// The ARN of the version whose content it wants again, if it is a rollback.
+    pub rolled_back_to: Option<String>,
     /// Why it was rejected: a report of some lines.
     pub reason: Option<String>,
     /// The codes of what it was rejected for.
@@ -170,6 +172,7 @@ enum About {
     Request {
         status: Status,
         source: Option<Source>,
+        rolled_back_to: Option<String>,
         reason: Option<String>,
         codes: Vec<String>,
     },
@@ -185,6 +188,7 @@ fn part(item: Record<'_>) -> Result<Part, String> {
         About::Request {
             status,
             source: item.map("Source")?.map(source).transpose()?,
+            rolled_back_to: text(ROLLED_BACK_TO)?,
             reason: text("Reason")?,
             codes: item.texts("Codes")?,
         }
@@ -239,6 +243,7 @@ impl Part {
             status: Status::Received,
             updated_at: self.updated_at,
             source: None,
+            rolled_back_to: None,
             reason: None,
             codes: Vec::new(),
             targets: BTreeMap::new(),
@@ -258,10 +263,12 @@ impl TrackedRequest {
             About::Request {
                 status,
                 source,
+                rolled_back_to,
                 reason,
                 codes,
             } => {
                 (self.status, self.source) = (status, source);
+                self.rolled_back_to = rolled_back_to;
                 (self.reason, self.codes) = (reason, codes);
             }
             About::Target(target, known) => {

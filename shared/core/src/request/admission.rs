@@ -51,22 +51,12 @@ impl Admission {
     /// The problems of a request that was received for a project; none without an owner but those of
     /// its permissions.
     pub fn problems(&self, request: &Request, owner: Option<&ProjectName>) -> Vec<Problem> {
-        let refused = request.permissions.iter();
-        let refused = refused.filter(|it| !self.permissions.allows(it));
+        let refused = self.refused(&request.permissions);
         let mut problems: Vec<_> = refused.map(permission_problem).collect();
         let Some(owner) = owner else {
             return problems;
         };
-        if request.name != *owner {
-            let message = format!(
-                "`Name` is `{}`, and the key is one of `{owner}`",
-                request.name
-            );
-            problems.push(
-                Problem::error(code::PROJECT_NAME_MISMATCH, message)
-                    .help("drop the request into the folder of the project that it names"),
-            );
-        }
+        problems.extend(self.name_problem(&request.name, owner));
         let foreign = request.contents.files.iter();
         let foreign = foreign.filter_map(|it| it.key_outside(owner));
         problems.extend(foreign.map(|key| {
@@ -75,6 +65,38 @@ impl Admission {
                 .help(format!("put the project's files below `files/{owner}/`"))
         }));
         problems
+    }
+
+    /// The problem of a request for a project that was received for another one.
+    #[expect(clippy::unused_self, reason = "there is an owner by these rules alone")]
+    pub fn name_problem(&self, name: &ProjectName, owner: &ProjectName) -> Option<Problem> {
+        (name != owner).then(|| {
+            let message = format!("`Name` is `{name}`, and the key is one of `{owner}`");
+            Problem::error(code::PROJECT_NAME_MISMATCH, message)
+                .help("drop the request into the folder of the project that it names")
+        })
+    }
+
+    /// The problems of a rollback to a version that was shared with these.
+    pub fn rollback_problems(&self, permissions: &[Permission]) -> Vec<Problem> {
+        let refused = self.refused(permissions).map(|permission| {
+            let message = format!(
+                "the version to roll back to is shared with {permission}, which is not allowed here"
+            );
+            Problem::error(code::PERMISSION_NOT_ALLOWED, message).help(
+                "request the layer again without that permission, or have the operator add it to \
+                 `AllowedPermissions`",
+            )
+        });
+        refused.collect()
+    }
+
+    fn refused<'a>(
+        &'a self,
+        permissions: impl IntoIterator<Item = &'a Permission>,
+    ) -> impl Iterator<Item = &'a Permission> {
+        let permissions = permissions.into_iter();
+        permissions.filter(|it| !self.permissions.allows(it))
     }
 }
 

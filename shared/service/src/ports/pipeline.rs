@@ -111,6 +111,8 @@ pub struct Accepted {
     pub origin: Origin,
     /// What it wants layers for.
     pub targets: Vec<Compatibility>,
+    /// The ARN of the version whose content it wants again, if it is a rollback.
+    pub rolled_back_to: Option<String>,
 }
 
 /// A request that can't be used.
@@ -223,7 +225,7 @@ pub struct StoredArtifact {
     pub size: u64,
 }
 
-/// The publisher's view of the artifacts bucket.
+/// The manifests and artifacts of the artifacts bucket.
 pub trait Manifests: Send + Sync {
     /// The bucket's name.
     fn bucket(&self) -> &str;
@@ -239,6 +241,13 @@ pub trait Manifests: Send + Sync {
         &self,
         key: &str,
     ) -> impl Future<Output = Result<Option<StoredArtifact>, PortError>> + Send;
+
+    /// Keeps an artifact manifest under a key. What is there already stays as it is.
+    fn keep(
+        &self,
+        key: &str,
+        manifest: &Manifest,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Writes the manifest of a layer version, over the one that may be there.
     fn describe(

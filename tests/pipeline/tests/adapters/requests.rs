@@ -32,6 +32,7 @@ pub(crate) fn accepted(targets: &[&str]) -> Accepted {
             event_time: at("10:00:00"),
         }),
         targets: targets.iter().map(|slug| compatibility(slug)).collect(),
+        rolled_back_to: None,
     }
 }
 
