@@ -11,7 +11,7 @@ mod stack_error;
 mod stack_work;
 mod template;
 
-pub(crate) use contents::{Contents, read_manifest, signed_difference};
+pub(crate) use contents::{Contents, Recorded, read_manifest, signed_difference};
 pub(crate) use deployment::{DeploymentFile, Deployments, OneRegion, Region, Retained, Stacks};
 pub(crate) use error::{Error, print_fault_in};
 pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};

@@ -15,6 +15,8 @@ mod add;
 #[cfg(feature = "aws")]
 mod cloud;
 #[cfg(feature = "aws")]
+mod delete;
+#[cfg(feature = "aws")]
 mod describe;
 #[cfg(feature = "aws")]
 mod destroy;
@@ -34,6 +36,8 @@ mod redrive;
 mod request;
 #[cfg(feature = "aws")]
 mod revoke;
+#[cfg(feature = "aws")]
+mod rollback;
 #[cfg(feature = "aws")]
 mod status;
 #[cfg(feature = "aws")]

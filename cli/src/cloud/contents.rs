@@ -9,7 +9,8 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{ContentManifest, LayerManifest, Manifest};
 use accretion_local::remote;
-use accretion_service::ports::{Manifests as _, PortError};
+use accretion_service::ports::PortError;
+use accretion_service::rollback;
 use indicatif::BinaryBytes;
 
 use super::{Error, OneRegion, Pipeline};
@@ -86,26 +87,13 @@ impl Recorded {
         let pipeline = Pipeline::connect(clients, at.region.clone(), &stacks).await?;
         let bucket = pipeline.output("ArtifactsBucketName")?;
         let manifests = S3Manifests::new(&pipeline.clients, bucket);
-        let layer_manifest_key = keys::layer_manifest(&layer, version);
-        let Some(text) = manifests.manifest(&layer_manifest_key).await? else {
-            return Ok(None);
-        };
-        let unreadable = |key: &str, error: serde_json::Error| Error::ManifestUnreadable {
-            name: format!("s3://{bucket}/{key}"),
-            problem: error.to_string(),
-        };
-        let layer_manifest: LayerManifest = serde_json::from_slice(&text)
-            .map_err(|error| unreadable(&layer_manifest_key, error))?;
-        let key = &layer_manifest.artifact_manifest.key;
-        let Some(text) = manifests.manifest(key).await? else {
-            return Ok(None);
-        };
-        let manifest = Manifest::from_json(&text).map_err(|error| unreadable(key, error))?;
-        Ok(Some(Self {
-            manifest,
+        let source = rollback::source(&manifests, &layer, version).await;
+        let source = source.map_err(|error| Error::of_source(error, bucket))?;
+        Ok(source.map(|source| Self {
+            manifest: source.manifest,
+            layer_manifest: source.layer_manifest,
+            layer_manifest_key: keys::layer_manifest(&layer, version),
             bucket: bucket.to_owned(),
-            layer_manifest,
-            layer_manifest_key,
         }))
     }
 }

@@ -9,6 +9,7 @@ use accretion_core::diagnostic::Problem;
 use accretion_core::request::{InputKind, RequestId};
 use accretion_core::{Class, Fault, fault_codes};
 use accretion_service::ports::PortError;
+use accretion_service::rollback::SourceError;
 use indicatif::BinaryBytes;
 
 use super::{Failure, Region, StackError};
@@ -55,6 +56,14 @@ pub(crate) enum Error {
         layer: String,
         version: u64,
     },
+    #[error("{name}, which {layer}:{version} was published from, is not there any more")]
+    ArtifactMissing {
+        layer: String,
+        version: u64,
+        name: String,
+    },
+    #[error("{}", versions_named(layer, named))]
+    VersionUnclear { layer: String, named: Vec<u64> },
     #[error("{name} is not a manifest: {problem}")]
     ManifestUnreadable { name: String, problem: String },
     #[error("nothing says in which region")]
@@ -143,6 +152,8 @@ fault_codes! {
         Self::StackMissing { .. } => "StackMissing", User;
         Self::OutputMissing { .. } => "OutputMissing", User;
         Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
+        Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
+        Self::VersionUnclear { .. } => "VersionUnclear", User;
         Self::ManifestUnreadable { .. } => "ManifestUnreadable", User;
         Self::RegionMissing => "RegionMissing", User;
         Self::LayerFolderEmpty { .. } => "LayerFolderEmpty", User;
@@ -201,9 +212,30 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What is wrong with what a version was published from, in this bucket.
+    pub(crate) fn of_source(error: SourceError, bucket: &str) -> Self {
+        match error {
+            SourceError::Port(error) => Self::Port(error),
+            SourceError::Invalid { key, problem } => Self::ManifestUnreadable {
+                name: format!("s3://{bucket}/{key}"),
+                problem,
+            },
+        }
+    }
+}
+
 impl From<StackError> for Error {
     fn from(error: StackError) -> Self {
         Self::Stack(Box::new(error))
+    }
+}
+
+/// How many versions of a layer were named, for people.
+fn versions_named(layer: &str, named: &[u64]) -> String {
+    match named {
+        [one, other] => format!("two versions of {layer} are named: {one} and {other}"),
+        _ => format!("no version of {layer} is named"),
     }
 }
 
@@ -275,6 +307,12 @@ impl Fault for Error {
                         .to_owned(),
                 )
             }
+            Self::ArtifactMissing { .. } => Some(
+                "restore the object, or request the layer again: `accretion request`".to_owned(),
+            ),
+            Self::VersionUnclear { layer, .. } => Some(format!(
+                "name one, as in {layer}:3; `accretion list versions` shows those that there are"
+            )),
             Self::RegionMissing => Some(
                 "name one with --region, set AWS_REGION, or take those of a --deployment-file"
                     .to_owned(),

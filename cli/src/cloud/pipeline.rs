@@ -76,6 +76,18 @@ impl Pipeline {
     /// Refuses a request of the command that the pipeline would refuse. Where a stack is of a version
     /// without these parameters, it has no such rules.
     pub(crate) fn admit(&self, request: &Request) -> Result<(), Error> {
+        self.admitted(|admission| {
+            let owner = admission.project_from_key.then_some(&request.name);
+            admission.problems(request, owner)
+        })
+    }
+
+    /// The same of a rollback to a version that was shared with these.
+    pub(crate) fn admit_rollback(&self, permissions: &[Permission]) -> Result<(), Error> {
+        self.admitted(|admission| admission.rollback_problems(permissions))
+    }
+
+    fn admitted(&self, problems: impl Fn(&Admission) -> Vec<Problem>) -> Result<(), Error> {
         let stack = self.stacks.iter();
         let stack = stack.flat_map(|it| it.parameters.get("AllowedPermissions").map(|of| (it, of)));
         let Some((stack, allowed)) = stack.last() else {
@@ -93,8 +105,7 @@ impl Pipeline {
             // What this version can't read, the pipeline decides on.
             permissions: permissions.unwrap_or(AllowedPermissions::ANYONE),
         };
-        let owner = is_owned.then_some(&request.name);
-        let problems = admission.problems(request, owner);
+        let problems = problems(&admission);
         if problems.is_empty() {
             return Ok(());
         }
@@ -102,6 +113,12 @@ impl Pipeline {
             region: self.region.clone(),
             problems,
         })
+    }
+
+    /// A parameter of the stacks, such as `PointerPrefix`.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let mut stacks = self.stacks.iter();
+        stacks.find_map(|stack| stack.parameters.get(name).map(String::as_str))
     }
 
     /// An output of the stacks, such as `InboxBucketName`.

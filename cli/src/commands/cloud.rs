@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::{print_json, table};
 
 use super::{
-    add, describe, destroy, diff, grant, init, list, publish, redrive, request, revoke, status,
-    template, update,
+    add, delete, describe, destroy, diff, grant, init, list, publish, redrive, request, revoke,
+    rollback, status, template, update,
 };
 
 /// The commands that speak to AWS, or of what is deployed there.
@@ -24,12 +24,15 @@ pub(crate) enum Cloud {
     Destroy(destroy::Destroy),
     #[command(subcommand)]
     Request(request::Request),
+    Rollback(rollback::Rollback),
     Status(status::Status),
     #[command(subcommand)]
     List(list::List),
     #[command(subcommand)]
     Describe(describe::Describe),
     Diff(diff::Diff),
+    #[command(subcommand)]
+    Delete(delete::Delete),
     Publish(Box<publish::Publish>),
     Grant(grant::Grant),
     Revoke(revoke::Revoke),
@@ -44,6 +47,7 @@ impl Cloud {
             Self::Init(_)
             | Self::Update(_)
             | Self::Destroy(_)
+            | Self::Delete(_)
             | Self::Request(_)
             | Self::Status(_)
             | Self::Publish(_)
@@ -52,6 +56,7 @@ impl Cloud {
             Self::List(args) => Some(args.region()),
             Self::Describe(args) => Some(args.region()),
             Self::Diff(args) => Some(&args.placed.at.region),
+            Self::Rollback(args) => Some(&args.region),
             Self::Grant(args) => Some(args.version.region()),
             Self::Revoke(args) => Some(args.version.region()),
             Self::Redrive(args) => Some(&args.at.region),
@@ -72,8 +77,10 @@ pub(crate) async fn run(
         Cloud::Update(args) => Box::pin(update::run(args, global, environment)).await,
         Cloud::Destroy(args) => Box::pin(destroy::run(args, global)).await,
         Cloud::Request(args) => Box::pin(request::run(args, global, environment)).await,
+        Cloud::Rollback(args) => Box::pin(rollback::run(args, global)).await,
         Cloud::Status(args) => status::run(args, global).await,
         Cloud::List(args) => list::run(args, global).await,
+        Cloud::Delete(args) => Box::pin(delete::run(args, global)).await,
         Cloud::Describe(args) => Box::pin(describe::run(args, global)).await,
         Cloud::Diff(args) => Box::pin(diff::run(args, global)).await,
         Cloud::Publish(args) => Box::pin(publish::run(*args, global, environment)).await,

@@ -46,28 +46,30 @@ pub(crate) async fn run(
 
 /// Where a request goes, and whether to wait for what comes of it.
 #[derive(Debug, clap::Args)]
-struct Destination {
+pub(super) struct Destination {
     /// Request in this region only [may be repeated; default: all of the file]
     #[arg(long = "region", value_name = "REGION")]
-    regions: Vec<Region>,
+    pub(super) regions: Vec<Region>,
     /// Follow the request until all of its layers have come to an end
     #[arg(long)]
-    watch: bool,
+    pub(super) watch: bool,
     #[command(flatten)]
-    aws: AwsOptions,
+    pub(super) aws: AwsOptions,
 }
 
 /// What is dropped.
-struct Submission {
-    request: LayerRequest,
-    key: String,
-    bytes: Vec<u8>,
+pub(super) struct Submission {
+    pub(super) project: ProjectName,
+    /// What it asks for; `None` of a rollback, which asks for what there was.
+    pub(super) request: Option<LayerRequest>,
+    pub(super) key: String,
+    pub(super) bytes: Vec<u8>,
     /// What it names, by keys: uploaded first.
-    files: Vec<(String, Vec<u8>)>,
+    pub(super) files: Vec<(String, Vec<u8>)>,
     /// What has stayed out of a folder that is among them.
-    left_out: Option<LeftOutRecord>,
+    pub(super) left_out: Option<LeftOutRecord>,
     /// What there is to say about the input, none of it an error.
-    report: Report,
+    pub(super) report: Report,
 }
 
 /// What there is to say about what is dropped.
@@ -88,7 +90,7 @@ struct Requested {
 
 impl Destination {
     /// Drops a request in each region.
-    async fn take(
+    pub(super) async fn take(
         self,
         deployment_file: &Path,
         submission: Submission,
@@ -101,7 +103,9 @@ impl Destination {
         let clients = self.aws.clients().await;
         let pipelines = in_each(regions, async |region, stacks| {
             let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
-            pipeline.admit(&submission.request)?;
+            if let Some(request) = &submission.request {
+                pipeline.admit(request)?;
+            }
             Ok(pipeline)
         });
         let pipelines = unless_refused(pipelines.await);
@@ -175,7 +179,7 @@ async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requeste
     let dropped = inbox.drop(&submission.key, bytes).await?;
     Ok(Requested {
         region: pipeline.region.clone(),
-        project: submission.request.name.clone(),
+        project: submission.project.clone(),
         id: dropped.id(),
         dropped,
         table,

@@ -27,7 +27,7 @@ const STRAY: &str = "Stray";
 const WATCH_UNTIL: &str = "WatchUntil";
 
 /// The sort key of a layer's own item.
-const LAYER: &str = "layer";
+pub(crate) const LAYER: &str = "layer";
 
 /// What the sort keys of marks start with; the `EventId` follows.
 const OUTBOX: &str = "outbox#";
@@ -271,7 +271,7 @@ impl Layers for DynamoLayers {
 }
 
 /// Sorts as the numbers do.
-fn version_item(version: u64) -> String {
+pub(crate) fn version_item(version: u64) -> String {
     format!("{VERSION}{version:010}")
 }
 
@@ -303,7 +303,7 @@ fn reviewed_instead_of_claimed(update: Update, review: Review) -> Update {
         .set_if(WATCH_UNTIL, watch_until)
 }
 
-fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
+pub(crate) fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
     let claim = item.map("Claim")?.map(claim).transpose()?;
     let time = |name| item.has(name).then(|| item.parsed(name)).transpose();
     let pending_since = time(PENDING.time)?;

@@ -5,6 +5,7 @@ mod dropped;
 mod identity;
 mod named_layers;
 mod retained;
+mod shelves;
 mod stacks;
 mod tracked;
 
@@ -13,5 +14,6 @@ pub use dropped::Dropped;
 pub use identity::Identity;
 pub use named_layers::{Grantee, NamedLayers, Publication, Statement, Zip};
 pub use retained::Retained;
+pub use shelves::{LayerShelves, VersionRecord, VersionRecords};
 pub use stacks::{Event as StackEvent, Resource, Stack, Stacks};
 pub use tracked::{RequestsTable, Source, Tracked, TrackedRequest, TrackedTarget};

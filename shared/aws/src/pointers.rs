@@ -28,7 +28,13 @@ impl SsmPointers {
         }
     }
 
-    async fn read(&self, name: &str) -> Result<Option<String>, Error> {
+    /// What the names of all pointers start with.
+    #[cfg(feature = "operator")]
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) async fn read(&self, name: &str) -> Result<Option<String>, Error> {
         match self.client.get_parameter().name(name).send().await {
             Ok(found) => Ok(found.parameter.and_then(|parameter| parameter.value)),
             Err(error) if error.code() == Some("ParameterNotFound") => Ok(None),

@@ -435,6 +435,14 @@ impl Update {
         self
     }
 
+    /// On condition that an attribute has a value.
+    #[cfg(feature = "operator")]
+    pub(crate) fn if_present(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.conditions.push(format!("attribute_exists({name})"));
+        self
+    }
+
     /// On condition that an attribute has this value. `path` may lead into a map.
     pub(crate) fn if_equal(mut self, path: &str, value: AttributeValue) -> Self {
         let (path, value) = (self.name(path), self.value(&format!("If{path}"), value));

@@ -27,6 +27,7 @@ pub mod pruning;
 pub mod publication;
 pub mod request;
 pub mod requirement;
+pub mod retention;
 pub mod secrets;
 pub mod target;
 pub mod timestamp;

@@ -13,8 +13,8 @@ use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
 use accretion_core::request::{
-    Admission, Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId, RequestRef,
-    Rollback,
+    Admission, Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId,
+    RequestRef, Rollback,
 };
 use accretion_core::requirement::NoInclude;
 use accretion_core::target::Compatibility;

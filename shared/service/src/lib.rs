@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod build;
+pub mod deletion;
 pub mod dispatch;
 mod error;
 mod gather;

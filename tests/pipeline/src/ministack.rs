@@ -84,7 +84,8 @@ impl MiniStack {
         command
             .args(["-I", "-c", include_str!("guard.py")])
             .args([folder.path(), log])
-            .arg(tool("ministack"))
+            .arg(&python)
+            .args(["-I", "-c", include_str!("server.py")])
             .env("PATH", path())
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())

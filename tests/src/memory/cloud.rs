@@ -2,6 +2,7 @@
 //! and the executions. Each method is one call's effect, atomic as the real one is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
@@ -11,6 +12,7 @@ use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState, Published, Review};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
+use accretion_core::retention::{Latest, Uses, Version};
 use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
@@ -175,11 +177,22 @@ pub struct Cloud {
     pub history: Vec<(Timestamp, Fact)>,
     /// How many claims replaced another.
     pub taken_over: u64,
+    /// The layer versions that functions use, by the function.
+    pub functions: BTreeMap<String, (LayerName, u64)>,
+    /// Since when each pointer says what it says.
+    pub pointed_at: BTreeMap<String, Timestamp>,
+    /// Deletions that should not have been asked for.
+    pub wrong_deletions: Vec<String>,
+    /// Versions whose records say that they were deleted.
+    pub noted: BTreeSet<(LayerName, u64)>,
     /// Whether statuses are raised whatever they are: a mutation.
     pub is_unranked: bool,
     /// Whether Lambda has room for more versions.
     pub storage_exceeded: bool,
 }
+
+/// How long after it was looked at a version is deleted at the latest.
+const LOOK: Duration = Duration::from_mins(5);
 
 /// The account that Lambda refuses to grant anything to.
 pub const UNKNOWN_ACCOUNT: &str = "999999999999";
@@ -427,8 +440,74 @@ impl Cloud {
         }
     }
 
-    pub fn point(&mut self, project: &ProjectName, target: LayerTarget, arn: &str) {
+    pub fn old_versions(&self, layer: &LayerName) -> Vec<Version> {
+        let in_lambda = self.lambda.get(layer);
+        let versions = in_lambda.into_iter().flat_map(|it| it.versions.values());
+        let versions = versions.map(|stored| Version {
+            number: stored.version.version,
+            arn: stored.version.version_arn.clone(),
+            created_at: Some(stored.version.created_at),
+        });
+        versions.collect()
+    }
+
+    /// What the pipeline takes for the latest version of a layer.
+    pub fn latest_version(&self, layer: &LayerName) -> Latest {
+        let (project, target) = layer.parts();
+        let pointer = keys::pointer("/accretion", &project, target);
+        let pointer = self.pointers.get(&pointer);
+        let recorded = self.layers.get(layer);
+        Latest {
+            recorded: recorded.map(|items| items.state.version()),
+            pointed: pointer.and_then(|arn| arn.rsplit(':').next()?.parse().ok()),
+        }
+    }
+
+    pub fn uses(&self) -> Uses {
+        let mut uses = Uses::new();
+        for (function, (layer, version)) in &self.functions {
+            let arn = format!("arn:aws:lambda:eu-west-1:123456789012:layer:{layer}:{version}");
+            uses.entry(arn).or_default().insert(function.clone());
+        }
+        uses
+    }
+
+    /// Takes down what is wrong with a deletion at the moment when it is asked for.
+    pub fn judge_deletion(&mut self, layer: &LayerName, version: u64, now: Timestamp) {
+        let mut wrong = |why: &str| {
+            let wrong = format!("{layer}:{version} {why} and is deleted");
+            self.wrong_deletions.push(wrong);
+        };
+        let mut used = self.functions.values();
+        if used.any(|used| *used == (layer.clone(), version)) {
+            wrong("is in use");
+        }
+        let recorded = self.layers.get(layer).map(|items| items.state.version());
+        match recorded.unwrap_or_default() {
+            recorded if recorded == version => wrong("stands"),
+            recorded if recorded < version => wrong("is not recorded"),
+            _ => {}
+        }
+        let (project, target) = layer.parts();
+        let pointer = keys::pointer("/accretion", &project, target);
+        // Somebody may point to it after it was looked at.
+        let since = self.pointed_at.get(&pointer).copied().unwrap_or(now);
+        let arn = self.pointers.get(&pointer);
+        let is_pointed_to = arn.is_some_and(|arn| arn.ends_with(&format!(":{layer}:{version}")));
+        if is_pointed_to && since.after(LOOK) < now {
+            wrong("is pointed to");
+        }
+    }
+
+    pub fn note_deleted(&mut self, layer: &LayerName, version: u64) {
+        if self.is_recorded(layer, version) {
+            self.noted.insert((layer.clone(), version));
+        }
+    }
+
+    pub fn point(&mut self, project: &ProjectName, target: LayerTarget, arn: &str, now: Timestamp) {
         let name = keys::pointer("/accretion", project, target);
+        self.pointed_at.insert(name.clone(), now);
         self.pointers.insert(name, arn.to_owned());
     }
 

@@ -51,6 +51,10 @@ pub enum Call {
     Describe,
     Publish,
     GetVersion,
+    ReadLatest,
+    ListUses,
+    DeleteVersion,
+    NoteDeleted,
     ListVersions,
     Grant,
     Point,
@@ -90,6 +94,8 @@ impl Call {
             | Self::ReadManifest
             | Self::HeadArtifact
             | Self::GetVersion
+            | Self::ReadLatest
+            | Self::ListUses
             | Self::ListVersions
             | Self::ReadState
             | Self::ReadRecord
@@ -105,6 +111,8 @@ impl Call {
             | Self::StartBuild
             | Self::Send
             | Self::Describe
+            | Self::DeleteVersion
+            | Self::NoteDeleted
             | Self::Publish
             | Self::Grant
             | Self::Point
@@ -513,7 +521,7 @@ impl Pointers for Invocation {
         version_arn: &str,
     ) -> Result<(), PortError> {
         let (project, version_arn) = (project.clone(), version_arn.to_owned());
-        let point = move |cloud: &mut Cloud, _| cloud.point(&project, target, &version_arn);
+        let point = move |cloud: &mut Cloud, now| cloud.point(&project, target, &version_arn, now);
         self.port(Call::Point, point).await
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn violations(verified: &Verified<'_>) -> Vec<String> {
     if !check.violations.is_empty() {
         return check.violations;
     }
+    check.deletions();
     check.rollbacks();
     check.notifications();
     for layer in check.layers() {
@@ -100,6 +101,19 @@ impl<'a> Check<'a> {
             let verified = self.verified;
             let is_known = verified.valid.contains_key(id) || verified.invalid.contains(id);
             self.expect(is_known, || format!("{id} is what nobody has sent"));
+        }
+    }
+
+    /// Nothing that is in use or the latest is deleted for its age, and what is recorded as deleted
+    /// is gone.
+    fn deletions(&mut self) {
+        let wrong = self.cloud.wrong_deletions.clone();
+        self.violations.extend(wrong);
+        for (layer, version) in &self.cloud.noted {
+            let is_gone = self.cloud.version(layer, *version).is_none();
+            self.expect(is_gone, || {
+                format!("{layer}:{version} is noted as deleted, and there")
+            });
         }
     }
 

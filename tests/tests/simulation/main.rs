@@ -13,6 +13,7 @@ mod mutations;
 mod random;
 mod scenarios;
 mod seeds;
+mod shelves;
 mod simulation;
 mod world;
 

@@ -113,10 +113,20 @@ pub(crate) enum Mutation {
     RollbackUntold,
     /// A rollback forgets who may use its version.
     RollbackGrantsForgotten,
+    /// Old versions are deleted whatever uses them.
+    UsesIgnored,
+    /// What functions use is not looked at again before a deletion.
+    UsesNotLookedAtAgain,
+    /// What is recorded as the latest version counts as an old one.
+    RecordedIgnored,
+    /// What the latest-version parameter says counts as an old version.
+    ParameterIgnored,
+    /// What is being published counts as an old version.
+    UnrecordedDeleted,
 }
 
 impl Mutation {
-    pub(crate) const ALL: [Self; 40] = [
+    pub(crate) const ALL: [Self; 45] = [
         Self::ClaimsUnconditional,
         Self::LeaseIgnored,
         Self::LeaseTooShort,
@@ -157,6 +167,11 @@ impl Mutation {
         Self::RollbackOfOtherContent,
         Self::RollbackUntold,
         Self::RollbackGrantsForgotten,
+        Self::UsesIgnored,
+        Self::UsesNotLookedAtAgain,
+        Self::RecordedIgnored,
+        Self::ParameterIgnored,
+        Self::UnrecordedDeleted,
     ];
 }
 
@@ -194,6 +209,10 @@ impl Mutation {
             Self::RollbackOfOtherContent => "has other content",
             Self::RollbackUntold => "is told without its cause",
             Self::RollbackGrantsForgotten => "grants what no request",
+            Self::UsesIgnored | Self::UsesNotLookedAtAgain => "is in use and is deleted",
+            Self::RecordedIgnored => "stands and is deleted",
+            Self::ParameterIgnored => "is pointed to and is deleted",
+            Self::UnrecordedDeleted => "is not recorded and is deleted",
         }
     }
 }

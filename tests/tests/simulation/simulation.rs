@@ -7,16 +7,19 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::{self, Write as _};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
 use accretion_core::notification::{Event as NotificationEvent, Notification};
 use accretion_core::request::{IdentityAttributes, Permission, RequestId};
+use accretion_core::retention::Policy;
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault as _, keys};
+use accretion_service::deletion::Outcome;
 use accretion_service::dispatch::Message;
 use accretion_service::ports::{BuildOrder, DeadLetter};
 use accretion_service::publish::PATIENCE;
@@ -48,6 +51,9 @@ const BUILD_ATTEMPTS: u32 = 3;
 
 /// How often it does after the builder has died.
 const BUILD_DEATHS: u32 = 1;
+
+/// How long the command that deletes old versions may take.
+const DELETION_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// How often the repair runs.
 const REPAIR: Duration = Duration::from_mins(5);
@@ -141,6 +147,10 @@ enum Event {
     Redrive(Queue),
     /// An operator rolls a layer back.
     RollBack,
+    /// A function takes up a version, or lets go of one.
+    Use,
+    /// An operator deletes old versions.
+    DeleteOld(Policy),
     /// Somebody deletes a version.
     Delete,
     /// Somebody deletes what was dropped.
@@ -238,6 +248,10 @@ pub(crate) struct Figures {
     pub(crate) versions: u64,
     pub(crate) deleted: u64,
     pub(crate) rollbacks: u64,
+    /// Old versions that were to be deleted, and were.
+    pub(crate) deleted_old: u64,
+    /// Those that were kept, since somebody had taken them up by then.
+    pub(crate) kept_old: u64,
     pub(crate) published: u64,
     pub(crate) unchanged: u64,
     pub(crate) superseded: u64,
@@ -250,7 +264,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// The figures with their names.
-    pub(crate) fn named(&self) -> [(&'static str, u64); 17] {
+    pub(crate) fn named(&self) -> [(&'static str, u64); 19] {
         [
             ("steps", self.steps),
             ("invocations", self.invocations),
@@ -261,6 +275,8 @@ impl Figures {
             ("versions", self.versions),
             ("versions deleted", self.deleted),
             ("rollbacks", self.rollbacks),
+            ("old versions deleted", self.deleted_old),
+            ("old versions kept after all", self.kept_old),
             ("published", self.published),
             ("unchanged", self.unchanged),
             ("superseded", self.superseded),
@@ -309,6 +325,8 @@ impl std::ops::AddAssign for Figures {
         self.versions += other.versions;
         self.deleted += other.deleted;
         self.rollbacks += other.rollbacks;
+        self.deleted_old += other.deleted_old;
+        self.kept_old += other.kept_old;
         self.published += other.published;
         self.unchanged += other.unchanged;
         self.superseded += other.superseded;
@@ -367,6 +385,8 @@ pub(crate) fn run(
 
 struct Simulation {
     random: Random,
+    /// The chance of its own that operators act by: a run without them is what it would be anyway.
+    operator: Random,
     weather: Weather,
     mutation: Option<Mutation>,
     world: World,
@@ -405,6 +425,7 @@ impl Simulation {
         let start = world.now();
         let mut simulation = Self {
             random,
+            operator: Random::new(!seed),
             weather,
             mutation,
             world,
@@ -484,11 +505,28 @@ impl Simulation {
         for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
             plan.push((random.within(0..=at + 600_000), Event::Delete));
         }
-        for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
-            plan.push((random.within(0..=at + 600_000), Event::RollBack));
-        }
         if random.chance(30) {
             plan.push((random.within(0..=at + 600_000), Event::Tamper));
+        }
+        let operator = &mut self.operator;
+        for _ in 0..operator.weighted(&[(6, 0), (2, 1), (1, 3)]) {
+            plan.push((operator.within(0..=at + 600_000), Event::RollBack));
+        }
+        for _ in 0..operator.weighted(&[(4, 0), (2, 1), (1, 3)]) {
+            let older_than = *operator.pick(&[None, Some(Duration::from_mins(3))]);
+            let policy = Policy {
+                keep: *operator.pick(&[NonZeroUsize::MIN, NonZeroUsize::MIN.saturating_add(1)]),
+                created_before: older_than
+                    .map(|age| self.start.after(Duration::from_millis(at)).before(age)),
+            };
+            let after = operator.within(0..=at + 600_000);
+            plan.push((after, Event::DeleteOld(policy)));
+            for _ in 0..operator.within(0..=6) {
+                let used = operator.within(0..=after + 10_000);
+                plan.push((used, Event::Use));
+                // Between the look and the deletion.
+                plan.push((after + operator.within(0..=500), Event::Use));
+            }
         }
         plan.push((random.within(0..=300_000), Event::Repair));
         plan.push((at + random.within(0..=3_600_000), Event::Calm));
@@ -611,6 +649,11 @@ impl Simulation {
                 }
             }
             Event::RollBack => self.roll_back(),
+            Event::Use => self.use_a_version(),
+            Event::DeleteOld(policy) => {
+                let job = Job::DeleteOld(policy);
+                self.begin(job, Cause::Stray, DELETION_TIMEOUT);
+            }
             Event::Delete => self.delete(),
             Event::Vanish(id, object) => {
                 self.note(|| format!("somebody deletes what {id} was read from"));
@@ -668,11 +711,11 @@ impl Simulation {
         if versions.is_empty() {
             return;
         }
-        let (layer, version) = self.random.pick(&versions).clone();
+        let (layer, version) = self.operator.pick(&versions).clone();
         let (project, target) = layer.parts();
-        let is_known = !self.random.chance(50);
+        let is_known = !self.operator.chance(50);
         let text = rollback(&layer, if is_known { version } else { 1_000 });
-        let dropped = if self.random.chance(150) {
+        let dropped = if self.operator.chance(150) {
             self.world.send_text(&project, text)
         } else {
             self.world.drop_text(&project, &text)
@@ -685,7 +728,7 @@ impl Simulation {
             self.valid.insert(id.clone(), request);
             self.rollbacks.insert(id.clone(), (layer, version));
             self.figures.rollbacks += 1;
-            if let Some(object) = dropped.object.filter(|_| self.random.chance(15)) {
+            if let Some(object) = dropped.object.filter(|_| self.operator.chance(15)) {
                 let after = self.delay();
                 self.schedule(after, Event::Vanish(id, object));
             }
@@ -693,6 +736,28 @@ impl Simulation {
             self.invalid.push(id);
         }
         self.enqueue(dropped.message);
+    }
+
+    /// A function takes up a version that there is, or lets go of the one that it has.
+    fn use_a_version(&mut self) {
+        let versions: Vec<_> = {
+            let shared = self.world.shared();
+            let layers = shared.cloud.lambda.iter();
+            let versions = layers.flat_map(|(layer, it)| {
+                it.versions.keys().map(|&version| (layer.clone(), version))
+            });
+            versions.collect()
+        };
+        let function = format!("function {}", self.operator.within(1..=3));
+        if versions.is_empty() || self.operator.chance(200) {
+            self.note(|| format!("{function} uses nothing"));
+            self.world.shared().cloud.functions.remove(&function);
+            return;
+        }
+        let version = self.operator.pick(&versions).clone();
+        self.note(|| format!("{function} uses {}:{}", version.0, version.1));
+        let shared = &mut self.world.shared();
+        shared.cloud.functions.insert(function, version);
     }
 
     /// The request that a version was made for, as it is described.
@@ -948,7 +1013,15 @@ impl Simulation {
             Some(Ended::Published(result)) => result.as_ref().err(),
             Some(Ended::Repaired(result)) => result.as_ref().err(),
             Some(Ended::Redriven(outcome)) => outcome.failure.as_ref(),
+            Some(Ended::DeletedOld(result)) => result.as_ref().err(),
         };
+        if let Some(Ended::DeletedOld(Ok(outcomes))) = ended {
+            let count = |is: fn(&Outcome) -> bool| outcomes.iter().filter(|it| is(it)).count();
+            let deleted = count(|it| matches!(it, Outcome::Deleted));
+            let kept = count(|it| matches!(it, Outcome::Kept(_)));
+            self.figures.deleted_old += deleted as u64;
+            self.figures.kept_old += kept as u64;
+        }
         let is_done = ended.is_some() && error.is_none();
         self.note(|| match (ended, error) {
             (None, _) => format!("    {cause:?} has died"),

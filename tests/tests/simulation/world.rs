@@ -17,11 +17,13 @@ use accretion_core::request::{
     Admission, AllowedPermissions, IdentityAttributes, Permission, PermissionDocument, ProjectName,
     Request, RequestId, Rollback,
 };
+use accretion_core::retention::Policy;
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::Error;
 use accretion_service::build::{self, Build};
+use accretion_service::deletion;
 use accretion_service::dispatch::{self, Dispatch, Message};
 use accretion_service::ports::{
     Artifacts, BuildOrder, Builds, Clock, Inbox, LayerVersions, Layers, Manifests, Pointers,
@@ -33,6 +35,7 @@ use serde_json::json;
 
 use crate::dead_letters::Letters;
 use crate::mutations::{Mutant, Mutation};
+use crate::shelves::OldVersions;
 use integration_tests::memory::contents::Content;
 use integration_tests::memory::dead_letters::Queue;
 use integration_tests::memory::ports::{
@@ -160,6 +163,7 @@ pub(crate) enum Job {
     Publish(String),
     Repair,
     Redrive(Queue),
+    DeleteOld(Policy),
 }
 
 /// What came of an invocation that did not die.
@@ -170,6 +174,7 @@ pub(crate) enum Ended {
     Published(Result<publish::Outcome, Error>),
     Repaired(Result<Repaired, Error>),
     Redriven(Box<redrive::Outcome>),
+    DeletedOld(Result<Vec<deletion::Outcome>, Error>),
 }
 
 type Running = Pin<Box<dyn Future<Output = Ended>>>;
@@ -303,6 +308,10 @@ impl World {
                     mutation,
                 };
                 Box::pin(async move { Ended::Redriven(letters.redrive().await.into()) })
+            }
+            (mutation, Job::DeleteOld(policy)) => {
+                let versions = OldVersions::new(ports, mutation);
+                Box::pin(async move { Ended::DeletedOld(versions.delete_all(policy).await) })
             }
             (None, job) => Box::pin(invoke(ports, job, owner, deadline)),
             (Some(mutation), job) => {
@@ -563,7 +572,7 @@ where
         Job::Build(order) => Ended::Built(build(it, &order).await),
         Job::Publish(key) => Ended::Published(publish().manifest(&key).await),
         Job::Repair => Ended::Repaired(publish().repair().await),
-        Job::Redrive(_) => unreachable!("it has ports of its own"),
+        Job::Redrive(_) | Job::DeleteOld(_) => unreachable!("it has ports of its own"),
     }
 }
 

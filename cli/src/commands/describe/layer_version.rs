@@ -1,5 +1,7 @@
 //! `accretion describe layer-version`
 
+mod deleted;
+
 use std::process::ExitCode;
 
 use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
@@ -11,7 +13,9 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, Contents, OneVersion, Placed, Region, StatementRecord};
+use crate::cloud::{
+    self, AwsOptions, Contents, OneVersion, Placed, Recorded, Region, StatementRecord,
+};
 use crate::commands::list::VersionRecord;
 use crate::error::Error;
 use crate::units::to_the_second;
@@ -55,14 +59,7 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
     let clients = args.aws.clients().await;
     let here = clients.in_region(region.as_str());
     let catalogue = Catalogue::new(&here);
-    let described = async {
-        let described = catalogue.describe(layer, version).await?;
-        described.ok_or_else(|| cloud::Error::LayerVersionUnknown {
-            region: region.clone(),
-            layer: layer.to_owned(),
-            version: Some(version),
-        })
-    };
+    let described = async { Ok::<_, cloud::Error>(catalogue.describe(layer, version).await?) };
     let contents = Contents::find(at, &clients, layer, version);
     let named = NamedLayers::new(&here);
     let statements = async {
@@ -72,6 +69,16 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
     let (described, statements, contents) = tokio::try_join!(described, statements, contents)?;
     let contents = contents.as_ref();
     let recorded = contents.and_then(|it| it.recorded.as_ref());
+    let Some(described) = described else {
+        let unknown = || cloud::Error::LayerVersionUnknown {
+            region: region.clone(),
+            layer: layer.to_owned(),
+            version: Some(version),
+        };
+        let deleted = deleted::find(at, &clients, layer, version).await?;
+        deleted::print(&deleted.ok_or_else(unknown)?, contents, global);
+        return Ok(ExitCode::SUCCESS);
+    };
     match global.format {
         Format::Json => print_json(&Document {
             region,
@@ -98,17 +105,23 @@ pub(crate) async fn run(args: LayerVersion, global: Global) -> Result<ExitCode, 
                 contents,
             );
             if let Some(contents) = contents {
-                if !contents.content.installed.is_empty() {
-                    print_packages(&contents.content);
-                }
-                print_rest(&contents.content, global.verbose);
-                for it in recorded.iter().flat_map(|it| &it.manifest.excluded) {
-                    print_excluded(it);
-                }
+                print_contents(contents, global);
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what a version consists of.
+fn print_contents(contents: &Contents, global: Global) {
+    if !contents.content.installed.is_empty() {
+        print_packages(&contents.content);
+    }
+    print_rest(&contents.content, global.verbose);
+    let recorded = contents.recorded.iter();
+    for it in recorded.flat_map(|it| &it.manifest.excluded) {
+        print_excluded(it);
+    }
 }
 
 fn print(
@@ -146,39 +159,55 @@ fn print(
         });
         fact("packages", shape.map(ToOwned::to_owned));
     }
-    if let Some(contents) = contents.and_then(|it| it.recorded.as_ref()) {
-        let manifest = &contents.manifest;
-        fact("digest", Some(manifest.digest.to_string()));
-        fact("requirements", Some(manifest.requirements.join(", ")));
-        if let Some(request) = &manifest.request {
-            fact(
-                "request",
-                Some(format!("{} of {:.0}", request.id, request.received_at)),
-            );
-        }
-        let built_at = &manifest.builder.built_at;
-        fact(
-            "built",
-            Some(format!("{built_at} by {}", manifest.builder.version)),
-        );
-        let object = |key: &str| Some(format!("s3://{}/{key}", contents.bucket));
-        fact("artifact", object(&manifest.artifact_s3_key));
-        fact(
-            "manifest",
-            object(&contents.layer_manifest.artifact_manifest.key),
-        );
-        fact("lock", manifest.lock_s3_key.as_deref().and_then(object));
-        fact("layer manifest", object(&contents.layer_manifest_key));
+    if let Some(recorded) = contents.and_then(|it| it.recorded.as_ref()) {
+        facts.extend(facts_of(recorded));
     }
-    for (name, value) in facts {
-        // What packages and people say is in there.
-        anstream::println!("  {name:<16}{}", printable(&value));
-    }
+    print_facts(facts);
     if contents.is_none() {
         anstream::println!(
             "\nNothing says what it consists of: neither a pipeline nor `accretion publish` has \
              published it."
         );
+    }
+}
+
+/// What the pipeline has recorded of a version.
+fn facts_of(contents: &Recorded) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let mut fact = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    let manifest = &contents.manifest;
+    fact("digest", Some(manifest.digest.to_string()));
+    fact("requirements", Some(manifest.requirements.join(", ")));
+    if let Some(request) = &manifest.request {
+        fact(
+            "request",
+            Some(format!("{} of {:.0}", request.id, request.received_at)),
+        );
+    }
+    if let Some(version) = &manifest.rolled_back_to {
+        let told = format!("to version {} of this layer", version.version);
+        fact("rollback", Some(told));
+    }
+    let built_at = &manifest.builder.built_at;
+    fact(
+        "built",
+        Some(format!("{built_at} by {}", manifest.builder.version)),
+    );
+    let object = |key: &str| Some(format!("s3://{}/{key}", contents.bucket));
+    fact("artifact", object(&manifest.artifact_s3_key));
+    fact(
+        "manifest",
+        object(&contents.layer_manifest.artifact_manifest.key),
+    );
+    fact("lock", manifest.lock_s3_key.as_deref().and_then(object));
+    fact("layer manifest", object(&contents.layer_manifest_key));
+    facts
+}
+
+fn print_facts(facts: Vec<(&'static str, String)>) {
+    for (name, value) in facts {
+        // What packages and people say is in there.
+        anstream::println!("  {name:<16}{}", printable(&value));
     }
 }
 

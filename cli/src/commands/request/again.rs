@@ -134,7 +134,8 @@ impl Again {
         let submissions = requests.into_iter().map(|(request, files)| Submission {
             key: keys::dropped_request(&request.name, "request.json"),
             bytes: request.to_json().into(),
-            request,
+            project: request.name.clone(),
+            request: Some(request),
             files,
             left_out: None,
             report: report.clone(),

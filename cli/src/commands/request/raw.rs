@@ -39,7 +39,8 @@ pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
     let (request, report) = input::check(&input, &file, &[])?;
     let submission = Submission {
         key: keys::dropped_request(&request.name, "request.json"),
-        request,
+        project: request.name.clone(),
+        request: Some(request),
         bytes: file.bytes,
         files: Vec::new(),
         left_out: None,

@@ -102,7 +102,8 @@ pub(super) async fn run(
         (key, request.to_json().into())
     };
     let submission = Submission {
-        request,
+        project: request.name.clone(),
+        request: Some(request),
         key,
         bytes,
         files,

@@ -28,6 +28,7 @@ pub(in crate::commands) struct RequestRecord<'a> {
     received_at: String,
     updated_at: String,
     source: Option<SourceRecord<'a>>,
+    rolled_back_to: Option<&'a str>,
     reason: Option<&'a str>,
     codes: &'a [String],
     targets: Vec<TargetRecord<'a>>,
@@ -75,6 +76,7 @@ impl<'a> RequestRecord<'a> {
             received_at: request.request.received_at.to_string(),
             updated_at: request.updated_at.to_string(),
             source: request.source.as_ref().map(SourceRecord::new),
+            rolled_back_to: request.rolled_back_to.as_deref(),
             reason: request.reason.as_deref(),
             codes: &request.codes,
             targets: targets
@@ -155,6 +157,13 @@ pub(in crate::commands) fn summary(request: &TrackedRequest) -> String {
 
 /// Where a request came from, in a few words.
 pub(in crate::commands) fn came_from(request: &TrackedRequest) -> String {
+    if let Some(version) = rollback(request) {
+        return version;
+    }
+    source(request)
+}
+
+fn source(request: &TrackedRequest) -> String {
     match &request.source {
         Some(Source::Object { key, .. }) => printable(key),
         Some(Source::Message(id)) => format!("message {}", printable(id)),
@@ -177,6 +186,13 @@ pub(super) fn pause(target: &TrackedTarget) -> Option<String> {
         target.status,
         code.unwrap_or_default()
     ))
+}
+
+/// What a rollback goes back to, in a few words.
+fn rollback(request: &TrackedRequest) -> Option<String> {
+    let arn = request.rolled_back_to.as_deref()?;
+    let version = arn.rsplit_once(":layer:").map_or(arn, |(_, name)| name);
+    Some(format!("rollback to {}", printable(version)))
 }
 
 /// Prints what has failed of a request.
@@ -202,11 +218,14 @@ pub(super) fn print(sighting: &Sighting) {
     let project = project.map_or_else(String::new, |project| format!(" of {project}"));
     anstream::println!("request {}{project} in {region}", request.request.id);
     let from = match &request.source {
-        Some(_) => format!(" from {}", came_from(request)),
+        Some(_) => format!(" from {}", source(request)),
         None => String::new(),
     };
     let received = to_the_second(request.request.received_at);
     anstream::println!("received {received}{from}");
+    if let Some(version) = rollback(request) {
+        anstream::println!("a {version}");
+    }
     if request.targets.is_empty() {
         anstream::println!("{}", request.status);
     } else {

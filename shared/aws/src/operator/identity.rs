@@ -32,6 +32,12 @@ impl Identity {
         })
     }
 
+    /// The ARN of the caller, if AWS tells it.
+    pub async fn arn(&self) -> Option<String> {
+        let answer = self.clients.sts().get_caller_identity().send().await;
+        answer.ok()?.arn
+    }
+
     /// The organization that the account is a member of; `None` if it is of none.
     pub async fn organization(&self) -> Result<Option<OrganizationId>, Error> {
         let call = || Call::new("organizations:DescribeOrganization", "the caller's account");

@@ -8,10 +8,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::shelves::delete_layer_version;
 use crate::Clients;
 use crate::error::{Call, Error, failed, shown};
 use crate::layers::VERSION;
-use crate::patience::{self, LONG};
 use crate::table::{ITEM, Record};
 
 /// How many calls are made at once.
@@ -88,35 +88,12 @@ impl Retained {
             .iter()
             .flat_map(|(layer, versions)| versions.iter().map(move |version| (layer, *version)));
         stream::iter(all)
-            .map(async |(layer, version)| self.delete_layer_version(layer, version).await)
+            .map(async |(layer, version)| {
+                delete_layer_version(&self.lambda, layer.as_str(), version).await
+            })
             .buffer_unordered(CALLS)
             .try_collect()
             .await
-    }
-
-    async fn delete_layer_version(&self, layer: &LayerName, version: u64) -> Result<(), Error> {
-        let number = i64::try_from(version).unwrap_or(i64::MAX);
-        // Lambda's control plane takes few calls a second.
-        let is_throttled = |error: &_| {
-            let call = Call::new("lambda:DeleteLayerVersion", layer.as_str());
-            matches!(failed(call, error), Error::Throttled { .. })
-        };
-        let call = || {
-            let delete = self.lambda.delete_layer_version();
-            let delete = delete.layer_name(layer.as_str()).version_number(number);
-            delete.send()
-        };
-        match patience::while_worth_it(LONG, is_throttled, call).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
-            Err(error) => {
-                let resource = format!("{layer}:{version}");
-                Err(failed(
-                    Call::new("lambda:DeleteLayerVersion", resource),
-                    &error,
-                ))
-            }
-        }
     }
 
     /// Deletes parameters of the Parameter Store.

@@ -15,6 +15,7 @@ macro_rules! seen {
 }
 
 mod again;
+mod delete;
 mod deployment_files;
 mod destroy;
 mod journey;
@@ -26,6 +27,7 @@ mod publish;
 mod redrive;
 mod reference;
 mod requests;
+mod rollback;
 mod small;
 mod template;
 mod update;

@@ -1,0 +1,262 @@
+//! Layer versions that may be deleted, who uses them, and what the pipeline has recorded of them.
+
+use std::time::Duration;
+
+use accretion_core::keys;
+use accretion_core::layer::{LambdaLayerName, LayerName};
+use accretion_core::retention::{Latest, Uses, Version};
+use accretion_core::timestamp::Timestamp;
+use accretion_service::deletion::Shelves;
+use accretion_service::ports::PortError;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::error::ProvideErrorMetadata as _;
+use aws_sdk_lambda::types::{FunctionConfiguration, FunctionVersion};
+
+use super::Catalogue;
+use crate::error::{Call, Error, failed};
+use crate::layers::{LAYER, layer_state, version_item};
+use crate::patience::{self, LONG};
+use crate::table::{Record, Table, Update, text};
+use crate::tracking::now;
+use crate::versions::signed;
+use crate::{Clients, SsmPointers};
+
+/// The pause before each call of Lambda's control plane, which takes 15 calls a second of all
+/// callers together: publishers have to get through.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Functions that Lambda lists at a time at most.
+const PAGE: i32 = 50;
+
+/// When a version was deleted, in its record.
+const DELETED_AT: &str = "DeletedAt";
+
+/// Who has deleted a version, in its record.
+const DELETED_BY: &str = "DeletedBy";
+
+/// The records of layer versions, in the table of layers.
+#[derive(Debug, Clone)]
+pub struct VersionRecords {
+    table: Table,
+}
+
+/// What is recorded of a version that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// The ARN.
+    pub arn: String,
+    /// When it was recorded as published.
+    pub published_at: Timestamp,
+    /// When `accretion delete` has deleted it; `None` if it has not.
+    pub deleted_at: Option<Timestamp>,
+    /// The ARN of who ran that command, if it is known.
+    pub deleted_by: Option<String>,
+}
+
+impl VersionRecords {
+    /// The records in a table of layers.
+    pub fn new(clients: &Clients, table: impl Into<String>) -> Self {
+        Self {
+            table: Table::new(clients.dynamodb(), table, "LayerName"),
+        }
+    }
+
+    /// The record of a version; `None` if there is none.
+    pub async fn get(
+        &self,
+        layer: &LayerName,
+        version: u64,
+    ) -> Result<Option<VersionRecord>, Error> {
+        let sort = version_item(version);
+        let Some(item) = self.table.get(layer.as_str(), &sort).await? else {
+            return Ok(None);
+        };
+        let record = version_record(Record(&item));
+        let invalid = |problem| self.table.invalid(layer.as_str(), &sort, problem);
+        record.map(Some).map_err(invalid)
+    }
+
+    async fn state_version(&self, layer: &LayerName) -> Result<Option<u64>, Error> {
+        let Some(item) = self.table.get(layer.as_str(), LAYER).await? else {
+            return Ok(None);
+        };
+        let state = layer_state(Record(&item));
+        let version = state.map(|state| Some(state.version()));
+        version.map_err(|problem| self.table.invalid(layer.as_str(), LAYER, problem))
+    }
+
+    async fn note_deleted(
+        &self,
+        layer: &LayerName,
+        version: u64,
+        by: Option<&str>,
+    ) -> Result<(), Error> {
+        let update = Update::new()
+            .set(DELETED_AT, text(&now()))
+            .set_if(DELETED_BY, by.map(text))
+            .if_present("VersionArn");
+        let sort = version_item(version);
+        let updated = self.table.update(layer.as_str(), &sort, &update).await?;
+        // A version without a record is not the pipeline's.
+        drop(updated);
+        Ok(())
+    }
+}
+
+fn version_record(item: Record<'_>) -> Result<VersionRecord, String> {
+    let time = |name| item.has(name).then(|| item.parsed(name)).transpose();
+    Ok(VersionRecord {
+        arn: item.text("VersionArn")?.to_owned(),
+        published_at: item.parsed("PublishedAt")?,
+        deleted_at: time(DELETED_AT)?,
+        deleted_by: item.text_if_any(DELETED_BY)?.map(str::to_owned),
+    })
+}
+
+/// The pipeline that publishes layers.
+#[derive(Debug, Clone)]
+struct Publisher {
+    records: VersionRecords,
+    pointers: SsmPointers,
+}
+
+/// The layer versions of a region.
+#[derive(Debug, Clone)]
+pub struct LayerShelves {
+    client: Client,
+    catalogue: Catalogue,
+    /// The ARN of who deletes, if it is known.
+    deleted_by: Option<String>,
+    publisher: Publisher,
+}
+
+impl LayerShelves {
+    /// The layer versions of the clients' region, where a pipeline has that table of layers and
+    /// those pointers.
+    pub fn new(
+        clients: &Clients,
+        records: VersionRecords,
+        pointers: SsmPointers,
+        deleted_by: Option<String>,
+    ) -> Self {
+        Self {
+            client: clients.lambda(),
+            catalogue: Catalogue::new(clients),
+            deleted_by,
+            publisher: Publisher { records, pointers },
+        }
+    }
+
+    async fn list_versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, Error> {
+        tokio::time::sleep(PAUSE).await;
+        let listed = self.catalogue.versions(layer.as_str(), None).await?;
+        let versions = listed.into_iter().map(|listed| Version {
+            number: listed.version,
+            arn: listed.arn,
+            created_at: listed.created_at,
+        });
+        Ok(versions.collect())
+    }
+
+    async fn read_latest(&self, layer: &LambdaLayerName) -> Result<Latest, Error> {
+        let Ok(layer) = layer.as_str().parse::<LayerName>() else {
+            return Ok(Latest::default());
+        };
+        let Publisher { records, pointers } = &self.publisher;
+        let (project, target) = layer.parts();
+        let name = keys::pointer(pointers.prefix(), &project, target);
+        let pointed = pointers.read(&name).await?;
+        let number = |arn: String| arn.rsplit(':').next()?.parse().ok();
+        Ok(Latest {
+            recorded: records.state_version(&layer).await?,
+            pointed: pointed.and_then(number),
+        })
+    }
+
+    /// Lists the functions with all of their published versions. Aliases, with their routing, lead
+    /// to one or two of those and to nothing else, so that none of them has to be asked for.
+    async fn list_uses(&self) -> Result<Uses, Error> {
+        let mut uses = Uses::new();
+        let mut marker = None;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let request = self.client.list_functions();
+            let request = request.function_version(FunctionVersion::All);
+            let page = request.max_items(PAGE).set_marker(marker).send().await;
+            let call = || Call::new("lambda:ListFunctions", "*");
+            let page = page.map_err(|error| failed(call(), &error))?;
+            for function in page.functions() {
+                let user = user(function);
+                let layers = function.layers().iter();
+                for arn in layers.filter_map(|layer| layer.arn()) {
+                    let users = uses.entry(arn.to_owned()).or_default();
+                    users.insert(user.clone());
+                }
+            }
+            marker = page.next_marker.filter(|marker| !marker.is_empty());
+            if marker.is_none() {
+                return Ok(uses);
+            }
+        }
+    }
+}
+
+/// A version of a function, for people: `report:3`, `report:$LATEST`.
+fn user(function: &FunctionConfiguration) -> String {
+    let name = function.function_name().unwrap_or_default();
+    let version = function.version().unwrap_or("$LATEST");
+    format!("{name}:{version}")
+}
+
+impl Shelves for LayerShelves {
+    async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError> {
+        self.list_versions(layer).await.map_err(PortError::new)
+    }
+
+    async fn latest(&self, layer: &LambdaLayerName) -> Result<Latest, PortError> {
+        self.read_latest(layer).await.map_err(PortError::new)
+    }
+
+    async fn uses(&self) -> Result<Uses, PortError> {
+        self.list_uses().await.map_err(PortError::new)
+    }
+
+    async fn delete(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError> {
+        let deleted = delete_layer_version(&self.client, layer.as_str(), version).await;
+        deleted.map_err(PortError::new)
+    }
+
+    async fn note_deleted(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError> {
+        let Ok(layer) = layer.as_str().parse::<LayerName>() else {
+            return Ok(());
+        };
+        let records = &self.publisher.records;
+        let noted = records.note_deleted(&layer, version, self.deleted_by.as_deref());
+        noted.await.map_err(PortError::new)
+    }
+}
+
+/// Deletes a version, which may be gone already.
+pub(super) async fn delete_layer_version(
+    client: &Client,
+    layer: &str,
+    version: u64,
+) -> Result<(), Error> {
+    // Lambda's control plane takes few calls a second.
+    let is_throttled = |error: &_| {
+        let call = Call::new("lambda:DeleteLayerVersion", layer);
+        matches!(failed(call, error), Error::Throttled { .. })
+    };
+    let call = || {
+        let delete = client.delete_layer_version().layer_name(layer);
+        delete.version_number(signed(version)).send()
+    };
+    match patience::while_worth_it(LONG, is_throttled, call).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
+        Err(error) => {
+            let call = Call::new("lambda:DeleteLayerVersion", format!("{layer}:{version}"));
+            Err(failed(call, &error))
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Which versions of a layer are kept when old ones are deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+
+use crate::timestamp::Timestamp;
+
+/// A version that Lambda has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The number.
+    pub number: u64,
+    /// The ARN.
+    pub arn: String,
+    /// When Lambda made it; `None` if Lambda does not say.
+    pub created_at: Option<Timestamp>,
+}
+
+/// The versions that the pipeline takes for the latest one of a layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Latest {
+    /// The version that the layer's item says, 0 if it says none yet; `None` if the layer is not
+    /// the pipeline's.
+    pub recorded: Option<u64>,
+    /// The version that the latest-version parameter says; `None` if there is no such parameter.
+    pub pointed: Option<u64>,
+}
+
+/// Functions by the ARNs of the layer versions that they use.
+pub type Uses = BTreeMap<String, BTreeSet<String>>;
+
+/// What may be deleted at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// So many of the newest versions are kept.
+    pub keep: NonZeroUsize,
+    /// So are those that were made at this time or later.
+    pub created_before: Option<Timestamp>,
+}
+
+/// Why a version is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// It is the latest version, or becomes it.
+    Latest,
+    /// Functions use it.
+    Used(BTreeSet<String>),
+    /// It is one of the newest.
+    Recent,
+    /// It is not old enough, or nobody knows how old it is.
+    Young,
+}
+
+/// All that decides about the versions of a layer, as of one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelf<'a> {
+    /// The versions that there are.
+    pub versions: &'a [Version],
+    /// What the pipeline takes for the latest.
+    pub latest: Latest,
+    /// What functions use.
+    pub uses: &'a Uses,
+}
+
+impl Shelf<'_> {
+    /// The reason to keep a version; `None` if it may be deleted.
+    ///
+    /// What is not recorded yet is never deleted: somebody is publishing it, or may have to finish
+    /// that for somebody who died. So a version under a claim is safe.
+    pub fn reason(&self, version: &Version, policy: &Policy) -> Option<Reason> {
+        let number = version.number;
+        let newer = self.versions.iter().filter(|it| it.number > number).count();
+        let Latest { recorded, pointed } = self.latest;
+        let is_recorded_later = recorded.is_none_or(|recorded| number < recorded);
+        if newer == 0 || !is_recorded_later || pointed == Some(number) {
+            return Some(Reason::Latest);
+        }
+        if let Some(users) = self.uses.get(&version.arn) {
+            return Some(Reason::Used(users.clone()));
+        }
+        if newer < policy.keep.get() {
+            return Some(Reason::Recent);
+        }
+        let is_old = policy.created_before.is_none_or(|before| {
+            let created_at = version.created_at;
+            created_at.is_some_and(|created_at| created_at < before)
+        });
+        (!is_old).then_some(Reason::Young)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(numbers: &[u64]) -> Vec<Version> {
+        let version = |&number| Version {
+            number,
+            arn: format!("arn:{number}"),
+            created_at: (number != 3)
+                .then(|| Timestamp::from_milliseconds(number.cast_signed() * 1000).unwrap()),
+        };
+        numbers.iter().map(version).collect()
+    }
+
+    /// The versions that may be deleted, of 1, 2, 3, 4, 6 and 7. Nobody knows when 3 was made.
+    fn deleted(latest: Latest, used: &[u64], keep: usize, before: Option<i64>) -> Vec<u64> {
+        let versions = versions(&[1, 2, 3, 4, 6, 7]);
+        let users = |number| (format!("arn:{number}"), BTreeSet::from(["f:1".to_owned()]));
+        let uses = used.iter().map(users).collect();
+        let shelf = Shelf {
+            versions: &versions,
+            latest,
+            uses: &uses,
+        };
+        let policy = Policy {
+            keep: NonZeroUsize::new(keep).unwrap(),
+            created_before: before.map(|it| Timestamp::from_milliseconds(it * 1000).unwrap()),
+        };
+        let deletable = versions
+            .iter()
+            .filter(|it| shelf.reason(it, &policy).is_none());
+        deletable.map(|it| it.number).collect()
+    }
+
+    #[test]
+    fn each_reason_keeps_what_it_is_for() {
+        let recorded = |recorded, pointed| Latest {
+            recorded: Some(recorded),
+            pointed,
+        };
+        let others = Latest::default();
+        let known = recorded(7, Some(7));
+        for (latest, used, keep, before, expected) in [
+            // Lambda's newest is kept, whoever's it is.
+            (others, &[][..], 1, None, &[1, 2, 3, 4, 6][..]),
+            (known, &[], 1, None, &[1, 2, 3, 4, 6]),
+            // So is what is recorded, and what comes after it: somebody may be publishing that.
+            (recorded(4, None), &[], 1, None, &[1, 2, 3]),
+            (recorded(0, None), &[], 1, None, &[]),
+            // A parameter may lag behind.
+            (recorded(7, Some(4)), &[], 1, None, &[1, 2, 3, 6]),
+            (known, &[1, 4, 7], 1, None, &[2, 3, 6]),
+            // Numbers that are missing don't count.
+            (known, &[], 3, None, &[1, 2, 3]),
+            (known, &[], 9, None, &[]),
+            (known, &[], 1, Some(4), &[1, 2]),
+            (known, &[], 1, Some(5), &[1, 2, 4]),
+            (known, &[1], 4, Some(9), &[2]),
+        ] {
+            let found = deleted(latest, used, keep, before);
+            assert_eq!(found, expected, "{latest:?} {used:?} {keep} {before:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_used_says_by_what() {
+        let versions = versions(&[1, 2]);
+        let users = BTreeSet::from(["report:$LATEST".to_owned(), "report:3".to_owned()]);
+        let uses = Uses::from([("arn:1".to_owned(), users.clone())]);
+        let shelf = Shelf {
+            versions: &versions,
+            latest: Latest::default(),
+            uses: &uses,
+        };
+        let policy = Policy {
+            keep: NonZeroUsize::MIN,
+            created_before: None,
+        };
+        assert_eq!(
+            shelf.reason(&versions[0], &policy),
+            Some(Reason::Used(users))
+        );
+    }
+}
