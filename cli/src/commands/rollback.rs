@@ -55,15 +55,7 @@ impl Rollback {
 
 /// Drops a rollback, once there is something to roll back to.
 pub(crate) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Error> {
-    let wanted = find(&args).await?;
-    let project = wanted.project();
-    let submission = Submission {
-        key: format!("requests/{project}/rollback.json"),
-        project,
-        bytes: wanted.to_json().into_bytes(),
-        files: Vec::new(),
-        report: Report::default(),
-    };
+    let submission = submission(&find(&args).await?);
     let destination = Destination {
         regions: vec![args.at.region],
         watch: args.watch,
@@ -71,6 +63,18 @@ pub(crate) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Erro
     };
     let file = &args.at.deployment_file;
     destination.take(file, submission, global).await
+}
+
+/// What is dropped for a rollback.
+pub(super) fn submission(rollback: &request::Rollback) -> Submission {
+    let project = rollback.project();
+    Submission {
+        key: format!("requests/{project}/rollback.json"),
+        project,
+        bytes: rollback.to_json().into_bytes(),
+        files: Vec::new(),
+        report: Report::default(),
+    }
 }
 
 /// Looks for what the version was published from.

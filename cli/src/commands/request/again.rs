@@ -8,7 +8,7 @@ use accretion_aws::S3Requests;
 use accretion_aws::operator::RequestsTable;
 use accretion_core::diagnostic::Report;
 use accretion_core::keys;
-use accretion_core::request::{FileSource, Request, RequestId, Targets};
+use accretion_core::request::{FileSource, Request, RequestId, Rollback, Targets};
 use accretion_core::target::{Architecture, LayerTarget, Runtime};
 use accretion_core::tracking::Status;
 use accretion_service::ports::Requests as _;
@@ -16,6 +16,7 @@ use accretion_service::ports::Requests as _;
 use super::{Destination, Requested, Said, Submission, submit};
 use crate::args::{Format, Global};
 use crate::cloud::{self, DeploymentFile, Pipeline, in_each};
+use crate::commands::rollback;
 use crate::commands::status::summary;
 use crate::error::Error;
 
@@ -115,6 +116,12 @@ impl Again {
             }
             return Ok(Vec::new());
         };
+        if let Some(Ok((rollback, _))) = Rollback::from_json(self.id.as_str(), &text) {
+            if self.failed {
+                self.failed_targets(pipeline, &table).await?;
+            }
+            return Ok(vec![rollback::submission(&rollback)]);
+        }
         let read = Request::from_json(&keys::request(&self.id), &text);
         let (mut request, _) = read.map_err(|report| cloud::Error::RequestInvalid {
             id: self.id.clone(),
