@@ -505,6 +505,7 @@ impl Site {
 
     /// Leaves something everywhere, for the test of the proof.
     pub(crate) fn leave_something(&self) {
+        let now = self.now();
         let mut shared = lock(&self.shared);
         let cloud = &mut shared.cloud;
         cloud.keep(RequestId::of_message("left"), String::new());
@@ -520,7 +521,7 @@ impl Site {
             size: 0,
         };
         cloud.put_artifact("left".to_owned(), written).unwrap();
-        cloud.point(&"left".parse().unwrap(), X86_64, "left");
+        cloud.point(&"left".parse().unwrap(), X86_64, "left", now);
         fs::write(self.outer.path().join("a/left"), "").unwrap();
     }
 }

@@ -71,7 +71,8 @@ impl Shelves for OldVersions {
         let layer = named(layer);
         let list = move |cloud: &mut Cloud, _| cloud.old_versions(&layer);
         let mut versions = self.call(Call::ListVersions, list).await?;
-        if self.is(Mutation::UnrecordedDeleted) {
+        // One that is newer than all others takes their place.
+        if self.is(Mutation::RecordedIgnored) || self.is(Mutation::UnrecordedDeleted) {
             versions.push(Version {
                 number: u64::MAX,
                 arn: String::new(),
@@ -86,7 +87,11 @@ impl Shelves for OldVersions {
         let read = move |cloud: &mut Cloud, _| cloud.latest_version(&layer);
         let mut latest = self.call(Call::ReadLatest, read).await?;
         match self.mutation {
-            Some(Mutation::RecordedIgnored | Mutation::UnrecordedDeleted) => latest.recorded = None,
+            Some(Mutation::RecordedIgnored) => latest.recorded = None,
+            Some(Mutation::UnrecordedDeleted) => {
+                latest.pointed = latest.recorded;
+                latest.recorded = None;
+            }
             Some(Mutation::ParameterIgnored) => latest.pointed = None,
             _ => {}
         }

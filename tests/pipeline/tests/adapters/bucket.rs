@@ -156,6 +156,7 @@ fn manifest(request: &RequestRef, digest: Digest, artifact: &[u8]) -> Manifest {
         lock_s3_key: Some(keys::lock(&project(), digest)),
         publish: Publish::default(),
         request: Some(request.clone()),
+        input: None,
         rolled_back_to: None,
         builder: Builder {
             version: "0".to_owned(),

@@ -40,6 +40,7 @@ pub(crate) fn manifest(artifact: &StoredArtifact) -> Manifest {
             permissions: vec![],
         },
         request: None,
+        input: None,
         rolled_back_to: None,
         builder: Builder {
             version: "0".to_owned(),
