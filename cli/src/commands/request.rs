@@ -72,6 +72,14 @@ pub(super) struct Submission {
     pub(super) report: Report,
 }
 
+impl Submission {
+    /// Refuses what the pipeline would refuse.
+    fn admit(&self, pipeline: &Pipeline) -> Result<(), cloud::Error> {
+        let request = self.request.as_ref();
+        request.map_or(Ok(()), |request| pipeline.admit(request))
+    }
+}
+
 /// What there is to say about what is dropped.
 #[derive(Clone, Copy)]
 struct Said<'a> {
@@ -103,9 +111,7 @@ impl Destination {
         let clients = self.aws.clients().await;
         let pipelines = in_each(regions, async |region, stacks| {
             let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
-            if let Some(request) = &submission.request {
-                pipeline.admit(request)?;
-            }
+            submission.admit(&pipeline)?;
             Ok(pipeline)
         });
         let pipelines = unless_refused(pipelines.await);

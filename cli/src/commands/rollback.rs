@@ -1,9 +1,11 @@
 //! `accretion rollback`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_aws::S3Manifests;
 use accretion_core::diagnostic::Report;
+use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::request;
 use accretion_service::ports::Manifests as _;
@@ -11,7 +13,7 @@ use accretion_service::rollback;
 
 use super::request::{Destination, Submission};
 use crate::args::Global;
-use crate::cloud::{self, AwsOptions, LayerSpec, OneRegion, Pipeline};
+use crate::cloud::{self, AwsOptions, DeploymentFile, LayerSpec, Pipeline, Region};
 use crate::error::Error;
 
 /// Make what an earlier version of a layer holds the latest again
@@ -22,8 +24,10 @@ use crate::error::Error;
 /// version that was deleted will do, as long as its artifact is there.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rollback {
-    #[command(flatten)]
-    pub(super) at: OneRegion,
+    /// The file, as `accretion init` writes it
+    deployment_file: PathBuf,
+    /// A region that it names
+    pub(super) region: Region,
     /// The layer's name, such as data-tools-py313, and the number of the version
     #[arg(value_name = "LAYER[:VERSION]")]
     layer: LayerSpec,
@@ -57,11 +61,11 @@ impl Rollback {
 pub(crate) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Error> {
     let submission = submission(&find(&args).await?);
     let destination = Destination {
-        regions: vec![args.at.region],
+        regions: vec![args.region],
         watch: args.watch,
         aws: args.aws,
     };
-    let file = &args.at.deployment_file;
+    let file = &args.deployment_file;
     destination.take(file, submission, global).await
 }
 
@@ -69,10 +73,12 @@ pub(crate) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Erro
 pub(super) fn submission(rollback: &request::Rollback) -> Submission {
     let project = rollback.project();
     Submission {
-        key: format!("requests/{project}/rollback.json"),
+        key: keys::dropped_request(&project, "rollback.json"),
         project,
+        request: None,
         bytes: rollback.to_json().into_bytes(),
         files: Vec::new(),
+        left_out: None,
         report: Report::default(),
     }
 }
@@ -80,8 +86,8 @@ pub(super) fn submission(rollback: &request::Rollback) -> Submission {
 /// Looks for what the version was published from.
 async fn find(args: &Rollback) -> Result<request::Rollback, cloud::Error> {
     let version = args.version()?;
-    let stacks = args.at.stacks()?;
-    let region = &args.at.region;
+    let region = &args.region;
+    let stacks = DeploymentFile::new(&args.deployment_file).stacks(region)?;
     let name = args.layer.layer.as_str();
     let unknown = || cloud::Error::LayerManifestMissing {
         region: region.clone(),
@@ -95,7 +101,9 @@ async fn find(args: &Rollback) -> Result<request::Rollback, cloud::Error> {
     let manifests = S3Manifests::new(&pipeline.clients, bucket);
     let source = rollback::source(&manifests, &layer, version).await;
     let source = source.map_err(|error| cloud::Error::of_source(error, bucket))?;
-    let key = source.ok_or_else(unknown)?.manifest.artifact_s3_key;
+    let source = source.ok_or_else(unknown)?;
+    pipeline.admit_rollback(&source.permissions())?;
+    let key = source.manifest.artifact_s3_key;
     if manifests.artifact(&key).await?.is_none() {
         return Err(cloud::Error::ArtifactMissing {
             layer: layer.to_string(),

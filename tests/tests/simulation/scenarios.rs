@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use accretion_core::limits::Limits;
 use accretion_core::notification::{Attribute, Cause, Event, Notification, Update};
-use accretion_core::request::{IdentityAttributes, Permission, RequestId, RequestRef};
+use accretion_core::request::{
+    AllowedPermissions, IdentityAttributes, Permission, RequestId, RequestRef,
+};
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
@@ -12,7 +14,7 @@ use accretion_service::publish::{Outcome, PATIENCE, Repaired};
 use serde_json::json;
 
 use crate::alarms;
-use crate::world::{Dropped, Ended, Job, RequestForge, World, event};
+use crate::world::{Dropped, Ended, Job, RequestForge, World, event, rollback};
 use integration_tests::memory::cloud::UNKNOWN_ACCOUNT;
 use integration_tests::memory::ports::{Call, Verdict};
 use integration_tests::memory::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
@@ -241,6 +243,31 @@ fn a_rollback_to_what_was_never_published_is_rejected() {
         let reason = told.reason.unwrap();
         assert!(reason.contains(&format!("{layer}:{version}")), "{reason}");
     }
+}
+
+#[test]
+fn a_rollback_obeys_the_operators_rules() {
+    let mut world = two_versions();
+    let layer = tools(1).layer(X86_64);
+    let (other, text) = ("data".parse().unwrap(), rollback(&layer, 1));
+    let rejected = |world: &mut World, dropped: &Dropped| {
+        world.dispatch(&dropped.message).unwrap().unwrap();
+        world.sent().pop().unwrap().codes
+    };
+    // In the folder of another project.
+    world.admission.project_from_key = true;
+    let dropped = world.drop_text(&other, &text);
+    assert_eq!(rejected(&mut world, &dropped), ["ProjectNameMismatch"]);
+    let sent = world.send_text(&layer.parts().0, text);
+    assert_eq!(rejected(&mut world, &sent), ["MessageRefused"]);
+    // To what is shared with whom it may not be shared any more.
+    world.admission.permissions = AllowedPermissions::NONE;
+    let dropped = world.roll_back(&layer, 1);
+    assert_eq!(rejected(&mut world, &dropped), ["PermissionNotAllowed"]);
+    world.admission.permissions = ACCOUNT.parse().unwrap();
+    let dropped = world.roll_back(&layer, 1);
+    world.dispatch(&dropped.message).unwrap().unwrap();
+    world.publishes(&dropped, Outcome::Published);
 }
 
 #[test]

@@ -44,7 +44,7 @@ use integration_tests::memory::ports::{
 use integration_tests::memory::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
 
 /// An operator who lets requests share layers with anyone.
-static OPEN: Admission = Admission {
+const OPEN: Admission = Admission {
     project_from_key: false,
     permissions: AllowedPermissions::ANYONE,
 };
@@ -187,6 +187,8 @@ pub(crate) struct World {
     faults: VecDeque<(Call, Verdict)>,
     /// What the ports do other than they should.
     mutation: Option<Mutation>,
+    /// The operator's rules.
+    pub(crate) admission: Admission,
     dropped: u32,
     begun: InvocationId,
 }
@@ -206,6 +208,7 @@ impl World {
             invocations: BTreeMap::new(),
             faults: VecDeque::new(),
             mutation,
+            admission: OPEN,
             dropped: 0,
             begun: 0,
         }
@@ -300,6 +303,7 @@ impl World {
         let ports = Invocation::new(Arc::clone(&self.shared), id, skew);
         let now = Timestamp::from_milliseconds(self.now().milliseconds() + skew).unwrap();
         let (owner, deadline) = (format!("invocation {id}"), now.after(TIMEOUT));
+        let admission = self.admission.clone();
         let running: Running = match (self.mutation, job) {
             (mutation, Job::Redrive(queue)) => {
                 let letters = Letters {
@@ -313,10 +317,10 @@ impl World {
                 let versions = OldVersions::new(ports, mutation);
                 Box::pin(async move { Ended::DeletedOld(versions.delete_all(policy).await) })
             }
-            (None, job) => Box::pin(invoke(ports, job, owner, deadline)),
+            (None, job) => Box::pin(invoke(ports, job, owner, deadline, admission)),
             (Some(mutation), job) => {
                 let mutant = Mutant::new(ports, mutation);
-                Box::pin(invoke(mutant, job, owner, deadline))
+                Box::pin(invoke(mutant, job, owner, deadline, admission))
             }
         };
         self.invocations.insert(id, running);
@@ -526,7 +530,13 @@ impl Wake for Unpark {
 }
 
 /// The invocation of a function, as its handler does it.
-async fn invoke<P>(ports: P, job: Job, owner: String, deadline: Timestamp) -> Ended
+async fn invoke<P>(
+    ports: P,
+    job: Job,
+    owner: String,
+    deadline: Timestamp,
+    admission: Admission,
+) -> Ended
 where
     P: Inbox
         + Requests
@@ -554,7 +564,7 @@ where
             topic: it,
             timer: it,
         };
-        Publish::new(ports, owner, deadline).sharing_with(&OPEN.permissions)
+        Publish::new(ports, owner, deadline).sharing_with(&admission.permissions)
     };
     match job {
         Job::Dispatch(message) => {
@@ -566,7 +576,7 @@ where
                 builds: it,
                 topic: it,
             });
-            let dispatch = dispatch.admitting(&OPEN);
+            let dispatch = dispatch.admitting(&admission);
             Ended::Dispatched(dispatch.message(&message).await)
         }
         Job::Build(order) => Ended::Built(build(it, &order).await),

@@ -93,7 +93,7 @@ impl Again {
         let mut requested = Vec::new();
         for submission in &submissions {
             report.add_missing(submission.report.problems.clone());
-            requested.push(match pipeline.admit(&submission.request) {
+            requested.push(match submission.admit(pipeline) {
                 Ok(()) => submit(pipeline, submission).await,
                 Err(refused) => Err(refused),
             });
