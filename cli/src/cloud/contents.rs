@@ -34,6 +34,8 @@ pub(crate) struct Recorded {
     pub(crate) layer_manifest_key: String,
     /// The bucket of both.
     pub(crate) bucket: String,
+    /// The SSM parameter that holds the latest version of the layer.
+    pub(crate) parameter: Option<String>,
 }
 
 impl Contents {
@@ -89,11 +91,15 @@ impl Recorded {
         let manifests = S3Manifests::new(&pipeline.clients, bucket);
         let source = rollback::source(&manifests, &layer, version).await;
         let source = source.map_err(|error| Error::of_source(error, bucket))?;
+        let prefix = pipeline.parameter(Pipeline::POINTER_PREFIX);
+        let (project, target) = layer.parts();
+        let parameter = prefix.map(|prefix| keys::pointer(prefix, &project, target));
         Ok(source.map(|source| Self {
             manifest: source.manifest,
             layer_manifest: source.layer_manifest,
             layer_manifest_key: keys::layer_manifest(&layer, version),
             bucket: bucket.to_owned(),
+            parameter,
         }))
     }
 }

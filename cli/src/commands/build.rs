@@ -250,7 +250,11 @@ fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
             layers => format!("{layers} layers"),
         };
         let folder = printable(&folder.display().to_string());
-        anstream::println!("{layers} in {}/", folder.trim_end_matches('/'));
+        let folder = folder.trim_end_matches('/');
+        anstream::println!("{layers} in {folder}/");
+        if cfg!(feature = "aws") {
+            anstream::eprintln!("publish them: accretion publish --zip {folder}/*.zip");
+        }
     }
     if global.verbose {
         for layer in built {

@@ -89,11 +89,10 @@ struct Said<'a> {
 
 /// A request that was dropped in a region.
 struct Requested {
-    region: Region,
     project: ProjectName,
     dropped: Dropped,
     id: RequestId,
-    table: RequestsTable,
+    place: Place,
 }
 
 impl Destination {
@@ -184,11 +183,16 @@ async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requeste
     let bytes = submission.bytes.clone();
     let dropped = inbox.drop(&submission.key, bytes).await?;
     Ok(Requested {
-        region: pipeline.region.clone(),
         project: submission.project.clone(),
         id: dropped.id(),
         dropped,
-        table,
+        place: Place {
+            region: pipeline.region.clone(),
+            table,
+            pointer_prefix: pipeline
+                .parameter(Pipeline::POINTER_PREFIX)
+                .map(str::to_owned),
+        },
     })
 }
 
@@ -215,13 +219,9 @@ fn print_dropped(requested: &[Requested], failures: &[(Region, cloud::Error)], g
 
 impl Requested {
     fn followed(&self) -> Followed {
-        let place = Place {
-            region: self.region.clone(),
-            table: self.table.clone(),
-        };
         Followed {
             id: self.id.clone(),
-            places: vec![place],
+            places: vec![self.place.clone()],
         }
     }
 }
@@ -230,7 +230,7 @@ fn rows(requested: &[Requested]) -> Table {
     let mut rows = table::new(&["region", "project", "request", "key"]);
     for requested in requested {
         rows.add_row([
-            requested.region.as_str(),
+            requested.place.region.as_str(),
             requested.project.as_str(),
             requested.id.as_str(),
             &requested.dropped.key,
@@ -292,7 +292,7 @@ fn print_document(
     outcomes: Option<&Outcomes>,
 ) {
     let dropped = requested.iter().map(|requested| DroppedRecord {
-        region: requested.region.as_str(),
+        region: requested.place.region.as_str(),
         project_name: requested.project.as_str(),
         request_id: requested.id.as_str(),
         s3_bucket: &requested.dropped.bucket,

@@ -60,6 +60,9 @@ pub(crate) async fn run(args: Status, global: Global) -> Result<ExitCode, Error>
         let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
         let table = RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
         Ok(Place {
+            pointer_prefix: pipeline
+                .parameter(Pipeline::POINTER_PREFIX)
+                .map(str::to_owned),
             region: pipeline.region,
             table,
         })

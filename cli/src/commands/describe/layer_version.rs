@@ -188,6 +188,13 @@ fn facts_of(contents: &Recorded) -> Vec<(&'static str, String)> {
         let told = format!("to version {} of this layer", version.version);
         fact("rollback", Some(told));
     }
+    fact(
+        "latest version",
+        contents
+            .parameter
+            .as_ref()
+            .map(|it| format!("SSM parameter {it}")),
+    );
     let built_at = &manifest.builder.built_at;
     fact(
         "built",

@@ -30,6 +30,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(in crate::commands) struct Place {
     pub(in crate::commands) region: Region,
     pub(in crate::commands) table: RequestsTable,
+    /// The path of the SSM parameters with the latest versions.
+    pub(in crate::commands) pointer_prefix: Option<String>,
 }
 
 /// A request that is looked for, in places until one of them knows it.
@@ -44,6 +46,7 @@ pub(in crate::commands) struct Followed {
 pub(super) struct Sighting {
     pub(super) region: Region,
     pub(super) request: TrackedRequest,
+    pub(super) pointer_prefix: Option<String>,
 }
 
 /// What has come of looking for a request.
@@ -97,9 +100,13 @@ impl Followed {
         let Some((place, request)) = found else {
             return (None, failures);
         };
-        let region = place.region.clone();
+        let sighting = Sighting {
+            region: place.region.clone(),
+            request,
+            pointer_prefix: place.pointer_prefix.clone(),
+        };
         self.places = vec![place];
-        (Some(Sighting { region, request }), Vec::new())
+        (Some(sighting), Vec::new())
     }
 
     async fn look_once(mut self) -> Outcome {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use accretion_aws::operator::{Source, TrackedRequest, TrackedTarget};
 use accretion_core::diagnostic::printable;
+use accretion_core::keys;
+use accretion_core::layer::LayerName;
 use accretion_core::target::{Architecture, LayerTarget, Runtime};
 use accretion_core::tracking::Status;
 use serde::Serialize;
@@ -197,7 +199,9 @@ fn rollback(request: &TrackedRequest) -> Option<String> {
 
 /// Prints what has failed of a request.
 pub(super) fn print_failures(sighting: &Sighting) {
-    let Sighting { region, request } = sighting;
+    let Sighting {
+        region, request, ..
+    } = sighting;
     if request.status == Status::Rejected {
         let reason = request.reason.as_deref().unwrap_or_default();
         let lines: Vec<_> = reason.trim_end().lines().map(printable).collect();
@@ -213,7 +217,9 @@ pub(super) fn print_failures(sighting: &Sighting) {
 
 /// Prints all that is known of a request: what it is, and a table of its targets.
 pub(super) fn print(sighting: &Sighting) {
-    let Sighting { region, request } = sighting;
+    let Sighting {
+        region, request, ..
+    } = sighting;
     let project = request.project.as_deref().map(printable);
     let project = project.map_or_else(String::new, |project| format!(" of {project}"));
     anstream::println!("request {}{project} in {region}", request.request.id);
@@ -239,12 +245,24 @@ pub(super) fn print(sighting: &Sighting) {
             ]);
         }
         table::print(rows, &[2]);
+        if let Some(parameter) = parameter(sighting) {
+            anstream::println!("latest versions: SSM parameter {parameter} and so on");
+        }
         for target in request.targets.values() {
             if let Some(pause) = pause(target) {
                 anstream::println!("{}  {pause}", target.layer);
             }
         }
     }
+}
+
+/// The SSM parameter that holds the latest version of the first layer that has one.
+fn parameter(sighting: &Sighting) -> Option<String> {
+    let mut targets = sighting.request.targets.values();
+    let target = targets.find(|target| target.version_arn.is_some())?;
+    let (project, target) = target.layer.parse::<LayerName>().ok()?.parts();
+    let prefix = sighting.pointer_prefix.as_deref()?;
+    Some(keys::pointer(prefix, &project, target))
 }
 
 /// What a target has failed of.
