@@ -1,5 +1,6 @@
 //! `accretion build`
 
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -252,7 +253,7 @@ fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
         let folder = printable(&folder.display().to_string());
         let folder = folder.trim_end_matches('/');
         anstream::println!("{layers} in {folder}/");
-        if cfg!(feature = "aws") {
+        if cfg!(feature = "aws") && io::stderr().is_terminal() {
             anstream::eprintln!("publish them: accretion publish --zip {folder}/*.zip");
         }
     }
