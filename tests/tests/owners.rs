@@ -305,11 +305,13 @@ fn every_entry_counts_and_all_that_match_hold() {
     for count in 1..=16 {
         let stack = Stack::new(&entries(count), "");
         for project in 1..=17 {
-            let key = format!("requests/p{project}/request.json");
             for user in 1..=17 {
                 let expected = user == project && project <= count;
                 let user = format!("user/u{user}");
-                assert_eq!(stack.writes(&user, &key), expected, "{count}: {user} {key}");
+                for folder in ["requests", "files"] {
+                    let key = format!("{folder}/p{project}/a.zip");
+                    assert_eq!(stack.writes(&user, &key), expected, "{count}: {user} {key}");
+                }
             }
         }
     }
