@@ -55,6 +55,9 @@ pub(crate) fn cases() -> Vec<Case> {
         let text = with("Name", name);
         cases.push(object(case, KEY, &text, &["ProjectNameMismatch"]));
     }
+    let rollback = json!({"Name": "tools", "Rollback": {"Layer": "tools-py313", "Version": 1}});
+    let (text, codes) = (rollback.to_string(), &["ProjectNameMismatch"]);
+    cases.push(object("a rollback of another", KEY, &text, codes));
     let two: &'static [&'static str] = &["PermissionNotAllowed", "ProjectNameMismatch"];
     let mut both: Value = serde_json::from_str(&with("Name", "tools")).unwrap();
     both["Permissions"] = json!([{"Principal": "111122223333"}]);
