@@ -16,7 +16,9 @@ pub(crate) use deployment::{DeploymentFile, Deployments, OneRegion, Region, Reta
 pub(crate) use error::{Error, print_fault_in};
 pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};
 pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};
-pub(crate) use place::{LayerSpec, Nothing, OneLayer, OneVersion, Placed, Word, Words, next};
+pub(crate) use place::{
+    LayerSpec, Misread, Nothing, OneLayer, OneVersion, Placed, Word, Words, next,
+};
 pub(crate) use sam::{Deployment, Parameter, Sam};
 pub(crate) use stack_error::{Failure, StackError};
 pub(crate) use stack_work::{Outcome, Pauses, StackWork, exit_code, settled};

@@ -36,7 +36,25 @@ pub(crate) trait Words: Sized {
     const WORDS: &'static [Word];
 
     /// Takes words from the front.
-    fn read(words: &mut VecDeque<String>) -> Result<Self, String>;
+    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread>;
+}
+
+/// Why words of a command line can't be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Misread {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl Misread {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) => ErrorKind::MissingRequiredArgument,
+            Self::Wrong(_) => ErrorKind::InvalidValue,
+        }
+    }
 }
 
 /// A region, `DEPLOYMENT_FILE REGION` or `--region REGION`, and what comes behind it.
@@ -47,19 +65,17 @@ pub(crate) struct Placed<T> {
 }
 
 /// Takes the next word.
-pub(crate) fn next(words: &mut VecDeque<String>, name: &str) -> Result<String, String> {
-    words
-        .pop_front()
-        .ok_or_else(|| format!("{name} is missing"))
+pub(crate) fn next(words: &mut VecDeque<String>, name: &'static str) -> Result<String, Misread> {
+    words.pop_front().ok_or(Misread::Missing(name))
 }
 
-fn parsed<T: FromStr<Err: fmt::Display>>(word: &str, name: &str) -> Result<T, String> {
-    word.parse()
-        .map_err(|error| format!("invalid value '{word}' for {name}: {error}"))
+fn parsed<T: FromStr<Err: fmt::Display>>(word: &str, name: &str) -> Result<T, Misread> {
+    let wrong = |error| Misread::Wrong(format!("invalid value '{word}' for {name}: {error}"));
+    word.parse().map_err(wrong)
 }
 
 impl<T: Words> Placed<T> {
-    fn read(mut words: VecDeque<String>, region: Option<Region>) -> Result<Self, String> {
+    fn read(mut words: VecDeque<String>, region: Option<Region>) -> Result<Self, Misread> {
         let at = match region {
             Some(region) => OneRegion::alone(region),
             None => {
@@ -70,7 +86,7 @@ impl<T: Words> Placed<T> {
         };
         let of = T::read(&mut words)?;
         match words.pop_front() {
-            Some(word) => Err(format!("unexpected argument '{word}'")),
+            Some(word) => Err(Misread::Wrong(format!("unexpected argument '{word}'"))),
             None => Ok(Self { at, of }),
         }
     }
@@ -83,7 +99,7 @@ impl<T: Words> FromArgMatches for Placed<T> {
         let words = ids.filter_map(|id| matches.get_one::<String>(id).cloned());
         let region = matches.get_one::<Region>(REGION).cloned();
         Self::read(words.collect(), region)
-            .map_err(|problem| clap::Error::raw(ErrorKind::InvalidValue, problem + "\n"))
+            .map_err(|misread| clap::Error::raw(misread.kind(), misread))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -120,7 +136,7 @@ pub(crate) struct Nothing;
 impl Words for Nothing {
     const WORDS: &'static [Word] = &[];
 
-    fn read(_: &mut VecDeque<String>) -> Result<Self, String> {
+    fn read(_: &mut VecDeque<String>) -> Result<Self, Misread> {
         Ok(Self)
     }
 }
@@ -140,7 +156,7 @@ pub(crate) struct OneLayer {
 impl Words for OneLayer {
     const WORDS: &'static [Word] = &[LAYER];
 
-    fn read(words: &mut VecDeque<String>) -> Result<Self, String> {
+    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
         let layer = next(words, "LAYER")?;
         Ok(Self { layer })
     }
@@ -192,14 +208,14 @@ const VERSION: Word = Word {
 impl Words for LayerSpec {
     const WORDS: &'static [Word] = &[LAYER_AND_VERSION, VERSION];
 
-    fn read(words: &mut VecDeque<String>) -> Result<Self, String> {
+    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
         let mut spec: Self = parsed(&next(words, "LAYER")?, "LAYER")?;
         if spec.version.is_none()
             && let Some(version) = words.pop_front()
         {
-            let read = number(&version);
-            let problem = |error| format!("invalid value '{version}' for VERSION: {error}");
-            spec.version = Some(read.map_err(problem)?);
+            let wrong = |error| format!("invalid value '{version}' for VERSION: {error}");
+            let read = number(&version).map_err(|error| Misread::Wrong(wrong(error)));
+            spec.version = Some(read?);
         }
         Ok(spec)
     }
@@ -215,9 +231,9 @@ pub(crate) struct OneVersion {
 impl Words for OneVersion {
     const WORDS: &'static [Word] = &[LAYER_AND_VERSION, VERSION];
 
-    fn read(words: &mut VecDeque<String>) -> Result<Self, String> {
+    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
         let LayerSpec { layer, version } = LayerSpec::read(words)?;
-        let version = version.ok_or("VERSION is missing")?;
+        let version = version.ok_or(Misread::Missing("VERSION"))?;
         Ok(Self { layer, version })
     }
 }
@@ -253,7 +269,7 @@ mod tests {
             let placed = Placed::<OneVersion>::read(words, region.cloned())?;
             let OneVersion { layer, version } = placed.of;
             let at = placed.at.region;
-            Ok::<_, String>(format!("{at} {layer} {version}"))
+            Ok::<_, Misread>(format!("{at} {layer} {version}"))
         };
         let here = Some(&region);
         for (words, region) in [
@@ -277,7 +293,7 @@ mod tests {
             ),
             ("tools x", here, "invalid value 'x' for VERSION: "),
         ] {
-            let error = read(words, region).unwrap_err();
+            let error = read(words, region).unwrap_err().to_string();
             assert!(error.starts_with(problem), "{words}: {error}");
         }
     }

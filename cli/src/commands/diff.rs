@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::args::{Format, Global};
 use crate::cloud::{
-    self, AwsOptions, Contents, LayerSpec, OneRegion, Placed, Region, Word, Words, next,
+    self, AwsOptions, Contents, LayerSpec, Misread, OneRegion, Placed, Region, Word, Words, next,
     signed_difference,
 };
 use crate::error::Error;
@@ -98,7 +98,7 @@ impl Words for Sides {
         },
     ];
 
-    fn read(words: &mut VecDeque<String>) -> Result<Self, String> {
+    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
         let first = next(words, "LAYER")?;
         let second = next(words, "VERSION_A")?;
         // Two words name two versions with their layers, or one and a manifest.
@@ -106,7 +106,7 @@ impl Words for Sides {
             Some(third) => (first, second, third),
             None => {
                 let named = first.split_once(':').or(second.split_once(':'));
-                let (layer, _) = named.ok_or("VERSION_B is missing")?;
+                let (layer, _) = named.ok_or(Misread::Missing("VERSION_B"))?;
                 (layer.to_owned(), first, second)
             }
         };

@@ -18,9 +18,9 @@ use crate::limits::WheelLimits;
 const FORMS: [(&str, &str); 36] = [
     (
         "a private key",
-        // The line alone is in any program that reads keys: some of the key has to follow, in a
-        // string of JSON or of a program, too, after up to eight headers.
-        r#"-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:(?:\\[nr]|[\s"'+,\\]){1,16}(?:[A-Za-z-]{4,20}: [^\r\n\\]{0,120})?){1,9}[A-Za-z0-9+/]{32}"#,
+        // The line alone is in any program that reads keys, and documentation shortens keys: a line of
+        // the key has to follow, in a string of JSON or of a program, too, after up to eight headers.
+        r#"-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:(?:\\[nr]|[\s"'+,\\]){1,16}(?:[A-Za-z-]{4,20}: [^\r\n\\]{0,120})?){1,9}[A-Za-z0-9+/]{60}"#,
     ),
     (
         "an SSH2 private key",
@@ -31,7 +31,10 @@ const FORMS: [(&str, &str); 36] = [
         r"PuTTY-User-Key-File-[0-9]: [a-z0-9-]{3}",
     ),
     ("an age key", r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
-    ("an AWS access key id", r"\bA(?:KIA|SIA)[A-Z2-7]{16}\b"),
+    (
+        "an AWS access key id",
+        r"\bA(?:KIA|SIA)[A-Z2-7]{16}\b(?:(?:%2[Ff]|/)[0-9]{8}(?:%2[Ff]|/))?",
+    ),
     (
         "an AWS secret access key",
         r#"(?i:aws_?secret_?(?:access_?)?key)["']?\s{0,8}(?:=>|[:=]|,)\s{0,8}["']?[A-Za-z0-9/+]{40}(?:[^A-Za-z0-9/+]|$)"#,
@@ -270,7 +273,7 @@ impl Scanner {
             }
             from = found.end();
             let is_example = EXAMPLES.iter().any(|it| contains(found.as_bytes(), it));
-            if is_example {
+            if is_example || is_signed_with(found.as_bytes()) {
                 continue;
             }
             let is_form = |form: &&Regex| {
@@ -283,6 +286,13 @@ impl Scanner {
             self.found.entry(form).or_insert(line);
         }
     }
+}
+
+/// Whether a match is the scope of a signature, `AKIA…/20260131/`, as presigned URLs have it: the key id
+/// is there for everybody to see.
+fn is_signed_with(found: &[u8]) -> bool {
+    (found.starts_with(b"AKIA") || found.starts_with(b"ASIA"))
+        && (found.ends_with(b"/") || found.ends_with(b"%2F") || found.ends_with(b"%2f"))
 }
 
 fn breaks(bytes: &[u8]) -> u64 {

@@ -39,12 +39,15 @@ fn what_only_looks_like_a_secret() {
         "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         "aws_secret_access_key = os.environ['AWS_SECRET_ACCESS_KEY']",
         "XAKIAABCDEFGHIJKLMNOPX",
+        "https://x.example/?X-Amz-Credential=AKIAABCDEFGHIJKLMNOP%2F20260131%2Feu-west-1%2Fs3",
+        "Credential=ASIAABCDEFGHIJKLMNOP/20260131/eu-west-1/s3/aws4_request",
         "ghp_token ghp_ sk-learn sk_test_1234567890123456 xoxb-your-token",
         "SG.x.y pypi-AgE hf_model npm_config_registry",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlc2lnbmF0dXJl",
         "postgres://user:password@localhost/db",
         &format!("if text.startswith('{key}'):\n    return load(text)\n"),
         &format!("{key}\n...\n"),
+        &format!("{key}\nMIIEow{}...fvY4\n", "A".repeat(50)),
         &public,
     ] {
         assert_eq!(found(text.as_bytes(), 1 << 20), [], "{text}");
