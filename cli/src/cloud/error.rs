@@ -256,6 +256,7 @@ impl Fault for Error {
         self.code_and_class().1
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line or two for each error")]
     fn hint(&self) -> Option<String> {
         match self {
             Self::DeploymentFileUnreadable { path, error } => {

@@ -89,7 +89,8 @@ impl Pipeline {
 
     fn admitted(&self, problems: impl Fn(&Admission) -> Vec<Problem>) -> Result<(), Error> {
         let stack = self.stacks.iter();
-        let stack = stack.flat_map(|it| it.parameters.get("AllowedPermissions").map(|of| (it, of)));
+        let stack =
+            stack.filter_map(|it| it.parameters.get("AllowedPermissions").map(|of| (it, of)));
         let Some((stack, allowed)) = stack.last() else {
             return Ok(());
         };

@@ -76,13 +76,12 @@ fn parsed<T: FromStr<Err: fmt::Display>>(word: &str, name: &str) -> Result<T, Mi
 
 impl<T: Words> Placed<T> {
     fn read(mut words: VecDeque<String>, region: Option<Region>) -> Result<Self, Misread> {
-        let at = match region {
-            Some(region) => OneRegion::alone(region),
-            None => {
-                let file = next(&mut words, "DEPLOYMENT_FILE, or --region,")?;
-                let region = next(&mut words, "REGION")?;
-                OneRegion::of_file(PathBuf::from(file), parsed(&region, "REGION")?)
-            }
+        let at = if let Some(region) = region {
+            OneRegion::alone(region)
+        } else {
+            let file = next(&mut words, "DEPLOYMENT_FILE, or --region,")?;
+            let region = next(&mut words, "REGION")?;
+            OneRegion::of_file(PathBuf::from(file), parsed(&region, "REGION")?)
         };
         let of = T::read(&mut words)?;
         match words.pop_front() {

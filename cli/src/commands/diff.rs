@@ -102,13 +102,12 @@ impl Words for Sides {
         let first = next(words, "LAYER")?;
         let second = next(words, "VERSION_A")?;
         // Two words name two versions with their layers, or one and a manifest.
-        let (layer, before, now) = match words.pop_front() {
-            Some(third) => (first, second, third),
-            None => {
-                let named = first.split_once(':').or(second.split_once(':'));
-                let (layer, _) = named.ok_or(Misread::Missing("VERSION_B"))?;
-                (layer.to_owned(), first, second)
-            }
+        let (layer, before, now) = if let Some(third) = words.pop_front() {
+            (first, second, third)
+        } else {
+            let named = first.split_once(':').or(second.split_once(':'));
+            let (layer, _) = named.ok_or(Misread::Missing("VERSION_B"))?;
+            (layer.to_owned(), first, second)
         };
         Ok(Self {
             before: Side::read(&before, &layer),
@@ -261,7 +260,7 @@ fn print(sides: &Sides, before: &Compared, now: &Compared, changes: &Changes) {
     let names: BTreeSet<_> = now.content.installed.iter().map(|it| &it.name).collect();
     let unchanged = names.len() - changes.added.len() - changes.updated.len();
     anstream::println!("  = {unchanged} unchanged");
-    let sizes = [
+    let totals = [
         ("zip", before.artifact_size, now.artifact_size),
         (
             "unzipped",
@@ -269,7 +268,7 @@ fn print(sides: &Sides, before: &Compared, now: &Compared, changes: &Changes) {
             now.content.unzipped_size,
         ),
     ];
-    for (what, before, now) in sizes {
+    for (what, before, now) in totals {
         let (from, to) = (BinaryBytes(before), BinaryBytes(now));
         let difference = signed_difference(before, now);
         anstream::println!("  {what:<8}  {from} → {to} ({difference})");

@@ -56,9 +56,8 @@ fn inputs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn is_input(name: &str) -> bool {
-    let is_requirements = || name.starts_with("requirements") && name.ends_with(".txt");
-    let is_pylock = || name.starts_with("pylock.") && name.ends_with(".toml");
-    LockFormat::of_name(name).is_some() || is_pylock() || is_requirements()
+    let is = |start, end| name.starts_with(start) && name.strip_suffix(end).is_some();
+    LockFormat::of_name(name).is_some() || is("pylock.", ".toml") || is("requirements", ".txt")
 }
 
 /// A folder as the user would name it.

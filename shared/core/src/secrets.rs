@@ -199,9 +199,9 @@ impl fmt::Display for Secret {
 
 /// Returns what a file's path alone says of secrets in it.
 pub fn of_path(path: &str) -> Option<&'static str> {
-    let mut names = path.rsplit('/');
-    let name = names.next().unwrap_or_default().to_ascii_lowercase();
-    match (names.next(), name.as_str()) {
+    let mut parts = path.rsplit('/');
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    match (parts.next(), name.as_str()) {
         (Some(".aws"), "credentials") => return Some("AWS credentials"),
         (Some(".docker"), "config.json") => return Some("passwords of registries"),
         _ => {}
@@ -209,10 +209,10 @@ pub fn of_path(path: &str) -> Option<&'static str> {
     let is_variant = |name: &str| {
         name.starts_with(".env.") && !TEMPLATES.iter().any(|ending| name.ends_with(ending))
     };
-    let named = NAMES.iter().find(|(known, _)| *known == name);
-    let named = named.or(NAMES.first().filter(|_| is_variant(&name)));
-    let named = named.or(ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)));
-    named.map(|(_, form)| *form)
+    let known = NAMES.iter().find(|(known, _)| *known == name);
+    let known = known.or(NAMES.first().filter(|_| is_variant(&name)));
+    let known = known.or(ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)));
+    known.map(|(_, form)| *form)
 }
 
 /// A search for secrets in the bytes of a file, in bounded memory whatever its size.
@@ -296,7 +296,7 @@ fn is_signed_with(found: &[u8]) -> bool {
 }
 
 fn breaks(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes.split(|byte| *byte == b'\n').skip(1).count() as u64
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -88,7 +88,7 @@ impl<'a, S: Shelves> Deletion<'a, S> {
         for layer in layers {
             let versions = self.versions(layer).await?;
             let latest = self.shelves.latest(layer).await?;
-            let shelf = Shelf {
+            let evidence = Shelf {
                 versions: &versions,
                 latest,
                 uses: &uses,
@@ -96,7 +96,7 @@ impl<'a, S: Shelves> Deletion<'a, S> {
             judged.extend(versions.iter().map(|version| Judged {
                 layer: layer.clone(),
                 version: version.clone(),
-                reason: shelf.reason(version, &self.policy),
+                reason: evidence.reason(version, &self.policy),
             }));
         }
         Ok(judged)
@@ -136,11 +136,11 @@ impl<'a, S: Shelves> Deletion<'a, S> {
         let versions = self.shelves.versions(layer).await?;
         let latest = self.shelves.latest(layer).await?;
         let uses = self.shelves.uses().await?;
-        let shelf = Shelf {
+        let evidence = Shelf {
             versions: &versions,
             latest,
             uses: &uses,
         };
-        Ok(shelf.reason(version, &self.policy))
+        Ok(evidence.reason(version, &self.policy))
     }
 }

@@ -102,12 +102,14 @@ struct Received {
 }
 
 /// What a request asks for, so far as it says itself.
+#[expect(clippy::large_enum_variant, reason = "there is one of a message")]
 enum Asked {
     Layers(Request),
     Version(Rollback),
 }
 
 /// What a request wants, ready to be accepted.
+#[expect(clippy::large_enum_variant, reason = "there is one of a message")]
 enum Wanted {
     /// Layers that are to be built.
     Layers(Request),
@@ -513,7 +515,7 @@ impl Received {
         {
             let (rollback, mut report) = checked?;
             let project = rollback.project();
-            report.add_missing(owner.and_then(|owner| admission.name_problem(&project, &owner)));
+            report.add_missing(owner.and_then(|owner| Admission::name_problem(&project, &owner)));
             let (rollback, _warnings) = report.conclude(Some(rollback))?;
             return Ok(Asked::Version(rollback));
         }

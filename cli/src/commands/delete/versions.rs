@@ -175,7 +175,7 @@ pub(super) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
         return Ok(ExitCode::from(USAGE));
     }
     let codes = done.iter().flat_map(|it| {
-        let looked = it.result.as_ref().err().map(|error| error.class());
+        let looked = it.result.as_ref().err().map(accretion_core::Fault::class);
         let outcomes = it.outcomes.iter().filter_map(|(_, outcome)| match outcome {
             Outcome::Unnoted(error) | Outcome::Failed(error) => Some(error.class()),
             Outcome::Deleted | Outcome::Kept(_) => None,

@@ -186,11 +186,10 @@ impl LayerShelves {
             let call = || Call::new("lambda:ListFunctions", "*");
             let page = page.map_err(|error| failed(call(), &error))?;
             for function in page.functions() {
-                let user = user(function);
+                let name = user(function);
                 let layers = function.layers().iter();
                 for arn in layers.filter_map(|layer| layer.arn()) {
-                    let users = uses.entry(arn.to_owned()).or_default();
-                    users.insert(user.clone());
+                    uses.entry(arn.to_owned()).or_default().insert(name.clone());
                 }
             }
             marker = page.next_marker.filter(|marker| !marker.is_empty());

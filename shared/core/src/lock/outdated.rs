@@ -103,8 +103,8 @@ const PIPFILE: &str = "Pipfile";
 /// How a lock file is made again.
 fn way_out(format: LockFormat, name: &str, text: &str) -> String {
     let command = match format {
-        LockFormat::Uv => match name.strip_suffix(".lock").filter(|it| it.ends_with(".py")) {
-            Some(script) => format!("uv lock --script {script}"),
+        LockFormat::Uv => match name.strip_suffix(".py.lock") {
+            Some(script) => format!("uv lock --script {script}.py"),
             None => "uv lock".to_owned(),
         },
         LockFormat::Poetry => "poetry lock".to_owned(),

@@ -56,7 +56,7 @@ impl Admission {
         let Some(owner) = owner else {
             return problems;
         };
-        problems.extend(self.name_problem(&request.name, owner));
+        problems.extend(Self::name_problem(&request.name, owner));
         let foreign = request.contents.files.iter();
         let foreign = foreign.filter_map(|it| it.key_outside(owner));
         problems.extend(foreign.map(|key| {
@@ -68,8 +68,7 @@ impl Admission {
     }
 
     /// The problem of a request for a project that was received for another one.
-    #[expect(clippy::unused_self, reason = "there is an owner by these rules alone")]
-    pub fn name_problem(&self, name: &ProjectName, owner: &ProjectName) -> Option<Problem> {
+    pub fn name_problem(name: &ProjectName, owner: &ProjectName) -> Option<Problem> {
         (name != owner).then(|| {
             let message = format!("`Name` is `{name}`, and the key is one of `{owner}`");
             Problem::error(code::PROJECT_NAME_MISMATCH, message)

@@ -60,11 +60,11 @@ fn problem(edge: &Edge, lock: &Lock) -> Option<String> {
     let text = edge.constraint.as_deref()?;
     let constraint = Constraint::parse(text).ok()?;
     let versions: Vec<_> = locked.map(|package| package.version.as_deref()).collect();
-    let fits = |version: &Option<&str>| {
+    let fits = |version: Option<&str>| {
         let version = version.and_then(|it| it.parse::<Version>().ok());
         version.is_none_or(|version| constraint.contains(&version))
     };
-    if versions.iter().any(fits) {
+    if versions.iter().copied().any(fits) {
         return None;
     }
     let versions: Vec<_> = versions.into_iter().flatten().map(shown).collect();

@@ -60,10 +60,8 @@ struct Metadata {
 impl Package {
     /// The folder of a project.
     fn place(&self) -> Option<&str> {
-        let kinds = ["editable", "virtual", "directory"].into_iter();
-        kinds
-            .filter_map(|kind| self.source.get(kind)?.as_str())
-            .next()
+        let mut kinds = ["editable", "virtual", "directory"].into_iter();
+        kinds.find_map(|kind| self.source.get(kind)?.as_str())
     }
 
     /// Returns whether it does not say what it requires, though it requires something.
@@ -315,14 +313,14 @@ impl Comparison {
         let text = |key: &str| entry.get(key).and_then(Value::as_str);
         let name = text("name")?;
         let extras = texts(entry.get("extras")).join(",");
-        let mut line = name.to_owned();
-        if !extras.is_empty() {
-            line += &format!("[{extras}]");
-        }
-        line += text("specifier").unwrap_or_default();
-        if let Some(marker) = text("marker") {
-            line += &format!(" ; {marker}");
-        }
+        let extras = if extras.is_empty() {
+            extras
+        } else {
+            format!("[{extras}]")
+        };
+        let specifier = text("specifier").unwrap_or_default();
+        let marker = text("marker").map_or_else(String::new, |it| format!(" ; {it}"));
+        let line = format!("{name}{extras}{specifier}{marker}");
         let elsewhere = [
             "git",
             "url",
