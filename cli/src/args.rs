@@ -104,7 +104,10 @@ mod tests {
                 None if matches!(character, '"' | '\'') => quote = Some(character),
                 None if character == '#' && words.last().is_some_and(String::is_empty) => break,
                 None if character.is_whitespace() => words.push(String::new()),
-                _ => words.last_mut().unwrap().push(character),
+                _ => words
+                    .last_mut()
+                    .expect("there is always one")
+                    .push(character),
             }
         }
         words.retain(|word| !word.is_empty());

@@ -89,9 +89,9 @@ impl Pipeline {
 
     fn admitted(&self, problems: impl Fn(&Admission) -> Vec<Problem>) -> Result<(), Error> {
         let stack = self.stacks.iter();
-        let stack =
+        let mut stack =
             stack.filter_map(|it| it.parameters.get("AllowedPermissions").map(|of| (it, of)));
-        let Some((stack, allowed)) = stack.last() else {
+        let Some((stack, allowed)) = stack.next_back() else {
             return Ok(());
         };
         let given = |name: &str| stack.parameters.get(name).map_or("", String::as_str);

@@ -45,7 +45,7 @@ impl Dispatcher {
             let dispatch = Dispatch::new(ports).admitting(&self.admission);
             let dispatch = dispatch.observed_by(&tally);
             let outcome = match message(record) {
-                Ok(message) => dispatch.message(&message).await,
+                Ok(message) => Box::pin(dispatch.message(&message)).await,
                 Err(error) => Err(error),
             };
             tally.end(outcome.as_ref().err());

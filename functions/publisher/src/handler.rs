@@ -82,7 +82,9 @@ impl Publisher {
         let ledger = Ledger::new(invocation.metrics.clone());
         let use_case = self.use_case(&invocation, &ledger);
         match work {
-            Work::Publish(manifests) => publish_each(&use_case, &ledger, &manifests).await,
+            Work::Publish(manifests) => {
+                Box::pin(publish_each(&use_case, &ledger, &manifests)).await
+            }
             Work::Repair => repair(&use_case).await,
         }
     }

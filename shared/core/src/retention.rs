@@ -106,8 +106,8 @@ mod tests {
     /// The versions that may be deleted, of 1, 2, 3, 4, 6 and 7. Nobody knows when 3 was made.
     fn deleted(latest: Latest, used: &[u64], keep: usize, before: Option<i64>) -> Vec<u64> {
         let versions = versions(&[1, 2, 3, 4, 6, 7]);
-        let users = |number| (format!("arn:{number}"), BTreeSet::from(["f:1".to_owned()]));
-        let uses = used.iter().map(users).collect();
+        let entry = |number| (format!("arn:{number}"), BTreeSet::from(["f:1".to_owned()]));
+        let uses = used.iter().map(entry).collect();
         let shelf = Shelf {
             versions: &versions,
             latest,
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn what_is_used_says_by_what() {
         let versions = versions(&[1, 2]);
-        let users = BTreeSet::from(["report:$LATEST".to_owned(), "report:3".to_owned()]);
-        let uses = Uses::from([("arn:1".to_owned(), users.clone())]);
+        let functions = BTreeSet::from(["report:$LATEST".to_owned(), "report:3".to_owned()]);
+        let uses = Uses::from([("arn:1".to_owned(), functions.clone())]);
         let shelf = Shelf {
             versions: &versions,
             latest: Latest::default(),

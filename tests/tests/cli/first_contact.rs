@@ -136,9 +136,9 @@ fn other_names_of_runtimes_and_architectures() {
 fn layers_of(project: &Project, input: &str) -> String {
     project.run(&format!("build {input} {ARM}")).exits(0);
     let layers = project.outputs();
-    let name = layers[0].strip_suffix("-py313-arm64.manifest").unwrap();
-    fs::remove_dir_all(project.layers()).unwrap();
-    name.to_owned()
+    let name = layers[0].strip_suffix("-py313-arm64.manifest");
+    fs::remove_dir_all(project.layers()).expect("the layers can be removed");
+    name.expect("it is a layer of the target").to_owned()
 }
 
 #[test]

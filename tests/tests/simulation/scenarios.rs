@@ -949,7 +949,7 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     let mut world = World::new();
     let dropped = world.drop(&tools(1));
     world.dispatch(&dropped.message).unwrap().unwrap();
-    world.pass(PATIENCE - Duration::from_secs(1));
+    world.pass(PATIENCE.saturating_sub(Duration::from_secs(1)));
     assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
     assert_eq!(world.status(&dropped), Status::Received);
     world.pass(Duration::from_secs(1));
@@ -976,7 +976,7 @@ fn a_build_that_waits_is_not_lost_and_keeps_its_place_in_the_order() {
         for status in [Status::Building, Status::Waiting] {
             assert!(world.record(&older, status), "{status}");
             assert_eq!(world.status(&older), status);
-            world.pass(PATIENCE - Duration::from_secs(1));
+            world.pass(PATIENCE.saturating_sub(Duration::from_secs(1)));
             assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
         }
     }

@@ -1005,6 +1005,7 @@ impl Simulation {
     }
 
     /// Goes on where an invocation has ended; `None` where it died.
+    #[expect(clippy::too_many_lines, reason = "a case for each kind of invocation")]
     fn ends(&mut self, cause: &Cause, ended: Option<&Ended>) {
         let error = match ended {
             None => None,

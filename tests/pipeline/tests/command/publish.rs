@@ -270,11 +270,11 @@ async fn what_was_built_is_published_and_says_what_it_is() {
     let version = stack.layer_version(layer, 2).await.unwrap();
     assert_eq!(version.runtimes, ["python3.13"]);
     assert_eq!(version.architectures, ["arm64"]);
-    let built = listing(fs::read(operator.path(zip)).unwrap());
+    let of_build = listing(fs::read(operator.path(zip)).unwrap());
     let published = listing(version.content);
     assert_eq!(
         published.replace("python/.accretion/manifest.json\n", ""),
-        built
+        of_build
     );
 
     // Without a pipeline and its deployment file.

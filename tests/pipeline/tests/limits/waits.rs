@@ -106,7 +106,8 @@ async fn status(stack: &Stack, id: &RequestId, status: &str) -> Result<Value> {
 }
 
 fn time(value: &Value) -> jiff::Timestamp {
-    value.as_str().unwrap().parse().unwrap()
+    let text = value.as_str().expect("a time is a string");
+    text.parse().expect("it is a time")
 }
 
 /// The states that the execution of a request has entered.

@@ -398,10 +398,10 @@ async fn messages(stack: &Stack, who: &str, known: &RequestId, calls: &mut Calls
     calls.push((format!("{who} sends in the name of a request"), is_refused));
     let entry = SendMessageBatchRequestEntry::builder().id("a");
     let entry = entry.message_body(&text).build();
-    let send = stack.sqs.send_message_batch();
-    let send = send.queue_url(stack.output("RequestQueueUrl"));
-    let send = send.entries(entry.map_err(Error::aws("SendMessageBatch"))?);
-    call!(calls, format!("{who} sends a batch"), send);
+    let batch = stack.sqs.send_message_batch();
+    let batch = batch.queue_url(stack.output("RequestQueueUrl"));
+    let batch = batch.entries(entry.map_err(Error::aws("SendMessageBatch"))?);
+    call!(calls, format!("{who} sends a batch"), batch);
     Ok(())
 }
 
