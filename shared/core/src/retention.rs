@@ -107,11 +107,11 @@ mod tests {
     fn deleted(latest: Latest, used: &[u64], keep: usize, before: Option<i64>) -> Vec<u64> {
         let versions = versions(&[1, 2, 3, 4, 6, 7]);
         let entry = |number| (format!("arn:{number}"), BTreeSet::from(["f:1".to_owned()]));
-        let uses = used.iter().map(entry).collect();
+        let in_use = used.iter().map(entry).collect();
         let shelf = Shelf {
             versions: &versions,
             latest,
-            uses: &uses,
+            uses: &in_use,
         };
         let policy = Policy {
             keep: NonZeroUsize::new(keep).unwrap(),
@@ -169,7 +169,7 @@ mod tests {
         };
         assert_eq!(
             shelf.reason(&versions[0], &policy),
-            Some(Reason::Used(users))
+            Some(Reason::Used(functions))
         );
     }
 }
