@@ -29,6 +29,7 @@ use crate::contents::FileOptions;
 use crate::engine::Sources;
 use crate::environment::Environment;
 use crate::error::{Error, code_of};
+use crate::input;
 use crate::progress;
 use crate::units::counted;
 
@@ -67,13 +68,19 @@ pub(crate) struct Publish {
     #[arg(long = "zip", value_name = "FILE", num_args = 1..)]
     zips: Vec<PathBuf>,
     /// A Lambda runtime that it is for, such as python3.13 [may be repeated; default: all supported]
-    #[arg(long = "runtime", alias = "runtimes", value_name = "RUNTIME", num_args = 1..)]
+    #[arg(
+        long = "runtime",
+        alias = "runtimes",
+        value_name = "RUNTIME",
+        value_parser = input::runtime,
+        num_args = 1..
+    )]
     runtimes: Vec<Runtime>,
     /// The layer version's description: a semantic version, for example
     #[arg(long, value_parser = description, required_unless_present = "zips")]
     version: Option<String>,
     /// x86_64 or arm64 [may be repeated; default: both]
-    #[arg(long = "architecture", value_name = "ARCHITECTURE")]
+    #[arg(long = "architecture", value_name = "ARCHITECTURE", value_parser = input::architecture)]
     architectures: Vec<Architecture>,
     /// Publish even what is the latest version already
     #[arg(long)]
