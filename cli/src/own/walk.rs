@@ -333,8 +333,8 @@ impl<'a> Builder<'a> {
         self.admit(&wheel.map_err(local)?, &self.targets).await
     }
 
-    /// Verifies a wheel, in which there may be no secrets, and puts it where the build finds it. If its tags fit one of these targets,
-    /// its native code has to fit as well.
+    /// Verifies a wheel, which may hold no secrets, and puts it where the build finds it. If its tags
+    /// fit one of these targets, its native code has to fit as well.
     async fn admit(&self, path: &Path, targets: &[Target]) -> Result<Built, Error> {
         let failed = |error: accretion_core::Error| Error::Service(error.into());
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;

@@ -17,7 +17,7 @@ use accretion_service::deletion::{Deletion, Judged, Outcome};
 
 use super::shown;
 use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, Stacks, in_each};
+use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each};
 use crate::consent;
 use crate::error::{Error, USAGE, code_of, print_fault};
 use crate::units::counted;
@@ -188,14 +188,7 @@ pub(super) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
 
 /// Looks at the layers in each region. One that is nowhere is a mistake.
 async fn look(args: &Versions, policy: Policy) -> Result<Vec<Done>, Error> {
-    let mut regions = DeploymentFile::new(&args.deployment_file).chosen(&args.regions.0)?;
-    if args.regions.0.is_empty() {
-        // Where nothing is deployed, there is nothing of a pipeline.
-        let is_deployed = |(_, stacks): &(Region, Stacks)| !stacks.names().is_empty();
-        if regions.iter().any(is_deployed) {
-            regions.retain(is_deployed);
-        }
-    }
+    let regions = DeploymentFile::new(&args.deployment_file).searched(&args.regions.0)?;
     let clients = args.aws.clients().await;
     let layers: BTreeSet<_> = args.layers.iter().cloned().collect();
     let layers: Vec<_> = layers.into_iter().collect();
