@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "aws")]
-use accretion_core::diagnostic::Problem;
+use accretion_core::diagnostic::{Problem, printable};
 use accretion_core::diagnostic::{Report, code};
 #[cfg(feature = "aws")]
 use accretion_core::digest::Sha256;
+#[cfg(feature = "aws")]
+use accretion_core::files::Selector;
 use accretion_core::files::{FileRules, LeftOut};
 #[cfg(feature = "aws")]
 use accretion_core::keys;
@@ -216,6 +218,7 @@ impl OwnOptions {
         }
         if let Some(packed) = self.pack().await? {
             check_limits(&packed)?;
+            check_hidden(&packed, &self.rules()?)?;
             let zip = packed.zip().await.map_err(local)?;
             uploads.push((format!("{}.zip", Sha256::of(&zip)), zip));
             left_out = packed.left_out().clone();
@@ -252,6 +255,22 @@ fn check_limits(packed: &PackedFolder) -> Result<(), Error> {
     );
     let help = "leave out what no function needs, or make several layers of it";
     report.push(Problem::error(code::TOO_LARGE, message).help(help));
+    Err(Error::InputInvalid(report))
+}
+
+/// Refuses what an ignore file brings back and the pipeline, which reads none, would leave out.
+#[cfg(feature = "aws")]
+fn check_hidden(packed: &PackedFolder, rules: &FileRules) -> Result<(), Error> {
+    let mut selector = Selector::new(rules);
+    let mut files = packed.files().iter();
+    let Some(file) = files.find(|file| !selector.takes(&file.path)) else {
+        return Ok(());
+    };
+    let mut report = Report::new("the folder of --include", "");
+    let message = format!("the pipeline would leave out `{}`", printable(&file.path));
+    let help = "it reads no ignore files: bring hidden files back with --hidden; `__pycache__` \
+                always stays out there";
+    report.push(Problem::error(code::FILES_INVALID, message).help(help));
     Err(Error::InputInvalid(report))
 }
 
