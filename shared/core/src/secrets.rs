@@ -276,14 +276,17 @@ impl Scanner {
             if is_example || is_signed_with(found.as_bytes()) {
                 continue;
             }
+            // The match and the byte that says whether a word ends there. In the whole buffer, each
+            // form that it does not have would be searched for to the end, for every match.
+            let near = &self.buffer[..self.buffer.len().min(found.end() + 1)];
             let is_form = |form: &&Regex| {
-                let at = form.find_at(&self.buffer, found.start());
+                let at = form.find_at(near, found.start());
                 at.is_some_and(|at| at.start() == found.start())
             };
             let form = EACH.iter().position(|form| is_form(&form));
             let form = form.map_or("a secret", |form| FORMS[form].0);
-            let line = self.lines + breaks(&self.buffer[..found.start()]) + 1;
-            self.found.entry(form).or_insert(line);
+            let line = || self.lines + breaks(&self.buffer[..found.start()]) + 1;
+            self.found.entry(form).or_insert_with(line);
         }
     }
 }
