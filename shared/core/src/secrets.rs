@@ -20,7 +20,7 @@ const FORMS: [(&str, &str); 36] = [
         "a private key",
         // The line alone is in any program that reads keys, and documentation shortens keys: a line of
         // the key has to follow, in a string of JSON or of a program, too, after up to eight headers.
-        r#"-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:(?:\\[nr]|[\s"'+,\\]){1,16}(?:[A-Za-z-]{4,20}: [^\r\n\\]{0,120})?){1,9}[A-Za-z0-9+/]{60}"#,
+        r#"-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----(?:(?:\\[nr]|[\s"'+,\\]){1,16}(?:[A-Za-z-]{4,20}: [^\r\n\\]{0,120})?){1,9}[A-Za-z0-9+/]{64}"#,
     ),
     (
         "an SSH2 private key",

@@ -47,7 +47,7 @@ fn what_only_looks_like_a_secret() {
         "postgres://user:password@localhost/db",
         &format!("if text.startswith('{key}'):\n    return load(text)\n"),
         &format!("{key}\n...\n"),
-        &format!("{key}\nMIIEow{}...fvY4\n", "A".repeat(50)),
+        &format!("{key}\nMIIEow{}...fvY4\n", "A".repeat(57)),
         &public,
     ] {
         assert_eq!(found(text.as_bytes(), 1 << 20), [], "{text}");
