@@ -368,8 +368,8 @@ mod tests {
         let transient = codes
             .filter(|(_, class)| *class == Class::Transient)
             .map(|(code, _)| *code)
-            // No build ends with these: they are about publishing.
-            .filter(|code| !["LayerBusy", "PublicationUnknown"].contains(code));
+            // No build ends with these: they are about publishing, and about what is published.
+            .filter(|code| !["LayerBusy", "LayerUnreadable", "PublicationUnknown"].contains(code));
         let transient: BTreeSet<_> = transient.collect();
         assert_eq!(retried, transient);
         let can_wait = &definition["States"]["CanWait"]["Choices"][0]["Condition"];

@@ -272,8 +272,10 @@ impl Scanner {
                 return;
             }
             from = found.end();
+            // Of a key with headers, those may hold anything: `Comment: me@example.com`.
+            let is_line = !found.as_bytes().contains(&b'\n');
             let is_example = EXAMPLES.iter().any(|it| contains(found.as_bytes(), it));
-            if is_example || is_signed_with(found.as_bytes()) {
+            if is_line && is_example || is_signed_with(found.as_bytes()) {
                 continue;
             }
             // The match and the byte that says whether a word ends there. In the whole buffer, each

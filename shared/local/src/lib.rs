@@ -3,6 +3,7 @@
 
 mod blocking;
 pub mod cache;
+#[cfg(target_os = "linux")]
 pub mod descendants;
 mod dns;
 mod download;

@@ -227,8 +227,9 @@ async fn look(args: &Versions, policy: Policy) -> Result<Vec<Done>, Error> {
 async fn shelves(pipeline: &Pipeline, clients: &Clients) -> Result<LayerShelves, cloud::Error> {
     let table = pipeline.output("LayersTableName")?;
     let records = VersionRecords::new(&pipeline.clients, table);
-    let prefix = pipeline.parameter(Pipeline::POINTER_PREFIX);
-    let pointers = SsmPointers::new(&pipeline.clients, prefix.unwrap_or_default());
+    // Without it, the version that a parameter names would not be known, and not be kept.
+    let prefix = pipeline.output(Pipeline::POINTER_PREFIX)?;
+    let pointers = SsmPointers::new(&pipeline.clients, prefix);
     let deleted_by = Identity::new(clients).arn().await;
     let clients = &pipeline.clients;
     Ok(LayerShelves::new(clients, records, pointers, deleted_by))

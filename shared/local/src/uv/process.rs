@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use accretion_core::limits::ResolutionLimits;
 use rustix::fs::statvfs;
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{Pid, Signal, kill_process_group};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use url::Url;
@@ -208,7 +210,13 @@ async fn disk_is_full(folder: &Path, free: u64) {
     }
 }
 
+/// Has the system end a process, or what it runs, that takes too much. Only functions have limits, and
+/// they run on Linux.
+#[cfg(not(target_os = "linux"))]
+fn limit(_child: &Child, _limits: &ResolutionLimits) {}
+
 /// Has the system end a process, or what it runs, that takes too much.
+#[cfg(target_os = "linux")]
 fn limit(child: &Child, limits: &ResolutionLimits) {
     let id = child.id().and_then(|id| i32::try_from(id).ok());
     let Some(process) = id.and_then(Pid::from_raw) else {
