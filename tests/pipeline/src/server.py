@@ -1,9 +1,10 @@
 """Starts MiniStack, and has it list the published versions of functions, as AWS does.
 
 ListFunctions with FunctionVersion=ALL lists them besides the functions themselves. MiniStack ignores
-that parameter.
+that parameter, and answers with numbers as text where a template has them so.
 """
 
+import copy
 import sys
 
 from ministack.app import main
@@ -24,7 +25,11 @@ def list_functions(query_params: dict):
         versions = function.get("versions", {}).values()
         configurations += [function["config"], *(version["config"] for version in versions)]
     start, count = int(first("Marker", "0")), int(first("MaxItems", "50"))
-    answer = {"Functions": configurations[start:start + count]}
+    page = copy.deepcopy(configurations[start:start + count])
+    for configuration in page:
+        if storage := configuration.get("EphemeralStorage"):
+            storage["Size"] = int(storage["Size"])
+    answer = {"Functions": page}
     if start + count < len(configurations):
         answer["NextMarker"] = str(start + count)
     return lambda_svc.json_response(answer)

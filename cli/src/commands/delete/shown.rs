@@ -31,7 +31,9 @@ pub(super) fn print_plan(done: &[Done]) {
             ]);
         }
     }
-    table::print(rows, &[]);
+    if rows.row_count() > 0 {
+        table::print(rows, &[]);
+    }
 }
 
 /// The reason to keep a version, for people.

@@ -39,14 +39,14 @@ pub(crate) struct Versions {
     /// The names of layers, such as data-tools-py313
     #[arg(required = true, value_name = "LAYER")]
     layers: Vec<LambdaLayerName>,
-    #[command(flatten)]
-    old: Old,
     /// Delete without asking
     #[arg(long)]
     yes: bool,
     /// Show what would go, and delete nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
+    #[command(flatten)]
+    old: Old,
     #[command(flatten)]
     aws: AwsOptions,
 }

@@ -8,22 +8,23 @@ use crate::{Operator, boto3};
 
 const LAYER: &str = "cmd-old-py313";
 
-/// A zip of one empty file, in base64.
-const CODE: &str = "UEsDBBQAAAAAAAAAIQAAAAAAAAAAAAAAAAAEAAAAYS5weVBLAQIUAxQAAAAAAAAAIQAAAA\
-     AAAAAAAAAAAAAEAAAAAAAAAAAAAACAAQAAAABhLnB5UEsFBgAAAAABAAEAMgAAACIAAAAAAA==";
-
-/// A function that uses a version of the layer, in the first region.
-fn uses(arn: &str) {
+/// A function whose published version uses a version of the layer, in the first region.
+fn uses(version: &Value) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let function = "cmd-old-user";
+        // Any zip will do.
+        let code = json!({
+            "S3Bucket": version["LayerManifestObject"]["S3Bucket"],
+            "S3Key": version["Manifest"]["ArtifactS3Key"],
+        });
         boto3(
             "lambda",
             "create_function",
             json!({
                 "FunctionName": function, "Runtime": "python3.13", "Handler": "a.b",
-                "Role": "arn:aws:iam::000000000000:role/user", "Code": {"ZipFile": CODE},
-                "Layers": [arn], "Publish": true,
+                "Role": "arn:aws:iam::000000000000:role/user", "Code": code,
+                "Layers": [version["VersionArn"]], "Publish": true,
             }),
         )
         .await;
@@ -62,7 +63,7 @@ fn old_versions_are_deleted_that_no_function_uses() {
     let describe = format!("describe layer-version deployment.json eu-west-1 {LAYER}");
     let version = |number: u64| operator.run(&format!("{describe} {number} --format json"));
     let second = version(2).exits(0).json();
-    uses(second["VersionArn"].as_str().unwrap());
+    uses(&second);
 
     let delete = format!("delete versions deployment.json eu-west-1 {LAYER}");
     let run = operator.run(&format!("{delete} --keep 1 --dry-run"));
