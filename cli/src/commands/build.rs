@@ -254,7 +254,9 @@ fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
         let folder = folder.trim_end_matches('/');
         anstream::println!("{layers} in {folder}/");
         if cfg!(feature = "aws") && io::stderr().is_terminal() {
-            anstream::eprintln!("publish them: accretion publish --zip {folder}/*.zip");
+            anstream::eprintln!(
+                "publish them: accretion publish --zip {folder}/*.zip --my-account --region REGION"
+            );
         }
     }
     if global.verbose {

@@ -23,6 +23,14 @@ pub(super) fn chosen(path: &Path) -> Result<PathBuf, Error> {
         return Ok(path.to_owned());
     };
     let mut inputs = inputs(folder).map_err(|error| unreadable(path, error))?;
+    // `accretion lock` has written it, of one of the others.
+    let is_named_lock = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("pylock.") && name != "pylock.toml")
+    };
+    if inputs.iter().any(|it| !is_named_lock(it)) {
+        inputs.retain(|it| !is_named_lock(it));
+    }
     match inputs.len() {
         1 => Ok(inputs.remove(0)),
         0 => Err(Error::InputMissing {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use accretion_core::archive::Written;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
+use accretion_core::lock::LockFormat;
 use accretion_core::manifest::Manifest;
 use accretion_service::ports::{Artifacts, Description, PortError};
 use sha2::Digest as _;
@@ -70,7 +71,11 @@ impl OutputFolder {
     fn check_input(&self, layer: &LayerName, manifest: &Manifest) -> Result<(), PortError> {
         let other = self.known(layer).and_then(|known| known.input);
         match (other, &manifest.input) {
-            (Some(other), Some(input)) if other != *input && !self.is_named => {
+            (Some(other), Some(input))
+                if other != *input
+                    && !self.is_named
+                    && !(is_of_project(&other) && is_of_project(input)) =>
+            {
                 Err(PortError::new(Error::LayerOfOtherInput {
                     zip: self.zip(layer),
                     other,
@@ -140,6 +145,11 @@ impl Artifacts for OutputFolder {
         self.write_manifest(layer, manifest)
             .map_err(self.unwritable())
     }
+}
+
+/// Returns whether a file is one that a project's layers are built from: its lock, or itself.
+fn is_of_project(name: &str) -> bool {
+    name == "pyproject.toml" || LockFormat::of_name(name).is_some()
 }
 
 fn is_whole(zip: &Path, sha256: Sha256, size: u64) -> bool {

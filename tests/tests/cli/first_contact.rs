@@ -208,3 +208,18 @@ fn layers_of_another_input_are_not_overwritten() {
         .run(&format!("build requirements-dev.txt {ARM}"))
         .exits(0);
 }
+
+/// What `accretion lock` writes is there beside what it was made of.
+#[test]
+fn a_lock_of_an_input_is_no_other_input() {
+    let (_index, project) = with(&[("requirements.txt", "a\n")]);
+    project.run(&format!("lock {ARM}")).exits(0);
+    let run = project.run(&format!("build {ARM}")).exits(0);
+    assert!(run.stderr.contains("reading requirements.txt\n"), "{run}");
+    fs::remove_file(project.path("requirements.txt")).expect("it is there");
+    let run = project.run("check").exits(0);
+    assert!(run.stderr.contains("reading pylock.tools.toml\n"), "{run}");
+    project.write("pylock.toml", "lock-version = \"1.0\"\n");
+    project.write("requirements.txt", "a\n");
+    project.run("check").fails(3, "InputAmbiguous");
+}

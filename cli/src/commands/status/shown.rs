@@ -246,7 +246,12 @@ pub(super) fn print(sighting: &Sighting) {
         }
         table::print(rows, &[2]);
         if let Some(parameter) = parameter(sighting) {
-            anstream::println!("latest versions: SSM parameter {parameter} and so on");
+            let others = if request.targets.len() > 1 {
+                " and so on"
+            } else {
+                ""
+            };
+            anstream::println!("latest version: SSM parameter {parameter}{others}");
         }
         for target in request.targets.values() {
             if let Some(pause) = pause(target) {
