@@ -761,6 +761,6 @@ fn a_dropped_request_is_the_one_that_was_checked() {
     let bytes = &found["requests/cmd-checked/request.json"][0];
     let (request, _) = Request::from_json("request.json", bytes).unwrap();
     assert!(request.allow_source_distributions);
-    assert_eq!(request.targets.iter().count(), 3);
+    assert_eq!(request.targets.iter().count(), 4);
     assert_eq!(request.name.as_str(), "cmd-checked");
 }
