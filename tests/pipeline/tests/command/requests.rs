@@ -289,7 +289,7 @@ fn what_has_problems_is_dropped_nowhere() {
     let run = operator.run("request requirements deployment.json cmd-faulty uv.lock");
     run.fails(3, "LockInvalid");
     let run = operator.run("request requirements deployment.json cmd-faulty pyproject.toml");
-    run.fails(3, "InputUnsupported");
+    run.fails(3, "InputAmbiguous");
     let run = operator.run("request requirements deployment.json cmd-faulty missing.txt");
     run.fails(3, "InputUnreadable");
     let run = operator.run("request requirements deployment.json no/name sound.txt");
