@@ -41,6 +41,8 @@ const DISPATCHER: &[&str] = &[
     "read from the inbox",
     "write a request",
     "read a request",
+    "read a manifest",
+    "read the manifest of a layer",
     "read the table of requests",
     "write to the table of requests",
     "change the table of requests",

@@ -293,6 +293,14 @@ impl Trials {
         if failure.is_some() {
             return Ok(failure);
         }
+        // The version holds that content as well.
+        let version = json!({"Layer": format!("{project}-py313"), "Version": 1});
+        let rollback = json!({"Name": project, "Rollback": version});
+        stack.drop_into_inbox(&key, rollback.to_string()).await?;
+        let failure = self.outcome(project, "LayerUnchanged").await?;
+        if failure.is_some() {
+            return Ok(failure);
+        }
         request["Requirements"] = json!("six");
         stack.drop_into_inbox(&key, request.to_string()).await?;
         let failure = self.outcome(project, "RequestRejected").await?;
