@@ -32,7 +32,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const QUIET: Duration = Duration::from_secs(1);
 
 /// The short forms of the targets that are built without being named.
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 8] = [
+    "py311",
+    "py311-arm64",
     "py312",
     "py312-arm64",
     "py313",
