@@ -109,7 +109,7 @@ fn lock(requirements: &str) -> Vec<u8> {
     let output = Command::new(tool("uv"))
         .args(["pip", "compile", "--quiet", "--universal", "--no-config"])
         .args(["--format", "pylock.toml", "--output-file", "pylock.toml"])
-        .args(["--python-version", "3.12", "requirements.in"])
+        .args(["--python-version", "3.11", "requirements.in"])
         .env("UV_PYTHON_DOWNLOADS", "never")
         .current_dir(folder.path())
         .output()
