@@ -94,7 +94,7 @@ impl FileOptions {
     }
 }
 
-/// How many files and folders have stayed out, for programs.
+/// The numbers of files and folders that have stayed out, for programs.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct LeftOutRecord {

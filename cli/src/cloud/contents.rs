@@ -15,17 +15,17 @@ use indicatif::BinaryBytes;
 
 use super::{Error, OneRegion, Pipeline};
 
-/// What a layer version consists of.
+/// The contents of a layer version.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) content: ContentManifest,
     /// Bytes of its zip.
     pub(crate) artifact_size: u64,
-    /// What the pipeline has recorded, if it has published the version.
+    /// The pipeline's record, if it has published the version.
     pub(crate) recorded: Option<Recorded>,
 }
 
-/// What a pipeline has recorded of a layer version, and where that is written.
+/// A pipeline's record of a layer version, and the place where it is written.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) manifest: Manifest,

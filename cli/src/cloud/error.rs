@@ -213,7 +213,7 @@ impl Error {
 }
 
 impl Error {
-    /// What is wrong with what a version was published from, in this bucket.
+    /// The fault of what a version was published from, in this bucket.
     pub(crate) fn of_source(error: SourceError, bucket: &str) -> Self {
         match error {
             SourceError::Port(error) => Self::Port(error),
@@ -231,7 +231,7 @@ impl From<StackError> for Error {
     }
 }
 
-/// How many versions of a layer were named, for people.
+/// The number of versions of a layer that were named, for people.
 fn versions_named(layer: &str, named: &[u64]) -> String {
     match named {
         [one, other] => format!("two versions of {layer} are named: {one} and {other}"),

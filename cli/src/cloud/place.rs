@@ -31,7 +31,7 @@ pub(crate) struct Word {
     pub(crate) help: &'static str,
 }
 
-/// What a command takes behind the region.
+/// The words that a command takes behind the region.
 pub(crate) trait Words: Sized {
     const WORDS: &'static [Word];
 
@@ -39,7 +39,7 @@ pub(crate) trait Words: Sized {
     fn read(words: &mut VecDeque<String>) -> Result<Self, Misread>;
 }
 
-/// Why words of a command line can't be read.
+/// A reason why words of a command line can't be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Misread {
     #[error("{0} is missing")]

@@ -145,7 +145,7 @@ struct Outcome {
     failed: Vec<Failed>,
     /// The layers that were there before, with whatever content.
     known: Vec<LayerName>,
-    /// What has stayed out of the folder of `--include`.
+    /// The files that have stayed out of the folder of `--include`.
     left_out: Option<LeftOut>,
 }
 

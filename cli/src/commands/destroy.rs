@@ -58,7 +58,7 @@ pub(crate) struct Destroy {
     aws: AwsOptions,
 }
 
-/// What there is in a region.
+/// The layers of a region.
 struct Found {
     clients: Clients,
     /// The names in the file.

@@ -122,9 +122,9 @@ struct Layer {
     zip: NamedTempFile,
     size: u64,
     content: ContentManifest,
-    /// What has stayed out of the folder that it was made of.
+    /// The files that have stayed out of the folder that it was made of.
     left_out: Option<LeftOut>,
-    /// What there is to say of its input.
+    /// The report on its input.
     report: Report,
     warnings: Vec<String>,
 }
@@ -314,7 +314,7 @@ impl Plan {
         Ok(pipeline.output("ArtifactsBucketName")?.to_owned())
     }
 
-    /// What everybody who is granted layers is called.
+    /// The names of all who are granted layers.
     fn granted(&self) -> String {
         let names: Vec<_> = self.permissions.iter().map(who).collect();
         names.join(", ")

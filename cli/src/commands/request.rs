@@ -60,13 +60,13 @@ pub(super) struct Destination {
 /// What is dropped.
 pub(super) struct Submission {
     pub(super) project: ProjectName,
-    /// What it asks for; `None` of a rollback, which asks for what there was.
+    /// The request; `None` of a rollback, which asks for what there was.
     pub(super) request: Option<LayerRequest>,
     pub(super) key: String,
     pub(super) bytes: Vec<u8>,
     /// What it names, by keys: uploaded first.
     pub(super) files: Vec<(String, Vec<u8>)>,
-    /// What has stayed out of a folder that is among them.
+    /// The files that have stayed out of a folder that is among them.
     pub(super) left_out: Option<LeftOutRecord>,
     /// What there is to say about the input, none of it an error.
     pub(super) report: Report,
@@ -80,7 +80,7 @@ impl Submission {
     }
 }
 
-/// What there is to say about what is dropped.
+/// The report on what is dropped.
 #[derive(Clone, Copy)]
 struct Said<'a> {
     report: &'a Report,

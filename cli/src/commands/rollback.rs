@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Erro
     destination.take(file, submission, global).await
 }
 
-/// What is dropped for a rollback.
+/// The submission of a rollback.
 pub(super) fn submission(rollback: &request::Rollback) -> Submission {
     let project = rollback.project();
     Submission {

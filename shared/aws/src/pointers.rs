@@ -28,7 +28,7 @@ impl SsmPointers {
         }
     }
 
-    /// What the names of all pointers start with.
+    /// The start of the names of all pointers.
     #[cfg(feature = "operator")]
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix

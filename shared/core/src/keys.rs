@@ -8,7 +8,7 @@ use crate::target::{LayerTarget, Target};
 /// What the keys of all artifact manifests start with.
 pub const MANIFESTS: &str = "accretion/manifests/";
 
-/// What the keys of all manifests of layer versions start with.
+/// The start of the keys of all manifests of layer versions.
 pub const LAYER_MANIFESTS: &str = "accretion/layers/";
 
 /// What the keys of files in the inbox start with: no request is among them.

@@ -40,7 +40,7 @@ impl Event {
     }
 }
 
-/// Why there is a request.
+/// The cause of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// What an earlier version holds is wanted again.

@@ -111,7 +111,7 @@ impl FromStr for Age {
     }
 }
 
-/// What there is in a region.
+/// The layers of a region.
 pub(super) struct Found {
     shelves: LayerShelves,
     pub(super) versions: Vec<Judged>,
@@ -124,11 +124,11 @@ impl Found {
     }
 }
 
-/// What has come of the command in a region.
+/// The outcome of the command in a region.
 pub(super) struct Done {
     pub(super) region: Region,
     pub(super) result: Result<Found, cloud::Error>,
-    /// What has come of the versions that were to be deleted, by their ARNs.
+    /// The outcomes of the versions that were to be deleted, by their ARNs.
     pub(super) outcomes: Vec<(String, Outcome)>,
 }
 

@@ -42,7 +42,7 @@ struct Document<'a> {
     permissions: Vec<StatementRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<&'a Manifest>,
-    /// What the layer itself says, where nothing else does.
+    /// The layer's own manifest, where there is no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a ContentManifest>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,7 +171,7 @@ fn print(
     }
 }
 
-/// What the pipeline has recorded of a version.
+/// The facts of the pipeline's record of a version.
 fn facts_of(contents: &Recorded) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut fact = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));

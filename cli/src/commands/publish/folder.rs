@@ -77,7 +77,7 @@ pub(super) async fn layer(
     })
 }
 
-/// What the manifest says of copied files.
+/// The manifest's entry of copied files.
 fn files(files: &[LayoutFile]) -> Option<Files> {
     (!files.is_empty()).then(|| Files {
         count: files.len() as u64,

@@ -85,7 +85,7 @@ pub(super) fn print_text(plan: &Plan, layer: &Layer, outcomes: &Outcomes, global
     }));
 }
 
-/// How many files were copied.
+/// The number of files that were copied.
 fn files(content: &ContentManifest) -> usize {
     let files = content.files.as_ref().map_or(0, |files| files.count);
     usize::try_from(files).unwrap_or(usize::MAX)

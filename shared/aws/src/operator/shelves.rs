@@ -28,10 +28,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Functions that Lambda lists at a time at most.
 const PAGE: i32 = 50;
 
-/// When a version was deleted, in its record.
+/// The attribute of a record that says when the version was deleted.
 const DELETED_AT: &str = "DeletedAt";
 
-/// Who has deleted a version, in its record.
+/// The attribute of a record that says who has deleted the version.
 const DELETED_BY: &str = "DeletedBy";
 
 /// The records of layer versions, in the table of layers.
@@ -40,14 +40,14 @@ pub struct VersionRecords {
     table: Table,
 }
 
-/// What is recorded of a version that was deleted.
+/// The record of a version that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRecord {
     /// The ARN.
     pub arn: String,
-    /// When it was recorded as published.
+    /// The time when it was recorded as published.
     pub published_at: Timestamp,
-    /// When `accretion delete` has deleted it; `None` if it has not.
+    /// The time when `accretion delete` has deleted it; `None` if it has not.
     pub deleted_at: Option<Timestamp>,
     /// The ARN of who ran that command, if it is known.
     pub deleted_by: Option<String>,

@@ -60,7 +60,7 @@ pub struct TrackedTarget {
     pub reason: Option<String>,
     /// What to do about that.
     pub hint: Option<String>,
-    /// When a build that waits is tried again.
+    /// The time when a build that waits is tried again.
     pub next_attempt_at: Option<Timestamp>,
     /// The key of its artifact manifest in the artifacts bucket, once there is one.
     pub manifest_key: Option<String>,

@@ -16,7 +16,7 @@ pub struct FileRules {
     allow_secrets: BTreeSet<String>,
 }
 
-/// Why an extra file or folder stays out.
+/// A reason why an extra file or folder stays out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// Its name starts with a dot, or that of a folder that it is in.
@@ -114,12 +114,12 @@ impl Selector {
         }
     }
 
-    /// Whether some hidden files may come along, so that hidden folders have to be looked into.
+    /// Returns whether some hidden files may come along, so that hidden folders have to be looked into.
     pub fn may_take_hidden(&self) -> bool {
         self.hidden.is_some()
     }
 
-    /// Whether a pattern brings a hidden file back.
+    /// Returns whether a pattern brings a hidden file back.
     pub fn brings_back(&mut self, path: &str) -> bool {
         let hidden = self.hidden.as_mut();
         hidden.is_some_and(|hidden| hidden.matches(path, &mut self.matches))
@@ -130,7 +130,7 @@ impl Selector {
         self.left_out.paths.push((path, reason));
     }
 
-    /// Whether a file goes into the layer, by its path alone; if not, that is noted.
+    /// Returns whether a file goes into the layer, by its path alone; if not, that is noted.
     pub fn takes(&mut self, path: &str) -> bool {
         let mut reasons = path.split('/').filter_map(reason);
         let reason = if is_never_taken(path) {
@@ -167,7 +167,7 @@ impl Selector {
 }
 
 impl LeftOut {
-    /// How much stays out for a reason.
+    /// Returns how much stays out for a reason.
     pub fn count(&self, reason: Reason) -> usize {
         let of_reason = self.paths.iter().filter(|(_, it)| *it == reason);
         of_reason.count()

@@ -97,10 +97,10 @@ impl Outdated {
     }
 }
 
-/// What Pipenv makes its lock file from.
+/// The file that Pipenv makes its lock file from.
 const PIPFILE: &str = "Pipfile";
 
-/// How a lock file is made again.
+/// The way to make a lock file again.
 fn way_out(format: LockFormat, name: &str, text: &str) -> String {
     let command = match format {
         LockFormat::Uv => match name.strip_suffix(".py.lock") {

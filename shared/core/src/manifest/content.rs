@@ -46,7 +46,7 @@ pub struct ContentManifest {
     pub unzipped_size: u64,
 }
 
-/// Why a zip can't be given a content manifest.
+/// A reason why a zip can't be given a content manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     /// The zip is not sound.

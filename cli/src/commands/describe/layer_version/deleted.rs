@@ -35,7 +35,7 @@ struct Document<'a> {
     layer_manifest: Option<&'a LayerManifest>,
 }
 
-/// When and by whom, where `accretion delete` has done it.
+/// The time and the caller, where `accretion delete` has done it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Deletion<'a> {

@@ -111,7 +111,7 @@ pub(super) fn python(file: &Table, lock: &Lock) -> Vec<String> {
     )]
 }
 
-/// What the categories of a `Pipfile` require.
+/// The requirements of the categories of a `Pipfile`.
 pub(super) fn roots_of_pipfile(file: &Table) -> Vec<(When, Edge)> {
     let sections = file
         .iter()

@@ -301,14 +301,14 @@ impl Comparison {
         }
     }
 
-    /// What a project states.
+    /// The statements of a project.
     fn stated(&self, text: &str) -> Option<Stated> {
         let edge = pep508_edge(text).ok()?;
         let is_url = edge.constraint.is_none() && text.split(';').next()?.contains('@');
         self.read(&edge.name, text, is_url)
     }
 
-    /// What an entry of the lock file states.
+    /// The statement of an entry of the lock file.
     fn stated_by(&self, entry: &Table) -> Option<Stated> {
         let text = |key: &str| entry.get(key).and_then(Value::as_str);
         let name = text("name")?;
@@ -383,7 +383,7 @@ struct Stated {
     from: Origin,
 }
 
-/// Where a required package comes from.
+/// The source of a required package.
 #[derive(PartialEq, Eq)]
 enum Origin {
     /// An index.
