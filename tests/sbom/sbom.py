@@ -23,11 +23,11 @@ RELEASE = {
     "dispatcher": ("dispatcher", "dispatcher"),
     "builder": ("builder", "builder"),
     "publisher": ("publisher", "publisher"),
-    "workshop": ("workshop", "workshop"),
+    "sandbox": ("sandbox", "sandbox"),
     "accretion": ("accretion", "accretion"),
 }
 # Those whose packages have a uv.
-WITH_UV = ("builder", "workshop")
+WITH_UV = ("builder", "sandbox")
 SPECIFICATION = "1.5"
 
 

@@ -274,7 +274,7 @@ fn input() -> Value {
     })
 }
 
-/// What the builder orders of a workshop.
+/// What the builder orders of a build sandbox.
 fn order() -> Value {
     json!({
         "RequestId": input()["RequestId"],
@@ -287,7 +287,7 @@ fn order() -> Value {
 }
 
 #[test]
-fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() {
+fn orders_are_filled_by_the_sandbox_of_the_target_and_then_the_build_goes_on() {
     let choice = "/IsBuilt/Choices/0/Condition";
     let built = json!({"ManifestKey": "accretion/manifests/a/b.manifest", "Digest": "sha256:0"});
     let state = |input: Value| json!({"states": {"input": input}});
@@ -313,7 +313,7 @@ fn orders_are_filled_by_the_workshop_of_the_target_and_then_the_build_goes_on() 
             .replace("py", "Py")
             .replace("arm", "Arm");
         let arn = evaluate(&[(function, variables)]).remove(0);
-        assert_eq!(arn, format!("${{Workshop{name}Arn}}"));
+        assert_eq!(arn, format!("${{Sandbox{name}Arn}}"));
     }
 
     let output = "/FillOrders/Output";

@@ -405,7 +405,7 @@ fn artifacts_are_of_the_functions_and_of_operators() {
     for principal in ["role/web-ci", "user/mallory", "role/DispatcherRole"] {
         assert!(!writes(None, principal, manifest), "{principal}");
     }
-    assert!(!writes(Some("arn:WorkshopRole"), "", manifest));
+    assert!(!writes(Some("arn:SandboxRole"), "", manifest));
 }
 
 #[test]

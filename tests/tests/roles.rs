@@ -155,7 +155,7 @@ const ROLES: [&str; 6] = [
     "BuilderRole",
     "PublisherRole",
     "RepairScheduleRole",
-    "WorkshopRole",
+    "SandboxRole",
 ];
 
 const INDEX_SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:index";
@@ -307,7 +307,7 @@ fn roles_may_do_what_they_are_for() {
         (
             "BuildStateMachineRole",
             "lambda:InvokeFunction",
-            &arn_of("WorkshopPy312Arm64Function"),
+            &arn_of("SandboxPy312Arm64Function"),
         ),
         (
             "BuildStateMachineRole",
@@ -468,12 +468,12 @@ fn nobody_may_do_what_is_nobodys_work() {
         (everybody.to_vec(), "dynamodb:Query", &requests),
         (but("DispatcherRole"), "dynamodb:PutItem", &requests),
         (
-            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "SandboxRole"],
             "dynamodb:GetItem",
             &requests,
         ),
         (
-            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "SandboxRole"],
             "dynamodb:UpdateItem",
             &requests,
         ),
@@ -532,7 +532,7 @@ fn nobody_may_do_what_is_nobodys_work() {
         ),
         // Everything else.
         (
-            vec!["BuilderRole", "RepairScheduleRole", "WorkshopRole"],
+            vec!["BuilderRole", "RepairScheduleRole", "SandboxRole"],
             "sns:Publish",
             &topic,
         ),
@@ -545,7 +545,7 @@ fn nobody_may_do_what_is_nobodys_work() {
                 "BuilderRole",
                 "RepairScheduleRole",
                 "PublisherRole",
-                "WorkshopRole",
+                "SandboxRole",
             ],
             "s3:ListBucket",
             INBOX,

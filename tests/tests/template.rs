@@ -115,21 +115,21 @@ fn every_statement_has_a_name_and_says_exactly_what_it_allows() {
 }
 
 /// The function for each target whose packages may be built from source.
-fn workshops() -> BTreeSet<&'static str> {
+fn sandboxes() -> BTreeSet<&'static str> {
     let functions = of_type("AWS::Lambda::Function").into_keys();
     functions
-        .filter(|name| name.starts_with("Workshop"))
+        .filter(|name| name.starts_with("Sandbox"))
         .collect()
 }
 
 #[test]
-fn there_is_a_workshop_for_each_target_that_a_function_can_be_made_for() {
+fn there_is_a_sandbox_for_each_target_that_a_function_can_be_made_for() {
     let mut expected = BTreeMap::new();
     for target in Target::all() {
         if !target.runtime.is_deprecated() {
             let is_arm = target.architecture.name() == "arm64";
             let name = format!(
-                "WorkshopPy3{}{}Function",
+                "SandboxPy3{}{}Function",
                 target.runtime.python_minor(),
                 if is_arm { "Arm64" } else { "" }
             );
@@ -137,24 +137,21 @@ fn there_is_a_workshop_for_each_target_that_a_function_can_be_made_for() {
         }
     }
     assert_eq!(
-        workshops(),
+        sandboxes(),
         expected.keys().map(String::as_str).collect::<BTreeSet<_>>()
     );
     for (name, target) in expected {
-        let workshop = &resources()[&name];
-        assert_eq!(
-            workshop["Condition"], "SourceDistributionsAllowed",
-            "{name}"
-        );
-        let runtime = possible(property(workshop, "Runtime"));
+        let sandbox = &resources()[&name];
+        assert_eq!(sandbox["Condition"], "SourceDistributionsAllowed", "{name}");
+        let runtime = possible(property(sandbox, "Runtime"));
         assert_eq!(runtime[0], target.runtime.identifier(), "{name}");
-        let architectures = property(workshop, "Architectures");
+        let architectures = property(sandbox, "Architectures");
         assert_eq!(
             architectures,
             &json!([target.architecture.name()]),
             "{name}"
         );
-        assert_eq!(property(workshop, "Role")["Fn::GetAtt"][0], "WorkshopRole");
+        assert_eq!(property(sandbox, "Role")["Fn::GetAtt"][0], "SandboxRole");
     }
     let allowed = &TEMPLATE["Conditions"]["SourceDistributionsAllowed"];
     let when = json!({"Fn::Equals": [{"Ref": "AllowSourceDistributions"}, "true"]});
@@ -223,7 +220,7 @@ fn whoever_waits_waits_long_enough() {
     assert!(build > timeout("BuilderFunction"));
     let order = &definition["States"]["FillOrders"]["ItemProcessor"]["States"]["FillOrder"];
     let order = order["TimeoutSeconds"].as_u64().unwrap();
-    for name in workshops() {
+    for name in sandboxes() {
         assert!(order > timeout(name), "{name}");
         let build = &TEMPLATE["Parameters"]["MaximumSourceBuildSeconds"];
         assert_eq!(
@@ -746,9 +743,9 @@ fn whatever_can_go_wrong_has_an_alarm() {
     assert_eq!(watched("ApproximateAgeOfOldestMessage"), read);
 
     let mut functions: BTreeSet<_> = of_type("AWS::Lambda::Function").into_keys().collect();
-    // An execution waits for a workshop that is free, and fails with it.
-    for workshop in workshops() {
-        assert!(functions.remove(workshop), "{workshop}");
+    // An execution waits for a build sandbox that is free, and fails with it.
+    for sandbox in sandboxes() {
+        assert!(functions.remove(sandbox), "{sandbox}");
     }
     assert_eq!(watched("Throttles"), functions);
     // The builder's are failed executions.

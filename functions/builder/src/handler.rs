@@ -14,7 +14,7 @@ use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
-use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Workshops};
+use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Sandboxes};
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
 use accretion_service::own::{Own, OwnWheel};
@@ -33,7 +33,7 @@ pub(crate) struct Order {
     request_id: RequestId,
     received_at: Timestamp,
     target: LayerTarget,
-    /// The keys of what workshops have made for it just now.
+    /// The keys of what build sandboxes have made for it just now.
     #[serde(default)]
     made: Vec<String>,
 }
@@ -45,7 +45,7 @@ pub(crate) enum Answer {
     Built(Receipt),
     #[serde(rename_all = "PascalCase")]
     Ordered {
-        /// What workshops have to make first.
+        /// What build sandboxes have to make first.
         orders: Vec<ports::Order>,
     },
 }
@@ -113,8 +113,8 @@ pub(crate) struct Builder {
     pub(crate) cache: CacheFolder,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
-    /// Whether there are workshops.
-    pub(crate) workshops: bool,
+    /// Whether there are build sandboxes.
+    pub(crate) sandboxes: bool,
     pub(crate) offer: Offer,
     pub(crate) credentials: AwsIndexCredentials,
     pub(crate) downloader: Arc<Downloader>,
@@ -125,7 +125,7 @@ impl Builder {
     /// Builds one layer of a request, or finds that there is one of the same content, and writes
     /// its manifest.
     ///
-    /// Where that takes running a package's code, it says what workshops have to make first.
+    /// Where that takes running a package's code, it says what build sandboxes have to make first.
     pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Answer, Error> {
         let Invocation {
             event: order,
@@ -169,20 +169,20 @@ impl Builder {
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let options = Options {
             strict: false,
-            source_distributions: if self.workshops {
-                SourceDistributions::InWorkshops
+            source_distributions: if self.sandboxes {
+                SourceDistributions::InSandboxes
             } else {
                 SourceDistributions::Never
             },
         };
         let id = origin.id.clone();
-        let workshops = Workshops::new(id, &uv, &wheels, &self.handover);
+        let sandboxes = Sandboxes::new(id, &uv, &wheels, &self.handover);
         let build = Build::new(
             &request,
             Some(origin),
             options,
-            &workshops,
-            &workshops,
+            &sandboxes,
+            &sandboxes,
             &artifacts,
             &SystemClock,
             &*watch,
@@ -190,7 +190,7 @@ impl Builder {
         .with_own(own);
         let layer = match Box::pin(build.layer(&wanted)).await {
             Ok(layer) => layer,
-            Err(error) => return ordered(workshops.orders(), &order.made, &watch, error),
+            Err(error) => return ordered(sandboxes.orders(), &order.made, &watch, error),
         };
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
@@ -303,7 +303,7 @@ impl Builder {
     }
 }
 
-/// What a failed build comes to: orders, if it is for want of what workshops make.
+/// What a failed build comes to: orders, if it is for want of what build sandboxes make.
 fn ordered(
     orders: Vec<ports::Order>,
     made: &[String],
@@ -313,13 +313,13 @@ fn ordered(
     // Otherwise it would be ordered for ever.
     if let Some(order) = orders.iter().find(|order| made.contains(&order.key)) {
         let key = order.key.clone();
-        return Err(accretion_service::Error::WorkshopResultMissing { key }.into());
+        return Err(accretion_service::Error::SandboxResultMissing { key }.into());
     }
     if orders.is_empty() {
         return Err(error.into());
     }
     watch.ordered();
-    info!(orders = orders.len(), "ordered from workshops");
+    info!(orders = orders.len(), "ordered from build sandboxes");
     Ok(Answer::Ordered { orders })
 }
 

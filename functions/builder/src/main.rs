@@ -36,7 +36,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         domain: environment.given("CODEARTIFACT_DOMAIN_ARN"),
     };
     let hosts: AllowedHosts = environment.optional("ALLOWED_HOSTS", AllowedHosts::default());
-    let workshops = environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false);
+    let sandboxes = environment.optional("ALLOW_SOURCE_DISTRIBUTIONS", false);
     let limits = limits(&mut environment);
     environment.finish(())?;
 
@@ -76,7 +76,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         cache,
         budget,
         limits,
-        workshops,
+        sandboxes,
         downloader: Arc::new(downloader),
         uv: Arc::new(uv),
     })

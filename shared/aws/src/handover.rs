@@ -1,4 +1,4 @@
-//! What builder and workshops leave for each other in the artifacts bucket.
+//! What builder and build sandboxes leave for each other in the artifacts bucket.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,11 +11,11 @@ use accretion_service::ports::{Handover, PortError, SignedUrl};
 use crate::Clients;
 use crate::bucket::Bucket;
 
-/// How long an order can be carried out: as long as it may take until a workshop is free, and until it
+/// How long an order can be carried out: as long as it may take until a build sandbox is free, and until it
 /// is done.
 const ORDER: Duration = Duration::from_hours(2);
 
-/// What builder and workshops leave for each other in a bucket.
+/// What builder and build sandboxes leave for each other in a bucket.
 #[derive(Debug, Clone)]
 pub struct S3Handover {
     bucket: Bucket,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::shown;
+use crate::fault::shown;
 use crate::keys;
 use crate::timestamp::Timestamp;
 

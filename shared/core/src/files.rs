@@ -8,7 +8,8 @@ use std::io::Write;
 
 use crate::archive::{Directory, EntryKind, Header, ReadAt, WriteError, Writer, Written};
 use crate::diagnostic::{Problem, code};
-use crate::error::{Error, Fault as _, shown};
+use crate::error::Error;
+use crate::fault::{Fault as _, shown};
 use crate::layer::Packer;
 use crate::limits::{Limits, WheelLimits};
 use crate::secrets::Scanner;

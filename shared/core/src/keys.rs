@@ -75,17 +75,17 @@ pub fn request_of_manifest(key: &str) -> Option<RequestId> {
     id.parse().ok()
 }
 
-/// The key of the lock that a workshop has resolved for a target of a request.
+/// The key of the lock that a build sandbox has resolved for a target of a request.
 pub fn resolution(id: &RequestId, target: Target) -> String {
     format!("accretion/resolutions/{id}-{}.toml", target.slug())
 }
 
-/// The key of a source distribution that a workshop has to build.
+/// The key of a source distribution that a build sandbox has to build.
 pub fn source(sha256: Sha256) -> String {
     format!("accretion/sources/{sha256}")
 }
 
-/// The key of the wheel that a workshop has built of a source distribution for a target: the first
+/// The key of the wheel that a build sandbox has built of a source distribution for a target: the first
 /// one, for good.
 pub fn built_wheel(source: Sha256, target: Target) -> String {
     format!("accretion/wheels/{source}/{}.whl", target.slug())

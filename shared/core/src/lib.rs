@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod error;
 pub mod excerpt;
+pub mod fault;
 pub mod files;
 pub mod index;
 pub mod invocation;
@@ -34,4 +35,5 @@ pub mod timestamp;
 pub mod tracking;
 pub mod wheel;
 
-pub use error::{Class, Error, Fault};
+pub use error::Error;
+pub use fault::{Class, Fault};

@@ -308,7 +308,7 @@ fn claims_of_package(package: &Requiring, environment: &MarkerEnvironment) -> Ve
                 on: distribution_name(name)?,
                 by: by(),
                 of: of(),
-                requirement: crate::error::shown(text),
+                requirement: crate::fault::shown(text),
                 specifiers: None,
             });
         };

@@ -11,7 +11,8 @@ use std::str::FromStr;
 use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
-use crate::error::{Error, Fault as _, PROJECT_MISSING, shown};
+use crate::error::{Error, PROJECT_MISSING};
+use crate::fault::{Fault as _, shown};
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Outdated, Policy, Selection};

@@ -14,7 +14,8 @@ use pep508_rs::{MarkerEnvironment, VerbatimUrl, VersionOrUrl};
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
-use crate::error::{Error, shown};
+use crate::error::Error;
+use crate::fault::shown;
 use crate::target::{PythonRelease, Target};
 
 mod encoding;

@@ -11,7 +11,7 @@ use pep440_rs::VersionSpecifiers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::shown;
+use crate::fault::shown;
 
 mod layer;
 mod python;

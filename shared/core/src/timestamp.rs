@@ -82,7 +82,7 @@ pub struct ParseTimestampError(String);
 
 impl ParseTimestampError {
     pub(crate) fn new(text: &str) -> Self {
-        Self(crate::error::shown(text))
+        Self(crate::fault::shown(text))
     }
 }
 

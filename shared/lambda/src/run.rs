@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use accretion_core::Fault;
-use accretion_core::error::json_problem;
+use accretion_core::fault::json_problem;
 use accretion_core::timestamp::Timestamp;
 use futures_util::FutureExt as _;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};

@@ -77,10 +77,10 @@ pub enum Error {
         /// True if it has a source distribution.
         has_source: bool,
     },
-    /// A distribution has no wheel, and its index needs credentials, which workshops do not get: they
+    /// A distribution has no wheel, and its index needs credentials, which build sandboxes do not get: they
     /// can't find out what its source requires.
-    #[error("workshops do not get the credentials of the indexes: {problem}")]
-    WorkshopOutOfReach {
+    #[error("build sandboxes do not get the credentials of the indexes: {problem}")]
+    SandboxOutOfReach {
         /// Which distribution has no wheel.
         problem: String,
     },
@@ -267,13 +267,13 @@ pub enum Error {
         /// What happened.
         problem: String,
     },
-    /// A workshop has to make something first.
-    #[error("{orders} things have to be made by workshops first")]
+    /// A build sandbox has to make something first.
+    #[error("{orders} things have to be made by build sandboxes first")]
     OrderedFirst {
         /// How many.
         orders: usize,
     },
-    /// An order that a workshop got can't be carried out: what it names is not there any more, or
+    /// An order that a build sandbox got can't be carried out: what it names is not there any more, or
     /// not what it says.
     #[error("the order of `{key}` cannot be carried out: {problem}")]
     OrderInvalid {
@@ -383,7 +383,7 @@ fault_codes! {
         Self::PackageNotFound { .. } => "PackageNotFound", User;
         Self::PackageUnusable { .. } => "PackageUnusable", User;
         Self::WheelNotFound { .. } => "WheelNotFound", User;
-        Self::WorkshopOutOfReach { .. } => "WorkshopOutOfReach", User;
+        Self::SandboxOutOfReach { .. } => "SandboxOutOfReach", User;
         Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
         Self::IndexForbidden { .. } => "IndexForbidden", User;
         Self::PinnedPackageNotFound { .. } => "PinnedPackageNotFound", User;
@@ -462,7 +462,7 @@ impl Fault for Error {
                 has_source,
                 ..
             } => without_wheel(explanation, *has_source),
-            Self::WorkshopOutOfReach { .. } => {
+            Self::SandboxOutOfReach { .. } => {
                 "require a version that has a wheel, or send what `accretion lock` writes: the \
                  sources that it names can be built"
                     .into()

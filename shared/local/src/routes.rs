@@ -1,6 +1,6 @@
 //! One index in the place of several, for uv.
 //!
-//! uv is given one index, of a host that does not exist and that the [gateway](crate::gateway) answers
+//! uv is given one index, of a host that does not exist and that the [egress proxy](crate::egress) answers
 //! for. For each package that uv asks for, this asks the index that the package comes from: so no
 //! package comes from another index than it should, whatever uv or a package's metadata says, and uv
 //! never sees credentials. What indexes answer is read and written anew; files keep their own URLs,
@@ -26,7 +26,7 @@ use tempfile::NamedTempFile;
 use url::Url;
 
 use crate::Error;
-use crate::gateway::{Body, Rules, Stop, empty};
+use crate::egress::{Body, Rules, Stop, empty};
 use crate::indexes::Indexes;
 use crate::origin::Refusal;
 

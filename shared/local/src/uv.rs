@@ -22,8 +22,8 @@ use url::Url;
 
 use crate::Error;
 use crate::blocking::blocking;
+use crate::egress::EgressProxy;
 use crate::foreign;
-use crate::gateway::Gateway;
 use crate::indexes::Indexes;
 use crate::origin::Origins;
 use crate::project::ProjectCopy;
@@ -367,8 +367,8 @@ impl Uv {
             command.arg("--no-build");
         }
         let routes = self.routes(indexes).await?;
-        let Ran { output, gateway } = self.run(&mut command, routes).await?;
-        let routes = gateway.as_ref().and_then(Gateway::routes);
+        let Ran { output, proxy } = self.run(&mut command, routes).await?;
+        let routes = proxy.as_ref().and_then(EgressProxy::routes);
         let words = said(&output.stderr, routes);
         if !output.status.success() {
             // The patch version is ours, not the user's.
@@ -521,14 +521,14 @@ impl WheelBuilder {
             .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
             .current_dir(source.parent().unwrap_or(into));
         let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;
-        let Ran { output, gateway } = match self.uv.run(&mut command, routes).await {
+        let Ran { output, proxy } = match self.uv.run(&mut command, routes).await {
             Err(Error::ResolutionOverLimit { problem }) => {
                 return Err(Error::SourceBuildOverLimit { file, problem });
             }
             ran => ran?,
         };
         if !output.status.success() {
-            let said = said(&output.stderr, gateway.as_ref().and_then(Gateway::routes));
+            let said = said(&output.stderr, proxy.as_ref().and_then(EgressProxy::routes));
             let error = unreachable(&said).or_else(|| misused(&said));
             let error = error.unwrap_or_else(|| failed(file, build_failure(&said).1, &said));
             return Err(self.uv.blame(error).await);

@@ -42,9 +42,9 @@ pub enum SourceDistributions {
     /// If the request allows it.
     #[default]
     AsRequested,
-    /// If the request allows it, for the runtimes that there are workshops for: those in which
+    /// If the request allows it, for the runtimes that there are build sandboxes for: those in which
     /// functions can be made.
-    InWorkshops,
+    InSandboxes,
     /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
     Never,
 }

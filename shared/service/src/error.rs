@@ -149,14 +149,14 @@ pub enum Error {
         problem: String,
     },
     /// A package has no fitting wheel; its source may be built, but there is nobody who could.
-    #[error("there is no workshop for the runtime, which AWS has deprecated: {problem}")]
-    WorkshopMissing {
+    #[error("there is no build sandbox for the runtime, which AWS has deprecated: {problem}")]
+    SandboxMissing {
         /// Which package has no wheel.
         problem: String,
     },
-    /// What workshops have made is not where they leave it.
-    #[error("workshops were done, and `{key}` is not there")]
-    WorkshopResultMissing {
+    /// What build sandboxes have made is not where they leave it.
+    #[error("build sandboxes were done, and `{key}` is not there")]
+    SandboxResultMissing {
         /// The key in the artifacts bucket.
         key: String,
     },
@@ -175,10 +175,10 @@ impl Error {
     }
 
     /// The same where nobody can build for the target.
-    pub(crate) fn for_want_of_a_workshop(self) -> Self {
+    pub(crate) fn for_want_of_a_sandbox(self) -> Self {
         if self.is_for_want_of_a_wheel() {
             let problem = self.to_string();
-            Self::WorkshopMissing { problem }
+            Self::SandboxMissing { problem }
         } else {
             self
         }
@@ -230,8 +230,8 @@ fault_codes! {
         Self::IndexCredentialsRefused { .. } => "IndexCredentialsRefused", User;
         Self::PackagePinnedElsewhere { .. } => "PackagePinnedElsewhere", User;
         Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
-        Self::WorkshopMissing { .. } => "WorkshopMissing", User;
-        Self::WorkshopResultMissing { .. } => "WorkshopResultMissing", Internal;
+        Self::SandboxMissing { .. } => "SandboxMissing", User;
+        Self::SandboxResultMissing { .. } => "SandboxResultMissing", Internal;
     }
     else {
         Self::Core(error) => error;
@@ -261,7 +261,7 @@ impl Fault for Error {
             ),
             Self::RequestMissing { .. }
             | Self::FilesMissing { .. }
-            | Self::WorkshopResultMissing { .. } => {
+            | Self::SandboxResultMissing { .. } => {
                 Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
             }
             Self::BuildLost { .. } => Some(
@@ -304,7 +304,7 @@ impl Fault for Error {
                  where it comes from"
                     .to_owned(),
             ),
-            Self::WorkshopMissing { .. } => Some(
+            Self::SandboxMissing { .. } => Some(
                 "require a version that has a wheel, leave the runtime out, or build the layer \
                  with the `accretion` command"
                     .into(),

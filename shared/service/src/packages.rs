@@ -115,14 +115,14 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         let requested = self.request.allow_source_distributions;
         let can_be_built = match self.source_distributions {
             SourceDistributions::AsRequested => true,
-            SourceDistributions::InWorkshops => !target.runtime.is_deprecated(),
+            SourceDistributions::InSandboxes => !target.runtime.is_deprecated(),
             SourceDistributions::Never => false,
         };
         let allowed = requested && can_be_built;
         let selected = self.select(target, allowed, locating).await;
         let mut packages = match self.source_distributions {
             _ if !requested || can_be_built => selected?,
-            SourceDistributions::InWorkshops => selected.map_err(Error::for_want_of_a_workshop)?,
+            SourceDistributions::InSandboxes => selected.map_err(Error::for_want_of_a_sandbox)?,
             _ => selected.map_err(Error::for_want_of_sources)?,
         };
         own::install(&self.own_wheels, target, &mut packages)?;

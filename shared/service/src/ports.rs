@@ -2,11 +2,11 @@
 
 mod dead_letters;
 mod pipeline;
-mod workshops;
+mod sandboxes;
 
 pub use dead_letters::*;
 pub use pipeline::*;
-pub use workshops::*;
+pub use sandboxes::*;
 
 use std::fmt;
 use std::io::Write;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use accretion_core::digest::Digest;
-use accretion_core::error::json_problem;
+use accretion_core::fault::json_problem;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};

@@ -1,7 +1,7 @@
 //! What layer versions were published from: where `describe` looks, and what a rollback publishes
 //! once more.
 
-use accretion_core::error::json_problem;
+use accretion_core::fault::json_problem;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};

@@ -27,7 +27,7 @@ struct Seen {
     misses: u64,
     downloaded: u64,
     layer: Option<Layer>,
-    /// Whether the build goes on once workshops are done.
+    /// Whether the build goes on once build sandboxes are done.
     ordered: bool,
 }
 
@@ -77,7 +77,7 @@ impl Watch {
         });
     }
 
-    /// The build goes on once workshops are done.
+    /// The build goes on once build sandboxes are done.
     pub(super) fn ordered(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.ordered = true;
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_that_waits_for_workshops_is_not_counted_yet() {
+    fn a_build_that_waits_for_sandboxes_is_not_counted_yet() {
         let line = line(None, |watch| {
             is_resolved(watch);
             watch.ordered();

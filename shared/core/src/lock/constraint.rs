@@ -5,7 +5,8 @@
 use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
 
 use super::invalid;
-use crate::error::{Error, shown};
+use crate::error::Error;
+use crate::fault::shown;
 
 /// A constraint: one of some sets of specifiers has to be satisfied.
 #[derive(Debug, Clone)]

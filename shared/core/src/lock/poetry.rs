@@ -13,7 +13,7 @@ use super::local::Foreign;
 use super::project::{Project, poetry_edges};
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
-use crate::error::shown;
+use crate::fault::shown;
 
 /// The group of what the project itself requires.
 const MAIN: &str = "main";

@@ -12,7 +12,8 @@ use super::place::{ENTRY_POINTS, Roots, installed_path};
 use super::{WheelFilename, metadata, record, scripts};
 use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack};
 use crate::digest::Sha256;
-use crate::error::{Error, shown};
+use crate::error::Error;
+use crate::fault::shown;
 use crate::limits::{Limits, WheelLimits};
 use crate::requirement::distribution_name;
 

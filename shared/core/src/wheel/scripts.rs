@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::shown;
+use crate::fault::shown;
 
 /// How a script starts whose first line the installer has to write.
 pub(super) const PLACEHOLDER: &[u8] = b"#!python";

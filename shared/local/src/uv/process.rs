@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use url::Url;
 
 use crate::Error;
-use crate::gateway::{Gateway, Stop};
+use crate::egress::{EgressProxy, Stop};
 use crate::hosts::AllowedHosts;
 use crate::origin::Origins;
 use crate::routes::Routes;
@@ -58,16 +58,16 @@ impl Guard {
         if let Some(routes) = &routes {
             command.envs([routes.variable()]);
         }
-        let gateway = Gateway::open(origins, limits.traffic, routes).await;
-        let mut gateway = gateway.map_err(|error| unable(command, &error))?;
+        let proxy = EgressProxy::open(origins, limits.traffic, routes).await;
+        let mut proxy = proxy.map_err(|error| unable(command, &error))?;
         let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
-        command.envs(proxies.map(|name| (name, gateway.url())));
+        command.envs(proxies.map(|name| (name, proxy.url())));
         let child = spawn(command)?;
         limit(&child, &limits);
         let over = |problem: String| Error::ResolutionOverLimit { problem };
         tokio::select! {
             biased;
-            stop = gateway.stopped() => Err(match stop {
+            stop = proxy.stopped() => Err(match stop {
                 Stop::Traffic => over(format!("it read more than {} bytes", limits.traffic)),
                 stop => stopped(stop),
             }),
@@ -81,7 +81,7 @@ impl Guard {
                 let output = output.map_err(|error| unable(command, &error))?;
                 match limit_hit(&output, &limits) {
                     Some(problem) => Err(over(problem)),
-                    None => Ok(Ran { output, gateway: Some(gateway) }),
+                    None => Ok(Ran { output, proxy: Some(proxy) }),
                 }
             }
         }
@@ -91,7 +91,7 @@ impl Guard {
 /// A command that has run, and what it reached the network through.
 pub(super) struct Ran {
     pub(super) output: Output,
-    pub(super) gateway: Option<Gateway>,
+    pub(super) proxy: Option<EgressProxy>,
 }
 
 /// Runs a command as a user would.
@@ -101,7 +101,7 @@ pub(super) async fn run(command: &mut Command, limit: u64) -> Result<Ran, Error>
     let output = output.map_err(|error| unable(command, &error))?;
     Ok(Ran {
         output,
-        gateway: None,
+        proxy: None,
     })
 }
 
@@ -112,12 +112,12 @@ pub(super) async fn run_routed(
     routes: Routes,
 ) -> Result<Ran, Error> {
     command.envs([routes.variable()]);
-    let gateway = Gateway::open(origins, u64::MAX, Some(routes)).await;
-    let mut gateway = gateway.map_err(|error| unable(command, &error))?;
+    let proxy = EgressProxy::open(origins, u64::MAX, Some(routes)).await;
+    let mut proxy = proxy.map_err(|error| unable(command, &error))?;
     // What is encrypted goes the way that it always does.
     command
         .env_remove("http_proxy")
-        .env("HTTP_PROXY", gateway.url());
+        .env("HTTP_PROXY", proxy.url());
     let everything = |name: &&str| {
         let variables = command.as_std().get_envs();
         let mut values = variables.filter(|(variable, _)| variable == name);
@@ -140,10 +140,10 @@ pub(super) async fn run_routed(
     let limit = ResolutionLimits::default().output;
     tokio::select! {
         biased;
-        stop = gateway.stopped() => Err(stopped(stop)),
+        stop = proxy.stopped() => Err(stopped(stop)),
         output = output(child, limit) => {
             let output = output.map_err(|error| unable(command, &error))?;
-            Ok(Ran { output, gateway: Some(gateway) })
+            Ok(Ran { output, proxy: Some(proxy) })
         }
     }
 }

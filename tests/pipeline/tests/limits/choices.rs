@@ -24,7 +24,7 @@ pub(crate) async fn sources(testbed: &Testbed, said: &Subscription) -> Result<()
         let mut request = request("requirements.txt", "source");
         request["Name"] = json!("sources");
         request["AllowSourceDistributions"] = json!(allowed);
-        // The workshop of another one would not find its Python here.
+        // The build sandbox of another one would not find its Python here.
         request["Runtimes"] = json!([here.unwrap_or("python3.13")]);
         request["Architectures"] = json!([architecture()]);
         let text = request.to_string();

@@ -1,6 +1,6 @@
 //! The emulator's process: that it leaves nothing behind, however the one that started it ends.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -58,19 +58,26 @@ fn whoever_left_its_process_group_ends_with_the_caller() {
 #[test]
 fn a_demo_that_is_ended_leaves_nothing_running() {
     let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("output");
+    // SAM blocks on reading it, so it is still there when the demo is ended.
+    let template = folder.path().join("template.yaml");
+    let made = Command::new("mkfifo").arg(&template).status();
+    assert!(made.unwrap().success());
     for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
         let mark = format!("ACCRETION_MARK={}-{signal}", std::process::id());
         let (name, value) = mark.split_once('=').unwrap();
         let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"))
             .env(name, value)
             .arg(folder.path())
-            // SAM looks for it when the emulator runs.
-            .env("ACCRETION_TEMPLATE", "/nowhere/template.yaml")
+            .env("ACCRETION_TEMPLATE", &template)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(File::create(&output).unwrap())
             .spawn()
             .unwrap();
         wait_until("the emulator and SAM", || {
+            let ended = demo.try_wait().unwrap();
+            let said = || fs::read_to_string(&output).unwrap();
+            assert!(ended.is_none(), "{ended:?}: {}", said());
             let commands = commands_with(&mark);
             let runs = |program: &str| commands.iter().any(|it| it.contains(program));
             runs("/bin/ministack") && runs("/bin/sam")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::error::Fault as _;
+use crate::fault::Fault as _;
 
 /// Differences of a lock file from what lies beside it.
 fn differences(name: &str, text: &str, beside: &[(&str, &str)]) -> Option<String> {

@@ -1,4 +1,4 @@
-//! What builder and workshops hand each other. Workshops run the code of packages, so they get no
+//! What builder and build sandboxes hand each other. Build sandboxes run the code of packages, so they get no
 //! access of their own to anything: an order brings along all that it may read and write.
 
 use std::fmt;
@@ -35,7 +35,7 @@ impl fmt::Debug for SignedUrl {
     }
 }
 
-/// Something that a workshop is to make: the lock of a request, or the wheel of a source
+/// Something that a build sandbox is to make: the lock of a request, or the wheel of a source
 /// distribution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -77,13 +77,13 @@ pub struct OrderedSource {
     pub sha256: Sha256,
 }
 
-/// Where builder and workshops leave things for each other.
+/// Where builder and build sandboxes leave things for each other.
 pub trait Handover: Send + Sync {
-    /// The lock that a workshop has left, if it has.
+    /// The lock that a build sandbox has left, if it has.
     fn lock(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
 
-    /// The wheel that a workshop has left, if it has, written into a file. Returns the file name
-    /// that the workshop gave it.
+    /// The wheel that a build sandbox has left, if it has, written into a file. Returns the file name
+    /// that the build sandbox gave it.
     fn wheel(
         &self,
         key: &str,
@@ -93,7 +93,7 @@ pub trait Handover: Send + Sync {
     /// Whether there is something of this key.
     fn has(&self, key: &str) -> impl Future<Output = Result<bool, PortError>> + Send;
 
-    /// Leaves a source distribution for a workshop.
+    /// Leaves a source distribution for a build sandbox.
     fn leave_source(
         &self,
         key: &str,

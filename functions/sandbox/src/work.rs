@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A folder for one order. Where all of `within` is the workshop's own, it is emptied first: a build
+/// A folder for one order. Where all of `within` is the build sandbox's own, it is emptied first: a build
 /// may have written anywhere.
 pub(crate) fn folder(within: Option<&Path>) -> io::Result<TempDir> {
     if let Some(within) = within {
@@ -15,7 +15,7 @@ pub(crate) fn folder(within: Option<&Path>) -> io::Result<TempDir> {
         empty(within)?;
     }
     let mut builder = tempfile::Builder::new();
-    builder.prefix("workshop-");
+    builder.prefix("sandbox-");
     match within {
         Some(within) => builder.tempdir_in(within),
         None => builder.tempdir(),

@@ -1,4 +1,4 @@
-//! Source distributions on the deployed stack: what has to be built is built by the workshop of its
+//! Source distributions on the deployed stack: what has to be built is built by the build sandbox of its
 //! target, once, and whatever it tries there, nothing comes of it for anybody else.
 
 mod sources;
@@ -51,7 +51,7 @@ impl<'a> Bench<'a> {
         ];
         let template = sam::built().await?;
         sam::change_parameters(&testbed.server, STACK, &template, &parameters).await?;
-        let said = testbed.stack.subscribe("workshops", &Filter::None).await?;
+        let said = testbed.stack.subscribe("sandboxes", &Filter::None).await?;
         let folder = folder.to_owned();
         Ok(Self {
             testbed,
@@ -140,7 +140,7 @@ fn what_has_to_be_built_is_built_where_nothing_comes_of_it_for_others() {
     let Some(runtime) = here else {
         return untested("source distributions are not built on the deployed stack");
     };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("workshops");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sandboxes");
     // What the builder signs, its role has to allow.
     let options = Options {
         enforce_iam: true,
@@ -210,7 +210,7 @@ async fn builds(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Where only the workshop needs an index that is down, its order waits, and is made again.
+/// Where only the build sandbox needs an index that is down, its order waits, and is made again.
 async fn waits(bench: &Bench<'_>) -> Result<()> {
     // uv tries by itself for about as long as the others may take.
     bench.change(("MaximumSourceBuildSeconds", "60")).await?;
@@ -277,7 +277,7 @@ async fn fails(bench: &Bench<'_>) -> Result<()> {
     // Functions of deprecated runtimes can't be made any more.
     let old = Runtime::Python310;
     let told = bench.ask("old", "pure", old, ARCHITECTURE).await?;
-    assert_eq!(told.text("Code"), "WorkshopMissing", "{}", told.body);
+    assert_eq!(told.text("Code"), "SandboxMissing", "{}", told.body);
     Ok(())
 }
 

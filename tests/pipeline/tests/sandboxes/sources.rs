@@ -134,13 +134,13 @@ return wheel(wheel_directory, "nosy", {{"nosy.py": ""}})
     source("nosy", &build).build()
 }
 
-/// Gives out a link to what only the workshop itself may read.
+/// Gives out a link to what only the build sandbox itself may read.
 pub(crate) fn linking() -> Sdist {
     let build = r#"
 uv = open(f"/proc/{os.getppid()}/stat").read()
-workshop = uv.rsplit(")", 1)[1].split()[1]
+sandbox = uv.rsplit(")", 1)[1].split()[1]
 filename = "linking-1.0-py3-none-any.whl"
-os.symlink(f"/proc/{workshop}/environ", os.path.join(wheel_directory, filename))
+os.symlink(f"/proc/{sandbox}/environ", os.path.join(wheel_directory, filename))
 return filename
 "#;
     source("linking", build).build()

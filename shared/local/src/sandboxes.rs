@@ -1,4 +1,4 @@
-//! Source distributions where no package's code may run: workshops do that, elsewhere.
+//! Source distributions where no package's code may run: build sandboxes do that, elsewhere.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,20 +23,20 @@ use crate::uv::Uv;
 const ORDERS: usize = 20;
 
 /// Resolves, and has wheels, without running any package's code. What takes running it is taken from
-/// where workshops leave it; what is not there is [ordered](Self::orders), and is an error until then.
-pub struct Workshops<'a, H> {
+/// where build sandboxes leave it; what is not there is [ordered](Self::orders), and is an error until then.
+pub struct Sandboxes<'a, H> {
     request: RequestId,
     uv: &'a Uv,
     cache: &'a WheelCache,
     handover: &'a H,
     orders: Mutex<Vec<Order>>,
-    /// The wheels that workshops have left, and what was downloaded for each.
+    /// The wheels that build sandboxes have left, and what was downloaded for each.
     made: Mutex<HashMap<(Sha256, Target), Made>>,
 }
 
 type Made = (Arc<StoredWheel>, Option<u64>);
 
-impl<'a, H: Handover> Workshops<'a, H> {
+impl<'a, H: Handover> Sandboxes<'a, H> {
     /// For one build of a request.
     pub fn new(request: RequestId, uv: &'a Uv, cache: &'a WheelCache, handover: &'a H) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<'a, H: Handover> Workshops<'a, H> {
         }
     }
 
-    /// What workshops have to make before the build can succeed.
+    /// What build sandboxes have to make before the build can succeed.
     pub fn orders(&self) -> Vec<Order> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut orders = std::mem::take(&mut *orders);
@@ -106,7 +106,7 @@ impl<'a, H: Handover> Workshops<'a, H> {
         self.order(key, &input, Some(source), target).await
     }
 
-    /// A wheel that is in the cache already, or that a workshop has left.
+    /// A wheel that is in the cache already, or that a build sandbox has left.
     async fn made(
         &self,
         filename: &str,
@@ -154,20 +154,20 @@ impl<'a, H: Handover> Workshops<'a, H> {
     }
 }
 
-impl<H: Handover> Resolver for Workshops<'_, H> {
+impl<H: Handover> Resolver for Sandboxes<'_, H> {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
         if !resolution.allow_source_distributions {
             return self.uv.resolve(resolution).await;
         }
         if self.uv.is_private() {
-            // Workshops get nothing that opens an index.
+            // Build sandboxes get nothing that opens an index.
             let from_wheels = Resolution {
                 allow_source_distributions: false,
                 ..resolution
             };
             let resolved = self.uv.resolve(from_wheels).await;
             return resolved.map_err(|error| match error.code() {
-                "WheelNotFound" => PortError::new(Error::WorkshopOutOfReach {
+                "WheelNotFound" => PortError::new(Error::SandboxOutOfReach {
                     problem: error.to_string(),
                 }),
                 _ => error,
@@ -189,7 +189,7 @@ impl<H: Handover> Resolver for Workshops<'_, H> {
     }
 }
 
-impl<H: Handover> Wheels for Workshops<'_, H> {
+impl<H: Handover> Wheels for Sandboxes<'_, H> {
     async fn get(
         &self,
         filename: &WheelFilename,

@@ -1,4 +1,4 @@
-//! A workshop: runs the code of packages, where there is nothing that it could get hold of.
+//! A build sandbox: runs the code of packages, where there is nothing that it could get hold of.
 
 mod handler;
 mod transfer;
@@ -14,16 +14,16 @@ use accretion_lambda::{Environment, Error};
 use accretion_local::{AllowedHosts, descendants};
 use accretion_service::indexes::{Offer, OfferedIndexes};
 
-use crate::handler::Workshop;
+use crate::handler::Sandbox;
 use crate::transfer::Transfer;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    accretion_lambda::run(set_up, Workshop::handle).await
+    accretion_lambda::run(set_up, Sandbox::handle).await
 }
 
-async fn set_up(mut environment: Environment) -> Result<Workshop, Error> {
-    // On Lambda all of the disk is the workshop's; elsewhere it makes a folder of its own.
+async fn set_up(mut environment: Environment) -> Result<Sandbox, Error> {
+    // On Lambda all of the disk is the build sandbox's; elsewhere it makes a folder of its own.
     let folder: Option<PathBuf> = environment.given("WORK_FOLDER");
     let uv: Option<PathBuf> = environment.given("UV");
     let OfferedIndexes(indexes) = environment.optional("INDEXES", OfferedIndexes::default());
@@ -42,7 +42,7 @@ async fn set_up(mut environment: Environment) -> Result<Workshop, Error> {
     descendants::adopt().map_err(|error| Error::ConfigurationInvalid {
         problems: vec![format!("the process cannot be protected: {error}")],
     })?;
-    Ok(Workshop {
+    Ok(Sandbox {
         folder,
         uv: uv.or(beside),
         path: env::var_os("PATH"),

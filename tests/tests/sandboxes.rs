@@ -1,4 +1,4 @@
-//! Building where no package's code may run, with workshops that do, over the ports of this machine:
+//! Building where no package's code may run, with build sandboxes that do, over the ports of this machine:
 //! what is ordered, and what becomes of what comes back.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
@@ -20,7 +20,7 @@ use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Settings, Uv};
-use accretion_local::{Downloader, Workshops};
+use accretion_local::{Downloader, Sandboxes};
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options};
 use accretion_service::lock::lock_target;
@@ -99,7 +99,7 @@ impl Handover for Bucket {
     }
 }
 
-/// A builder that runs no code, a workshop that does, and what they share.
+/// A builder that runs no code, a build sandbox that does, and what they share.
 struct Site {
     root: TempDir,
     index: PackageIndex,
@@ -144,27 +144,27 @@ impl Site {
             Limits::default(),
             Arc::new(Unwatched),
         );
-        let workshops = Workshops::new(id, &uv, &wheels, &self.bucket);
+        let sandboxes = Sandboxes::new(id, &uv, &wheels, &self.bucket);
         let output = OutputFolder::new(self.root.path().join("layers").join(builder));
         let build = Build::new(
             request,
             None,
             Options::default(),
-            &workshops,
-            &workshops,
+            &sandboxes,
+            &sandboxes,
             &output,
             &SystemClock,
             &Unwatched,
         )
         .expect("the request is one");
         let outcome = Box::pin(build.target(own_target())).await;
-        (outcome, workshops.orders())
+        (outcome, sandboxes.orders())
     }
 
-    /// What a workshop does with an order.
+    /// What a build sandbox does with an order.
     async fn fill(&self, order: &Order, request: &Request) {
         assert_eq!(order.output, SignedUrl::new(order.key.clone()));
-        let uv = self.uv("workshop");
+        let uv = self.uv("sandbox");
         let Some(source) = &order.source else {
             let wheels = WheelCache::new(
                 self.root.path(),
@@ -268,7 +268,7 @@ async fn the_lock_is_ordered_first_then_all_wheels_at_once_and_then_there_is_a_l
     );
     assert_eq!(fs::read_to_string(&canary).unwrap(), run);
 
-    // Another builder takes what the workshops have left.
+    // Another builder takes what the build sandboxes have left.
     let (again, orders) = site.build("second", &request, "1").await;
     assert_eq!(orders, []);
     assert_eq!(again.unwrap().manifest.digest, built.manifest.digest);
@@ -300,7 +300,7 @@ async fn a_locked_source_needs_no_lock_and_what_needs_no_source_orders_nothing()
     let (built, _) = site.build("first", &request, "1").await;
     assert_eq!(built_from(&built.unwrap()), [Some("source-1.0.tar.gz")]);
 
-    // Another file is not left for a workshop in its name.
+    // Another file is not left for a build sandbox in its name.
     let (built, orders) = site.build("first", &lock(&"0".repeat(64)), "2").await;
     assert_eq!(built.unwrap_err().code(), "HashMismatch");
     assert_eq!(orders, []);
@@ -309,7 +309,7 @@ async fn a_locked_source_needs_no_lock_and_what_needs_no_source_orders_nothing()
 
 /// Where a lock does not say where files are, finding them out may run a package's code, too.
 #[tokio::test]
-async fn files_of_locked_versions_are_located_by_a_workshop() {
+async fn files_of_locked_versions_are_located_by_a_sandbox() {
     let site = Site::new();
     let canary = site.root.path().join("canary");
     let source = SdistForge::new("source", "1.0").canary(&canary);
@@ -345,7 +345,7 @@ async fn files_of_locked_versions_are_located_by_a_workshop() {
 
 /// What came back may be anything.
 #[tokio::test]
-async fn what_a_workshop_left_is_read_as_anything_of_strangers() {
+async fn what_a_sandbox_left_is_read_as_anything_of_strangers() {
     let wrong_name = pure("other").build();
     let cut_off = pure("source").build();
     let foreign = pure("source").tag("cp38-cp38-win_amd64").build();
@@ -399,7 +399,7 @@ async fn what_a_workshop_left_is_read_as_anything_of_strangers() {
 }
 
 #[tokio::test]
-async fn what_is_yanked_is_told_of_what_a_workshop_resolved() {
+async fn what_is_yanked_is_told_of_what_a_sandbox_resolved() {
     let site = Site::new();
     let yanked = Distribution::from(pure("one").build()).yanked("it breaks");
     site.index.add(yanked);
@@ -413,9 +413,9 @@ async fn what_is_yanked_is_told_of_what_a_workshop_resolved() {
     assert_eq!(installed.yanked.as_deref(), Some("it breaks"));
 }
 
-/// A workshop that does not run on its target's architecture leaves what is pure, and nothing else.
+/// A build sandbox that does not run on its target's architecture leaves what is pure, and nothing else.
 #[tokio::test]
-async fn a_workshop_of_the_other_architecture_will_do_for_what_is_pure() {
+async fn a_sandbox_of_the_other_architecture_will_do_for_what_is_pure() {
     let site = Site::new();
     let own = own_target();
     let mut all = Architecture::ALL.into_iter();
@@ -443,7 +443,7 @@ async fn a_workshop_of_the_other_architecture_will_do_for_what_is_pure() {
         let source = SdistForge::new("one", "1.0").builds(&wheel.build()).build();
         let path = work.path().join(&source.filename);
         fs::write(&path, &source.bytes).unwrap();
-        let uv = site.uv("workshop");
+        let uv = site.uv("sandbox");
         let built = uv.build(&path, target, &work.path().join("wheel")).await;
         assert_eq!(built.err().map(|error| error.code()), expected);
         let built = uv.build(&path, own, &work.path().join("own")).await;

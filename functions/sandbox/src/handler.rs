@@ -1,4 +1,4 @@
-//! What a workshop does with an order.
+//! What a build sandbox does with an order.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -73,7 +73,7 @@ impl Fault for Error {
     }
 }
 
-/// Nobody watches what a workshop does.
+/// Nobody watches what a build sandbox does.
 struct Unwatched;
 
 impl Progress for Unwatched {
@@ -81,7 +81,7 @@ impl Progress for Unwatched {
 }
 
 /// What outlives an invocation.
-pub(crate) struct Workshop {
+pub(crate) struct Sandbox {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) uv: Option<PathBuf>,
     pub(crate) path: Option<OsString>,
@@ -92,7 +92,7 @@ pub(crate) struct Workshop {
     pub(crate) transfer: Transfer,
 }
 
-impl Workshop {
+impl Sandbox {
     /// Makes what was ordered, and hands it over. Nothing of a build runs any more when its result is
     /// looked at, and when Lambda is told that it is done.
     pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
@@ -163,7 +163,7 @@ impl Workshop {
         Ok((path, LOCK.to_owned()))
     }
 
-    /// The indexes that a request's packages come from. What opens them is not for workshops: no
+    /// The indexes that a request's packages come from. What opens them is not for build sandboxes: no
     /// order comes of a request that needs it.
     fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
         let Chosen { default, named } = self.offer.choose(request)?;

@@ -37,7 +37,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A proxy for one run of uv, gone when dropped, with every connection.
 #[derive(Debug)]
-pub(crate) struct Gateway {
+pub(crate) struct EgressProxy {
     address: SocketAddr,
     rules: Arc<Rules>,
     connections: JoinHandle<()>,
@@ -55,7 +55,7 @@ pub(crate) enum Stop {
     Forbidden(String),
 }
 
-impl Gateway {
+impl EgressProxy {
     /// Listens for uv, which may read `traffic` bytes. `routes` lead to indexes that uv is not to ask
     /// by itself.
     pub(crate) async fn open(
@@ -102,7 +102,7 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
+impl Drop for EgressProxy {
     fn drop(&mut self) {
         self.connections.abort();
     }
@@ -320,7 +320,7 @@ mod tests {
         address
     }
 
-    async fn gateway(index: &str, traffic: u64) -> Gateway {
+    async fn proxy(index: &str, traffic: u64) -> EgressProxy {
         let origins = Origins {
             indexes: vec![index.parse().unwrap()],
             refuse_local: true,
@@ -328,12 +328,12 @@ mod tests {
                 .parse()
                 .unwrap(),
         };
-        Gateway::open(origins, traffic, None).await.unwrap()
+        EgressProxy::open(origins, traffic, None).await.unwrap()
     }
 
-    /// What the gateway says first to a request, and the connection.
-    async fn ask(gateway: &Gateway, head: &str) -> (String, TcpStream) {
-        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    /// What the proxy says first to a request, and the connection.
+    async fn ask(proxy: &EgressProxy, head: &str) -> (String, TcpStream) {
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
         let request = format!("{head}\r\nHost: example.com\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -351,8 +351,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_allowed_passes_through_and_is_counted() {
         let server = echo().await;
-        let mut gateway = gateway(&format!("https://{server}/simple/"), 100).await;
-        let (answer, mut stream) = ask(&gateway, &format!("CONNECT {server} HTTP/1.1")).await;
+        let mut proxy = proxy(&format!("https://{server}/simple/"), 100).await;
+        let (answer, mut stream) = ask(&proxy, &format!("CONNECT {server} HTTP/1.1")).await;
         assert_eq!(answer, "HTTP/1.1 200 OK");
         let mut echoed = [0; 40];
         stream.write_all(&[7; 40]).await.unwrap();
@@ -362,17 +362,17 @@ mod tests {
         // Both ways count: 80 bytes so far.
         stream.write_all(&[7; 21]).await.unwrap();
         assert_eq!(stream.read(&mut echoed).await.unwrap_or_default(), 0);
-        let stop = tokio::time::timeout(HOUR, gateway.stopped()).await.unwrap();
+        let stop = tokio::time::timeout(HOUR, proxy.stopped()).await.unwrap();
         assert!(matches!(stop, Stop::Traffic), "{stop:?}");
     }
 
     #[tokio::test]
-    async fn connections_end_with_the_gateway() {
+    async fn connections_end_with_the_proxy() {
         let server = echo().await;
-        let gateway = gateway(&format!("https://{server}/simple/"), 100).await;
-        let (_, mut stream) = ask(&gateway, &format!("CONNECT {server} HTTP/1.1")).await;
-        let address = gateway.address;
-        drop(gateway);
+        let proxy = proxy(&format!("https://{server}/simple/"), 100).await;
+        let (_, mut stream) = ask(&proxy, &format!("CONNECT {server} HTTP/1.1")).await;
+        let address = proxy.address;
+        drop(proxy);
         assert_eq!(stream.read(&mut [0]).await.unwrap_or_default(), 0);
         assert!(TcpStream::connect(address).await.is_err());
     }
@@ -400,13 +400,13 @@ mod tests {
             ("GET http://allowed.invalid/ HTTP/1.1".to_owned(), "plain"),
             (format!("GET http://127.0.0.1:{port}/ HTTP/1.1"), "local"),
         ] {
-            let mut gateway = gateway("https://127.0.0.1:1/simple/", 100).await;
+            let mut proxy = proxy("https://127.0.0.1:1/simple/", 100).await;
             assert_eq!(
-                ask(&gateway, &head).await.0,
+                ask(&proxy, &head).await.0,
                 "HTTP/1.1 403 Forbidden",
                 "{head}"
             );
-            let Stop::Refused(refusal) = gateway.stopped().await else {
+            let Stop::Refused(refusal) = proxy.stopped().await else {
                 panic!("nothing was read");
             };
             let kind = match refusal {
@@ -420,7 +420,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_makes_no_sense_or_does_not_answer_is_no_reason_to_stop() {
-        let mut gateway = gateway("https://127.0.0.1:1/simple/", 100).await;
+        let mut proxy = proxy("https://127.0.0.1:1/simple/", 100).await;
         for (head, expected) in [
             ("CONNECT 127.0.0.1:1 HTTP/1.1", "HTTP/1.1 502 Bad Gateway"),
             (
@@ -430,9 +430,9 @@ mod tests {
             ("CONNECT :443 HTTP/1.1", "HTTP/1.1 400 Bad Request"),
             ("GET / HTTP/1.1", "HTTP/1.1 400 Bad Request"),
         ] {
-            assert_eq!(ask(&gateway, head).await.0, expected, "{head}");
+            assert_eq!(ask(&proxy, head).await.0, expected, "{head}");
         }
-        let stopped = tokio::time::timeout(Duration::ZERO, gateway.stopped()).await;
+        let stopped = tokio::time::timeout(Duration::ZERO, proxy.stopped()).await;
         assert!(stopped.is_err());
     }
 }

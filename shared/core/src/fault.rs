@@ -1,0 +1,267 @@
+//! Errors with stable codes, and how they are told.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::excerpt::{self, HINT_BYTES, REASON_BYTES};
+
+/// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
+/// code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The input is at fault: trying again changes nothing.
+    User,
+    /// Something outside did not answer as it should: trying again later may help.
+    Transient,
+    /// A defect of ours or of the machine.
+    Internal,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "User",
+            Self::Transient => "Transient",
+            Self::Internal => "Internal",
+        })
+    }
+}
+
+/// An error that says which one it is, whose turn it is and what to do.
+///
+/// Every error enum of the workspace implements it, so that the command, the functions' logs and
+/// the state machine's `Retry` and `Catch` all speak of the same codes.
+pub trait Fault: std::error::Error + Send + Sync + 'static {
+    /// The stable name of this kind of error, in Pascal case. Never reused for another meaning.
+    fn code(&self) -> &'static str;
+
+    /// Whose turn it is.
+    fn class(&self) -> Class;
+
+    /// What to do about it, where there is something to say.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// Its text and its hint as people and programs are told them: of bounded length, and of
+    /// characters that do no more than show.
+    fn told(&self) -> (String, Option<String>) {
+        let hint = self.hint();
+        let reason = excerpt::told(&self.to_string(), REASON_BYTES);
+        (reason, hint.map(|hint| excerpt::told(&hint, HINT_BYTES)))
+    }
+
+    /// What a log says of it: its text, and its hint.
+    ///
+    /// Where the input is at fault, both may quote it. They are for whoever gave it then, and a log
+    /// has neither.
+    fn logged(&self) -> (String, Option<String>) {
+        match self.class() {
+            Class::User => (LOGGED_OF_USERS.to_owned(), None),
+            Class::Transient | Class::Internal => self.told(),
+        }
+    }
+}
+
+/// What logs say of every error of [`Class::User`].
+const LOGGED_OF_USERS: &str = "the input is at fault, and how, its code says";
+
+/// What is wrong with a JSON text or value, without a word of it.
+pub fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // Names of fields that are missing are ours. All else that is quoted is not.
+    let is_ours = text.starts_with("missing field `");
+    let said = if is_ours {
+        text.as_str()
+    } else {
+        let quote = text.find(['"', '`']).unwrap_or(text.len());
+        text[..quote].trim_end()
+    };
+    let said = if said.is_empty() {
+        "a value is not what it should be"
+    } else {
+        said
+    };
+    if error.line() == 0 || said.len() == text.len() {
+        // It is about a value that was text once, or says the place already.
+        return said.to_owned();
+    }
+    format!("{said} at line {} column {}", error.line(), error.column())
+}
+
+/// Declares the codes of an error enum with their classes, in one place: as the table
+/// `Error::CODES`, so that a state machine's `Retry` and the documentation can be held against it,
+/// and as what [`Fault::code`] and [`Fault::class`] return.
+///
+/// ```
+/// use accretion_core::{Class, Fault, fault_codes};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// pub enum Error {
+///     #[error("the disk is full")]
+///     DiskFull,
+///     #[error(transparent)]
+///     Core(accretion_core::Error),
+/// }
+///
+/// fault_codes! {
+///     impl Error {
+///         Self::DiskFull => "DiskFull", Internal;
+///     }
+///     // Whose codes are in a table of their own.
+///     else {
+///         Self::Core(error) => error;
+///     }
+/// }
+///
+/// impl Fault for Error {
+///     fn code(&self) -> &'static str {
+///         self.code_and_class().0
+///     }
+///
+///     fn class(&self) -> Class {
+///         self.code_and_class().1
+///     }
+/// }
+///
+/// assert_eq!(Error::CODES, [("DiskFull", Class::Internal)]);
+/// assert_eq!(Error::DiskFull.code(), "DiskFull");
+/// ```
+#[macro_export]
+macro_rules! fault_codes {
+    (
+        $(#[$attribute:meta])*
+        impl $error:ident {
+            $($pattern:pat => $code:literal, $class:ident;)*
+        }
+        $(else {
+            $($(#[$condition:meta])* $other:pat => $inner:expr;)*
+        })?
+    ) => {
+        impl $error {
+            /// The codes of this enum's own errors with their classes.
+            $(#[$attribute])*
+            pub const CODES: &[(&str, $crate::Class)] = &[$(($code, $crate::Class::$class)),*];
+
+            fn code_and_class(&self) -> (&'static str, $crate::Class) {
+                match self {
+                    $($pattern => ($code, $crate::Class::$class),)*
+                    $($($(#[$condition])* $other => ($crate::Fault::code($inner), $crate::Fault::class($inner)),)*)?
+                }
+            }
+        }
+    };
+}
+
+/// A foreign text as a message can show it: cut, and without characters that would garble it.
+pub(crate) fn shown(text: &str) -> String {
+    shown_within(text, 80)
+}
+
+/// [`shown`] with so many characters at most.
+pub(crate) fn shown_within(text: &str, limit: usize) -> String {
+    let escape = |c: char| match c {
+        '\'' | '"' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    let mut shown: String = text.chars().take(limit).map(escape).collect();
+    if text.chars().nth(limit).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// An error that several have in common.
+impl<F: Fault> Fault for Arc<F> {
+    fn code(&self) -> &'static str {
+        (**self).code()
+    }
+
+    fn class(&self) -> Class {
+        (**self).class()
+    }
+
+    fn hint(&self) -> Option<String> {
+        (**self).hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is full")]
+    struct Full;
+
+    impl Fault for Full {
+        fn code(&self) -> &'static str {
+            "Full"
+        }
+
+        fn class(&self) -> Class {
+            Class::Internal
+        }
+
+        fn hint(&self) -> Option<String> {
+            Some("buy another".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_log_does_not_quote_the_input() {
+        let of_user = crate::Error::LockInvalid {
+            problem: "`secret` is no version".to_owned(),
+        };
+        let (text, hint) = of_user.logged();
+        assert_eq!((text.as_str(), hint), (LOGGED_OF_USERS, None));
+        let (text, hint) = Full.logged();
+        assert_eq!(text, "the disk is full");
+        assert_eq!(hint.as_deref(), Some("buy another"));
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        _number: u32,
+        _runtime: Option<crate::target::Runtime>,
+        _id: Option<crate::request::RequestId>,
+    }
+
+    #[test]
+    fn problems_of_json_do_not_quote_it() {
+        fn problem<T: DeserializeOwned + fmt::Debug>(text: &str) -> String {
+            json_problem(&serde_json::from_str::<T>(text).unwrap_err())
+        }
+        for (text, expected) in [
+            ("{}", "missing field `_number` at line 1 column 2"),
+            ("{", "EOF while parsing an object at line 1 column 1"),
+            ("[secret", "expected value at line 1 column 2"),
+            (
+                r#"{"_number": "secret"}"#,
+                "invalid type: string at line 1 column 20",
+            ),
+            (
+                r#"{"_number": -7}"#,
+                "invalid value: integer at line 1 column 14",
+            ),
+            (r#"{"secret": 7}"#, "unknown field at line 1 column 9"),
+            (
+                r#"{"_number": 7, "_runtime": "secret"}"#,
+                "unknown variant at line 1 column 35",
+            ),
+            (
+                r#"{"_number": 7, "_id": "secret"}"#,
+                "a value is not what it should be at line 1 column 31",
+            ),
+        ] {
+            assert_eq!(problem::<Order>(text), expected, "{text}");
+        }
+        let value = serde_json::json!("secret");
+        let error = serde_json::from_value::<u32>(value).unwrap_err();
+        assert_eq!(json_problem(&error), "invalid type: string");
+    }
+}
