@@ -80,7 +80,7 @@ fn a_demo_that_is_ended_leaves_nothing_running() {
             assert!(ended.is_none(), "{ended:?}: {}", said());
             let commands = commands_with(&mark);
             let runs = |program: &str| commands.iter().any(|it| it.contains(program));
-            runs("/bin/ministack") && runs("/bin/sam")
+            runs("Starts MiniStack") && runs("/bin/sam")
         });
         // The shell's own: not every machine has the program.
         let kill = Command::new("/bin/sh")
