@@ -59,13 +59,15 @@ fn whoever_left_its_process_group_ends_with_the_caller() {
 fn a_demo_that_is_ended_leaves_nothing_running() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output");
-    // SAM blocks on reading it, so it is still there when the demo is ended.
+    // SAM blocks on reading it while a writer has it open, so it is still there when the demo is
+    // ended.
     let template = folder.path().join("template.yaml");
     let made = Command::new("mkfifo").arg(&template).status();
     assert!(made.unwrap().success());
     for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
         let mark = format!("ACCRETION_MARK={}-{signal}", std::process::id());
         let (name, value) = mark.split_once('=').unwrap();
+        let writer = File::options().read(true).write(true).open(&template);
         let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"))
             .env(name, value)
             .arg(folder.path())
@@ -87,6 +89,7 @@ fn a_demo_that_is_ended_leaves_nothing_running() {
             .args(["-c", &format!("kill -s {signal} {}", demo.id())])
             .status();
         assert!(kill.unwrap().success());
+        drop(writer);
         assert_eq!(demo.wait().unwrap().code(), code);
         wait_until("the end of what it started", || {
             commands_with(&mark).is_empty()
