@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::keys;
 use crate::timestamp::Timestamp;
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::lock::{Locked, LockedPackage};
 use crate::pruning::{Pattern, Pruning};
 use crate::target::Target;

@@ -1,7 +1,7 @@
 //! The errors of this crate.
 
-use crate::excerpt::listed;
-use crate::fault::{Class, Fault, shown};
+use crate::excerpt::{listed, shown};
+use crate::fault::{Class, Fault};
 use crate::fault_codes;
 use crate::layer::{Oversize, mebibytes};
 use crate::limits::Limits;

@@ -44,6 +44,33 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     format!("{head}{gap_before}… {left_out} bytes left out …{gap_after}{tail}")
 }
 
+/// A foreign text within a message: on one line, its characters escaped where they would do more
+/// than show, and cut after 80 of them.
+///
+/// ```
+/// use accretion_core::excerpt::shown;
+///
+/// assert_eq!(shown("it's\na \u{1b}[2J"), r"it's\na \u{1b}[2J");
+/// ```
+pub fn shown(text: &str) -> String {
+    shown_within(text, 80)
+}
+
+/// [`shown`] with so many characters at most.
+pub fn shown_within(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for c in text.chars().take(limit) {
+        match c {
+            '\'' | '"' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(limit).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A text as it is told: its characters do no more than show, and it has so many bytes at most.
 pub fn told(text: &str, limit: usize) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();

@@ -153,24 +153,6 @@ macro_rules! fault_codes {
     };
 }
 
-/// A foreign text as a message can show it: cut, and without characters that would garble it.
-pub(crate) fn shown(text: &str) -> String {
-    shown_within(text, 80)
-}
-
-/// [`shown`] with so many characters at most.
-pub(crate) fn shown_within(text: &str, limit: usize) -> String {
-    let escape = |c: char| match c {
-        '\'' | '"' => c.to_string(),
-        c => c.escape_debug().to_string(),
-    };
-    let mut shown: String = text.chars().take(limit).map(escape).collect();
-    if text.chars().nth(limit).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 /// An error that several have in common.
 impl<F: Fault> Fault for Arc<F> {
     fn code(&self) -> &'static str {

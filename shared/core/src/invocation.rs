@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::delivery::Delivery;
-use crate::fault::{shown, shown_within};
+use crate::excerpt::{shown, shown_within};
 use crate::keys;
 use crate::request::RequestId;
 

@@ -34,7 +34,7 @@ use self::graph::Graph;
 use self::marker::Activated;
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::Limits;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::target::{Architecture, PythonRelease, Runtime, Target};

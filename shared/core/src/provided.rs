@@ -308,7 +308,7 @@ fn claims_of_package(package: &Requiring, environment: &MarkerEnvironment) -> Ve
                 on: distribution_name(name)?,
                 by: by(),
                 of: of(),
-                requirement: crate::fault::shown(text),
+                requirement: crate::excerpt::shown(text),
                 specifiers: None,
             });
         };

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::Limits;
 
 /// What the name of a folder with a distribution's metadata ends in. It is never pruned: without it

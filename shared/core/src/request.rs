@@ -12,7 +12,8 @@ use pep508_rs::PackageName;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::error::{Error, PROJECT_MISSING};
-use crate::fault::{Fault as _, shown};
+use crate::excerpt::shown;
+use crate::fault::Fault as _;
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Outdated, Policy, Selection};

@@ -15,7 +15,7 @@ use pep508_rs::{MarkerEnvironment, VerbatimUrl, VersionOrUrl};
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::target::{PythonRelease, Target};
 
 mod encoding;

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::archive::{ArchiveError, Directory, EntryKind, ReadAt};
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::WheelLimits;
 
 /// The forms of secrets in a file's text: a name and a regular expression.

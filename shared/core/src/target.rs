@@ -11,7 +11,7 @@ use pep440_rs::VersionSpecifiers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 mod layer;
 mod python;

@@ -82,7 +82,7 @@ pub struct ParseTimestampError(String);
 
 impl ParseTimestampError {
     pub(crate) fn new(text: &str) -> Self {
-        Self(crate::fault::shown(text))
+        Self(crate::excerpt::shown(text))
     }
 }
 

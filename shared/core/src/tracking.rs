@@ -103,7 +103,7 @@ impl FromStr for Status {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut all = Self::ALL.into_iter();
         all.find(|status| status.name() == text)
-            .ok_or_else(|| ParseStatusError(crate::fault::shown(text)))
+            .ok_or_else(|| ParseStatusError(crate::excerpt::shown(text)))
     }
 }
 

@@ -9,7 +9,7 @@ use super::end;
 use super::header::{self, LOCAL_LENGTH};
 use super::{Method, ReadAt, signature, u32_at};
 use crate::digest::Sha256;
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 /// A central directory of more bytes than this is refused before it is read.
 const DIRECTORY_LIMIT: u64 = 64 << 20;

@@ -54,7 +54,7 @@ impl FromStr for LayerName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match parts(text) {
             Some((project, target)) => Ok(Self::new(&project, target)),
-            None => Err(ParseLayerNameError(crate::fault::shown(text))),
+            None => Err(ParseLayerNameError(crate::excerpt::shown(text))),
         }
     }
 }

@@ -6,7 +6,7 @@ use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
 
 use super::invalid;
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 /// A constraint: one of some sets of specifiers has to be satisfied.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::marker::Activated;
 use super::selection::normalised;
 use super::{Lock, applies, invalid};
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::Limits;
 
 /// The packages of a lock file, by index, and what each requires.

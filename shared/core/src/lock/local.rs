@@ -6,7 +6,7 @@ use pep508_rs::PackageName;
 use super::{Lock, Package, Policy, Selection};
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::target::Target;
 use crate::wheel::WheelFilename;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pep508_rs::{ExtraName, MarkerEnvironment, MarkerTree};
 
 use super::selection::{Selection, normalised};
-use crate::fault::{shown, shown_within};
+use crate::excerpt::{shown, shown_within};
 use crate::limits::Limits;
 use crate::requirement::fragment;
 

@@ -16,7 +16,7 @@ use super::selection::normalised;
 use super::{
     Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
 };
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 /// The group of what the project itself requires.
 const DEFAULT: &str = "default";

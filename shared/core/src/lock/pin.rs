@@ -8,7 +8,7 @@ use url::Url;
 use super::{File, Lock, LockedPackage, Package, Policy, invalid, same_version};
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::requirement::{Requirement, RequirementSet};
 use crate::target::Target;
 use crate::wheel::WheelFilename;

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::local::Foreign;
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder};
-use crate::fault::{json_problem, shown};
+use crate::excerpt::shown;
+use crate::fault::json_problem;
 
 /// The category of what the project itself requires.
 const DEFAULT: &str = "default";

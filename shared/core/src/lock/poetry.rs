@@ -13,7 +13,7 @@ use super::local::Foreign;
 use super::project::{Project, poetry_edges};
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 /// The group of what the project itself requires.
 const MAIN: &str = "main";

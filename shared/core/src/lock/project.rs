@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::NotALock;
 use super::graph::{Edge, When};
 use super::selection::normalised;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::Limits;
 
 #[derive(Default, Deserialize)]

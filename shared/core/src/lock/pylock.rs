@@ -10,7 +10,7 @@ use super::yanked::Notes;
 use super::{
     Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
 };
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]

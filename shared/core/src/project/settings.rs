@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::document::{at, strings, tables, text_at};
 use super::{Given, source};
 use crate::diagnostic::{Problem, code};
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::lock::marker_applies;
 use crate::target::Target;
 

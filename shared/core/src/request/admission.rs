@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{FileSource, Permission, ProjectName, Request};
 use crate::diagnostic::{Problem, code};
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::keys;
 
 /// The rules of a pipeline's operator for requests.

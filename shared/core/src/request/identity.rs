@@ -71,7 +71,7 @@ impl FromStr for RequestId {
         if text.len() == Self::DIGITS && text.bytes().all(digit) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(ParseRequestIdError(crate::fault::shown(text)))
+            Err(ParseRequestIdError(crate::excerpt::shown(text)))
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::str;
 
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 /// The byte order mark that some editors put before a text in UTF-8.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -11,7 +11,7 @@ use toml::{Spanned, Table};
 
 use super::{LineContext, MarkerCosts, Requirement, RequirementSet, decode, parse_line, sort};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::Limits;
 use crate::project::is_harmless;
 

@@ -79,7 +79,7 @@ impl<'de> Deserialize<'de> for LayerTarget {
     /// Reads the short form.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let slug = String::deserialize(deserializer)?;
-        let problem = || format!("`{}` is no target", crate::fault::shown(&slug));
+        let problem = || format!("`{}` is no target", crate::excerpt::shown(&slug));
         Self::from_slug(&slug).ok_or_else(|| serde::de::Error::custom(problem()))
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
-use crate::fault::shown_within;
+use crate::excerpt::shown_within;
 use crate::requirement::distribution_name;
 
 /// How many bytes a name may have: no file system takes more, and the tags multiply.

@@ -13,7 +13,7 @@ use super::{WheelFilename, metadata, record, scripts};
 use crate::archive::{ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack};
 use crate::digest::Sha256;
 use crate::error::Error;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::{Limits, WheelLimits};
 use crate::requirement::distribution_name;
 

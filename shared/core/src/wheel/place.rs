@@ -5,7 +5,7 @@ use pep440_rs::Version;
 use super::WheelFilename;
 use super::inspect::ArchiveFile;
 use crate::archive::EntryKind;
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::requirement::distribution_name;
 
 /// The file of the metadata that scripts are generated from.

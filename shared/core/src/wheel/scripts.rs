@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::fault::shown;
+use crate::excerpt::shown;
 
 /// How a script starts whose first line the installer has to write.
 pub(super) const PLACEHOLDER: &[u8] = b"#!python";

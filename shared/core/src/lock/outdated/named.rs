@@ -5,7 +5,7 @@ use toml::Table;
 
 use super::creator;
 use super::hash::{self, SECTIONS};
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::lock::constraint::Constraint;
 use crate::lock::graph::{Edge, When};
 use crate::lock::project::{pep508_edge, poetry_edges};

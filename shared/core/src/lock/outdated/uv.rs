@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::named::not_locked;
 use super::{Beside, PROJECT};
-use crate::fault::shown;
+use crate::excerpt::shown;
 use crate::limits::Limits;
 use crate::lock::project::pep508_edge;
 use crate::lock::selection::normalised;
