@@ -1,4 +1,4 @@
-"""Checks what the documentation shows: commands, templates, programs.
+"""Checks what the documentation shows: commands, templates, programs, links.
 
 Reads the paths of Markdown files as a JSON list on stdin and writes what is wrong as a JSON list on
 stdout. The commands of `accretion` itself are left out: the command's own tests parse them.
@@ -146,6 +146,38 @@ def problems(block: Block, targets: set[str]) -> list[str]:
     return []
 
 
+def anchors(path: pathlib.Path) -> set[str]:
+    """The anchors of a page: those of its headings, and explicit ones."""
+    text = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)"', text))
+
+
+def check_links(path: pathlib.Path) -> list[str]:
+    """Relative links that lead to no file, or to no anchor of a page."""
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        target, _, anchor = link.partition("#")
+        page = path.parent / target if target else path
+        if "://" in link:
+            continue
+        if not page.exists():
+            wrong.append(f"{path}: there is no {target}")
+        elif anchor and anchor not in anchors(page):
+            wrong.append(f"{path}: {page.name} has no heading #{anchor}")
+    return wrong
+
+
+def check_decision(path: pathlib.Path) -> list[str]:
+    """A decision has a status below its title, and a row in the list of decisions."""
+    if not (title := re.match(r"# (\d+)\. (.*)\n\nStatus: \S", path.read_text())):
+        return [f"{path}: no title with a number, or no status below it"]
+    row = f"| {title[1]} | [{title[2]}]({path.name}) | "
+    listed = row in (path.parent / "README.md").read_text()
+    return [] if listed else [f"{path}: README.md has no row {row}"]
+
+
 def main() -> None:
     makefile = pathlib.Path(__file__).parents[2] / "Makefile"
     targets = set(re.findall(r"^([a-z-]+):", makefile.read_text(), re.MULTILINE))
@@ -153,6 +185,9 @@ def main() -> None:
     for path in json.load(sys.stdin):
         for block in blocks(pathlib.Path(path)):
             wrong += [f"{path}:{block.line}: {problem}" for problem in problems(block, targets)]
+        wrong += check_links(pathlib.Path(path))
+        if pathlib.Path(path).name[:4].isdigit():
+            wrong += check_decision(pathlib.Path(path))
     print(json.dumps(wrong))
 
 
