@@ -285,10 +285,10 @@ class Figures(unittest.TestCase):
         reserve = re.search(r"const RESERVE: Duration = Duration::from_secs\((\d+)\)", rust)
         self.assertEqual(int(reserve[1]), model.RESERVE)
         template = (model.ROOT / "sam/template.yaml").read_text()
-        storage = re.search(r"BuilderEphemeralStorage:\n    Type: Number\n    Default: (\d+)", template)
+        storage = re.search(r"BuilderEphemeralStorage:\n.*Default: (\d+)", template)
         self.assertEqual(int(storage[1]), model.EPHEMERAL_MIB)
         self.assertIn(f"BatchSize: {model.BATCH}", template)
-        readers = re.search(r"MaximumConcurrency:\n    Type: Number\n    Default: (\d+)", template)
+        readers = re.search(r"MaximumConcurrency:\n.*Default: (\d+)", template)
         figures = json.loads((HERE / "quotas.json").read_text())
         self.assertEqual(int(readers[1]), figures["quotas"]["queue_readers"]["value"])
 
