@@ -16,6 +16,7 @@ pub mod fault;
 pub mod files;
 pub mod index;
 pub mod invocation;
+pub mod json;
 pub mod keys;
 pub mod layer;
 pub mod limits;

@@ -288,23 +288,23 @@ fn every_problem_is_reported_at_its_place() {
       `python3.9` is not supported in `Runtimes`
       known are `python3.10`, `python3.11`, `python3.12`, `python3.13`, `python3.14`
     ValueRepeated 6:43 "\"python3.13\""
-      `python3.13` is there twice
+      `python3.13` appears twice
       remove one
     RuntimeDeprecated 6:57 "\"python3.10\""
       AWS deprecated the runtime `python3.10` on 2026-10-31: no function can be created with it from 2027-02-01 on, and none updated from 2027-03-03 on
       move its functions to a newer runtime, then remove it here
     WrongType 6:71 "3"
       an item of `Runtimes` must be a string, not a number
-      docs/formats.md shows the form of a request
+      docs/formats.md shows the form
     ListEmpty 7:20 "[]"
       `Architectures` is empty
-      remove it to build for all that are supported, or name some
+      remove it to choose all that are supported, or name some
     FieldRepeated 8:3 "\"Architectures\""
-      `Architectures` is there twice
+      `Architectures` appears twice
       remove one
     WrongType 9:18 "null"
       `LicenseInfo` must be a string, not null
-      docs/formats.md shows the form of a request
+      docs/formats.md shows the form
     PrincipalInvalid 11:19 "\"1234\""
       `1234` is neither `*` nor the id of an account
       an account id has 12 digits
@@ -321,7 +321,7 @@ fn every_problem_is_reported_at_its_place() {
       a permission has no field `Account`
       known are `Principal`, `OrganizationId`
     ValueRepeated 15:24 "\"NumPy\""
-      `numpy` is there twice
+      `NumPy` appears twice
       remove one
     DistributionNameInvalid 15:33 "\"a b\""
       `a b` is not the name of a distribution

@@ -197,7 +197,7 @@ impl Collected {
             return Some(
                 Problem::warning(
                     code::REQUIREMENT_REPEATED,
-                    format!("`{}` is there twice", requirement.specifier),
+                    format!("`{}` appears twice", requirement.specifier),
                 )
                 .help("remove one"),
             );

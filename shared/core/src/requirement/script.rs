@@ -164,7 +164,7 @@ fn requirements(
         } else if lines.insert(requirement.to_string()) {
             requirements.push(requirement);
         } else {
-            let message = format!("`{}` is there twice", requirement.specifier);
+            let message = format!("`{}` appears twice", requirement.specifier);
             let problem = Problem::warning(code::REQUIREMENT_REPEATED, message);
             report.push(problem.help("remove one").at(0, span));
         }

@@ -2,230 +2,201 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jsonc_parser::ast::Value;
-use jsonc_parser::common::Ranged;
 use pep508_rs::PackageName;
+use url::Url;
 
-use super::{Reader, parse, span};
+use super::distribution_name;
 use crate::diagnostic::{Checked, Problem, code};
 use crate::index::{CodeArtifactDomain, CredentialsReference, Index, index_url};
+use crate::json::ast::Value;
+use crate::json::{self, Reader, span};
 use crate::limits::Limits;
 
-/// Whose indexes they are.
+/// The author of a list of indexes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::request) enum Whose {
-    /// Those of one request.
+pub(in crate::request) enum Origin {
+    /// A request.
     Request,
-    /// Those that whoever runs the pipeline offers, some of them to requests that name them only.
+    /// The operator of a pipeline. An index with an empty `Packages` serves only requests that name it.
     Operator,
 }
 
-/// Indexes that stand alone, as whoever runs the pipeline gives them.
+/// Reads the indexes of an operator.
 pub(in crate::request) fn read(source_name: &str, text: &str) -> Checked<Vec<Index>> {
-    let (value, report) = parse(source_name, text)?;
-    let mut reader = Reader { text, report };
-    let indexes = value.map(|value| reader.indexes(&value, Whose::Operator));
-    reader.report.conclude(indexes)
+    json::read(source_name, text, |reader, value| {
+        Some(read_indexes(reader, value, Origin::Operator))
+    })
 }
 
-impl Reader<'_> {
-    pub(super) fn indexes(&mut self, value: &Value<'_>, whose: Whose) -> Vec<Index> {
-        let mut indexes: Vec<Index> = Vec::new();
-        let Some(array) = self.array(value, "`Indexes`") else {
-            return indexes;
-        };
-        if array.elements.len() > Limits::INDEXES {
-            let message = format!("there are over {} indexes", Limits::INDEXES);
-            let problem = Problem::error(code::LIST_TOO_LONG, message);
-            self.push(
-                problem.help("have one index serve what several do"),
-                span(&array.range),
-            );
-            return indexes;
-        }
-        let mut pins = BTreeMap::new();
-        for element in &array.elements {
-            let Some(index) = self.index(element, whose) else {
-                continue;
-            };
-            let place = span(&element.range());
-            if indexes.iter().any(|earlier| earlier.name == index.name) {
-                let message = format!("there are two indexes `{}`", index.name);
-                let problem = Problem::error(code::INDEX_REPEATED, message);
-                self.push(problem.help("give each a name of its own"), place.clone());
-            }
-            for package in index.packages.iter().flatten() {
-                if let Some(other) = pins.insert(package.clone(), index.name.clone()) {
-                    let message = format!("`{package}` is to come from two indexes, `{other}` too");
-                    let problem = Problem::error(code::PACKAGE_PINNED_TWICE, message);
-                    let problem = problem.help("name it in the `Packages` of one");
-                    self.push(problem, place.clone());
-                }
-            }
-            indexes.push(index);
-        }
-        indexes
+pub(super) fn read_indexes(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    origin: Origin,
+) -> Vec<Index> {
+    let mut indexes: Vec<Index> = Vec::new();
+    let Some(array) = reader.array(value, "`Indexes`") else {
+        return indexes;
+    };
+    let length = (array.elements.len(), Limits::INDEXES);
+    let help = "have one index serve what several do";
+    if reader.is_too_long(length, "indexes", help, span(array)) {
+        return indexes;
     }
+    let mut pins = BTreeMap::new();
+    for element in &array.elements {
+        let Some(index) = read_index(reader, element, origin) else {
+            continue;
+        };
+        let place = span(element);
+        if indexes.iter().any(|earlier| earlier.name == index.name) {
+            let message = format!("there are two indexes `{}`", index.name);
+            let problem = Problem::error(code::INDEX_REPEATED, message);
+            reader.push(problem.help("give each another name"), place.clone());
+        }
+        for package in index.packages.iter().flatten() {
+            if let Some(other) = pins.insert(package.clone(), index.name.clone()) {
+                let message = format!("`{package}` is to come from two indexes, `{other}` too");
+                let problem = Problem::error(code::PACKAGE_PINNED_TWICE, message);
+                reader.push(
+                    problem.help("name it in the `Packages` of one"),
+                    place.clone(),
+                );
+            }
+        }
+        indexes.push(index);
+    }
+    indexes
+}
 
-    fn index(&mut self, value: &Value<'_>, whose: Whose) -> Option<Index> {
-        let object = self.object(value, "an index")?;
-        let known = ["Name", "Url", "Packages", "Credentials"];
-        let fields = self.fields(object, &known, "an index");
-        let name = self.required(&fields, "Name").and_then(|value| {
-            let lit = self.string(value, "`Name`")?;
-            self.parsed(
-                lit,
-                code::INDEX_NAME_INVALID,
-                "`{}` is not the name of an index",
-            )
-        });
-        let url = self.required(&fields, "Url").and_then(|value| {
-            let lit = self.string(value, "`Url`")?;
-            let problem = match index_url(&lit.value) {
-                Ok(url) => return Some(url),
-                Err(problem) => problem,
-            };
-            let place = span(&lit.range);
-            // Where in it a password ends, nobody can say.
-            self.hide(&lit.range);
-            self.push(
-                Problem::error(problem.code, problem.message).help(problem.help),
-                place,
-            );
+fn read_index(reader: &mut Reader<'_>, value: &Value<'_>, origin: Origin) -> Option<Index> {
+    let object = reader.object(value, "an index")?;
+    let known = ["Name", "Url", "Packages", "Credentials"];
+    let fields = reader.fields(object, &known, "an index");
+    let name = reader.required(&fields, "Name").and_then(|value| {
+        let lit = reader.string(value, "`Name`")?;
+        reader.parsed(
+            lit,
+            code::INDEX_NAME_INVALID,
+            "`{}` is not the name of an index",
+        )
+    });
+    let url = reader.required(&fields, "Url").and_then(|value| {
+        let lit = reader.string(value, "`Url`")?;
+        let problem = match index_url(&lit.value) {
+            Ok(url) => return Some(url),
+            Err(problem) => problem,
+        };
+        // The end of a password in it can't be known.
+        reader.hide(value);
+        reader.push(
+            Problem::error(problem.code, problem.message).help(problem.help),
+            span(lit),
+        );
+        None
+    });
+    let packages = match fields.get("Packages") {
+        None => Some(None),
+        Some(value) => read_packages(reader, value, origin).map(Some),
+    };
+    // The author may have written the credentials themselves in the place of a reference to them.
+    if let Some(value) = fields.get("Credentials") {
+        reader.hide(value);
+    }
+    let credentials = match (fields.get("Credentials"), &url) {
+        (None, _) => Some(None),
+        (Some(value), Some(url)) => read_credentials(reader, value, url).map(Some),
+        (Some(_), None) => None,
+    };
+    Some(Index {
+        name: name?,
+        url: url?,
+        packages: packages?,
+        credentials: credentials?,
+    })
+}
+
+/// The packages that come from an index.
+fn read_packages(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    origin: Origin,
+) -> Option<BTreeSet<PackageName>> {
+    let array = reader.array(value, "`Packages`")?;
+    if array.elements.is_empty() && origin == Origin::Request {
+        let problem = Problem::error(code::LIST_EMPTY, "`Packages` is empty");
+        reader.push(
+            problem.help("name the packages that come from this index, or remove it"),
+            span(array),
+        );
+        return None;
+    }
+    let length = (array.elements.len(), Limits::REQUIREMENTS);
+    let help = "leave `Packages` out where an index serves all";
+    if reader.is_too_long(length, "packages", help, span(array)) {
+        return None;
+    }
+    Some(reader.set(array, "Packages", distribution_name))
+}
+
+fn read_credentials(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    url: &Url,
+) -> Option<CredentialsReference> {
+    let object = reader.object(value, "`Credentials`")?;
+    let fields = reader.fields(object, &["SecretArn", "CodeArtifact"], "`Credentials`");
+    match (fields.get("SecretArn"), fields.get("CodeArtifact")) {
+        (Some(value), None) => {
+            let lit = reader.string(value, "`SecretArn`")?;
+            // Not quoted, and hidden already: it may be the secret itself.
+            let what = "`SecretArn` is not the ARN of a secret";
+            let arn = reader.parsed(lit, code::SECRET_ARN_INVALID, what)?;
+            Some(CredentialsReference::Secret(arn))
+        }
+        (None, Some(value)) => {
+            let domain = read_domain(reader, value, url)?;
+            Some(CredentialsReference::CodeArtifact(domain))
+        }
+        (None, None) => {
+            reader.required(&fields, "SecretArn");
             None
-        });
-        let packages = match fields.get("Packages") {
-            None => Some(None),
-            Some(value) => self.pinned(value, whose).map(Some),
-        };
-        // Somebody may have written what opens the index instead of where that is kept.
-        if let Some(value) = fields.get("Credentials") {
-            self.hide_strings(value);
         }
-        let credentials = match (fields.get("Credentials"), &url) {
-            (None, _) => Some(None),
-            (Some(value), Some(url)) => self.credentials(value, url).map(Some),
-            (Some(_), None) => None,
-        };
-        Some(Index {
-            name: name?,
-            url: url?,
-            packages: packages?,
-            credentials: credentials?,
-        })
+        (Some(_), Some(value)) => {
+            let message = "`Credentials` has both `SecretArn` and `CodeArtifact`";
+            let problem = Problem::error(code::FIELD_UNKNOWN, message).help("keep one of them");
+            reader.push(problem, span(value));
+            None
+        }
     }
+}
 
-    fn pinned(&mut self, value: &Value<'_>, whose: Whose) -> Option<BTreeSet<PackageName>> {
-        let array = self.array(value, "`Packages`")?;
-        if array.elements.is_empty() && whose == Whose::Request {
-            let problem = Problem::error(code::LIST_EMPTY, "`Packages` is empty");
-            self.push(
-                problem.help("name the packages that come from this index, or remove it"),
-                span(&array.range),
-            );
-            return None;
-        }
-        if array.elements.len() > Limits::REQUIREMENTS {
-            let message = format!("there are over {} packages", Limits::REQUIREMENTS);
-            let problem = Problem::error(code::LIST_TOO_LONG, message);
-            self.push(
-                problem.help("leave `Packages` out where an index serves all"),
-                span(&array.range),
-            );
-            return None;
-        }
-        let mut names = BTreeSet::new();
-        let mut sound = true;
-        for element in &array.elements {
-            let lit = self.string(element, "an item of `Packages`");
-            let Some(name) = lit.and_then(|lit| self.distribution_name(lit)) else {
-                sound = false;
-                continue;
-            };
-            let message = format!("`{name}`");
-            if !names.insert(name) {
-                self.repeated(&message, span(&element.range()));
-            }
-        }
-        sound.then_some(names)
-    }
-
-    /// Hides what is written in a string.
-    fn hide(&mut self, range: &jsonc_parser::common::Range) {
-        let inner = range.start + 1..range.end.saturating_sub(1);
-        self.report.hide(inner);
-    }
-
-    /// Hides every string of a value.
-    fn hide_strings(&mut self, value: &Value<'_>) {
-        match value {
-            Value::StringLit(lit) => self.hide(&lit.range),
-            Value::Object(object) => {
-                for property in &object.properties {
-                    self.hide_strings(&property.value);
-                }
-            }
-            Value::Array(array) => {
-                for element in &array.elements {
-                    self.hide_strings(element);
-                }
-            }
-            _ => {}
+/// A domain of `CodeArtifact`, which has to be the one that the URL leads to.
+fn read_domain(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    url: &Url,
+) -> Option<CodeArtifactDomain> {
+    let object = reader.object(value, "`CodeArtifact`")?;
+    let known = ["Domain", "DomainOwner", "Region"];
+    let fields = reader.fields(object, &known, "`CodeArtifact`");
+    reader.required(&fields, "Domain")?;
+    let mut stated = [const { None }; 3];
+    for (stated, name) in stated.iter_mut().zip(known) {
+        if let Some(value) = fields.get(name) {
+            *stated = Some(reader.string(value, &format!("`{name}`"))?.value.as_ref());
         }
     }
-
-    fn credentials(&mut self, value: &Value<'_>, url: &url::Url) -> Option<CredentialsReference> {
-        let object = self.object(value, "`Credentials`")?;
-        let fields = self.fields(object, &["SecretArn", "CodeArtifact"], "`Credentials`");
-        match (fields.get("SecretArn"), fields.get("CodeArtifact")) {
-            (Some(value), None) => {
-                let lit = self.string(value, "`SecretArn`")?;
-                // Not quoted, and hidden already: it may be the secret itself.
-                let what = "`SecretArn` is not the ARN of a secret";
-                let arn = self.parsed(lit, code::SECRET_ARN_INVALID, what)?;
-                Some(CredentialsReference::Secret(arn))
-            }
-            (None, Some(value)) => {
-                let domain = self.domain(value, url)?;
-                Some(CredentialsReference::CodeArtifact(domain))
-            }
-            (None, None) => {
-                self.required(&fields, "SecretArn");
-                None
-            }
-            (Some(_), Some(value)) => {
-                let message = "`Credentials` has both `SecretArn` and `CodeArtifact`";
-                let problem = Problem::error(code::FIELD_UNKNOWN, message).help("keep one of them");
-                self.push(problem, span(&value.range()));
-                None
-            }
-        }
+    let found = CodeArtifactDomain::of_url(url).filter(|domain| {
+        let parts = [&domain.name, &domain.owner, &domain.region];
+        let mut pairs = parts.into_iter().zip(stated);
+        pairs.all(|(part, stated)| stated.is_none_or(|stated| stated == part))
+    });
+    if found.is_none() {
+        let message = "the index's URL is none of this domain of CodeArtifact";
+        let help = "the URL is \
+                    `https://DOMAIN-OWNER.d.codeartifact.REGION.amazonaws.com/pypi/REPOSITORY/simple/`";
+        let problem = Problem::error(code::CODE_ARTIFACT_MISMATCH, message).help(help);
+        reader.push(problem, span(object));
     }
-
-    /// A domain of `CodeArtifact`, which has to be the one that the URL leads to.
-    fn domain(&mut self, value: &Value<'_>, url: &url::Url) -> Option<CodeArtifactDomain> {
-        let object = self.object(value, "`CodeArtifact`")?;
-        let known = ["Domain", "DomainOwner", "Region"];
-        let fields = self.fields(object, &known, "`CodeArtifact`");
-        self.required(&fields, "Domain")?;
-        let mut stated = [const { None }; 3];
-        for (stated, name) in stated.iter_mut().zip(known) {
-            if let Some(value) = fields.get(name) {
-                *stated = Some(self.string(value, &format!("`{name}`"))?.value.as_ref());
-            }
-        }
-        let found = CodeArtifactDomain::of_url(url).filter(|domain| {
-            let parts = [&domain.name, &domain.owner, &domain.region];
-            let mut pairs = parts.into_iter().zip(stated);
-            pairs.all(|(part, stated)| stated.is_none_or(|stated| stated == part))
-        });
-        if found.is_none() {
-            let message = "the index's URL is none of this domain of CodeArtifact";
-            let help = "the URL is \
-                        `https://DOMAIN-OWNER.d.codeartifact.REGION.amazonaws.com/pypi/REPOSITORY/simple/`";
-            let problem = Problem::error(code::CODE_ARTIFACT_MISMATCH, message).help(help);
-            self.push(problem, span(&object.range));
-        }
-        found
-    }
+    found
 }
