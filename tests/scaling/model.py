@@ -466,15 +466,15 @@ def binding(model: Model) -> list[str]:
         *table(head, rows),
         f"With higher throughput of SSM, which is a setting of the account, the first one is, for {'; '.join(then)}.",
         "",
-        "Accounts that are new may have a hundredth of the concurrency. They come to it at "
+        "New accounts may have a hundredth of the concurrency, and reach it at "
         + ", ".join(f"{short(limit['concurrency'] / 100)}" for limit in limits)
         + " requests a minute.",
         "",
-        f"One layer: publications of the same layer wait for one another, so it takes at most "
+        f"One layer: publications of the same layer wait for one another, so it accepts at most "
         f"{short(60 / model.seconds('publisher', True))} changes a minute.",
         "",
-        f"`MaximumConcurrency` does not keep a backlog under the quota of StartExecution: even two dispatchers, the "
-        f"fewest there can be, would start {short(starts)} executions a second. Trying again does: below.",
+        f"`MaximumConcurrency` cannot keep a backlog below the quota of StartExecution: even two dispatchers, the "
+        f"minimum, would start {short(starts)} executions a second. Retries do, see below.",
         "",
     ]
 
@@ -520,21 +520,21 @@ def rates(model: Model, patience: Patience) -> list[str]:
     held = rate * patience.event_age
     starting = model.quotas["start_execution"]
     started = (starting["burst"] + starting["value"] * patience.request_waits()) / TARGETS
-    repair = (patience.timeout - RESERVE) / model.seconds("publisher", True)
+    reconciled = (patience.timeout - RESERVE) / model.seconds("publisher", True)
     return [
         *table(head, rows),
-        "How long it takes until something is given up:",
+        "When the pipeline gives up:",
         "",
         f"- a request that cannot be dispatched: a dead letter after {patience.receives} deliveries, "
-        f"{span(patience.request_waits())}. In that time {short(started)} requests can be started, less what is "
-        f"wasted on attempts that are throttled;",
+        f"{span(patience.request_waits())}. In that time {short(started)} requests can be started, minus those "
+        f"lost to throttled attempts;",
         f"- a build without a builder: fails after {patience.busy['MaxAttempts']} more attempts, "
         f"{span(builder / 2)} on average, {span(builder)} at most;",
         f"- a publication whose calls are throttled: a dead letter after {patience.retries} more "
-        f"attempts, {span(patience.publication_waits())} and what the attempts take; the repair "
-        f"publishes it all the same, but no more than {short(repair)} every five minutes;",
+        f"attempts, {span(patience.publication_waits())} and the time of the attempts; the "
+        f"reconciler then publishes it, but no more than {short(reconciled)} every five minutes;",
         f"- a publication that finds no publisher free: a dead letter after "
-        f"{span(patience.event_age)}. As many as {short(held)} changed layers can wait so.",
+        f"{span(patience.event_age)}. Up to {short(held)} changed layers can wait.",
         "",
     ]
 
@@ -557,8 +557,8 @@ def costs(model: Model) -> list[str]:
     stored = ", ".join(f"{amount:.2f} USD ({size})" for size, amount in kept.items())
     return [
         *table(["USD for a thousand layers", *(it.name for it in workloads)], rows),
-        f"To that comes what is kept: the artifacts of a thousand changed layers cost {stored} a month. "
-        f"When nothing is dropped, the repair and the readers of the empty queue cost "
+        f"Storage is extra: the artifacts of a thousand changed layers cost {stored} a month. "
+        f"Without requests, the reconciler and the polling of the empty queue cost "
         f"{model.idle_cost():.2f} USD a month, alarms and dashboards aside.",
         "",
     ]
@@ -595,7 +595,7 @@ def sources(model: Model) -> list[str]:
         "",
         *lines,
         *priced,
-        *table(["assumed, for no emulator can tell", "value"], assumed),
+        *table(["assumption that no emulator can check", "value"], assumed),
         f"Measured on {model.measured['date']}, {machine['cores']} cores, Linux {machine['kernel']}, functions of the "
         f"profile `{machine['profile']}`.",
         "",
