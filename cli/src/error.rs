@@ -1,12 +1,12 @@
 //! What ends the command, for people, for programs and for shells.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use accretion_core::diagnostic::{ProblemRecord, Report, printable};
 use accretion_core::request::InputUnsupported;
-use accretion_core::{Class, Fault, fault_codes};
+use accretion_core::{Class, Fault};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -25,43 +25,71 @@ pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
 pub(crate) const FAILED_IN_AWS: u8 = 5;
 
 /// What ends the command before there is any result to print.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
+    #[fault(User)]
     InputUnreadable { path: PathBuf, error: io::Error },
     #[error("the folder {} has no lock file and no requirements file", folder.display())]
+    #[fault(User, hint = instead_of_folder(folder, *lock_with))]
     InputMissing {
         folder: PathBuf,
         /// The command that locks the project in it.
         lock_with: Option<&'static str>,
     },
     #[error("the folder {} has several inputs: {}", folder.display(), listed(inputs))]
+    #[fault(User, hint = format!("name one, such as {}", inputs[0].display()))]
     InputAmbiguous {
         folder: PathBuf,
         inputs: Vec<PathBuf>,
     },
     #[error(transparent)]
+    #[fault(User, hint = _0.hint.to_owned())]
     InputUnsupported(#[from] InputUnsupported),
     #[error("the input has problems")]
+    #[fault(User)]
     InputInvalid(Report),
     #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
+    #[fault(
+        User,
+        hint = "name it with --name: letters, digits, `-` and `_`, at most 70"
+    )]
     NameMissing { folder: String },
     #[error("the folder {} cannot be written: {error}", path.display())]
+    #[fault(Internal)]
     FolderUnwritable { path: PathBuf, error: io::Error },
     #[error("the folder {} holds nothing that goes into a layer", path.display())]
+    #[fault(
+        User,
+        hint = "hidden files, `__pycache__`, a `requirements.txt` at the top and what ignore files \
+                name are left out: --hidden brings hidden files back, a `!` in an .accretionignore \
+                any"
+    )]
     IncludeEmpty { path: PathBuf },
     #[error("{} cannot be a part of the layer: {problem}", path.display())]
+    #[fault(User)]
     ProjectUnusable { path: PathBuf, problem: String },
     #[error("the request names files of an inbox, which only the pipeline reads")]
+    #[fault(
+        User,
+        hint = "take `Files` out of it, and name a folder of yours with --include"
+    )]
     FilesElsewhere,
     #[error("the lock would take the place of its input, {}", path.display())]
+    #[fault(
+        User,
+        hint = "write it into another folder with --output, or name it with --name"
+    )]
     LockIsInput { path: PathBuf },
     #[error("there is no folder for the cache")]
+    #[fault(Internal, hint = "set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME")]
     CacheFolderMissing,
     #[error(transparent)]
     #[cfg(feature = "aws")]
+    #[fault(transparent)]
     Cloud(#[from] crate::cloud::Error),
     #[error(transparent)]
+    #[fault(transparent)]
     Service(#[from] accretion_service::Error),
 }
 
@@ -72,26 +100,16 @@ impl From<crate::cloud::StackError> for Error {
     }
 }
 
-fault_codes! {
-    #[cfg(test)]
-    impl Error {
-        Self::InputUnreadable { .. } => "InputUnreadable", User;
-        Self::InputMissing { .. } => "InputMissing", User;
-        Self::InputAmbiguous { .. } => "InputAmbiguous", User;
-        Self::InputUnsupported(_) => "InputUnsupported", User;
-        Self::InputInvalid(_) => "InputInvalid", User;
-        Self::NameMissing { .. } => "NameMissing", User;
-        Self::FolderUnwritable { .. } => "FolderUnwritable", Internal;
-        Self::IncludeEmpty { .. } => "IncludeEmpty", User;
-        Self::ProjectUnusable { .. } => "ProjectUnusable", User;
-        Self::FilesElsewhere => "FilesElsewhere", User;
-        Self::LockIsInput { .. } => "LockIsInput", User;
-        Self::CacheFolderMissing => "CacheFolderMissing", Internal;
-    }
-    else {
-        Self::Service(error) => error;
-        #[cfg(feature = "aws")]
-        Self::Cloud(error) => error;
+/// The advice about a folder without an input.
+fn instead_of_folder(folder: &Path, lock_with: Option<&str>) -> String {
+    match lock_with {
+        Some(command) => format!(
+            "lock the project with `{command}`, or build it with `--project {}`",
+            folder.display()
+        ),
+        None => "name a requirements.txt, a lock file, a script or a request, such as `accretion \
+                 build deps/requirements.txt`"
+            .to_owned(),
     }
 }
 
@@ -101,62 +119,6 @@ fn listed(paths: &[PathBuf]) -> String {
         .map(|path| path.display().to_string())
         .collect();
     paths.join(", ")
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::InputUnreadable { .. }
-            | Self::InputInvalid(_)
-            | Self::ProjectUnusable { .. }
-            | Self::FolderUnwritable { .. } => None,
-            Self::InputMissing {
-                folder,
-                lock_with: Some(command),
-            } => Some(format!(
-                "lock the project with `{command}`, or build it with `--project {}`",
-                folder.display()
-            )),
-            Self::InputMissing { .. } => Some(
-                "name a requirements.txt, a lock file, a script or a request, such as \
-                 `accretion build deps/requirements.txt`"
-                    .to_owned(),
-            ),
-            Self::InputAmbiguous { inputs, .. } => {
-                Some(format!("name one, such as {}", inputs[0].display()))
-            }
-            Self::InputUnsupported(unsupported) => Some(unsupported.hint.to_owned()),
-            Self::NameMissing { .. } => {
-                Some("name it with --name: letters, digits, `-` and `_`, at most 70".to_owned())
-            }
-            Self::IncludeEmpty { .. } => Some(
-                "hidden files, `__pycache__`, a `requirements.txt` at the top and what ignore files \
-                 name are left out: --hidden brings hidden files back, a `!` in an .accretionignore \
-                 any"
-                    .to_owned(),
-            ),
-            Self::FilesElsewhere => {
-                Some("take `Files` out of it, and name a folder of yours with --include".to_owned())
-            }
-            Self::LockIsInput { .. } => Some(
-                "write it into another folder with --output, or name it with --name".to_owned(),
-            ),
-            Self::CacheFolderMissing => {
-                Some("set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME".to_owned())
-            }
-            Self::Service(error) => error.hint(),
-            #[cfg(feature = "aws")]
-            Self::Cloud(error) => error.hint(),
-        }
-    }
 }
 
 /// An error for programs.

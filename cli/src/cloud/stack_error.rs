@@ -3,37 +3,66 @@
 use std::path::PathBuf;
 
 use accretion_aws::operator::StackEvent;
-use accretion_core::{Class, Fault, fault_codes};
+use accretion_core::Fault;
 use serde::Serialize;
 
 use super::{Outcome, Region, Sam};
 
 /// What can go wrong as stacks are deployed and deleted.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Fault)]
 pub(crate) enum StackError {
     #[error("there is no template {}", path.display())]
+    #[fault(
+        User,
+        hint = if *is_named {
+            "name a SAM template, or leave out --template and ACCRETION_TEMPLATE".to_owned()
+        } else {
+            "the checkout that this command was compiled from is gone: name the sam/template.yaml \
+             of another one with --template".to_owned()
+        }
+    )]
     TemplateMissing { path: PathBuf, is_named: bool },
     #[error("{program} cannot be run: {problem}")]
+    #[fault(
+        Internal,
+        hint = "install the AWS SAM CLI (`pip install aws-sam-cli`), or name it with ACCRETION_SAM"
+    )]
     SamMissing { program: String, problem: String },
     #[error("`{command}` failed:\n{said}")]
+    #[fault(Internal)]
     SamFailed { command: String, said: String },
     #[error("{} cannot be used: {problem}", path.display())]
+    #[fault(User)]
     SamConfigInvalid { path: PathBuf, problem: String },
     #[error("{} has no parameter `{name}`", template.display())]
+    #[fault(User, hint = format!("it has {}", known.join(", ")))]
     ParameterUnknown {
         template: PathBuf,
         name: String,
         known: Vec<String>,
     },
     #[error("{} names several stacks: {}", path.display(), stacks.join(", "))]
+    #[fault(
+        User,
+        hint = format!(
+            "one stack is a whole pipeline: leave the one to be updated in {} for {region}, and delete the \
+             others with `aws cloudformation delete-stack`",
+            path.display()
+        )
+    )]
     StacksSeveral {
         path: PathBuf,
         region: Region,
         stacks: Vec<String>,
     },
     #[error("`{stack}` is not a pipeline of Accretion")]
+    #[fault(
+        User,
+        hint = "name another stack with --stack-name, or look at what the deployment file names"
+    )]
     StackForeign { region: Region, stack: String },
     #[error("`{stack}` cannot be {intent}: it is {status}{}", because(reason.as_deref()))]
+    #[fault(User, hint = getting_unstuck(status, region, stack, removal))]
     StackStuck {
         region: Region,
         stack: String,
@@ -44,6 +73,7 @@ pub(crate) enum StackError {
         removal: String,
     },
     #[error("`{stack}` was not {intent}, and is {status} now:{}", listed(failures))]
+    #[fault(User, hint = hint.clone())]
     StackFailed {
         stack: String,
         intent: Outcome,
@@ -116,6 +146,21 @@ impl StackError {
     }
 }
 
+/// The advice about a stack that CloudFormation neither updates nor deletes as asked.
+fn getting_unstuck(status: &str, region: &Region, stack: &str, removal: &str) -> String {
+    if status == "UPDATE_ROLLBACK_FAILED" {
+        format!(
+            "remove what the reason names, then let CloudFormation go on: `aws cloudformation \
+             continue-update-rollback --region {region} --stack-name {stack}`"
+        )
+    } else {
+        format!(
+            "CloudFormation can only delete a stack in that state: `{removal}` does, with \
+             --delete-data also what it has left; then try again"
+        )
+    }
+}
+
 fn because(reason: Option<&str>) -> String {
     reason
         .map(|reason| format!(", because: {reason}"))
@@ -127,69 +172,4 @@ fn listed(failures: &[Failure]) -> String {
     let lines = failures.iter();
     let lines = lines.map(|it| format!("\n{} ({}): {}", it.resource, it.resource_type, it.reason));
     lines.collect()
-}
-
-fault_codes! {
-    #[cfg(test)]
-    impl StackError {
-        Self::TemplateMissing { .. } => "TemplateMissing", User;
-        Self::SamMissing { .. } => "SamMissing", Internal;
-        Self::SamFailed { .. } => "SamFailed", Internal;
-        Self::SamConfigInvalid { .. } => "SamConfigInvalid", User;
-        Self::ParameterUnknown { .. } => "ParameterUnknown", User;
-        Self::StacksSeveral { .. } => "StacksSeveral", User;
-        Self::StackForeign { .. } => "StackForeign", User;
-        Self::StackStuck { .. } => "StackStuck", User;
-        Self::StackFailed { .. } => "StackFailed", User;
-    }
-}
-
-impl Fault for StackError {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::TemplateMissing { is_named: true, .. } => {
-                "name a SAM template, or leave out --template and ACCRETION_TEMPLATE".to_owned()
-            }
-            Self::TemplateMissing { .. } => "the checkout that this command was compiled from is \
-                gone: name the sam/template.yaml of another one with --template"
-                .to_owned(),
-            Self::SamMissing { .. } => "install the AWS SAM CLI (`pip install aws-sam-cli`), or \
-                name it with ACCRETION_SAM"
-                .to_owned(),
-            Self::ParameterUnknown { known, .. } => format!("it has {}", known.join(", ")),
-            Self::StacksSeveral { path, region, .. } => format!(
-                "one stack is a whole pipeline: leave the one to be updated in {} for {region}, \
-                 and delete the others with `aws cloudformation delete-stack`",
-                path.display()
-            ),
-            Self::StackForeign { .. } => {
-                "name another stack with --stack-name, or look at what the \
-                deployment file names"
-                    .to_owned()
-            }
-            Self::StackStuck {
-                status,
-                region,
-                stack,
-                ..
-            } if status == "UPDATE_ROLLBACK_FAILED" => format!(
-                "remove what the reason names, then let CloudFormation go on: `aws cloudformation \
-                 continue-update-rollback --region {region} --stack-name {stack}`"
-            ),
-            Self::StackStuck { removal, .. } => format!(
-                "CloudFormation can only delete a stack in that state: `{removal}` does, with \
-                 --delete-data also what it has left; then try again"
-            ),
-            Self::StackFailed { hint, .. } => hint.clone(),
-            Self::SamFailed { .. } | Self::SamConfigInvalid { .. } => return None,
-        })
-    }
 }

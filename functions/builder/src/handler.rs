@@ -9,7 +9,7 @@ use accretion_core::limits::Limits;
 use accretion_core::request::{FileSource, Request, RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
-use accretion_core::{Class, Fault, fault_codes, keys};
+use accretion_core::{Fault, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::layer_folder::PackedFolder;
@@ -61,47 +61,24 @@ pub(crate) struct Receipt {
 }
 
 /// What can go wrong with an order.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error("the request {id} in the artifacts bucket is not one: {codes}")]
+    #[fault(
+        Internal,
+        hint = "somebody has changed the artifacts bucket: restore the object, or drop the request \
+                again"
+    )]
     RequestInvalid { id: RequestId, codes: String },
     #[error(transparent)]
+    #[fault(transparent)]
     Build(#[from] accretion_service::Error),
     #[error(transparent)]
+    #[fault(transparent)]
     Port(#[from] PortError),
-}
-
-fault_codes! {
-    #[cfg(test)]
-    impl Error {
-        Self::RequestInvalid { .. } => "RequestInvalid", Internal;
-    }
-    else {
-        Self::Build(error) => error;
-        Self::Port(error) => error;
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::RequestInvalid { .. } => Some(
-                "somebody has changed the artifacts bucket: restore the object, or drop the \
-                 request again"
-                    .to_owned(),
-            ),
-            Self::Build(error) => error.hint(),
-            Self::Port(error) => error.hint(),
-        }
-    }
+    #[error(transparent)]
+    #[fault(transparent)]
+    Local(#[from] accretion_local::Error),
 }
 
 /// What outlives an invocation.
@@ -148,7 +125,7 @@ impl Builder {
         let target = order.target;
         let wanted = request.layer(target);
         self.prune().await;
-        let _lease = self.cache.lease().await.map_err(PortError::new)?;
+        let _lease = self.cache.lease().await?;
         // Made anew for each build: what it remembers may have been pruned since.
         let indexes = Arc::new(self.indexes(&request).await?);
         let uv = Arc::new(self.uv.using(Arc::clone(&indexes)));
@@ -219,8 +196,8 @@ impl Builder {
             match source {
                 FileSource::Packed(sha256) => {
                     let zip = kept(keys::packed_files(*sha256)).await?;
-                    let folder = PackedFolder::of_zip(zip, *sha256).await;
-                    let (files, path) = folder.map_err(PortError::new)?.into_parts();
+                    let folder = PackedFolder::of_zip(zip, *sha256).await?;
+                    let (files, path) = folder.into_parts();
                     (own.files, packed) = (Some(files), Some(path));
                 }
                 FileSource::Wheel { filename, sha256 } => {
@@ -339,6 +316,7 @@ impl Progress for Log {
 mod tests {
     use std::collections::BTreeSet;
 
+    use accretion_core::Class;
     use serde_json::Value;
 
     use super::*;

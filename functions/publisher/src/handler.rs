@@ -7,9 +7,9 @@ use std::time::Instant;
 use accretion_aws::{
     DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmPointers,
 };
+use accretion_core::Fault;
 use accretion_core::delivery::InboxObject;
 use accretion_core::request::AllowedPermissions;
-use accretion_core::{Class, Fault};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_service::ports::Manifests as _;
 use accretion_service::publish::{Ports, Publish, Repaired};
@@ -44,35 +44,14 @@ type UseCase<'a> = Publish<
 >;
 
 /// What can go wrong with an event.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error(transparent)]
+    #[fault(transparent)]
     Event(#[from] accretion_lambda::Error),
     #[error(transparent)]
+    #[fault(transparent)]
     Publish(#[from] accretion_service::Error),
-}
-
-impl Error {
-    fn fault(&self) -> &dyn Fault {
-        match self {
-            Self::Event(error) => error,
-            Self::Publish(error) => error,
-        }
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.fault().code()
-    }
-
-    fn class(&self) -> Class {
-        self.fault().class()
-    }
-
-    fn hint(&self) -> Option<String> {
-        self.fault().hint()
-    }
 }
 
 impl Publisher {

@@ -6,18 +6,17 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use accretion_core::Fault;
 use accretion_core::digest::Sha256;
 use accretion_core::limits::{Limits, ResolutionLimits};
 use accretion_core::lock::{self, Lock};
 use accretion_core::request::Request;
-use accretion_core::{Class, Fault};
 use accretion_lambda::Invocation;
 use accretion_local::cache::WheelCache;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{
-    AllowedHosts, DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, Purpose,
-    descendants,
+    AllowedHosts, DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, descendants,
 };
 use accretion_service::indexes::{Chosen, Offer};
 use accretion_service::lock::lock_target;
@@ -39,38 +38,17 @@ pub(crate) struct Receipt {
 }
 
 /// What can go wrong with an order.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error(transparent)]
+    #[fault(transparent)]
     Service(#[from] accretion_service::Error),
     #[error(transparent)]
+    #[fault(transparent)]
     Local(#[from] LocalError),
     #[error(transparent)]
+    #[fault(transparent)]
     Core(#[from] accretion_core::Error),
-}
-
-impl Error {
-    fn fault(&self) -> &dyn Fault {
-        match self {
-            Self::Service(error) => error,
-            Self::Local(error) => error,
-            Self::Core(error) => error,
-        }
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.fault().code()
-    }
-
-    fn class(&self) -> Class {
-        self.fault().class()
-    }
-
-    fn hint(&self) -> Option<String> {
-        self.fault().hint()
-    }
 }
 
 /// Nobody watches what a build sandbox does.
@@ -286,12 +264,7 @@ fn hash(path: &Path) -> io::Result<Sha256> {
 }
 
 fn files(path: &Path, error: io::Error) -> LocalError {
-    LocalError::Files {
-        action: "could not use",
-        path: path.to_owned(),
-        purpose: Purpose::Temporary,
-        error,
-    }
+    LocalError::temporary("could not use", path, error)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl Transfer {
     ) -> Result<(), Error> {
         let attempt = async |client: &Client, url: Url| {
             let mut response = accepted(key, client.get(url).send().await)?;
-            let unwritable = |error| files("could not write", into, error);
+            let unwritable = |error| Error::temporary("could not write", into, error);
             let mut file = File::create(into).map_err(unwritable)?;
             let mut received = 0;
             while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
@@ -72,7 +72,7 @@ impl Transfer {
     ) -> Result<(), Error> {
         let mut bytes = Vec::new();
         let read = File::open(from).and_then(|mut file| file.read_to_end(&mut bytes));
-        read.map_err(|error| files("could not read", from, error))?;
+        read.map_err(|error| Error::temporary("could not read", from, error))?;
         let disposition = format!("attachment; filename=\"{filename}\"");
         let attempt = async |client: &Client, url: Url| {
             let request = client
@@ -150,13 +150,4 @@ fn unreachable(problem: String) -> Error {
 fn invalid(key: &str, problem: String) -> Error {
     let key = key.to_owned();
     Error::OrderInvalid { key, problem }
-}
-
-fn files(action: &'static str, path: &Path, error: std::io::Error) -> Error {
-    Error::Files {
-        action,
-        path: path.to_owned(),
-        purpose: accretion_local::Purpose::Temporary,
-        error,
-    }
 }

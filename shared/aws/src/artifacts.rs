@@ -48,10 +48,11 @@ impl S3Artifacts {
             (Some(request), Some(layer)) => {
                 Ok(keys::manifest(&self.project, &request.id, layer.target()))
             }
-            _ => Err(PortError::new(accretion_service::Error::ManifestInvalid {
+            _ => Err(accretion_service::Error::ManifestInvalid {
                 key: manifest.artifact_s3_key.clone(),
                 problem: "it names no `Request`, or no single target".to_owned(),
-            })),
+            }
+            .into()),
         }
     }
 
@@ -80,19 +81,17 @@ impl S3Artifacts {
         let uploaded = self
             .bucket
             .upload_new(key, staged.path(), written.sha256)
-            .await;
-        if uploaded.map_err(PortError::new)? == New::Written {
+            .await?;
+        if uploaded == New::Written {
             return Ok(());
         }
         // Somebody has built it at the same time, or has died before describing it.
-        let stored = self.bucket.stored(key).await.map_err(PortError::new)?;
+        let stored = self.bucket.stored(key).await?;
         if stored.is_some_and(|stored| stored.sha256 == Some(written.sha256)) {
             return Ok(());
         }
         let key = key.to_owned();
-        Err(PortError::new(accretion_service::Error::ArtifactDiffers {
-            key,
-        }))
+        Err(accretion_service::Error::ArtifactDiffers { key }.into())
     }
 
     /// Removes what killed processes left. Nothing depends on it.
@@ -115,7 +114,7 @@ impl Artifacts for S3Artifacts {
         _layer: &LayerName,
         digest: Digest,
     ) -> Result<Option<Manifest>, PortError> {
-        self.find(digest).await.map_err(PortError::new)
+        Ok(self.find(digest).await?)
     }
 
     fn stage(&self, _layer: &LayerName) -> Result<NamedTempFile, PortError> {
@@ -126,7 +125,7 @@ impl Artifacts for S3Artifacts {
             .tempfile_in(&self.folder);
         file.map_err(|error| {
             let folder = self.folder.display().to_string();
-            PortError::new(Error::StagingFailed { folder, error })
+            Error::StagingFailed { folder, error }.into()
         })
     }
 
@@ -141,8 +140,7 @@ impl Artifacts for S3Artifacts {
         let key = keys::artifact(&self.project, manifest.digest);
         self.upload(&staged, written, &key).await?;
         let key = keys::artifact_description(&self.project, manifest.digest);
-        let described = self.bucket.write(&key, manifest.to_json()).await;
-        described.map_err(PortError::new)?;
+        self.bucket.write(&key, manifest.to_json()).await?;
         self.keep(layer, description).await
     }
 
@@ -153,10 +151,9 @@ impl Artifacts for S3Artifacts {
     ) -> Result<(), PortError> {
         let key = self.manifest_key(manifest)?;
         if let Some(key) = &manifest.lock_s3_key {
-            let kept = self.bucket.write_new(key, lock.to_owned()).await;
-            kept.map_err(PortError::new)?;
+            self.bucket.write_new(key, lock.to_owned()).await?;
         }
-        let kept = self.bucket.write_new(&key, manifest.to_json()).await;
-        kept.map(|_| ()).map_err(PortError::new)
+        self.bucket.write_new(&key, manifest.to_json()).await?;
+        Ok(())
     }
 }

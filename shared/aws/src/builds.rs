@@ -39,7 +39,7 @@ impl Builds for StepFunctionsBuilds {
             Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
             Err(error) => {
                 let call = Call::new("states:StartExecution", &self.state_machine);
-                Err(PortError::new(failed(call, &error)))
+                Err(failed(call, &error).into())
             }
         }
     }

@@ -42,19 +42,17 @@ impl SqsDeadLetters {
         }
     }
 
-    fn failed<E>(&self, operation: &'static str, error: &CallError<E>) -> PortError
+    fn failed<E>(&self, operation: &'static str, error: &CallError<E>) -> Error
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        PortError::new(failed(Call::new(operation, &self.url), error))
+        failed(Call::new(operation, &self.url), error)
     }
 
-    fn letter(&self, message: Message) -> Result<DeadLetter, PortError> {
-        let missing = |what: &str| {
-            PortError::new(Error::ServiceUnavailable {
-                call: Call::new("sqs:ReceiveMessage", &self.url),
-                problem: format!("a message has no usable {what}"),
-            })
+    fn letter(&self, message: Message) -> Result<DeadLetter, Error> {
+        let missing = |what: &str| Error::ServiceUnavailable {
+            call: Call::new("sqs:ReceiveMessage", &self.url),
+            problem: format!("a message has no usable {what}"),
         };
         let mut attributes = message.message_attributes.unwrap_or_default();
         let sent_at = message.attributes.unwrap_or_default();
@@ -102,14 +100,16 @@ impl DeadLetters for SqsDeadLetters {
         let answer = request.send().await;
         let answer = answer.map_err(|error| self.failed("sqs:ReceiveMessage", &error))?;
         let messages = answer.messages.unwrap_or_default().into_iter();
-        messages.map(|message| self.letter(message)).collect()
+        Ok(messages
+            .map(|message| self.letter(message))
+            .collect::<Result<_, _>>()?)
     }
 
     async fn delete(&self, letter: &DeadLetter) -> Result<(), PortError> {
         let request = self.client.delete_message().queue_url(&self.url);
         match request.receipt_handle(&letter.receipt).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.failed("sqs:DeleteMessage", &error)),
+            Err(error) => Err(self.failed("sqs:DeleteMessage", &error).into()),
         }
     }
 
@@ -121,7 +121,7 @@ impl DeadLetters for SqsDeadLetters {
             .visibility_timeout(0);
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.failed("sqs:ChangeMessageVisibility", &error)),
+            Err(error) => Err(self.failed("sqs:ChangeMessageVisibility", &error).into()),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What can go wrong between here and AWS.
+//! The errors of calls of AWS.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-use accretion_core::{Class, Fault, fault_codes};
+use accretion_core::Fault;
+use accretion_service::ports::PortError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
@@ -15,9 +16,9 @@ const MESSAGE_CHARS: usize = 600;
 pub struct Call {
     /// Service and operation, such as `s3:HeadObject`.
     pub operation: &'static str,
-    /// What a policy has to allow for it, such as `s3:GetObject`.
+    /// The action that a policy has to allow, such as `s3:GetObject`.
     pub action: &'static str,
-    /// What it was about, by the name that people know it by.
+    /// The resource, by its usual name.
     pub resource: String,
 }
 
@@ -43,179 +44,161 @@ impl fmt::Display for Call {
     }
 }
 
-/// What can go wrong between here and AWS.
-#[derive(Debug, thiserror::Error)]
+/// An error of a call of AWS.
+#[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
-    /// A service wants to be called less often, or somebody else is changing the same thing.
-    #[error("{call} was put off: {problem}")]
+    /// A service throttles calls, or another writer is changing the same thing.
+    #[error("{call} was throttled: {problem}")]
+    #[fault(Transient)]
     Throttled {
-        /// What was tried.
+        /// The call.
         call: Call,
-        /// What the service said.
+        /// The service's answer.
         problem: String,
     },
     /// A service did not answer, or could not do its work.
     #[error("{call} got no usable answer: {problem}")]
+    #[fault(Transient)]
     ServiceUnavailable {
-        /// What was tried.
+        /// The call.
         call: Call,
-        /// What happened.
+        /// The failure.
         problem: String,
     },
-    /// A service does not let us.
+    /// A service denies access.
     #[error("{call} is not allowed: {problem}")]
+    #[fault(Internal, hint = allowing(call))]
     AccessDenied {
-        /// What was tried.
+        /// The call.
         call: Call,
-        /// What the service said.
+        /// The service's answer.
         problem: String,
     },
-    /// Nobody has signed in, or not of late.
-    #[error("there are no credentials for {call}: {problem}")]
+    /// Credentials are missing or have expired.
+    #[error("no usable credentials for {call}: {problem}")]
+    #[fault(
+        Internal,
+        hint = "sign in, such as with `aws sso login`, and name your profile in AWS_PROFILE; or \
+                set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     CredentialsMissing {
-        /// What was tried.
+        /// The call.
         call: Call,
-        /// Where credentials were looked for, or what the service said of them.
+        /// The places that have no credentials, or the service's answer.
         problem: String,
     },
-    /// A service can't make sense of what we want.
+    /// A service refuses a call as invalid.
     #[error("{call} was refused: {problem}")]
+    #[fault(Internal)]
     ServiceRefused {
-        /// What was tried.
+        /// The call.
         call: Call,
-        /// What the service said.
+        /// The service's answer.
         problem: String,
     },
-    /// Lambda does not take the layer.
-    #[error("Lambda does not take the layer `{layer}`: {problem}")]
+    /// Lambda refuses the layer.
+    #[error("Lambda refuses the layer `{layer}`: {problem}")]
+    #[fault(
+        User,
+        hint = "change what the message names, and ask for the layer again"
+    )]
     LayerRefused {
         /// The layer.
         layer: String,
-        /// What Lambda said.
+        /// Lambda's answer.
         problem: String,
     },
-    /// Nobody can say whether a layer version was made.
-    #[error("whether there is a new version of `{layer}`, nobody can say: {problem}")]
+    /// The outcome of a publication is unknown.
+    #[error("it is unknown if `{layer}` has a new version: {problem}")]
+    #[fault(
+        Transient,
+        hint = "publish it again in some minutes: if there is a new version by then, it is found \
+                to be unchanged"
+    )]
     PublicationUnknown {
         /// The layer.
         layer: String,
-        /// What happened to the call.
+        /// The failure of the call.
         problem: String,
     },
     /// The account's storage for functions and layers is full.
-    #[error("there is no room for another version of `{layer}`: {problem}")]
+    #[error("the account has no storage left for another version of `{layer}`: {problem}")]
+    #[fault(
+        User,
+        hint = "delete unused layer versions, or ask AWS for more storage of functions and layers; \
+                then request the layer again"
+    )]
     CodeStorageExceeded {
         /// The layer.
         layer: String,
-        /// What Lambda said.
+        /// Lambda's answer.
         problem: String,
     },
     /// An item of a table is not what was written there.
     #[error("the item `{item}` of the table `{table}` cannot be read: {problem}")]
+    #[fault(
+        Internal,
+        hint = "it was changed by hand, or by a newer version of Accretion"
+    )]
     ItemInvalid {
         /// The table.
         table: String,
         /// Its keys.
         item: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// What is kept somewhere is no credentials of a package index.
-    #[error("{kept_in} cannot open an index: {problem}")]
+    /// A stored value is no credentials of a package index.
+    #[error("{stored_in} has no credentials of an index: {problem}")]
+    #[fault(
+        Internal,
+        hint = "give the secret the value `{{\"username\": \"…\", \"password\": \"…\"}}`, or a \
+                token"
+    )]
     IndexCredentialsInvalid {
-        /// Where it is kept.
-        kept_in: String,
-        /// What is wrong with it, without what it says.
+        /// The place of the value.
+        stored_in: String,
+        /// The problem with it, without its content.
         problem: String,
     },
     /// A file that an artifact is written to can't be made.
     #[error("no file could be made in {folder} for an artifact: {error}")]
+    #[fault(Internal)]
     StagingFailed {
         /// The folder.
         folder: String,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
 }
 
-fault_codes! {
-    impl Error {
-        Self::Throttled { .. } => "Throttled", Transient;
-        Self::ServiceUnavailable { .. } => "ServiceUnavailable", Transient;
-        Self::AccessDenied { .. } => "AccessDenied", Internal;
-        Self::CredentialsMissing { .. } => "CredentialsMissing", Internal;
-        Self::ServiceRefused { .. } => "ServiceRefused", Internal;
-        Self::LayerRefused { .. } => "LayerRefused", User;
-        Self::PublicationUnknown { .. } => "PublicationUnknown", Transient;
-        Self::CodeStorageExceeded { .. } => "CodeStorageExceeded", User;
-        Self::ItemInvalid { .. } => "ItemInvalid", Internal;
-        Self::IndexCredentialsInvalid { .. } => "IndexCredentialsInvalid", Internal;
-        Self::StagingFailed { .. } => "StagingFailed", Internal;
+impl From<Error> for PortError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
     }
 }
 
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::AccessDenied { call, .. } => {
-                let mut hint = format!("allow `{}` on `{}`", call.action, call.resource);
-                if call.action.starts_with("s3:GetObject") {
-                    hint.push_str("; without `s3:ListBucket`, what is missing is forbidden, too");
-                }
-                Some(hint)
-            }
-            Self::CredentialsMissing { .. } => Some(
-                "sign in, such as with `aws sso login`, and name your profile in AWS_PROFILE; or set \
-                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-                    .to_owned(),
-            ),
-            Self::LayerRefused { .. } => {
-                Some("change what the message names, and ask for the layer again".to_owned())
-            }
-            Self::PublicationUnknown { .. } => Some(
-                "publish it again in some minutes: if there is a new version by then, it is found \
-                 to be unchanged"
-                    .to_owned(),
-            ),
-            Self::CodeStorageExceeded { .. } => Some(
-                "delete layer versions that nobody uses, or ask AWS for more storage of \
-                 functions and layers; then ask for the layer again"
-                    .to_owned(),
-            ),
-            Self::ItemInvalid { .. } => {
-                Some("somebody has changed it, or a newer version of Accretion has".to_owned())
-            }
-            Self::IndexCredentialsInvalid { .. } => Some(
-                "give the secret the value `{\"username\": \"…\", \"password\": \"…\"}`, or a token"
-                    .to_owned(),
-            ),
-            Self::Throttled { .. }
-            | Self::ServiceUnavailable { .. }
-            | Self::ServiceRefused { .. }
-            | Self::StagingFailed { .. } => None,
-        }
+/// The advice where a policy does not allow a call.
+fn allowing(call: &Call) -> String {
+    let hint = format!("allow `{}` on `{}`", call.action, call.resource);
+    if call.action.starts_with("s3:GetObject") {
+        hint + "; without `s3:ListBucket`, what is missing is forbidden, too"
+    } else {
+        hint
     }
 }
 
-/// What the SDK returns when a call has failed.
+/// The SDK's error of a call.
 pub(crate) type CallError<E> = SdkError<E, HttpResponse>;
 
-/// Tells what a failed call was, for whoever is to do something about it.
+/// The error of a failed call.
 pub(crate) fn failed<E>(call: Call, error: &CallError<E>) -> Error
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let problem = problem(error);
     let SdkError::ServiceError(answer) = error else {
-        // Of a call that could not even be put together, no repetition will come to more.
+        // An invalid call fails again.
         return if matches!(error, SdkError::ConstructionFailure(_)) {
             Error::ServiceRefused { call, problem }
         } else if lacks_credentials(error) {
@@ -233,13 +216,13 @@ where
     }
 }
 
-/// What a service's refusal means.
+/// The meaning of a service's refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Throttled,
     Unavailable,
     Denied,
-    /// It does not know who is calling, or does not any more.
+    /// The service does not know the caller, or its credentials have expired.
     Unknown,
     Refused,
 }
@@ -251,7 +234,7 @@ enum Kind {
 fn kind(code: Option<&str>, status: u16) -> Kind {
     match code.unwrap_or_default() {
         "BandwidthLimitExceeded"
-        // S3: somebody else is writing that key.
+        // S3: another writer is writing that key.
         | "ConditionalRequestConflict"
         | "EC2ThrottledException"
         | "LimitExceededException"
@@ -293,7 +276,7 @@ fn kind(code: Option<&str>, status: u16) -> Kind {
     }
 }
 
-/// Whether nobody could sign a call. The SDK has no kind of its own for it.
+/// Checks if a call was not signed for lack of credentials. The SDK has no kind for it.
 fn lacks_credentials<E: StdError + 'static>(error: &CallError<E>) -> bool {
     let SdkError::DispatchFailure(failure) = error else {
         return false;
@@ -301,7 +284,7 @@ fn lacks_credentials<E: StdError + 'static>(error: &CallError<E>) -> bool {
     failure.is_other() && failure.as_other().is_none() && chain(error).contains("credential")
 }
 
-/// What a service said: its code and message. What happened, if it said nothing.
+/// The answer of a service: its code and message, or the failure if it did not answer.
 pub(crate) fn problem<E>(error: &CallError<E>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,

@@ -36,32 +36,28 @@ impl S3Handover {
 
 impl Handover for S3Handover {
     async fn lock(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        let read = self.bucket.read_version(key, None, self.lock).await;
-        read.map_err(PortError::new)
+        Ok(self.bucket.read_version(key, None, self.lock).await?)
     }
 
     async fn wheel(&self, key: &str, into: &mut File) -> Result<Option<String>, PortError> {
-        let downloaded = self.bucket.download(key, self.wheel, into).await;
-        downloaded.map_err(PortError::new)
+        Ok(self.bucket.download(key, self.wheel, into).await?)
     }
 
     async fn has(&self, key: &str) -> Result<bool, PortError> {
-        let stored = self.bucket.stored(key).await.map_err(PortError::new)?;
+        let stored = self.bucket.stored(key).await?;
         Ok(stored.is_some())
     }
 
     async fn leave_source(&self, key: &str, file: &Path, sha256: Sha256) -> Result<(), PortError> {
-        let uploaded = self.bucket.upload_new(key, file, sha256).await;
-        uploaded.map(|_| ()).map_err(PortError::new)
+        self.bucket.upload_new(key, file, sha256).await?;
+        Ok(())
     }
 
     async fn readable(&self, key: &str) -> Result<SignedUrl, PortError> {
-        let url = self.bucket.readable(key, ORDER).await;
-        url.map(SignedUrl::new).map_err(PortError::new)
+        Ok(SignedUrl::new(self.bucket.readable(key, ORDER).await?))
     }
 
     async fn writable(&self, key: &str) -> Result<SignedUrl, PortError> {
-        let url = self.bucket.writable(key, ORDER).await;
-        url.map(SignedUrl::new).map_err(PortError::new)
+        Ok(SignedUrl::new(self.bucket.writable(key, ORDER).await?))
     }
 }

@@ -29,21 +29,15 @@ impl Inbox for S3Inbox {
     async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
         let version_id = object.version_id.as_deref();
         let bytes = self.bucket.read_version(&object.key, version_id, limit);
-        let bytes = bytes.await;
-        bytes.map_err(PortError::new)
+        Ok(bytes.await?)
     }
 
     async fn latest(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, PortError> {
-        let bytes = self.bucket.read_version(key, None, limit).await;
-        bytes.map_err(PortError::new)
+        Ok(self.bucket.read_version(key, None, limit).await?)
     }
 
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
-        let listed = self
-            .bucket
-            .list(prefix, limit)
-            .await
-            .map_err(PortError::new)?;
+        let listed = self.bucket.list(prefix, limit).await?;
         let listed = listed.into_iter().map(|(key, size)| Listed { key, size });
         Ok(listed.collect())
     }

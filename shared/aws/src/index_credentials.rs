@@ -46,7 +46,7 @@ impl AwsIndexCredentials {
             failed(call, &error)
         })?;
         let unusable = |problem: String| Error::IndexCredentialsInvalid {
-            kept_in: format!("the secret `{arn}`"),
+            stored_in: format!("the secret `{arn}`"),
             problem,
         };
         let text = answer.secret_string();
@@ -67,7 +67,7 @@ impl AwsIndexCredentials {
         })?;
         let token = answer.authorization_token();
         let token = token.ok_or_else(|| Error::IndexCredentialsInvalid {
-            kept_in: format!("the CodeArtifact domain {domain}"),
+            stored_in: format!("the CodeArtifact domain {domain}"),
             problem: "it has given out no token".to_owned(),
         })?;
         // Source: AWS CodeArtifact User Guide, "Configure and use pip with CodeArtifact".
@@ -82,10 +82,9 @@ impl IndexCredentials for AwsIndexCredentials {
         }
         let asked = Instant::now();
         let credentials = match reference {
-            CredentialsReference::Secret(arn) => self.of_secret(arn).await,
-            CredentialsReference::CodeArtifact(domain) => self.of_domain(domain).await,
+            CredentialsReference::Secret(arn) => self.of_secret(arn).await?,
+            CredentialsReference::CodeArtifact(domain) => self.of_domain(domain).await?,
         };
-        let credentials = credentials.map_err(PortError::new)?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(reference.clone(), (asked, credentials.clone()));
         Ok(credentials)

@@ -216,7 +216,7 @@ impl DynamoLayers {
 
 impl Layers for DynamoLayers {
     async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
-        self.read_state(layer).await.map_err(PortError::new)
+        Ok(self.read_state(layer).await?)
     }
 
     async fn claim(
@@ -225,8 +225,7 @@ impl Layers for DynamoLayers {
         revision: u64,
         claim: &Claim,
     ) -> Result<bool, PortError> {
-        let claimed = self.write_claim(layer, revision, claim).await;
-        claimed.map_err(PortError::new)
+        Ok(self.write_claim(layer, revision, claim).await?)
     }
 
     async fn release(
@@ -235,38 +234,32 @@ impl Layers for DynamoLayers {
         owner: &str,
         release: Release,
     ) -> Result<(), PortError> {
-        let released = self.write_release(layer, owner, release).await;
-        released.map_err(PortError::new)
+        Ok(self.write_release(layer, owner, release).await?)
     }
 
     async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
-        let is_recorded = self.read_record(layer, version).await;
-        is_recorded.map_err(PortError::new)
+        Ok(self.read_record(layer, version).await?)
     }
 
     async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
-        let reviewed = self.write_review(layer, reviewed).await;
-        reviewed.map_err(PortError::new)
+        Ok(self.write_review(layer, reviewed).await?)
     }
 
     async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
-        let settled = self.write_settlement(settlement).await;
-        settled.map_err(PortError::new)
+        Ok(self.write_settlement(settlement).await?)
     }
 
     async fn mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, PortError> {
-        let mark = self.read_mark(layer, event_id).await;
-        mark.map_err(PortError::new)
+        Ok(self.read_mark(layer, event_id).await?)
     }
 
     async fn clear(&self, layer: &LayerName, event_id: &str) -> Result<(), PortError> {
         let sort = outbox_item(event_id);
-        let cleared = self.table.delete(layer.as_str(), &sort).await;
-        cleared.map_err(PortError::new)
+        Ok(self.table.delete(layer.as_str(), &sort).await?)
     }
 
     async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
-        self.read_pending(before).await.map_err(PortError::new)
+        Ok(self.read_pending(before).await?)
     }
 }
 

@@ -29,21 +29,20 @@ impl Manifests for S3Manifests {
     }
 
     async fn manifest(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        self.bucket.read(key).await.map_err(PortError::new)
+        Ok(self.bucket.read(key).await?)
     }
 
     async fn artifact(&self, key: &str) -> Result<Option<StoredArtifact>, PortError> {
-        self.bucket.stored(key).await.map_err(PortError::new)
+        Ok(self.bucket.stored(key).await?)
     }
 
     async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
-        let kept = self.bucket.write_new(key, manifest.to_json()).await;
-        kept.map(|_| ()).map_err(PortError::new)
+        self.bucket.write_new(key, manifest.to_json()).await?;
+        Ok(())
     }
 
     async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
         let key = keys::layer_manifest(layer, manifest.layer.version);
-        let written = self.bucket.write(&key, manifest.to_json()).await;
-        written.map_err(PortError::new)
+        Ok(self.bucket.write(&key, manifest.to_json()).await?)
     }
 }

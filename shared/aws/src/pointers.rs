@@ -63,10 +63,9 @@ impl Pointers for SsmPointers {
     ) -> Result<(), PortError> {
         let name = keys::pointer(&self.prefix, project, target);
         // Reading is allowed far more often than writing.
-        if self.read(&name).await.map_err(PortError::new)?.as_deref() == Some(version_arn) {
+        if self.read(&name).await?.as_deref() == Some(version_arn) {
             return Ok(());
         }
-        let written = self.write(&name, version_arn).await;
-        written.map_err(PortError::new)
+        Ok(self.write(&name, version_arn).await?)
     }
 }

@@ -39,7 +39,7 @@ impl Publisher for LambdaPublisher {
             Err(error) => {
                 let call = Call::new("lambda:Invoke", &self.function);
                 let call = call.allowed_by("lambda:InvokeFunction");
-                Err(PortError::new(failed(call, &error)))
+                Err(failed(call, &error).into())
             }
         }
     }

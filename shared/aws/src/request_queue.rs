@@ -42,7 +42,7 @@ impl RequestQueue for SqsRequestQueue {
             Ok(_) => Ok(()),
             Err(error) => {
                 let call = Call::new("sqs:SendMessage", &self.url);
-                Err(PortError::new(failed(call, &error)))
+                Err(failed(call, &error).into())
             }
         }
     }

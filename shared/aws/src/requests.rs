@@ -24,22 +24,20 @@ impl S3Requests {
 
 impl Requests for S3Requests {
     async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
-        let kept = self.bucket.write_new(&keys::request(id), request).await;
-        kept.map(|_| ()).map_err(PortError::new)
+        self.bucket.write_new(&keys::request(id), request).await?;
+        Ok(())
     }
 
     async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
-        let text = self.bucket.read(&keys::request(id)).await;
-        text.map_err(PortError::new)
+        Ok(self.bucket.read(&keys::request(id)).await?)
     }
 
     async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
-        let kept = self.bucket.write_new_bytes(key, content).await;
-        kept.map(|_| ()).map_err(PortError::new)
+        self.bucket.write_new_bytes(key, content).await?;
+        Ok(())
     }
 
     async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        let content = self.bucket.read(key).await;
-        content.map_err(PortError::new)
+        Ok(self.bucket.read(key).await?)
     }
 }

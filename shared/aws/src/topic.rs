@@ -39,7 +39,7 @@ impl Topic for SnsTopic {
             Ok(_) => Ok(()),
             Err(error) => {
                 let call = Call::new("sns:Publish", &self.arn);
-                Err(PortError::new(failed(call, &error)))
+                Err(failed(call, &error).into())
             }
         }
     }

@@ -237,21 +237,19 @@ impl RequestItems {
 
 impl Tracking for DynamoTracking {
     async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
-        self.read_status(id).await.map_err(PortError::new)
+        Ok(self.read_status(id).await?)
     }
 
     async fn accept(&self, accepted: &Accepted) -> Result<Acceptance, PortError> {
-        let written = self.write_accepted(accepted).await;
-        written.map_err(PortError::new)
+        Ok(self.write_accepted(accepted).await?)
     }
 
     async fn reject(&self, rejected: &Rejected) -> Result<(), PortError> {
-        let written = self.write_rejected(rejected).await;
-        written.map_err(PortError::new)
+        Ok(self.write_rejected(rejected).await?)
     }
 
     async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
-        self.read_open(before).await.map_err(PortError::new)
+        Ok(self.read_open(before).await?)
     }
 }
 

@@ -155,8 +155,8 @@ impl LayerVersions for LambdaLayerVersions {
             Ok(made) => made,
             Err(error) => {
                 return match unsuccessful(layer.as_str(), &error) {
-                    (error, true) => Attempt::Refused(PortError::new(error)),
-                    (error, false) => Attempt::Unknown(PortError::new(error)),
+                    (error, true) => Attempt::Refused(error.into()),
+                    (error, false) => Attempt::Unknown(error.into()),
                 };
             }
         };
@@ -171,7 +171,7 @@ impl LayerVersions for LambdaLayerVersions {
             Ok(version) => Attempt::Made(version),
             Err(problem) => {
                 let call = publish_call(layer.as_str());
-                Attempt::Unknown(PortError::new(Error::ServiceUnavailable { call, problem }))
+                Attempt::Unknown(Error::ServiceUnavailable { call, problem }.into())
             }
         }
     }
@@ -181,12 +181,11 @@ impl LayerVersions for LambdaLayerVersions {
         layer: &LayerName,
         version: u64,
     ) -> Result<Option<LayerVersion>, PortError> {
-        self.read(layer, version).await.map_err(PortError::new)
+        Ok(self.read(layer, version).await?)
     }
 
     async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError> {
-        let numbers = self.list_above(layer, version).await;
-        numbers.map_err(PortError::new)
+        Ok(self.list_above(layer, version).await?)
     }
 
     async fn grant(
@@ -195,8 +194,7 @@ impl LayerVersions for LambdaLayerVersions {
         version: u64,
         permission: &Permission,
     ) -> Result<(), PortError> {
-        let granted = self.add_permission(layer, version, permission).await;
-        granted.map_err(PortError::new)
+        Ok(self.add_permission(layer, version, permission).await?)
     }
 }
 

@@ -1,35 +1,43 @@
 //! The errors of this crate.
 
 use crate::excerpt::{listed, shown};
-use crate::fault::{Class, Fault};
-use crate::fault_codes;
+use crate::fault::Fault;
 use crate::layer::{Oversize, mebibytes};
 use crate::limits::Limits;
 use crate::requirement::{ALL_HASHES, no_hashes};
 use crate::secrets::Secret;
 use crate::wheel::WheelFilename;
 
-/// What can go wrong in this crate.
-#[derive(Debug, thiserror::Error)]
+/// An error of the domain.
+#[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
     /// A wheel is broken, hostile or not what its name says.
     #[error("the wheel `{wheel}` cannot be used: {problem}")]
+    #[fault(
+        User,
+        hint = "require another version of the package, and tell its maintainers"
+    )]
     WheelInvalid {
         /// The wheel's file name.
         wheel: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A wheel is beyond one of the [`limits`](crate::limits::WheelLimits).
     #[error("the wheel `{wheel}` is over a limit: {problem}")]
+    #[fault(
+        User,
+        hint = "require another version of the package, and tell its maintainers"
+    )]
     WheelOverLimit {
         /// The wheel's file name.
         wheel: String,
-        /// Which limit, and by how much.
+        /// The limit, and the excess.
         problem: String,
     },
     /// No file of a package fits the target.
     #[error("{package} {version} has no wheel for {target}")]
+    #[fault(User, hint = instead_of_wheel(package, instead))]
     WheelNotFound {
         /// The distribution's name.
         package: String,
@@ -37,11 +45,15 @@ pub enum Error {
         version: String,
         /// The target, as people read it.
         target: String,
-        /// What there is instead: the file names of other wheels or of the source.
+        /// The files that exist: other wheels, or the source.
         instead: Vec<String>,
     },
     /// A package has wheels for the target, but none with a hash that the requirements allow.
     #[error("no wheel of {package} {version} has a hash that the requirements allow")]
+    #[fault(
+        User,
+        hint = "add the hash of the target's wheel: a lock tool writes all of them"
+    )]
     HashNotAllowed {
         /// The distribution's name.
         package: String,
@@ -50,61 +62,77 @@ pub enum Error {
     },
     /// Packages have no hash, and a requirement has one.
     #[error("{}", no_hashes(packages))]
+    #[fault(User, hint = "{ALL_HASHES}")]
     HashMissing {
         /// The distributions' names.
         packages: Vec<String>,
     },
     /// A lock file can't be used.
     #[error("the lock file cannot be used: {problem}")]
+    #[fault(User, hint = "write the lock file again with the tool that made it")]
     LockInvalid {
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// The data that the resolver found for a package can't be used.
     #[error("a required package cannot be used: {problem}")]
+    #[fault(
+        User,
+        hint = "require another version of the package, and tell its maintainers"
+    )]
     PackageUnusable {
         /// The problem with it.
         problem: String,
     },
     /// Extras or groups were selected of which a lock file allows only one.
     #[error("`{one}` and `{other}` exclude each other in the lock file")]
+    #[fault(
+        User,
+        hint = "select `{one}` or `{other}`: with --extra or --group, in a request with `Extras` or \
+                `Groups`"
+    )]
     SelectionConflict {
         /// The one.
         one: String,
         /// The other.
         other: String,
     },
-    /// A lock file does not say what the project requires.
+    /// A lock file does not contain the project's own requirements.
     #[error("the lock file cannot be used alone: {problem}")]
+    #[fault(User, hint = "{PROJECT_MISSING}")]
     LockProjectMissing {
-        /// What it does not say.
+        /// The missing statement.
         problem: String,
     },
     /// A lock file is not up to date with its project.
     #[error("{0}")]
+    #[fault(User, hint = _0.hint())]
     LockOutdated(crate::lock::Outdated),
-    /// A dependency group was selected that there is not.
+    /// A selected dependency group does not exist.
     #[error("there is no dependency group `{name}`")]
+    #[fault(User, hint = selectable(meant.as_deref(), known, "group"))]
     GroupUnknown {
         /// The group.
         name: String,
-        /// The one that was probably meant.
+        /// The one that the user probably meant.
         meant: Option<String>,
-        /// Those that there are.
+        /// The existing ones.
         known: Vec<String>,
     },
-    /// An extra was selected that there is not.
+    /// A selected extra does not exist.
     #[error("the project has no extra `{name}`")]
+    #[fault(User, hint = selectable(meant.as_deref(), known, "extra"))]
     ExtraUnknown {
         /// The extra.
         name: String,
-        /// The one that was probably meant.
+        /// The one that the user probably meant.
         meant: Option<String>,
-        /// Those that there are.
+        /// The existing ones.
         known: Vec<String>,
     },
-    /// What is required is for another Python.
+    /// A script or a wheel requires another Python.
     #[error("{what} requires Python {requires}, which {target} does not have")]
+    #[fault(User, hint = "leave this target out, or change that `requires-python`")]
     PythonMismatch {
         /// The script or the wheel, in words.
         what: String,
@@ -115,32 +143,43 @@ pub enum Error {
     },
     /// A lock file was made for another Python.
     #[error("the lock file does not fit {target}: {problem}")]
+    #[fault(User, hint = "lock for this target, or leave it out")]
     LockMismatch {
         /// The target, as people read it.
         target: String,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
-    /// A lock file's package comes from where no wheel can be had.
+    /// A locked package comes from a source without wheels.
     #[error("the locked package {package} comes from {origin}, which is not supported")]
+    #[fault(User, hint = instead_of_source(path.as_deref()))]
     LockedSourceUnsupported {
         /// The distribution's name.
         package: String,
-        /// What kind of source it is: a repository, a folder.
+        /// The kind of its source: a repository, a folder.
         origin: &'static str,
         /// Its path, if it is on the disk.
         path: Option<String>,
     },
-    /// A wheel of the user's own is not for the target.
+    /// A wheel that the user added is not for the target.
     #[error("{} is not for {target}", wheels.join(" or "))]
+    #[fault(
+        User,
+        hint = "it has compiled code: build this target on a machine of its architecture that has \
+                its Python, or leave it out"
+    )]
     OwnWheelUnfit {
         /// The file names of the wheels of its name.
         wheels: Vec<String>,
         /// The target, as people read it.
         target: String,
     },
-    /// A wheel of the user's own has another version than is required.
-    #[error("{requirement} is required{by}, and the wheel of your own is {version}", by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}")))]
+    /// A wheel that the user added has another version than is required.
+    #[error("{requirement} is required{by}, and the added wheel is {version}", by = by.as_ref().map_or_else(String::new, |by| format!(" by {by}")))]
+    #[fault(
+        User,
+        hint = "change the version of the one, or what the other requires"
+    )]
     OwnVersionMismatch {
         /// The requirement.
         requirement: String,
@@ -151,52 +190,70 @@ pub enum Error {
     },
     /// Two wheels claim paths that can't both exist, or differ in what they put there.
     #[error("`{path}` is claimed by {}", claimants.join(" and "))]
+    #[fault(
+        User,
+        hint = "leave one of the packages out, or let the one that sorts last win (no --strict)"
+    )]
     LayerConflict {
         /// The path below `python/`.
         path: String,
         /// The wheels that claim it.
         claimants: Vec<String>,
     },
-    /// A file that is to be copied into a layer has the path of one that is installed there.
+    /// An extra file has the path of an installed one.
     #[error("`{path}` is in {folder}, and is installed by {wheel}, too")]
+    #[fault(
+        User,
+        hint = "rename the file, or take the package out of the requirements"
+    )]
     FileConflict {
         /// The path below `python/`.
         path: String,
-        /// Where the copied file is, in words.
+        /// A description of its folder.
         folder: String,
         /// The wheel.
         wheel: String,
     },
-    /// Extra files hold what is plainly a secret.
+    /// Extra files contain secrets.
     #[error(
-        "there are secrets in what would become part of a layer: {}",
+        "files for the layer contain secrets: {}",
         crate::secrets::listed(secrets)
     )]
+    #[fault(User, hint = letting_in(secrets))]
     SecretFound {
         /// The secrets, by file.
         secrets: Vec<Secret>,
     },
-    /// Packed files of one's own are not what was packed.
+    /// Packed extra files differ from what was packed.
     #[error("the packed files cannot be used: {problem}")]
+    #[fault(
+        Internal,
+        hint = "the artifacts bucket was changed from outside: drop the request again"
+    )]
     OwnFilesInvalid {
-        /// What is wrong with them.
+        /// The problem with them.
         problem: String,
     },
-    /// Files that are to be copied belong to a package that is not in the same folder of the layer.
+    /// Extra files belong to a package that is not in the same folder of the layer.
     #[error(
         "{folder} adds files to the package `{package}`, which {wheel} installs, and which is not \
          the same for all runtimes"
     )]
+    #[fault(
+        User,
+        hint = "publish one layer for each runtime, or move the files to a package of their own"
+    )]
     PackageSplit {
         /// The package's path below `python/`.
         package: String,
-        /// Where the copied files are, in words.
+        /// A description of their folder.
         folder: String,
         /// The wheel.
         wheel: String,
     },
-    /// What is installed differs between the architectures of one layer.
+    /// The installed files differ between the architectures of one layer.
     #[error("what is installed for {runtime} differs between {} and {}: `{path}`", architectures[0], architectures[1])]
+    #[fault(User, hint = "publish one layer for each architecture")]
     ArchitecturesDiffer {
         /// The runtime.
         runtime: crate::target::Runtime,
@@ -205,14 +262,15 @@ pub enum Error {
         /// The first path that differs.
         path: String,
     },
-    /// There is nothing to make a layer of. Lambda refuses empty zips.
+    /// A layer would be empty. Lambda refuses empty zips.
     #[error("no package is left for the layer: {}", if members.is_empty() {
         "what is required does not apply to its target, or is excluded"
     } else {
         "the root of the workspace requires nothing itself"
     })]
+    #[fault(User, hint = instead_of_nothing(members))]
     LayerEmpty {
-        /// The folders of the workspace's members, where what is built is the root of one.
+        /// The folders of the workspace's members, if the project is a workspace's root.
         members: Vec<String>,
     },
     /// A layer would consist of more distributions than the limit.
@@ -220,11 +278,12 @@ pub enum Error {
         "the layer would have {packages} packages; the limit is {}",
         Limits::PACKAGES
     )]
+    #[fault(User, hint = "make several layers of them")]
     TooManyPackages {
-        /// How many it would have.
+        /// The number that it would have.
         packages: usize,
     },
-    /// The layer is over what Lambda takes.
+    /// The layer is over Lambda's limit.
     #[error(
         "the layer would have {} MiB unzipped, {} MiB more than the {} MiB that Lambda takes of a \
          function and all of its layers together",
@@ -232,165 +291,30 @@ pub enum Error {
         mebibytes(_0.unzipped.saturating_sub(Limits::LAYER_BYTES)),
         Limits::LAYER_BYTES >> 20
     )]
+    #[fault(User, hint = _0.hint())]
     LayerTooLarge(Box<Oversize>),
     /// The layer's archive could not be written.
     #[error("the layer could not be written: {0}")]
+    #[fault(Internal)]
     LayerWrite(#[source] crate::archive::WriteError),
-    /// What the cache is to hold about a wheel can't be written.
+    /// The layout of a cached wheel can't be written.
     #[error("the layout of the wheel `{wheel}` could not be written: {error}")]
+    #[fault(Internal)]
     LayoutWrite {
         /// The wheel's file name.
         wheel: String,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
     /// A wheel could not be read.
     #[error("the wheel `{wheel}` could not be read: {error}")]
+    #[fault(Internal)]
     WheelRead {
         /// The wheel's file name.
         wheel: String,
-        /// What the system said.
+        /// The system's error.
         error: std::io::Error,
     },
-}
-
-fault_codes! {
-    impl Error {
-        Self::WheelInvalid { .. } => "WheelInvalid", User;
-        Self::WheelOverLimit { .. } => "WheelOverLimit", User;
-        Self::WheelNotFound { .. } => "WheelNotFound", User;
-        Self::HashMissing { .. } => "HashMissing", User;
-        Self::HashNotAllowed { .. } => "HashNotAllowed", User;
-        Self::LockInvalid { .. } => "LockInvalid", User;
-        Self::PackageUnusable { .. } => "PackageUnusable", User;
-        Self::SelectionConflict { .. } => "SelectionConflict", User;
-        Self::LockProjectMissing { .. } => "LockProjectMissing", User;
-        Self::LockOutdated(_) => "LockOutdated", User;
-        Self::GroupUnknown { .. } => "GroupUnknown", User;
-        Self::ExtraUnknown { .. } => "ExtraUnknown", User;
-        Self::PythonMismatch { .. } => "PythonMismatch", User;
-        Self::LockMismatch { .. } => "LockMismatch", User;
-        Self::LockedSourceUnsupported { .. } => "LockedSourceUnsupported", User;
-        Self::OwnWheelUnfit { .. } => "OwnWheelUnfit", User;
-        Self::OwnVersionMismatch { .. } => "OwnVersionMismatch", User;
-        Self::LayerConflict { .. } => "LayerConflict", User;
-        Self::FileConflict { .. } => "FileConflict", User;
-        Self::SecretFound { .. } => "SecretFound", User;
-        Self::OwnFilesInvalid { .. } => "OwnFilesInvalid", Internal;
-        Self::PackageSplit { .. } => "PackageSplit", User;
-        Self::ArchitecturesDiffer { .. } => "ArchitecturesDiffer", User;
-        Self::LayerEmpty { .. } => "LayerEmpty", User;
-        Self::TooManyPackages { .. } => "TooManyPackages", User;
-        Self::LayerTooLarge(_) => "LayerTooLarge", User;
-        Self::LayerWrite(_) => "LayerWrite", Internal;
-        Self::LayoutWrite { .. } => "LayoutWrite", Internal;
-        Self::WheelRead { .. } => "WheelRead", Internal;
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::WheelInvalid { .. }
-            | Self::WheelOverLimit { .. }
-            | Self::PackageUnusable { .. } => {
-                "require another version of the package, and tell its maintainers".into()
-            }
-            Self::WheelNotFound { package, .. } if substitute(package).is_some() => {
-                without_wheel(package, true)
-            }
-            Self::WheelNotFound { instead, .. } if instead.is_empty() => {
-                without_wheel("", false)
-            }
-            Self::WheelNotFound { instead, .. } => {
-                let has_source = instead
-                    .iter()
-                    .any(|file| file.parse::<WheelFilename>().is_err());
-                let advice = without_wheel("", has_source);
-                format!("{advice}; there is {}", listed(instead, FILES))
-            }
-            Self::HashNotAllowed { .. } => {
-                "add the hash of the target's wheel: a lock tool writes all of them".into()
-            }
-            Self::HashMissing { .. } => ALL_HASHES.into(),
-            Self::LockInvalid { .. } => {
-                "write the lock file again with the tool that made it".into()
-            }
-            Self::SelectionConflict { one, other } => format!(
-                "select `{one}` or `{other}`: with --extra or --group, in a request with `Extras` \
-                 or `Groups`"
-            ),
-            Self::LockProjectMissing { .. } => PROJECT_MISSING.into(),
-            Self::LockOutdated(outdated) => outdated.hint(),
-            Self::GroupUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "group"),
-            Self::ExtraUnknown { meant, known, .. } => selectable(meant.as_deref(), known, "extra"),
-            Self::PythonMismatch { .. } => {
-                "leave this target out, or change that `requires-python`".into()
-            }
-            Self::LockMismatch { .. } => "lock for this target, or leave it out".into(),
-            Self::LockedSourceUnsupported { path: None, .. } => {
-                "lock a release from a package index instead, or build with --project for a copy of it"
-                    .into()
-            }
-            Self::LockedSourceUnsupported {
-                path: Some(path), ..
-            } => format!(
-                "build with the lock file in its place and, if `{path}` is outside of its folder, \
-                 with --project for that; or lock a release from a package index"
-            ),
-            Self::OwnWheelUnfit { .. } => {
-                "it has compiled code: build this target on a machine of its architecture that \
-                 has its Python, or leave it out"
-                    .into()
-            }
-            Self::OwnVersionMismatch { .. } => {
-                "change the version of the one, or what the other requires".into()
-            }
-            Self::LayerConflict { .. } => {
-                "leave one of the packages out, or let the one that sorts last win (no --strict)"
-                    .into()
-            }
-            Self::FileConflict { .. } => {
-                "rename the file, or take the package out of the requirements".into()
-            }
-            Self::SecretFound { secrets } => {
-                let path = secrets.first().map(|it| shown(&it.path)).unwrap_or_default();
-                format!(
-                    "take them out, or name the files in an .accretionignore; a file that may be \
-                     read by all who get the layer, let in with `--allow-secret '{path}'` (in a \
-                     request `\"AllowSecrets\": [\"{path}\"]`)"
-                )
-            }
-            Self::OwnFilesInvalid { .. } => {
-                "somebody has changed the artifacts bucket: drop the request again".into()
-            }
-            Self::PackageSplit { .. } => {
-                "publish one layer for each runtime, or move the files to a package of their own"
-                    .into()
-            }
-            Self::ArchitecturesDiffer { .. } => "publish one layer for each architecture".into(),
-            Self::LayerEmpty { members } => match members.first() {
-                None => "leave this target out".into(),
-                Some(first) => format!(
-                    "build one of its members: `accretion build --project {first}`; there is {}",
-                    members.join(", ")
-                ),
-            },
-            Self::TooManyPackages { .. } => "make several layers of them".into(),
-            Self::LayerTooLarge(oversize) => oversize.hint(),
-            Self::LayerWrite(_) | Self::LayoutWrite { .. } | Self::WheelRead { .. } => {
-                return None;
-            }
-        })
-    }
 }
 
 /// Packages that have no wheels for Linux, and those that their maintainers recommend instead.
@@ -427,18 +351,71 @@ pub fn without_wheel(said: &str, has_source: bool) -> String {
     }
 }
 
-/// How source distributions are allowed.
+/// The advice where a package has no wheel for a target, but other files.
+fn instead_of_wheel(package: &str, files: &[String]) -> String {
+    if substitute(package).is_some() {
+        return without_wheel(package, true);
+    }
+    let has_source = files
+        .iter()
+        .any(|file| file.parse::<WheelFilename>().is_err());
+    let advice = without_wheel("", has_source);
+    match files {
+        [] => advice,
+        files => format!("{advice}; there is {}", listed(files, FILES)),
+    }
+}
+
+/// The ways to allow source distributions.
 const ALLOW_SOURCES: &str = "allow source distributions (--allow-source-distributions, in a \
                              request `AllowSourceDistributions`)";
 
 /// The number of files of a package that a hint names.
 const FILES: usize = 5;
 
-/// What to do about a lock file that needs its project.
+/// The advice about a lock file that needs its project.
 pub(crate) const PROJECT_MISSING: &str = "put pyproject.toml beside it, or into a request as `Project`; newer versions of the tool write \
      lock files that need none";
 
-/// What may be selected instead.
+/// The advice where a locked package is no release, but may be on the disk.
+fn instead_of_source(path: Option<&str>) -> String {
+    match path {
+        None => {
+            "lock a release from a package index instead, or build with --project for a copy of it"
+                .to_owned()
+        }
+        Some(path) => format!(
+            "build with the lock file in its place and, if `{path}` is outside of its folder, with \
+             --project for that; or lock a release from a package index"
+        ),
+    }
+}
+
+/// The advice about files that hold secrets.
+fn letting_in(secrets: &[Secret]) -> String {
+    let path = secrets
+        .first()
+        .map(|it| shown(&it.path))
+        .unwrap_or_default();
+    format!(
+        "take them out, or name the files in an .accretionignore; allow a file that \
+         every user of the layer may read with `--allow-secret '{path}'` (in a request \
+         `\"AllowSecrets\": [\"{path}\"]`)"
+    )
+}
+
+/// The advice where a layer would be empty.
+fn instead_of_nothing(members: &[String]) -> String {
+    match members.first() {
+        None => "leave this target out".to_owned(),
+        Some(first) => format!(
+            "build one of its members: `accretion build --project {first}`; there is {}",
+            members.join(", ")
+        ),
+    }
+}
+
+/// The choices instead of an unknown one.
 fn selectable(meant: Option<&str>, known: &[String], what: &str) -> String {
     match (meant, known) {
         (Some(meant), _) => format!("did you mean `{meant}`?"),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use accretion_fault_derive::Fault;
+
 use crate::excerpt::{self, HINT_BYTES, REASON_BYTES};
 
 /// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
@@ -27,10 +29,48 @@ impl fmt::Display for Class {
     }
 }
 
-/// An error that says which one it is, whose turn it is and what to do.
+/// An error with a stable code, a class and, where there is something to do, a hint.
 ///
 /// Every error enum of the workspace implements it, so that the command, the functions' logs and
-/// the state machine's `Retry` and `Catch` all speak of the same codes.
+/// the state machine's `Retry` and `Catch` all speak of the same codes. It is derived: message,
+/// class and hint stand together at the variant, and the variant's name is the code.
+///
+/// ```
+/// use accretion_core::{Class, Fault};
+///
+/// #[derive(Debug, thiserror::Error, Fault)]
+/// pub enum Error {
+///     #[error("the disk has {free} bytes left")]
+///     #[fault(Internal, hint = "{free} bytes are not enough: delete something")]
+///     DiskFull { free: u64 },
+///     #[error("the server answered {0}")]
+///     #[fault(Transient, hint = (*_0 == 429).then(|| "ask less often".to_owned()))]
+///     ServerBusy(u16),
+///     #[error(transparent)]
+///     #[fault(transparent)]
+///     Core(#[from] accretion_core::Error),
+///     #[error("in {region}: {error}")]
+///     #[fault(transparent = error)]
+///     InRegion { region: String, error: Box<Error> },
+/// }
+///
+/// assert_eq!(Error::CODES, [("DiskFull", Class::Internal), ("ServerBusy", Class::Transient)]);
+/// let error = Error::InRegion { region: "here".to_owned(), error: Error::ServerBusy(429).into() };
+/// assert_eq!((error.code(), error.class()), ("ServerBusy", Class::Transient));
+/// assert_eq!(error.hint().unwrap(), "ask less often");
+/// let error = Error::DiskFull { free: 7 };
+/// assert_eq!(error.hint().unwrap(), "7 bytes are not enough: delete something");
+/// ```
+///
+/// A variant cannot be left out:
+///
+/// ```compile_fail
+/// #[derive(Debug, thiserror::Error, accretion_core::Fault)]
+/// pub enum Error {
+///     #[error("the disk is full")]
+///     DiskFull,
+/// }
+/// ```
 pub trait Fault: std::error::Error + Send + Sync + 'static {
     /// The stable name of this kind of error, in Pascal case. Never reused for another meaning.
     fn code(&self) -> &'static str;
@@ -87,70 +127,6 @@ pub fn json_problem(error: &serde_json::Error) -> String {
         return said.to_owned();
     }
     format!("{said} at line {} column {}", error.line(), error.column())
-}
-
-/// Declares the codes of an error enum with their classes, in one place: as the table
-/// `Error::CODES`, so that a state machine's `Retry` and the documentation can be held against it,
-/// and as what [`Fault::code`] and [`Fault::class`] return.
-///
-/// ```
-/// use accretion_core::{Class, Fault, fault_codes};
-///
-/// #[derive(Debug, thiserror::Error)]
-/// pub enum Error {
-///     #[error("the disk is full")]
-///     DiskFull,
-///     #[error(transparent)]
-///     Core(accretion_core::Error),
-/// }
-///
-/// fault_codes! {
-///     impl Error {
-///         Self::DiskFull => "DiskFull", Internal;
-///     }
-///     // Whose codes are in a table of their own.
-///     else {
-///         Self::Core(error) => error;
-///     }
-/// }
-///
-/// impl Fault for Error {
-///     fn code(&self) -> &'static str {
-///         self.code_and_class().0
-///     }
-///
-///     fn class(&self) -> Class {
-///         self.code_and_class().1
-///     }
-/// }
-///
-/// assert_eq!(Error::CODES, [("DiskFull", Class::Internal)]);
-/// assert_eq!(Error::DiskFull.code(), "DiskFull");
-/// ```
-#[macro_export]
-macro_rules! fault_codes {
-    (
-        $(#[$attribute:meta])*
-        impl $error:ident {
-            $($pattern:pat => $code:literal, $class:ident;)*
-        }
-        $(else {
-            $($(#[$condition:meta])* $other:pat => $inner:expr;)*
-        })?
-    ) => {
-        impl $error {
-            /// The codes of this enum's own errors with their classes.
-            $(#[$attribute])*
-            pub const CODES: &[(&str, $crate::Class)] = &[$(($code, $crate::Class::$class)),*];
-
-            fn code_and_class(&self) -> (&'static str, $crate::Class) {
-                match self {
-                    $($pattern => ($code, $crate::Class::$class),)*
-                    $($($(#[$condition])* $other => ($crate::Fault::code($inner), $crate::Fault::class($inner)),)*)?
-                }
-            }
-        }
-    };
 }
 
 /// An error that several have in common.

@@ -6,6 +6,9 @@
 //! ([`archive`]) that a [`manifest`] describes under a [`digest`]. What is published of it follows
 //! from [`publication`], [`tracking`] says how far a request has come, and [`notification`] tells.
 
+// `Fault` is derived here, too, and what it derives names this crate.
+extern crate self as accretion_core;
+
 pub mod archive;
 pub mod delivery;
 pub mod diagnostic;

@@ -1,62 +1,37 @@
-//! What can go wrong in a function before its own work begins, and how errors are told.
+//! The errors of every function, and their form in an answer.
 
 use std::fmt;
 
-use accretion_core::{Class, Fault, fault_codes};
+use accretion_core::Fault;
 use lambda_runtime::Diagnostic;
 
-/// What can go wrong in a function before its own work begins.
-#[derive(Debug, thiserror::Error)]
+/// An error before a function's work begins.
+#[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
     /// Environment variables are missing or mean nothing.
     #[error("the environment variables cannot be used: {}", problems.join(", "))]
+    #[fault(Internal, hint = "deploy the stack again")]
     ConfigurationInvalid {
-        /// What is wrong, one text for each variable.
+        /// The problems, one text for each variable.
         problems: Vec<String>,
     },
-    /// Somebody has invoked a function with what it can't do anything about.
+    /// A function was invoked with an unusable event.
     #[error("the event cannot be used: {problem}")]
+    #[fault(Internal)]
     EventInvalid {
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A defect of ours.
     #[error("the function panicked: {message}")]
+    #[fault(Internal, hint = "please report it, with the log of the invocation")]
     Panicked {
-        /// What was said.
+        /// The message of the panic.
         message: String,
     },
 }
 
-fault_codes! {
-    impl Error {
-        Self::ConfigurationInvalid { .. } => "ConfigurationInvalid", Internal;
-        Self::EventInvalid { .. } => "EventInvalid", Internal;
-        Self::Panicked { .. } => "Panicked", Internal;
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::ConfigurationInvalid { .. } => Some("deploy the stack again".to_owned()),
-            Self::EventInvalid { .. } => None,
-            Self::Panicked { .. } => {
-                Some("please report it, with the log of the invocation".to_owned())
-            }
-        }
-    }
-}
-
-/// An error on its way to whoever invoked the function: the code is what a state machine matches.
+/// An error as the answer of an invocation. State machines match its code.
 pub(crate) struct Failure(pub(crate) Diagnostic);
 
 impl<F: Fault + ?Sized> From<&F> for Failure {

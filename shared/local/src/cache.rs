@@ -368,10 +368,7 @@ impl Wheels for WheelCache {
         if !stored.layout.is_of(filename) {
             // One file under two names: it can be only one of them.
             let (wheel, problem) = (filename.to_string(), format!("it is {}", stored.filename));
-            return Err(PortError::new(accretion_core::Error::WheelInvalid {
-                wheel,
-                problem,
-            }));
+            return Err(accretion_core::Error::WheelInvalid { wheel, problem }.into());
         }
         Ok(stored)
     }
@@ -384,10 +381,7 @@ impl Wheels for WheelCache {
     ) -> Result<Arc<StoredWheel>, PortError> {
         let native = foreign::native(target);
         if native != target
-            && let Some(stored) = self
-                .built(file.sha256, target)
-                .await
-                .map_err(PortError::new)?
+            && let Some(stored) = self.built(file.sha256, target).await?
         {
             self.ready(None);
             return Ok(stored);
@@ -397,8 +391,7 @@ impl Wheels for WheelCache {
         let stored = once(&self.built, (file.sha256, native), build).await?;
         if native != target {
             let (source, wheel) = (filename.to_owned(), Arc::clone(&stored));
-            let checked = blocking(move || foreign::check(&source, &wheel, target)).await;
-            checked.map_err(PortError::new)?;
+            blocking(move || foreign::check(&source, &wheel, target)).await?;
         }
         Ok(stored)
     }

@@ -1,113 +1,142 @@
-//! What can go wrong on this machine.
+//! The errors of the adapters on one machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use accretion_core::Fault;
 use accretion_core::digest::Sha256;
 use accretion_core::error::{substitute, without_wheel};
 use accretion_core::limits::Limits;
-use accretion_core::{Class, Fault, fault_codes};
+use accretion_service::ports::PortError;
 
 use crate::uv::OLDEST_UV;
 
-/// What a folder is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Layers.
-    Output,
-    /// Wheels, and what uv knows.
-    Cache,
-    /// What is not kept.
-    Temporary,
-}
-
-/// What can go wrong on this machine.
-#[derive(Debug, thiserror::Error)]
+/// An error of an adapter on this machine.
+#[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
-    /// There is no uv.
+    /// uv is missing.
     #[error("uv was not found{}", at.as_ref().map(|at| format!(" at {}", at.display())).unwrap_or_default())]
+    #[fault(
+        Internal,
+        hint = "install it (`pip install uv`), or set ACCRETION_UV to its path"
+    )]
     UvMissing {
-        /// Where it should have been; `None` for the folders of `PATH`.
+        /// The expected path; `None` for the folders of `PATH`.
         at: Option<PathBuf>,
     },
     /// uv failed in a way we do not know.
     #[error("uv failed: {output}")]
+    #[fault(Internal)]
     UvFailed {
-        /// What it wrote.
+        /// Its output.
         output: String,
     },
-    /// uv is older than the oldest one that will do.
+    /// uv is older than the oldest supported version.
     #[error("{} is uv {found}, and uv {OLDEST_UV} or newer is needed", program.display())]
+    #[fault(
+        Internal,
+        hint = "update it (`pip install --upgrade uv`, or `uv self update`), or set ACCRETION_UV \
+                to the path of a newer one"
+    )]
     UvOutdated {
         /// The program.
         program: PathBuf,
         /// Its version.
         found: String,
     },
-    /// There is no Python interpreter.
+    /// No Python interpreter was found.
     #[error("no Python interpreter was found; uv needs one to resolve")]
+    #[fault(
+        Internal,
+        hint = "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path"
+    )]
     PythonMissing,
     /// The requirements contradict each other, or what exists.
     #[error("the requirements cannot be satisfied: {explanation}")]
+    #[fault(User, hint = instead_of_contradiction(explanation))]
     RequirementsUnsatisfiable {
-        /// What uv found out.
+        /// uv's explanation.
         explanation: String,
     },
     /// A distribution is not in the index.
     #[error("a required package does not exist: {explanation}")]
+    #[fault(User, hint = "check the name's spelling")]
     PackageNotFound {
-        /// What uv found out.
+        /// uv's explanation.
         explanation: String,
     },
-    /// What a distribution says of itself can't be used.
+    /// A distribution's metadata can't be used.
     #[error("a required package cannot be used: {explanation}")]
+    #[fault(
+        User,
+        hint = "require another version of the package, and tell its maintainers"
+    )]
     PackageUnusable {
-        /// What uv found out.
+        /// uv's explanation.
         explanation: String,
     },
     /// A distribution has no wheel that the target can use, and source distributions are not
     /// allowed.
     #[error("a required package has no wheel for {target}: {explanation}")]
+    #[fault(User, hint = without_wheel(explanation, *has_source))]
     WheelNotFound {
         /// The target, as people read it.
         target: String,
-        /// What uv found out.
+        /// uv's explanation.
         explanation: String,
         /// True if it has a source distribution.
         has_source: bool,
     },
-    /// A distribution has no wheel, and its index needs credentials, which build sandboxes do not get: they
-    /// can't find out what its source requires.
+    /// A distribution has no wheel, and its index needs credentials. Build sandboxes get none, so
+    /// they can't read the requirements of its source.
     #[error("build sandboxes do not get the credentials of the indexes: {problem}")]
+    #[fault(
+        User,
+        hint = "require a version that has a wheel, or send what `accretion lock` writes: the \
+                sources that it names can be built"
+    )]
     SandboxOutOfReach {
-        /// Which distribution has no wheel.
+        /// The distribution without a wheel.
         problem: String,
     },
     /// An index or file server did not answer as it should.
     #[error("{host} could not be reached or did not answer as it should: {problem}")]
+    #[fault(
+        Transient,
+        hint = "check the network and try again; finished downloads stay in the cache"
+    )]
     UpstreamUnavailable {
         /// The server; never a whole URL, which may hold a secret.
         host: String,
-        /// What happened.
+        /// The failure.
         problem: String,
     },
-    /// The package index lets nobody in, or not us.
+    /// The package index refuses access.
     #[error("the package index refused to answer: {explanation}")]
+    #[fault(User, hint = "{SERVER_ACCESS}")]
     IndexForbidden {
-        /// What uv found out.
+        /// uv's explanation.
         explanation: String,
     },
     /// Packages are not in the index that they come from alone.
     #[error("the index that it comes from alone does not have {packages}: {explanation}")]
+    #[fault(
+        User,
+        hint = "check the package's name, upload it there, or take it out of the index's `Packages`"
+    )]
     PinnedPackageNotFound {
         /// The packages and their indexes.
         packages: String,
-        /// What uv found out.
+        /// uv's explanation.
         explanation: String,
     },
     /// A package would come from elsewhere than it may.
     #[error("`{package}` would not come from `{index}`, or `{index}` is not for it")]
+    #[fault(
+        User,
+        hint = "require it by name and version, or correct the index's `Packages`"
+    )]
     PinNotKept {
         /// The package.
         package: String,
@@ -116,16 +145,21 @@ pub enum Error {
     },
     /// A server does not have a file that the lock names, or does not give it out.
     #[error("{host} does not {} `{file}` (HTTP status {status})", if is_gone(*status) { "have" } else { "give out" })]
+    #[fault(User, hint = instead_of_file(*status).to_owned())]
     FileNotFound {
         /// The server.
         host: String,
         /// The file's name.
         file: String,
-        /// What the server said.
+        /// The server's answer.
         status: u16,
     },
     /// A download ended early.
     #[error("`{file}` was cut off after {received} of {expected} bytes")]
+    #[fault(
+        Transient,
+        hint = "check the network and try again; finished downloads stay in the cache"
+    )]
     DownloadIncomplete {
         /// The file's name.
         file: String,
@@ -136,24 +170,35 @@ pub enum Error {
     },
     /// A file is larger than the limit.
     #[error("`{file}` has more than {limit} bytes, the limit for one download")]
+    #[fault(User, hint = within_limit(*limit).to_owned())]
     DownloadTooLarge {
         /// The file's name.
         file: String,
-        /// How many bytes it may have.
+        /// The number of bytes that it may have.
         limit: u64,
     },
     /// A file is not the one that was locked.
     #[error("`{file}` has the SHA-256 {actual}; expected was {expected}")]
+    #[fault(
+        User,
+        hint = "it was damaged on its way, or replaced: try again, and lock it again only if you \
+                know why it changed"
+    )]
     HashMismatch {
         /// The file's name.
         file: String,
-        /// What was locked.
+        /// The locked hash.
         expected: Sha256,
-        /// What came.
+        /// The hash of the download.
         actual: Sha256,
     },
     /// The folder has a layer of that name with other content, from another input.
     #[error("{} was built from {other}, and {input} would overwrite it", zip.display())]
+    #[fault(
+        User,
+        hint = "name the project with --name, write to another folder with --output, or delete \
+                what is there"
+    )]
     LayerOfOtherInput {
         /// The layer's zip.
         zip: PathBuf,
@@ -164,58 +209,80 @@ pub enum Error {
     },
     /// Something is not in the cache, and the network may not be used.
     #[error("{what} is not in the cache, and the network is off")]
+    #[fault(User, hint = "build once without --offline")]
     Offline {
-        /// What it is, in words.
+        /// Its description.
         what: String,
     },
     /// Something would not be encrypted on its way.
     #[error("{what} would come over plain HTTP from {host}")]
+    #[fault(User, hint = "use https")]
     InsecureUrl {
         /// The server.
         host: String,
-        /// What it is, in words.
+        /// Its description.
         what: String,
     },
     /// An address is one of this machine, where they are refused.
     #[error("{what} would come from {host}, an address of the machine that builds the layer")]
+    #[fault(
+        User,
+        hint = "put it on a server that can be reached from there, such as a package index"
+    )]
     LocalAddressRefused {
         /// The server.
         host: String,
-        /// What it is, in words.
+        /// Its description.
         what: String,
     },
     /// A server is not among those that the operator allows.
     #[error("{what} would come from {host}, which is not among the allowed hosts")]
+    #[fault(
+        User,
+        hint = "require it from the package index, or have the host added to the parameter \
+                AllowedHosts of the stack"
+    )]
     HostNotAllowed {
         /// The server.
         host: String,
-        /// What it is, in words.
+        /// Its description.
         what: String,
     },
     /// The files of a build are larger than the limit.
     #[error("the files of the layer have more than {limit} bytes, the limit for one build")]
+    #[fault(User, hint = within_limit(*limit).to_owned())]
     DownloadsTooLarge {
-        /// How many bytes they may have.
+        /// The number of bytes that they may have.
         limit: u64,
     },
-    /// A file takes too long to come.
+    /// A download takes too long.
     #[error("`{file}` had not come from {host} after {} seconds", limit.as_secs())]
+    #[fault(User, hint = "try again later, or put it on a faster server")]
     DownloadTooSlow {
         /// The server.
         host: String,
         /// The file's name.
         file: String,
-        /// How long it may take.
+        /// The time that it may take.
         limit: Duration,
     },
     /// To resolve the requirements, or to build a package, costs more than the limit.
     #[error("the requirements cost too much to resolve: {problem}")]
+    #[fault(
+        User,
+        hint = "name versions, as in `example>=2,<3`, or lock the requirements in a `pylock.toml`"
+    )]
     ResolutionOverLimit {
-        /// Which limit, and what it is.
+        /// The limit, and its value.
         problem: String,
     },
     /// A package was built for another architecture, and is not pure Python.
     #[error("`{file}` cannot be built on this machine for {target}: its wheel {problem}")]
+    #[fault(
+        User,
+        hint = "require a version that has a wheel, or build on a machine of the target's \
+                architecture"
+    )]
     ArchitectureForeign {
         /// The source distribution's file name.
         file: String,
@@ -224,10 +291,18 @@ pub enum Error {
         /// The evidence for it, with the wheel as its subject.
         problem: String,
     },
-    /// There is no interpreter to build a package with.
+    /// No interpreter was found to build a package with.
     #[error(
         "`{file}` has to be built from source, and there is no {python} on this machine: the folders \
          of PATH have neither `{python}` nor a `python3` of that version"
+    )]
+    #[fault(
+        User,
+        hint = format!(
+            "install it into a folder of PATH (`uv python install {}` takes ~/.local/bin), set \
+             ACCRETION_PYTHON to its path, or require a version of the package that has a wheel",
+            python.trim_start_matches("python")
+        )
     )]
     InterpreterMissing {
         /// The source distribution's file name.
@@ -237,119 +312,176 @@ pub enum Error {
     },
     /// A package could not be built.
     #[error("`{file}` could not be built:\n{output}")]
+    #[fault(
+        User,
+        hint = "it may need compilers or libraries, which a wheel does not"
+    )]
     SourceBuildFailed {
         /// The source distribution's file name.
         file: String,
         /// The end of what the build wrote.
         output: String,
     },
-    /// A package could not be built for want of a program, such as a compiler.
+    /// A package could not be built without a program, such as a compiler.
     #[error("`{file}` could not be built: it needs `{program}`, which is not there\n{output}")]
+    #[fault(
+        User,
+        hint = "require a version that has a wheel, or build the layer with the `accretion` command on a \
+                machine of the target's architecture that has {program}"
+    )]
     SourceNeedsCompiler {
         /// The source distribution's file name.
         file: String,
-        /// What is not there.
+        /// The missing program.
         program: String,
         /// The end of what the build wrote.
         output: String,
     },
     /// To build a package costs more than the limit.
     #[error("`{file}` costs too much to build: {problem}")]
+    #[fault(
+        User,
+        hint = "require a version that has a wheel, or build the layer with the `accretion` command"
+    )]
     SourceBuildOverLimit {
         /// The source distribution's file name.
         file: String,
-        /// Which limit, and what it is.
+        /// The limit, and its value.
         problem: String,
     },
     /// A build has left processes behind that can't be ended.
     #[error("processes of a build could not be ended: {problem}")]
+    #[fault(Internal)]
     BuildNotEnded {
-        /// What happened.
+        /// The failure.
         problem: String,
     },
     /// A build sandbox has to make something first.
     #[error("{orders} things have to be made by build sandboxes first")]
+    #[fault(Internal)]
     OrderedFirst {
-        /// How many.
+        /// Their number.
         orders: usize,
     },
     /// An order that a build sandbox got can't be carried out: what it names is not there any more, or
     /// not what it says.
     #[error("the order of `{key}` cannot be carried out: {problem}")]
+    #[fault(Internal, hint = "drop the request again")]
     OrderInvalid {
         /// The key of what was ordered.
         key: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// A file that is to be copied into a layer can't be read.
+    /// An extra file can't be read.
     #[error("{} cannot be read: {error}", path.display())]
+    #[fault(User)]
     LayerFileUnreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// A file can't be copied into a layer.
     #[error("{} cannot go into a layer: {problem}", path.display())]
+    #[fault(
+        User,
+        hint = "take it out of the folder, or name it in an .accretionignore"
+    )]
     LayerFileRefused {
         /// The file or folder.
         path: PathBuf,
-        /// Why not, as a sentence.
+        /// The reason, as a sentence.
         problem: String,
     },
     /// The zip of a published layer could not be read.
     #[error("the layer's zip could not be read: {problem}")]
+    #[fault(Transient, hint = "try it again")]
     LayerUnreadable {
-        /// What happened; never the URL, which is signed.
+        /// The failure; never the URL, which is signed.
         problem: String,
     },
     /// A file says what stays out of layers, and can't be understood.
     #[error("{} cannot be understood: {problem}", path.display())]
+    #[fault(User, hint = "correct the line, or take it out")]
     IgnoreFileInvalid {
         /// The `.gitignore` or `.accretionignore`.
         path: PathBuf,
-        /// What is wrong with it, with the line.
+        /// The problem with it, with the line.
         problem: String,
     },
-    /// A file of the cache, of the output or of the temporary ones could not be read or written.
+    /// A file of the output could not be read or written.
     #[error("{action} {}: {error}", path.display())]
-    Files {
-        /// What was tried: "could not write", for example.
+    #[fault(Internal, hint = "choose another folder with --output")]
+    OutputUnwritable {
+        /// The attempt: "could not write", for example.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the folder is for.
-        purpose: Purpose,
-        /// What the system said.
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A file of the cache could not be read or written.
+    #[error("{action} {}: {error}", path.display())]
+    #[fault(
+        Internal,
+        hint = "set ACCRETION_CACHE_DIR to a folder that can be written"
+    )]
+    CacheUnusable {
+        /// The attempt: "could not write", for example.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A temporary file could not be read or written.
+    #[error("{action} {}: {error}", path.display())]
+    #[fault(Internal, hint = "set TMPDIR to a folder that can be written")]
+    TemporaryFolderUnusable {
+        /// The attempt: "could not write", for example.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
         error: io::Error,
     },
     /// The domain refuses.
     #[error(transparent)]
+    #[fault(transparent)]
     Core(#[from] accretion_core::Error),
 }
 
 impl Error {
     pub(crate) fn cache(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::files(Purpose::Cache, action, path, error)
+        Self::CacheUnusable {
+            action,
+            path: path.to_owned(),
+            error: plain(error),
+        }
     }
 
     pub(crate) fn output(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::files(Purpose::Output, action, path, error)
-    }
-
-    /// Something about a file below the folder for temporary files.
-    pub(crate) fn temporary(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::files(Purpose::Temporary, action, path, error)
-    }
-
-    fn files(purpose: Purpose, action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::Files {
+        Self::OutputUnwritable {
             action,
             path: path.to_owned(),
-            purpose,
             error: plain(error),
         }
+    }
+
+    /// The error about a file or folder for temporary files.
+    pub fn temporary(action: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::TemporaryFolderUnusable {
+            action,
+            path: path.to_owned(),
+            error: plain(error),
+        }
+    }
+}
+
+impl From<Error> for PortError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
     }
 }
 
@@ -359,6 +491,38 @@ const SMALLER_BUILD: &str = "it cannot fit: Lambda takes 250 MiB unzipped of a f
                              CPUs, if it is smaller, from an index that has it (--index NAME=URL, \
                              in a request `Indexes`), or make the function a container image, \
                              which may have 10 GB";
+
+/// The advice about requirements that contradict each other. The resolver names a package without
+/// wheels among others then.
+fn instead_of_contradiction(explanation: &str) -> String {
+    if explanation.contains(" wheels") && substitute(explanation).is_some() {
+        without_wheel(explanation, true)
+    } else {
+        "relax one of the requirements named".to_owned()
+    }
+}
+
+/// The advice about a file that its server does not send.
+fn instead_of_file(status: u16) -> &'static str {
+    if is_gone(status) {
+        "it may have been removed from the index; a lock file has to be made again then"
+    } else {
+        SERVER_ACCESS
+    }
+}
+
+/// The advice about downloads over a limit.
+fn within_limit(limit: u64) -> &'static str {
+    if limit >= Limits::LAYER_BYTES {
+        SMALLER_BUILD
+    } else {
+        "require smaller packages, or have the parameters MaximumWheelMiB and MaximumDownloadMiB of \
+         the stack raised"
+    }
+}
+
+/// The advice about a server that refuses to answer.
+const SERVER_ACCESS: &str = "check the URL, and the credentials that open its server";
 
 fn is_gone(status: u16) -> bool {
     matches!(status, 404 | 410)
@@ -370,191 +534,5 @@ fn plain(error: io::Error) -> io::Error {
     match text.split_once(" at path \"") {
         Some((text, _)) => io::Error::new(error.kind(), text),
         None => error,
-    }
-}
-
-fault_codes! {
-    impl Error {
-        Self::UvMissing { .. } => "UvMissing", Internal;
-        Self::UvFailed { .. } => "UvFailed", Internal;
-        Self::UvOutdated { .. } => "UvOutdated", Internal;
-        Self::PythonMissing => "PythonMissing", Internal;
-        Self::RequirementsUnsatisfiable { .. } => "RequirementsUnsatisfiable", User;
-        Self::PackageNotFound { .. } => "PackageNotFound", User;
-        Self::PackageUnusable { .. } => "PackageUnusable", User;
-        Self::WheelNotFound { .. } => "WheelNotFound", User;
-        Self::SandboxOutOfReach { .. } => "SandboxOutOfReach", User;
-        Self::UpstreamUnavailable { .. } => "UpstreamUnavailable", Transient;
-        Self::IndexForbidden { .. } => "IndexForbidden", User;
-        Self::PinnedPackageNotFound { .. } => "PinnedPackageNotFound", User;
-        Self::PinNotKept { .. } => "PinNotKept", User;
-        Self::FileNotFound { .. } => "FileNotFound", User;
-        Self::DownloadIncomplete { .. } => "DownloadIncomplete", Transient;
-        Self::DownloadTooLarge { .. } => "DownloadTooLarge", User;
-        Self::HashMismatch { .. } => "HashMismatch", User;
-        Self::Offline { .. } => "Offline", User;
-        Self::InsecureUrl { .. } => "InsecureUrl", User;
-        Self::LocalAddressRefused { .. } => "LocalAddressRefused", User;
-        Self::HostNotAllowed { .. } => "HostNotAllowed", User;
-        Self::DownloadsTooLarge { .. } => "DownloadsTooLarge", User;
-        Self::DownloadTooSlow { .. } => "DownloadTooSlow", User;
-        Self::ResolutionOverLimit { .. } => "ResolutionOverLimit", User;
-        Self::ArchitectureForeign { .. } => "ArchitectureForeign", User;
-        Self::InterpreterMissing { .. } => "InterpreterMissing", User;
-        Self::SourceBuildFailed { .. } => "SourceBuildFailed", User;
-        Self::SourceNeedsCompiler { .. } => "SourceNeedsCompiler", User;
-        Self::SourceBuildOverLimit { .. } => "SourceBuildOverLimit", User;
-        Self::BuildNotEnded { .. } => "BuildNotEnded", Internal;
-        Self::OrderedFirst { .. } => "OrderedFirst", Internal;
-        Self::OrderInvalid { .. } => "OrderInvalid", Internal;
-        Self::LayerFileUnreadable { .. } => "LayerFileUnreadable", User;
-        Self::LayerFileRefused { .. } => "LayerFileRefused", User;
-        Self::LayerOfOtherInput { .. } => "LayerOfOtherInput", User;
-        Self::IgnoreFileInvalid { .. } => "IgnoreFileInvalid", User;
-        Self::LayerUnreadable { .. } => "LayerUnreadable", Transient;
-        Self::Files { purpose: Purpose::Output, .. } => "OutputUnwritable", Internal;
-        Self::Files { purpose: Purpose::Cache, .. } => "CacheUnusable", Internal;
-        Self::Files { purpose: Purpose::Temporary, .. } => "TemporaryFolderUnusable", Internal;
-    }
-    else {
-        Self::Core(error) => error;
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    #[expect(clippy::too_many_lines, reason = "a table is as long as what it lists")]
-    fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::UvMissing { .. } => {
-                "install it (`pip install uv`), or set ACCRETION_UV to its path".into()
-            }
-            Self::UvOutdated { .. } => "update it (`pip install --upgrade uv`, or `uv self update`), \
-                                        or set ACCRETION_UV to the path of a newer one"
-                .into(),
-            Self::UvFailed { .. }
-            | Self::LayerFileUnreadable { .. }
-            | Self::BuildNotEnded { .. }
-            | Self::OrderedFirst { .. } => return None,
-            Self::PythonMissing => {
-                "install any Python 3, or set ACCRETION_PYTHON to an interpreter's path".into()
-            }
-            // What was said of it stands between others then.
-            Self::RequirementsUnsatisfiable { explanation }
-                if explanation.contains(" wheels") && substitute(explanation).is_some() =>
-            {
-                without_wheel(explanation, true)
-            }
-            Self::RequirementsUnsatisfiable { .. } => "relax one of the requirements named".into(),
-            Self::PackageNotFound { .. } => "check the name's spelling".into(),
-            Self::PackageUnusable { .. } => {
-                "require another version of the package, and tell its maintainers".into()
-            }
-            Self::WheelNotFound {
-                explanation,
-                has_source,
-                ..
-            } => without_wheel(explanation, *has_source),
-            Self::SandboxOutOfReach { .. } => {
-                "require a version that has a wheel, or send what `accretion lock` writes: the \
-                 sources that it names can be built"
-                    .into()
-            }
-            Self::UpstreamUnavailable { .. } | Self::DownloadIncomplete { .. } => {
-                "check the network and try again; what was downloaded is kept".into()
-            }
-            Self::LayerOfOtherInput { .. } => {
-                "name the project with --name, write to another folder with --output, or delete \
-                 what is there"
-                    .into()
-            }
-            Self::FileNotFound { status, .. } if is_gone(*status) => {
-                "it may have been removed from the index; a lock file has to be made again then"
-                    .into()
-            }
-            Self::IndexForbidden { .. } | Self::FileNotFound { .. } => {
-                "check the URL, and the credentials that open its server".into()
-            }
-            Self::PinnedPackageNotFound { .. } => {
-                "check the package's name, upload it there, or take it out of the index's `Packages`"
-                    .into()
-            }
-            Self::PinNotKept { .. } => {
-                "require it by name and version, or correct the index's `Packages`".into()
-            }
-            Self::DownloadTooLarge { limit, .. } | Self::DownloadsTooLarge { limit }
-                if *limit >= Limits::LAYER_BYTES =>
-            {
-                SMALLER_BUILD.into()
-            }
-            Self::DownloadTooLarge { .. } | Self::DownloadsTooLarge { .. } => {
-                "require smaller packages, or have the parameters MaximumWheelMiB and \
-                 MaximumDownloadMiB of the stack raised"
-                    .into()
-            }
-            Self::HashMismatch { .. } => {
-                "it was damaged on its way, or replaced: try again, and lock it again only if you \
-                 know why it changed"
-                    .into()
-            }
-            Self::Offline { .. } => "build once without --offline".into(),
-            Self::InsecureUrl { .. } => "use https".into(),
-            Self::LocalAddressRefused { .. } => {
-                "put it on a server that can be reached from there, such as a package index".into()
-            }
-            Self::HostNotAllowed { .. } => {
-                "require it from the package index, or have the host added to the parameter \
-                 AllowedHosts of the stack"
-                    .into()
-            }
-            Self::DownloadTooSlow { .. } => "try again later, or put it on a faster server".into(),
-            Self::ResolutionOverLimit { .. } => {
-                "name versions, as in `example>=2,<3`, or lock the requirements in a `pylock.toml`"
-                    .into()
-            }
-            Self::ArchitectureForeign { .. } => {
-                "require a version that has a wheel, or build on a machine of the target's \
-                 architecture"
-                    .into()
-            }
-            Self::InterpreterMissing { python, .. } => {
-                let version = python.trim_start_matches("python");
-                format!(
-                    "install it into a folder of PATH (`uv python install {version}` takes \
-                     ~/.local/bin), set ACCRETION_PYTHON to its path, or require a version of the \
-                     package that has a wheel"
-                )
-            }
-            Self::SourceBuildFailed { .. } => {
-                "it may need compilers or libraries, which a wheel does not"
-                    .into()
-            }
-            Self::SourceNeedsCompiler { program, .. } => format!(
-                "require a version that has a wheel, or build the layer with the `accretion` \
-                 command on a machine of the target's architecture that has {program}"
-            ),
-            Self::SourceBuildOverLimit { .. } => "require a version that has a wheel, or build \
-                                                  the layer with the `accretion` command"
-                .into(),
-            Self::OrderInvalid { .. } => "drop the request again".into(),
-            Self::LayerFileRefused { .. } => {
-                "take it out of the folder, or name it in an .accretionignore".into()
-            }
-            Self::LayerUnreadable { .. } => "try it again".into(),
-            Self::IgnoreFileInvalid { .. } => "correct the line, or take it out".into(),
-            Self::Files { purpose, .. } => match purpose {
-                Purpose::Output => "choose another folder with --output".into(),
-                Purpose::Cache => "set ACCRETION_CACHE_DIR to a folder that can be written".into(),
-                Purpose::Temporary => "set TMPDIR to a folder that can be written".into(),
-            },
-            Self::Core(error) => return error.hint(),
-        })
     }
 }

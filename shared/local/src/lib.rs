@@ -25,7 +25,7 @@ mod temporary;
 pub mod uv;
 
 pub use download::Downloader;
-pub use error::{Error, Purpose};
+pub use error::Error;
 pub use hosts::{AllowedHosts, ParseAllowedHostsError};
 pub use indexes::{DefaultIndex, Indexes, NamedIndex};
 pub use netrc::{Netrc, ParseNetrcError};

@@ -52,13 +52,7 @@ impl OutputFolder {
     }
 
     fn unwritable(&self) -> impl Fn(io::Error) -> PortError + '_ {
-        |error| {
-            PortError::new(Error::output(
-                "could not write to",
-                self.folder.path(),
-                error,
-            ))
-        }
+        |error| Error::output("could not write to", self.folder.path(), error).into()
     }
 
     fn known(&self, layer: &LayerName) -> Option<Manifest> {
@@ -76,11 +70,12 @@ impl OutputFolder {
                     && !self.is_named
                     && !(is_of_project(&other) && is_of_project(input)) =>
             {
-                Err(PortError::new(Error::LayerOfOtherInput {
+                Err(Error::LayerOfOtherInput {
                     zip: self.zip(layer),
                     other,
                     input: input.clone(),
-                }))
+                }
+                .into())
             }
             _ => Ok(()),
         }

@@ -80,7 +80,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         let count = orders.len();
         let mut all = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         all.extend(orders);
-        PortError::new(Error::OrderedFirst { orders: count })
+        Error::OrderedFirst { orders: count }.into()
     }
 
     async fn order_wheel(
@@ -91,8 +91,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
     ) -> Result<Order, PortError> {
         let input = keys::source(file.sha256);
         if !self.handover.has(&input).await? {
-            let source = self.cache.source(filename, file).await;
-            let source = source.map_err(PortError::new)?;
+            let source = self.cache.source(filename, file).await?;
             let left = self
                 .handover
                 .leave_source(&input, source.path(), file.sha256);
@@ -130,11 +129,10 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         file: &LockedFile,
         target: Target,
     ) -> Result<Option<Made>, PortError> {
-        let known = self.cache.built(file.sha256, target).await;
-        if let Some(known) = known.map_err(PortError::new)? {
+        if let Some(known) = self.cache.built(file.sha256, target).await? {
             return Ok(Some((known, None)));
         }
-        let mut partial = self.cache.partial().map_err(PortError::new)?;
+        let mut partial = self.cache.partial()?;
         let key = keys::built_wheel(file.sha256, target);
         let left = self.handover.wheel(&key, partial.as_file_mut()).await?;
         let Some(name) = left else {
@@ -146,9 +144,8 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         };
         let built: WheelFilename = name
             .parse()
-            .map_err(|error| PortError::new(invalid(format!("of `{filename}`: {error}"))))?;
-        let kept = self.cache.keep(file.sha256, target, built, partial).await;
-        let kept = kept.map_err(PortError::new)?;
+            .map_err(|error| invalid(format!("of `{filename}`: {error}")))?;
+        let kept = self.cache.keep(file.sha256, target, built, partial).await?;
         let downloaded = kept.layout.wheel_size;
         Ok(Some((kept, Some(downloaded))))
     }
@@ -167,9 +164,10 @@ impl<H: Handover> Resolver for Sandboxes<'_, H> {
             };
             let resolved = self.uv.resolve(from_wheels).await;
             return resolved.map_err(|error| match error.code() {
-                "WheelNotFound" => PortError::new(Error::SandboxOutOfReach {
+                "WheelNotFound" => Error::SandboxOutOfReach {
                     problem: error.to_string(),
-                }),
+                }
+                .into(),
                 _ => error,
             });
         }
@@ -180,7 +178,7 @@ impl<H: Handover> Resolver for Sandboxes<'_, H> {
             let order = self.order(key, &request, None, target).await?;
             return Err(self.ordered(vec![order]));
         };
-        let lock = Lock::parse(&String::from_utf8_lossy(&text)).map_err(PortError::new)?;
+        let lock = Lock::parse(&String::from_utf8_lossy(&text))?;
         // It is the lock of the whole request.
         Ok(match resolution.located {
             Some(_) => lock.only(resolution.requirements),

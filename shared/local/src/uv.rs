@@ -487,13 +487,10 @@ impl Uv {
 
 impl Resolver for Uv {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
-        let resolve = async {
-            match resolution.located {
-                Some(location) => self.locate(resolution, location).await,
-                None => self.compile(resolution).await?.lock(),
-            }
-        };
-        resolve.await.map_err(PortError::new)
+        Ok(match resolution.located {
+            Some(location) => self.locate(resolution, location).await?,
+            None => self.compile(resolution).await?.lock()?,
+        })
     }
 }
 

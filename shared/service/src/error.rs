@@ -1,77 +1,102 @@
-//! What can go wrong in a use case.
+//! The errors of the use cases.
 
+use accretion_core::Fault;
 use accretion_core::delivery::ParseDeliveryError;
 use accretion_core::invocation::ParseFailedInvocationError;
 use accretion_core::request::{IdentityAttributesError, Permission, RequestId};
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::wheel::WheelFilename;
-use accretion_core::{Class, Fault, fault_codes};
 
 use crate::ports::PortError;
 
-/// What can go wrong in a use case: a rule of the domain, or a port.
-#[derive(Debug, thiserror::Error)]
+/// An error of a use case: a rule of the domain, or a port.
+#[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
     /// The domain refuses.
     #[error(transparent)]
+    #[fault(transparent)]
     Core(#[from] accretion_core::Error),
     /// A port failed.
     #[error(transparent)]
+    #[fault(transparent)]
     Port(#[from] PortError),
     /// A message of the request queue is neither a request nor an event of the inbox.
     #[error("the message is neither a request nor an event of S3: {problem}")]
+    #[fault(User)]
     MessageUnknown {
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A message of the request queue was sent before, but does not say as what.
     #[error("the message's attributes do not say which request it is: {0}")]
+    #[fault(
+        User,
+        hint = "send the request without the attributes `RequestId` and `ReceivedAt`: it is a new \
+                one then"
+    )]
     MessageIdentityInvalid(#[from] IdentityAttributesError),
     /// A message of the request queue looks like an event of S3, and can't be one of the inbox.
     #[error("the event is none of the inbox: {problem}")]
+    #[fault(User)]
     EventRefused {
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A dead letter of the publisher is no record of an invocation that could be repeated.
     #[error("the message tells of no invocation that could be repeated: {0}")]
+    #[fault(User)]
     InvocationUnknown(#[from] ParseFailedInvocationError),
-    /// A request that was accepted before can't be read any more, neither where it was dropped nor
-    /// where it was kept.
-    #[error("the accepted request `{id}` is not kept any more")]
+    /// An accepted request is missing, both in the inbox and in the artifacts bucket.
+    #[error("the stored copy of the accepted request `{id}` is missing")]
+    #[fault(
+        Internal,
+        hint = "the artifacts bucket was changed from outside: drop the request again"
+    )]
     RequestMissing {
         /// The request.
         id: RequestId,
     },
-    /// What an accepted request names can't be read any more where it was kept.
-    #[error("the files `{key}` of an accepted request are not kept any more")]
+    /// A stored file of an accepted request is missing.
+    #[error("the stored files `{key}` of an accepted request are missing")]
+    #[fault(
+        Internal,
+        hint = "the artifacts bucket was changed from outside: drop the request again"
+    )]
     FilesMissing {
         /// The key in the artifacts bucket.
         key: String,
     },
     /// A build has neither brought forth a manifest nor said that it failed.
     #[error("nothing has been heard of the build since {since}")]
+    #[fault(
+        Internal,
+        hint = "its execution was stopped, or its message is among the dead letters: `accretion \
+                redrive` sends those back; otherwise drop the request again"
+    )]
     BuildLost {
-        /// When it was last heard of.
+        /// The time of its last update.
         since: Timestamp,
     },
     /// There is no artifact manifest of this key.
     #[error("there is no artifact manifest `{key}`")]
+    #[fault(Internal)]
     ManifestMissing {
         /// The key in the artifacts bucket.
         key: String,
     },
     /// An artifact manifest can't be published from.
     #[error("the artifact manifest `{key}` cannot be used: {problem}")]
+    #[fault(Internal)]
     ManifestInvalid {
         /// The key in the artifacts bucket.
         key: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// Nothing says any more what a version was published from that is to be rolled back to.
-    #[error("nothing says any more what {layer}:{version} was published from")]
+    /// The manifest of a version that a rollback names is missing.
+    #[error("the manifest of {layer}:{version} is missing")]
+    #[fault(User)]
     LayerManifestMissing {
         /// The layer.
         layer: String,
@@ -80,38 +105,60 @@ pub enum Error {
     },
     /// The artifact of a manifest is not there.
     #[error("the artifact `{key}` is missing")]
+    #[fault(
+        Internal,
+        hint = "the artifacts bucket was changed from outside: restore the object's version, or drop \
+                the request again"
+    )]
     ArtifactMissing {
         /// The key in the artifacts bucket.
         key: String,
     },
     /// An artifact is not what its manifest says.
     #[error("the artifact `{key}` does not have the SHA-256 of its manifest")]
+    #[fault(
+        Internal,
+        hint = "the artifacts bucket was changed from outside: restore the object's version, or drop \
+                the request again"
+    )]
     ArtifactDiffers {
         /// The key in the artifacts bucket.
         key: String,
     },
     /// A manifest asks for a permission that the operator does not let requests give.
     #[error("the layer may not be shared with {permission} here")]
+    #[fault(
+        User,
+        hint = "remove it from `Permissions`, or have the operator add it to `AllowedPermissions`"
+    )]
     PermissionNotAllowed {
         /// The permission.
         permission: Permission,
     },
     /// Somebody else was publishing the layer for as long as could be waited.
     #[error("`{layer}` is being published by somebody else, until {until} at the latest")]
+    #[fault(Transient)]
     LayerBusy {
         /// The layer.
         layer: String,
-        /// When the claim ends.
+        /// The end of the claim.
         until: Timestamp,
     },
     /// A repair could not finish all that was left undone.
     #[error("{failures} things could not be repaired")]
+    #[fault(Internal, hint = "the warnings before say what, and why")]
     RepairIncomplete {
-        /// How many.
+        /// Their number.
         failures: usize,
     },
     /// Lambda has a version of a layer that nobody recorded.
     #[error("Lambda has version {version} of `{layer}`, which is not recorded")]
+    #[fault(
+        Internal,
+        hint = "it was made by hand, or by a publication that failed, or that took effect after \
+                somebody had taken its place: delete it, unless the table of layers has recorded \
+                it since, or somebody uses it"
+    )]
     LayerVersionUnrecorded {
         /// The layer.
         layer: String,
@@ -120,22 +167,33 @@ pub enum Error {
     },
     /// A merged layer can't be built, since there is nothing for one of its runtimes.
     #[error("for {runtime}: {error}")]
+    #[fault(transparent = error)]
     OfRuntime {
         /// The runtime.
         runtime: Runtime,
-        /// What went wrong with it.
+        /// Its error.
         error: Box<Self>,
     },
-    /// A request names credentials that the operator does not have sent there.
-    #[error("the index `{index}` is not to be opened with {reference}")]
+    /// A request names credentials that the operator does not allow for this index.
+    #[error("the operator does not allow {reference} for the index `{index}`")]
+    #[fault(
+        User,
+        hint = "have the index added to the parameter Indexes of the stack, and its secret to \
+                IndexSecretArns"
+    )]
     IndexCredentialsRefused {
         /// The index's name.
         index: String,
-        /// Where the credentials are kept.
+        /// The place of the credentials.
         reference: String,
     },
-    /// A request has a package come from another index than the operator does.
+    /// A request takes a package from another index than the operator does.
     #[error("`{package}` does not come from the index `{index}` here")]
+    #[fault(
+        User,
+        hint = "take it out of the index's `Packages`: the parameter Indexes of the stack says \
+                where it comes from"
+    )]
     PackagePinnedElsewhere {
         /// The package.
         package: String,
@@ -144,18 +202,28 @@ pub enum Error {
     },
     /// A package has no fitting wheel; its source may be built, but not by this builder.
     #[error("this builder builds nothing from source: {problem}")]
+    #[fault(User, hint = instead_of_sources(problem))]
     SourceDistributionUnsupported {
-        /// Which package has no wheel.
+        /// The package without a wheel.
         problem: String,
     },
-    /// A package has no fitting wheel; its source may be built, but there is nobody who could.
+    /// A package has no fitting wheel; its source may be built, but no sandbox exists for it.
     #[error("there is no build sandbox for the runtime, which AWS has deprecated: {problem}")]
+    #[fault(
+        User,
+        hint = "require a version that has a wheel, leave the runtime out, or build the layer with \
+                the `accretion` command"
+    )]
     SandboxMissing {
-        /// Which package has no wheel.
+        /// The package without a wheel.
         problem: String,
     },
-    /// What build sandboxes have made is not where they leave it.
-    #[error("build sandboxes were done, and `{key}` is not there")]
+    /// The result of a build sandbox is missing.
+    #[error("build sandboxes were done, and their result `{key}` is missing")]
+    #[fault(
+        Internal,
+        hint = "the artifacts bucket was changed from outside: drop the request again"
+    )]
     SandboxResultMissing {
         /// The key in the artifacts bucket.
         key: String,
@@ -163,8 +231,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to say where a request allows source distributions and the builder takes none: that a
-    /// package has no wheel would be answered with that it need not have one.
+    /// Explains a missing wheel where a request allows source distributions and the builder takes
+    /// none: the usual advice would be to allow them.
     pub(crate) fn for_want_of_sources(self) -> Self {
         if self.is_for_want_of_a_wheel() {
             let problem = self.to_string();
@@ -174,7 +242,7 @@ impl Error {
         }
     }
 
-    /// The same where nobody can build for the target.
+    /// The same where no build sandbox exists for the target.
     pub(crate) fn for_want_of_a_sandbox(self) -> Self {
         if self.is_for_want_of_a_wheel() {
             let problem = self.to_string();
@@ -184,7 +252,7 @@ impl Error {
         }
     }
 
-    /// Whether it would be none if source distributions were taken.
+    /// Checks if a source distribution would prevent it.
     fn is_for_want_of_a_wheel(&self) -> bool {
         match self {
             Self::Core(accretion_core::Error::WheelNotFound { instead, .. }) => instead
@@ -198,6 +266,12 @@ impl Error {
     }
 }
 
+impl From<Error> for PortError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
+    }
+}
+
 impl From<ParseDeliveryError> for Error {
     fn from(error: ParseDeliveryError) -> Self {
         Self::MessageUnknown {
@@ -206,127 +280,25 @@ impl From<ParseDeliveryError> for Error {
     }
 }
 
+/// The advice where a package can only be built from source.
+fn instead_of_sources(problem: &str) -> String {
+    let wheel = match accretion_core::error::substitute(problem) {
+        Some((package, other)) => format!("{package} has no wheels for Linux: try {other}"),
+        None => "require a version that has a wheel".to_owned(),
+    };
+    format!(
+        "{wheel}, build the layer with the `accretion` command, or have the parameter \
+         AllowSourceDistributions of the stack set"
+    )
+}
+
 /// The code of resolvers for a package without a fitting wheel; core's own.
 const WHEEL_NOT_FOUND: &str = "WheelNotFound";
 
-fault_codes! {
-    impl Error {
-        Self::MessageUnknown { .. } => "MessageUnknown", User;
-        Self::MessageIdentityInvalid(_) => "MessageIdentityInvalid", User;
-        Self::EventRefused { .. } => "EventRefused", User;
-        Self::InvocationUnknown(_) => "InvocationUnknown", User;
-        Self::RequestMissing { .. } => "RequestMissing", Internal;
-        Self::FilesMissing { .. } => "FilesMissing", Internal;
-        Self::BuildLost { .. } => "BuildLost", Internal;
-        Self::ManifestMissing { .. } => "ManifestMissing", Internal;
-        Self::ManifestInvalid { .. } => "ManifestInvalid", Internal;
-        Self::LayerManifestMissing { .. } => "LayerManifestMissing", User;
-        Self::ArtifactMissing { .. } => "ArtifactMissing", Internal;
-        Self::ArtifactDiffers { .. } => "ArtifactDiffers", Internal;
-        Self::PermissionNotAllowed { .. } => "PermissionNotAllowed", User;
-        Self::LayerBusy { .. } => "LayerBusy", Transient;
-        Self::LayerVersionUnrecorded { .. } => "LayerVersionUnrecorded", Internal;
-        Self::RepairIncomplete { .. } => "RepairIncomplete", Internal;
-        Self::IndexCredentialsRefused { .. } => "IndexCredentialsRefused", User;
-        Self::PackagePinnedElsewhere { .. } => "PackagePinnedElsewhere", User;
-        Self::SourceDistributionUnsupported { .. } => "SourceDistributionUnsupported", User;
-        Self::SandboxMissing { .. } => "SandboxMissing", User;
-        Self::SandboxResultMissing { .. } => "SandboxResultMissing", Internal;
-    }
-    else {
-        Self::Core(error) => error;
-        Self::Port(error) => error;
-        Self::OfRuntime { error, .. } => &**error;
-    }
-}
-
-impl Fault for Error {
-    fn code(&self) -> &'static str {
-        self.code_and_class().0
-    }
-
-    fn class(&self) -> Class {
-        self.code_and_class().1
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Core(error) => error.hint(),
-            Self::Port(error) => error.hint(),
-            Self::OfRuntime { error, .. } => error.hint(),
-            Self::ArtifactMissing { .. } | Self::ArtifactDiffers { .. } => Some(
-                "somebody has changed the artifacts bucket: restore the object's version, or drop \
-                 the request again"
-                    .to_owned(),
-            ),
-            Self::RequestMissing { .. }
-            | Self::FilesMissing { .. }
-            | Self::SandboxResultMissing { .. } => {
-                Some("somebody has changed the artifacts bucket: drop the request again".to_owned())
-            }
-            Self::BuildLost { .. } => Some(
-                "somebody has stopped its execution, or its message is among the dead letters: \
-                 `accretion redrive` sends those back; otherwise drop the request again"
-                    .to_owned(),
-            ),
-            Self::PermissionNotAllowed { .. } => Some(
-                "remove it from `Permissions`, or have the operator add it to `AllowedPermissions`"
-                    .to_owned(),
-            ),
-            Self::RepairIncomplete { .. } => {
-                Some("the warnings before say what, and why".to_owned())
-            }
-            Self::LayerVersionUnrecorded { .. } => Some(
-                "it was made by hand, or by a publication that failed, or that took effect after \
-                 somebody had taken its place: delete it, unless the table of layers has recorded \
-                 it since, or somebody uses it"
-                    .to_owned(),
-            ),
-            Self::MessageIdentityInvalid(_) => Some(
-                "send the request without the attributes `RequestId` and `ReceivedAt`: it is a new \
-                 one then"
-                    .to_owned(),
-            ),
-            Self::MessageUnknown { .. }
-            | Self::EventRefused { .. }
-            | Self::InvocationUnknown(_)
-            | Self::ManifestMissing { .. }
-            | Self::LayerManifestMissing { .. }
-            | Self::ManifestInvalid { .. }
-            | Self::LayerBusy { .. } => None,
-            Self::IndexCredentialsRefused { .. } => Some(
-                "have the index added to the parameter Indexes of the stack, and its secret to \
-                 IndexSecretArns"
-                    .to_owned(),
-            ),
-            Self::PackagePinnedElsewhere { .. } => Some(
-                "take it out of the index's `Packages`: the parameter Indexes of the stack says \
-                 where it comes from"
-                    .to_owned(),
-            ),
-            Self::SandboxMissing { .. } => Some(
-                "require a version that has a wheel, leave the runtime out, or build the layer \
-                 with the `accretion` command"
-                    .into(),
-            ),
-            Self::SourceDistributionUnsupported { problem } => {
-                let wheel = match accretion_core::error::substitute(problem) {
-                    Some((package, other)) => {
-                        format!("{package} has no wheels for Linux: try {other}")
-                    }
-                    None => "require a version that has a wheel".to_owned(),
-                };
-                Some(format!(
-                    "{wheel}, build the layer with the `accretion` command, or have the parameter \
-                     AllowSourceDistributions of the stack set"
-                ))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use accretion_core::Class;
+
     use super::*;
 
     #[test]

@@ -382,13 +382,12 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             Locked::Wheel { filename, file } => self.wheels.get(filename, file).await,
             Locked::SourceDistribution { filename, file } => {
                 let built = self.wheels.build(filename, file, target).await?;
-                is_of(&built, package, filename).map_err(PortError::new)?;
+                is_of(&built, package, filename)?;
                 Ok(built)
             }
         });
         let wheels = try_join_all(fetches).await?;
-        let checked = self.check_required(packages, &wheels, target);
-        checked.map_err(PortError::new)?;
+        self.check_required(packages, &wheels, target)?;
         Ok(wheels)
     }
 

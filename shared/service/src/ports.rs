@@ -29,9 +29,16 @@ use url::Url;
 pub struct PortError(Box<dyn Fault>);
 
 impl PortError {
-    /// A port's failure out of an adapter's error.
+    /// A port's failure out of an adapter's error. An adapter's own error type implements `From`
+    /// with it.
     pub fn new(error: impl Fault) -> Self {
         Self(Box::new(error))
+    }
+}
+
+impl From<accretion_core::Error> for PortError {
+    fn from(error: accretion_core::Error) -> Self {
+        Self::new(error)
     }
 }
 

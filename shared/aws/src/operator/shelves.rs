@@ -209,20 +209,19 @@ fn user(function: &FunctionConfiguration) -> String {
 
 impl Shelves for LayerShelves {
     async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError> {
-        self.list_versions(layer).await.map_err(PortError::new)
+        Ok(self.list_versions(layer).await?)
     }
 
     async fn latest(&self, layer: &LambdaLayerName) -> Result<Latest, PortError> {
-        self.read_latest(layer).await.map_err(PortError::new)
+        Ok(self.read_latest(layer).await?)
     }
 
     async fn uses(&self) -> Result<Uses, PortError> {
-        self.list_uses().await.map_err(PortError::new)
+        Ok(self.list_uses().await?)
     }
 
     async fn delete(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError> {
-        let deleted = delete_layer_version(&self.client, layer.as_str(), version).await;
-        deleted.map_err(PortError::new)
+        Ok(delete_layer_version(&self.client, layer.as_str(), version).await?)
     }
 
     async fn note_deleted(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError> {
@@ -230,8 +229,9 @@ impl Shelves for LayerShelves {
             return Ok(());
         };
         let records = &self.publisher.records;
-        let noted = records.note_deleted(&layer, version, self.deleted_by.as_deref());
-        noted.await.map_err(PortError::new)
+        Ok(records
+            .note_deleted(&layer, version, self.deleted_by.as_deref())
+            .await?)
     }
 }
 
