@@ -9,7 +9,7 @@ mod record;
 mod render;
 
 pub use self::record::ProblemRecord;
-pub use self::render::printable;
+pub use crate::excerpt::printable;
 
 /// How bad a [`Problem`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

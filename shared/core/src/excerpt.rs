@@ -7,7 +7,7 @@
 
 use std::fmt::Display;
 
-use crate::diagnostic::printable;
+use annotate_snippets::normalize_untrusted_str;
 
 /// Bytes of what is told of an error. As JSON it has twice as many at most, and with its hint it
 /// fits into the cause of a state machine's failure.
@@ -75,6 +75,17 @@ pub fn shown_within(text: &str, limit: usize) -> String {
 pub fn told(text: &str, limit: usize) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();
     excerpt(&lines.join("\n"), limit)
+}
+
+/// A text that only shows: terminals act on control characters.
+pub fn printable(text: &str) -> String {
+    without_c1(&normalize_untrusted_str(text))
+}
+
+/// Replaces the control characters from U+0080 to U+009F, which the renderer passes on, by another
+/// character of two bytes, so that places in the text stay the same.
+pub(crate) fn without_c1(text: &str) -> String {
+    text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "¿")
 }
 
 /// The first of some things, and how many more there are.

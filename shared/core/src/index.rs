@@ -10,9 +10,10 @@ use std::str::FromStr;
 use pep508_rs::PackageName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use crate::diagnostic::code;
+use crate::loopback::is_loopback;
 
 /// What an index is called: 1 to 64 letters, digits, `-` and `_`, all ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -263,13 +264,8 @@ pub fn index_url(text: &str) -> Result<Url, IndexUrlProblem> {
              `UV_INDEX_<NAME>_USERNAME` and `UV_INDEX_<NAME>_PASSWORD`",
         );
     }
-    let is_loopback = match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    let on_loopback = url.host().is_some_and(|host| is_loopback(&host));
+    if url.scheme() != "https" && !(url.scheme() == "http" && on_loopback) {
         return problem(
             code::URL_UNSUPPORTED,
             "an index is asked over https",

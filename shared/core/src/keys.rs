@@ -1,8 +1,8 @@
 //! Where things are: the keys of the artifacts bucket, and the names of the latest pointers.
 
 use crate::digest::{Digest, Sha256};
+use crate::identity::{ProjectName, RequestId};
 use crate::layer::{LambdaLayerName, LayerName};
-use crate::request::{ProjectName, RequestId};
 use crate::target::{LayerTarget, Target};
 
 /// What the keys of all artifact manifests start with.

@@ -17,16 +17,21 @@ use crate::fault::Fault as _;
 use crate::index::Index;
 use crate::limits::Limits;
 use crate::lock::{LockFile, LockFormat, NotALock, Outdated, Policy, Selection};
-use crate::requirement::{Include, RequirementSet, decode, parse_bytes, parse_script};
+use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
+use crate::script::parse_script;
 use crate::target::{Architecture, Compatibility, LayerTarget, Lifecycle, Runtime, Target};
 
 mod admission;
 mod contents;
 mod document;
-mod identity;
 mod input;
 mod json;
 mod rollback;
+
+pub use crate::identity::{
+    IdentityAttributes, IdentityAttributesError, ParseProjectNameError, ParseRequestIdError,
+    ProjectName, RequestId, RequestRef,
+};
 
 pub use self::admission::{Admission, AllowedPermissions, ParseAllowedPermissionsError};
 pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
@@ -34,46 +39,8 @@ pub use self::document::{
     ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
     RequirementsDocument, schema,
 };
-pub use self::identity::{
-    IdentityAttributes, IdentityAttributesError, ParseRequestIdError, RequestId, RequestRef,
-};
 pub use self::input::{InputKind, InputUnsupported};
 pub use self::rollback::Rollback;
-
-/// What a project is called: 1 to 70 letters, digits, `-` and `_`, all ASCII.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProjectName(String);
-
-impl ProjectName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ProjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no project name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a project name has 1 to 70 letters, digits, `-` and `_`")]
-pub struct ParseProjectNameError;
-
-impl FromStr for ProjectName {
-    type Err = ParseProjectNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if (1..=Limits::NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseProjectNameError)
-        }
-    }
-}
 
 /// The id of an AWS account: 12 digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -23,7 +23,6 @@ mod line;
 mod logical;
 mod option;
 mod parse;
-mod script;
 mod url;
 
 pub(crate) use self::encoding::BYTE_ORDER_MARK;
@@ -31,7 +30,6 @@ pub use self::encoding::{Undecodable, decode_requirements};
 pub(crate) use self::line::{LineContext, MarkerCosts, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
-pub(crate) use self::script::{metadata as script_metadata, parse_script, parse_script_text};
 
 /// One requirement: what PEP 508 expresses, and the files that may satisfy it.
 ///

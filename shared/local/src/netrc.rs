@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 use accretion_core::index::Credentials;
+use accretion_core::loopback::is_loopback;
 use url::Url;
 
 /// A netrc file.
@@ -79,15 +80,9 @@ impl Netrc {
     }
 }
 
-/// Whether nobody else sees what is sent to a URL.
+/// Whether only the server of a URL can read what is sent to it.
 fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || loopback
+    url.scheme() == "https" || url.host().is_some_and(|host| is_loopback(&host))
 }
 
 /// The words that are left of a text.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use accretion_core::loopback::is_loopback;
 use url::{Host, Url};
 
 use crate::Error;
@@ -88,14 +89,6 @@ impl Origins {
     fn is_plain_host(&self, host: &str) -> bool {
         let mut plain = self.indexes.iter().filter(|index| index.scheme() == "http");
         plain.any(|index| index.host_str() == Some(host))
-    }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => ip.is_loopback(),
     }
 }
 

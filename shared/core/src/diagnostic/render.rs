@@ -1,8 +1,8 @@
 //! A report for people.
 
-use annotate_snippets::{
-    AnnotationKind, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
-};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+
+use crate::excerpt::{printable, without_c1};
 
 use super::{Location, Problem, Report, Severity};
 
@@ -101,17 +101,6 @@ fn snippet<'a>(
         .line_start(line)
         .annotation(AnnotationKind::Primary.span(span.start - start..span.end - start));
     (snippet, start > line_start)
-}
-
-/// A text that only shows: terminals act on control characters.
-pub fn printable(text: &str) -> String {
-    without_c1(&normalize_untrusted_str(text))
-}
-
-/// Replaces the control characters from U+0080 to U+009F, which the renderer passes on, by another
-/// character of two bytes, so that places in the text stay the same.
-fn without_c1(text: &str) -> String {
-    text.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "¿")
 }
 
 /// Replaces what a URL has before an `@`, but for variables: reports are kept and sent. Places in the

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use pep508_rs::{ExtraName, MarkerEnvironment, PackageName};
 
 use super::constraint::Constraint;
+use super::environment::applies;
 use super::marker::Activated;
 use super::selection::normalised;
-use super::{Lock, applies, invalid};
+use super::{Lock, invalid};
 use crate::error::Error;
 use crate::excerpt::shown;
 use crate::limits::Limits;

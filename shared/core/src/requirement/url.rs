@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use pep508_rs::PackageName;
-use url::{Host, Url};
+use url::Url;
 
 use super::distribution_name;
 use super::line::{Finding, LineContext};
 use crate::diagnostic::code;
 use crate::digest::Sha256;
+use crate::loopback::is_loopback;
 
 /// Whether a text is a location in a version control system, as pip takes it.
 pub(super) fn is_vcs(text: &str) -> bool {
@@ -77,7 +78,7 @@ pub(super) fn check(
     };
     match url.scheme() {
         "https" => {}
-        "http" if is_loopback(&url) => {}
+        "http" if url.host().is_some_and(|host| is_loopback(&host)) => {}
         "http" => {
             return found(
                 code::URL_UNSUPPORTED,
@@ -109,15 +110,6 @@ pub(super) fn check(
     url.set_fragment(None);
     let name = distribution(&url, span, context)?;
     Ok(DirectUrl { url, hash, name })
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// The SHA-256 in a fragment such as `#sha256=…`. `egg=` repeats the name and says nothing new.

@@ -16,7 +16,8 @@ use crate::excerpt::shown;
 use crate::limits::Limits;
 use crate::lock::project::pep508_edge;
 use crate::lock::selection::normalised;
-use crate::requirement::{Requirement, script_metadata};
+use crate::requirement::Requirement;
+use crate::script;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -77,7 +78,7 @@ impl Package {
 /// The differences of the lock file of a script.
 pub(super) fn of_script(text: &str, script: &str) -> Option<Vec<String>> {
     let document: Document = toml::from_str(text).ok()?;
-    let file: Table = toml::from_str(&script_metadata(script).ok()?).ok()?;
+    let file: Table = toml::from_str(&script::metadata(script).ok()?).ok()?;
     let mut comparison = Comparison::new(&document, sources(&file));
     comparison.python(&document, [file.get("requires-python")]);
     let required = texts(file.get("dependencies"));

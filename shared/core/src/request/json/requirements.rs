@@ -14,6 +14,7 @@ use crate::request::{Contents, Requirements};
 use crate::requirement::{
     self, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,
 };
+use crate::script::parse_script_text;
 
 /// Types of requirements, lock files left out.
 const TYPES: [&str; 3] = ["accretion", "requirements.txt", "script"];
@@ -101,7 +102,7 @@ fn read_typed(
         "script" => {
             let text = reader.string(value?, "`Requirements` of the type `script`")?;
             let allow = context.allow_source_distributions;
-            let checked = requirement::parse_script_text("the script", &text.value, allow);
+            let checked = parse_script_text("the script", &text.value, allow);
             reader
                 .embedded(checked, text, "the script")
                 .map(Requirements::Set)

@@ -1,4 +1,4 @@
-//! Which request it is, and which of two is the newer one.
+//! The names of projects, the identities of requests, and the order of requests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,43 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::Sha256;
+use crate::limits::Limits;
 use crate::timestamp::{ParseTimestampError, Timestamp};
+
+/// The name of a project: 1 to 70 letters, digits, `-` and `_`, all ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectName(String);
+
+impl ProjectName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that is no project name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a project name has 1 to 70 letters, digits, `-` and `_`")]
+pub struct ParseProjectNameError;
+
+impl FromStr for ProjectName {
+    type Err = ParseProjectNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if (1..=Limits::NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseProjectNameError)
+        }
+    }
+}
 
 /// The identity of a request: 32 lowercase hexadecimal digits.
 ///

@@ -1,6 +1,4 @@
-//! Scripts with inline metadata (PEP 723): what the comment block `script` requires.
-//!
-//! Nothing else of a script counts.
+//! Scripts with inline metadata (PEP 723), of which only the comment block `script` counts.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,11 +7,13 @@ use pep440_rs::VersionSpecifiers;
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
-use super::{LineContext, MarkerCosts, Requirement, RequirementSet, decode, parse_line, sort};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::excerpt::shown;
 use crate::limits::Limits;
 use crate::project::is_harmless;
+use crate::requirement::{
+    LineContext, MarkerCosts, Requirement, RequirementSet, decode, parse_line, sort,
+};
 
 const START: &str = "# /// script";
 const END: &str = "# ///";
@@ -46,7 +46,7 @@ pub(crate) fn parse_script(
     parse_script_text(source_name, text, allow_source_distributions)
 }
 
-/// Reads what a script requires; reports every problem at once.
+/// Reads the requirements of a script; reports every problem at once.
 pub(crate) fn parse_script_text(
     source_name: &str,
     text: &str,
@@ -54,14 +54,14 @@ pub(crate) fn parse_script_text(
 ) -> Checked<RequirementSet> {
     let mut report = Report::new(source_name, text);
     let invalid = |message: String| Problem::error(code::SCRIPT_INVALID, message).help(FORM);
-    let metadata = match metadata(text) {
-        Ok(metadata) => metadata,
+    let toml = match metadata(text) {
+        Ok(toml) => toml,
         Err(problem) => {
             report.push(invalid(problem.to_owned()));
             return Err(report);
         }
     };
-    let metadata: Metadata = match toml::from_str(&metadata) {
+    let metadata: Metadata = match toml::from_str(&toml) {
         Ok(metadata) => metadata,
         Err(error) => {
             let problem = invalid(format!("its metadata: {}", error.message()));
@@ -202,14 +202,13 @@ pub(crate) fn metadata(text: &str) -> Result<String, &'static str> {
             continue;
         }
         let is_comment = |line: &str| line == "#" || line.starts_with("# ");
-        let length = lines[next..]
+        let comments = lines[next..]
             .iter()
             .take_while(|(_, line)| is_comment(line));
-        let end = next + length.count();
+        let end = next + comments.count();
         let block = &lines[next..end];
         // The last line that may end it does.
-        let length = block.iter().rposition(|(_, line)| *line == END);
-        let Some(length) = length else {
+        let Some(length) = block.iter().rposition(|(_, line)| *line == END) else {
             return Err("its metadata does not end: a line `# ///` is missing");
         };
         blocks.push(&block[..length]);
@@ -238,15 +237,14 @@ impl RequirementSet {
     /// A script without code that requires the same.
     pub fn to_script(&self) -> String {
         let quoted = |text: String| toml::Value::String(text).to_string();
-        let requires = self.requires_python.as_ref();
-        let requires = requires.map_or_else(String::new, |requires| {
-            format!("# requires-python = {}\n", quoted(requires.to_string()))
-        });
-        let dependencies = self.requirements.iter();
-        let dependencies: Vec<_> = dependencies
-            .map(|requirement| format!("#   {},\n", quoted(requirement.to_string())))
-            .collect();
-        let dependencies = dependencies.concat();
+        let requires = match &self.requires_python {
+            Some(requires) => format!("# requires-python = {}\n", quoted(requires.to_string())),
+            None => String::new(),
+        };
+        let mut dependencies = String::new();
+        for requirement in &self.requirements {
+            dependencies += &format!("#   {},\n", quoted(requirement.to_string()));
+        }
         format!("{START}\n{requires}# dependencies = [\n{dependencies}# ]\n{END}\n")
     }
 }
