@@ -33,7 +33,7 @@ const FLAG_DESCRIPTOR: u16 = 1 << 3;
 /// General purpose flag: the name is UTF-8.
 const FLAG_UTF8: u16 = 1 << 11;
 
-/// How an entry's bytes are packed.
+/// The packing of an entry's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// As they are (method 0).

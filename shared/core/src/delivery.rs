@@ -1,4 +1,4 @@
-//! What arrives on the request queue.
+//! Messages of the request queue.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use crate::excerpt::shown;
 use crate::keys;
 use crate::timestamp::Timestamp;
 
-/// What a message of the request queue says.
+/// A message of the request queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// S3 tries out whether the queue can be reached, when notifications are set up.
@@ -26,13 +26,13 @@ pub struct InboxObject {
     pub key: String,
     /// The version's id; `None` in a bucket without versions.
     pub version_id: Option<String>,
-    /// What tells apart the events of one key, in hexadecimal.
+    /// The sequence number that tells apart the events of one key, in hexadecimal.
     pub sequencer: String,
-    /// When S3 took it.
+    /// The time at which S3 stored it.
     pub event_time: Timestamp,
 }
 
-/// What no message says that anybody meant to send.
+/// A message that no sender can have meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDeliveryError {
     /// It is not a JSON object.
@@ -41,7 +41,7 @@ pub enum ParseDeliveryError {
     /// It is an event of S3 in which something is missing or not what it should be.
     #[error("record {record} of the event has no usable `{field}`")]
     Record {
-        /// Which record, from 0.
+        /// The record's index, from 0.
         record: usize,
         /// The path of the member.
         field: &'static str,
@@ -77,7 +77,7 @@ impl Delivery {
     }
 }
 
-/// Whether a record tells of something else than a new object, such as a deletion.
+/// Returns whether a record announces anything but a new object, such as a deletion.
 fn is_other_event(record: &Value) -> bool {
     let name = record["eventName"].as_str();
     let is_other = |name: &str| !name.trim_start_matches("s3:").starts_with("ObjectCreated:");
@@ -117,17 +117,17 @@ fn decode(key: &str) -> Option<String> {
 }
 
 impl InboxObject {
-    /// What tells this version apart from others of the same key.
+    /// The version id or, in a bucket without versions, the sequencer.
     pub fn version(&self) -> &str {
         self.version_id.as_deref().unwrap_or(&self.sequencer)
     }
 
-    /// Whether it is a folder, as consoles make them: nothing to be read.
+    /// Returns whether it is a folder, as consoles make them: nothing to be read.
     pub fn is_folder(&self) -> bool {
         self.key.ends_with('/')
     }
 
-    /// Whether it is a file that requests may name: no request itself.
+    /// Returns whether it is a file that requests may name: no request itself.
     pub fn is_file(&self) -> bool {
         self.key.starts_with(keys::FILES)
     }

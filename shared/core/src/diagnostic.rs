@@ -11,7 +11,7 @@ mod render;
 pub use self::record::ProblemRecord;
 pub use crate::excerpt::printable;
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The input can be used; something about it deserves attention.
@@ -23,7 +23,7 @@ pub enum Severity {
 /// A text that problems point into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceText {
-    /// What people call it: a path relative to the folder of the input.
+    /// The name that people know it by: a path relative to the folder of the input.
     pub name: String,
     /// The whole text.
     pub text: String,
@@ -43,13 +43,13 @@ pub struct Location {
 pub struct Problem {
     /// The stable name of this kind of problem, in Pascal case.
     pub code: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What is wrong: a lowercase fragment without a full stop.
+    /// The problem: a lowercase fragment without a full stop.
     pub message: String,
-    /// Where it is. `None` for what is missing altogether.
+    /// The place in the text. `None` for something that is missing altogether.
     pub location: Option<Location>,
-    /// What to do about it.
+    /// The remedy.
     pub help: Option<String>,
 }
 
@@ -125,7 +125,7 @@ pub type Checked<T> = Result<(T, Report), Report>;
 pub struct Report {
     /// The texts that locations point into; the input itself is the first.
     pub sources: Vec<SourceText>,
-    /// What was found.
+    /// The problems that were found.
     pub problems: Vec<Problem>,
 }
 
@@ -181,7 +181,7 @@ impl Report {
         }
     }
 
-    /// Whether further errors would not be listed.
+    /// Returns whether further errors would not be listed.
     pub fn is_full(&self) -> bool {
         let errors = self.problems.iter();
         let errors = errors.filter(|problem| problem.severity == Severity::Error);
@@ -224,7 +224,7 @@ impl Report {
         }
     }
 
-    /// Whether any problem is an error.
+    /// Returns whether any problem is an error.
     pub fn has_errors(&self) -> bool {
         self.problems
             .iter()

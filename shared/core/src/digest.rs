@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
-/// What determines a layer's bytes, hashed. Written as `sha256:` and 64 hexadecimal digits.
+/// The hash of everything that determines a layer's bytes. Written as `sha256:` and 64 hexadecimal digits.
 ///
 /// It is known right after resolution, before anything is downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

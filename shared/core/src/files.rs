@@ -35,7 +35,7 @@ struct OwnFile {
     content: Vec<u8>,
 }
 
-/// Whether a file of a layer can have that path, hidden or not.
+/// Checks that a file of a layer can have a path, hidden or not.
 fn check_path(name: &str, path: &str) -> Result<(), Problem> {
     let too_long = (path.len() > WheelLimits::default().path).then_some("is too long");
     match path_problem(path).or(too_long) {
@@ -73,7 +73,7 @@ impl OwnFiles {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
@@ -227,7 +227,7 @@ pub fn write_zip(
     writer.finish()
 }
 
-/// What is in a zip that [`OwnFiles::pack`] made, ordered by path; the files' packed data lies in the
+/// The contents of a zip that [`OwnFiles::pack`] made, ordered by path; the files' packed data lies in the
 /// zip itself.
 pub fn packed_files(zip: &(impl ReadAt + ?Sized), length: u64) -> Result<Vec<LayoutFile>, Error> {
     let refused = |problem: String| Error::OwnFilesInvalid { problem };

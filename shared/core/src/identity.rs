@@ -134,7 +134,7 @@ impl<'de> Deserialize<'de> for RequestId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RequestRef {
-    /// When it was received. Compared first.
+    /// The time at which it was received. Compared first.
     pub received_at: Timestamp,
     /// The request's identity.
     pub id: RequestId,
@@ -183,7 +183,7 @@ impl RequestRef {
 pub struct IdentityAttributes {
     /// The request's identity.
     pub request_id: Option<String>,
-    /// When the request was received, as [`Timestamp`] writes it.
+    /// The time at which the request was received, as [`Timestamp`] writes it.
     pub received_at: Option<String>,
 }
 
@@ -203,7 +203,7 @@ impl IdentityAttributes {
     }
 }
 
-/// What is wrong with a message's [`IdentityAttributes`].
+/// A problem of a message's [`IdentityAttributes`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityAttributesError {
     /// One of them stands alone.
@@ -218,9 +218,9 @@ pub enum IdentityAttributesError {
     /// The time is after the message's own.
     #[error("`ReceivedAt`: {time} is later than {sent_at}, when the message was sent")]
     Future {
-        /// What it says.
+        /// The time that it states.
         time: Timestamp,
-        /// When SQS took the message.
+        /// The time at which SQS took the message.
         sent_at: Timestamp,
     },
 }

@@ -15,7 +15,7 @@ use url::Url;
 use crate::diagnostic::code;
 use crate::loopback::is_loopback;
 
-/// What an index is called: 1 to 64 letters, digits, `-` and `_`, all ASCII.
+/// The name of an index: 1 to 64 letters, digits, `-` and `_`, all ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IndexName(String);
 
@@ -187,7 +187,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Where an index's credentials are kept.
+/// The place of an index's credentials.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CredentialsReference {
     /// A secret of AWS Secrets Manager.
@@ -208,18 +208,18 @@ impl fmt::Display for CredentialsReference {
 /// A package index beside the default one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// What it is called.
+    /// Its name.
     pub name: IndexName,
     /// Its simple repository API (PEP 503), without credentials, query and fragment.
     pub url: Url,
     /// The distributions that come from it alone, if it is for some only. It serves no others.
     pub packages: Option<BTreeSet<PackageName>>,
-    /// Where its credentials are kept, if it wants any.
+    /// The place of its credentials, if it wants any.
     pub credentials: Option<CredentialsReference>,
 }
 
 impl Index {
-    /// Whether a URL is on the same server as the index, below its own URL.
+    /// Returns whether a URL is on the same server as the index, below its own URL.
     pub fn contains(&self, url: &Url) -> bool {
         let root = self.url.path().trim_end_matches('/');
         let below = url.path().strip_prefix(root);
@@ -228,14 +228,14 @@ impl Index {
     }
 }
 
-/// Why a text is no URL of an index.
+/// The reason why a text is no URL of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexUrlProblem {
     /// One of the codes of [`code`].
     pub code: &'static str,
-    /// What is wrong: a lowercase fragment.
+    /// The problem: a lowercase fragment.
     pub message: &'static str,
-    /// What to do about it.
+    /// The remedy.
     pub help: &'static str,
 }
 
@@ -304,7 +304,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What an index lets somebody in with (HTTP's Basic authentication).
+/// The credentials of an index (HTTP's Basic authentication).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user.
@@ -381,7 +381,7 @@ impl Credentials {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct IndexDocument {
-    /// What it is called.
+    /// Its name.
     #[schemars(regex(pattern = r"^[a-zA-Z0-9_-]{1,64}$"), example = &"internal")]
     pub name: String,
     /// The URL of its simple repository API, without credentials.
@@ -396,13 +396,13 @@ pub struct IndexDocument {
         inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$"))
     )]
     pub packages: Option<Vec<String>>,
-    /// Where its credentials are kept. The operator of the pipeline has to allow it for this URL.
+    /// The place of its credentials. The operator of the pipeline has to allow it for this URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CredentialsDocument")]
     pub credentials: Option<CredentialsDocument>,
 }
 
-/// Where an index's credentials are kept.
+/// The place of an index's credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CredentialsDocument {
     /// The ARN of a secret of AWS Secrets Manager: a JSON object with `username` and `password`, or

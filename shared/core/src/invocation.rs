@@ -1,4 +1,4 @@
-//! What Lambda says of an invocation that it has given up.
+//! Lambda's records of invocations that it has given up.
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use crate::request::RequestId;
 /// An asynchronous invocation that failed as often as Lambda tries, or waited for too long.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FailedInvocation {
-    /// What the function was invoked with.
+    /// The payload that the function was invoked with.
     pub payload: Value,
 }
 
@@ -59,17 +59,17 @@ impl FailedInvocation {
     }
 }
 
-/// How much of what a function said is of use to anybody.
+/// The part of a function's own message that is of use, in characters.
 const MESSAGE_CHARS: usize = 600;
 
-/// What a failed invocation died of, as far as its record says so.
+/// The cause of a failed invocation, as far as its record says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Demise {
-    /// Why Lambda gave it up, such as `RetriesExhausted`.
+    /// The condition under which Lambda gave it up, such as `RetriesExhausted`.
     pub condition: Option<String>,
     /// The code of the last error.
     pub code: Option<String>,
-    /// What the last error said.
+    /// The message of the last error.
     pub message: Option<String>,
 }
 

@@ -133,7 +133,7 @@ impl Reader<'_> {
         self.report.push(problem.at(0, place));
     }
 
-    /// Whether further errors would not be listed.
+    /// Returns whether further errors would not be listed.
     pub fn is_full(&self) -> bool {
         self.report.is_full()
     }
@@ -294,7 +294,7 @@ impl Reader<'_> {
         (!lit.value.is_empty()).then(|| lit.value.clone().into_owned())
     }
 
-    /// Whether a list is too long, which is reported. `items` names what it holds.
+    /// Returns whether a list is too long, which is reported. `items` names what it holds.
     pub fn is_too_long(
         &mut self,
         (length, max): (usize, usize),

@@ -1,17 +1,17 @@
-//! Where things are: the keys of the artifacts bucket, and the names of the latest pointers.
+//! The keys of the artifacts bucket, and the names of the latest-version parameters.
 
 use crate::digest::{Digest, Sha256};
 use crate::identity::{ProjectName, RequestId};
 use crate::layer::{LambdaLayerName, LayerName};
 use crate::target::{LayerTarget, Target};
 
-/// What the keys of all artifact manifests start with.
+/// The prefix of the keys of all artifact manifests.
 pub const MANIFESTS: &str = "accretion/manifests/";
 
 /// The start of the keys of all manifests of layer versions.
 pub const LAYER_MANIFESTS: &str = "accretion/layers/";
 
-/// What the keys of files in the inbox start with: no request is among them.
+/// The prefix of the keys of files in the inbox: no request is among them.
 pub const FILES: &str = "files/";
 
 /// The prefix of the keys of requests that say which project they are for.

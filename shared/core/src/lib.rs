@@ -40,6 +40,7 @@ pub mod secrets;
 pub mod target;
 pub mod timestamp;
 pub mod tracking;
+pub(crate) mod uv_settings;
 pub mod wheel;
 
 pub use error::Error;

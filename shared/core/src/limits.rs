@@ -1,4 +1,4 @@
-//! What an input may cost at most, in one place.
+//! The limits of an input's costs, in one place.
 //!
 //! What a request may look like is fixed: `accretion check` on a laptop and every deployment have to
 //! agree on it. Those limits are constants of [`Limits`]. What building it may cost is up to whoever
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-/// What an input may cost at most.
+/// The limits of an input's costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Finding out which files a layer consists of.
@@ -56,11 +56,11 @@ impl Limits {
     /// The sum, over the environment markers of a text as they came and as they are normalised, of two
     /// to the power of their different comparisons: what they take, in time and in memory that is kept.
     pub const MARKERS_COST: usize = 1 << 14;
-    /// How deeply brackets in an environment marker are nested.
+    /// The depth of nested brackets in an environment marker.
     pub const MARKER_DEPTH: usize = 32;
     /// Dependency groups, and extras, that a request selects.
     pub const SELECTED: usize = 100;
-    /// What it may take to follow what the packages of a lock file require of each other: steps, and
+    /// The effort to follow how the packages of a lock file require each other: steps, and
     /// bytes of the markers that are read on the way. Large projects take a hundredth of it.
     pub const LOCK_STEPS: usize = 8 << 20;
     /// Releases of a runtime's Python that the environments of a lock file are tried with.
@@ -68,15 +68,15 @@ impl Limits {
     /// The number of times that requirements are resolved for a target in all, each time without
     /// the versions that turned out to have no file for it.
     pub const RESOLUTIONS: usize = 50;
-    /// What a project requires in all of its groups, where a lock file needs its `pyproject.toml`;
+    /// The requirements of a project in all of its groups, if a lock file needs its `pyproject.toml`;
     /// what a group includes counts again.
     pub const PROJECT_REQUIREMENTS: usize = 20_000;
-    /// How deeply files include each other.
+    /// The depth of files that include each other.
     pub const INCLUDE_DEPTH: usize = 10;
     /// Files that are included.
     pub const INCLUDED_FILES: usize = 100;
 
-    /// How long it takes to build one source distribution. A function of AWS Lambda has 15 minutes for
+    /// The time to build one source distribution. A function of AWS Lambda has 15 minutes for
     /// all that it does.
     pub const SOURCE_BUILD_TIME: Duration = Duration::from_mins(10);
     /// Items of `Files`.
@@ -105,7 +105,7 @@ impl Limits {
 /// Limits on finding out which files a layer of one target consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResolutionLimits {
-    /// How long it takes.
+    /// The time it takes.
     pub time: Duration,
     /// Bytes that are read from indexes and file servers, where a proxy of ours counts them.
     pub traffic: u64,
@@ -134,7 +134,7 @@ impl Default for ResolutionLimits {
 }
 
 impl ResolutionLimits {
-    /// What building one source distribution may cost instead.
+    /// The limits of building one source distribution.
     #[must_use]
     pub fn of_source_builds(self) -> Self {
         Self {
@@ -151,7 +151,7 @@ pub struct DownloadLimits {
     pub file: u64,
     /// Bytes of all files of a build.
     pub total: u64,
-    /// How long one file takes, failed attempts included.
+    /// The time for one file, failed attempts included.
     pub time: Duration,
 }
 

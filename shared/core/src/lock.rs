@@ -56,7 +56,7 @@ pub(crate) const PROJECT: &str = "pyproject.toml";
 /// A file of a package that can be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LockedFile {
-    /// Where it is.
+    /// Its URL.
     pub url: Url,
     /// The SHA-256 that it has to have.
     pub sha256: Sha256,
@@ -64,21 +64,21 @@ pub struct LockedFile {
     pub size: Option<u64>,
 }
 
-/// What a package is installed from.
+/// The file that a package is installed from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Locked {
     /// A wheel that fits the target.
     Wheel {
         /// Its file name.
         filename: WheelFilename,
-        /// Where it is.
+        /// Its URL.
         file: LockedFile,
     },
     /// A source distribution, for want of a wheel that fits.
     SourceDistribution {
         /// Its file name.
         filename: String,
-        /// Where it is.
+        /// Its URL.
         file: LockedFile,
     },
 }
@@ -99,7 +99,7 @@ pub struct LockedPackage {
     pub name: PackageName,
     /// The version, as the lock file writes it.
     pub version: String,
-    /// What it is installed from.
+    /// The file that it is installed from.
     pub locked: Locked,
     /// The reason why its index has yanked the version, as far as that is known; empty where the
     /// index gives none.
@@ -107,7 +107,7 @@ pub struct LockedPackage {
 }
 
 impl LockedPackage {
-    /// Whether it is [`at_hand`](Self::at_hand).
+    /// Returns whether it is [`at_hand`](Self::at_hand).
     pub fn is_at_hand(&self) -> bool {
         self.locked.file().url.scheme() == "file"
     }
@@ -129,7 +129,7 @@ impl LockedPackage {
         }
     }
 
-    /// Whether a wheel is one of this package and version.
+    /// Returns whether a wheel is one of this package and version.
     pub fn is_in(&self, wheel: &WheelFilename) -> bool {
         *wheel.name() == self.name && same_version(wheel.version(), &self.version)
     }
@@ -149,23 +149,23 @@ pub struct Lock {
     /// Extras that may be selected; normalised.
     extras: Known,
     packages: Vec<Package>,
-    /// Whether a package may be there more than once, as long as it says the same: in pdm's format
+    /// True if a package may be there more than once, as long as it says the same: in pdm's format
     /// each of its extras is a package, in pipenv's each category has its own.
     may_repeat: bool,
-    /// Whether extras are groups, too.
+    /// True if extras are groups, too.
     extras_are_groups: bool,
-    /// Whether the project's `pyproject.toml` was needed.
+    /// True if the project's `pyproject.toml` was needed.
     uses_project: bool,
     /// The folders of the other members, of the lock of a workspace whose root is a project.
     members: Vec<String>,
-    /// How packages lead to each other, in formats that do not say of each whether it applies.
+    /// The requirements between packages, in formats that do not say of each whether it applies.
     graph: Option<Graph>,
 }
 
 /// Names that may be selected.
 #[derive(Debug, Clone, Default)]
 enum Known {
-    /// Whatever is selected: the format need not say what there is.
+    /// Unknown: the format need not list them.
     #[default]
     Unsaid,
     /// One of these.
@@ -179,9 +179,9 @@ struct Package {
     version: Option<String>,
     applies: Applies,
     requires_python: Option<String>,
-    /// Whether it is the project whose lock file it is.
+    /// True if it is the project whose lock file it is.
     is_project: bool,
-    /// Where it comes from, if no wheel can be had from there.
+    /// Its source, if that has no wheels.
     foreign: Option<Foreign>,
     /// The index of its files, where the lock file names one and not their URLs.
     index: Option<String>,
@@ -190,15 +190,15 @@ struct Package {
     yanked: Option<String>,
 }
 
-/// When a package applies.
+/// The condition under which a package applies.
 #[derive(Debug, Clone, Default)]
 enum Applies {
     /// Always, or as a graph says.
     #[default]
     Always,
-    /// Where a marker is true.
+    /// If a marker is true.
     If(String),
-    /// Where one of these groups is selected whose marker is true.
+    /// If one of these groups is selected whose marker is true.
     In(Vec<(String, Option<String>)>),
 }
 
@@ -238,14 +238,14 @@ impl Lock {
         members.cloned().collect()
     }
 
-    /// Whether it does not say where some of its files are.
+    /// Returns whether it does not say where some of its files are.
     pub fn has_files_to_locate(&self) -> bool {
         let mut files = self.packages.iter().flat_map(|package| &package.files);
         files.any(|file| file.url.is_none() && file.path.is_none())
     }
 }
 
-/// Whether a path is the folder that a lock file is in, where its project is.
+/// Returns whether a path is the folder that a lock file is in, where its project is.
 fn is_own_folder(path: &str) -> bool {
     matches!(path, "." | "./")
 }

@@ -4,7 +4,7 @@
 
 use url::Host;
 
-/// Whether a host is the loopback interface, by its name or its address.
+/// Returns whether a host is the loopback interface, by its name or its address.
 pub fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",

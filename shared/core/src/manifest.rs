@@ -39,21 +39,21 @@ pub struct Manifest {
     /// The architecture that the layer is for: a list of one.
     #[serde(default)]
     pub architectures: Vec<Architecture>,
-    /// How a merged layer serves its runtimes; absent of any other layer.
+    /// The way a merged layer serves its runtimes; absent from any other layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// What was required, as PEP 508 requirements.
+    /// The requirements, by PEP 508.
     #[serde(deserialize_with = "requirements")]
     pub requirements: Vec<String>,
-    /// What the layer holds, ordered by name.
+    /// The distributions in the layer, ordered by name.
     pub installed: Vec<Installed>,
-    /// What was resolved and left out by the request's `Exclude`, ordered by name.
+    /// The distributions that were resolved and left out, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<Excluded>,
     /// Files of one's own in the layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
-    /// What was pruned.
+    /// The pruned files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
     /// Paths that several wheels claim with different content.
@@ -71,7 +71,7 @@ pub struct Manifest {
     /// layer.
     #[serde(rename = "LockS3Key", default, skip_serializing_if = "Option::is_none")]
     pub lock_s3_key: Option<String>,
-    /// How the layer is to be published.
+    /// The arguments of its publication.
     pub publish: Publish,
     /// The request that the layer was built for; absent where a person built it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct Manifest {
     /// The version that holds the same content; absent where the layer is no rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_to: Option<LayerRef>,
-    /// What built the layer.
+    /// The builder of the layer.
     pub builder: Builder,
 }
 
@@ -128,7 +128,7 @@ pub struct Excluded {
     pub name: String,
     /// The version that was resolved.
     pub version: String,
-    /// Why; absent where the request names it.
+    /// The reason; absent if the request names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The versions that the runtime may have, where that is the reason: `>=1.27.1`.
@@ -136,7 +136,7 @@ pub struct Excluded {
     pub runtime_version: Option<String>,
 }
 
-/// Why a distribution was left out.
+/// The reason why a distribution was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// The runtime has it.
@@ -147,7 +147,7 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Files {
-    /// How many.
+    /// Their number.
     pub count: u64,
     /// Their bytes, unpacked.
     pub unzipped_size: u64,
@@ -164,7 +164,7 @@ pub struct Pruned {
     /// The patterns of what stays nevertheless.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
-    /// How many.
+    /// Their number.
     pub files: u64,
     /// Their bytes, unpacked.
     pub unzipped_size: u64,
@@ -173,7 +173,7 @@ pub struct Pruned {
     pub unmatched: Vec<String>,
 }
 
-/// How a layer is to be published: arguments of `PublishLayerVersion` and
+/// The publication of a layer: arguments of `PublishLayerVersion` and
 /// `AddLayerVersionPermission`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -183,18 +183,18 @@ pub struct Publish {
     /// The layer version's licence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_info: Option<String>,
-    /// Who may use the layer version, besides the account itself.
+    /// The principals that may use the layer version, besides the account itself.
     #[serde(default)]
     pub permissions: Vec<PermissionDocument>,
 }
 
-/// What built a layer.
+/// The builder of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Builder {
     /// The version of Accretion.
     pub version: String,
-    /// When: RFC 3339 with milliseconds, in UTC.
+    /// The time of the build: RFC 3339 with milliseconds, in UTC.
     pub built_at: String,
 }
 
@@ -204,13 +204,13 @@ pub struct Builder {
 pub struct LayerManifest {
     /// The layer and the number of the version.
     pub layer: LayerRef,
-    /// What it was published from.
+    /// The artifact manifest that it was published from.
     pub artifact_manifest: ObjectRef,
     /// The ARN of the version.
     pub version_arn: String,
     /// The digest of its content.
     pub digest: Digest,
-    /// When Lambda made the version.
+    /// The time at which Lambda made the version.
     pub published_at: Timestamp,
 }
 
@@ -241,7 +241,7 @@ impl LayerManifest {
 }
 
 impl Manifest {
-    /// Which layer it is, and its runtimes; `None` in a manifest of Accretion (2019) that names
+    /// The layer and its runtimes; `None` in a manifest of Accretion (2019) that names
     /// several runtimes or no architecture.
     pub fn compatibility(&self) -> Option<Compatibility> {
         let &[architecture] = &*self.architectures else {
@@ -268,7 +268,7 @@ impl Manifest {
         }
     }
 
-    /// How many distributions the layer holds. One that a merged layer holds several times, for
+    /// The number of distributions in the layer. One that a merged layer holds several times, for
     /// different runtimes, counts once.
     pub fn packages(&self) -> usize {
         packages(&self.installed)

@@ -1,4 +1,4 @@
-//! What the pipeline tells the world.
+//! The notifications of the pipeline.
 //!
 //! A superset of the notifications of Accretion (2019): `ProjectName`, `Layer` and `Manifest` are
 //! its.
@@ -12,7 +12,7 @@ use crate::manifest::Installed;
 use crate::request::{RequestId, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime};
 
-/// What has happened.
+/// The event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Event {
     /// There is a new layer version.
@@ -43,7 +43,7 @@ impl Event {
 /// The cause of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
-    /// What an earlier version holds is wanted again.
+    /// A rollback to the contents of an earlier version.
     Rollback,
 }
 
@@ -60,9 +60,9 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Notification {
-    /// What has happened.
+    /// The event.
     pub event: Event,
-    /// Which notification it is: the request's id, the target's short form where there is one, and
+    /// The identity of the notification: the request's id, the target's short form if there is one, and
     /// the event.
     pub event_id: String,
     /// The request that it is about.
@@ -91,13 +91,13 @@ pub struct Notification {
     /// The digest of the request's layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Why there is a request; absent where people ask for what they require.
+    /// The reason for the request; absent if people asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// The version whose content is wanted again, where the cause is a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_to: Option<LayerRef>,
-    /// What is new in a published version.
+    /// The changes in a published version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
     /// Packages of the layer that their index has yanked: the first [`Notification::YANKED`].
@@ -109,10 +109,10 @@ pub struct Notification {
     /// The codes of the problems for which a request was rejected, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
-    /// What failed, or what is wrong with the request.
+    /// The failure, or the problem of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What to do about it.
+    /// The remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -285,7 +285,7 @@ pub struct ObjectRef {
 /// Bytes of the JSON of [`Changes`] in a message. SNS takes 256 KiB with all that is in it.
 const CHANGES_BYTES: usize = 96 << 10;
 
-/// What differs between a layer version and the one before it.
+/// The differences between a layer version and the one before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Changes {
@@ -349,7 +349,7 @@ pub struct Update {
 }
 
 impl Changes {
-    /// What has changed from the packages of one layer version to those of the next.
+    /// Compares the packages of one layer version to those of the next.
     ///
     /// Where a merged layer has a package in several versions, all of them are named, in the order of
     /// the packages.

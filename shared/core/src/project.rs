@@ -25,7 +25,6 @@ use crate::requirement::{
 };
 use crate::target::Target;
 
-pub(crate) use self::settings::is_harmless;
 pub use self::source::{Origin, Source};
 pub use self::workspace::Workspace;
 

@@ -1,4 +1,4 @@
-//! What the managed runtimes bring: which packages may stay out of a layer because a function finds
+//! The packages of the managed runtimes: they may stay out of a layer, because a function finds
 //! them anyway.
 //!
 //! Lambda has the folders of layers on `sys.path` before the runtime's own, so what a layer has hides
@@ -26,7 +26,7 @@ pub struct Provided {
     pub at_least: &'static str,
     /// The highest major version that it may be updated to: what depends on it takes no higher one.
     major: u64,
-    /// What else of the runtime the package needs.
+    /// The other packages of the runtime that the package needs.
     needs: &'static [&'static str],
 }
 
@@ -56,7 +56,7 @@ fn sdk(runtime: Runtime) -> Sdk {
     }
 }
 
-/// What a runtime brings.
+/// The packages of a runtime.
 ///
 /// The SDK could not be imported without what it depends on. Of that the runtime has at least what the
 /// oldest SDK asks for, and at most what the newest one takes. Source: `Requires-Dist` of boto3 1.26.90
@@ -92,7 +92,7 @@ pub fn provided(runtime: Runtime) -> [Provided; 7] {
 }
 
 impl Provided {
-    /// Whether every version that the runtime may have, now or later, satisfies specifiers.
+    /// Returns whether every version that the runtime may have, now or later, satisfies specifiers.
     fn satisfies(&self, specifiers: &VersionSpecifiers) -> bool {
         let oldest: Version = self.at_least.parse().expect("the table has versions");
         // No package of the table counts its minor versions so far.
@@ -106,23 +106,23 @@ impl Provided {
     }
 }
 
-/// Why a package that the runtime has stays in the layer nevertheless.
+/// The reason why a package that the runtime has stays in the layer nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The package.
     pub package: PackageName,
     /// The oldest version that the runtime may have.
     pub at_least: &'static str,
-    /// What keeps it.
+    /// The reason.
     pub because: Because,
 }
 
-/// What keeps a package in a layer.
+/// A reason to keep a package in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Because {
     /// A requirement that the runtime's version need not satisfy.
     Requirement {
-        /// Whose it is: a package's name and version, or the request.
+        /// Its origin: a package's name and version, or the request.
         of: String,
         /// The requirement.
         requirement: String,
@@ -160,16 +160,16 @@ pub struct Requiring {
     pub version: String,
     /// Its `Requires-Dist`.
     pub requires: Vec<String>,
-    /// Whether its wheel is one's own, which is meant to be in the layer.
+    /// True if its wheel is one's own, which is meant to be in the layer.
     pub is_own: bool,
 }
 
-/// What stays out of a layer, and what does not.
+/// The packages that stay out of a layer, and those that do not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Division {
-    /// What stays out, with the oldest version that the runtime may have.
+    /// The packages that stay out, with the oldest version that the runtime may have.
     pub out: BTreeMap<PackageName, &'static str>,
-    /// What the runtime has, too, and why it stays in.
+    /// The packages that stay in although the runtime has them.
     pub kept: Vec<Kept>,
 }
 

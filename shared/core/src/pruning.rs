@@ -9,7 +9,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::excerpt::shown;
 use crate::limits::Limits;
 
-/// What the name of a folder with a distribution's metadata ends in. It is never pruned: without it
+/// The end of the name of a folder with a distribution's metadata. It is never pruned: without it
 /// nothing says any more what is installed.
 const METADATA: &str = ".dist-info";
 
@@ -28,7 +28,7 @@ impl Pattern {
         &self.0
     }
 
-    /// What it matches, as globs over whole paths of files.
+    /// The globs over whole paths of files that it stands for.
     fn globs(&self) -> Result<Vec<Glob>, ParsePatternError> {
         let text = self.0.as_str();
         let is_of_folders = text.ends_with('/');
@@ -93,7 +93,7 @@ impl FromStr for Pattern {
     }
 }
 
-/// Which files of packages stay out of a layer. By default none do.
+/// The rules by which files of packages stay out of a layer. By default none do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruning {
     prune: BTreeSet<Pattern>,
@@ -106,7 +106,7 @@ pub struct Pruning {
 pub struct PatternsTooLarge;
 
 impl Pruning {
-    /// What matches one of `prune` stays out, unless it matches one of `include`.
+    /// Leaves out a file that matches one of `prune`, unless it matches one of `include`.
     ///
     /// Without `prune` there is nothing that `include` could bring back, and it is dropped.
     pub fn new(
@@ -122,17 +122,17 @@ impl Pruning {
         Ok(Self { prune, include })
     }
 
-    /// Whether nothing is pruned.
+    /// Returns whether nothing is pruned.
     pub fn is_empty(&self) -> bool {
         self.prune.is_empty()
     }
 
-    /// What is pruned, in order.
+    /// The patterns that prune, in order.
     pub fn prune(&self) -> impl Iterator<Item = &Pattern> {
         self.prune.iter()
     }
 
-    /// What stays nevertheless, in order.
+    /// The patterns that keep files nevertheless, in order.
     pub fn include(&self) -> impl Iterator<Item = &Pattern> {
         self.include.iter()
     }
@@ -175,7 +175,7 @@ impl Globs {
         })
     }
 
-    /// Whether a pattern matches the path of a file. `globs` is kept for its memory.
+    /// Returns whether a pattern matches the path of a file. `globs` is kept for its memory.
     pub(crate) fn matches(&mut self, path: &str, globs: &mut Vec<usize>) -> bool {
         self.set.matches_into(path, globs);
         for glob in &*globs {
@@ -201,7 +201,7 @@ pub struct Pruner {
 }
 
 impl Pruner {
-    /// Whether a file stays out. `path` is that below `python/`.
+    /// Returns whether a file stays out. `path` is that below `python/`.
     pub fn prunes(&mut self, path: &str) -> bool {
         if self.prune.patterns.is_empty() {
             return false;

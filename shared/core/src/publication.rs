@@ -1,4 +1,4 @@
-//! What is published of a layer, and what is to be done with one more artifact.
+//! The state of a layer's publication, and the next step for one more artifact.
 //!
 //! The state of a layer is one item of a table, read consistently and changed conditionally. From
 //! it alone follows the next [`Step`]; nothing here has effects.
@@ -7,19 +7,19 @@ use crate::digest::{Digest, Sha256};
 use crate::request::RequestRef;
 use crate::timestamp::Timestamp;
 
-/// What the table knows of a layer.
+/// The table's record of a layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerState {
-    /// How often the item was changed; 0 if there is none yet.
+    /// The number of changes of the item; 0 if there is none yet.
     pub revision: u64,
     /// The version that stands.
     pub published: Option<Published>,
-    /// What is being published.
+    /// The claim on the layer, while a version is being published.
     pub claim: Option<Claim>,
-    /// Whether Lambda may have a version above the one that stands that was never recorded: left by
+    /// True if Lambda may have a version above the one that stands that was never recorded: left by
     /// a claim that was given up.
     pub has_stray: bool,
-    /// When the layer is to be [reviewed](Review), where nothing is claimed; `None` if it was.
+    /// The time at which the layer is [reviewed](Review), where nothing is claimed; `None` if it was.
     pub review_at: Option<Timestamp>,
     /// Until when the review is repeated, and looks for versions that are not recorded; `None` if
     /// nobody has died or failed at the layer since it was reviewed last.
@@ -37,7 +37,7 @@ pub struct LayerState {
 /// has published in its place: nothing keeps Lambda from that, but it can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Review {
-    /// When everything has taken effect that was under way.
+    /// The time by which everything that was under way has taken effect.
     pub at: Timestamp,
     /// Until when Lambda may have, or get, a version that is not recorded; `None` leaves what was said
     /// before.
@@ -66,7 +66,7 @@ pub struct Published {
 /// The right to publish a version of a layer, for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Who has it: unique to one attempt.
+    /// The holder: unique to one attempt.
     pub owner: String,
     /// The request that is being published.
     pub request: RequestRef,
@@ -85,7 +85,7 @@ pub struct Candidate {
     pub digest: Digest,
 }
 
-/// What to do next about a [`Candidate`].
+/// The next step for a [`Candidate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Nothing: this very request is what is published.
@@ -104,7 +104,7 @@ pub enum Step<'a> {
 }
 
 impl LayerState {
-    /// What to do next about a candidate.
+    /// Decides the next step for a candidate.
     pub fn next(&self, candidate: &Candidate, now: Timestamp) -> Step<'_> {
         if let Some(published) = &self.published {
             if candidate.request == published.request {

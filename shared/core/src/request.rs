@@ -100,7 +100,7 @@ impl FromStr for OrganizationId {
     }
 }
 
-/// Who may use the layers, besides the account that holds them.
+/// A permission to use the layers, besides that of the account that holds them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Permission {
     /// Every AWS account.
@@ -234,7 +234,7 @@ fn deprecation(runtime: Runtime) -> Option<Problem> {
     })
 }
 
-/// What a layer is made from.
+/// The requirements that a layer is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requirements {
     /// Requirements that are resolved for each target.
@@ -263,9 +263,9 @@ impl Requirements {
 pub struct Request {
     /// The project.
     pub name: ProjectName,
-    /// What goes into the layers.
+    /// The requirements.
     pub requirements: Requirements,
-    /// Which dependency groups and extras of a lock file go into the layers.
+    /// The dependency groups and extras of a lock file that go into the layers.
     pub selection: Selection,
     /// One layer is built for each, or for each architecture if they are [merged](Self::merge).
     pub targets: Targets,
@@ -273,17 +273,17 @@ pub struct Request {
     pub description: Option<String>,
     /// The layer versions' license information; never empty.
     pub license_info: Option<String>,
-    /// Who may use the layers, besides the account itself.
+    /// The permissions to use the layers.
     pub permissions: BTreeSet<Permission>,
     /// Distributions that are resolved but left out of the layers.
     pub exclude: BTreeSet<PackageName>,
-    /// What goes into the layers besides what is required, and what stays out.
+    /// The extra files, and the rules for files that stay out.
     pub contents: Contents,
-    /// Whether packages without a fitting wheel may be built, which runs their code.
+    /// True if packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
     /// Indexes that are asked before the default one, in this order.
     pub indexes: Vec<Index>,
-    /// Whether one layer serves all runtimes, for each architecture.
+    /// True if one layer serves all runtimes, for each architecture.
     pub merge: bool,
 }
 
@@ -415,7 +415,7 @@ impl Request {
         filenames.map(|filename| filename.name().clone()).collect()
     }
 
-    /// What a lock file or a script lacks for the request's targets: one problem for each target
+    /// The problems of a lock file or a script for the request's targets: one for each target
     /// that can't be built. Of what has to be resolved only the Python versions are known.
     ///
     /// `own` are packages whose wheels will be at hand, besides those that the request names.

@@ -102,11 +102,11 @@ impl fmt::Display for Requirement {
 /// and without duplicates. Never without a requirement when it comes from a parser.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequirementSet {
-    /// What the layer must hold.
+    /// The requirements that the layer must satisfy.
     pub requirements: Vec<Requirement>,
     /// Versions that are chosen *if* a distribution is needed at all.
     pub constraints: Vec<Requirement>,
-    /// Which Python versions they are for, where a script says it.
+    /// The Python versions that they are for, if a script says it.
     pub requires_python: Option<VersionSpecifiers>,
 }
 

@@ -1,4 +1,4 @@
-//! Which versions of a layer are kept when old ones are deleted.
+//! The versions of a layer that stay when old ones are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -12,7 +12,7 @@ pub struct Version {
     pub number: u64,
     /// The ARN.
     pub arn: String,
-    /// When Lambda made it; `None` if Lambda does not say.
+    /// The time at which Lambda made it; `None` if Lambda does not say.
     pub created_at: Option<Timestamp>,
 }
 
@@ -29,7 +29,7 @@ pub struct Latest {
 /// Functions by the ARNs of the layer versions that they use.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// What may be deleted at most.
+/// The limits of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// So many of the newest versions are kept.
@@ -38,7 +38,7 @@ pub struct Policy {
     pub created_before: Option<Timestamp>,
 }
 
-/// Why a version is kept.
+/// The reason why a version stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// It is the latest version, or becomes it.
@@ -56,9 +56,9 @@ pub enum Reason {
 pub struct Shelf<'a> {
     /// The versions that there are.
     pub versions: &'a [Version],
-    /// What the pipeline takes for the latest.
+    /// The version that the pipeline takes for the latest.
     pub latest: Latest,
-    /// What functions use.
+    /// The versions that functions use.
     pub uses: &'a Uses,
 }
 

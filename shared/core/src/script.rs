@@ -10,10 +10,10 @@ use toml::{Spanned, Table};
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::excerpt::shown;
 use crate::limits::Limits;
-use crate::project::is_harmless;
 use crate::requirement::{
     LineContext, MarkerCosts, Requirement, RequirementSet, decode, parse_line, sort,
 };
+use crate::uv_settings::is_harmless;
 
 const START: &str = "# /// script";
 const END: &str = "# ///";

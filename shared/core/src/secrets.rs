@@ -113,7 +113,7 @@ const FORMS: [(&str, &str); 36] = [
     ("an Azure storage key", r"\bAccountKey=[A-Za-z0-9+/]{86}=="),
 ];
 
-/// What the values end in, or hold, that documentation shows: AWS's own `AKIAIOSFODNN7EXAMPLE`.
+/// The marks of values that documentation shows: AWS's own `AKIAIOSFODNN7EXAMPLE`.
 const EXAMPLES: [&[u8]; 2] = [b"EXAMPLE", b"example"];
 
 /// Files whose names say that they hold secrets.
@@ -176,14 +176,14 @@ fn expression(form: &str) -> Regex {
     built.expect("the forms are regular expressions: a test builds them")
 }
 
-/// What is plainly a secret, and where.
+/// A secret that was found, and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
     /// The path of the file.
     pub path: String,
     /// The line, from 1 on; `None` if the file's name says it.
     pub line: Option<u64>,
-    /// What it is, with its article: `an AWS access key id`.
+    /// The kind of secret, with its article: `an AWS access key id`.
     pub form: &'static str,
 }
 
@@ -219,7 +219,7 @@ pub fn of_path(path: &str) -> Option<&'static str> {
 #[derive(Debug, Default)]
 pub struct Scanner {
     buffer: Vec<u8>,
-    /// Where in the buffer the next match may start; what is before is there for the context.
+    /// The offset in the buffer at which the next match may start; the bytes before it are context.
     from: usize,
     /// Line breaks before the buffer.
     lines: u64,
@@ -293,7 +293,7 @@ impl Scanner {
     }
 }
 
-/// Whether a match is the scope of a signature, `AKIA…/20260131/`, as presigned URLs have it: the key id
+/// Returns whether a match is the scope of a signature, `AKIA…/20260131/`, as presigned URLs have it: the key id
 /// is there for everybody to see.
 fn is_signed_with(found: &[u8]) -> bool {
     (found.starts_with(b"AKIA") || found.starts_with(b"ASIA"))

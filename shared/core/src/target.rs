@@ -1,4 +1,4 @@
-//! What a layer is built for: a Lambda runtime on a CPU architecture.
+//! Targets of layers: a Lambda runtime on a CPU architecture.
 //!
 //! [`Runtime`]'s table holds everything that differs between runtimes. Adding a runtime is one row.
 //! Source: the AWS Lambda Developer Guide, "Lambda runtimes", as of [`TABLE_DATE`].
@@ -41,7 +41,7 @@ pub enum Runtime {
     Python314,
 }
 
-/// What Accretion knows of a runtime: one row of the table.
+/// The facts of a runtime: one row of the table.
 struct RuntimeFacts {
     runtime: Runtime,
     identifier: &'static str,

@@ -37,7 +37,7 @@ impl Timestamp {
         self.0.as_second()
     }
 
-    /// How long it is since an earlier point in time; nothing if that is later.
+    /// The time since an earlier point; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         let milliseconds = self.milliseconds() - earlier.milliseconds();
         Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())

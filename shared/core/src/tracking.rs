@@ -1,4 +1,4 @@
-//! How far a request has come.
+//! The progress of requests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub enum Status {
     Rejected,
     /// A newer request was published before it.
     Superseded,
-    /// What is published has the same content.
+    /// The published version has the same content.
     Unchanged,
     /// It is a new layer version.
     Published,
@@ -71,7 +71,7 @@ impl Status {
         }
     }
 
-    /// Whether it takes the place of another status: one of a lower rank, or, as builds begin and
+    /// Returns whether it takes the place of another status: one of a lower rank, or, as builds begin and
     /// wait in turns, of the same.
     pub fn replaces(self, other: Self) -> bool {
         match self {
@@ -80,7 +80,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing more happens by itself.
+    /// Returns whether nothing more happens by itself.
     pub fn is_terminal(self) -> bool {
         self.rank() >= Self::Failed.rank()
     }

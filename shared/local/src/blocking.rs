@@ -1,4 +1,4 @@
-//! What takes its time without awaiting, off the threads that run async tasks.
+//! Blocking work, off the threads that run async tasks.
 
 use std::future::pending;
 use std::panic::resume_unwind;

@@ -33,7 +33,7 @@ use crate::uv::Uv;
 
 pub use self::folder::{Budget, CacheFolder, Lease, Pruned};
 
-/// What the names of half-done files start with. Pruning removes all that there are in the cache's
+/// The prefix of the names of half-done files. Pruning removes all that there are in the cache's
 /// folder itself, among the wheels, among the records of what was built, and among the answers of
 /// where files are.
 pub const PARTIAL: &str = ".partial-";
@@ -52,7 +52,7 @@ type Cells<K> = Mutex<HashMap<K, Cell>>;
 pub struct WheelCache {
     /// Wheels and their layouts.
     files: Folder,
-    /// What was built from which source distribution.
+    /// The wheels that were built from source distributions.
     records: Folder,
     downloader: Arc<Downloader>,
     uv: Arc<Uv>,
@@ -60,7 +60,7 @@ pub struct WheelCache {
     limits: WheelLimits,
     verifications: Semaphore,
     progress: Arc<dyn Progress>,
-    /// What this process has got already, or is getting: targets share most wheels.
+    /// The wheels that this process has or is getting: targets share most wheels.
     wheels: Cells<Sha256>,
     built: Cells<(Sha256, Target)>,
 }
@@ -322,7 +322,7 @@ impl WheelCache {
         Ok(self.load_built(&record).await?.unwrap_or(stored))
     }
 
-    /// What was built from a source distribution for a target before: the hash and the file name
+    /// Loads what was built from a source distribution for a target before: the hash and the file name
     /// of the wheel.
     async fn load_built(&self, record: &Path) -> Result<Option<Arc<StoredWheel>>, Error> {
         let read = || {

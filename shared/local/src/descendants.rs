@@ -1,4 +1,4 @@
-//! What somebody else's code leaves running.
+//! Processes that package code leaves running.
 //!
 //! A process group does not hold who wants to leave it. A process that has adopted its orphans has
 //! everybody among its descendants, until it ends them.
@@ -15,7 +15,7 @@ use rustix::process::{
 
 use crate::Error;
 
-/// How long descendants may take to be gone.
+/// The time that descendants have to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 

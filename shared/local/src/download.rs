@@ -25,7 +25,7 @@ use crate::origin::{Origins, Refusal};
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;
-/// How often a download is tried in all.
+/// The number of attempts at a download.
 const ATTEMPTS: u32 = 4;
 /// The pause after the first failed attempt; it doubles after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -45,7 +45,7 @@ pub struct Downloader {
     progress: Arc<dyn Progress>,
 }
 
-/// What the downloads of one build may cost, and have cost so far.
+/// The limits of the downloads of one build, and their costs so far.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     limits: DownloadLimits,
@@ -60,7 +60,7 @@ impl Allowance {
         }
     }
 
-    /// Whether there may be so many more bytes, of a file with so many of them.
+    /// Checks that there may be so many more bytes, of a file with so many of them.
     fn check(&self, filename: &str, of_file: u64, more: u64) -> Result<(), Error> {
         let DownloadLimits { file, total, .. } = self.limits;
         if of_file > file {

@@ -30,7 +30,7 @@ use crate::routes::{self, Routes};
 
 /// A server that does not take the connection by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How much passes at a time.
+/// The bytes that pass at a time.
 const CHUNK: usize = 16 << 10;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -44,7 +44,7 @@ pub(crate) struct EgressProxy {
     stops: mpsc::Receiver<Stop>,
 }
 
-/// Why uv is not to go on.
+/// The reason to stop uv.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// It has asked for what is not allowed.
@@ -80,7 +80,7 @@ impl EgressProxy {
         })
     }
 
-    /// What proxy variables have to say.
+    /// The value for proxy variables.
     pub(crate) fn url(&self) -> String {
         match &self.rules.routes {
             Some(routes) => routes.proxy(self.address),
@@ -88,7 +88,7 @@ impl EgressProxy {
         }
     }
 
-    /// What leads to indexes that uv is not to ask by itself.
+    /// The routes to indexes that uv does not ask by itself.
     pub(crate) fn routes(&self) -> Option<&Routes> {
         self.rules.routes.as_ref()
     }
@@ -108,7 +108,7 @@ impl Drop for EgressProxy {
     }
 }
 
-/// What every connection is held against.
+/// The rules for every connection.
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) origins: Origins,
@@ -173,7 +173,7 @@ async fn accept(listener: TcpListener, rules: Arc<Rules>) {
     }
 }
 
-/// What a connection becomes after `CONNECT`.
+/// The tunnel that a connection becomes after `CONNECT`.
 type Tunnel = Mutex<Option<(OnUpgrade, TcpStream)>>;
 
 async fn serve(stream: TcpStream, rules: Arc<Rules>) {
@@ -331,7 +331,7 @@ mod tests {
         EgressProxy::open(origins, traffic, None).await.unwrap()
     }
 
-    /// What the proxy says first to a request, and the connection.
+    /// Returns the first answer of the proxy to a request, and the connection.
     async fn ask(proxy: &EgressProxy, head: &str) -> (String, TcpStream) {
         let mut stream = TcpStream::connect(proxy.address).await.unwrap();
         let request = format!("{head}\r\nHost: example.com\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Which servers an operator allows.
+//! The hosts that an operator allows.
 
 use std::str::FromStr;
 
@@ -18,7 +18,7 @@ enum Pattern {
 }
 
 impl AllowedHosts {
-    /// Whether a host, as a URL has it, is allowed.
+    /// Returns whether a host, as a URL has it, is allowed.
     pub(crate) fn allow(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         let Some(patterns) = &self.0 else {

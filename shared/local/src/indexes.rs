@@ -12,7 +12,7 @@ use crate::netrc::Netrc;
 pub struct DefaultIndex {
     /// Its URL, without credentials.
     pub url: Url,
-    /// What it lets us in with.
+    /// Its credentials.
     pub credentials: Option<Credentials>,
 }
 
@@ -39,9 +39,9 @@ impl DefaultIndex {
 /// An index beside the default one.
 #[derive(Debug, Clone)]
 pub struct NamedIndex {
-    /// What a request says of it.
+    /// The index, as a request names it.
     pub index: Index,
-    /// What it lets us in with.
+    /// Its credentials.
     pub credentials: Option<Credentials>,
 }
 
@@ -54,12 +54,12 @@ pub struct Indexes {
     pub default: Option<DefaultIndex>,
     /// The others.
     pub named: Vec<NamedIndex>,
-    /// What opens hosts that no index is on.
+    /// The credentials of hosts that no index is on.
     pub netrc: Netrc,
 }
 
 impl Indexes {
-    /// Whether any of them is opened by something.
+    /// Returns whether any of them has credentials.
     pub(crate) fn are_private(&self) -> bool {
         let default = self.default.iter().map(|index| &index.credentials);
         let named = self.named.iter().map(|index| &index.credentials);
@@ -74,7 +74,7 @@ impl Indexes {
         }
     }
 
-    /// Whether uv can do with the default index alone, and needs no credentials.
+    /// Returns whether uv can do with the default index alone, and needs no credentials.
     pub(crate) fn is_plain(&self) -> bool {
         let open = |default: &DefaultIndex| default.credentials.is_none();
         self.named.is_empty() && self.default.as_ref().is_none_or(open)
@@ -93,7 +93,7 @@ impl Indexes {
         }
     }
 
-    /// What tells these indexes from others: who has other credentials is not to read what is
+    /// The identity of these indexes: a user with other credentials must not read what is
     /// remembered of these.
     pub(crate) fn identity(&self) -> String {
         let mut identity = String::new();
@@ -116,7 +116,7 @@ impl Indexes {
         named.chain(self.default.iter().map(|default| &default.url))
     }
 
-    /// What a URL is to be asked with: credentials of an index on the very same server, of the one
+    /// The credentials for a URL: those of an index on the very same server, of the one
     /// whose path the URL's goes along with for longest where there are several.
     pub(crate) fn credentials(&self, url: &Url) -> Option<&Credentials> {
         let named = self.named.iter();
@@ -146,7 +146,7 @@ impl Indexes {
     }
 }
 
-/// How many segments two paths have in common from the start.
+/// The number of segments that two paths have in common from the start.
 fn common_segments(one: &Url, other: &Url) -> usize {
     let segments = |url: &Url| -> Vec<String> {
         let segments = url.path().split('/').filter(|part| !part.is_empty());

@@ -81,7 +81,7 @@ impl PackedFolder {
         &self.files.files
     }
 
-    /// What of the folder has stayed out.
+    /// The files of the folder that stayed out.
     pub fn left_out(&self) -> &LeftOut {
         &self.left_out
     }
@@ -203,9 +203,9 @@ impl LayerFolder {
 
 /// A file that is to be copied.
 struct Found {
-    /// Where it goes, below `python/`.
+    /// Its path in the layer, below `python/`.
     path: String,
-    /// Where it is, free of links.
+    /// Its path on disk, free of links.
     file: PathBuf,
     executable: bool,
     size: u64,
@@ -337,7 +337,7 @@ fn refused(path: &Path, problem: &str) -> Error {
     }
 }
 
-/// Whatever is too large for Lambda need not be read.
+/// Refuses files that are too large for Lambda before they are read.
 fn check_size(found: &[Found]) -> Result<(), Error> {
     let unzipped = found.iter().map(|file| file.size).sum();
     if unzipped <= Limits::LAYER_BYTES {

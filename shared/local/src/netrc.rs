@@ -23,7 +23,7 @@ pub struct ParseNetrcError {
 }
 
 impl Netrc {
-    /// What opens the host of a URL, where nobody else sees it on its way. `default`, which would open
+    /// The credentials for the host of a URL, if only that host can read them. `default`, which would open
     /// every host, is for FTP.
     pub fn of_url(&self, url: &Url) -> Option<&Credentials> {
         self.hosts.get(url.host_str().filter(|_| is_private(url))?)
@@ -80,7 +80,7 @@ impl Netrc {
     }
 }
 
-/// Whether only the server of a URL can read what is sent to it.
+/// Returns whether only the server of a URL can read what is sent to it.
 fn is_private(url: &Url) -> bool {
     url.scheme() == "https" || url.host().is_some_and(|host| is_loopback(&host))
 }

@@ -1,4 +1,4 @@
-//! Where downloads may come from.
+//! The servers that downloads may come from.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -8,19 +8,19 @@ use url::{Host, Url};
 use crate::Error;
 use crate::hosts::AllowedHosts;
 
-/// Where downloads may come from. Asked before the first request, for each redirect, and for each
+/// The servers that downloads may come from. Checked before the first request, for each redirect, and for each
 /// address that a host name turns out to have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
     /// The package indexes that the user chose.
     pub(crate) indexes: Vec<Url>,
-    /// Whether addresses of the machine itself are refused, unless the index is there.
+    /// True if addresses of the machine itself are refused, unless the index is there.
     pub(crate) refuse_local: bool,
     /// Hosts that are allowed beside the index.
     pub(crate) hosts: AllowedHosts,
 }
 
-/// Why nothing is downloaded from somewhere.
+/// The reason why nothing is downloaded from a server.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("{host} would send it over plain HTTP")]
@@ -43,7 +43,7 @@ impl Refusal {
 }
 
 impl Origins {
-    /// Whether a URL is encrypted, or does not leave this machine, or is where the user said so.
+    /// Returns whether a URL is encrypted, or does not leave this machine, or is where the user said so.
     pub(crate) fn check(&self, url: &Url) -> Result<(), Refusal> {
         let name = || url.host_str().unwrap_or("the server").to_owned();
         let host = url.host();
@@ -85,7 +85,7 @@ impl Origins {
         Ok(reachable)
     }
 
-    /// Whether it is the host of an index that the user named with `http:`.
+    /// Returns whether it is the host of an index that the user named with `http:`.
     fn is_plain_host(&self, host: &str) -> bool {
         let mut plain = self.indexes.iter().filter(|index| index.scheme() == "http");
         plain.any(|index| index.host_str() == Some(host))
@@ -104,7 +104,7 @@ fn is_local_host(host: &Host<&str>) -> bool {
     }
 }
 
-/// Whether an address is of the machine itself, or of what its host offers it alone: loopback,
+/// Returns whether an address is of the machine itself, or of what its host offers it alone: loopback,
 /// unspecified (which connects to loopback), link-local, and the addresses that AWS keeps for
 /// services of an instance (`fd00:ec2::/32`; Amazon EC2 User Guide, "Instance metadata").
 fn is_local(ip: IpAddr) -> bool {

@@ -41,12 +41,12 @@ impl OutputFolder {
         Self { is_named, ..self }
     }
 
-    /// Where a layer's zip is.
+    /// The path of a layer's zip.
     pub fn zip(&self, layer: &LayerName) -> PathBuf {
         self.folder.path().join(format!("{layer}.zip"))
     }
 
-    /// Where a layer's manifest is.
+    /// The path of a layer's manifest.
     pub fn manifest(&self, layer: &LayerName) -> PathBuf {
         self.folder.path().join(format!("{layer}.manifest"))
     }

@@ -59,7 +59,7 @@ impl Interpreters {
     }
 }
 
-/// Whether a file is a native program named after Python 3, which need not be run to be believed.
+/// Returns whether a file is a native program named after Python 3, which need not be run to be believed.
 ///
 /// Shims of version managers may well lead nowhere: they are scripts, or links to the manager's own
 /// program.

@@ -19,7 +19,7 @@ const PIECE: u64 = 256 << 10;
 /// Pieces that are asked for at most: the end, the list of files, and the parts of one file.
 const PIECES: usize = 24;
 
-/// How long an answer may take to begin, and to go on.
+/// The time that an answer has to begin, and to go on.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads the content manifest of a layer's zip at a URL, whose size is known; `None` if it has none.
@@ -62,7 +62,7 @@ struct Sparse {
     length: u64,
     /// Each with its offset.
     pieces: Vec<(u64, Vec<u8>)>,
-    /// What was looked for last, and is not there.
+    /// The range that was looked for last and is not there.
     missing: Mutex<Option<Range<u64>>>,
 }
 

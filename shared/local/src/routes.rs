@@ -35,13 +35,13 @@ mod page;
 /// A host that exists nowhere (RFC 2606).
 pub(crate) const HOST: &str = "indexes.invalid";
 
-/// What proxies are told that uv is.
+/// The user name that uv gives the proxy.
 const USER: &str = "uv";
 
-/// What uv says of the version of a page that it has.
+/// The headers by which uv names the version of a page that it has.
 static CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
 
-/// What a page's answer says that is true of ours, too.
+/// The headers of a page's answer that are passed on.
 static OF_PAGE: [HeaderName; 4] = [
     header::AGE,
     header::CACHE_CONTROL,
@@ -49,7 +49,7 @@ static OF_PAGE: [HeaderName; 4] = [
     header::LAST_MODIFIED,
 ];
 
-/// What a file's answer says.
+/// The headers of a file's answer that are passed on.
 static OF_FILE: [HeaderName; 8] = [
     header::ACCEPT_RANGES,
     header::AGE,
@@ -66,15 +66,15 @@ static OF_FILE: [HeaderName; 8] = [
 pub(crate) struct Routes {
     indexes: Arc<Indexes>,
     client: reqwest::Client,
-    /// What the paths of this set of indexes begin with. uv's cache knows pages by their URLs, so it
+    /// The start of the paths of this set of indexes. uv's cache knows pages by their URLs, so it
     /// is the same for the same indexes, and nobody can guess it who could have uv ask for a URL.
     key: String,
-    /// What uv has to say to the proxy: other users of the machine are not to use it.
+    /// The password that uv gives the proxy: other users of the machine must not use it.
     token: String,
     findings: Mutex<Findings>,
 }
 
-/// What has been found out meanwhile.
+/// The findings so far.
 #[derive(Debug, Default)]
 struct Findings {
     /// Packages that are not in the index that they come from alone, and its name.
@@ -117,7 +117,7 @@ impl Routes {
         format!("http://{USER}:{}@{address}", self.token)
     }
 
-    /// Whether somebody may use the proxy.
+    /// Returns whether a client may use the proxy.
     pub(crate) fn let_in(&self, authorization: Option<&HeaderValue>) -> bool {
         let expected = format!(
             "Basic {}",
@@ -130,7 +130,7 @@ impl Routes {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a request of uv leads to.
+    /// Answers a request of uv.
     pub(crate) async fn answer(
         &self,
         method: &Method,
@@ -211,7 +211,7 @@ impl Routes {
         Ok(answer)
     }
 
-    /// Where a package may come from, in order.
+    /// The sources of a package, in order.
     fn sources(&self, package: &str) -> Vec<Source<'_>> {
         let at = |at: usize| {
             let (url, credentials) = if let Some(named) = self.indexes.named.get(at) {
@@ -410,7 +410,7 @@ impl Routes {
         restored
     }
 
-    /// Whether every package of a lock, as uv writes it, comes from where it may.
+    /// Checks that every package of a lock, as uv writes it, comes from where it may.
     pub(crate) fn check(&self, lock: &Lock) -> Result<(), Error> {
         let prefix = format!("http://{HOST}/{}", self.key);
         for (package, url) in lock.urls() {
@@ -437,7 +437,7 @@ impl Routes {
         Ok(())
     }
 
-    /// What was found out of why a resolution came to nothing. `explanation` is uv's.
+    /// The findings about why a resolution failed. `explanation` is uv's.
     pub(crate) fn reason(&self, error: Error) -> Error {
         let findings = std::mem::take(&mut *self.findings());
         match (error, findings.unavailable) {
@@ -461,7 +461,7 @@ impl Routes {
     }
 }
 
-/// What a path of a file means: the place of its index, and its URL.
+/// Parses the path of a file: the place of its index, and its URL.
 fn file_of(path: &str) -> Option<(usize, Url)> {
     let (at, rest) = path.strip_prefix("/files/")?.split_once('/')?;
     let (encoded, file) = rest.split_once('/')?;
@@ -506,7 +506,7 @@ fn random(bytes: &mut [u8]) -> io::Result<()> {
     fs::File::open("/dev/urandom")?.read_exact(bytes)
 }
 
-/// What makes this cache's keys others than those of all other caches.
+/// The salt that makes this cache's keys differ from those of all other caches.
 fn salt(cache: &Path) -> io::Result<String> {
     let path = cache.join(".routes");
     let read = || {

@@ -19,7 +19,7 @@ use crate::Error;
 use crate::cache::WheelCache;
 use crate::uv::Uv;
 
-/// What is ordered at once, so that a state machine can pass it on.
+/// The number of orders in one answer, so that a state machine can pass them on.
 const ORDERS: usize = 20;
 
 /// Resolves, and has wheels, without running any package's code. What takes running it is taken from
@@ -49,7 +49,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         }
     }
 
-    /// What build sandboxes have to make before the build can succeed.
+    /// The orders that build sandboxes have to fulfil before the build can succeed.
     pub fn orders(&self) -> Vec<Order> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut orders = std::mem::take(&mut *orders);

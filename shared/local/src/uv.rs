@@ -49,7 +49,7 @@ const PROCESSES: usize = 4;
 /// 1980-01-01, the first moment that a wheel's entry can have, in seconds.
 const FIRST_MOMENT: &str = "315532800";
 
-/// What of the user's environment uv gets: whom to trust, where temporary files go, and where
+/// The variables of the user's environment that uv gets: whom to trust, where temporary files go, and where
 /// Lambda's interpreters have their libraries.
 const ENVIRONMENT: [&str; 7] = [
     "LD_LIBRARY_PATH",
@@ -61,10 +61,10 @@ const ENVIRONMENT: [&str; 7] = [
     "UV_HTTP_TIMEOUT",
 ];
 
-/// What tells uv which index to take packages from.
+/// The variable that tells uv which index to take packages from.
 const DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
 
-/// How to reach the network. uv gets these of the user's environment too, unless it is guarded.
+/// The variables that say how to reach the network. uv gets these of the user's environment too, unless it is guarded.
 const PROXIES: [&str; 8] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
@@ -76,7 +76,7 @@ const PROXIES: [&str; 8] = [
     "no_proxy",
 ];
 
-/// How to run uv.
+/// The settings to run uv with.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The program; `None` looks for `uv` in the folders of `path`.
@@ -85,9 +85,9 @@ pub struct Settings {
     pub path: Option<OsString>,
     /// Variables of the user's environment; uv gets those that it needs to reach the network.
     pub environment: Vec<(OsString, OsString)>,
-    /// Where uv keeps what it learns from indexes.
+    /// The folder of uv's cache.
     pub cache: PathBuf,
-    /// Where it is remembered where files of pinned versions are; nowhere if there is no such folder.
+    /// The folder that remembers the URLs of pinned versions' files, if any.
     pub located: Option<PathBuf>,
     /// The package index, instead of uv's default one.
     pub index: Option<Url>,
@@ -95,7 +95,7 @@ pub struct Settings {
     pub offline: bool,
     /// The interpreters that uv may run.
     pub interpreters: Interpreters,
-    /// What keeps uv in check where it runs for others; nothing on a user's own machine.
+    /// The guard of a uv that runs for others; none on a user's own machine.
     pub guard: Option<Guard>,
 }
 
@@ -152,7 +152,7 @@ impl Uv {
         }
     }
 
-    /// What uv may reach.
+    /// The servers that uv may reach.
     fn origins(&self) -> Origins {
         match &self.settings.guard {
             Some(guard) => guard.origins(self.settings.index.as_ref()),
@@ -163,7 +163,7 @@ impl Uv {
         }
     }
 
-    /// What leads uv to the indexes, where it can't ask them by itself.
+    /// The routes that lead uv to the indexes, if it can't ask them by itself.
     async fn routes(&self, indexes: Arc<Indexes>) -> Result<Option<Routes>, Error> {
         if indexes.is_plain() {
             return Ok(None);
@@ -442,7 +442,7 @@ impl Uv {
             && self.matching_python(target).await.is_some()
     }
 
-    /// Whether any of its indexes is opened by something.
+    /// Returns whether any of its indexes has credentials.
     pub(crate) fn is_private(&self) -> bool {
         self.indexes.are_private()
     }

@@ -13,10 +13,10 @@ use crate::excerpt::shown;
 
 /// A central directory of more bytes than this is refused before it is read.
 const DIRECTORY_LIMIT: u64 = 64 << 20;
-/// How much is read and inflated at a time.
+/// The bytes that are read and inflated at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Why an archive can't be used.
+/// The reason why an archive can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// The bytes are no ZIP archive, or contradict themselves.
@@ -27,7 +27,7 @@ pub enum ArchiveError {
     Entry {
         /// The entry's name.
         name: String,
-        /// What is wrong with it: the rest of a sentence.
+        /// The problem: the rest of a sentence.
         problem: String,
     },
     /// An entry is packed with a method that is not supported.
@@ -44,9 +44,9 @@ pub enum ArchiveError {
     /// More entries than the limit allows.
     #[error("it has {entries} entries; the limit is {limit}")]
     TooManyEntries {
-        /// How many there are.
+        /// Their number.
         entries: u64,
-        /// How many there may be.
+        /// The largest allowed number.
         limit: u64,
     },
     /// The bytes could not be read.
@@ -60,7 +60,7 @@ impl ArchiveError {
     }
 }
 
-/// What kind of file an entry is, as far as its Unix mode tells.
+/// The kind of file that an entry is, as far as its Unix mode tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file, or nothing is said.
@@ -78,7 +78,7 @@ pub enum EntryKind {
 pub struct Entry {
     /// The name, decoded.
     pub name: String,
-    /// How the data is packed.
+    /// The packing of the data.
     pub method: Method,
     /// CRC-32 of the unpacked data.
     pub crc32: u32,
@@ -88,7 +88,7 @@ pub struct Entry {
     pub size: u64,
     /// Permission bits, where the archive has them.
     pub permissions: Option<u32>,
-    /// What kind of file it is.
+    /// The kind of file.
     pub kind: EntryKind,
     pub(super) raw_name: Vec<u8>,
     pub(super) flags: u16,
@@ -104,7 +104,7 @@ impl Entry {
     }
 }
 
-/// Where an entry's packed data lies, and what it unpacks to.
+/// The place of an entry's packed data, and the hash of what it unpacks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
     /// Offset of the packed data from the start of the archive.
@@ -195,7 +195,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Where the entry at `index` has to end: where the next record starts.
+    /// The offset at which the entry at `index` has to end: the start of the next record.
     fn limit_of(&self, index: usize) -> u64 {
         self.entries
             .get(index + 1)
@@ -361,7 +361,7 @@ struct RawReader<'a, A: ?Sized> {
     archive: &'a A,
     position: u64,
     end: u64,
-    /// Why the archive could not be read.
+    /// The error that the archive could not be read with.
     failure: Option<io::Error>,
 }
 

@@ -16,10 +16,10 @@ const VERSION_NEEDED: u16 = 20;
 const VERSION_MADE_BY: u16 = 3 << 8 | VERSION_NEEDED;
 /// ZIP64 end records need 4.5.
 const VERSION_ZIP64: u16 = 45;
-/// What is collected before it is hashed and written.
+/// The bytes that are collected before they are hashed and written.
 const BUFFER: usize = 1 << 20;
 
-/// Why an archive could not be written.
+/// The reason why an archive could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// A figure does not fit its field.
@@ -30,7 +30,7 @@ pub enum WriteError {
     Read {
         /// The entry's name.
         name: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The archive's bytes could not be written.
@@ -38,12 +38,12 @@ pub enum WriteError {
     Write(io::Error),
 }
 
-/// What an entry's headers say.
+/// The content of an entry's headers.
 #[derive(Debug, Clone, Copy)]
 pub struct Header<'a> {
     /// The name; the writer adds no prefix.
     pub name: &'a str,
-    /// How the data is packed.
+    /// The packing of the data.
     pub method: Method,
     /// CRC-32 of the unpacked data.
     pub crc32: u32,
@@ -55,7 +55,7 @@ pub struct Header<'a> {
     pub executable: bool,
 }
 
-/// What was written.
+/// The size and hash of a written archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// SHA-256 of the whole archive.

@@ -12,7 +12,7 @@ pub struct ProblemRecord<'a> {
     pub code: &'a str,
     /// `error` or `warning`.
     pub severity: &'static str,
-    /// What is wrong.
+    /// The problem.
     pub message: &'a str,
     /// The text that it is in; the input itself where the problem has no place.
     pub file: Option<&'a str>,
@@ -20,7 +20,7 @@ pub struct ProblemRecord<'a> {
     pub line: Option<usize>,
     /// From 1, in characters.
     pub column: Option<usize>,
-    /// What to do about it.
+    /// The remedy.
     pub help: Option<&'a str>,
 }
 

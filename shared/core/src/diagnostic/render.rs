@@ -6,10 +6,10 @@ use crate::excerpt::{printable, without_c1};
 
 use super::{Location, Problem, Report, Severity};
 
-/// How many characters of a line are shown around a problem.
+/// The characters of a line that are shown around a problem.
 const WIDTH: usize = 140;
 
-/// How many bytes of a line are handed to the renderer on either side of a problem: more than it
+/// The bytes of a line that the renderer gets on either side of a problem: more than it
 /// shows, whatever the characters. A line may have megabytes.
 const MARGIN: usize = 8 * WIDTH;
 

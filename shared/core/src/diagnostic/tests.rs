@@ -33,7 +33,7 @@ fn colour_adds_nothing_but_colour() {
     }
 }
 
-/// What is kept and sent of an input has no passwords.
+/// Stored and sent parts of an input have no passwords.
 #[test]
 fn credentials_are_not_shown() {
     let text = "a @ https://user:pa@ss@example.com/a-1-py3-none-any.whl\n\

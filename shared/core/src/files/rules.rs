@@ -1,4 +1,4 @@
-//! Which extra files stay out of layers.
+//! The rules by which extra files stay out of layers.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::secrets::Secret;
 /// The folder of a layer, below `python/`, that describes the layer.
 pub const METADATA_FOLDER: &str = ".accretion";
 
-/// What users say of extra files. By default no hidden file goes into a layer, and no secret.
+/// The users' rules for extra files. By default no hidden file goes into a layer, and no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileRules {
     hidden: BTreeSet<Pattern>,
@@ -27,7 +27,7 @@ pub enum Reason {
     Ignored,
 }
 
-/// What has stayed out, and what users have said in vain.
+/// The files that stayed out, and the rules that had no effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// The files, and the folders that were left out as a whole.
@@ -45,7 +45,7 @@ pub fn reason(name: &str) -> Option<Reason> {
     }
 }
 
-/// Whether nothing brings a path back: a repository, and what describes the layer that a folder was
+/// Returns whether no rule brings a path back: a repository, and the description of the layer that a folder was
 /// unpacked from.
 pub fn is_never_taken(path: &str) -> bool {
     let mut names = path.split('/');

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::target::{Runtime, Target};
 use crate::wheel::LayoutFile;
 
-/// What is installed for a target.
+/// The files that are installed for a target.
 #[derive(Debug, Clone)]
 pub struct Tree<'a> {
     /// The target.
@@ -24,13 +24,13 @@ pub struct Tree<'a> {
 /// Files that are copied into a layer as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Copied<'a> {
-    /// Where they come from, in words: `the folder tools`.
+    /// Their origin, in words: `the folder tools`.
     pub folder: &'a str,
     /// The files, ordered by the bytes of their paths; no path twice.
     pub files: &'a [LayoutFile],
 }
 
-/// How a layer serves its runtimes.
+/// The way a layer serves its runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
     /// All of them have the same files, in `python/`.
@@ -41,19 +41,19 @@ pub enum Shape {
     PerRuntime,
 }
 
-/// What a layer for several runtimes consists of, in the order of its zip.
+/// The contents of a layer for several runtimes, in the order of its zip.
 #[derive(Debug)]
 pub struct Bundle<'a> {
     pub(super) parts: Vec<Part<'a>>,
     /// Index of the part, and of the entry in its plan.
     pub(super) order: Vec<(usize, usize)>,
-    /// How it serves its runtimes.
+    /// The way it serves its runtimes.
     pub shape: Shape,
     /// Paths that wheels of one tree claim with different content, each once.
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
-    /// What was pruned of each tree.
+    /// The pruned files of each tree.
     pub pruned: Vec<Pruned>,
 }
 
@@ -336,7 +336,7 @@ fn check_splits(plan: &Plan<'_>, wheels: &[Wheel<'_>], copied: Copied<'_>) -> Re
     Ok(())
 }
 
-/// What has a path, among what is ordered by path.
+/// Finds an item by its path in a list that is ordered by path.
 fn find<'t, T>(sorted: &'t [T], path_of: impl Fn(&T) -> &String, path: &str) -> Option<&'t T> {
     let at = sorted.binary_search_by(|it| path_of(it).as_str().cmp(path));
     at.ok().map(|at| &sorted[at])

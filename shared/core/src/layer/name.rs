@@ -1,11 +1,11 @@
-//! What layers are called.
+//! The names of layers.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::request::ProjectName;
+use crate::identity::ProjectName;
 use crate::target::LayerTarget;
 
 /// The name of a layer in AWS Lambda: `<project>-<target slug>`, at most 140 characters.

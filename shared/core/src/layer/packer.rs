@@ -22,7 +22,7 @@ pub struct Packer<W> {
     files: Vec<LayoutFile>,
 }
 
-/// Why a file could not be packed.
+/// The reason why a file could not be packed.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// No file of a layer can have that path. The text is the rest of a sentence.
@@ -31,7 +31,7 @@ pub enum PackError {
     /// The file could not be read.
     #[error("it cannot be read: {0}")]
     Read(#[source] io::Error),
-    /// What was packed could not be written.
+    /// The packed data could not be written.
     #[error("it cannot be packed: {0}")]
     Write(#[source] io::Error),
 }

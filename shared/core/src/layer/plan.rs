@@ -20,7 +20,7 @@ pub struct Wheel<'a> {
     pub name: &'a str,
     /// The wheel's file name.
     pub filename: &'a str,
-    /// What it puts into the layer.
+    /// The files that it puts into the layer.
     pub layout: &'a Layout,
 }
 
@@ -48,21 +48,21 @@ impl Conflict {
     }
 }
 
-/// How wheels are put together.
+/// The rules for merging wheels.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// Two wheels that claim one path with different content are an error.
     pub strict: bool,
-    /// Which of their files stay out.
+    /// The rules for files that stay out.
     pub pruning: Pruning,
     /// Packages that the runtime has are left out already, where they can be.
     pub without_provided: bool,
 }
 
-/// What was pruned of some wheels.
+/// The pruned files of some wheels.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// How many files.
+    /// The number of files.
     pub files: u64,
     /// Their bytes, unpacked.
     pub unzipped: u64,
@@ -80,7 +80,7 @@ pub(super) struct Planned<'a> {
     pub(super) file: &'a LayoutFile,
 }
 
-/// What a layer consists of, in the order of its zip.
+/// The contents of a layer, in the order of its zip.
 #[derive(Debug)]
 pub struct Plan<'a> {
     pub(super) entries: Vec<Planned<'a>>,
@@ -90,7 +90,7 @@ pub struct Plan<'a> {
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
-    /// What the wheels have besides.
+    /// The pruned files.
     pub pruned: Pruned,
 }
 
@@ -195,7 +195,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// What goes into the zip for an entry.
+    /// The file that goes into the zip for an entry.
     pub(super) fn file(&self, entry: &Planned<'a>) -> Cow<'a, LayoutFile> {
         match self.record(entry) {
             Some((file, _)) => Cow::Owned(file.clone()),
@@ -210,12 +210,12 @@ impl<'a> Plan<'a> {
             .filter(|(file, _)| file.path == entry.file.path)
     }
 
-    /// How many files the layer has.
+    /// The number of files in the layer.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether the layer has no file at all.
+    /// Returns whether the layer has no file at all.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -19,7 +19,7 @@ pub struct WheelFiles<F> {
 
 /// Small files that lie close together are read in one go, up to this many bytes.
 const WINDOW: u64 = 256 << 10;
-/// What may lie between two files of one window: headers, and files that are not taken.
+/// The largest gap between two files of one window: headers, and files that are not taken.
 const GAP: u64 = 4 << 10;
 
 /// Writes the layer's zip to `out`. `files` are in the order of the wheels that were planned.
@@ -62,7 +62,7 @@ pub fn splice_bundle<F: ReadAt, W: Write>(
     writer.finish().map_err(Error::LayerWrite)
 }
 
-/// What a plan's entries are written from.
+/// The source that a plan's entries are written from.
 struct Source<'a, F> {
     plan: &'a Plan<'a>,
     files: &'a [WheelFiles<F>],

@@ -18,12 +18,12 @@ use crate::requirement::RequirementSet;
 use crate::target::{PythonRelease, Target};
 use crate::wheel::WheelFilename;
 
-/// What a selection is allowed to take.
+/// The limits of a choice of files.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Policy<'a> {
-    /// Whether a package without a fitting wheel may come from its source distribution.
+    /// True if a package without a fitting wheel may come from its source distribution.
     pub allow_source_distributions: bool,
-    /// What the packages were resolved from: files must have the hashes that it demands.
+    /// The requirements that were resolved: files must have the hashes that they demand.
     pub requirements: Option<&'a RequirementSet>,
     /// Packages whose wheels are at hand: of what the lock file says of them, only what they require
     /// counts.
@@ -47,7 +47,7 @@ impl Lock {
         Ok(selected.packages)
     }
 
-    /// What a target gets: packages with the file that fits best, and pins whose files have to be
+    /// Chooses for a target: packages with the file that fits best, and pins whose files have to be
     /// located.
     pub fn choose(
         &self,

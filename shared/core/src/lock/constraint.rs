@@ -26,7 +26,7 @@ impl Constraint {
             .ok_or_else(|| invalid(format!("`{}` is not a version constraint", shown(text))))
     }
 
-    /// Whether a version satisfies it.
+    /// Returns whether a version satisfies it.
     pub(super) fn contains(&self, version: &Version) -> bool {
         self.contains_by(|specifier| specifier.contains(version))
     }

@@ -11,7 +11,7 @@ use crate::excerpt::shown;
 use crate::limits::Limits;
 use crate::target::{Architecture, PythonRelease, Runtime, Target};
 
-/// Which Python versions a lock file is for.
+/// The Python versions that a lock file is for.
 #[derive(Debug, Clone, Default)]
 pub(super) enum PythonRange {
     #[default]

@@ -47,7 +47,7 @@ impl LockFormat {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
-    /// Whether such a file may need the project's `pyproject.toml`.
+    /// Returns whether such a file may need the project's `pyproject.toml`.
     pub fn takes_project(self) -> bool {
         matches!(self, Self::Poetry | Self::Pdm)
     }
@@ -131,18 +131,18 @@ impl LockFile {
         Outdated::find(self.format, name, &self.text, &self.lock, beside)
     }
 
-    /// How it differs from the `pyproject.toml` that it was given with.
+    /// The differences from the `pyproject.toml` that it was given with.
     pub fn outdated(&self) -> Option<&Outdated> {
         self.outdated.as_ref()
     }
 
-    /// What it says.
+    /// Its contents.
     pub fn lock(&self) -> &Lock {
         &self.lock
     }
 }
 
-/// What it says follows from the rest.
+/// Compares the texts: the contents follow from them.
 impl PartialEq for LockFile {
     fn eq(&self, other: &Self) -> bool {
         (self.format, &self.text, &self.project) == (other.format, &other.text, &other.project)

@@ -1,4 +1,4 @@
-//! How packages of a lock file lead to each other, in formats that do not say of each package
+//! The graph of a lock file's packages, in formats that do not say of each package
 //! whether it applies.
 
 use std::collections::{HashMap, HashSet};
@@ -17,14 +17,14 @@ use crate::limits::Limits;
 /// The packages of a lock file, by index, and what each requires.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Graph {
-    /// What is required to begin with.
+    /// The requirements of the project.
     pub(super) roots: Vec<(When, Edge)>,
-    /// What each package requires.
+    /// The requirements of each package.
     pub(super) edges: Vec<Vec<(When, Edge)>>,
     /// The packages that are the project itself: what they require is required to begin with, and
     /// they are left out.
     pub(super) projects: Vec<usize>,
-    /// What of each package a requirement may name, besides the version.
+    /// The properties of each package that a requirement may name, besides the version.
     pub(super) forks: Vec<Fork>,
     /// Extras and groups that exclude each other, as markers name them.
     pub(super) conflicts: Vec<Vec<Item>>,
@@ -32,7 +32,7 @@ pub(super) struct Graph {
     pub(super) by_name: HashMap<String, Vec<usize>>,
 }
 
-/// When a requirement applies, besides its marker.
+/// The condition under which a requirement applies, besides its marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum When {
     Always,
@@ -42,7 +42,7 @@ pub(super) enum When {
     Group(String),
 }
 
-/// What tells versions of one package apart.
+/// The properties that tell versions of one package apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fork {
     pub(super) source: String,
@@ -58,9 +58,9 @@ pub(super) struct Edge {
     pub(super) version: Option<String>,
     /// The very source.
     pub(super) source: Option<String>,
-    /// What of several versions is meant, in poetry's form.
+    /// The constraint on the version, in poetry's form.
     pub(super) constraint: Option<String>,
-    /// Which Python versions it is for, in poetry's form.
+    /// The Python versions that it is for, in poetry's form.
     pub(super) python: Option<String>,
     pub(super) extras: Vec<String>,
     pub(super) marker: Option<String>,
@@ -151,7 +151,7 @@ impl Graph {
         Ok(())
     }
 
-    /// What is selected of the project, as the markers of uv name it where selections exclude each
+    /// The selections of the project, as the markers of uv name them if selections exclude each
     /// other.
     fn conflicting(&self, lock: &Lock, activated: &Activated) -> Vec<ExtraName> {
         if self.conflicts.is_empty() {
@@ -175,7 +175,7 @@ impl Graph {
     }
 }
 
-/// How often a walk is begun again because it has learned more about which of several versions is
+/// The number of times that a walk starts again because it learned which of several versions is
 /// meant.
 const PASSES: usize = 16;
 
@@ -187,11 +187,11 @@ struct Walk<'a> {
     conflicting: Vec<ExtraName>,
     seen: HashSet<Node>,
     open: Vec<Node>,
-    /// What is required of packages that there are several versions of.
+    /// The requirements of packages that have several versions.
     constraints: &'a mut HashMap<String, Vec<String>>,
     /// True if more constraints or extras came up than had been known when a version was chosen.
     learned: bool,
-    /// What it has taken so far.
+    /// The steps taken so far.
     steps: &'a mut usize,
 }
 

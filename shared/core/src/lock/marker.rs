@@ -38,12 +38,12 @@ impl Activated {
         groups.extend(extras.iter().map(ToString::to_string));
     }
 
-    /// Whether a group is selected, however its name is written.
+    /// Returns whether a group is selected, however its name is written.
     pub(super) fn has_group(&self, group: &str) -> bool {
         self.groups.contains(&normalised(group))
     }
 
-    /// Whether an extra is selected, however its name is written.
+    /// Returns whether an extra is selected, however its name is written.
     pub(super) fn has_extra(&self, extra: &str) -> bool {
         let extra = normalised(extra);
         self.extras
@@ -70,7 +70,7 @@ impl Activated {
     }
 }
 
-/// Whether a marker is true. The error is the rest of a sentence.
+/// Returns whether a marker is true. The error is the rest of a sentence.
 pub(super) fn evaluate(
     marker: &str,
     environment: &MarkerEnvironment,
@@ -213,7 +213,7 @@ fn unquoted(text: &str) -> Result<&str, String> {
         .ok_or_else(|| format!("`{}` is not quoted", shown(text)))
 }
 
-/// What the library says, which may quote the marker.
+/// The library's message, which may quote the marker.
 fn told(message: &str) -> String {
     shown_within(&fragment(message), 200)
 }

@@ -13,7 +13,7 @@ use crate::requirement::{Requirement, RequirementSet};
 use crate::target::Target;
 use crate::wheel::WheelFilename;
 
-/// What a lock file says of a package that applies.
+/// The choice for a package that applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
     Package(Box<LockedPackage>),
@@ -29,7 +29,7 @@ pub(super) struct Pin {
     index: Option<Url>,
 }
 
-/// What a lock file gives a target.
+/// The packages that a lock file gives a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selected {
     /// Packages with their files, ordered by name.

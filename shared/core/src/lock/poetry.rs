@@ -32,7 +32,7 @@ struct Document {
 struct Metadata {
     lock_version: String,
     python_versions: Option<String>,
-    /// Where files are in lock-version 1.
+    /// The place of files in lock-version 1.
     #[serde(default)]
     files: BTreeMap<String, Vec<DocumentFile>>,
 }

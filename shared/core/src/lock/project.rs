@@ -1,4 +1,4 @@
-//! What a project's `pyproject.toml` requires, for lock files that do not say it.
+//! The requirements of a project's `pyproject.toml`, for lock files that do not say them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,13 +62,13 @@ struct PdmSource {
     url: Option<String>,
 }
 
-/// What a project requires.
+/// The requirements of a project.
 #[derive(Debug, Default)]
 pub(super) struct Project {
     pub(super) roots: Vec<(When, Edge)>,
 }
 
-/// What a group requires, and which others it includes.
+/// The requirements of a group, and the groups that it includes.
 #[derive(Debug, Default)]
 struct Group {
     edges: Vec<Edge>,
@@ -211,7 +211,7 @@ fn of_groups(document: BTreeMap<String, Vec<Value>>) -> Result<Groups, NotALock>
     Ok(groups)
 }
 
-/// What is required in each group, what it includes included.
+/// Expands the groups that groups include.
 fn with_groups(mut roots: Vec<(When, Edge)>, groups: &Groups) -> Result<Project, NotALock> {
     let mut steps = roots.len();
     for name in groups.keys() {

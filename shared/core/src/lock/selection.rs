@@ -1,4 +1,4 @@
-//! Which dependency groups and extras of a lock file go into a layer.
+//! The dependency groups and extras of a lock file that go into a layer.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ impl Known {
 }
 
 impl Selection {
-    /// Whether nothing is selected beside the defaults.
+    /// Returns whether nothing is selected beside the defaults.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.extras.is_empty()
     }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::invalid;
 use crate::error::Error;
 
-/// Why a text is no lock file, and where in it.
+/// The reason why a text is no lock file, and its place in the text.
 pub(crate) struct NotALock {
     pub(crate) problem: String,
     pub(crate) span: Option<Range<usize>>,
-    /// Whether the project's `pyproject.toml` would help.
+    /// True if the project's `pyproject.toml` would help.
     pub(crate) wants_project: bool,
 }
 

@@ -34,7 +34,7 @@ struct DocumentConflict {
     group: Option<String>,
 }
 
-/// What there is besides projects, and which packages are projects of the workspace.
+/// The projects of a workspace, and the requirements outside of projects.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 struct Manifest {
@@ -64,7 +64,7 @@ struct DocumentPackage {
     wheels: Vec<DocumentFile>,
 }
 
-/// What a project says of itself. It has extras and groups without requirements, too.
+/// A project's own requirements. It has extras and groups without requirements, too.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Metadata {
@@ -93,7 +93,7 @@ struct DocumentEdge {
     name: String,
     version: Option<String>,
     source: Option<Source>,
-    /// What is required of it, in dependencies.
+    /// The extras that are required of it, in dependencies.
     #[serde(default)]
     extra: Vec<String>,
     /// The same in requirements.
@@ -231,7 +231,7 @@ fn edges(package: &mut DocumentPackage) -> Vec<(When, Edge)> {
     edges
 }
 
-/// What is required; a dependency names the very package where there are several, a requirement
+/// Returns an edge; a dependency names the very package if there are several, a requirement
 /// does not.
 fn edge(document: DocumentEdge, is_dependency: bool) -> Edge {
     let mut extras = document.extra;
@@ -291,7 +291,7 @@ fn url(url: Option<String>, index: Option<&str>) -> String {
 }
 
 impl Source {
-    /// What kind of source it is, if no wheel can be had from there.
+    /// The kind of source, if it has no wheels.
     fn foreign(&self) -> Option<Foreign> {
         let is_local_index = |index: &String| !index.contains("://") || index.starts_with("file:");
         if self.git.is_some() {

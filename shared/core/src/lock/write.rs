@@ -23,7 +23,7 @@ struct Hashes {
     sha256: String,
 }
 
-/// What one version of a package is installed from, and for which targets.
+/// The file that one version of a package is installed from, and the targets it is for.
 #[derive(Default)]
 struct Version {
     targets: BTreeSet<Target>,

@@ -20,7 +20,7 @@ pub const CONTENT_PATH: &str = "python/.accretion/manifest.json";
 /// Bytes that a content manifest may have: some ten times what the largest layer comes to.
 const CONTENT_BYTES: u64 = 16 << 20;
 
-/// What a layer consists of. It follows from the layer's files alone: no time, no version of Accretion,
+/// The contents of a layer. They follow from the layer's files alone: no time, no version of Accretion,
 /// nothing that was asked for is in it, so that the same files are the same zip whenever and wherever
 /// they are published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,15 +28,15 @@ const CONTENT_BYTES: u64 = 16 << 20;
 pub struct ContentManifest {
     /// [`CONTENT_VERSION`].
     pub content_version: u32,
-    /// How the layer serves its runtimes; absent of a layer for one.
+    /// The way the layer serves its runtimes; absent from a layer for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
-    /// What the layer holds, ordered by name.
+    /// The distributions in the layer, ordered by name.
     pub installed: Vec<Installed>,
     /// Extra files in the layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
-    /// What was pruned.
+    /// The pruned files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
     /// Paths that several wheels claim with different content.
@@ -75,7 +75,7 @@ impl From<&Manifest> for ContentManifest {
 }
 
 impl ContentManifest {
-    /// How many distributions the layer holds. One that it holds several times, for different
+    /// The number of distributions in the layer. One that it holds several times, for different
     /// runtimes, counts once.
     pub fn packages(&self) -> usize {
         super::packages(&self.installed)

@@ -11,70 +11,7 @@ use crate::diagnostic::{Problem, code};
 use crate::excerpt::shown;
 use crate::lock::marker_applies;
 use crate::target::Target;
-
-/// Settings of uv that choose neither packages nor where they come from.
-const HARMLESS: [&str; 53] = [
-    "add-bounds",
-    "allow-insecure-host",
-    "audit",
-    "build-backend",
-    "cache-dir",
-    "cache-keys",
-    "check-url",
-    "compile-bytecode",
-    "concurrent-builds",
-    "concurrent-downloads",
-    "concurrent-installs",
-    "conflicts",
-    "default-groups",
-    "dependency-groups",
-    "dev-dependencies",
-    "graalpy-install-mirror",
-    "http-proxy",
-    "https-proxy",
-    "keyring-provider",
-    "link-mode",
-    "managed",
-    "native-tls",
-    "no-cache",
-    "no-progress",
-    "no-proxy",
-    "no-verify-hashes",
-    "offline",
-    "package",
-    "preview",
-    "preview-features",
-    "publish-url",
-    "pypy-install-mirror",
-    "pyodide-install-mirror",
-    "python-downloads",
-    "python-downloads-json-url",
-    "python-install-mirror",
-    "python-preference",
-    "reinstall",
-    "reinstall-package",
-    "required-version",
-    "sources",
-    "system-certs",
-    "trusted-publishing",
-    "upgrade",
-    "upgrade-package",
-    "workspace",
-    // Of `pip`: how `uv pip` shows and installs things.
-    "annotation-style",
-    "break-system-packages",
-    "emit-index-annotation",
-    "generate-hashes",
-    "no-header",
-    "strict",
-    "system",
-];
-
-/// Returns whether a setting of uv chooses neither packages nor where they come from. `sources` and
-/// `workspace` do, and are read by themselves in a project.
-pub(crate) fn is_harmless(key: &str) -> bool {
-    HARMLESS.contains(&key)
-}
+use crate::uv_settings::is_harmless;
 
 /// Values that some settings have anyway.
 const DEFAULTS: [(&str, &str); 4] = [

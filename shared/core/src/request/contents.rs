@@ -1,4 +1,4 @@
-//! What goes into a layer besides what is required, and what stays out of it.
+//! Extra files of a layer, and the rules for files that stay out.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ use crate::limits::Limits;
 use crate::pruning::Pruning;
 use crate::wheel::WheelFilename;
 
-/// What goes into a layer besides what is required, and what stays out of it. By default nothing.
+/// Extra files of a layer, and the rules for files that stay out. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Files of one's own, and wheels.
     pub files: BTreeSet<FileSource>,
-    /// Which of the extra files come along.
+    /// The rules for extra files.
     pub file_rules: FileRules,
-    /// Which files of packages stay out.
+    /// The rules for files of packages that stay out.
     pub pruning: Pruning,
-    /// Whether packages stay out that the runtime has in a version that satisfies all that require
+    /// True if packages stay out that the runtime has in a version that satisfies all that require
     /// them.
     pub provided_by_runtime: bool,
 }
 
-/// Where files of one's own come from.
+/// The source of extra files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileSource {
     /// An object of the inbox: a zip whose content goes into the layer, or a wheel.
@@ -89,7 +89,7 @@ fn below_files(key: &str) -> Result<&str, ParseFileSourceError> {
     name.ok_or(ParseFileSourceError::Outside)
 }
 
-/// Why an object or a prefix of the inbox can't be named as files.
+/// The reason why an object or a prefix of the inbox can't be named as files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFileSourceError {
     /// Objects elsewhere are requests.
@@ -109,7 +109,7 @@ pub enum ParseFileSourceError {
     Prefix,
 }
 
-/// Where files of one's own come from: a `Key` or a `Prefix` of the inbox. `Sha256`, with `Wheel` or
+/// The source of extra files: a `Key` or a `Prefix` of the inbox. `Sha256`, with `Wheel` or
 /// without, is what the pipeline keeps in their place.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -125,7 +125,7 @@ pub struct FileSourceDocument {
         regex(pattern = r"^files/.*\.(zip|whl)$")
     )]
     pub key: Option<String>,
-    /// What the keys of several objects start with.
+    /// The prefix of the keys of several objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 1024), regex(pattern = r"^files/.+/$"))]
     pub prefix: Option<String>,

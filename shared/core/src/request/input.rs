@@ -1,4 +1,4 @@
-//! What a request can be read from, told by a file's name and content.
+//! The inputs that a request can be read from, recognised by a file's name and content.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::diagnostic::{Checked, Problem, Report, Severity, code};
 use crate::lock::{LockFormat, PROJECT};
 use crate::requirement::{BYTE_ORDER_MARK, Include};
 
-/// What kind of file an input is.
+/// The kind of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputKind {
     /// A request, in JSON.
@@ -27,7 +27,7 @@ pub enum InputKind {
 pub struct InputUnsupported {
     /// The file, as it was named.
     pub file: String,
-    /// How to make an input of it.
+    /// The way to make an input of it.
     pub hint: &'static str,
 }
 
@@ -57,7 +57,7 @@ impl InputKind {
         })
     }
 
-    /// What to call such a file where its own name need not tell.
+    /// The name of such a file if its own name need not tell.
     pub fn file_name(self) -> &'static str {
         match self {
             Self::Request => "request.json",

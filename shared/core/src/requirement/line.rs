@@ -12,18 +12,18 @@ use crate::diagnostic::{Problem, code};
 use crate::digest::Sha256;
 use crate::limits::Limits;
 
-/// What the rules for a line depend on.
+/// The context that the rules for a line depend on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LineContext<'a> {
-    /// Whether the line is a constraint.
+    /// True if the line is a constraint.
     pub(crate) constraint: bool,
-    /// Whether source distributions may be required by URL.
+    /// True if source distributions may be required by URL.
     pub(crate) allow_source_distributions: bool,
-    /// What the markers of the text have cost so far.
+    /// The costs of the text's markers so far.
     pub(crate) markers: &'a MarkerCosts,
 }
 
-/// What the environment markers of a text have cost so far. A marker that comes again takes no more
+/// The costs of the environment markers of a text so far. A marker that comes again takes no more
 /// memory, but as much time to be written.
 #[derive(Debug, Default)]
 pub(crate) struct MarkerCosts {
@@ -31,7 +31,7 @@ pub(crate) struct MarkerCosts {
 }
 
 impl MarkerCosts {
-    /// Whether one more marker is within the limit.
+    /// Returns whether one more marker is within the limit.
     fn allow(&self, comparisons: usize) -> bool {
         let sum = self.sum.get().saturating_add(1 << comparisons);
         let is_within = sum <= Limits::MARKERS_COST;
@@ -406,7 +406,7 @@ fn skip_whitespace(text: &str, from: usize) -> usize {
     text.len() - text[from..].trim_start().len()
 }
 
-/// Whether pip would look for the requirement on the local file system.
+/// Returns whether pip would look for the requirement on the local file system.
 fn is_local_path(body: &str) -> bool {
     let bytes = body.as_bytes();
     let drive = bytes.len() > 2
@@ -539,7 +539,7 @@ fn pep508(text: &str, context: LineContext<'_>) -> Result<Specifier, Finding> {
     Ok(specifier)
 }
 
-/// How many different pairs of a name and a value a marker compares, whatever the operator.
+/// The number of different pairs of a name and a value that a marker compares.
 fn comparisons(marker: &str) -> usize {
     let mut pairs = BTreeSet::new();
     let mut pair: Vec<&str> = Vec::new();
@@ -568,7 +568,7 @@ fn comparisons(marker: &str) -> usize {
     pairs.len()
 }
 
-/// How many brackets are open at most.
+/// The largest number of open brackets.
 fn brackets(text: &str) -> usize {
     let depth = |open: &mut usize, c| {
         match c {

@@ -5,9 +5,9 @@ use std::ops::Range;
 /// A line after continuations are joined and its comment is cut off.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LogicalLine {
-    /// What remains, without surrounding white space. Never empty.
+    /// The remaining text, without surrounding white space. Never empty.
     pub(super) text: String,
-    /// Where the pieces of `text` come from: offset in `text`, offset in the source.
+    /// The origins of the pieces of `text`: offset in `text`, offset in the source.
     pieces: Vec<(usize, usize)>,
     /// The span of a comment that a backslash continues.
     pub(super) continued_comment: Option<Range<usize>>,
@@ -118,7 +118,7 @@ fn finish(joined: &str, pieces: &[(usize, usize)]) -> Option<LogicalLine> {
     })
 }
 
-/// Where the comment starts: at a `#` that starts the line or follows white space.
+/// The start of the comment: a `#` that starts the line or follows white space.
 fn comment_start(line: &str) -> Option<usize> {
     line.match_indices('#').map(|(at, _)| at).find(|at| {
         line[..*at]

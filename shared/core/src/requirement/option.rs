@@ -2,7 +2,7 @@
 
 use crate::diagnostic::code;
 
-/// What an option line asks for.
+/// The effect of an option line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OptionKind {
     /// `-r`: the requirements of another file.
@@ -127,7 +127,7 @@ pub(super) struct OptionLine<'a> {
     pub(super) name: &'a str,
     /// `None` for an option that is not in the table.
     pub(super) kind: Option<OptionKind>,
-    /// What follows, without surrounding white space and quotes.
+    /// The value, without surrounding white space and quotes.
     pub(super) value: &'a str,
 }
 

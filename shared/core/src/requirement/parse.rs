@@ -19,7 +19,7 @@ pub trait Include {
     fn read(&self, path: &str) -> Result<String, IncludeError>;
 }
 
-/// Why an included file has no text.
+/// The reason why an included file has no text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IncludeError {
     /// The input stands alone.
@@ -218,7 +218,7 @@ struct Parser<'a> {
     report: Report,
     include: &'a dyn Include,
     context: LineContext<'a>,
-    /// What stands before a path in names of sources.
+    /// The prefix of paths in names of sources.
     display_folder: &'a str,
     /// The files being read, outermost first.
     stack: Vec<String>,

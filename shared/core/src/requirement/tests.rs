@@ -597,7 +597,7 @@ fn the_worst_marker_is_read_in_time() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
-/// What markers cost adds up: a thousand of the worst took a minute, and a gigabyte for good.
+/// The costs of markers add up: a thousand of the worst took a minute, and a gigabyte for good.
 #[test]
 fn only_so_many_costly_markers_are_read() {
     let keys = [
@@ -772,7 +772,7 @@ fn a_hash_in_a_url_stays_there() {
     assert_eq!(check(&written).unwrap().0, set);
 }
 
-/// Whoever brings a file of pip finds out what does the same here, for the command and in a request.
+/// Refused options of pip name their equivalent, for the command and in a request.
 #[test]
 fn options_of_pip_are_refused_with_what_does_the_same() {
     let sources = ["--allow-source-distributions", "`AllowSourceDistributions`"];

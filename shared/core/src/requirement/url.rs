@@ -11,7 +11,7 @@ use crate::diagnostic::code;
 use crate::digest::Sha256;
 use crate::loopback::is_loopback;
 
-/// Whether a text is a location in a version control system, as pip takes it.
+/// Returns whether a text is a location in a version control system, as pip takes it.
 pub(super) fn is_vcs(text: &str) -> bool {
     if text.starts_with("git@") {
         return true;
@@ -26,7 +26,7 @@ pub(super) fn is_vcs(text: &str) -> bool {
     matches!(system, "git" | "hg" | "svn" | "bzr" | "ssh")
 }
 
-/// Whether a text starts like a URL: a scheme and `://`.
+/// Returns whether a text starts like a URL: a scheme and `://`.
 pub(super) fn has_scheme(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -1,4 +1,4 @@
-//! What one layer of a project is for: a target, or several runtimes on an architecture.
+//! Layer targets: a target, or several runtimes on an architecture.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Architecture, Runtime, Target};
 
-/// Which of a project's layers it is. Everything that is kept of a layer is named after it.
+/// The target of a layer, which tells it apart from the project's others. Everything that is stored of a layer is named after it.
 ///
 /// A merged layer is the same one whichever runtimes it is for: a runtime that is added makes a new
 /// version of it, not another layer.
@@ -106,7 +106,7 @@ impl Compatibility {
         is_possible.then_some(Self { target, runtimes })
     }
 
-    /// Which layer it is.
+    /// The layer target.
     pub fn target(&self) -> LayerTarget {
         self.target
     }
@@ -121,7 +121,7 @@ impl Compatibility {
         self.runtimes.iter().copied()
     }
 
-    /// What the layer's packages are chosen for: each of the runtimes on the architecture.
+    /// The targets that packages are chosen for: each of the runtimes on the architecture.
     pub fn targets(&self) -> impl ExactSizeIterator<Item = Target> + '_ {
         let architecture = self.architecture();
         self.runtimes().map(move |runtime| Target {

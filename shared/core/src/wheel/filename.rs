@@ -9,7 +9,7 @@ use pep508_rs::PackageName;
 use crate::excerpt::shown_within;
 use crate::requirement::distribution_name;
 
-/// How many bytes a name may have: no file system takes more, and the tags multiply.
+/// The bytes that a name may have: no file system takes more, and the tags multiply.
 const MAX_BYTES: usize = 255;
 
 /// The build number of a wheel, which breaks ties between wheels of equal tags: leading digits,

@@ -17,7 +17,7 @@ use crate::excerpt::shown;
 use crate::limits::{Limits, WheelLimits};
 use crate::requirement::distribution_name;
 
-/// What `INSTALLER` says (PEP 376).
+/// The content of `INSTALLER` (PEP 376).
 const INSTALLER: &[u8] = b"accretion\n";
 
 /// Verifies every entry of a wheel and works out what it puts into a layer.

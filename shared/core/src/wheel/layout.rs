@@ -1,4 +1,4 @@
-//! What a wheel puts into a layer, worked out once.
+//! The layout of a wheel's files in a layer, worked out once.
 //!
 //! A [`Layout`] holds everything that the splice needs to know of a wheel. It is stored beside the
 //! wheel, in a file that also holds the packed data of the files that the installation adds or
@@ -19,7 +19,7 @@ pub const LAYOUT_EXTENSION: &str = "layout01";
 /// Length of the layout, its CRC-32, [`LAYOUT_EXTENSION`].
 const TRAILER: u64 = 8 + 4 + 8;
 
-/// Which file the packed data of a [`LayoutFile`] lies in.
+/// The file that the packed data of a [`LayoutFile`] lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// The wheel itself.
@@ -33,11 +33,11 @@ pub enum Origin {
 pub struct LayoutFile {
     /// Path below `python/`.
     pub path: String,
-    /// Which file the packed data lies in.
+    /// The file that the packed data lies in.
     pub origin: Origin,
-    /// Where it starts there.
+    /// The offset of the data there.
     pub offset: u64,
-    /// How it is packed: stored or deflated.
+    /// Its packing: stored or deflated.
     pub method: Method,
     /// Bytes of the packed data.
     pub compressed_size: u64,
@@ -47,11 +47,11 @@ pub struct LayoutFile {
     pub crc32: u32,
     /// SHA-256 of the unpacked data.
     pub sha256: Sha256,
-    /// Whether it may be executed.
+    /// True if it may be executed.
     pub executable: bool,
 }
 
-/// What a wheel puts into a layer.
+/// The files that a wheel puts into a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// The distribution's normalised name.
@@ -67,7 +67,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Whether this is the layout of a wheel of this name and version.
+    /// Returns whether this is the layout of a wheel of this name and version.
     pub fn is_of(&self, filename: &WheelFilename) -> bool {
         self.name == filename.name().as_ref()
             && self

@@ -1,4 +1,4 @@
-//! Which machine the native code of a wheel is for.
+//! The machine that the native code of a wheel is for.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What a wheel's metadata requires.
+//! The requirements in a wheel's metadata.
 
 use pep440_rs::VersionSpecifiers;
 

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use crate::excerpt::shown;
 
-/// How a script starts whose first line the installer has to write.
+/// The start of a script whose first line the installer has to write.
 pub(super) const PLACEHOLDER: &[u8] = b"#!python";
-/// What starts the interpreter that the runtime has on its `PATH`.
+/// The command for the interpreter that the runtime has on its `PATH`.
 const INTERPRETER: &str = "/usr/bin/env python3";
 
 /// Rewrites the first line of a script that asks the installer for it by starting with `#!python`

@@ -1,4 +1,4 @@
-//! Which wheel fits a target best (PEP 425, PEP 600).
+//! The ranking of wheels for a target (PEP 425, PEP 600).
 //!
 //! The order is that of `packaging.tags`: tags of the interpreter's own ABI before the stable ABI
 //! before pure Python, newer Python versions before older ones, and within each the platform from
@@ -8,7 +8,7 @@
 use crate::target::{Architecture, Target};
 use crate::wheel::{Tag, WheelFilename};
 
-/// How well a tag fits: the lower, the better.
+/// The rank of a tag: the lower, the better it fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank(u32);
 
@@ -33,7 +33,7 @@ const LEGACY_MANYLINUX: [(&str, u8); 3] = [
 const PLATFORMS: u32 = 256;
 
 impl Target {
-    /// How well a tag fits this target; `None` if a wheel of that tag can't be used.
+    /// Ranks a tag for this target; `None` if a wheel of that tag can't be used.
     pub fn rank(self, tag: Tag<'_>) -> Option<Rank> {
         if tag.platform == "any" {
             return self.group_for_any(tag).map(|group| Rank(group * PLATFORMS));

@@ -182,7 +182,7 @@ fn a_layer_of_nothing_is_an_empty_archive() {
     assert_eq!(layer.files().len(), 0);
 }
 
-/// What planning says of wheels that claim these sizes.
+/// Plans wheels that claim these sizes.
 fn planned(sizes: &[(&str, u64)]) -> Result<u64, Error> {
     let wheels: Vec<_> = sizes
         .iter()

@@ -798,7 +798,7 @@ fn graphs_of_any_form() {
     }
 }
 
-/// What would take minutes to follow is refused in a moment.
+/// Graphs that would take minutes to follow are refused in a moment.
 #[test]
 fn graphs_that_are_too_much() {
     let extras: Vec<_> = (0..20_000).map(|at| format!("'e{at}'")).collect();

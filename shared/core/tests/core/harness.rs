@@ -1,4 +1,4 @@
-//! What every test of the engine needs: wheels inspected, layers spliced, layers read back.
+//! The harness of the engine's tests: wheels inspected, layers spliced, layers read back.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -630,7 +630,7 @@ fn archives_that_contradict_themselves() {
     assert_snapshot!(refusals(cases));
 }
 
-/// Where the data of an entry `outer`, added to the demo wheel, start.
+/// The offset at which the data of an entry `outer`, added to the demo wheel, start.
 fn outer_data_offset() -> u64 {
     let archive = demo().archive().entry(Entry::file("outer", ""));
     let (_, layout) = archive.build_with_layout();
@@ -939,7 +939,7 @@ impl ReadAt for Failing<'_> {
     }
 }
 
-/// What the machine fails at is not the wheel's fault.
+/// Failures of the machine are not the wheel's fault.
 #[test]
 fn disks_that_fail() {
     for method in [Method::Stored, Method::Deflate(6), Method::Zstd] {
@@ -1009,7 +1009,7 @@ fn flippable() -> WheelForge {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
-    /// Whatever single byte changes: no panic, and what is accepted splices to a valid layer whose
+    /// A change of any single byte: no panic, and what is accepted splices to a valid layer whose
     /// files have the names and the content that they had. A flip in content never passes.
     #[test]
     fn any_flipped_byte(at in any::<prop::sample::Index>(), xor in 1_u8..) {

@@ -464,7 +464,7 @@ fn scripts_in_small_pieces_are_rewritten() {
     assert_eq!(wheel.text("bin/tool"), "#!/usr/bin/env python3\nx\n");
 }
 
-/// How many threads look at a wheel makes no difference.
+/// The number of threads that look at a wheel makes no difference.
 #[test]
 fn threads_do_not_matter() {
     let many = (0..100).fold(demo(), |forge, at| {

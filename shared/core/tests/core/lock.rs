@@ -489,7 +489,7 @@ fn direct_urls() {
     ]));
 }
 
-/// What does not apply is not looked at.
+/// Packages that do not apply are not looked at.
 #[test]
 fn packages_for_others_do_not_matter() {
     let elsewhere = "marker = \"sys_platform == 'win32'\"";
@@ -637,7 +637,7 @@ fn texts_that_are_no_lock() {
     assert_eq!(selected("lock-version = \"1.7\"\npackages = []"), [""; 0]);
 }
 
-/// What is written selects, for each target, what it was written from.
+/// A written lock selects, for each target, the packages that it was written from.
 #[test]
 fn what_is_written_selects_the_same_again() {
     let wheel = |name: &str, tag: &str| format!("{name}-1.0-{tag}.whl");

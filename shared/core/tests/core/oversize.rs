@@ -45,7 +45,7 @@ fn pruning(prune: &[&str], include: &[&str]) -> Rules {
     }
 }
 
-/// Which patterns a hint has a person paste.
+/// The patterns that a hint has a person paste.
 fn pasted(hint: &str) -> Vec<&str> {
     let options = hint.split("--prune '").skip(1);
     options.filter_map(|rest| rest.split('\'').next()).collect()

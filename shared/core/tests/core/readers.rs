@@ -1,4 +1,4 @@
-//! What two readers would take differently, found by fuzzing against Python's zipfile, email and csv:
+//! Archives and metadata that two readers would take differently, found by fuzzing against Python's zipfile, email and csv:
 //! refused, or read as they do.
 
 use accretion_core::archive::Directory;
@@ -14,7 +14,7 @@ fn demo() -> WheelForge {
     WheelForge::new("demo", "1.0").file("demo/__init__.py", "x = 1\n")
 }
 
-/// Why an archive of one more entry is not read whole, by its directory alone.
+/// The reason why an archive of one more entry is not read whole, by its directory alone.
 fn refused(entry: Entry) -> String {
     let bytes = Archive::new().file("first", "x").entry(entry).build();
     let directory = Directory::read(&bytes, bytes.len() as u64, 9);

@@ -14,17 +14,17 @@ use super::PARTIAL;
 use crate::Error;
 use crate::blocking::blocking;
 
-/// What leases and pruning lock. It is never removed: a lock on a file without a name locks
+/// The file that leases and pruning lock. It is never removed: a lock on a file without a name locks
 /// nobody out.
 const LOCK: &str = ".lock";
 
-/// What files take on a disk comes in blocks.
+/// The size of a block on disk.
 const BLOCK: u64 = 4 << 10;
 
 /// uv's folder may take this part of the budget.
 const UV_SHARE: u64 = 4;
 
-/// What is remembered of where files are may take this part of the budget.
+/// The part of the budget that the URLs of files may take, as a divisor.
 const LOCATED_SHARE: u64 = 32;
 
 /// The folder that wheels, what was built, and what uv knows are kept in.
@@ -33,7 +33,7 @@ pub struct CacheFolder {
     root: PathBuf,
 }
 
-/// How many bytes a cache's folder may have after it was pruned.
+/// The bytes that a cache's folder may have after it was pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Budget {
     /// Bytes, in whole blocks of the disk.
@@ -64,12 +64,12 @@ impl Drop for Lease {
     }
 }
 
-/// What pruning has done.
+/// The outcome of pruning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Wheels that were removed.
     pub wheels: usize,
-    /// Whether uv's folder was removed.
+    /// True if uv's folder was removed.
     pub uv: bool,
     /// Bytes that were removed.
     pub removed: u64,
@@ -83,27 +83,27 @@ impl CacheFolder {
         Self { root: root.into() }
     }
 
-    /// Where everything is.
+    /// The cache's folder.
     pub fn path(&self) -> &Path {
         &self.root
     }
 
-    /// Where wheels are, and their layouts.
+    /// The folder of wheels and their layouts.
     pub(super) fn wheels(&self) -> PathBuf {
         self.root.join("wheels")
     }
 
-    /// Where it is written what was built from which source distribution.
+    /// The folder that records the wheels built from source distributions.
     pub(super) fn records(&self) -> PathBuf {
         self.root.join("built")
     }
 
-    /// Where uv keeps what it learns from indexes.
+    /// The folder of uv's cache.
     pub fn uv(&self) -> PathBuf {
         self.root.join("uv")
     }
 
-    /// Where it is remembered where files of pinned versions are.
+    /// The folder that remembers the URLs of pinned versions' files.
     pub fn located(&self) -> PathBuf {
         self.root.join("located")
     }
@@ -263,11 +263,11 @@ struct CachedWheel {
     /// The wheel and its layouts.
     files: Vec<PathBuf>,
     bytes: u64,
-    /// When it was used last.
+    /// The time at which it was last used.
     used: Option<SystemTime>,
 }
 
-/// What killed processes left in a folder: nobody else works in it now.
+/// Removes what killed processes left in a folder that no other process works in.
 fn remove_partial(folder: &Path) -> io::Result<()> {
     let is_partial = |name: &OsStr| name.to_string_lossy().starts_with(PARTIAL);
     for entry in entries(folder)? {
@@ -283,7 +283,7 @@ fn remove_partial(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What a folder takes on the disk with all that is below it; nothing if there is none.
+/// The bytes that a folder takes on disk with all that is below it; zero if there is none.
 fn tree_bytes(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     let mut folders = vec![folder.to_owned()];
@@ -301,13 +301,13 @@ fn tree_bytes(folder: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// What a file or folder takes on the disk. Systems that write late do not tell it at once, so it
+/// The bytes that a file or folder takes on disk. Systems that write late do not tell it at once, so it
 /// is worked out.
 fn blocks(metadata: &Metadata) -> u64 {
     metadata.len().next_multiple_of(BLOCK)
 }
 
-/// What is in a folder; nothing if there is none.
+/// The entries of a folder; none if it does not exist.
 fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     match fs::read_dir(folder) {
         Ok(entries) => entries.collect(),
@@ -316,7 +316,7 @@ fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
     }
 }
 
-/// What a file or folder is, links not followed; `None` if it is gone.
+/// The metadata of a file or folder, links not followed; `None` if it is gone.
 fn metadata(entry: &DirEntry) -> io::Result<Option<Metadata>> {
     found(entry.metadata())
 }

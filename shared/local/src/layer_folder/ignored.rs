@@ -12,7 +12,7 @@ use crate::Error;
 const OF_GIT: &str = ".gitignore";
 const OF_ACCRETION: &str = ".accretionignore";
 
-/// Whether a file of that name is an ignore file.
+/// Returns whether a file of that name is an ignore file.
 pub(super) fn is_ignore_file(name: &str) -> bool {
     matches!(name, OF_GIT | OF_ACCRETION)
 }
@@ -30,7 +30,7 @@ struct Level {
     accretion: Gitignore,
 }
 
-/// What ignore files say of a file or a folder.
+/// The verdict of ignore files on a file or a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It stays out.
@@ -71,7 +71,7 @@ impl IgnoreFiles {
         self.levels.pop();
     }
 
-    /// What they say of a path below the folder that was entered last. Of one kind the innermost
+    /// The verdict on a path below the folder that was entered last. Of one kind the innermost
     /// that says something decides, and an `.accretionignore` before any `.gitignore`.
     pub(super) fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
         let said = |of: fn(&Level) -> &Gitignore| {

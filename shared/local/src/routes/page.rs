@@ -8,7 +8,7 @@ use url::Url;
 /// The JSON form.
 pub(super) const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
-/// What can be read, best first.
+/// The media types that can be read, best first.
 pub(super) const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
 
 /// Reads the page of a package, with the URLs of files spelled by `spell`; without those that it has

@@ -21,7 +21,7 @@ use crate::temporary::Folder;
 /// The version of the form of questions and answers.
 const FORM: u32 = 2;
 
-/// How many answers there are at most: the oldest go first.
+/// The largest number of answers: the oldest go first.
 const ANSWERS: usize = 512;
 
 /// The answer of uv.
@@ -63,7 +63,7 @@ impl Answers {
         }
     }
 
-    /// What is asked; `indexes` says which indexes are, without what opens them.
+    /// The question of a resolution; `indexes` names the indexes, without their credentials.
     pub(super) fn question(&self, resolution: &Resolution<'_>, indexes: &str) -> Question<'_> {
         let Resolution {
             requirements,

@@ -21,22 +21,22 @@ use crate::hosts::AllowedHosts;
 use crate::origin::Origins;
 use crate::routes::Routes;
 
-/// What keeps uv in check where what it resolves is somebody else's choice.
+/// The guard of a uv that resolves requirements of others.
 ///
 /// It reaches the network through a proxy alone, which connects to no address of the machine
 /// itself, and it is ended when it costs more than the limits.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    /// What it may connect to, beside the indexes that were chosen.
+    /// The hosts that it may connect to, besides the indexes that were chosen.
     pub hosts: AllowedHosts,
     /// Indexes that were chosen by whoever runs this, beside the default one.
     pub indexes: Vec<Url>,
-    /// What a run may cost.
+    /// The limits of a run.
     pub limits: ResolutionLimits,
 }
 
 impl Guard {
-    /// What may be reached with a default index.
+    /// The servers that may be reached with a default index.
     pub(super) fn origins(&self, index: Option<&Url>) -> Origins {
         Origins {
             indexes: self.indexes.iter().chain(index).cloned().collect(),
@@ -148,7 +148,7 @@ pub(super) async fn run_routed(
     }
 }
 
-/// Why uv was not to go on.
+/// The error for a uv that was stopped.
 fn stopped(stop: Stop) -> Error {
     match stop {
         Stop::Refused(refusal) => refusal.of("something that the requirements lead to".to_owned()),
@@ -172,7 +172,7 @@ fn unable(command: &Command, error: &io::Error) -> Error {
     }
 }
 
-/// What a process says, up to a limit, and how it ended. Dropped before, this ends it, with all
+/// The output of a process, up to a limit, and its exit status. Dropped before, this ends it, with all
 /// that it runs.
 fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Output>> {
     let group = Group::led_by(&child);
@@ -189,7 +189,7 @@ fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Outpu
     }
 }
 
-/// What comes out of a pipe. Who writes more than the limit writes it to nobody.
+/// Reads a pipe. Output beyond the limit is dropped.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
@@ -237,7 +237,7 @@ fn limit(child: &Child, limits: &ResolutionLimits) {
     }
 }
 
-/// Which of the system's limits a process has hit.
+/// The limit of the system that a process has hit.
 fn limit_hit(output: &Output, limits: &ResolutionLimits) -> Option<String> {
     const FILE_SIZE_SIGNAL: i32 = Signal::XFSZ.as_raw();
     let stderr = String::from_utf8_lossy(&output.stderr);

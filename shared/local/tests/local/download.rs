@@ -1,4 +1,4 @@
-//! Where downloads may come from, and what they may cost.
+//! The servers and the costs of downloads.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What every test needs: forged wheels as a lock names them, and a cache to get them into.
+//! The harness of the tests: forged wheels as a lock names them, and a cache to get them into.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) fn locked(index: &PackageIndex, wheel: &Wheel) -> (WheelFilename, Loc
     (wheel.filename.parse().unwrap(), file)
 }
 
-/// What downloads where anything may.
+/// A downloader without limits.
 pub(crate) fn downloader(index: Option<&Url>) -> Downloader {
     Downloader::new(index, false, Arc::new(Unwatched))
 }

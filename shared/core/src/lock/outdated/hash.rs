@@ -203,7 +203,7 @@ fn pipfile(file: &Table, normalises: bool) -> String {
     sha256(&DENSE.object(content))
 }
 
-/// Where nothing can be named.
+/// Falls back to the whole file if no difference can be named.
 fn or_changed(differences: Vec<String>, file: &str) -> Vec<String> {
     if differences.is_empty() {
         return vec![format!("what {file} requires has changed since")];

@@ -32,7 +32,7 @@ pub(super) fn of_pylock(text: &str, project: &str, lock: &Lock) -> Option<Vec<St
     Some(unmet(&roots, lock))
 }
 
-/// What is required and is not locked, or not in such a version. Where that depends on the target,
+/// The requirements that are not locked, or not in such a version. If that depends on the target,
 /// it says nothing.
 pub(super) fn unmet(roots: &[(When, Edge)], lock: &Lock) -> Vec<String> {
     let mut unmet = Vec::new();

@@ -415,7 +415,7 @@ fn with_extra(text: &str, extra: &str) -> String {
     }
 }
 
-/// What a dependency group requires, what it includes included.
+/// The requirements of a dependency group and of those that it includes.
 fn group(groups: &[(&String, &Value)], name: &str) -> Vec<String> {
     let (mut required, mut open) = (Vec::new(), vec![normalised(name)]);
     let mut seen = BTreeSet::new();
