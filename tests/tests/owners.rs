@@ -1,5 +1,5 @@
-//! The policies of buckets and queues where projects have owners, as CloudFormation makes them of the
-//! parameters, evaluated as IAM evaluates them.
+//! Policies of buckets and queues of projects with owners: as CloudFormation derives them from the
+//! parameters, evaluated as IAM does.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -155,10 +155,10 @@ impl Stack {
     fn denies(&self, policy: &str, call: &Call<'_>) -> bool {
         let statements = self.policies[policy].iter();
         let mut denials = statements.filter(|it| it["Effect"] == "Deny");
-        denials.any(|it| call.is_of(it))
+        denials.any(|it| call.matches(it))
     }
 
-    /// Returns whether a principal may write a key of the inbox, as far as its policy goes.
+    /// Returns whether the inbox's policy lets a principal write a key.
     fn writes(&self, principal: &str, key: &str) -> bool {
         let resource = format!("arn:InboxBucket/{key}");
         let denied = ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObjectVersion"].map(|action| {
@@ -196,8 +196,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Returns whether a statement is about it.
-    fn is_of(&self, statement: &Value) -> bool {
+    /// Returns whether a statement applies to it.
+    fn matches(&self, statement: &Value) -> bool {
         assert_eq!(statement["Principal"], "*");
         let is_named = |element: &str, value: &str| {
             let without = &statement[format!("Not{element}")];
@@ -232,7 +232,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Returns whether any of the one or the many does.
+/// Returns whether the predicate holds for any element of a list, or for the one value.
 fn any(values: &Value, does: impl Fn(&str) -> bool) -> bool {
     let one = std::slice::from_ref(values);
     let each = values.as_array().map_or(one, Vec::as_slice).iter();
@@ -250,7 +250,7 @@ fn documented() -> &'static str {
 }
 
 #[test]
-fn each_project_is_its_owners() {
+fn only_owners_write_for_their_project() {
     let stack = Stack::new(documented(), &format!("{ACCOUNT}:role/admin"));
     for (principal, key, expected) in [
         ("role/team-a-ci", "requests/team-a/request.json", true),
@@ -262,7 +262,7 @@ fn each_project_is_its_owners() {
         ("role/admin", "requests/web/request.json", true),
         ("role/admin", "requests/other/request.json", true),
         ("role/admin", "anything", true),
-        // Others', and what looks alike.
+        // Keys of other projects, and similar keys.
         ("role/team-a-ci", "requests/web/request.json", false),
         ("role/team-a-ci", "files/web/src.zip", false),
         ("role/web-ci", "requests/team-a/request.json", false),
@@ -296,7 +296,7 @@ fn each_project_is_its_owners() {
 }
 
 #[test]
-fn every_entry_counts_and_all_that_match_hold() {
+fn every_matching_entry_applies() {
     let entries = |count: usize| {
         let entry = |at| format!("p{at}=>{ACCOUNT}:user/u{at}");
         let entries: Vec<_> = (1..=count).map(entry).collect();
@@ -328,7 +328,7 @@ fn every_entry_counts_and_all_that_match_hold() {
 }
 
 #[test]
-fn reading_and_the_policy_itself_stay_as_they_are() {
+fn reading_and_the_policies_themselves_stay_allowed() {
     let stack = Stack::new(documented(), "");
     for (policy, bucket) in [
         ("InboxBucketPolicy", "arn:InboxBucket"),
@@ -354,7 +354,7 @@ fn reading_and_the_policy_itself_stay_as_they_are() {
 }
 
 #[test]
-fn messages_are_of_the_inbox_and_of_operators() {
+fn only_the_inbox_and_operators_send_messages() {
     for principals in [documented(), ""] {
         let stack = Stack::new(principals, &format!("{ACCOUNT}:role/admin"));
         for (policy, queue) in [
@@ -384,7 +384,7 @@ fn messages_are_of_the_inbox_and_of_operators() {
 }
 
 #[test]
-fn artifacts_are_of_the_functions_and_of_operators() {
+fn only_the_functions_and_operators_write_artifacts() {
     let stack = Stack::new(documented(), &format!("{ACCOUNT}:role/admin"));
     let writes = |principal: Option<&str>, of_account: &str, key: &str| {
         let resource = format!("arn:ArtifactsBucket/{key}");
@@ -409,7 +409,7 @@ fn artifacts_are_of_the_functions_and_of_operators() {
 }
 
 #[test]
-fn parameters_are_what_the_policies_can_read() {
+fn parameters_accept_only_values_that_the_policies_parse() {
     let entry = format!("web=>{ACCOUNT}:role/ci");
     let many = |count| vec![entry.clone(); count].join(";");
     let takes = |parameter: &str, value: &str| {
@@ -463,7 +463,7 @@ fn parameters_are_what_the_policies_can_read() {
         ("123456789012, o-a1b2c3d4e5", true),
         ("123456789012,", false),
         ("everyone", false),
-        // The functions could not read these, and would not start.
+        // The functions could not parse these, and would not start.
         ("1234", false),
         ("o-x", false),
     ] {

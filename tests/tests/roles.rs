@@ -1,5 +1,4 @@
-//! What the roles of the stack may do, and what they may not: their policies as the template has
-//! them, evaluated.
+//! Permissions of the stack's roles: their policies in the template, evaluated.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(
@@ -20,13 +19,13 @@ use serde_json::Value;
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(translated_template);
 
-/// What a role is allowed: actions, and what they are allowed on.
+/// The actions that a statement allows a role, and their resources.
 struct Grant {
     actions: BTreeSet<String>,
     resources: BTreeSet<String>,
 }
 
-/// All that a role is allowed, whatever the conditions.
+/// All grants of a role. Conditions of the template and of statements count as met.
 fn grants(role: &str) -> Vec<Grant> {
     let properties = &TEMPLATE["Resources"][role]["Properties"];
     assert!(properties["ManagedPolicyArns"].is_null(), "{role}");
@@ -34,7 +33,6 @@ fn grants(role: &str) -> Vec<Grant> {
     let statements = policies.flat_map(|policy| {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
         let statements = statements.unwrap().iter();
-        // What is there under a condition counts.
         statements.map(|statement| match statement["Fn::If"].as_array() {
             Some(branches) => {
                 assert_eq!(branches[2]["Ref"], "AWS::NoValue", "{role}: {statement}");
@@ -45,7 +43,7 @@ fn grants(role: &str) -> Vec<Grant> {
     });
     let granted = statements.map(|statement| {
         assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
-        // What they would leave out would be allowed.
+        // Each would allow all that it does not name.
         for member in ["NotAction", "NotResource"] {
             assert!(statement[member].is_null(), "{role}: {statement}");
         }
@@ -57,7 +55,7 @@ fn grants(role: &str) -> Vec<Grant> {
     granted.collect()
 }
 
-/// The one or the many.
+/// The elements of a list, or the one value.
 fn each(value: &Value) -> impl Iterator<Item = &Value> {
     let one = std::slice::from_ref(value);
     value.as_array().map_or(one, Vec::as_slice).iter()
@@ -67,8 +65,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// The ARN that a reference becomes, in an account and a region of ours. A resource is called as
-/// the template calls it.
+/// The ARN that a reference becomes, in a made-up account and region. A resource has its logical id
+/// as its name.
 fn arn(reference: &Value) -> String {
     if let Some(name) = reference["Ref"].as_str() {
         return given(name).map_or_else(|| arn_of(name), ToOwned::to_owned);
@@ -77,7 +75,7 @@ fn arn(reference: &Value) -> String {
         assert_eq!(parts[1], "Arn", "{reference}");
         return arn_of(parts[0].as_str().unwrap());
     }
-    // What it takes out of a parameter, it calls by a name.
+    // Its variables are parts of a parameter.
     let parts = reference["Fn::Sub"].as_array();
     let pattern = parts.map_or(&reference["Fn::Sub"], |parts| &parts[0]);
     let pattern = pattern.as_str();
@@ -101,7 +99,7 @@ fn arn(reference: &Value) -> String {
     resolved + rest
 }
 
-/// What an operator gives for a parameter that is an ARN, or several.
+/// The value of a parameter that is an ARN or several.
 fn given(parameter: &str) -> Option<&'static str> {
     match parameter {
         "IndexSecretArn" => Some(INDEX_SECRET),
@@ -111,7 +109,7 @@ fn given(parameter: &str) -> Option<&'static str> {
     }
 }
 
-/// A part of a text that is split.
+/// The value of `Fn::Select` on `Fn::Split`.
 fn taken(reference: &Value) -> String {
     let [at, parts] = &reference["Fn::Select"].as_array().unwrap()[..] else {
         panic!("{reference}");
@@ -138,7 +136,7 @@ fn arn_of(name: &str) -> String {
     format!("arn:aws:{resource}{name}")
 }
 
-/// Whether a role may do something. Conditions count as met.
+/// Returns whether a role may perform an action on a resource.
 fn may(role: &str, action: &str, resource: &str) -> bool {
     let action = action.to_lowercase();
     grants(role).iter().any(|grant| {
@@ -154,7 +152,7 @@ const ROLES: [&str; 6] = [
     "BuildStateMachineRole",
     "BuilderRole",
     "PublisherRole",
-    "RepairScheduleRole",
+    "ReconcilerScheduleRole",
     "SandboxRole",
 ];
 
@@ -176,7 +174,7 @@ fn layer(name: &str) -> String {
     format!("arn:aws:lambda:eu-west-1:123456789012:layer:{name}")
 }
 
-/// Each object and resource that the roles differ in, by a name for messages.
+/// One object of each kind.
 struct Resources {
     inbox_object: String,
     request: String,
@@ -212,7 +210,7 @@ fn resources() -> Resources {
 }
 
 #[test]
-fn patterns_match_as_those_of_policies_do() {
+fn patterns_match_as_in_policies() {
     for (pattern, text, is_match) in [
         ("", "", true),
         ("*", "", true),
@@ -237,7 +235,7 @@ fn patterns_match_as_those_of_policies_do() {
     }
 }
 
-/// All that the roles may do, word by word: a statement that grows has to grow here, too.
+/// The snapshot holds every grant: a change of a statement has to change it, too.
 #[test]
 fn roles_may_do_this_and_nothing_else() {
     let mut said = String::new();
@@ -256,9 +254,8 @@ fn roles_may_do_this_and_nothing_else() {
     insta::assert_snapshot!(said);
 }
 
-/// Every role of the template is looked at.
 #[test]
-fn no_role_is_forgotten() {
+fn the_list_of_roles_is_complete() {
     let resources = TEMPLATE["Resources"].as_object().unwrap();
     let roles = resources
         .iter()
@@ -267,82 +264,176 @@ fn no_role_is_forgotten() {
     assert_eq!(roles, BTreeSet::from(ROLES));
 }
 
-/// An evaluation that refuses everything would find all of them tight.
+/// An evaluation that refuses everything would find all of the roles tight, one that ignores
+/// resources would find them loose.
 #[test]
-fn roles_may_do_what_they_are_for() {
-    let it = resources();
-    let layers: Vec<_> = LayerTarget::all()
-        .map(|target| layer(LayerName::new(&project(), target).as_str()))
-        .collect();
-    let [requests, all_layers] = ["RequestsTable", "LayersTable"].map(arn_of);
-    for (role, action, resource) in [
-        ("DispatcherRole", "s3:GetObject", it.inbox_object.as_str()),
-        ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
-        ("DispatcherRole", "s3:GetObject", &it.request),
-        ("DispatcherRole", "s3:PutObject", &it.request),
-        ("DispatcherRole", "s3:PutObject", &it.files),
+fn each_action_is_allowed_to_these_roles_only() {
+    const NONE: &[&str] = &[];
+    const DISPATCHER: &[&str] = &["DispatcherRole"];
+    const MACHINE: &[&str] = &["BuildStateMachineRole"];
+    const BUILDER: &[&str] = &["BuilderRole"];
+    const PUBLISHER: &[&str] = &["PublisherRole"];
+    let [requests, layers] = ["RequestsTable", "LayersTable"].map(arn_of);
+    let [pending, open] = [
+        format!("{layers}/index/pending"),
+        format!("{requests}/index/open"),
+    ];
+    let queue = arn_of("RequestQueue");
+    let [dead_requests, dead_publications] =
+        ["RequestDeadLetterQueue", "PublicationDeadLetterQueue"].map(arn_of);
+    let (machine, topic) = (arn_of("BuildStateMachine"), arn_of("NotificationTopic"));
+    let [dispatcher, builder, publisher, sandbox] = [
+        "DispatcherFunction",
+        "BuilderFunction",
+        "PublisherFunction",
+        "SandboxPy312Arm64Function",
+    ]
+    .map(arn_of);
+    let [ours, others, utilities] = ["tools-py313", "tools", "tools-py3-utilities"].map(layer);
+    let [version, others_version] = [&ours, &others].map(|layer| format!("{layer}:1"));
+    for (action, resource, roles) in [
+        // Requests and layers.
+        ("dynamodb:GetItem", layers.as_str(), PUBLISHER),
+        ("dynamodb:PutItem", &layers, PUBLISHER),
+        ("dynamodb:UpdateItem", &layers, PUBLISHER),
+        ("dynamodb:DeleteItem", &layers, PUBLISHER),
+        ("dynamodb:Query", &pending, PUBLISHER),
+        ("dynamodb:Scan", &layers, NONE),
+        ("dynamodb:DeleteTable", &layers, NONE),
+        ("dynamodb:UpdateTable", &layers, NONE),
         (
-            "DispatcherRole",
-            "sqs:ReceiveMessage",
-            &arn_of("RequestQueue"),
+            "dynamodb:GetItem",
+            &requests,
+            &["DispatcherRole", "PublisherRole"],
         ),
+        ("dynamodb:PutItem", &requests, DISPATCHER),
         (
-            "DispatcherRole",
-            "states:StartExecution",
-            &arn_of("BuildStateMachine"),
+            "dynamodb:UpdateItem",
+            &requests,
+            &["DispatcherRole", "BuildStateMachineRole", "PublisherRole"],
         ),
-        ("DispatcherRole", "dynamodb:PutItem", &requests),
-        ("BuilderRole", "s3:GetObject", &it.request),
-        ("BuilderRole", "s3:GetObject", &it.files),
-        ("BuilderRole", "s3:GetObject", &it.artifact),
-        ("BuilderRole", "s3:PutObject", &it.artifact),
-        ("BuilderRole", "s3:PutObject", &it.description),
-        ("BuilderRole", "s3:PutObject", &it.manifest),
-        ("BuilderRole", "s3:GetObject", &it.resolution),
-        ("BuilderRole", "s3:PutObject", &it.resolution),
-        ("BuilderRole", "s3:GetObject", &it.source),
-        ("BuilderRole", "s3:PutObject", &it.source),
-        ("BuilderRole", "s3:GetObject", &it.built_wheel),
-        ("BuilderRole", "s3:PutObject", &it.built_wheel),
+        ("dynamodb:Query", &open, PUBLISHER),
+        ("dynamodb:Query", &requests, NONE),
+        ("dynamodb:Scan", &requests, NONE),
+        ("dynamodb:DeleteItem", &requests, NONE),
         (
-            "BuildStateMachineRole",
+            "dynamodb:GetItem",
+            "arn:aws:dynamodb:eu-west-1:123456789012:table/other",
+            NONE,
+        ),
+        // Queues.
+        ("sqs:ReceiveMessage", &queue, DISPATCHER),
+        ("sqs:DeleteMessage", &queue, DISPATCHER),
+        ("sqs:SendMessage", &queue, NONE),
+        ("sqs:PurgeQueue", &queue, NONE),
+        ("sqs:SetQueueAttributes", &queue, NONE),
+        ("sqs:ReceiveMessage", &dead_requests, NONE),
+        ("sqs:SendMessage", &dead_requests, NONE),
+        ("sqs:ReceiveMessage", &dead_publications, NONE),
+        ("sqs:SendMessage", &dead_publications, PUBLISHER),
+        // Executions and functions.
+        ("states:StartExecution", &machine, DISPATCHER),
+        ("states:StopExecution", &machine, NONE),
+        ("states:UpdateStateMachine", &machine, NONE),
+        ("lambda:InvokeFunction", &builder, MACHINE),
+        ("lambda:InvokeFunction", &sandbox, MACHINE),
+        (
             "lambda:InvokeFunction",
-            &arn_of("SandboxPy312Arm64Function"),
+            &publisher,
+            &["ReconcilerScheduleRole"],
+        ),
+        ("lambda:InvokeFunction", &dispatcher, NONE),
+        ("lambda:UpdateFunctionCode", &publisher, NONE),
+        ("lambda:UpdateFunctionConfiguration", &builder, NONE),
+        ("lambda:AddPermission", &publisher, NONE),
+        // Layers.
+        ("lambda:PublishLayerVersion", &ours, PUBLISHER),
+        ("lambda:PublishLayerVersion", &others, NONE),
+        ("lambda:PublishLayerVersion", &utilities, NONE),
+        ("lambda:AddLayerVersionPermission", &version, PUBLISHER),
+        ("lambda:AddLayerVersionPermission", &others_version, NONE),
+        ("lambda:RemoveLayerVersionPermission", &version, NONE),
+        ("lambda:DeleteLayerVersion", &version, NONE),
+        // Notifications and latest versions.
+        (
+            "sns:Publish",
+            &topic,
+            &["DispatcherRole", "BuildStateMachineRole", "PublisherRole"],
         ),
         (
-            "BuildStateMachineRole",
-            "lambda:InvokeFunction",
-            &arn_of("BuilderFunction"),
+            "sns:Publish",
+            "arn:aws:sns:eu-west-1:123456789012:other",
+            NONE,
         ),
-        ("BuildStateMachineRole", "dynamodb:UpdateItem", &requests),
-        ("PublisherRole", "s3:GetObject", &it.manifest),
-        ("PublisherRole", "s3:GetObjectVersion", &it.artifact),
-        ("PublisherRole", "s3:PutObject", &it.layer_manifest),
-        ("PublisherRole", "dynamodb:DeleteItem", &all_layers),
+        ("sns:Subscribe", &topic, NONE),
         (
-            "PublisherRole",
-            "dynamodb:Query",
-            &format!("{all_layers}/index/pending"),
+            "ssm:PutParameter",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/accretion/x",
+            PUBLISHER,
         ),
-        ("PublisherRole", "sns:Publish", &arn_of("NotificationTopic")),
         (
-            "RepairScheduleRole",
-            "lambda:InvokeFunction",
-            &arn_of("PublisherFunction"),
+            "ssm:DeleteParameter",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/accretion/x",
+            NONE,
+        ),
+        (
+            "ssm:PutParameter",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/other/x",
+            NONE,
+        ),
+        // Buckets.
+        ("s3:ListBucket", INBOX, DISPATCHER),
+        ("s3:PutBucketPolicy", ARTIFACTS, NONE),
+        ("s3:PutBucketNotification", INBOX, NONE),
+        ("s3:DeleteBucket", ARTIFACTS, NONE),
+        // Credentials.
+        ("iam:PassRole", "arn:aws:iam::123456789012:role/other", NONE),
+        (
+            "sts:AssumeRole",
+            "arn:aws:iam::123456789012:role/other",
+            NONE,
+        ),
+        ("kms:Decrypt", "*", NONE),
+        ("secretsmanager:GetSecretValue", INDEX_SECRET, BUILDER),
+        ("secretsmanager:GetSecretValue", SECRET, BUILDER),
+        ("secretsmanager:GetSecretValue", "*", NONE),
+        (
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:internal-2",
+            NONE,
+        ),
+        ("codeartifact:GetAuthorizationToken", DOMAIN, BUILDER),
+        (
+            "codeartifact:ReadFromRepository",
+            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all",
+            BUILDER,
+        ),
+        (
+            "codeartifact:ReadFromRepository",
+            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp-2/all",
+            NONE,
+        ),
+        (
+            "codeartifact:PublishPackageVersion",
+            "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all",
+            NONE,
         ),
     ] {
-        assert!(may(role, action, resource), "{role} {action} {resource}");
+        for role in ROLES {
+            let expected = roles.contains(&role);
+            assert_eq!(
+                may(role, action, resource),
+                expected,
+                "{role} {action} {resource}"
+            );
+        }
     }
-    let repository = "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp/all";
-    for (action, resource) in [
-        ("secretsmanager:GetSecretValue", INDEX_SECRET),
-        ("secretsmanager:GetSecretValue", SECRET),
-        ("codeartifact:GetAuthorizationToken", DOMAIN),
-        ("codeartifact:ReadFromRepository", repository),
-    ] {
-        assert!(may("BuilderRole", action, resource), "{action} {resource}");
-    }
-    for layer in layers {
+}
+
+#[test]
+fn the_publisher_may_publish_the_layer_of_every_target() {
+    for target in LayerTarget::all() {
+        let layer = layer(LayerName::new(&project(), target).as_str());
         let version = format!("{layer}:12");
         for (action, resource) in [
             ("lambda:PublishLayerVersion", &layer),
@@ -357,7 +448,7 @@ fn roles_may_do_what_they_are_for() {
     }
 }
 
-/// What reads, writes, deletes or lists objects.
+/// The actions that read, write or delete objects.
 const OF_OBJECTS: [&str; 8] = [
     "s3:GetObject",
     "s3:GetObjectVersion",
@@ -370,7 +461,7 @@ const OF_OBJECTS: [&str; 8] = [
 ];
 
 #[test]
-fn roles_may_not_do_each_others_work() {
+fn each_object_is_read_and_written_by_these_roles_only() {
     let it = resources();
     let objects = [
         &it.inbox_object,
@@ -385,7 +476,7 @@ fn roles_may_not_do_each_others_work() {
         &it.built_wheel,
         &it.elsewhere,
     ];
-    // Whatever is not here is forbidden.
+    // All others are forbidden.
     let allowed = [
         ("DispatcherRole", "s3:GetObject", &it.inbox_object),
         ("DispatcherRole", "s3:GetObjectVersion", &it.inbox_object),
@@ -429,167 +520,10 @@ fn roles_may_not_do_each_others_work() {
     }
 }
 
+/// A compromised function must not overwrite stored objects. The emulator cannot show it: it does
+/// not know the condition's key, and the statement is absent where `RequireTls` is false.
 #[test]
-fn nobody_may_do_what_is_nobodys_work() {
-    let [requests, layers] = ["RequestsTable", "LayersTable"].map(arn_of);
-    let queue = arn_of("RequestQueue");
-    let [dead_requests, dead_publications] =
-        ["RequestDeadLetterQueue", "PublicationDeadLetterQueue"].map(arn_of);
-    let (machine, topic) = (arn_of("BuildStateMachine"), arn_of("NotificationTopic"));
-    let publisher = arn_of("PublisherFunction");
-    let (builder, dispatcher) = (arn_of("BuilderFunction"), arn_of("DispatcherFunction"));
-    let other_role = "arn:aws:iam::123456789012:role/other";
-    let other_table = "arn:aws:dynamodb:eu-west-1:123456789012:table/other";
-    let other_secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:internal-2";
-    let other_repository = "arn:aws:codeartifact:eu-west-2:123456789013:repository/corp-2/all";
-    let other_topic = "arn:aws:sns:eu-west-1:123456789012:other";
-    let other_pointer = "arn:aws:ssm:eu-west-1:123456789012:parameter/other/x";
-    let [ours, others, utilities] = ["tools-py313", "tools", "tools-py3-utilities"].map(layer);
-    let version = format!("{ours}:1");
-    let others_version = format!("{others}:1");
-    let everybody = &ROLES[..];
-    let but = |role: &'static str| {
-        ROLES
-            .into_iter()
-            .filter(|it| *it != role)
-            .collect::<Vec<_>>()
-    };
-    let forbidden: Vec<(Vec<&str>, &str, &str)> = vec![
-        // Requests and layers.
-        (but("PublisherRole"), "dynamodb:GetItem", &layers),
-        (but("PublisherRole"), "dynamodb:PutItem", &layers),
-        (but("PublisherRole"), "dynamodb:UpdateItem", &layers),
-        (but("PublisherRole"), "dynamodb:DeleteItem", &layers),
-        (everybody.to_vec(), "dynamodb:Scan", &layers),
-        (everybody.to_vec(), "dynamodb:DeleteTable", &layers),
-        (everybody.to_vec(), "dynamodb:UpdateTable", &layers),
-        (everybody.to_vec(), "dynamodb:Scan", &requests),
-        (everybody.to_vec(), "dynamodb:DeleteItem", &requests),
-        (everybody.to_vec(), "dynamodb:Query", &requests),
-        (but("DispatcherRole"), "dynamodb:PutItem", &requests),
-        (
-            vec!["BuilderRole", "RepairScheduleRole", "SandboxRole"],
-            "dynamodb:GetItem",
-            &requests,
-        ),
-        (
-            vec!["BuilderRole", "RepairScheduleRole", "SandboxRole"],
-            "dynamodb:UpdateItem",
-            &requests,
-        ),
-        (everybody.to_vec(), "dynamodb:GetItem", other_table),
-        // Queues.
-        (but("DispatcherRole"), "sqs:ReceiveMessage", &queue),
-        (but("DispatcherRole"), "sqs:DeleteMessage", &queue),
-        (everybody.to_vec(), "sqs:SendMessage", &queue),
-        (everybody.to_vec(), "sqs:PurgeQueue", &queue),
-        (everybody.to_vec(), "sqs:SetQueueAttributes", &queue),
-        (everybody.to_vec(), "sqs:ReceiveMessage", &dead_requests),
-        (everybody.to_vec(), "sqs:SendMessage", &dead_requests),
-        (everybody.to_vec(), "sqs:ReceiveMessage", &dead_publications),
-        (but("PublisherRole"), "sqs:SendMessage", &dead_publications),
-        // Executions and functions.
-        (but("DispatcherRole"), "states:StartExecution", &machine),
-        (everybody.to_vec(), "states:StopExecution", &machine),
-        (everybody.to_vec(), "states:UpdateStateMachine", &machine),
-        (
-            but("BuildStateMachineRole"),
-            "lambda:InvokeFunction",
-            &builder,
-        ),
-        (
-            but("RepairScheduleRole"),
-            "lambda:InvokeFunction",
-            &publisher,
-        ),
-        (everybody.to_vec(), "lambda:InvokeFunction", &dispatcher),
-        (everybody.to_vec(), "lambda:UpdateFunctionCode", &publisher),
-        (
-            everybody.to_vec(),
-            "lambda:UpdateFunctionConfiguration",
-            &builder,
-        ),
-        (everybody.to_vec(), "lambda:AddPermission", &publisher),
-        // Layers.
-        (but("PublisherRole"), "lambda:PublishLayerVersion", &ours),
-        (
-            but("PublisherRole"),
-            "lambda:AddLayerVersionPermission",
-            &version,
-        ),
-        (everybody.to_vec(), "lambda:PublishLayerVersion", &others),
-        (everybody.to_vec(), "lambda:PublishLayerVersion", &utilities),
-        (
-            everybody.to_vec(),
-            "lambda:AddLayerVersionPermission",
-            &others_version,
-        ),
-        (everybody.to_vec(), "lambda:DeleteLayerVersion", &version),
-        (
-            everybody.to_vec(),
-            "lambda:RemoveLayerVersionPermission",
-            &version,
-        ),
-        // Everything else.
-        (
-            vec!["BuilderRole", "RepairScheduleRole", "SandboxRole"],
-            "sns:Publish",
-            &topic,
-        ),
-        (everybody.to_vec(), "sns:Publish", other_topic),
-        (everybody.to_vec(), "sns:Subscribe", &topic),
-        (everybody.to_vec(), "ssm:PutParameter", other_pointer),
-        (everybody.to_vec(), "ssm:DeleteParameter", other_pointer),
-        (
-            vec![
-                "BuilderRole",
-                "RepairScheduleRole",
-                "PublisherRole",
-                "SandboxRole",
-            ],
-            "s3:ListBucket",
-            INBOX,
-        ),
-        (everybody.to_vec(), "s3:PutBucketPolicy", ARTIFACTS),
-        (everybody.to_vec(), "s3:PutBucketNotification", INBOX),
-        (everybody.to_vec(), "s3:DeleteBucket", ARTIFACTS),
-        (everybody.to_vec(), "iam:PassRole", other_role),
-        (everybody.to_vec(), "sts:AssumeRole", other_role),
-        (everybody.to_vec(), "secretsmanager:GetSecretValue", "*"),
-        (
-            everybody.to_vec(),
-            "secretsmanager:GetSecretValue",
-            other_secret,
-        ),
-        (but("BuilderRole"), "secretsmanager:GetSecretValue", SECRET),
-        (
-            but("BuilderRole"),
-            "codeartifact:GetAuthorizationToken",
-            DOMAIN,
-        ),
-        (
-            everybody.to_vec(),
-            "codeartifact:ReadFromRepository",
-            other_repository,
-        ),
-        (
-            everybody.to_vec(),
-            "codeartifact:PublishPackageVersion",
-            other_repository,
-        ),
-        (everybody.to_vec(), "kms:Decrypt", "*"),
-    ];
-    for (roles, action, resource) in forbidden {
-        for role in roles {
-            assert!(!may(role, action, resource), "{role} {action} {resource}");
-        }
-    }
-}
-
-/// What a function that somebody has got hold of can't change any more. The emulator does not know
-/// the key of the condition, and the statement is not there where it speaks plain HTTP.
-#[test]
-fn what_is_written_once_is_not_overwritten() {
+fn stored_objects_are_not_overwritten() {
     let policy = &TEMPLATE["Resources"]["ArtifactsBucketPolicy"]["Properties"]["PolicyDocument"];
     let statements = policy["Statement"].as_array().unwrap().iter();
     let mut statements = statements.map(|it| it["Fn::If"].get(1).unwrap_or(it));
@@ -619,7 +553,7 @@ fn what_is_written_once_is_not_overwritten() {
         &it.built_wheel,
     ] {
         assert!(is_refused(object), "{object}");
-        // Whoever may write it at all.
+        // The statement names every role that may write it at all.
         for role in ROLES
             .into_iter()
             .filter(|role| may(role, "s3:PutObject", object))
@@ -627,7 +561,7 @@ fn what_is_written_once_is_not_overwritten() {
             assert!(roles.contains(role), "{role}");
         }
     }
-    // These are written over: the one by whoever finds it broken, the other by who repeats.
+    // A builder replaces a broken description, a repeated publication the layer's manifest.
     for object in [&it.description, &it.layer_manifest] {
         assert!(!is_refused(object), "{object}");
     }
