@@ -173,8 +173,9 @@ lint: tools $(CARGO_DENY) $(CARGO_SHEAR) sbom ## check the formatting, the code,
 	$(CARGO_SHEAR)
 	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 sam validate --lint
 	$(VENV)/bin/cfn-lint --regions us-east-1 cn-north-1 us-gov-west-1 -- sam/template.yaml
-	$(LINT_VENV)/bin/checkov --framework cloudformation --file sam/template.yaml \
-	  --skip-download --compact --quiet
+	@said="$$($(LINT_VENV)/bin/checkov --framework cloudformation --file sam/template.yaml \
+	  --skip-download --compact --quiet 2>&1)" || failed=1; echo "$$said"; test -z "$$failed" || exit 1; \
+	case "$$said" in *"arsing errors"*) echo "error: checkov cannot parse the template" >&2; exit 1;; esac
 
 # Fetches the advisory database, which lint does not: it has to work without network.
 advisories: $(CARGO_DENY) ## look for known vulnerabilities in the dependencies

@@ -1,9 +1,9 @@
 //! Metrics: lines of the log that CloudWatch reads in its Embedded Metric Format.
 //!
-//! A line is about one event: a request that was dispatched, a build, what has come of a target. It
-//! goes out whatever is logged otherwise. Dimensions make metrics, and every metric costs
-//! something: they are outcomes and codes, of which there are few, and both are known when this is
-//! compiled. What there may be any number of, such as ids, is in the line beside them.
+//! A line is about one event: a dispatched request, a build, the outcome of a target. It is written
+//! at every log level. Each value of a dimension makes a metric, and every metric costs money, so
+//! the dimensions are outcomes and codes: few, and known at compile time. Other fields of the line,
+//! such as ids, are no dimensions.
 //!
 //! Source: the Amazon CloudWatch User Guide, "Specification: Embedded metric format".
 
@@ -16,12 +16,12 @@ use std::time::Duration;
 use accretion_core::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// What tells the metrics of one name apart.
+/// The dimension that distinguishes the metrics of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     /// An [`Outcome`].
     Outcome,
-    /// The code of an error or problem: one of the tables of codes.
+    /// The code of an error or problem, from the tables of codes.
     Code,
 }
 
@@ -35,26 +35,26 @@ impl Dimension {
     }
 }
 
-/// What came of something.
+/// The result of a request, a build or a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// A request: its builds are started.
+    /// A request whose builds were started.
     Accepted,
-    /// A request: it can't be used.
+    /// A request with problems.
     Rejected,
-    /// A request: it had come before.
+    /// A request that had come before.
     Repeated,
-    /// A build: there is a new artifact.
+    /// A build with a new artifact.
     Built,
-    /// A build or a target: there was one of the same content.
+    /// A build or a target whose content existed before.
     Unchanged,
-    /// A target: there is a new layer version.
+    /// A target with a new layer version.
     Published,
-    /// A target: a newer request was published before.
+    /// A target for which a newer request had been published.
     Superseded,
-    /// A build or a target: it failed.
+    /// A build or a target that failed.
     Failed,
-    /// A target: nothing more was heard of its build.
+    /// A target whose build stopped reporting.
     Lost,
 }
 
@@ -75,14 +75,14 @@ impl Outcome {
     }
 }
 
-/// What a metric's values are.
+/// The unit of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unit {
-    /// How many.
+    /// A number of things.
     Count,
-    /// For how long.
+    /// A duration.
     Milliseconds,
-    /// How much.
+    /// A size.
     Bytes,
 }
 
@@ -102,14 +102,17 @@ impl Unit {
 pub struct Metric {
     /// Its name in CloudWatch.
     pub name: &'static str,
-    /// What its values are.
+    /// The unit of its values.
     pub unit: Unit,
-    /// What tells metrics of this name apart, if there are several.
+    /// The dimension that distinguishes metrics of this name, if there are several.
     pub dimension: Option<Dimension>,
+    /// The values of that dimension, if they are outcomes.
+    pub outcomes: &'static [Outcome],
 }
 
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $constant:ident = $name:literal, $unit:ident $(, $dimension:ident)?;)*) => {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $unit:ident
+        $(, $dimension:ident $(($($outcome:ident),*))?)?;)*) => {
         impl Metric {
             $(
                 $(#[$doc])*
@@ -117,6 +120,7 @@ macro_rules! metrics {
                     name: $name,
                     unit: Unit::$unit,
                     dimension: metrics!(@ $($dimension)?),
+                    outcomes: &[$($($(Outcome::$outcome),*)?)?],
                 };
             )*
 
@@ -129,49 +133,49 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Requests that came, by what became of them.
-    REQUESTS = "Requests", Count, Outcome;
-    /// Rejected requests, by the code of the first of their problems.
+    /// Received requests, by outcome.
+    REQUESTS = "Requests", Count, Outcome(Accepted, Rejected, Repeated);
+    /// Rejected requests, by the code of their first problem.
     REJECTED_REQUESTS = "RejectedRequests", Count, Code;
-    /// Messages that could not be dispatched and come again.
+    /// Messages that could not be dispatched and are delivered again.
     FAILED_DISPATCHES = "FailedDispatches", Count, Code;
-    /// How long a dispatch took.
+    /// Duration of a dispatch.
     DISPATCH_DURATION = "DispatchDuration", Milliseconds;
-    /// Builds, each attempt, by what came of it.
-    BUILDS = "Builds", Count, Outcome;
-    /// Attempts to build that failed, whether there is another one or not.
+    /// Attempts to build, by outcome.
+    BUILDS = "Builds", Count, Outcome(Built, Unchanged, Failed);
+    /// Failed attempts to build, whether another one follows or not.
     FAILED_ATTEMPTS = "FailedAttempts", Count, Code;
-    /// How long a build took.
+    /// Duration of an attempt to build.
     BUILD_DURATION = "BuildDuration", Milliseconds;
-    /// How long its requirements were resolved.
+    /// Duration of resolving its requirements.
     RESOLVE_DURATION = "ResolveDuration", Milliseconds;
-    /// How long it was until its wheels were at hand.
+    /// Duration of fetching its wheels.
     FETCH_DURATION = "FetchDuration", Milliseconds;
-    /// How long the layer was written.
+    /// Duration of writing the layer.
     SPLICE_DURATION = "SpliceDuration", Milliseconds;
-    /// How long the layer was stored.
+    /// Duration of storing the layer.
     STORE_DURATION = "StoreDuration", Milliseconds;
-    /// Wheels that were in the cache.
+    /// Wheels that the cache had.
     CACHE_HITS = "CacheHits", Count;
-    /// Wheels that were not.
+    /// Wheels that it did not have.
     CACHE_MISSES = "CacheMisses", Count;
-    /// What was downloaded for them.
+    /// Size of the downloads for them.
     DOWNLOADED_BYTES = "DownloadedBytes", Bytes;
-    /// A new artifact.
+    /// Size of a new artifact.
     LAYER_BYTES = "LayerBytes", Bytes;
-    /// The same, unpacked.
+    /// The same, unzipped.
     UNZIPPED_BYTES = "UnzippedBytes", Bytes;
-    /// Targets that came to their end in the publisher.
-    TARGETS = "Targets", Count, Outcome;
-    /// Targets that failed, in a build or in the publisher.
+    /// Target outcomes in the publisher.
+    TARGETS = "Targets", Count, Outcome(Published, Unchanged, Superseded, Failed, Lost);
+    /// Failed targets, in a build or in the publisher.
     FAILURES = "Failures", Count, Code;
-    /// How long it took to publish.
+    /// Duration of publishing.
     PUBLISH_DURATION = "PublishDuration", Milliseconds;
-    /// How long it was from the request to the layer.
+    /// Duration from the request to the layer.
     REQUEST_DURATION = "RequestDuration", Milliseconds;
 }
 
-/// Writes metrics, or nothing where nobody wants any.
+/// The writer of metrics, which writes nothing without a namespace.
 #[derive(Clone)]
 pub struct Metrics(Option<Arc<Sink>>);
 
@@ -181,12 +185,12 @@ struct Sink {
 }
 
 impl Metrics {
-    /// Metrics of a namespace on standard output; none if it is empty.
+    /// Creates a writer to standard output; an empty namespace disables it.
     pub(crate) fn new(namespace: String) -> Self {
         Self::to(namespace, io::stdout())
     }
 
-    /// Metrics of a namespace, written somewhere else, for tests.
+    /// Creates a writer to another output, for tests.
     pub fn to(namespace: String, out: impl Write + Send + 'static) -> Self {
         let sink = |namespace| {
             let out: Box<dyn Write + Send> = Box::new(out);
@@ -229,15 +233,18 @@ pub struct Line {
 }
 
 impl Line {
-    /// One more of a metric by its outcomes. An event has one outcome.
+    /// Adds one to a metric by outcome. An event has one outcome.
     pub fn count(mut self, metric: &'static Metric, outcome: Outcome) -> Self {
-        debug_assert_eq!(metric.dimension, Some(Dimension::Outcome), "{metric:?}");
+        debug_assert!(
+            metric.outcomes.contains(&outcome),
+            "{metric:?}: {outcome:?}"
+        );
         self.dimensions.insert(Dimension::Outcome, outcome.name());
         self.values.push((metric, 1));
         self
     }
 
-    /// One more of a metric by codes. An event has one code.
+    /// Adds one to a metric by code. An event has one code.
     pub fn count_code(mut self, metric: &'static Metric, code: &'static str) -> Self {
         debug_assert_eq!(metric.dimension, Some(Dimension::Code), "{metric:?}");
         self.dimensions.insert(Dimension::Code, code);
@@ -245,20 +252,20 @@ impl Line {
         self
     }
 
-    /// A value of a metric.
+    /// Adds a value of a metric.
     pub fn value(mut self, metric: &'static Metric, value: u64) -> Self {
         debug_assert_eq!(metric.dimension, None, "{metric:?}");
         self.values.push((metric, value));
         self
     }
 
-    /// A time in a metric.
+    /// Adds a duration to a metric.
     pub fn duration(self, metric: &'static Metric, duration: Duration) -> Self {
         let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.value(metric, milliseconds)
     }
 
-    /// Something else that is to be known of the event, such as its request: no dimension.
+    /// Adds a field that is no dimension, such as the id of the request.
     pub fn property(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.properties.push((name, value.to_string().into()));
         self
@@ -272,7 +279,7 @@ impl Line {
         let mut line = self.document(&sink.namespace, jiff::Timestamp::now().into());
         line.push(b'\n');
         if let Ok(mut out) = sink.out.lock() {
-            // As for other lines: there is nobody to be told.
+            // As for other lines of the log, an error cannot be reported anywhere.
             let _ = out.write_all(&line).and_then(|()| out.flush());
         }
     }
@@ -292,7 +299,7 @@ impl Line {
         });
         let directives: Vec<_> = directives.collect();
 
-        // What every line of the log has first.
+        // Every line of the log begins with these.
         let mut root = Map::new();
         root.insert("timestamp".into(), now.to_string().into());
         root.insert("level".into(), "INFO".into());
@@ -322,14 +329,14 @@ mod tests {
 
     use super::*;
 
-    /// A line with every metric, and what it says.
+    /// A line with every metric.
     fn every_metric() -> Value {
         let memory = Lines::default();
         let metrics = Metrics::to("Accretion/stack".to_owned(), memory.clone());
         let mut line = metrics.event("all");
         for metric in Metric::ALL {
             line = match metric.dimension {
-                Some(Dimension::Outcome) => line.count(metric, Outcome::Built),
+                Some(Dimension::Outcome) => line.count(metric, metric.outcomes[0]),
                 Some(Dimension::Code) => line.count_code(metric, "UvMissing"),
                 None => line.value(metric, 7),
             };
@@ -359,45 +366,45 @@ mod tests {
     #[test]
     fn a_metric_has_its_dimension_and_no_other() {
         let line = every_metric();
-        let told = emf::metrics(&line);
-        let names: BTreeSet<_> = told.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(names.len(), told.len(), "a metric counts once");
+        let written = emf::metrics(&line);
+        let names: BTreeSet<_> = written.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names.len(), written.len(), "a metric counts once");
         let expected: BTreeSet<_> = Metric::ALL.iter().map(|it| it.name).collect();
         assert_eq!(names, expected);
         for metric in Metric::ALL {
-            let told = told.iter().find(|it| it.name == metric.name).unwrap();
-            assert_eq!(told.unit, metric.unit.name());
+            let found = written.iter().find(|it| it.name == metric.name).unwrap();
+            assert_eq!(found.unit, metric.unit.name());
             let dimensions: Vec<_> = metric.dimension.into_iter().map(Dimension::name).collect();
-            assert_eq!(told.dimensions, [dimensions], "{}", metric.name);
+            assert_eq!(found.dimensions, [dimensions], "{}", metric.name);
             let counts = metric.dimension.is_some();
-            assert_eq!(told.value, Some(if counts { 1.0 } else { 7.0 }));
+            assert_eq!(found.value, Some(if counts { 1.0 } else { 7.0 }));
         }
     }
 
-    /// Ids, names, packages and hosts are texts of a run, and the dimensions take none: an outcome
-    /// is one of an enum, a code is one of the program's own texts.
+    /// Dimensions take no text from a request, such as ids, names, packages and hosts: outcomes are an
+    /// enum, and codes are static.
     #[test]
-    fn there_are_few_dimensions_with_few_values() {
+    fn dimensions_are_outcomes_and_codes() {
         let line = every_metric();
         let mut values = BTreeSet::new();
-        for told in emf::metrics(&line) {
-            for dimension in told.dimensions.iter().flatten() {
+        for metric in emf::metrics(&line) {
+            for dimension in metric.dimensions.iter().flatten() {
                 values.insert((
                     dimension.clone(),
                     line[dimension].as_str().unwrap().to_owned(),
                 ));
             }
         }
-        let expected = [("Code", "UvMissing"), ("Outcome", "Built")];
+        let expected = [("Code", "UvMissing"), ("Outcome", "Published")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(values, BTreeSet::from(expected));
-        // It is in the line nevertheless.
+        // The id is a field.
         assert_eq!(line["request_id"], "r-1");
     }
 
-    /// Filters of the stack's logs look for these fields, and would count a line of metrics too.
+    /// Metric filters of the stack look for these fields, and would count a line of metrics.
     #[test]
-    fn no_line_passes_for_that_of_an_error() {
+    fn no_line_looks_like_that_of_an_error() {
         let line = every_metric();
         for field in ["code", "class", "type", "details"] {
             assert!(line[field].is_null(), "{field}");
@@ -415,9 +422,8 @@ mod tests {
         assert_eq!(memory.read(), [Value::Null; 0]);
     }
 
-    /// The dashboard is held against the same table.
     #[test]
-    fn every_metric_is_documented() {
+    fn every_metric_and_outcome_is_documented() {
         let operations = include_str!("../../../docs/operations.md");
         let table = operations.split("\n## Metrics\n").nth(1).unwrap();
         let table = table.split("\n## ").next().unwrap();
@@ -435,6 +441,12 @@ mod tests {
             let (name, unit) = (metric.name, metric.unit.name());
             let start = format!("| `{name}` | {} | {unit} | ", code(dimension));
             assert!(row.starts_with(&start), "{row} does not start with {start}");
+            for outcome in metric.outcomes.iter().map(|it| it.name()) {
+                assert!(
+                    row.contains(&format!("`{outcome}`")),
+                    "{row} has no {outcome}"
+                );
+            }
         }
     }
 }

@@ -29,17 +29,17 @@ const NOT_EVALUATED: [(&str, &str, &str); 19] = [
     ("BuildStateMachineRole", "Notify", OF_SERVICES),
     ("BuildStateMachineRole", "Trace", OF_SERVICES),
     ("BuildStateMachineRole", "DeliverLogs", OF_SERVICES),
-    ("BuilderRole", "TellMissing", MISSING),
+    ("BuilderRole", "ReportMissing", MISSING),
     ("BuilderRole", "ReadIndexSecrets", ALWAYS_THERE),
     ("BuilderRole", "WriteLogs", OF_THE_RUNTIME),
     ("BuilderRole", "Trace", OF_THE_RUNTIME),
-    ("PublisherRole", "TellMissing", MISSING),
+    ("PublisherRole", "ReportMissing", MISSING),
     ("PublisherRole", "ReadAndShareLayers", MISREAD),
     ("PublisherRole", "ListLayers", MISREAD),
     ("PublisherRole", "HandOverFailures", OF_SERVICES),
     ("PublisherRole", "WriteLogs", OF_THE_RUNTIME),
     ("PublisherRole", "Trace", OF_THE_RUNTIME),
-    ("RepairScheduleRole", "Repair", OF_SERVICES),
+    ("ReconcilerScheduleRole", "Reconcile", OF_SERVICES),
 ];
 
 /// A statement of a role's policy.
