@@ -133,7 +133,7 @@ pub(crate) struct ErrorRecord {
 
 impl From<&dyn Fault> for ErrorRecord {
     fn from(error: &dyn Fault) -> Self {
-        let (message, hint) = error.told();
+        let (message, hint) = error.displayed();
         Self {
             code: error.code(),
             class: error.class().to_string(),
@@ -193,7 +193,7 @@ pub(crate) fn code_of(class: Class) -> u8 {
 
 /// Prints an error for people, and what it is about.
 pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
-    let (message, hint) = error.told();
+    let (message, hint) = error.displayed();
     print_failure(error.code(), about, &message, hint.as_deref());
 }
 

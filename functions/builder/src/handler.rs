@@ -1,4 +1,4 @@
-//! What the builder does with an order of the state machine.
+//! The handler: builds a layer by an order of the state machine.
 
 mod watch;
 
@@ -26,31 +26,31 @@ use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
 use self::watch::Watch;
 
-/// What an execution of the state machine passes on.
+/// The input of an execution of the state machine.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Order {
     request_id: RequestId,
     received_at: Timestamp,
     target: LayerTarget,
-    /// The keys of what build sandboxes have made for it just now.
+    /// The keys of the results that build sandboxes have just made for it.
     #[serde(default)]
     made: Vec<String>,
 }
 
-/// What the execution is told.
+/// The answer to the execution.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Answer {
     Built(Receipt),
     #[serde(rename_all = "PascalCase")]
     Ordered {
-        /// What build sandboxes have to make first.
+        /// The orders for build sandboxes, to be done first.
         orders: Vec<ports::Order>,
     },
 }
 
-/// What came of a build.
+/// The outcome of a build.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Receipt {
@@ -60,14 +60,14 @@ pub(crate) struct Receipt {
     warnings: Vec<String>,
 }
 
-/// What can go wrong with an order.
+/// An error of an order.
 #[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error("the request {id} in the artifacts bucket is not one: {codes}")]
     #[fault(
         Internal,
-        hint = "somebody has changed the artifacts bucket: restore the object, or drop the request \
-                again"
+        hint = "the artifacts bucket was changed from outside: restore the object, or drop the \
+                request again"
     )]
     RequestInvalid { id: RequestId, codes: String },
     #[error(transparent)]
@@ -81,7 +81,7 @@ pub(crate) enum Error {
     Local(#[from] accretion_local::Error),
 }
 
-/// What outlives an invocation.
+/// The adapters and settings, made once for all invocations.
 pub(crate) struct Builder {
     pub(crate) clients: accretion_aws::Clients,
     pub(crate) requests: S3Requests,
@@ -90,7 +90,7 @@ pub(crate) struct Builder {
     pub(crate) cache: CacheFolder,
     pub(crate) budget: Budget,
     pub(crate) limits: Limits,
-    /// Whether there are build sandboxes.
+    /// True if build sandboxes exist.
     pub(crate) sandboxes: bool,
     pub(crate) offer: Offer,
     pub(crate) credentials: AwsIndexCredentials,
@@ -102,7 +102,7 @@ impl Builder {
     /// Builds one layer of a request, or finds that there is one of the same content, and writes
     /// its manifest.
     ///
-    /// Where that takes running a package's code, it says what build sandboxes have to make first.
+    /// If that requires running a package's code, the answer has the orders for build sandboxes.
     pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Answer, Error> {
         let Invocation {
             event: order,
@@ -126,7 +126,7 @@ impl Builder {
         let wanted = request.layer(target);
         self.prune().await;
         let _lease = self.cache.lease().await?;
-        // Made anew for each build: what it remembers may have been pruned since.
+        // Made for each build: the cache may have been pruned since the last one.
         let indexes = Arc::new(self.indexes(&request).await?);
         let uv = Arc::new(self.uv.using(Arc::clone(&indexes)));
         let wheels = WheelCache::new(
@@ -180,14 +180,14 @@ impl Builder {
         }))
     }
 
-    /// What the request names besides requirements, as the dispatcher kept it.
+    /// The extra files and wheels of a request, as the dispatcher stored them.
     async fn own(
         &self,
         id: &RequestId,
         request: &Request,
         wheels: &WheelCache,
     ) -> Result<(Own, Option<tempfile::TempPath>), Error> {
-        let kept = async |key: String| -> Result<Vec<u8>, Error> {
+        let stored = async |key: String| -> Result<Vec<u8>, Error> {
             let content = self.requests.kept_file(&key).await?;
             Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
         };
@@ -195,20 +195,20 @@ impl Builder {
         for source in &request.contents.files {
             match source {
                 FileSource::Packed(sha256) => {
-                    let zip = kept(keys::packed_files(*sha256)).await?;
+                    let zip = stored(keys::packed_files(*sha256)).await?;
                     let folder = PackedFolder::of_zip(zip, *sha256).await?;
                     let (files, path) = folder.into_parts();
                     (own.files, packed) = (Some(files), Some(path));
                 }
                 FileSource::Wheel { filename, sha256 } => {
-                    let wheel = kept(keys::own_wheel(*sha256)).await?;
+                    let wheel = stored(keys::own_wheel(*sha256)).await?;
                     wheels.admit(filename, *sha256, wheel).await?;
                     own.wheels.push(OwnWheel {
                         filename: filename.clone(),
                         sha256: *sha256,
                     });
                 }
-                // Those are for the dispatcher, which keeps none of them.
+                // The dispatcher replaces these before it stores a request.
                 FileSource::Object(_) | FileSource::Prefix(_) => {
                     return Err(Error::RequestInvalid {
                         id: id.clone(),
@@ -220,11 +220,13 @@ impl Builder {
         Ok((own, packed))
     }
 
-    /// The request as the dispatcher kept it.
+    /// The request as the dispatcher stored it.
     async fn request(&self, id: &RequestId) -> Result<Request, Error> {
-        let text = self.requests.kept(id).await?;
-        let missing = || accretion_service::Error::RequestMissing { id: id.clone() };
-        let text = text.ok_or_else(missing)?;
+        let text = self
+            .requests
+            .kept(id)
+            .await?
+            .ok_or_else(|| accretion_service::Error::RequestMissing { id: id.clone() })?;
         let name = keys::request(id);
         let (request, _) = Request::from_json(&name, &text).map_err(|report| {
             let codes = report.problems.iter().map(|problem| problem.code);
@@ -236,7 +238,7 @@ impl Builder {
         Ok(request)
     }
 
-    /// The indexes that a request's packages come from, with what opens them.
+    /// The indexes of a request's packages, with their credentials.
     async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
         let Chosen { default, named } = self.offer.choose(request)?;
         let mut indexes = Indexes::default();
@@ -257,7 +259,7 @@ impl Builder {
         Ok(indexes)
     }
 
-    /// Makes room for a build. One that finds too little of it says so itself.
+    /// Makes room for a build. A build without enough room fails by itself.
     async fn prune(&self) {
         match self.cache.prune(self.budget).await {
             Ok(Some(pruned)) if pruned.removed > 0 => {
@@ -280,14 +282,14 @@ impl Builder {
     }
 }
 
-/// What a failed build comes to: orders, if it is for want of what build sandboxes make.
+/// The answer of a failed build: orders, if it needs results of build sandboxes.
 fn ordered(
     orders: Vec<ports::Order>,
     made: &[String],
     watch: &Watch,
     error: accretion_service::Error,
 ) -> Result<Answer, Error> {
-    // Otherwise it would be ordered for ever.
+    // Otherwise the same order would repeat without end.
     if let Some(order) = orders.iter().find(|order| made.contains(&order.key)) {
         let key = order.key.clone();
         return Err(accretion_service::Error::SandboxResultMissing { key }.into());
@@ -305,7 +307,7 @@ pub(crate) struct Log;
 
 impl Progress for Log {
     fn on(&self, event: Event) {
-        // One for each piece of a download: too many for any log.
+        // One for each piece of a download: too many for a log.
         if !matches!(event, Event::Downloaded(_)) {
             debug!(?event, "building");
         }

@@ -82,10 +82,10 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
     })
 }
 
-/// What a build may cost, as the operator has it.
+/// The limits of a build, as the operator has set them.
 fn limits(environment: &mut Environment) -> Limits {
     const MIB: u64 = 1 << 20;
-    /// What the function itself takes, and the verification of wheels.
+    /// The memory of the function itself, and of the verification of wheels.
     const OWN_MEMORY: u64 = 192 * MIB;
 
     let mut limits = Limits::default();

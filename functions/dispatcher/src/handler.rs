@@ -1,4 +1,4 @@
-//! What the dispatcher does with a batch of messages.
+//! The handler: dispatches a batch of messages.
 
 mod tally;
 
@@ -14,7 +14,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 
 use self::tally::Tally;
 
-/// What outlives an invocation.
+/// The adapters, made once for all invocations.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) inbox: S3Inbox,
@@ -27,7 +27,7 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Dispatches every message of a batch. Those that fail, and no others, are delivered again.
+    /// Dispatches every message of a batch. SQS delivers those that fail again, and no others.
     pub(crate) async fn handle(
         &self,
         invocation: Invocation<SqsEvent>,
@@ -42,8 +42,9 @@ impl Dispatcher {
                 builds: &self.builds,
                 topic: &self.topic,
             };
-            let dispatch = Dispatch::new(ports).admitting(&self.admission);
-            let dispatch = dispatch.observed_by(&tally);
+            let dispatch = Dispatch::new(ports)
+                .admitting(&self.admission)
+                .observed_by(&tally);
             let outcome = match message(record) {
                 Ok(message) => Box::pin(dispatch.message(&message)).await,
                 Err(error) => Err(error),
@@ -55,14 +56,15 @@ impl Dispatcher {
     }
 }
 
-/// What the use case needs of a message.
+/// The parts of a message that the use case needs.
 fn message(record: &SqsMessage) -> Result<Message, Error> {
     let missing = |what: &str| Error::MessageUnknown {
         problem: format!("SQS says no {what}"),
     };
-    let sent_at = record.attributes.get("SentTimestamp");
-    let sent_at =
-        sent_at.and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds.parse().ok()?));
+    let sent_at = record
+        .attributes
+        .get("SentTimestamp")
+        .and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds.parse().ok()?));
     Ok(Message {
         id: record
             .message_id
@@ -77,7 +79,7 @@ fn message(record: &SqsMessage) -> Result<Message, Error> {
     })
 }
 
-/// An attribute of a message; empty if it is there, but is not text.
+/// An attribute of a message; empty if the attribute is no text.
 fn attribute(record: &SqsMessage, name: &str) -> Option<String> {
     let attribute = record.message_attributes.get(name)?;
     Some(attribute.string_value.clone().unwrap_or_default())
@@ -142,7 +144,7 @@ mod tests {
         assert_eq!(time, Some("2025-11-20T09:00:00.000Z"));
 
         assert_eq!(read(json!(null)), IdentityAttributes::default());
-        // What is there and no text is not as if it were not there.
+        // An attribute that is no text differs from a missing one.
         let binary = json!({"binaryValue": "AAAA", "dataType": "Binary"});
         let attributes = read(json!({"RequestId": binary}));
         assert_eq!(attributes.request_id.as_deref(), Some(""));

@@ -1,4 +1,4 @@
-//! What a build sandbox does with an order.
+//! The handler: carries out an order of the builder.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -27,17 +27,17 @@ use tracing::{Span, error, info};
 use crate::transfer::Transfer;
 use crate::work;
 
-/// The file name that a lock is handed over under.
+/// The file name of a lock.
 const LOCK: &str = "pylock.toml";
 
-/// What the execution is told.
+/// The answer to the execution.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Receipt {
     key: String,
 }
 
-/// What can go wrong with an order.
+/// An error of an order.
 #[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -51,14 +51,14 @@ pub(crate) enum Error {
     Core(#[from] accretion_core::Error),
 }
 
-/// Nobody watches what a build sandbox does.
+/// The progress of a build sandbox, which is not shown.
 struct Unwatched;
 
 impl Progress for Unwatched {
     fn on(&self, _event: Event) {}
 }
 
-/// What outlives an invocation.
+/// The settings and adapters, made once for all invocations.
 pub(crate) struct Sandbox {
     pub(crate) folder: Option<PathBuf>,
     pub(crate) uv: Option<PathBuf>,
@@ -71,43 +71,43 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes what was ordered, and hands it over. Nothing of a build runs any more when its result is
-    /// looked at, and when Lambda is told that it is done.
+    /// Carries out an order, and uploads the result. All processes of the build have ended before the
+    /// result is checked, and before Lambda gets the answer.
     pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Receipt, Error> {
         let order = invocation.event;
         Span::current().record("request_id", order.request_id.as_str());
-        let folder = work::folder(self.folder.as_deref());
-        let folder = folder.map_err(|error| files(Path::new("the work folder"), error))?;
+        let folder = work::folder(self.folder.as_deref())
+            .map_err(|error| files(Path::new("the work folder"), error))?;
         let input = folder.path().join("input");
         let limit = match order.source {
             Some(_) => self.limits.download.file,
             None => Limits::REQUEST_BYTES as u64,
         };
-        let got = self.transfer.get(&order.key, &order.input, limit, &input);
-        got.await?;
+        self.transfer
+            .get(&order.key, &order.input, limit, &input)
+            .await?;
         let made = match &order.source {
-            Some(source) => {
-                let built = self.build(&order, source, &input, folder.path()).await;
-                built.map_err(Error::from)
-            }
+            Some(source) => self
+                .build(&order, source, &input, folder.path())
+                .await
+                .map_err(Error::from),
             None => self.resolve(&order, &input, folder.path()).await,
         };
         if let Err(fault) = descendants::end().await {
-            // Lambda ends whatever is left, and starts this program anew.
+            // Lambda ends the remaining processes, and starts this program again.
             error!(error = %fault, "giving up");
             std::process::exit(1);
         }
         let (made, filename) = made?;
         check(&order, &made, folder.path(), self.limits.download.file)?;
-        let put = self
-            .transfer
-            .put(&order.key, &order.output, &filename, &made);
-        put.await?;
+        self.transfer
+            .put(&order.key, &order.output, &filename, &made)
+            .await?;
         info!(target = %order.target(), resolved = order.source.is_none(), "made");
         Ok(Receipt { key: order.key })
     }
 
-    /// Resolves a request. What it says is read as the builder reads it.
+    /// Resolves a request, which is read as the builder reads it.
     async fn resolve(
         &self,
         order: &Order,
@@ -120,10 +120,10 @@ impl Sandbox {
         };
         let text = fs::read(input).map_err(|error| files(input, error))?;
         let (request, _) = Request::from_json("request.json", &text)
-            .map_err(|_| invalid("its request is none any more"))?;
+            .map_err(|_| invalid("its request cannot be read"))?;
         let uv = self.uv(folder, self.limits.resolution)?;
         let uv = Arc::new(uv.using(Arc::new(self.indexes(&request)?)));
-        // Nothing is fetched but what resolving takes.
+        // No more is downloaded than resolving needs.
         let downloader = Arc::new(Downloader::new(None, true, Arc::new(Unwatched)));
         let limits = self.limits;
         let wheels = WheelCache::new(
@@ -135,25 +135,28 @@ impl Sandbox {
         );
         let target = order.target();
         let packages = lock_target(&request, target, &*uv, &wheels, &Unwatched).await?;
-        let lock = lock::write(&[(target, &packages)]);
         let path = folder.join(LOCK);
-        fs::write(&path, lock).map_err(|error| files(&path, error))?;
+        fs::write(&path, lock::write(&[(target, &packages)]))
+            .map_err(|error| files(&path, error))?;
         Ok((path, LOCK.to_owned()))
     }
 
-    /// The indexes that a request's packages come from. What opens them is not for build sandboxes: no
-    /// order comes of a request that needs it.
+    /// The indexes of a request's packages, without credentials: build sandboxes get no order for a
+    /// request that needs them.
     fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
         let Chosen { default, named } = self.offer.choose(request)?;
-        let credentials = None;
-        let default = default.map(|(url, _)| DefaultIndex { url, credentials });
-        let named = named.into_iter().map(|index| NamedIndex {
-            index,
-            credentials: None,
-        });
         Ok(Indexes {
-            default,
-            named: named.collect(),
+            default: default.map(|(url, _)| DefaultIndex {
+                url,
+                credentials: None,
+            }),
+            named: named
+                .into_iter()
+                .map(|index| NamedIndex {
+                    index,
+                    credentials: None,
+                })
+                .collect(),
             ..Indexes::default()
         })
     }
@@ -191,12 +194,12 @@ impl Sandbox {
         let wheel = uv
             .build(&path, order.target(), &folder.join("wheel"))
             .await?;
-        let name = wheel.file_name().unwrap_or_default().to_string_lossy();
-        let name = name.into_owned();
-        Ok((wheel, name))
+        let name = wheel.file_name().unwrap_or_default();
+        let text = name.to_string_lossy().into_owned();
+        Ok((wheel, text))
     }
 
-    /// uv that finds nothing of an earlier order, and leaves nothing to a later one.
+    /// uv in a folder of this order alone.
     fn uv(&self, folder: &Path, limits: ResolutionLimits) -> Result<Arc<Uv>, LocalError> {
         let temporary = folder.join("tmp");
         fs::create_dir(&temporary).map_err(|error| files(&temporary, error))?;
@@ -219,8 +222,8 @@ impl Sandbox {
     }
 }
 
-/// Whether what was made is a file of its own: code that ran may have put a link in its place, to what
-/// only this process can read.
+/// Checks that the result is a regular file of the work folder: the code of a build may have replaced
+/// it by a link to a file that only this process can read.
 fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), LocalError> {
     let refused = |problem: &str| LocalError::SourceBuildFailed {
         file: order
@@ -235,7 +238,7 @@ fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Lo
     let within = folder.canonicalize().map_err(unusable)?;
     let real = made.canonicalize();
     if !metadata.is_file() || !real.is_ok_and(|real| real.starts_with(within)) {
-        return Err(refused("what it made is no file of its own"));
+        return Err(refused("the result is no regular file of the build"));
     }
     match &order.source {
         Some(source) if metadata.len() > limit => {
@@ -248,7 +251,7 @@ fn check(order: &Order, made: &Path, folder: &Path, limit: u64) -> Result<(), Lo
             let mut magic = [0; 4];
             let begins = File::open(made).and_then(|mut file| file.read_exact(&mut magic));
             if begins.is_err() || magic != *b"PK\x03\x04" {
-                return Err(refused("what it made is no wheel"));
+                return Err(refused("the result is no wheel"));
             }
         }
         None => {

@@ -1,4 +1,4 @@
-//! A build sandbox: runs the code of packages, where there is nothing that it could get hold of.
+//! A build sandbox: runs the code of packages, without credentials.
 
 mod handler;
 mod transfer;
@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
 }
 
 async fn set_up(mut environment: Environment) -> Result<Sandbox, Error> {
-    // On Lambda all of the disk is the build sandbox's; elsewhere it makes a folder of its own.
+    // On Lambda the build sandbox has the whole disk; elsewhere it makes its own folder.
     let folder: Option<PathBuf> = environment.given("WORK_FOLDER");
     let uv: Option<PathBuf> = environment.given("UV");
     let OfferedIndexes(indexes) = environment.optional("INDEXES", OfferedIndexes::default());
@@ -54,10 +54,10 @@ async fn set_up(mut environment: Environment) -> Result<Sandbox, Error> {
     })
 }
 
-/// What an order may cost, as the operator has it.
+/// The limits of an order, as the operator has set them.
 fn limits(environment: &mut Environment) -> (Limits, ResolutionLimits) {
     const MIB: u64 = 1 << 20;
-    /// What the function itself takes.
+    /// The memory of the function itself.
     const OWN_MEMORY: u64 = 128 * MIB;
 
     let mut limits = Limits::default();

@@ -1,4 +1,4 @@
-//! Getting what an order is about, and handing over what came of it, with nothing but signed URLs.
+//! Transfers of the input and the result of an order, by signed URLs alone.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use accretion_local::Error;
 use accretion_service::ports::SignedUrl;
+use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Client, Response, StatusCode, Url, header};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an object may take that is as large as may be.
+/// The time limit for an object of the largest size.
 const TIMEOUT: Duration = Duration::from_mins(2);
-/// How often a transfer is tried in all.
-const ATTEMPTS: u32 = 4;
-/// The pause after the first failed attempt; it doubles after each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The pauses between the four attempts of a transfer.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(250))
+    .with_max_times(3);
 
-/// Speaks to the bucket.
+/// The client of the artifacts bucket.
 pub(crate) struct Transfer {
     client: Result<Client, String>,
 }
@@ -37,7 +38,7 @@ impl Transfer {
         }
     }
 
-    /// Writes an object into a file, as far as there are at most `limit` bytes of it.
+    /// Downloads an object of at most `limit` bytes into a file.
     pub(crate) async fn get(
         &self,
         key: &str,
@@ -59,10 +60,10 @@ impl Transfer {
             }
             Ok(())
         };
-        self.patiently(key, url, attempt).await
+        self.retried(key, url, attempt).await
     }
 
-    /// Writes a file's bytes as an object under a file name, unless somebody else was first.
+    /// Uploads a file's bytes as an object under a file name, unless the object exists.
     pub(crate) async fn put(
         &self,
         key: &str,
@@ -89,38 +90,34 @@ impl Transfer {
             }
             accepted(key, response).map(|_| ())
         };
-        self.patiently(key, url, attempt).await
+        self.retried(key, url, attempt).await
     }
 
-    async fn patiently(
+    async fn retried(
         &self,
         key: &str,
         url: &SignedUrl,
         attempt: impl AsyncFn(&Client, Url) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let client = self.client.as_ref();
-        let client = client.map_err(|problem| unreachable(problem.clone()))?;
-        // What is wrong with it could show it.
-        let url: Url = url
+        let client = self
+            .client
+            .as_ref()
+            .map_err(|problem| unreachable(problem.clone()))?;
+        // The parser's error could quote the URL.
+        let parsed: Url = url
             .secret()
             .parse()
-            .map_err(|_| invalid(key, "it brings along no URL".to_owned()))?;
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..ATTEMPTS {
-            match attempt(client, url.clone()).await {
-                Err(Error::UpstreamUnavailable { .. }) => {}
-                outcome => return outcome,
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        attempt(client, url).await
+            .map_err(|_| invalid(key, "it has no valid URL".to_owned()))?;
+        (|| attempt(client, parsed.clone()))
+            .retry(PAUSES)
+            .when(|error| matches!(error, Error::UpstreamUnavailable { .. }))
+            .await
     }
 }
 
-/// A response that says yes.
-fn accepted(key: &str, response: reqwest::Result<Response>) -> Result<Response, Error> {
-    let response = response.map_err(unavailable)?;
+/// The response, if it is a success.
+fn accepted(key: &str, outcome: reqwest::Result<Response>) -> Result<Response, Error> {
+    let response = outcome.map_err(unavailable)?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -138,7 +135,7 @@ fn accepted(key: &str, response: reqwest::Result<Response>) -> Result<Response, 
 }
 
 fn unavailable(error: reqwest::Error) -> Error {
-    // A signed URL is not to be shown.
+    // A signed URL is a secret.
     unreachable(error.without_url().to_string())
 }
 
@@ -148,6 +145,8 @@ fn unreachable(problem: String) -> Error {
 }
 
 fn invalid(key: &str, problem: String) -> Error {
-    let key = key.to_owned();
-    Error::OrderInvalid { key, problem }
+    Error::OrderInvalid {
+        key: key.to_owned(),
+        problem,
+    }
 }

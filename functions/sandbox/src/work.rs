@@ -1,4 +1,4 @@
-//! Folders to work in, of which nothing is left for the next order.
+//! Work folders. Nothing of one order stays for the next.
 
 use std::fs;
 use std::io;
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A folder for one order. Where all of `within` is the build sandbox's own, it is emptied first: a build
-/// may have written anywhere.
+/// A folder for one order. If the build sandbox owns all of `within`, it is emptied first: a build may
+/// have written anywhere.
 pub(crate) fn folder(within: Option<&Path>) -> io::Result<TempDir> {
     if let Some(within) = within {
         fs::create_dir_all(within)?;
@@ -40,7 +40,7 @@ pub(crate) fn empty(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes folders removable that somebody has closed.
+/// Makes folders removable that a build has made unreadable.
 fn open_up(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(folder)? {

@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 use crate::bucket::{Bucket, New};
 use crate::{Clients, Error};
 
-/// What the names of artifacts that are being written start with.
+/// The prefix of temporary artifact files.
 const PREFIX: &str = ".accretion-artifact-";
 
 /// No function lives longer: an older file is of a process that was killed.
@@ -42,7 +42,7 @@ impl S3Artifacts {
         }
     }
 
-    /// Where a manifest belongs: what has no request or no single target belongs nowhere.
+    /// The key of a manifest. A manifest without a request or a single target has none.
     fn manifest_key(&self, manifest: &Manifest) -> Result<String, PortError> {
         match (&manifest.request, manifest.compatibility()) {
             (Some(request), Some(layer)) => {
@@ -62,7 +62,7 @@ impl S3Artifacts {
         let description = keys::artifact_description(&self.project, digest);
         let (stored, description) =
             tokio::try_join!(self.bucket.stored(&key), self.bucket.read(&description))?;
-        // What can't be read, or is not ours, gets written anew.
+        // A manifest that can't be read, or is another tool's, is overwritten.
         let manifest = description.and_then(|text| Manifest::from_json(&text).ok());
         Ok(stored.zip(manifest).and_then(|(stored, manifest)| {
             let is_whole = manifest.digest == digest
@@ -85,16 +85,18 @@ impl S3Artifacts {
         if uploaded == New::Written {
             return Ok(());
         }
-        // Somebody has built it at the same time, or has died before describing it.
+        // Another build wrote it at the same time, or ended before it wrote the description.
         let stored = self.bucket.stored(key).await?;
         if stored.is_some_and(|stored| stored.sha256 == Some(written.sha256)) {
             return Ok(());
         }
-        let key = key.to_owned();
-        Err(accretion_service::Error::ArtifactDiffers { key }.into())
+        Err(accretion_service::Error::ArtifactDiffers {
+            key: key.to_owned(),
+        }
+        .into())
     }
 
-    /// Removes what killed processes left. Nothing depends on it.
+    /// Removes the files of killed processes. Nothing depends on it.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);

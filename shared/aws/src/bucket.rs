@@ -17,12 +17,12 @@ use aws_sdk_s3::types::ChecksumMode;
 
 use crate::checksum;
 use crate::error::{Call, CallError, Error, failed, shown};
-use crate::patience::{self, SHORT};
+use crate::retry;
 
 /// The content type of everything that is JSON.
 pub(crate) const JSON: &str = "application/json";
 
-/// How long one attempt may take to upload an artifact.
+/// The time limit of one attempt to upload an artifact.
 const UPLOAD: Duration = Duration::from_mins(4);
 
 /// A bucket.
@@ -32,18 +32,20 @@ pub(crate) struct Bucket {
     name: String,
 }
 
-/// What came of writing an object that must not be there yet.
+/// The outcome of writing an object that must not exist yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum New {
     Written,
-    /// It is there already, and has stayed what it was.
+    /// It exists already, unchanged.
     Exists,
 }
 
 impl Bucket {
     pub(crate) fn new(client: Client, name: impl Into<String>) -> Self {
-        let name = name.into();
-        Self { client, name }
+        Self {
+            client,
+            name: name.into(),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -73,8 +75,8 @@ impl Bucket {
         let Some(version_id) = version_id else {
             return read(request, call, limit).await;
         };
-        let request = request.version_id(version_id);
-        read(request, call.allowed_by("s3:GetObjectVersion"), limit).await
+        let of_version = call.allowed_by("s3:GetObjectVersion");
+        read(request.version_id(version_id), of_version, limit).await
     }
 
     /// Keys and sizes of the objects whose keys start with a prefix, in the order of their keys; of
@@ -87,8 +89,12 @@ impl Bucket {
         let mut listed = Vec::new();
         let mut token = None;
         loop {
-            let request = self.client.list_objects_v2().bucket(&self.name);
-            let request = request.prefix(prefix).set_continuation_token(token);
+            let request = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_continuation_token(token);
             let page = request.send().await.map_err(|error| {
                 let call = self.call("s3:ListObjectsV2", prefix);
                 failed(call.allowed_by("s3:ListBucket"), &error)
@@ -105,7 +111,7 @@ impl Bucket {
         }
     }
 
-    /// What is stored under a key; `None` if nothing is.
+    /// The stored object of a key; `None` if there is none.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<StoredArtifact>, Error> {
         let request = self.client.head_object().bucket(&self.name).key(key);
         let head = match request.checksum_mode(ChecksumMode::Enabled).send().await {
@@ -120,29 +126,29 @@ impl Bucket {
             key: key.to_owned(),
             sha256: head.checksum_sha256().and_then(checksum::decode),
             size: head.content_length().unwrap_or_default().unsigned_abs(),
-            // What was stored before the bucket had versions has the version `null`.
+            // Objects from before the bucket had versions have the version `null`.
             version_id: head.version_id,
         }))
     }
 
-    /// Writes a JSON text, over what may be there.
+    /// Writes a JSON text, over an existing one.
     pub(crate) async fn write(&self, key: &str, text: String) -> Result<(), Error> {
         let call = || {
             let body = ByteStream::from(text.clone().into_bytes());
             self.put(key).content_type(JSON).body(body).send()
         };
-        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        let outcome = retry::on_conflict(call).await;
         match outcome {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(self.call("s3:PutObject", key), &error)),
         }
     }
 
-    /// Writes an object, over what may be there, and returns the id of the version that it is.
+    /// Writes an object, over an existing one, and returns its version's id.
     #[cfg(feature = "operator")]
     pub(crate) async fn write_version(&self, key: &str, bytes: Vec<u8>) -> Result<String, Error> {
         let call = || self.put(key).body(ByteStream::from(bytes.clone())).send();
-        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        let outcome = retry::on_conflict(call).await;
         let call = self.call("s3:PutObject", key);
         match outcome {
             Ok(written) => written.version_id.ok_or_else(|| Error::ServiceRefused {
@@ -154,29 +160,29 @@ impl Bucket {
         }
     }
 
-    /// Writes a JSON text, unless something is there.
+    /// Writes a JSON text, unless the object exists.
     pub(crate) async fn write_new(&self, key: &str, text: String) -> Result<New, Error> {
         let call = || {
             let body = ByteStream::from(text.clone().into_bytes());
             let request = self.put(key).content_type(JSON).body(body);
             request.if_none_match("*").send()
         };
-        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        let outcome = retry::on_conflict(call).await;
         self.new_object(key, outcome)
     }
 
-    /// Writes bytes, unless something is there.
+    /// Writes bytes, unless the object exists.
     pub(crate) async fn write_new_bytes(&self, key: &str, bytes: Vec<u8>) -> Result<New, Error> {
         let call = || {
             let body = ByteStream::from(bytes.clone());
             let request = self.put(key).content_type("application/zip").body(body);
             request.if_none_match("*").send()
         };
-        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        let outcome = retry::on_conflict(call).await;
         self.new_object(key, outcome)
     }
 
-    /// Uploads an artifact in one piece, unless something is there. S3 refuses it if its bytes do
+    /// Uploads an artifact in one piece, unless the object exists. S3 refuses it if its bytes do
     /// not have that SHA-256.
     pub(crate) async fn upload_new(
         &self,
@@ -184,19 +190,24 @@ impl Bucket {
         file: &std::path::Path,
         sha256: accretion_core::digest::Sha256,
     ) -> Result<New, Error> {
-        let checksum = checksum::encode(sha256);
+        let encoded = checksum::encode(sha256);
         let call = || async {
-            let body = ByteStream::from_path(file).await;
-            let body = body.map_err(SdkError::construction_failure)?;
-            let request = self.put(key).content_type("application/zip").body(body);
-            let request = request.if_none_match("*").checksum_sha256(&checksum);
+            let body = ByteStream::from_path(file)
+                .await
+                .map_err(SdkError::construction_failure)?;
+            let request = self
+                .put(key)
+                .content_type("application/zip")
+                .body(body)
+                .if_none_match("*")
+                .checksum_sha256(&encoded);
             let timeouts = TimeoutConfig::builder()
                 .operation_attempt_timeout(UPLOAD)
                 .operation_timeout(UPLOAD * 2);
             let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build());
             request.customize().config_override(config).send().await
         };
-        let outcome = patience::while_worth_it(SHORT, patience::is_conflict, call).await;
+        let outcome = retry::on_conflict(call).await;
         self.new_object(key, outcome)
     }
 
@@ -251,20 +262,22 @@ impl Bucket {
         let call = || self.call("s3:GetObject", key);
         let config = PresigningConfig::expires_in(time).map_err(|error| unsigned(call(), &error));
         let request = self.client.get_object().bucket(&self.name).key(key);
-        let signed = request.presigned(config?).await;
-        let signed = signed.map_err(|error| failed(call(), &error))?;
-        Ok(signed.uri().to_owned())
+        match request.presigned(config?).await {
+            Ok(signed) => Ok(signed.uri().to_owned()),
+            Err(error) => Err(failed(call(), &error)),
+        }
     }
 
-    /// A URL with which an object can be written for a while, by whoever sends
-    /// `If-None-Match: *` along: unless something is there.
+    /// A URL with which an object can be written for a while, unless it exists: the caller has to
+    /// send `If-None-Match: *`.
     pub(crate) async fn writable(&self, key: &str, time: Duration) -> Result<String, Error> {
         let call = || self.call("s3:PutObject", key);
         let config = PresigningConfig::expires_in(time).map_err(|error| unsigned(call(), &error));
         let request = self.put(key).if_none_match("*");
-        let signed = request.presigned(config?).await;
-        let signed = signed.map_err(|error| failed(call(), &error))?;
-        Ok(signed.uri().to_owned())
+        match request.presigned(config?).await {
+            Ok(signed) => Ok(signed.uri().to_owned()),
+            Err(error) => Err(failed(call(), &error)),
+        }
     }
 
     fn put(&self, key: &str) -> PutObjectFluentBuilder {
@@ -322,7 +335,7 @@ async fn read(
     }
 }
 
-/// Whether an object or that version of it is not there. A delete marker is no object either.
+/// Checks if an object, or that version of it, is missing. A delete marker is no object either.
 fn is_missing<E>(error: &CallError<E>) -> bool
 where
     E: aws_sdk_s3::error::ProvideErrorMetadata,

@@ -45,7 +45,7 @@ impl Builds for StepFunctionsBuilds {
     }
 }
 
-/// What the state machine is given, and hands on to the builder.
+/// The input of the state machine, which passes it on to the builder.
 fn input(order: &BuildOrder) -> String {
     let (project, target) = (&order.project, order.target.target());
     let mut input = json!({

@@ -15,22 +15,22 @@ use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_lambda::config::SharedHttpClient;
 use aws_smithy_http_client::tls;
 
-/// How long a connection may take to come about.
+/// The time limit of a connection attempt.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How long one attempt may take, unless a call says otherwise.
+/// The time limit of one attempt, unless a call has its own.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// How long a call may take with all its attempts, unless it says otherwise.
+/// The time limit of a call with all its attempts, unless it has its own.
 const OPERATION: Duration = Duration::from_secs(30);
 
-/// How often a call is attempted. Lambda's control plane takes few calls a second, and many layers
+/// The attempts of a call. Lambda's control plane takes few calls a second, and many layers
 /// are published at the same time.
 const ATTEMPTS: u32 = 5;
 
-/// What every adapter is made with: region, credentials, one pool of connections.
+/// The common configuration of all adapters: region, credentials, one pool of connections.
 ///
-/// Making it calls nobody. Adapters of the same service may be made as often as convenient.
+/// Making it makes no call. Adapters of the same service may be made as often as convenient.
 #[derive(Debug, Clone)]
 pub struct Clients {
     config: SdkConfig,

@@ -14,19 +14,20 @@ use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeN
 use crate::error::{Call, CallError, failed};
 use crate::{Clients, Error};
 
-/// How many messages SQS gives at once. Source: Amazon SQS API Reference, `ReceiveMessage`.
+/// The messages that SQS returns at once. Source: Amazon SQS API Reference, `ReceiveMessage`.
 const MAX_BATCH: usize = 10;
 
-/// How long SQS looks for messages before it says that there are none. Without any time it asks
-/// only some of its servers. Source: Amazon SQS Developer Guide, "Amazon SQS short and long polling".
+/// The time for which SQS looks for messages before it answers that there are none. Without any
+/// time it asks only some of its servers. Source: Amazon SQS Developer Guide, "Amazon SQS short and long polling".
 const WAIT: Duration = Duration::from_secs(2);
 
-/// How long nobody else sees what was received: long enough to receive a thousand messages, to send
-/// them again and to delete them. If it is not, somebody else may send some of them a second time,
-/// which does nothing. Whoever is cut off hides what it has received for so long.
+/// The time for which received messages stay hidden from other readers: long enough to receive a
+/// thousand messages, to send them again and to delete them. If it is too short, another reader may
+/// send some of them a second time, which changes nothing. After an interruption, received messages
+/// stay hidden for so long.
 const HIDDEN: Duration = Duration::from_mins(5);
 
-/// A queue of SQS with what could not be dealt with.
+/// A dead-letter queue of SQS.
 #[derive(Debug, Clone)]
 pub struct SqsDeadLetters {
     client: Client,
@@ -55,9 +56,10 @@ impl SqsDeadLetters {
             problem: format!("a message has no usable {what}"),
         };
         let mut attributes = message.message_attributes.unwrap_or_default();
-        let sent_at = message.attributes.unwrap_or_default();
-        let sent_at = sent_at.get(&MessageSystemAttributeName::SentTimestamp);
-        let sent_at = sent_at
+        let sent_at = message
+            .attributes
+            .unwrap_or_default()
+            .get(&MessageSystemAttributeName::SentTimestamp)
             .and_then(|milliseconds| Timestamp::from_milliseconds(milliseconds.parse().ok()?));
         Ok(DeadLetter {
             id: message.message_id.ok_or_else(|| missing("`MessageId`"))?,
@@ -74,7 +76,7 @@ impl SqsDeadLetters {
     }
 }
 
-/// An attribute's text; empty if it is there, but is not text.
+/// An attribute's text; empty if the attribute is no text.
 fn take(attributes: &mut HashMap<String, MessageAttributeValue>, name: &str) -> Option<String> {
     let attribute = attributes.remove(name)?;
     Some(attribute.string_value.unwrap_or_default())
@@ -97,8 +99,10 @@ impl DeadLetters for SqsDeadLetters {
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names(IdentityAttributes::REQUEST_ID)
             .message_attribute_names(IdentityAttributes::RECEIVED_AT);
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| self.failed("sqs:ReceiveMessage", &error))?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| self.failed("sqs:ReceiveMessage", &error))?;
         let messages = answer.messages.unwrap_or_default().into_iter();
         Ok(messages
             .map(|message| self.letter(message))
@@ -114,8 +118,9 @@ impl DeadLetters for SqsDeadLetters {
     }
 
     async fn show(&self, letter: &DeadLetter) -> Result<(), PortError> {
-        let request = self.client.change_message_visibility();
-        let request = request
+        let request = self
+            .client
+            .change_message_visibility()
             .queue_url(&self.url)
             .receipt_handle(&letter.receipt)
             .visibility_timeout(0);

@@ -4,11 +4,12 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use accretion_core::Fault;
+use accretion_core::excerpt::shown_within;
 use accretion_service::ports::PortError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-/// How many characters of a foreign message are shown.
+/// The characters of a service's message that are shown.
 const MESSAGE_CHARS: usize = 600;
 
 /// A call of AWS: what was done to what.
@@ -302,19 +303,15 @@ where
 
 /// An error and what caused it, on one line.
 fn chain(error: &(dyn StdError + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    let causes: Vec<_> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
+    std::iter::successors(Some(error), |&error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
-/// A foreign text as a message can show it: on one line, and cut.
+/// A service's text within a message: on one line, and cut.
 pub(crate) fn shown(text: &str) -> String {
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    let mut shown: String = text.chars().take(MESSAGE_CHARS).map(line).collect();
-    if text.chars().nth(MESSAGE_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    shown_within(&text.replace(char::is_control, " "), MESSAGE_CHARS)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What builder and build sandboxes leave for each other in the artifacts bucket.
+//! The objects that builder and build sandboxes exchange in the artifacts bucket.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,11 +11,10 @@ use accretion_service::ports::{Handover, PortError, SignedUrl};
 use crate::Clients;
 use crate::bucket::Bucket;
 
-/// How long an order can be carried out: as long as it may take until a build sandbox is free, and until it
-/// is done.
+/// The validity of an order's URLs: it covers the wait for a free build sandbox and the build.
 const ORDER: Duration = Duration::from_hours(2);
 
-/// What builder and build sandboxes leave for each other in a bucket.
+/// The objects that builder and build sandboxes exchange in a bucket.
 #[derive(Debug, Clone)]
 pub struct S3Handover {
     bucket: Bucket,

@@ -37,8 +37,10 @@ impl Inbox for S3Inbox {
     }
 
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
-        let listed = self.bucket.list(prefix, limit).await?;
-        let listed = listed.into_iter().map(|(key, size)| Listed { key, size });
-        Ok(listed.collect())
+        let objects = self.bucket.list(prefix, limit).await?;
+        Ok(objects
+            .into_iter()
+            .map(|(key, size)| Listed { key, size })
+            .collect())
     }
 }

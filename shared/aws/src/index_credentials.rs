@@ -1,4 +1,4 @@
-//! What opens package indexes, out of Secrets Manager and `CodeArtifact`.
+//! Credentials of package indexes, from Secrets Manager and `CodeArtifact`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,38 +10,38 @@ use accretion_service::ports::{IndexCredentials, PortError};
 use crate::Clients;
 use crate::error::{Call, Error, failed};
 
-/// How long credentials are used before they are asked for again: a new password counts by then.
-const KEPT: Duration = Duration::from_mins(5);
+/// The time for which credentials are cached. A new password takes effect after it.
+const CACHED: Duration = Duration::from_mins(5);
 
-/// Seconds for which a token is good. Longer than any build that begins while it is kept.
+/// The validity of a token in seconds: longer than any build that begins while it is cached.
 const TOKEN_SECONDS: i64 = 3600;
 
-/// What opens package indexes, as AWS keeps it or gives it out, remembered for some minutes.
+/// Credentials of package indexes that AWS stores or issues, cached for some minutes.
 #[derive(Debug)]
 pub struct AwsIndexCredentials {
     clients: Clients,
-    kept: Mutex<HashMap<CredentialsReference, (Instant, Credentials)>>,
+    cached: Mutex<HashMap<CredentialsReference, (Instant, Credentials)>>,
 }
 
 impl AwsIndexCredentials {
-    /// Asks nobody yet.
+    /// Makes no call yet.
     pub fn new(clients: &Clients) -> Self {
         Self {
             clients: clients.clone(),
-            kept: Mutex::default(),
+            cached: Mutex::default(),
         }
     }
 
-    fn kept(&self, reference: &CredentialsReference) -> Option<Credentials> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, credentials) = kept.get(reference)?;
-        (since.elapsed() < KEPT).then(|| credentials.clone())
+    fn cached(&self, reference: &CredentialsReference) -> Option<Credentials> {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, credentials) = cached.get(reference)?;
+        (since.elapsed() < CACHED).then(|| credentials.clone())
     }
 
     async fn of_secret(&self, arn: &SecretArn) -> Result<Credentials, Error> {
         let client = self.clients.secrets_manager(arn.region());
-        let answer = client.get_secret_value().secret_id(arn.as_str()).send();
-        let answer = answer.await.map_err(|error| {
+        let request = client.get_secret_value().secret_id(arn.as_str());
+        let answer = request.send().await.map_err(|error| {
             let call = Call::new("secretsmanager:GetSecretValue", arn.as_str());
             failed(call, &error)
         })?;
@@ -49,8 +49,9 @@ impl AwsIndexCredentials {
             stored_in: format!("the secret `{arn}`"),
             problem,
         };
-        let text = answer.secret_string();
-        let text = text.ok_or_else(|| unusable("it is no text".to_owned()))?;
+        let text = answer
+            .secret_string()
+            .ok_or_else(|| unusable("it is no text".to_owned()))?;
         Credentials::of_secret(text).map_err(|error| unusable(error.to_string()))
     }
 
@@ -65,11 +66,12 @@ impl AwsIndexCredentials {
             let call = Call::new("codeartifact:GetAuthorizationToken", domain.to_string());
             failed(call, &error)
         })?;
-        let token = answer.authorization_token();
-        let token = token.ok_or_else(|| Error::IndexCredentialsInvalid {
-            stored_in: format!("the CodeArtifact domain {domain}"),
-            problem: "it has given out no token".to_owned(),
-        })?;
+        let token = answer
+            .authorization_token()
+            .ok_or_else(|| Error::IndexCredentialsInvalid {
+                stored_in: format!("the CodeArtifact domain {domain}"),
+                problem: "it has issued no token".to_owned(),
+            })?;
         // Source: AWS CodeArtifact User Guide, "Configure and use pip with CodeArtifact".
         Ok(Credentials::new("aws", token))
     }
@@ -77,7 +79,7 @@ impl AwsIndexCredentials {
 
 impl IndexCredentials for AwsIndexCredentials {
     async fn get(&self, reference: &CredentialsReference) -> Result<Credentials, PortError> {
-        if let Some(credentials) = self.kept(reference) {
+        if let Some(credentials) = self.cached(reference) {
             return Ok(credentials);
         }
         let asked = Instant::now();
@@ -85,8 +87,8 @@ impl IndexCredentials for AwsIndexCredentials {
             CredentialsReference::Secret(arn) => self.of_secret(arn).await?,
             CredentialsReference::CodeArtifact(domain) => self.of_domain(domain).await?,
         };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(reference.clone(), (asked, credentials.clone()));
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.insert(reference.clone(), (asked, credentials.clone()));
         Ok(credentials)
     }
 }

@@ -20,11 +20,11 @@ mod layers;
 mod manifests;
 #[cfg(feature = "operator")]
 pub mod operator;
-mod patience;
 mod pointers;
 mod publisher;
 mod request_queue;
 mod requests;
+mod retry;
 mod table;
 mod topic;
 mod tracking;

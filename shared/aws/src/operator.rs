@@ -1,4 +1,4 @@
-//! What people do who run stacks, and no function does.
+//! The adapters for operators: no function uses them.
 
 mod catalogue;
 mod dropped;

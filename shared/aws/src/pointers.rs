@@ -10,7 +10,7 @@ use aws_sdk_ssm::types::ParameterType;
 
 use crate::Clients;
 use crate::error::{Call, Error, failed};
-use crate::patience::{self, SHORT};
+use crate::retry;
 
 /// Latest pointers in the Parameter Store of AWS Systems Manager.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl SsmPointers {
             let request = self.client.put_parameter().name(name).value(value);
             request.r#type(ParameterType::String).overwrite(true).send()
         };
-        match patience::while_worth_it(SHORT, patience::is_conflict, call).await {
+        match retry::on_conflict(call).await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(Call::new("ssm:PutParameter", name), &error)),
         }

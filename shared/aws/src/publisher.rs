@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::Clients;
 use crate::error::{Call, failed};
 
-/// The publisher as a function of Lambda, invoked asynchronously: Lambda tries three times, and
-/// sends what fails then to the function's on-failure destination again.
+/// The publisher as a function of Lambda, invoked asynchronously: after three failed attempts,
+/// Lambda sends the event to the function's on-failure destination.
 #[derive(Debug, Clone)]
 pub struct LambdaPublisher {
     client: Client,
@@ -37,8 +37,8 @@ impl Publisher for LambdaPublisher {
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let call = Call::new("lambda:Invoke", &self.function);
-                let call = call.allowed_by("lambda:InvokeFunction");
+                let call =
+                    Call::new("lambda:Invoke", &self.function).allowed_by("lambda:InvokeFunction");
                 Err(failed(call, &error).into())
             }
         }

@@ -1,4 +1,4 @@
-//! The request queue, for whoever sends to it.
+//! The request queue, for senders.
 
 use accretion_core::request::IdentityAttributes;
 use accretion_service::ports::{PortError, RequestMessage, RequestQueue};
@@ -27,8 +27,11 @@ impl SqsRequestQueue {
 
 impl RequestQueue for SqsRequestQueue {
     async fn send(&self, message: &RequestMessage) -> Result<(), PortError> {
-        let identity = message.request.as_ref().map(IdentityAttributes::of);
-        let identity = identity.unwrap_or_default();
+        let identity = message
+            .request
+            .as_ref()
+            .map(IdentityAttributes::of)
+            .unwrap_or_default();
         let mut request = self.client.send_message().queue_url(&self.url);
         for (name, value) in [
             (IdentityAttributes::REQUEST_ID, identity.request_id),

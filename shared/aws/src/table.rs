@@ -14,13 +14,12 @@ use aws_sdk_dynamodb::types::{
 use futures_util::future;
 
 use crate::error::{Call, CallError, Error, failed};
-use crate::patience::{self, SHORT};
+use crate::retry;
 
 /// The sort key of both tables.
 pub(crate) const ITEM: &str = "Item";
 
-/// How many keys one reading of an index gives at most: what is older comes first, and the rest
-/// next time.
+/// The keys that one reading of an index returns at most: older ones first, the rest next time.
 const MAX_KEYS: usize = 1000;
 
 /// Parts of a table that are read at the same time.
@@ -42,8 +41,9 @@ pub(crate) fn number(value: impl Into<i128>) -> AttributeValue {
 
 /// Attributes as an item.
 pub(crate) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
-    let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
-    attributes.into()
+    attributes
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 /// A table whose items have two keys.
@@ -73,7 +73,7 @@ impl Table {
         item([(self.partition, text(partition)), (ITEM, text(sort))])
     }
 
-    /// An item that somebody else has spoilt.
+    /// The error of an item that cannot be read.
     pub(crate) fn invalid(&self, partition: &str, sort: &str, problem: String) -> Error {
         Error::ItemInvalid {
             table: self.name.clone(),
@@ -84,9 +84,13 @@ impl Table {
 
     /// An item as of now; `None` if there is none.
     pub(crate) async fn get(&self, partition: &str, sort: &str) -> Result<Option<Item>, Error> {
-        let request = self.client.get_item().table_name(&self.name);
-        let request = request.set_key(Some(self.key(partition, sort)));
-        match request.consistent_read(true).send().await {
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(self.key(partition, sort)))
+            .consistent_read(true);
+        match request.send().await {
             Ok(answer) => Ok(answer.item),
             Err(error) => Err(failed(
                 self.call("dynamodb:GetItem", partition, sort),
@@ -115,7 +119,7 @@ impl Table {
                 )
                 .send()
         };
-        match patience::while_worth_it(SHORT, patience::is_conflict, call).await {
+        match retry::on_conflict(call).await {
             Ok(_) => Ok(Updated::Done),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
@@ -130,13 +134,13 @@ impl Table {
         }
     }
 
-    /// Removes an item, whether it is there or not.
+    /// Removes an item. A missing item is no error.
     pub(crate) async fn delete(&self, partition: &str, sort: &str) -> Result<(), Error> {
         let call = || {
             let request = self.client.delete_item().table_name(&self.name);
             request.set_key(Some(self.key(partition, sort))).send()
         };
-        match patience::while_worth_it(SHORT, patience::is_conflict, call).await {
+        match retry::on_conflict(call).await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(
                 self.call("dynamodb:DeleteItem", partition, sort),
@@ -171,7 +175,7 @@ impl Table {
     /// Goes through all items of the table, in no order, and hands over page by page.
     #[cfg(feature = "operator")]
     pub(crate) async fn scan(&self, each: impl Fn(Vec<Item>)) -> Result<(), Error> {
-        let each = &each;
+        let hand_over = &each;
         let segments = (0..SEGMENTS).map(async |segment| {
             let request = self
                 .client
@@ -182,7 +186,7 @@ impl Table {
             let mut pages = request.into_paginator().send();
             while let Some(page) = pages.next().await {
                 let failed = |error| failed(Call::new("dynamodb:Scan", &self.name), &error);
-                each(page.map_err(failed)?.items.unwrap_or_default());
+                hand_over(page.map_err(failed)?.items.unwrap_or_default());
             }
             Ok(())
         });
@@ -251,12 +255,12 @@ impl Table {
         TransactWriteItem::builder().update(update).build()
     }
 
-    /// As a part of a transaction: writes an item, over the one that may be there.
+    /// As a part of a transaction: writes an item, over an existing one.
     pub(crate) fn putting(&self, partition: &str, sort: &str, rest: Item) -> TransactWriteItem {
         self.put(partition, sort, rest, None)
     }
 
-    /// As a part of a transaction: writes an item that must not be there yet.
+    /// As a part of a transaction: writes an item that must not exist yet.
     pub(crate) fn putting_new(&self, partition: &str, sort: &str, rest: Item) -> TransactWriteItem {
         let condition = format!("attribute_not_exists({})", self.partition);
         self.put(partition, sort, rest, Some(condition))
@@ -286,17 +290,17 @@ impl Table {
         what: &str,
         writes: Vec<TransactWriteItem>,
     ) -> Result<Transacted, Error> {
-        // Each attempt of ours is a decision of its own, with a token of its own from the SDK,
-        // which repeats it with that one.
+        // Each attempt of ours has its own token from the SDK, which retries with that token.
         let call = || {
             let request = self.client.transact_write_items();
             request.set_transact_items(Some(writes.clone())).send()
         };
-        let Err(error) = patience::while_worth_it(SHORT, is_in_the_way, call).await else {
+        let Err(error) = retry::on(is_in_the_way, call).await else {
             return Ok(Transacted::Done);
         };
-        let refused = reasons(&error).map(|code| code == "ConditionalCheckFailed");
-        let refused: Vec<_> = refused.collect();
+        let refused: Vec<_> = reasons(&error)
+            .map(|code| code == "ConditionalCheckFailed")
+            .collect();
         if refused.contains(&true) {
             return Ok(Transacted::Refused(refused));
         }
@@ -311,7 +315,7 @@ impl Table {
     }
 }
 
-/// An index of what is to be looked at later, spread over 16 shards.
+/// An index of pending work, spread over 16 shards.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) name: &'static str,
@@ -326,7 +330,7 @@ const SHARDS: [&str; 16] = [
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f",
 ];
 
-/// What came of an update.
+/// The outcome of an update.
 #[derive(Debug)]
 pub(crate) enum Updated {
     Done,
@@ -334,15 +338,16 @@ pub(crate) enum Updated {
     Refused(Item),
 }
 
-/// What came of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Transacted {
     Done,
-    /// Nothing of it: which of its conditions did not hold.
+    /// No part of it was written. True for each condition that did not hold.
     Refused(Vec<bool>),
 }
 
-/// Why a transaction was cancelled: a code for each of its items, `None` for those that were well.
+/// The reasons of a cancelled transaction: a code for each of its items, `None` for those without
+/// a problem.
 fn reasons(error: &CallError<TransactWriteItemsError>) -> impl Iterator<Item = &str> {
     let cancelled = match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -355,8 +360,8 @@ fn reasons(error: &CallError<TransactWriteItemsError>) -> impl Iterator<Item = &
         .map(|reason| reason.code().unwrap_or_default())
 }
 
-/// Whether a transaction was cancelled because of others that are under way, or of how many there
-/// are; not because of a condition, which will not hold next time either.
+/// Checks if a transaction was cancelled because of concurrent ones, or of their number; not because
+/// of a condition, which will not hold next time either.
 fn is_in_the_way(error: &CallError<TransactWriteItemsError>) -> bool {
     let temporary = [
         "TransactionConflict",
@@ -460,12 +465,12 @@ impl Update {
     }
 
     fn name(&mut self, path: &str) -> String {
-        let parts = path.split('.').map(|part| {
+        let placeholders = path.split('.').map(|part| {
             let placeholder = format!("#{part}");
             self.names.insert(placeholder.clone(), part.to_owned());
             placeholder
         });
-        parts.collect::<Vec<_>>().join(".")
+        placeholders.collect::<Vec<_>>().join(".")
     }
 
     fn value(&mut self, name: &str, value: AttributeValue) -> String {
@@ -475,10 +480,12 @@ impl Update {
     }
 
     fn expression(&self) -> String {
-        let clauses = [("SET", &self.sets), ("REMOVE", &self.removes)];
-        let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
-        let clauses = clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", ")));
-        clauses.collect::<Vec<_>>().join(" ")
+        [("SET", &self.sets), ("REMOVE", &self.removes)]
+            .iter()
+            .filter(|(_, parts)| !parts.is_empty())
+            .map(|(verb, parts)| format!("{verb} {}", parts.join(", ")))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn condition(&self) -> Option<String> {
@@ -499,7 +506,7 @@ impl Update {
 pub(crate) struct Record<'a>(pub(crate) &'a Item);
 
 impl<'a> Record<'a> {
-    /// Whether there is such an attribute.
+    /// Checks if there is such an attribute.
     pub(crate) fn has(self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -29,13 +29,18 @@ impl SnsTopic {
 
 impl Topic for SnsTopic {
     async fn send(&self, notification: &Notification) -> Result<(), PortError> {
-        let attributes = notification.attributes().into_iter();
-        let attributes: HashMap<_, _> = attributes
+        let attributes: HashMap<_, _> = notification
+            .attributes()
+            .into_iter()
             .map(|(name, value)| (name.to_owned(), attribute(value)))
             .collect();
-        let request = self.client.publish().topic_arn(&self.arn);
-        let request = request.set_message_attributes(Some(attributes));
-        match request.message(notification.to_json()).send().await {
+        let request = self
+            .client
+            .publish()
+            .topic_arn(&self.arn)
+            .set_message_attributes(Some(attributes))
+            .message(notification.to_json());
+        match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let call = Call::new("sns:Publish", &self.arn);

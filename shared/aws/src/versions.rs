@@ -17,13 +17,14 @@ use aws_sdk_lambda::operation::publish_layer_version::builders::PublishLayerVers
 use aws_sdk_lambda::types::{
     Architecture, LayerVersionContentInput, LayerVersionContentOutput, Runtime,
 };
+use backon::Retryable as _;
 
 use crate::Clients;
 use crate::checksum;
 use crate::error::{Call, CallError, Error, failed, problem};
-use crate::patience::{self, LONG};
+use crate::retry::THROTTLED;
 
-/// How long Lambda may take to copy and unpack a layer.
+/// The time that Lambda has to copy and unpack a layer.
 const PUBLISH: Duration = Duration::from_mins(1);
 
 /// Layer versions in Lambda.
@@ -53,10 +54,14 @@ impl LambdaLayerVersions {
             .s3_key(&artifact.key)
             .set_s3_object_version(artifact.version_id.clone())
             .build();
-        let runtimes = manifest.runtimes.iter();
-        let runtimes = runtimes.map(|runtime| Runtime::from(runtime.identifier()));
-        let architectures = manifest.architectures.iter();
-        let architectures = architectures.map(|it| Architecture::from(it.name()));
+        let runtimes = manifest
+            .runtimes
+            .iter()
+            .map(|runtime| Runtime::from(runtime.identifier()));
+        let architectures = manifest
+            .architectures
+            .iter()
+            .map(|it| Architecture::from(it.name()));
         self.client
             .publish_layer_version()
             .layer_name(layer.as_str())
@@ -68,8 +73,9 @@ impl LambdaLayerVersions {
     }
 
     async fn read(&self, layer: &LayerName, version: u64) -> Result<Option<LayerVersion>, Error> {
-        let request = self.client.get_layer_version();
-        let request = request
+        let request = self
+            .client
+            .get_layer_version()
             .layer_name(layer.as_str())
             .version_number(signed(version));
         let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
@@ -127,7 +133,7 @@ impl LambdaLayerVersions {
                 let resource = format!("{layer}:{version}");
                 let call = Call::new("lambda:AddLayerVersionPermission", resource);
                 match error.code() {
-                    // Somebody has just deleted the version: whoever tries again sees that.
+                    // The version was just deleted: the next attempt sees that.
                     Some("ResourceNotFoundException") => Err(Error::ServiceUnavailable {
                         call,
                         problem: problem(&error),
@@ -151,7 +157,7 @@ impl LayerVersions for LambdaLayerVersions {
             let request = publication.clone().customize();
             request.config_override(made_once(PUBLISH)).send()
         };
-        let made = match patience::while_worth_it(LONG, is_throttled, call).await {
+        let made = match call.retry(THROTTLED).when(is_throttled).await {
             Ok(made) => made,
             Err(error) => {
                 return match unsuccessful(layer.as_str(), &error) {
@@ -200,15 +206,17 @@ impl LayerVersions for LambdaLayerVersions {
 
 /// The configuration of a call that is made once, and may take so long.
 pub(crate) fn made_once(time: Duration) -> aws_sdk_lambda::config::Builder {
-    let timeouts = TimeoutConfig::builder().operation_timeout(time);
-    let timeouts = timeouts.operation_attempt_timeout(time).build();
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(time)
+        .operation_attempt_timeout(time)
+        .build();
     aws_sdk_lambda::config::Builder::new()
         .timeout_config(timeouts)
         // A repetition of a call that did take effect would make another version.
         .retry_config(RetryConfig::disabled())
 }
 
-/// Lets somebody use a version.
+/// The call that grants the use of a version.
 pub(crate) fn granting(
     client: &Client,
     layer: &str,
@@ -243,12 +251,12 @@ fn publish_call(layer: &str) -> Call {
     Call::new("lambda:PublishLayerVersion", layer)
 }
 
-/// Whether Lambda has not even looked at a call.
+/// Checks if Lambda has refused a call before it read it.
 pub(crate) fn is_throttled(error: &CallError<PublishLayerVersionError>) -> bool {
     error.code() == Some("TooManyRequestsException")
 }
 
-/// Why an attempt has failed, and whether it is certain that it has left nothing.
+/// The error of a failed attempt, and whether it certainly has made no version.
 pub(crate) fn unsuccessful(
     layer: &str,
     error: &CallError<PublishLayerVersionError>,
@@ -275,7 +283,7 @@ pub(crate) fn unsuccessful(
     (error, is_certain)
 }
 
-/// What Lambda says of a version, to whichever question.
+/// Lambda's answer about a version, of any of its calls.
 pub(crate) struct Answer<'a> {
     pub(crate) layer_arn: Option<&'a str>,
     pub(crate) version: i64,

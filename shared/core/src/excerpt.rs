@@ -71,8 +71,8 @@ pub fn shown_within(text: &str, limit: usize) -> String {
     shown
 }
 
-/// A text as it is told: its characters do no more than show, and it has so many bytes at most.
-pub fn told(text: &str, limit: usize) -> String {
+/// A text of so many bytes at most, whose characters do no more than show.
+pub fn displayed(text: &str, limit: usize) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();
     excerpt(&lines.join("\n"), limit)
 }
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn told_texts_only_show() {
+    fn displayed_texts_only_show() {
         let text = "a\u{1b}[2J\u{0}\r\nb\u{9b}".repeat(10_000);
-        let shown = told(&text, REASON_BYTES);
+        let shown = displayed(&text, REASON_BYTES);
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n'));
         assert!(shown.len() <= REASON_BYTES);
-        assert_eq!(told(&shown, REASON_BYTES), shown);
+        assert_eq!(displayed(&shown, REASON_BYTES), shown);
         // Nothing but quotes, backslashes and newlines grows in JSON.
-        let worst = told(&"\"\\\n".repeat(10_000), REASON_BYTES);
+        let worst = displayed(&"\"\\\n".repeat(10_000), REASON_BYTES);
         let json = serde_json::to_string(&worst).unwrap();
         assert!(json.len() <= 2 * REASON_BYTES, "{}", json.len());
     }

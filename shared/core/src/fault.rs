@@ -1,4 +1,4 @@
-//! Errors with stable codes, and how they are told.
+//! Errors with stable codes, classes and hints, and their texts for people and logs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ pub use accretion_fault_derive::Fault;
 
 use crate::excerpt::{self, HINT_BYTES, REASON_BYTES};
 
-/// Whose turn it is after a failure. Decides on retries in the pipeline and on the command's exit
-/// code.
+/// The side that has to act after a failure. It decides on retries in the pipeline and on the
+/// command's exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// The input is at fault: trying again changes nothing.
+    /// The input is at fault: a retry changes nothing.
     User,
-    /// Something outside did not answer as it should: trying again later may help.
+    /// An external service failed: a later retry may help.
     Transient,
-    /// A defect of ours or of the machine.
+    /// A defect of Accretion or of the machine.
     Internal,
 }
 
@@ -75,61 +75,64 @@ pub trait Fault: std::error::Error + Send + Sync + 'static {
     /// The stable name of this kind of error, in Pascal case. Never reused for another meaning.
     fn code(&self) -> &'static str;
 
-    /// Whose turn it is.
+    /// The side that has to act.
     fn class(&self) -> Class;
 
-    /// What to do about it, where there is something to say.
+    /// The advice, if there is any.
     fn hint(&self) -> Option<String> {
         None
     }
 
-    /// Its text and its hint as people and programs are told them: of bounded length, and of
-    /// characters that do no more than show.
-    fn told(&self) -> (String, Option<String>) {
+    /// Its text and its hint for people and programs: of bounded length, and of characters that do no
+    /// more than show.
+    fn displayed(&self) -> (String, Option<String>) {
         let hint = self.hint();
-        let reason = excerpt::told(&self.to_string(), REASON_BYTES);
-        (reason, hint.map(|hint| excerpt::told(&hint, HINT_BYTES)))
+        let reason = excerpt::displayed(&self.to_string(), REASON_BYTES);
+        (
+            reason,
+            hint.map(|hint| excerpt::displayed(&hint, HINT_BYTES)),
+        )
     }
 
-    /// What a log says of it: its text, and its hint.
+    /// Its text and its hint for logs.
     ///
-    /// Where the input is at fault, both may quote it. They are for whoever gave it then, and a log
-    /// has neither.
+    /// If the input is at fault, both may quote it. Logs must not, so they get neither.
     fn logged(&self) -> (String, Option<String>) {
         match self.class() {
             Class::User => (LOGGED_OF_USERS.to_owned(), None),
-            Class::Transient | Class::Internal => self.told(),
+            Class::Transient | Class::Internal => self.displayed(),
         }
     }
 }
 
-/// What logs say of every error of [`Class::User`].
-const LOGGED_OF_USERS: &str = "the input is at fault, and how, its code says";
+/// The text that logs have for every error of [`Class::User`].
+const LOGGED_OF_USERS: &str = "the input is at fault: see the code";
 
-/// What is wrong with a JSON text or value, without a word of it.
+/// The problem of a JSON text or value, without any of its content.
 pub fn json_problem(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // Names of fields that are missing are ours. All else that is quoted is not.
-    let is_ours = text.starts_with("missing field `");
-    let said = if is_ours {
-        text.as_str()
+    // The name of a missing field is ours. Everything else in quotes is content.
+    let end = if text.starts_with("missing field `") {
+        text.len()
     } else {
-        let quote = text.find(['"', '`']).unwrap_or(text.len());
-        text[..quote].trim_end()
+        text.find(['"', '`']).unwrap_or(text.len())
     };
-    let said = if said.is_empty() {
-        "a value is not what it should be"
-    } else {
-        said
+    let problem = match text[..end].trim_end() {
+        "" => "a value is invalid",
+        problem => problem,
     };
-    if error.line() == 0 || said.len() == text.len() {
-        // It is about a value that was text once, or says the place already.
-        return said.to_owned();
+    if error.line() == 0 || problem.len() == text.len() {
+        // The error has no place, or names it already.
+        return problem.to_owned();
     }
-    format!("{said} at line {} column {}", error.line(), error.column())
+    format!(
+        "{problem} at line {} column {}",
+        error.line(),
+        error.column()
+    )
 }
 
-/// An error that several have in common.
+/// A shared error.
 impl<F: Fault> Fault for Arc<F> {
     fn code(&self) -> &'static str {
         (**self).code()
@@ -213,7 +216,7 @@ mod tests {
             ),
             (
                 r#"{"_number": 7, "_id": "secret"}"#,
-                "a value is not what it should be at line 1 column 31",
+                "a value is invalid at line 1 column 31",
             ),
         ] {
             assert_eq!(problem::<Order>(text), expected, "{text}");

@@ -75,7 +75,7 @@ impl Parse for Attribute {
     }
 }
 
-/// What a variant adds to the table of codes and to the matches.
+/// The parts of a variant in the table of codes and in the matches.
 struct Arms {
     row: Option<TokenStream>,
     code_and_class: TokenStream,
@@ -87,8 +87,11 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
         let message = "`Fault` is derived for enums; implement it by hand";
         return Err(Error::new_spanned(input, message));
     };
-    let arms = data.variants.iter().map(arms_of);
-    let arms = arms.collect::<syn::Result<Vec<_>>>()?;
+    let arms = data
+        .variants
+        .iter()
+        .map(arms_of)
+        .collect::<syn::Result<Vec<_>>>()?;
     let rows = arms.iter().filter_map(|arm| arm.row.as_ref());
     let codes = arms.iter().map(|arm| &arm.code_and_class);
     let hints = arms.iter().map(|arm| &arm.hint);
@@ -134,10 +137,10 @@ fn arms_of(variant: &Variant) -> syn::Result<Arms> {
         Source::Variant(class) => {
             let code = name.to_string();
             let pair = quote!((#code, ::accretion_core::Class::#class));
-            let hint = hint.unwrap_or_else(|| quote!(::std::option::Option::None));
+            let own = hint.unwrap_or_else(|| quote!(::std::option::Option::None));
             Arms {
                 code_and_class: quote!(Self::#name { .. } => #pair,),
-                hint: quote!(#pattern => #hint,),
+                hint: quote!(#pattern => #own,),
                 row: Some(pair),
             }
         }
@@ -187,12 +190,12 @@ fn pattern_of(variant: &Variant) -> TokenStream {
     let name = &variant.ident;
     match &variant.fields {
         Fields::Named(fields) => {
-            let fields = fields.named.iter().map(|field| &field.ident);
-            quote!(Self::#name { #(#fields),* })
+            let names = fields.named.iter().map(|field| &field.ident);
+            quote!(Self::#name { #(#names),* })
         }
         Fields::Unnamed(fields) => {
-            let fields = (0..fields.unnamed.len()).map(|at| format_ident!("_{at}"));
-            quote!(Self::#name(#(#fields),*))
+            let names = (0..fields.unnamed.len()).map(|at| format_ident!("_{at}"));
+            quote!(Self::#name(#(#names),*))
         }
         Fields::Unit => quote!(Self::#name),
     }

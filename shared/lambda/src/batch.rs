@@ -5,19 +5,20 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future;
 use tracing::{Instrument as _, error, field, info_span};
 
-/// Handles the messages of a batch at the same time. Those that fail are reported, and come again.
+/// Handles the messages of a batch at the same time, and reports those that fail: SQS delivers them
+/// again.
 ///
 /// Each is handled in a span whose `request_id` can be recorded once it is known.
 pub async fn each_message<E: Fault>(
     event: &SqsEvent,
     handle: impl AsyncFn(&SqsMessage) -> Result<(), E>,
 ) -> SqsBatchResponse {
-    let handle = &handle;
+    let handler = &handle;
     let outcomes = event.records.iter().map(|message| {
         let id = message.message_id.clone().unwrap_or_default();
         let span = info_span!("message", message_id = id, request_id = field::Empty);
         let handled = async move {
-            let fault = handle(message).await.err()?;
+            let fault = handler(message).await.err()?;
             let (code, class, (text, hint)) = (fault.code(), fault.class(), fault.logged());
             error!(code, %class, hint, "{text}");
             Some(id)

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use crate::Error;
 
-/// Environment variables that are being read, and what was found to be wrong with them.
+/// A reader of environment variables, with the problems that it has found.
 ///
-/// A variable that is empty counts as one that is not set: templates can't leave one out.
+/// An empty variable counts as not set: templates can't leave one out.
 #[derive(Debug, Default)]
 pub struct Environment {
     variables: HashMap<String, String>,
@@ -18,15 +18,13 @@ pub struct Environment {
 impl Environment {
     /// The variables of this process.
     pub fn of_process() -> Self {
-        // What is not Unicode is none of ours.
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        variables.collect()
+        // No variable of ours is anything but Unicode.
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
-    /// A variable that has to be there. What comes of one that is not, never gets past
-    /// [`finish`](Self::finish).
+    /// A required variable. If it is missing, [`finish`](Self::finish) fails.
     pub fn required(&mut self, name: &str) -> String {
         let value = self.variable(name).map(ToOwned::to_owned);
         value.unwrap_or_else(|| {
@@ -35,21 +33,21 @@ impl Environment {
         })
     }
 
-    /// A variable that means something, or what it means if it is not there.
+    /// An optional variable, or its default.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
         self.given(name).unwrap_or(default)
     }
 
-    /// What a variable means, if it is there.
+    /// The value of an optional variable.
     pub fn given<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let value = self.variable(name)?;
-        let parsed = value.parse::<T>();
-        let problem = |error| format!("`{name}` is `{value}`: {error}");
-        let parsed = parsed.map_err(problem);
+        let parsed = value
+            .parse::<T>()
+            .map_err(|error| format!("`{name}` is `{value}`: {error}"));
         parsed.map_err(|problem| self.problems.push(problem)).ok()
     }
 
-    /// What was read, if nothing was wrong with any of it.
+    /// Returns the configuration, or all problems.
     pub fn finish<T>(self, configuration: T) -> Result<T, Error> {
         if self.problems.is_empty() {
             Ok(configuration)

@@ -36,7 +36,7 @@ pub(crate) struct Failure(pub(crate) Diagnostic);
 
 impl<F: Fault + ?Sized> From<&F> for Failure {
     fn from(fault: &F) -> Self {
-        let error_message = match fault.told() {
+        let error_message = match fault.displayed() {
             (reason, Some(hint)) => format!("{reason}\nhint: {hint}"),
             (reason, None) => reason,
         };

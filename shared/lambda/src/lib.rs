@@ -1,5 +1,5 @@
-//! What the functions share: how they start and end, what they log and count, how their errors reach
-//! whoever invoked them.
+//! The common parts of the functions: start and end, logs and metrics, and errors as answers of an
+//! invocation.
 
 mod batch;
 mod clock;

@@ -20,16 +20,16 @@ use crate::error::Failure;
 use crate::metrics::Metrics;
 use crate::{Environment, Error, telemetry};
 
-/// An event, and what Lambda says about its invocation.
+/// An event, with what Lambda says about its invocation.
 #[derive(Debug, Clone)]
 pub struct Invocation<T> {
     /// The event.
     pub event: T,
-    /// Lambda's own id of the invocation. The retries of an asynchronous one have the same.
+    /// Lambda's id of the invocation. The retries of an asynchronous one have the same.
     pub id: String,
-    /// When Lambda ends the process, done or not.
+    /// The time when Lambda ends the process, finished or not.
     pub deadline: Timestamp,
-    /// What counts.
+    /// The metrics of the invocation.
     pub metrics: Metrics,
 }
 
@@ -37,7 +37,7 @@ pub struct Invocation<T> {
 ///
 /// Each is handled in a span whose `request_id` can be recorded once it is known.
 ///
-/// Returns only if that is over. A set-up that fails is reported to Lambda as such.
+/// Returns only when Lambda ends the process. A failed set-up is reported to Lambda as such.
 pub async fn run<S, T, R, E>(
     set_up: impl AsyncFnOnce(Environment) -> Result<S, Error>,
     handle: impl AsyncFn(&S, Invocation<T>) -> Result<R, E>,
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// Handles an invocation within its own span, and logs how it ended.
+/// Handles an invocation within its own span, and logs its outcome.
 async fn invoke<S, T, R, E>(
     state: &S,
     handle: &impl AsyncFn(&S, Invocation<T>) -> Result<R, E>,
@@ -98,7 +98,7 @@ where
             problem: json_problem(&error),
         });
         let invocation = Invocation {
-            event: event.map_err(|fault| told(&fault, start))?,
+            event: event.map_err(|fault| failure(&fault, start))?,
             id: context.request_id,
             deadline: deadline
                 .and_then(Timestamp::from_milliseconds)
@@ -111,18 +111,18 @@ where
                 info!(duration_ms = milliseconds(start), "done");
                 Ok(response)
             }
-            Ok(Err(fault)) => Err(told(&fault, start)),
+            Ok(Err(fault)) => Err(failure(&fault, start)),
             Err(panic) => {
                 let message = panic_message(&*panic).to_owned();
-                Err(told(&Error::Panicked { message }, start))
+                Err(failure(&Error::Panicked { message }, start))
             }
         }
     };
     handled.instrument(span).await
 }
 
-/// Logs that an invocation failed, and turns the error into what the invoker gets.
-fn told(fault: &impl Fault, start: Instant) -> Failure {
+/// Logs the failure of an invocation, and makes the answer of it.
+fn failure(fault: &impl Fault, start: Instant) -> Failure {
     let (code, class, (text, hint)) = (fault.code(), fault.class(), fault.logged());
     let duration_ms = milliseconds(start);
     error!(code, %class, hint, duration_ms, "{text}");
@@ -139,7 +139,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Tells Lambda why the function can't start, so that whoever invoked it gets to know.
+/// Reports to Lambda that the function can't start, so that the invoker gets the reason.
 ///
 /// Source: the Lambda Developer Guide, "Initialization error" of the runtime API.
 async fn report_failed_start(fault: &Error) {
@@ -160,7 +160,7 @@ async fn report_failed_start(fault: &Error) {
         Err(error) => Err(error.into()),
     };
     if let Err(error) = sent {
-        warn!(error, "Lambda could not be told");
+        warn!(error, "the failed start could not be reported to Lambda");
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::telemetry::tests::logged;
 
-    /// What comes of an invocation with a number.
+    /// The outcome of an invocation with a number.
     async fn invoked(
         payload: Value,
         handle: impl AsyncFn(&(), Invocation<u32>) -> Result<Value, Error>,

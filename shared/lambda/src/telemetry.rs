@@ -19,10 +19,10 @@ use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 
-/// What is logged if nobody says otherwise.
+/// The level that is logged by default.
 pub(crate) const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
-/// What our own crates' names start with.
+/// The prefix of our crates' names.
 const OURS: [&str; 4] = ["accretion", "builder", "dispatcher", "publisher"];
 
 /// Logs everything of ours up to a level. Of others, only warnings: what they have to say below
@@ -108,13 +108,13 @@ where
             return;
         };
         if let Ok(mut out) = self.out.lock() {
-            // There is nobody to be told that nothing can be told.
+            // If standard output fails, no one can read about it.
             let _ = out.write_all(&line);
         }
     }
 }
 
-/// A line: what Lambda reads first.
+/// A line: the fields that Lambda reads come first.
 fn line(
     timestamp: Timestamp,
     metadata: &Metadata<'_>,
@@ -136,7 +136,7 @@ fn line(
     Ok(line)
 }
 
-/// A field must not stand for what is said of every event.
+/// The name of a field that cannot be mistaken for one of every event.
 fn unambiguous(name: &'static str) -> Cow<'static, str> {
     match name {
         "timestamp" | "level" | "target" => format!("{name}_").into(),
@@ -204,10 +204,10 @@ pub(crate) mod tests {
 
     /// The lines of some work.
     pub(crate) fn logged(level: LevelFilter, work: impl FnOnce()) -> Vec<Value> {
-        // What is logged to nobody, by another test at the same time, would have it that nobody ever
-        // listens there.
-        static SOMEBODY: Once = Once::new();
-        SOMEBODY.call_once(|| {
+        // Without a global subscriber, a line of another test that logs to none at the same time would
+        // disable its call site for good.
+        static GLOBAL: Once = Once::new();
+        GLOBAL.call_once(|| {
             let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         });
         let memory = Lines::default();

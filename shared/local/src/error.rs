@@ -54,10 +54,12 @@ pub enum Error {
     PythonMissing,
     /// The requirements contradict each other, or what exists.
     #[error("the requirements cannot be satisfied: {explanation}")]
-    #[fault(User, hint = instead_of_contradiction(explanation))]
+    #[fault(User, hint = instead_of_contradiction(explanation, *lacks_wheels))]
     RequirementsUnsatisfiable {
         /// uv's explanation.
         explanation: String,
+        /// True if it names a package without wheels, among other reasons.
+        lacks_wheels: bool,
     },
     /// A distribution is not in the index.
     #[error("a required package does not exist: {explanation}")]
@@ -485,17 +487,16 @@ impl From<Error> for PortError {
     }
 }
 
-/// The advice about files that are larger than any layer: several layers hold no more than one.
+/// The advice about files that are larger than any layer.
 const SMALLER_BUILD: &str = "it cannot fit: Lambda takes 250 MiB unzipped of a function and all of \
                              its layers together. Builds for GPUs are that large: take one for \
                              CPUs, if it is smaller, from an index that has it (--index NAME=URL, \
                              in a request `Indexes`), or make the function a container image, \
                              which may have 10 GB";
 
-/// The advice about requirements that contradict each other. The resolver names a package without
-/// wheels among others then.
-fn instead_of_contradiction(explanation: &str) -> String {
-    if explanation.contains(" wheels") && substitute(explanation).is_some() {
+/// The advice about requirements that contradict each other.
+fn instead_of_contradiction(explanation: &str, lacks_wheels: bool) -> String {
+    if lacks_wheels && substitute(explanation).is_some() {
         without_wheel(explanation, true)
     } else {
         "relax one of the requirements named".to_owned()

@@ -443,7 +443,7 @@ impl Routes {
         match (error, findings.unavailable) {
             (
                 Error::PackageNotFound { explanation }
-                | Error::RequirementsUnsatisfiable { explanation },
+                | Error::RequirementsUnsatisfiable { explanation, .. },
                 _,
             ) if !findings.missing.is_empty() => {
                 let all = findings.missing.into_iter();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
-use accretion_core::excerpt::told;
+use accretion_core::excerpt::displayed;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Pruned, Rules, Shape};
 use accretion_core::limits::Limits;
@@ -520,7 +520,7 @@ fn bounded(mut warnings: Vec<String>) -> Vec<String> {
     const BYTES: usize = 1_000;
     let more = warnings.len().saturating_sub(Limits::PROBLEMS);
     warnings.truncate(Limits::PROBLEMS);
-    let mut warnings: Vec<_> = warnings.iter().map(|it| told(it, BYTES)).collect();
+    let mut warnings: Vec<_> = warnings.iter().map(|it| displayed(it, BYTES)).collect();
     if more > 0 {
         warnings.push(format!(
             "{more} more warnings are left out; the manifest has all `Conflicts`"

@@ -799,7 +799,7 @@ where
         error: &Error,
     ) -> Result<(), Error> {
         let bucket = self.ports.manifests.bucket();
-        let (reason, hint) = error.told();
+        let (reason, hint) = error.displayed();
         let notification = Notification {
             manifest: key.as_ref().map(|key| object_ref(bucket, key)),
             digest,

@@ -1,4 +1,4 @@
-//! Counting and timing a build.
+//! Counts and times of a build.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,28 +10,28 @@ use accretion_service::ports::{Event, Progress};
 
 use super::{Log, Order};
 
-/// Watches one build of one layer.
+/// Observes one build of one layer.
 #[derive(Debug)]
 pub(super) struct Watch {
     since: Instant,
     seen: Mutex<Seen>,
 }
 
-/// What was seen so far.
+/// The state of the build so far.
 #[derive(Debug, Default)]
 struct Seen {
-    /// The phase that is under way, by the metric of its duration.
+    /// The current phase, by the metric of its duration.
     phase: Option<(&'static Metric, Instant)>,
     durations: Vec<(&'static Metric, Duration)>,
     hits: u64,
     misses: u64,
     downloaded: u64,
     layer: Option<Layer>,
-    /// Whether the build goes on once build sandboxes are done.
+    /// True if the build continues after build sandboxes.
     ordered: bool,
 }
 
-/// The layer that came of it.
+/// The layer that was built.
 #[derive(Debug, Clone, Copy)]
 struct Layer {
     changed: bool,
@@ -40,7 +40,7 @@ struct Layer {
 }
 
 impl Seen {
-    /// A phase ends, and the next one begins.
+    /// Ends a phase, and begins the next one.
     fn begin(&mut self, next: Option<&'static Metric>) {
         let now = Instant::now();
         if let Some((phase, since)) = self.phase.take() {
@@ -60,7 +60,7 @@ impl Seen {
 }
 
 impl Watch {
-    /// Begins to watch.
+    /// Begins to observe a build.
     pub(super) fn new() -> Self {
         Self {
             since: Instant::now(),
@@ -68,7 +68,7 @@ impl Watch {
         }
     }
 
-    /// There is a layer, new or not.
+    /// Notes the layer, new or not.
     pub(super) fn built(&self, built: &Built) {
         self.has_layer(Layer {
             changed: built.changed,
@@ -77,7 +77,7 @@ impl Watch {
         });
     }
 
-    /// The build goes on once build sandboxes are done.
+    /// Notes that the build continues after build sandboxes.
     pub(super) fn ordered(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.ordered = true;
@@ -91,7 +91,7 @@ impl Watch {
         seen.layer = Some(layer);
     }
 
-    /// Writes what is to be counted, once the build is over. `fault` is why it failed.
+    /// Writes the metrics after the build. `fault` is its error.
     pub(super) fn write(&self, metrics: &Metrics, order: &Order, fault: Option<&impl Fault>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = std::mem::take(&mut *seen);

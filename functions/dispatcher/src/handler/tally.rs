@@ -1,4 +1,4 @@
-//! Counting what becomes of the requests of a message.
+//! Counts of the requests of a message, by outcome.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -9,20 +9,20 @@ use accretion_lambda::metrics::{Metric, Metrics, Outcome};
 use accretion_service::ports::{Milestone, Observer};
 use tracing::Span;
 
-/// Counts each request of a message once, when it is done with it.
+/// Counts each request of a message once, when its dispatch ends.
 #[derive(Debug)]
 pub(super) struct Tally {
     metrics: Metrics,
     current: Mutex<Current>,
 }
 
-/// What is being dispatched.
+/// The request that is being dispatched.
 #[derive(Debug)]
 struct Current {
     since: Instant,
     request: Option<RequestId>,
     outcome: Option<Outcome>,
-    /// Why it was rejected.
+    /// The code that it was rejected for.
     code: Option<&'static str>,
 }
 
@@ -46,12 +46,12 @@ impl Tally {
         }
     }
 
-    /// Ends with the message. `fault` is why it comes again.
+    /// Ends with the message. `fault` is the reason why SQS delivers it again.
     pub(super) fn end(&self, fault: Option<&impl Fault>) {
         self.next(None, fault.map(Fault::code));
     }
 
-    /// Counts what was dispatched last, and begins with the next one.
+    /// Counts the last request, and begins with the next one.
     fn next(&self, request: Option<RequestId>, failure: Option<&'static str>) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let last = std::mem::replace(&mut *current, Current::new(request));

@@ -1,4 +1,4 @@
-//! What layers there are in Lambda, whoever published them.
+//! The layers in Lambda, of any publisher.
 
 use accretion_core::digest::Sha256;
 use accretion_core::target::Runtime;
@@ -16,7 +16,7 @@ use crate::checksum;
 use crate::error::{Call, Error, failed};
 use crate::versions::signed;
 
-/// How many layers or versions Lambda lists at a time at most.
+/// The layers or versions that Lambda lists at once at most.
 const PAGE: i32 = 50;
 
 /// The layers of a region.
@@ -45,7 +45,7 @@ pub struct ListedVersion {
     pub arn: String,
     /// Its description.
     pub description: Option<String>,
-    /// When Lambda made it.
+    /// The time when Lambda made it.
     pub created_at: Option<Timestamp>,
     /// The runtimes that it names as compatible.
     pub runtimes: Vec<String>,
@@ -58,7 +58,7 @@ pub struct ListedVersion {
 /// All that Lambda knows of a layer version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribedVersion {
-    /// What lists tell of it.
+    /// Its entry in lists.
     pub listed: ListedVersion,
     /// Bytes of its zip.
     pub size: u64,
@@ -67,7 +67,7 @@ pub struct DescribedVersion {
 }
 
 impl DescribedVersion {
-    /// Whether there is nothing to publish: this is what would come of it.
+    /// Checks if a publication would make an equal version.
     pub fn is(&self, publication: &Publication) -> bool {
         let sorted = |mut names: Vec<&str>| {
             names.sort_unstable();
@@ -94,14 +94,20 @@ impl Catalogue {
 
     /// All layers, or those with a version that goes with a runtime, in Lambda's order.
     pub async fn layers(&self, runtime: Option<Runtime>) -> Result<Vec<ListedLayer>, Error> {
-        let request = self.client.list_layers().max_items(PAGE);
-        let request = request.set_compatible_runtime(runtime.map(lambda_runtime));
+        let request = self
+            .client
+            .list_layers()
+            .max_items(PAGE)
+            .set_compatible_runtime(runtime.map(lambda_runtime));
         let mut pages = request.into_paginator().send();
         let mut layers = Vec::new();
         while let Some(page) = pages.next().await {
             let call = || Call::new("lambda:ListLayers", "*");
-            let page = page.map_err(|error| failed(call(), &error))?;
-            let listed = page.layers.unwrap_or_default().into_iter();
+            let listed = page
+                .map_err(|error| failed(call(), &error))?
+                .layers
+                .unwrap_or_default()
+                .into_iter();
             layers.extend(listed.filter_map(|layer| {
                 Some(ListedLayer {
                     name: layer.layer_name?,
@@ -120,9 +126,12 @@ impl Catalogue {
         layer: &str,
         runtime: Option<Runtime>,
     ) -> Result<Vec<ListedVersion>, Error> {
-        let request = self.client.list_layer_versions().layer_name(layer);
-        let request = request.max_items(PAGE);
-        let request = request.set_compatible_runtime(runtime.map(lambda_runtime));
+        let request = self
+            .client
+            .list_layer_versions()
+            .layer_name(layer)
+            .max_items(PAGE)
+            .set_compatible_runtime(runtime.map(lambda_runtime));
         let mut pages = request.into_paginator().send();
         let mut versions = Vec::new();
         while let Some(page) = pages.next().await {
@@ -151,7 +160,7 @@ impl Catalogue {
         }
     }
 
-    /// Where the zip of a version is to be had for some minutes, as a signed URL; `None` if there is
+    /// The signed URL of the zip of a version, valid for some minutes; `None` if there is
     /// no such version.
     pub async fn location(&self, layer: &str, version: u64) -> Result<Option<String>, Error> {
         let found = self.found(layer, version).await?;

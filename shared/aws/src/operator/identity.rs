@@ -1,4 +1,4 @@
-//! Who calls, and which organization that is of.
+//! The caller, and the organization of its account.
 
 use accretion_core::request::{AccountId, OrganizationId};
 use aws_sdk_organizations::error::ProvideErrorMetadata as _;
@@ -13,7 +13,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whoever the clients call as.
+    /// The identity of the clients' credentials.
     pub fn new(clients: &Clients) -> Self {
         Self {
             clients: clients.clone(),
@@ -23,8 +23,11 @@ impl Identity {
     /// The account.
     pub async fn account(&self) -> Result<AccountId, Error> {
         let call = || Call::new("sts:GetCallerIdentity", "the caller");
-        let answer = self.clients.sts().get_caller_identity().send().await;
-        let answer = answer.map_err(|error| failed(call(), &error))?;
+        let request = self.clients.sts().get_caller_identity();
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| failed(call(), &error))?;
         let id = answer.account().unwrap_or_default();
         id.parse().map_err(|_| Error::ServiceUnavailable {
             call: call(),
@@ -49,9 +52,11 @@ impl Identity {
             }
             Err(error) => return Err(failed(call(), &error)),
         };
-        let id = answer.organization().and_then(|it| it.id());
-        let id = id.unwrap_or_default().parse();
-        id.map(Some).map_err(|_| Error::ServiceUnavailable {
+        let id = answer
+            .organization()
+            .and_then(|it| it.id())
+            .unwrap_or_default();
+        id.parse().map(Some).map_err(|_| Error::ServiceUnavailable {
             call: call(),
             problem: "it names no organization".to_owned(),
         })

@@ -14,17 +14,18 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{LayerVersionContentInput, Runtime as LambdaRuntime};
+use backon::Retryable as _;
 use serde_json::Value;
 
 use crate::Clients;
 use crate::bucket::Bucket;
 use crate::error::{Call, Error, failed};
-use crate::patience::{self, LONG};
+use crate::retry::THROTTLED;
 use crate::versions::{
     Answer, granting, is_throttled, layer_version, made_once, signed, unsuccessful,
 };
 
-/// How long it may take to send a zip, and for Lambda to unpack it.
+/// The time limit to send a zip, and for Lambda to unpack it.
 const PUBLISH: Duration = Duration::from_mins(5);
 
 /// The layers of a region.
@@ -34,7 +35,7 @@ pub struct NamedLayers {
     clients: Clients,
 }
 
-/// What is to be published, besides the zip.
+/// A version to publish, without its zip.
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// The layer.
@@ -51,7 +52,7 @@ pub struct Publication {
     pub sha256: Sha256,
 }
 
-/// How Lambda gets a zip.
+/// The way of a zip to Lambda.
 #[derive(Debug, Clone)]
 pub enum Zip {
     /// In the call, up to [`Zip::DIRECT_BYTES`].
@@ -76,16 +77,16 @@ impl Zip {
 pub struct Statement {
     /// Its id.
     pub id: String,
-    /// Whom it lets use the version.
+    /// The grantee of the version.
     pub grantee: Grantee,
 }
 
-/// Whom a statement lets use a version.
+/// The grantee of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grantee {
-    /// Somebody that Lambda's API can name.
+    /// A grantee that Lambda's API can name.
     Known(Permission),
-    /// Somebody else: the principal and the condition, as they are.
+    /// Any other grantee: the principal and the condition, as they are.
     Other(String),
 }
 
@@ -107,7 +108,7 @@ impl NamedLayers {
         }
     }
 
-    /// Uploads a zip, for Lambda to take it from there. What is there already stays.
+    /// Uploads a zip for Lambda to read. An existing object stays.
     pub async fn upload(
         &self,
         bucket: &str,
@@ -128,23 +129,26 @@ impl NamedLayers {
     ///
     /// # Errors
     ///
-    /// [`Error::PublicationUnknown`] if nobody can say whether there is a new version.
+    /// [`Error::PublicationUnknown`] if it is unknown whether there is a new version.
     pub async fn publish(
         &self,
         publication: &Publication,
         zip: Zip,
     ) -> Result<LayerVersion, Error> {
         let layer = &publication.layer;
-        let content = LayerVersionContentInput::builder();
+        let empty = LayerVersionContentInput::builder();
         let content = match zip {
-            Zip::Bytes(bytes) => content.zip_file(Blob::new(bytes)),
-            Zip::Object { bucket, key } => content.s3_bucket(bucket).s3_key(key),
+            Zip::Bytes(bytes) => empty.zip_file(Blob::new(bytes)),
+            Zip::Object { bucket, key } => empty.s3_bucket(bucket).s3_key(key),
         };
-        let runtimes = publication.runtimes.iter();
-        let runtimes = runtimes.map(|it| LambdaRuntime::from(it.identifier()));
-        let architectures = publication.architectures.iter();
-        let architectures =
-            architectures.map(|it| aws_sdk_lambda::types::Architecture::from(it.name()));
+        let runtimes = publication
+            .runtimes
+            .iter()
+            .map(|it| LambdaRuntime::from(it.identifier()));
+        let architectures = publication
+            .architectures
+            .iter()
+            .map(|it| aws_sdk_lambda::types::Architecture::from(it.name()));
         let request = self
             .client
             .publish_layer_version()
@@ -155,10 +159,10 @@ impl NamedLayers {
             .set_compatible_runtimes(Some(runtimes.collect()))
             .set_compatible_architectures(Some(architectures.collect()));
         let call = || {
-            let request = request.clone().customize();
-            request.config_override(made_once(PUBLISH)).send()
+            let attempt = request.clone().customize();
+            attempt.config_override(made_once(PUBLISH)).send()
         };
-        let made = match patience::while_worth_it(LONG, is_throttled, call).await {
+        let made = match call.retry(THROTTLED).when(is_throttled).await {
             Ok(made) => made,
             Err(error) => {
                 return Err(match unsuccessful(layer.as_str(), &error) {
@@ -183,7 +187,7 @@ impl NamedLayers {
         })
     }
 
-    /// Lets somebody use a version. Nothing happens if the same statement is there already.
+    /// Grants the use of a version. An equal statement that exists is no error.
     pub async fn grant(
         &self,
         layer: &LambdaLayerName,
@@ -202,7 +206,7 @@ impl NamedLayers {
         }
     }
 
-    /// Takes a statement out of a version's policy. Nothing happens if it is not there.
+    /// Removes a statement from a version's policy. A missing statement is no error.
     pub async fn revoke(
         &self,
         layer: &LambdaLayerName,
@@ -235,8 +239,9 @@ impl NamedLayers {
         version: u64,
     ) -> Result<Vec<Statement>, Error> {
         let call = || Call::new("lambda:GetLayerVersionPolicy", format!("{layer}:{version}"));
-        let request = self.client.get_layer_version_policy();
-        let request = request
+        let request = self
+            .client
+            .get_layer_version_policy()
             .layer_name(layer.as_str())
             .version_number(signed(version));
         let answer = match request.send().await {
@@ -258,9 +263,10 @@ impl NamedLayers {
 /// Reads a policy.
 fn statements(policy: &str) -> Result<Vec<Statement>, String> {
     let problem = |problem: &str| format!("the policy {problem}");
-    let policy: Value = serde_json::from_str(policy).map_err(|_| problem("is not JSON"))?;
-    let statements = policy["Statement"].as_array();
-    let statements = statements.ok_or_else(|| problem("has no statements"))?;
+    let document: Value = serde_json::from_str(policy).map_err(|_| problem("is not JSON"))?;
+    let statements = document["Statement"]
+        .as_array()
+        .ok_or_else(|| problem("has no statements"))?;
     let read = |statement: &Value| Statement {
         id: statement["Sid"].as_str().unwrap_or_default().to_owned(),
         grantee: grantee(statement),

@@ -1,4 +1,4 @@
-//! What stays when a stack is deleted, and how it is removed.
+//! The resources that stay when a stack is deleted, and their removal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ use crate::error::{Call, Error, failed, shown};
 use crate::layers::VERSION;
 use crate::table::{ITEM, Record};
 
-/// How many calls are made at once.
+/// The calls that are made at once.
 const CALLS: usize = 8;
 
-/// How many parameters one call may name.
+/// The parameters that one call may name.
 const PARAMETERS_OF_A_CALL: usize = 10;
 
-/// What stays when a stack is deleted: buckets, tables, published layers, parameters.
+/// The resources that stay when a stack is deleted: buckets, tables, published layers, parameters.
 ///
-/// Whatever is gone already is no error: each of these may be done again.
+/// A resource that is gone already is no error: each of these may be done again.
 #[derive(Debug, Clone)]
 pub struct Retained {
     s3: aws_sdk_s3::Client,
@@ -32,7 +32,7 @@ pub struct Retained {
 }
 
 impl Retained {
-    /// That of the clients' region.
+    /// The resources of the clients' region.
     pub fn new(clients: &Clients) -> Self {
         Self {
             s3: clients.s3(),
@@ -48,8 +48,10 @@ impl Retained {
         &self,
         layers_table: &str,
     ) -> Result<BTreeMap<LayerName, BTreeSet<u64>>, Error> {
-        let scan = self.dynamodb.scan().table_name(layers_table);
-        let scan = scan
+        let scan = self
+            .dynamodb
+            .scan()
+            .table_name(layers_table)
             .consistent_read(true)
             .projection_expression("#layer, #item")
             .filter_expression("begins_with(#item, :version)")
@@ -115,8 +117,8 @@ impl Retained {
             .await
     }
 
-    /// Deletes whatever a bucket holds, with all versions, and tells at each step how many versions
-    /// and delete markers that were by now.
+    /// Deletes all objects of a bucket with all versions. `so_far` gets the number of versions and
+    /// delete markers that are deleted, after each step.
     pub async fn empty_bucket(&self, bucket: &str, so_far: impl Fn(usize)) -> Result<(), Error> {
         let pages = stream::try_unfold(Some(Marker::default()), async |marker| {
             let Some(marker) = marker else {
@@ -143,29 +145,36 @@ impl Retained {
         bucket: &str,
         from: Marker,
     ) -> Result<(Vec<ObjectIdentifier>, Option<Marker>), Error> {
-        let list = self.s3.list_object_versions().bucket(bucket);
-        let list = list
+        let list = self
+            .s3
+            .list_object_versions()
+            .bucket(bucket)
             .set_key_marker(from.key)
             .set_version_id_marker(from.version_id);
         let page = match list.send().await {
             Ok(page) => page,
             Err(error) if error.code() == Some("NoSuchBucket") => return Ok((Vec::new(), None)),
             Err(error) => {
-                let call = Call::new("s3:ListObjectVersions", bucket);
-                let call = call.allowed_by("s3:ListBucketVersions");
+                let call =
+                    Call::new("s3:ListObjectVersions", bucket).allowed_by("s3:ListBucketVersions");
                 return Err(failed(call, &error));
             }
         };
-        let versions = page.versions().iter();
-        let versions = versions.map(|it| (it.key(), it.version_id()));
-        let markers = page.delete_markers().iter();
-        let markers = markers.map(|it| (it.key(), it.version_id()));
-        let found = versions.chain(markers).filter_map(|(key, version_id)| {
-            let object = ObjectIdentifier::builder().key(key?);
-            let object = object.set_version_id(version_id.map(ToOwned::to_owned));
-            object.build().ok()
-        });
-        let found = found.collect();
+        let versions = page.versions().iter().map(|it| (it.key(), it.version_id()));
+        let markers = page
+            .delete_markers()
+            .iter()
+            .map(|it| (it.key(), it.version_id()));
+        let found = versions
+            .chain(markers)
+            .filter_map(|(key, version_id)| {
+                ObjectIdentifier::builder()
+                    .key(key?)
+                    .set_version_id(version_id.map(ToOwned::to_owned))
+                    .build()
+                    .ok()
+            })
+            .collect();
         let next = (page.is_truncated() == Some(true)).then_some(Marker {
             key: page.next_key_marker,
             version_id: page.next_version_id_marker,
@@ -183,13 +192,13 @@ impl Retained {
             return Ok(0);
         }
         let call = Call::new("s3:DeleteObjects", bucket).allowed_by("s3:DeleteObjectVersion");
-        let delete = Delete::builder().set_objects(Some(versions)).quiet(true);
-        let delete = delete.build().map_err(|error| Error::ServiceRefused {
+        let deletion = Delete::builder().set_objects(Some(versions)).quiet(true);
+        let delete = deletion.build().map_err(|error| Error::ServiceRefused {
             call: call.clone(),
             problem: error.to_string(),
         })?;
-        let answer = self.s3.delete_objects().bucket(bucket).delete(delete);
-        let answer = match answer.send().await {
+        let request = self.s3.delete_objects().bucket(bucket).delete(delete);
+        let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if error.code() == Some("NoSuchBucket") => return Ok(0),
             Err(error) => return Err(failed(call, &error)),
@@ -223,7 +232,7 @@ impl Retained {
         }
     }
 
-    /// Deletes a table with all that it holds.
+    /// Deletes a table with all of its items.
     pub async fn delete_table(&self, table: &str) -> Result<(), Error> {
         match self.dynamodb.delete_table().table_name(table).send().await {
             Ok(_) => Ok(()),
@@ -233,7 +242,7 @@ impl Retained {
     }
 }
 
-/// Where a listing of versions goes on.
+/// The position where a listing of versions continues.
 #[derive(Debug, Default)]
 struct Marker {
     key: Option<String>,
@@ -243,7 +252,9 @@ struct Marker {
 /// The layer and the version that the keys of a record name.
 fn version_of(keys: Record<'_>) -> Result<(LayerName, u64), String> {
     let item = keys.text(ITEM)?;
-    let version = item.strip_prefix(VERSION).and_then(|it| it.parse().ok());
-    let version = version.ok_or_else(|| format!("`{item}` names no version"))?;
+    let version = item
+        .strip_prefix(VERSION)
+        .and_then(|it| it.parse().ok())
+        .ok_or_else(|| format!("`{item}` names no version"))?;
     Ok((keys.parsed("LayerName")?, version))
 }

@@ -11,11 +11,12 @@ use accretion_service::ports::PortError;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::types::{FunctionConfiguration, FunctionVersion};
+use backon::Retryable as _;
 
 use super::Catalogue;
 use crate::error::{Call, Error, failed};
 use crate::layers::{LAYER, layer_state, version_item};
-use crate::patience::{self, LONG};
+use crate::retry::THROTTLED;
 use crate::table::{Record, Table, Update, text};
 use crate::tracking::now;
 use crate::versions::signed;
@@ -180,11 +181,16 @@ impl LayerShelves {
         let mut marker = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            let request = self.client.list_functions();
-            let request = request.function_version(FunctionVersion::All);
-            let page = request.max_items(PAGE).set_marker(marker).send().await;
-            let call = || Call::new("lambda:ListFunctions", "*");
-            let page = page.map_err(|error| failed(call(), &error))?;
+            let request = self
+                .client
+                .list_functions()
+                .function_version(FunctionVersion::All)
+                .max_items(PAGE)
+                .set_marker(marker);
+            let page = request
+                .send()
+                .await
+                .map_err(|error| failed(Call::new("lambda:ListFunctions", "*"), &error))?;
             for function in page.functions() {
                 let name = user(function);
                 let layers = function.layers().iter();
@@ -250,7 +256,7 @@ pub(super) async fn delete_layer_version(
         let delete = client.delete_layer_version().layer_name(layer);
         delete.version_number(signed(version)).send()
     };
-    match patience::while_worth_it(LONG, is_throttled, call).await {
+    match call.retry(THROTTLED).when(is_throttled).await {
         Ok(_) => Ok(()),
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
         Err(error) => {

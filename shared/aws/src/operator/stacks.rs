@@ -11,7 +11,7 @@ use aws_sdk_cloudformation::types::{EventFilter, EventType, OperationEvent, Stac
 use crate::Clients;
 use crate::error::{Call, CallError, Error, failed, shown};
 
-/// How far the clocks of this machine and of AWS may be apart.
+/// The difference that the clocks of this machine and of AWS may have.
 const SKEW: Duration = Duration::from_mins(1);
 
 /// The stacks of a region.
@@ -29,7 +29,7 @@ pub struct Stack {
     pub id: String,
     /// Its status, such as `UPDATE_COMPLETE`.
     pub status: String,
-    /// Why it has that status, where CloudFormation says so.
+    /// The reason of that status, if CloudFormation names one.
     pub reason: Option<String>,
     /// Its parameters by name.
     pub parameters: BTreeMap<String, String>,
@@ -38,7 +38,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Whether CloudFormation is at work on it. A stack in review has a change set, and nobody is.
+    /// Checks if CloudFormation is working on it. It does not work on a stack in review, which has a
+    /// change set only.
     pub fn is_in_progress(&self) -> bool {
         self.status.ends_with("_IN_PROGRESS") && self.status != "REVIEW_IN_PROGRESS"
     }
@@ -49,7 +50,7 @@ impl Stack {
 pub struct Resource {
     /// Its name in the template.
     pub logical_id: String,
-    /// What it is called by its service, such as the name of a bucket; empty if it never came about.
+    /// Its service's name for it, such as the name of a bucket; empty if it was never created.
     pub physical_id: String,
     /// Its type, such as `AWS::S3::Bucket`.
     pub resource_type: String,
@@ -57,21 +58,21 @@ pub struct Resource {
     pub status: String,
 }
 
-/// Something that has happened to a stack, or to a resource of it.
+/// An event of a stack, or of a resource of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its id.
     pub id: String,
     /// The resource it is about.
     pub resource: Resource,
-    /// Why, where CloudFormation says so; on one line.
+    /// The reason, if CloudFormation names one; on one line.
     pub reason: Option<String>,
-    /// Whether it is about the stack itself.
+    /// True if it is about the stack itself.
     pub is_of_stack: bool,
 }
 
 impl Event {
-    /// Whether it is a failure with a cause of its own, and no consequence of another one.
+    /// Checks if it is a failure with its own cause, and no consequence of another one.
     pub fn is_cause_of_failure(&self) -> bool {
         let reason = self.reason.as_deref().unwrap_or_default();
         let is_consequence = ["Resource creation cancelled", "Resource update cancelled"]
@@ -125,7 +126,7 @@ impl Stacks {
         Ok(newest.and_then(|it| it.event_id))
     }
 
-    /// What has happened to a stack after an event of it, or ever; the oldest first. Nothing if
+    /// The events of a stack after one of them, or all; the oldest first. None if
     /// there is no stack.
     pub async fn events(&self, stack: &str, after: Option<&str>) -> Result<Vec<Event>, Error> {
         let request = self.client.describe_stack_events().stack_name(stack);
@@ -147,13 +148,14 @@ impl Stacks {
         Ok(events)
     }
 
-    /// What CloudFormation found wrong with the last operation on a stack before it began with
+    /// The problems that CloudFormation found with the last operation on a stack before it began
     /// it, if that was after `since`: as events of the resources.
     ///
     /// Source: "`DescribeEvents`" of the API reference.
     pub async fn invalidities(&self, stack: &str, since: SystemTime) -> Result<Vec<Event>, Error> {
-        let earliest = (since - SKEW).duration_since(SystemTime::UNIX_EPOCH);
-        let earliest = earliest.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
+        let earliest = (since - SKEW)
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
         let failed_only = EventFilter::builder().failed_events(true).build();
         let request = self.client.describe_events().stack_name(stack);
         let mut pages = request.filters(failed_only).into_paginator().send();
@@ -169,8 +171,10 @@ impl Stacks {
                     && seconds(event) >= earliest
             }));
         }
-        let last = invalid.iter().max_by_key(|event| seconds(event));
-        let last = last.and_then(|event| event.operation_id.clone());
+        let last = invalid
+            .iter()
+            .max_by_key(|event| seconds(event))
+            .and_then(|event| event.operation_id.clone());
         let of_last = invalid.into_iter().filter(|it| it.operation_id == last);
         Ok(of_last.map(operation_event).collect())
     }
@@ -186,11 +190,11 @@ impl Stacks {
             let Some(page) = unless_missing(call, page)? else {
                 break;
             };
-            let page = page
+            let summaries = page
                 .stack_resource_summaries
                 .unwrap_or_default()
                 .into_iter();
-            resources.extend(page.map(|it| {
+            resources.extend(summaries.map(|it| {
                 Resource {
                     logical_id: it.logical_resource_id.unwrap_or_default(),
                     physical_id: it.physical_resource_id.unwrap_or_default(),
@@ -204,7 +208,7 @@ impl Stacks {
         Ok(resources)
     }
 
-    /// Has CloudFormation begin to delete a stack. That there is none is no error.
+    /// Starts the deletion of a stack. A missing stack is no error.
     pub async fn delete(&self, stack: &str) -> Result<(), Error> {
         let request = self.client.delete_stack().stack_name(stack);
         match request.send().await {

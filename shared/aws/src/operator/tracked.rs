@@ -1,4 +1,4 @@
-//! What is known of requests, for people.
+//! The progress of requests, for people.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub struct RequestsTable {
     table: Table,
 }
 
-/// What is known of a request.
+/// The progress of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackedRequest {
     /// The request.
@@ -27,38 +27,38 @@ pub struct TrackedRequest {
     pub project: Option<String>,
     /// [`Status::Received`] or [`Status::Rejected`]: the rest is known of each target.
     pub status: Status,
-    /// When it was last heard of, any of its targets included.
+    /// The time of its last update, including those of its targets.
     pub updated_at: Timestamp,
-    /// Where it came from, if it is known.
+    /// Its source, if it is known.
     pub source: Option<Source>,
     /// The ARN of the version whose content it wants again, if it is a rollback.
     pub rolled_back_to: Option<String>,
-    /// Why it was rejected: a report of some lines.
+    /// The reason of its rejection: a report of some lines.
     pub reason: Option<String>,
-    /// The codes of what it was rejected for.
+    /// The codes of the problems that it was rejected for.
     pub codes: Vec<String>,
     /// Its targets, in their order. None of one that was rejected.
     pub targets: BTreeMap<LayerTarget, TrackedTarget>,
 }
 
-/// What is known of a target of a request.
+/// The progress of a target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackedTarget {
     /// The layer's name.
     pub layer: String,
     /// The runtimes that it is for, oldest first.
     pub runtimes: Vec<Runtime>,
-    /// How far it has come.
+    /// Its status.
     pub status: Status,
-    /// When it was last heard of.
+    /// The time of its last update.
     pub updated_at: Timestamp,
-    /// The version that stands, once the target has come to a good end.
+    /// The version that the target has led to, once it has succeeded.
     pub version_arn: Option<String>,
-    /// The code of what it failed of, for good or for now.
+    /// The code of its last error, final or not.
     pub code: Option<String>,
-    /// Why it failed, or what it waits for.
+    /// The reason why it failed or waits.
     pub reason: Option<String>,
-    /// What to do about that.
+    /// The hint for that reason.
     pub hint: Option<String>,
     /// The time when a build that waits is tried again.
     pub next_attempt_at: Option<Timestamp>,
@@ -68,7 +68,7 @@ pub struct TrackedTarget {
     pub digest: Option<String>,
 }
 
-/// Where a request came from.
+/// The source of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A version of an object of the inbox.
@@ -84,12 +84,12 @@ pub enum Source {
     Message(String),
 }
 
-/// Requests, and what of the table was none.
+/// Requests, and the errors of unreadable items.
 #[derive(Debug, Default)]
 pub struct Tracked {
     /// The requests, the newest first.
     pub requests: Vec<TrackedRequest>,
-    /// What can't be read.
+    /// The errors of unreadable items.
     pub invalid: Vec<Error>,
 }
 
@@ -101,7 +101,7 @@ impl RequestsTable {
         }
     }
 
-    /// What is known of a request by now; `None` if nothing is.
+    /// The progress of a request; `None` if it is unknown.
     pub async fn request(&self, id: &RequestId) -> Result<Option<TrackedRequest>, Error> {
         let mut known: Option<TrackedRequest> = None;
         for item in self.table.partition(id.as_str()).await? {
@@ -118,34 +118,34 @@ impl RequestsTable {
     /// many requests are held in memory.
     pub async fn newest(&self, limit: usize) -> Result<Tracked, Error> {
         let requests: Mutex<BTreeMap<RequestRef, TrackedRequest>> = Mutex::default();
-        let invalid = Mutex::default();
+        let invalid: Mutex<Vec<Error>> = Mutex::default();
         let take = |items: Vec<Item>| {
-            let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = requests.lock().unwrap_or_else(PoisonError::into_inner);
             for item in items {
                 match self.part(&item) {
-                    Ok(part) => match requests.get_mut(&part.request) {
-                        Some(known) => known.add(part),
+                    Ok(part) => match known.get_mut(&part.request) {
+                        Some(request) => request.add(part),
                         None => {
-                            requests.insert(part.request.clone(), part.into_request());
+                            known.insert(part.request.clone(), part.into_request());
                         }
                     },
-                    Err(error) => {
-                        let invalid: &Mutex<Vec<Error>> = &invalid;
-                        let mut invalid = invalid.lock().unwrap_or_else(PoisonError::into_inner);
-                        invalid.push(error);
-                    }
+                    Err(error) => invalid
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(error),
                 }
-                // What was too old once is so when more of it comes.
-                while requests.len() > limit {
-                    requests.pop_first();
+                // More items of a request that was too old are too old, too.
+                while known.len() > limit {
+                    known.pop_first();
                 }
             }
         };
         self.table.scan(take).await?;
-        let requests = requests.into_inner();
-        let requests = requests.unwrap_or_else(PoisonError::into_inner);
+        let newest = requests
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         Ok(Tracked {
-            requests: requests.into_values().rev().collect(),
+            requests: newest.into_values().rev().collect(),
             invalid: invalid.into_inner().unwrap_or_else(PoisonError::into_inner),
         })
     }
@@ -159,7 +159,7 @@ impl RequestsTable {
     }
 }
 
-/// What one item says of a request.
+/// The content of one item about a request.
 struct Part {
     request: RequestRef,
     project: Option<String>,
@@ -167,7 +167,7 @@ struct Part {
     about: About,
 }
 
-/// What an item is about.
+/// The subject of an item.
 enum About {
     Request {
         status: Status,
@@ -277,14 +277,14 @@ impl TrackedRequest {
         }
     }
 
-    /// Whether nothing more happens by itself.
+    /// Checks if the request and all of its targets have ended.
     pub fn is_terminal(&self) -> bool {
         let mut targets = self.targets.values();
         self.status.is_terminal()
             || !self.targets.is_empty() && targets.all(|target| target.status.is_terminal())
     }
 
-    /// Whether it was rejected, or any of its targets has failed.
+    /// Checks if it was rejected, or any of its targets has failed.
     pub fn has_failed(&self) -> bool {
         let mut targets = self.targets.values();
         self.status == Status::Rejected || targets.any(|it| it.status == Status::Failed)

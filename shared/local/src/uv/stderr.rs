@@ -254,7 +254,10 @@ pub(super) fn explain(stderr: &str, target: Target) -> Error {
                 has_source: reasoning.names_sources(),
             }
         } else {
-            Error::RequirementsUnsatisfiable { explanation }
+            Error::RequirementsUnsatisfiable {
+                explanation,
+                lacks_wheels: reasoning.lacks_wheels(),
+            }
         };
     }
     if UNUSABLE.into_iter().any(has) {

@@ -76,7 +76,8 @@ impl Reasoning {
         sentences.any(|it| SOURCE_ONLY.iter().any(|words| it.contains(words)))
     }
 
-    fn lacks_wheels(&self) -> bool {
+    /// Returns whether wheels are missing, be it the only reason or not.
+    pub(super) fn lacks_wheels(&self) -> bool {
         let mut sentences = self.sentences.iter();
         self.names_sources() || sentences.any(|it| it.contains(" no wheels with a matching "))
     }
