@@ -234,7 +234,7 @@ async fn the_lock_is_ordered_first_then_all_wheels_at_once_and_then_there_is_a_l
     let request = request("requirements.txt", "one\ntwo\nthree\n");
 
     let (built, orders) = site.build("first", &request, "1").await;
-    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert_eq!(built.unwrap_err().code(), "SandboxResultsPending");
     let id = RequestId::of_message("1");
     let [order] = &orders[..] else {
         panic!("{orders:?}");
@@ -247,7 +247,7 @@ async fn the_lock_is_ordered_first_then_all_wheels_at_once_and_then_there_is_a_l
     fs::remove_file(&canary).unwrap();
 
     let (built, orders) = site.build("first", &request, "1").await;
-    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert_eq!(built.unwrap_err().code(), "SandboxResultsPending");
     let ordered: Vec<_> = orders.iter().map(|order| order.key.clone()).collect();
     let wheels = sources
         .iter()
@@ -294,7 +294,7 @@ async fn a_locked_source_needs_no_lock_and_what_needs_no_source_orders_nothing()
     };
     let request = lock(&source.sha256);
     let (built, orders) = site.build("first", &request, "1").await;
-    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert_eq!(built.unwrap_err().code(), "SandboxResultsPending");
     assert_eq!(orders.len(), 1);
     site.fill(&orders[0], &request).await;
     let (built, _) = site.build("first", &request, "1").await;
@@ -325,13 +325,13 @@ async fn files_of_locked_versions_are_located_by_a_sandbox() {
     });
     let request = request("Pipfile.lock", &lock.to_string());
     let (built, orders) = site.build("first", &request, "1").await;
-    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert_eq!(built.unwrap_err().code(), "SandboxResultsPending");
     assert!(!canary.exists());
     assert_eq!(orders.len(), 1);
     site.fill(&orders[0], &request).await;
     let _ = fs::remove_file(&canary);
     let (built, orders) = site.build("first", &request, "1").await;
-    assert_eq!(built.unwrap_err().code(), "OrderedFirst");
+    assert_eq!(built.unwrap_err().code(), "SandboxResultsPending");
     assert_eq!(orders.len(), 1);
     assert!(!canary.exists());
     site.fill(&orders[0], &request).await;

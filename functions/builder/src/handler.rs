@@ -14,7 +14,9 @@ use accretion_lambda::{Invocation, SystemClock};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
-use accretion_local::{DefaultIndex, Downloader, Indexes, NamedIndex, Sandboxes};
+use accretion_local::{
+    DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, Sandboxes,
+};
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
 use accretion_service::own::{Own, OwnWheel};
@@ -78,7 +80,7 @@ pub(crate) enum Error {
     Port(#[from] PortError),
     #[error(transparent)]
     #[fault(transparent)]
-    Local(#[from] accretion_local::Error),
+    Local(#[from] LocalError),
 }
 
 /// The adapters and settings, made once for all invocations.
@@ -167,7 +169,7 @@ impl Builder {
         .with_own(own);
         let layer = match Box::pin(build.layer(&wanted)).await {
             Ok(layer) => layer,
-            Err(error) => return ordered(sandboxes.orders(), &order.made, &watch, error),
+            Err(error) => return pending(sandboxes.orders(), &order.made, &watch, error),
         };
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
@@ -282,8 +284,8 @@ impl Builder {
     }
 }
 
-/// The answer of a failed build: orders, if it needs results of build sandboxes.
-fn ordered(
+/// The answer of a build without a layer: orders, if it waits for results of build sandboxes.
+fn pending(
     orders: Vec<ports::Order>,
     made: &[String],
     watch: &Watch,
@@ -294,7 +296,10 @@ fn ordered(
         let key = order.key.clone();
         return Err(accretion_service::Error::SandboxResultMissing { key }.into());
     }
-    if orders.is_empty() {
+    if !matches!(
+        error.cause(),
+        Some(LocalError::SandboxResultsPending { .. })
+    ) {
         return Err(error.into());
     }
     watch.ordered();

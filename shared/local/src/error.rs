@@ -358,10 +358,10 @@ pub enum Error {
         /// The failure.
         problem: String,
     },
-    /// A build sandbox has to make something first.
-    #[error("{orders} things have to be made by build sandboxes first")]
+    /// A build waits for results of build sandboxes. The builder answers with the orders.
+    #[error("{orders} results of build sandboxes are pending")]
     #[fault(Internal)]
-    OrderedFirst {
+    SandboxResultsPending {
         /// Their number.
         orders: usize,
     },

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use accretion_core::Fault as _;
 use accretion_core::digest::Sha256;
 use accretion_core::keys;
 use accretion_core::lock::{Lock, LockedFile};
@@ -80,7 +79,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         let count = orders.len();
         let mut all = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         all.extend(orders);
-        Error::OrderedFirst { orders: count }.into()
+        Error::SandboxResultsPending { orders: count }.into()
     }
 
     async fn order_wheel(
@@ -163,8 +162,8 @@ impl<H: Handover> Resolver for Sandboxes<'_, H> {
                 ..resolution
             };
             let resolved = self.uv.resolve(from_wheels).await;
-            return resolved.map_err(|error| match error.code() {
-                "WheelNotFound" => Error::SandboxOutOfReach {
+            return resolved.map_err(|error| match error.cause() {
+                Some(Error::WheelNotFound { .. }) => Error::SandboxOutOfReach {
                     problem: error.to_string(),
                 }
                 .into(),

@@ -231,6 +231,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The adapter's error behind it, if it is of this type.
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Port(error) => error.cause(),
+            Self::OfRuntime { error, .. } => error.cause(),
+            _ => None,
+        }
+    }
+
     /// Explains a missing wheel where a request allows source distributions and the builder takes
     /// none: the usual advice would be to allow them.
     pub(crate) fn for_want_of_sources(self) -> Self {

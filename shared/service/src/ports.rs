@@ -34,6 +34,12 @@ impl PortError {
     pub fn new(error: impl Fault) -> Self {
         Self(Box::new(error))
     }
+
+    /// The adapter's error, if it is of this type.
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        let error: &dyn std::error::Error = &*self.0;
+        error.downcast_ref()
+    }
 }
 
 impl From<accretion_core::Error> for PortError {
