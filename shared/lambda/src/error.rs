@@ -61,6 +61,8 @@ impl fmt::Debug for Failure {
 
 #[cfg(test)]
 mod tests {
+    use accretion_core::Class;
+
     use super::*;
 
     #[test]
