@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use integration_tests::intrinsics::Intrinsics;
 use integration_tests::{matches, translated_template};
 use serde_json::{Value, json};
 
@@ -15,12 +16,8 @@ static TEMPLATE: LazyLock<Value> = LazyLock::new(translated_template);
 
 const ACCOUNT: &str = "arn:aws:iam::123456789012";
 
-/// A deployment with some parameters given.
-struct Stack {
-    parameters: BTreeMap<&'static str, String>,
-    /// The statements of the policies.
-    policies: BTreeMap<&'static str, Vec<Value>>,
-}
+/// A deployment with some parameters given: the statements of its policies.
+struct Stack(BTreeMap<&'static str, Vec<Value>>);
 
 const POLICIES: [&str; 4] = [
     "InboxBucketPolicy",
@@ -31,129 +28,30 @@ const POLICIES: [&str; 4] = [
 
 impl Stack {
     fn new(principals: &str, operators: &str) -> Self {
-        let parameters = [
-            ("InboxPrincipals", principals.to_owned()),
-            ("InboxOperators", operators.to_owned()),
-        ];
-        let mut stack = Self {
-            parameters: parameters.into(),
-            policies: BTreeMap::new(),
+        let intrinsics = Intrinsics {
+            template: &TEMPLATE,
+            parameters: &[
+                ("InboxPrincipals", principals),
+                ("InboxOperators", operators),
+            ],
+            reference: ToOwned::to_owned,
+            arn: |resource| format!("arn:{resource}"),
         };
-        let policies = POLICIES.map(|policy| (policy, stack.statements(policy)));
-        stack.policies = policies.into();
-        stack
-    }
-
-    fn parameter(&self, name: &str) -> Option<Value> {
-        let given = self.parameters.get(name).map(|it| json!(it));
-        given.or_else(|| Some(TEMPLATE["Parameters"].get(name)?["Default"].clone()))
-    }
-
-    fn condition(&self, condition: &Value) -> bool {
-        let (function, operand) = condition.as_object().unwrap().iter().next().unwrap();
-        let each = || operand.as_array().unwrap().iter();
-        match function.as_str() {
-            "Condition" => self.condition(&TEMPLATE["Conditions"][operand.as_str().unwrap()]),
-            "Fn::Not" => !self.condition(&operand[0]),
-            "Fn::And" => each().all(|it| self.condition(it)),
-            "Fn::Or" => each().any(|it| self.condition(it)),
-            "Fn::Equals" => self.resolve(&operand[0]) == self.resolve(&operand[1]),
-            other => panic!("{other}"),
-        }
-    }
-
-    /// A value without functions. The ARN of a resource is its name behind `arn:`.
-    fn resolve(&self, value: &Value) -> Value {
-        match value {
-            Value::Array(items) => {
-                let items = items.iter().map(|it| self.resolve(it));
-                items.filter(|it| !it.is_null()).collect()
+        let policies = POLICIES.map(|name| {
+            let policy = &TEMPLATE["Resources"][name];
+            let condition = policy["Condition"].as_str();
+            if condition.is_some_and(|it| !intrinsics.holds(it)) {
+                return (name, Vec::new());
             }
-            Value::Object(members) => match members.iter().next() {
-                Some((function, operand)) if function == "Ref" || function.starts_with("Fn::") => {
-                    self.call(function, operand)
-                }
-                _ => {
-                    let members = members.iter();
-                    let resolved = members.map(|(name, it)| (name.clone(), self.resolve(it)));
-                    Value::Object(resolved.collect())
-                }
-            },
-            other => other.clone(),
-        }
-    }
-
-    fn call(&self, function: &str, operand: &Value) -> Value {
-        let text = |value: &Value| self.resolve(value).as_str().unwrap().to_owned();
-        let texts = |value: &Value| -> Vec<String> {
-            serde_json::from_value(self.resolve(value)).unwrap_or_else(|it| panic!("{value}: {it}"))
-        };
-        match function {
-            "Ref" => self.referred(operand.as_str().unwrap()),
-            "Fn::GetAtt" => json!(format!("arn:{}", operand[0].as_str().unwrap())),
-            "Fn::If" => {
-                let name = json!({"Condition": operand[0]});
-                self.resolve(&operand[if self.condition(&name) { 1 } else { 2 }])
-            }
-            "Fn::Join" => json!(texts(&operand[1]).join(operand[0].as_str().unwrap())),
-            "Fn::Split" => {
-                let whole = text(&operand[1]);
-                whole.split(operand[0].as_str().unwrap()).collect()
-            }
-            "Fn::Select" => {
-                let at = operand[0].as_u64().unwrap();
-                json!(texts(&operand[1])[usize::try_from(at).unwrap()])
-            }
-            "Fn::Sub" => {
-                let (pattern, variables) = match operand {
-                    Value::Array(parts) => (parts[0].as_str().unwrap(), &parts[1]),
-                    pattern => (pattern.as_str().unwrap(), &Value::Null),
-                };
-                let mut resolved = String::new();
-                let mut rest = pattern;
-                while let Some((before, after)) = rest.split_once("${") {
-                    let (name, after) = after.split_once('}').unwrap();
-                    let value = match variables.get(name) {
-                        Some(value) => text(value),
-                        None => text(&self.referred(name)),
-                    };
-                    resolved += before;
-                    resolved += &value;
-                    rest = after;
-                }
-                json!(resolved + rest)
-            }
-            other => panic!("{other}"),
-        }
-    }
-
-    fn referred(&self, name: &str) -> Value {
-        match name {
-            "AWS::NoValue" => Value::Null,
-            "AWS::Partition" => json!("aws"),
-            "AWS::AccountId" => json!("123456789012"),
-            "AWS::Region" => json!("eu-west-1"),
-            name => match name.strip_suffix(".Arn") {
-                Some(resource) => json!(format!("arn:{resource}")),
-                None => self.parameter(name).unwrap_or_else(|| json!(name)),
-            },
-        }
-    }
-
-    /// The statements of the policy of this name.
-    fn statements(&self, policy: &str) -> Vec<Value> {
-        let policy = &TEMPLATE["Resources"][policy];
-        let condition = &policy["Condition"];
-        if !condition.is_null() && !self.condition(&json!({"Condition": condition})) {
-            return Vec::new();
-        }
-        let document = self.resolve(&policy["Properties"]["PolicyDocument"]);
-        document["Statement"].as_array().unwrap().clone()
+            let document = intrinsics.resolve(&policy["Properties"]["PolicyDocument"]);
+            (name, document["Statement"].as_array().unwrap().clone())
+        });
+        Self(policies.into())
     }
 
     /// Returns whether a policy denies a call over TLS.
     fn denies(&self, policy: &str, call: &Call<'_>) -> bool {
-        let statements = self.policies[policy].iter();
+        let statements = self.0[policy].iter();
         let mut denials = statements.filter(|it| it["Effect"] == "Deny");
         denials.any(|it| call.matches(it))
     }
@@ -348,7 +246,7 @@ fn reading_and_the_policies_themselves_stay_allowed() {
         }
     }
     let nothing = Stack::new("", "");
-    let counts = POLICIES.map(|policy| nothing.policies[policy].len());
+    let counts = POLICIES.map(|policy| nothing.0[policy].len());
     assert_eq!(counts, [1, 2, 1, 2]);
     assert!(nothing.writes("user/mallory", "requests/web/request.json"));
 }

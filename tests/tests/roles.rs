@@ -14,10 +14,22 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{ProjectName, RequestId};
 use accretion_core::target::{LayerTarget, Target};
+use integration_tests::intrinsics::Intrinsics;
 use integration_tests::{matches, translated_template};
 use serde_json::Value;
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(translated_template);
+
+static INTRINSICS: LazyLock<Intrinsics<'static>> = LazyLock::new(|| Intrinsics {
+    template: &TEMPLATE,
+    parameters: &[
+        ("IndexSecretArn", INDEX_SECRET),
+        ("IndexSecretArns", SECRET),
+        ("CodeArtifactDomainArn", DOMAIN),
+    ],
+    reference: arn_of,
+    arn: arn_of,
+});
 
 /// The actions that a statement allows a role, and their resources.
 struct Grant {
@@ -49,7 +61,9 @@ fn grants(role: &str) -> Vec<Grant> {
         }
         Grant {
             actions: each(&statement["Action"]).map(text).collect(),
-            resources: each(&statement["Resource"]).map(arn).collect(),
+            resources: each(&INTRINSICS.resolve(&statement["Resource"]))
+                .map(text)
+                .collect(),
         }
     });
     granted.collect()
@@ -65,63 +79,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// The ARN that a reference becomes, in a made-up account and region. A resource has its logical id
-/// as its name.
-fn arn(reference: &Value) -> String {
-    if let Some(name) = reference["Ref"].as_str() {
-        return given(name).map_or_else(|| arn_of(name), ToOwned::to_owned);
-    }
-    if let Some(parts) = reference["Fn::GetAtt"].as_array() {
-        assert_eq!(parts[1], "Arn", "{reference}");
-        return arn_of(parts[0].as_str().unwrap());
-    }
-    // Its variables are parts of a parameter.
-    let parts = reference["Fn::Sub"].as_array();
-    let pattern = parts.map_or(&reference["Fn::Sub"], |parts| &parts[0]);
-    let pattern = pattern.as_str();
-    let mut resolved = String::new();
-    let mut rest = pattern.or(reference.as_str()).unwrap();
-    while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').unwrap();
-        resolved += before;
-        resolved += &match name {
-            "AWS::Partition" => "aws".to_owned(),
-            "AWS::Region" => "eu-west-1".to_owned(),
-            "AWS::AccountId" => "123456789012".to_owned(),
-            name if parts.is_some_and(|parts| !parts[1][name].is_null()) => {
-                taken(&parts.unwrap()[1][name])
-            }
-            "BucketPrefix" | "PointerPrefix" => text(&TEMPLATE["Parameters"][name]["Default"]),
-            name => arn_of(name.strip_suffix(".Arn").unwrap()),
-        };
-        rest = after;
-    }
-    resolved + rest
-}
-
-/// The value of a parameter that is an ARN or several.
-fn given(parameter: &str) -> Option<&'static str> {
-    match parameter {
-        "IndexSecretArn" => Some(INDEX_SECRET),
-        "IndexSecretArns" => Some(SECRET),
-        "CodeArtifactDomainArn" => Some(DOMAIN),
-        _ => None,
-    }
-}
-
-/// The value of `Fn::Select` on `Fn::Split`.
-fn taken(reference: &Value) -> String {
-    let [at, parts] = &reference["Fn::Select"].as_array().unwrap()[..] else {
-        panic!("{reference}");
-    };
-    let [separator, whole] = &parts["Fn::Split"].as_array().unwrap()[..] else {
-        panic!("{reference}");
-    };
-    let at: usize = at.to_string().trim_matches('"').parse().unwrap();
-    let whole = arn(whole);
-    whole.split(&text(separator)).nth(at).unwrap().to_owned()
-}
-
+/// The ARN of a resource in a made-up account and region. Its name is its logical id.
 fn arn_of(name: &str) -> String {
     let kind = TEMPLATE["Resources"][name]["Type"].as_str().unwrap();
     let resource = match kind {
