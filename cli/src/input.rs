@@ -34,8 +34,7 @@ pub(crate) struct Input {
     /// that is locked, or that of the folder that INPUT is in]
     #[arg(long)]
     pub(crate) name: Option<ProjectName>,
-    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all that AWS
-    /// has not deprecated]
+    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
     #[arg(long = "runtime", value_name = "RUNTIME", value_parser = runtime)]
     pub(crate) runtimes: Vec<Runtime>,
     /// x86_64 or arm64 [may be repeated; default: both]

@@ -10,10 +10,24 @@ use accretion_core::tracking::Status;
 use integration_tests::ask_script;
 use serde_json::{Map, Value, json};
 
-/// As it is deployed with the default of the parameter that is no name.
+/// The definition as it is deployed, with the default of the parameter and an ARN for each sandbox.
 fn definition() -> Value {
     let text = include_str!("../../statemachine/build_layer.asl.json");
-    serde_json::from_str(&text.replace("${MaximumRetryHours}", "6")).unwrap()
+    let supported = Target::all().filter(|it| it.runtime.is_supported());
+    let arns: Vec<_> = supported
+        .map(|it| {
+            format!(
+                "'{} {}': 'arn of {}'",
+                it.runtime,
+                it.architecture,
+                it.slug()
+            )
+        })
+        .collect();
+    let text = text
+        .replace("${MaximumRetryHours}", "6")
+        .replace("${SandboxArns}", &format!("{{{}}}", arns.join(", ")));
+    serde_json::from_str(&text).unwrap()
 }
 
 fn states(definition: &Value) -> &Map<String, Value> {
@@ -297,23 +311,18 @@ fn orders_are_filled_by_the_sandbox_of_the_target_and_then_the_build_goes_on() {
     ]);
     assert_eq!(chosen, [json!(true), json!(false)]);
 
-    // One for each runtime that AWS has not deprecated, on each architecture.
+    // One for each supported runtime on each architecture.
     let function = "/FillOrders/ItemProcessor/States/FillOrder/Arguments/FunctionName";
     for target in Target::all() {
         let mut order = order();
         order["Runtime"] = json!(target.runtime);
         order["Architecture"] = json!(target.architecture);
         let variables = json!({"states": {"input": order}});
-        if target.runtime.is_deprecated() {
+        if !target.runtime.is_supported() {
             continue;
         }
-        let name = target
-            .slug()
-            .replace('-', "")
-            .replace("py", "Py")
-            .replace("arm", "Arm");
         let arn = evaluate(&[(function, variables)]).remove(0);
-        assert_eq!(arn, format!("${{Sandbox{name}Arn}}"));
+        assert_eq!(arn, format!("arn of {}", target.slug()));
     }
 
     let output = "/FillOrders/Output";

@@ -539,7 +539,11 @@ fn runtimes_end_when_cfn_lint_says() {
     let answer = ask_script("oracle/lifecycle_oracle.py", &[], &json!(null));
     let ends: BTreeMap<String, End> = serde_json::from_value(answer).unwrap();
     for runtime in Runtime::all() {
-        let lifecycle = runtime.lifecycle();
+        let Some(lifecycle) = runtime.lifecycle() else {
+            let name = runtime.identifier();
+            assert!(!ends.contains_key(name), "{name} is no preview any more");
+            continue;
+        };
         let ours = [
             lifecycle.deprecated,
             lifecycle.create_blocked,

@@ -327,6 +327,7 @@ pub mod code {
         REQUIREMENTS_TYPE_UNSUPPORTED = "RequirementsTypeUnsupported", "A type of requirements, or a kind of file, that is not supported.";
         ROLLBACK_INVALID = "RollbackInvalid", "A rollback that names no version of a layer of its project.";
         RUNTIME_DEPRECATED = "RuntimeDeprecated", "A runtime that AWS has deprecated.";
+        RUNTIME_PREVIEW = "RuntimePreview", "A runtime that AWS offers only as a preview.";
         RUNTIME_UNKNOWN = "RuntimeUnknown", "A runtime that Accretion does not build for.";
         SECRET_ARN_INVALID = "SecretArnInvalid", "Not the ARN of a secret.";
         SECRET_FOUND = "SecretFound", "Extra files hold what is plainly a secret.";

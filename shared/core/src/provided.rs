@@ -30,32 +30,6 @@ pub struct Provided {
     needs: &'static [&'static str],
 }
 
-/// The AWS SDK for Python in a runtime, as AWS has documented it.
-struct Sdk {
-    boto3: &'static str,
-    botocore: &'static str,
-}
-
-/// The oldest SDK that a runtime has, as of 2026-11. AWS documents none any more ("depends on the
-/// runtime version and your AWS Region"), so these are what it documented last, and runtimes that came
-/// later count as the one before them. docs/formats.md shows how to see what there is.
-///
-/// Source: the table "Supported runtimes" of the AWS Lambda Developer Guide as it is cited in
-/// aws/aws-lambda-base-images#118 (2023-10-17) for python3.10, in boto/botocore#3082 (2023-11-29) for
-/// python3.11.
-fn sdk(runtime: Runtime) -> Sdk {
-    match runtime {
-        Runtime::Python310 => Sdk {
-            boto3: "1.26.90",
-            botocore: "1.29.90",
-        },
-        Runtime::Python311 | Runtime::Python312 | Runtime::Python313 | Runtime::Python314 => Sdk {
-            boto3: "1.27.1",
-            botocore: "1.30.1",
-        },
-    }
-}
-
 /// The packages of a runtime.
 ///
 /// The SDK could not be imported without what it depends on. Of that the runtime has at least what the
@@ -63,7 +37,7 @@ fn sdk(runtime: Runtime) -> Sdk {
 /// and 1.27.1, of botocore 1.29.90 and 1.30.1, which agree; for the highest major version, of those of
 /// 2026-11.
 pub fn provided(runtime: Runtime) -> [Provided; 7] {
-    let sdk = sdk(runtime);
+    let sdk = runtime.sdk();
     let provided = |name, at_least, major, needs| Provided {
         name,
         at_least,
@@ -502,12 +476,6 @@ mod tests {
                     assert!(table.iter().any(|other| other.name == *needed), "{needed}");
                 }
             }
-        }
-        let formats = include_str!("../../../docs/formats.md");
-        for runtime in Runtime::all() {
-            let Sdk { boto3, botocore } = sdk(runtime);
-            let row = format!("| `{runtime}` | {boto3} | {botocore} |");
-            assert!(formats.contains(&row), "docs/formats.md lacks {row}");
         }
         assert_eq!(names().len(), 7);
     }

@@ -201,9 +201,9 @@ impl Targets {
         self.architectures.iter().copied()
     }
 
-    /// A warning, without a location, for each runtime that AWS has deprecated.
+    /// A warning, without a location, for each runtime that AWS does not support.
     pub fn warnings(&self) -> impl Iterator<Item = Problem> + '_ {
-        self.runtimes().filter_map(deprecation)
+        self.runtimes().filter_map(unsupported)
     }
 }
 
@@ -216,13 +216,24 @@ impl Default for Targets {
     }
 }
 
-fn deprecation(runtime: Runtime) -> Option<Problem> {
+/// A warning, without a location, if AWS does not support a runtime.
+fn unsupported(runtime: Runtime) -> Option<Problem> {
+    let Some(lifecycle) = runtime.lifecycle() else {
+        let preview = Problem::warning(
+            code::RUNTIME_PREVIEW,
+            format!(
+                "AWS offers the runtime `{runtime}` only as a preview: it may change, and functions \
+                 in production should not use it"
+            ),
+        );
+        return Some(preview.help("remove it, unless the layer is for trying the preview"));
+    };
     runtime.is_deprecated().then(|| {
         let Lifecycle {
             deprecated,
             create_blocked,
             update_blocked,
-        } = runtime.lifecycle();
+        } = lifecycle;
         Problem::warning(
             code::RUNTIME_DEPRECATED,
             format!(
@@ -244,8 +255,8 @@ pub enum Requirements {
 }
 
 impl Requirements {
-    /// The runtimes that layers are built for if none is named: those that AWS has not deprecated
-    /// and that `requires-python` takes, if there is one that it takes.
+    /// The runtimes that layers are built for if none is named: those that AWS supports and that
+    /// `requires-python` takes, if there is one that it takes.
     pub fn runtimes(&self) -> Vec<Runtime> {
         let fits = |runtime: &Runtime| match self {
             Self::Set(set) => set

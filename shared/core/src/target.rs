@@ -1,6 +1,7 @@
-//! Targets of layers: a Lambda runtime on a CPU architecture.
+//! The target of a layer: a Lambda runtime on a CPU architecture.
 //!
-//! [`Runtime`]'s table holds everything that differs between runtimes. Adding a runtime is one row.
+//! [`Runtime`]'s table holds everything that differs between runtimes. A new runtime is one row; the
+//! text elsewhere that lists runtimes is generated from it (tests/tests/runtimes.rs).
 //! Source: the AWS Lambda Developer Guide, "Lambda runtimes", as of [`TABLE_DATE`].
 
 use std::fmt;
@@ -19,41 +20,112 @@ mod python;
 pub use self::layer::{Compatibility, LayerTarget};
 pub use self::python::PythonRelease;
 
-/// A Python runtime of AWS Lambda, by its identifier.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-pub enum Runtime {
+/// Declares [`Runtime`] and its table: one row for each runtime, oldest first.
+macro_rules! runtimes {
+    ($($(#[doc = $about:literal])+ $variant:ident, $identifier:literal => $facts:expr;)+) => {
+        /// A Python runtime of AWS Lambda, by its identifier.
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+            JsonSchema,
+        )]
+        pub enum Runtime {
+            $($(#[doc = $about])+ #[serde(rename = $identifier)] $variant,)+
+        }
+
+        /// The runtimes, their identifiers in AWS's API, and what else differs between them.
+        const RUNTIMES: &[(Runtime, &str, RuntimeFacts)] =
+            &[$((Runtime::$variant, $identifier, $facts)),+];
+    };
+}
+
+runtimes! {
     /// CPython 3.10 on Amazon Linux 2.
-    #[serde(rename = "python3.10")]
-    Python310,
+    Python310, "python3.10" => RuntimeFacts {
+        minor: 10,
+        system: AMAZON_LINUX_2,
+        sdk: Sdk { boto3: "1.26.90", botocore: "1.29.90" },
+        lifecycle: Some(ending(date(2026, 10, 31), date(2027, 2, 1), date(2027, 3, 3))),
+    };
     /// CPython 3.11 on Amazon Linux 2.
-    #[serde(rename = "python3.11")]
-    Python311,
+    Python311, "python3.11" => RuntimeFacts {
+        minor: 11,
+        system: AMAZON_LINUX_2,
+        sdk: NEWEST_DOCUMENTED_SDK,
+        lifecycle: Some(ending(date(2027, 6, 30), date(2027, 7, 31), date(2027, 8, 31))),
+    };
     /// CPython 3.12 on Amazon Linux 2023.
-    #[serde(rename = "python3.12")]
-    Python312,
+    Python312, "python3.12" => RuntimeFacts {
+        minor: 12,
+        system: AMAZON_LINUX_2023,
+        sdk: NEWEST_DOCUMENTED_SDK,
+        lifecycle: Some(ending(date(2028, 10, 31), date(2028, 11, 30), date(2029, 1, 10))),
+    };
     /// CPython 3.13 on Amazon Linux 2023.
-    #[serde(rename = "python3.13")]
-    Python313,
+    Python313, "python3.13" => RuntimeFacts {
+        minor: 13,
+        system: AMAZON_LINUX_2023,
+        sdk: NEWEST_DOCUMENTED_SDK,
+        lifecycle: Some(ending(date(2029, 6, 30), date(2029, 7, 31), date(2029, 8, 31))),
+    };
     /// CPython 3.14 on Amazon Linux 2023.
-    #[serde(rename = "python3.14")]
-    Python314,
+    Python314, "python3.14" => RuntimeFacts {
+        minor: 14,
+        system: AMAZON_LINUX_2023,
+        sdk: NEWEST_DOCUMENTED_SDK,
+        lifecycle: Some(ending(date(2029, 6, 30), date(2029, 7, 31), date(2029, 8, 31))),
+    };
 }
 
 /// The facts of a runtime: one row of the table.
 struct RuntimeFacts {
-    runtime: Runtime,
-    identifier: &'static str,
     /// Minor version of CPython 3.
     minor: u8,
-    /// Minor version of the GNU C library 2 in the runtime.
-    glibc_minor: u8,
-    /// The oldest manylinux platform uv knows that takes all wheels that the runtime's C library
-    /// satisfies. It may take more: uv has none between 2.17 and 2.28.
-    uv_manylinux: &'static str,
-    lifecycle: Lifecycle,
+    system: System,
+    sdk: Sdk,
+    /// `None` for a preview.
+    lifecycle: Option<Lifecycle>,
 }
+
+/// An operating system of runtimes.
+struct System {
+    /// Minor version of its GNU C library 2.
+    glibc_minor: u8,
+    /// The oldest manylinux platform uv knows that takes all wheels that the C library satisfies. It
+    /// may take more: uv has none between 2.17 and 2.28.
+    uv_manylinux: &'static str,
+}
+
+const AMAZON_LINUX_2: System = System {
+    glibc_minor: 26,
+    uv_manylinux: "manylinux_2_28",
+};
+
+const AMAZON_LINUX_2023: System = System {
+    glibc_minor: 34,
+    uv_manylinux: "manylinux_2_34",
+};
+
+/// The oldest AWS SDK for Python that a runtime has: versions of its packages.
+///
+/// AWS documents none any more ("depends on the runtime version and your AWS Region"), so these are
+/// the versions that it documented last, and later runtimes count as the newest of those.
+/// docs/formats.md shows how to see the versions that a runtime has.
+///
+/// Source: the table "Supported runtimes" of the AWS Lambda Developer Guide as it is cited in
+/// aws/aws-lambda-base-images#118 (2023-10-17) for python3.10, in boto/botocore#3082 (2023-11-29) for
+/// python3.11.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sdk {
+    /// The version of boto3.
+    pub boto3: &'static str,
+    /// The version of botocore.
+    pub botocore: &'static str,
+}
+
+const NEWEST_DOCUMENTED_SDK: Sdk = Sdk {
+    boto3: "1.27.1",
+    botocore: "1.30.1",
+};
 
 /// The end of a runtime, as AWS plans it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,93 +138,39 @@ pub struct Lifecycle {
     pub update_blocked: Date,
 }
 
+const fn ending(deprecated: Date, create_blocked: Date, update_blocked: Date) -> Lifecycle {
+    Lifecycle {
+        deprecated,
+        create_blocked,
+        update_blocked,
+    }
+}
+
 /// The day on which the table of runtimes was compared with AWS's.
 ///
 /// A runtime is deprecated if it was on that day. A clock has no say: the same release builds the
 /// same layers of the same request, whenever it runs.
 pub const TABLE_DATE: Date = date(2026, 11, 30);
 
-const RUNTIMES: [RuntimeFacts; 5] = [
-    RuntimeFacts {
-        runtime: Runtime::Python310,
-        identifier: "python3.10",
-        minor: 10,
-        glibc_minor: 26,
-        uv_manylinux: "manylinux_2_28",
-        lifecycle: Lifecycle {
-            deprecated: date(2026, 10, 31),
-            create_blocked: date(2027, 2, 1),
-            update_blocked: date(2027, 3, 3),
-        },
-    },
-    RuntimeFacts {
-        runtime: Runtime::Python311,
-        identifier: "python3.11",
-        minor: 11,
-        glibc_minor: 26,
-        uv_manylinux: "manylinux_2_28",
-        lifecycle: Lifecycle {
-            deprecated: date(2027, 6, 30),
-            create_blocked: date(2027, 7, 31),
-            update_blocked: date(2027, 8, 31),
-        },
-    },
-    RuntimeFacts {
-        runtime: Runtime::Python312,
-        identifier: "python3.12",
-        minor: 12,
-        glibc_minor: 34,
-        uv_manylinux: "manylinux_2_34",
-        lifecycle: Lifecycle {
-            deprecated: date(2028, 10, 31),
-            create_blocked: date(2028, 11, 30),
-            update_blocked: date(2029, 1, 10),
-        },
-    },
-    RuntimeFacts {
-        runtime: Runtime::Python313,
-        identifier: "python3.13",
-        minor: 13,
-        glibc_minor: 34,
-        uv_manylinux: "manylinux_2_34",
-        lifecycle: Lifecycle {
-            deprecated: date(2029, 6, 30),
-            create_blocked: date(2029, 7, 31),
-            update_blocked: date(2029, 8, 31),
-        },
-    },
-    RuntimeFacts {
-        runtime: Runtime::Python314,
-        identifier: "python3.14",
-        minor: 14,
-        glibc_minor: 34,
-        uv_manylinux: "manylinux_2_34",
-        lifecycle: Lifecycle {
-            deprecated: date(2029, 6, 30),
-            create_blocked: date(2029, 7, 31),
-            update_blocked: date(2029, 8, 31),
-        },
-    },
-];
-
 impl Runtime {
     fn facts(self) -> &'static RuntimeFacts {
-        &RUNTIMES[self as usize]
+        &RUNTIMES[self as usize].2
     }
 
     /// Every runtime that can be built for, oldest first.
     pub fn all() -> impl Iterator<Item = Self> {
-        RUNTIMES.iter().map(|facts| facts.runtime)
+        RUNTIMES.iter().map(|(runtime, ..)| *runtime)
     }
 
-    /// The runtimes that are built when a request names none: those that AWS has not deprecated.
+    /// The [supported](Self::is_supported) runtimes, oldest first: layers are built for these when a
+    /// request names none.
     pub fn supported() -> impl Iterator<Item = Self> {
-        Self::all().filter(|runtime| !runtime.is_deprecated())
+        Self::all().filter(|runtime| runtime.is_supported())
     }
 
     /// The identifier in AWS's API, such as `python3.13`.
     pub fn identifier(self) -> &'static str {
-        self.facts().identifier
+        RUNTIMES[self as usize].1
     }
 
     /// The minor version of CPython 3: 13 for `python3.13`.
@@ -162,7 +180,12 @@ impl Runtime {
 
     /// The minor version of the runtime's GNU C library 2: 34 for glibc 2.34.
     pub fn glibc_minor(self) -> u8 {
-        self.facts().glibc_minor
+        self.facts().system.glibc_minor
+    }
+
+    /// The oldest AWS SDK for Python that the runtime has.
+    pub fn sdk(self) -> Sdk {
+        self.facts().sdk
     }
 
     /// Returns whether some release of its Python satisfies a `requires-python`.
@@ -175,15 +198,24 @@ impl Runtime {
         PythonRelease::satisfying(target, requires_python).is_some()
     }
 
-    /// The days on which AWS ends the runtime, step by step.
-    pub fn lifecycle(self) -> Lifecycle {
+    /// The days on which AWS ends the runtime, step by step; `None` for a preview, which AWS has not
+    /// made generally available.
+    pub fn lifecycle(self) -> Option<Lifecycle> {
         self.facts().lifecycle
     }
 
-    /// Returns whether AWS has deprecated the runtime by [`TABLE_DATE`]. Such a runtime is built
-    /// only when a request names it, with a warning.
+    /// Returns whether AWS has deprecated the runtime by [`TABLE_DATE`].
     pub fn is_deprecated(self) -> bool {
-        self.lifecycle().deprecated <= TABLE_DATE
+        let lifecycle = self.lifecycle();
+        lifecycle.is_some_and(|lifecycle| lifecycle.deprecated <= TABLE_DATE)
+    }
+
+    /// Returns whether AWS supports the runtime: neither a preview nor deprecated.
+    ///
+    /// Layers for any other one are built only if a request names it, with a warning. It has no build
+    /// sandboxes: AWS may refuse to create a function with it, and with that the whole stack.
+    pub fn is_supported(self) -> bool {
+        self.lifecycle().is_some() && !self.is_deprecated()
     }
 }
 
@@ -313,7 +345,7 @@ impl Target {
         format!(
             "{}-{}",
             self.architecture.machine(),
-            self.runtime.facts().uv_manylinux
+            self.runtime.facts().system.uv_manylinux
         )
     }
 }
@@ -329,11 +361,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_in_the_order_of_the_enum() {
-        for (row, facts) in RUNTIMES.iter().enumerate() {
-            assert_eq!(facts.runtime as usize, row);
-            assert_eq!(facts.identifier.parse(), Ok(facts.runtime));
-            assert_eq!(facts.identifier, format!("python3.{}", facts.minor));
+    fn the_table_is_in_order() {
+        let minors: Vec<_> = Runtime::all().map(Runtime::python_minor).collect();
+        assert!(minors.is_sorted(), "{minors:?}");
+        for runtime in Runtime::all() {
+            let identifier = runtime.identifier();
+            assert_eq!(identifier.parse(), Ok(runtime));
+            assert_eq!(identifier, format!("python3.{}", runtime.python_minor()));
+            assert_eq!(serde_json::to_value(runtime).unwrap(), identifier);
         }
     }
 
@@ -342,7 +377,7 @@ mod tests {
         for target in Target::all() {
             assert_eq!(Target::from_slug(&target.slug()), Some(target));
         }
-        assert_eq!(Target::all().count(), 10);
+        assert_eq!(Target::all().count(), 2 * Runtime::all().count());
         for slug in ["", "py3", "py313-", "py313-x86_64", "py299"] {
             assert_eq!(Target::from_slug(slug), None, "{slug}");
         }

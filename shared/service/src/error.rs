@@ -208,7 +208,7 @@ pub enum Error {
         problem: String,
     },
     /// A package has no fitting wheel; its source may be built, but no sandbox exists for it.
-    #[error("there is no build sandbox for the runtime, which AWS has deprecated: {problem}")]
+    #[error("there is no build sandbox for the runtime, which AWS does not support: {problem}")]
     #[fault(
         User,
         hint = "require a version that has a wheel, leave the runtime out, or build the layer with \

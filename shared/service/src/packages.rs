@@ -115,7 +115,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         let requested = self.request.allow_source_distributions;
         let can_be_built = match self.source_distributions {
             SourceDistributions::AsRequested => true,
-            SourceDistributions::InSandboxes => !target.runtime.is_deprecated(),
+            SourceDistributions::InSandboxes => target.runtime.is_supported(),
             SourceDistributions::Never => false,
         };
         let allowed = requested && can_be_built;

@@ -129,7 +129,7 @@ fn sandboxes() -> BTreeSet<&'static str> {
 fn there_is_a_sandbox_for_each_target_that_a_function_can_be_made_for() {
     let mut expected = BTreeMap::new();
     for target in Target::all() {
-        if !target.runtime.is_deprecated() {
+        if target.runtime.is_supported() {
             let is_arm = target.architecture.name() == "arm64";
             let name = format!(
                 "SandboxPy3{}{}Function",

@@ -38,8 +38,7 @@ pub(crate) struct Requirements {
     /// pdm.lock; or a folder that has one requirements or lock file
     #[arg(value_name = "REQUIREMENTS_FILE")]
     file: PathBuf,
-    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all that AWS
-    /// has not deprecated]
+    /// A Lambda runtime to build for, such as python3.13 [may be repeated; default: all supported]
     #[arg(long = "runtime", value_name = "RUNTIME", value_parser = input::runtime)]
     runtimes: Vec<Runtime>,
     /// x86_64 or arm64 [may be repeated; default: both]

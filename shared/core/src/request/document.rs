@@ -36,7 +36,7 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
     pub extras: Vec<String>,
-    /// The Lambda runtimes to build for. If left out, all that AWS has not deprecated and that the
+    /// The Lambda runtimes to build for. If left out, all that AWS supports and that the
     /// `requires-python` of a lock file or script takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<Runtime>", length(min = 1))]

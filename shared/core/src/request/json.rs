@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pep508_rs::PackageName;
 
-use super::{Permission, Request, Targets, deprecation};
+use super::{Permission, Request, Targets, unsupported};
 use crate::diagnostic::{Checked, Problem, code};
 use crate::excerpt::shown;
 use crate::json::ast::{StringLit, Value};
@@ -121,7 +121,7 @@ fn read_targets(
         &known_architectures,
     );
     for (runtime, place) in &runtimes {
-        if let Some(problem) = deprecation(*runtime) {
+        if let Some(problem) = unsupported(*runtime) {
             reader.push(problem, place.clone());
         }
     }

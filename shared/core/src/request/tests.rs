@@ -497,6 +497,19 @@ fn deprecated_runtimes_are_built_with_a_warning() {
     assert_eq!(Targets::new([], []), Targets::default());
 }
 
+/// No clock and no list: whatever the table says is a preview.
+#[test]
+fn previews_are_built_when_they_are_named_with_a_warning() {
+    for preview in Runtime::all().filter(|it| it.lifecycle().is_none()) {
+        assert!(!Targets::default().runtimes().any(|it| it == preview));
+        let document = with(&json!({"Runtimes": [preview]}));
+        let (request, report) = check(&document.to_string()).unwrap();
+        assert_eq!(codes(&report), ["RuntimePreview"]);
+        assert!(request.targets.runtimes().eq([preview]));
+        assert_eq!(request.targets.warnings().count(), 1);
+    }
+}
+
 /// Documents and whether the schema and the parser accept them. Where they differ, the rule is one
 /// that a schema can't express.
 #[test]
