@@ -74,6 +74,13 @@ runtimes! {
         sdk: NEWEST_DOCUMENTED_SDK,
         lifecycle: Some(ending(date(2029, 6, 30), date(2029, 7, 31), date(2029, 8, 31))),
     };
+    /// CPython 3.15 on Amazon Linux 2023, as AWS has announced it.
+    Python315, "python3.15" => RuntimeFacts {
+        minor: 15,
+        system: AMAZON_LINUX_2023,
+        sdk: NEWEST_DOCUMENTED_SDK,
+        lifecycle: None,
+    };
 }
 
 /// The facts of a runtime: one row of the table.

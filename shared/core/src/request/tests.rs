@@ -286,7 +286,7 @@ fn every_problem_is_reported_at_its_place() {
       build a wheel and require it by name or by its https URL
     RuntimeUnknown 6:30 "\"python3.9\""
       `python3.9` is not supported in `Runtimes`
-      known are `python3.10`, `python3.11`, `python3.12`, `python3.13`, `python3.14`
+      known are `python3.10`, `python3.11`, `python3.12`, `python3.13`, `python3.14`, `python3.15`
     ValueRepeated 6:43 "\"python3.13\""
       `python3.13` appears twice
       remove one
