@@ -94,7 +94,7 @@ impl Problem {
     }
 }
 
-/// A text without what would break or garble a line, and cut where nobody reads on, with a note.
+/// A text without characters that would break or garble a line, and cut after some length, with a note.
 fn one_line(text: String) -> String {
     const MAX: usize = 1_000;
     let garbles = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
@@ -183,9 +183,8 @@ impl Report {
 
     /// Returns whether further errors would not be listed.
     pub fn is_full(&self) -> bool {
-        let errors = self.problems.iter();
-        let errors = errors.filter(|problem| problem.severity == Severity::Error);
-        errors.count() > Limits::PROBLEMS
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        self.problems.iter().filter(is_error).count() > Limits::PROBLEMS
     }
 
     /// Adds what is not listed yet, wherever it is listed.
@@ -247,9 +246,9 @@ impl Report {
 
 /// The known name that a mistyped one probably means.
 pub(crate) fn closest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let typed = typed.to_lowercase();
+    let lowercase = typed.to_lowercase();
     known
-        .map(|name| (name, strsim::jaro_winkler(&typed, &name.to_lowercase())))
+        .map(|name| (name, strsim::jaro_winkler(&lowercase, &name.to_lowercase())))
         .filter(|(_, likeness)| *likeness > 0.8)
         .max_by(|(_, one), (_, other)| one.total_cmp(other))
         .map(|(name, _)| name)
@@ -279,7 +278,7 @@ pub mod code {
         FIELD_MISSING = "FieldMissing", "A required field is missing.";
         FIELD_REPEATED = "FieldRepeated", "A field is there more than once in an object.";
         FIELD_UNKNOWN = "FieldUnknown", "A field that requests do not have.";
-        FILES_INVALID = "FilesInvalid", "Files of one's own that can't go into a layer.";
+        FILES_INVALID = "FilesInvalid", "Extra files that can't go into a layer.";
         FILES_NOT_OWNED = "FilesNotOwned", "Files below `files/` that are another project's, where keys say whose a request is.";
         HASH_INVALID = "HashInvalid", "A hash that is malformed.";
         HASH_MISSING = "HashMissing", "A requirement without a hash, where another has one.";

@@ -107,7 +107,7 @@ impl Digest {
         Self::of_contents(target, packages, &[], &Pruning::default())
     }
 
-    /// The digest of the layer that these packages make together with files of one's own, which are
+    /// The digest of the layer that these packages make together with extra files, which are
     /// ordered by path, if some of the packages' files are pruned.
     ///
     /// Files count with their paths, hashes and modes, patterns as they are written.
@@ -132,7 +132,7 @@ impl Digest {
     }
 
     /// The digest of the layer that is merged of what these packages make for several targets, all
-    /// of one architecture, which counts with each of them. Files of one's own and what is pruned
+    /// of one architecture, which counts with each of them. Extra files and what is pruned
     /// count as in [`Self::of_contents`].
     ///
     /// It is the same in any order of the targets, and that of no layer [for one](Self::of_layer).
@@ -205,7 +205,7 @@ struct LayerContent<'a> {
     wheels: Vec<Content<'a>>,
 }
 
-/// The hash of files of one's own, ordered by path, whatever they are packed in: over canonical JSON
+/// The hash of extra files, ordered by path, whatever they are packed in: over canonical JSON
 /// of their paths, hashes and modes.
 pub fn of_files(files: &[LayoutFile]) -> Sha256 {
     let files = files.iter().map(|file| OwnFile {

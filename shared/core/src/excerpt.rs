@@ -97,12 +97,11 @@ pub(crate) fn without_c1(text: &str) -> String {
 /// assert_eq!(listed(["a", "b", "c", "d"], 2), "a, b and 2 more");
 /// ```
 pub fn listed<T: Display>(items: impl IntoIterator<Item = T>, most: usize) -> String {
-    let mut items = items.into_iter();
-    let first: Vec<_> = items.by_ref().take(most).map(|it| it.to_string()).collect();
-    let first = first.join(", ");
-    match items.count() {
-        0 => first,
-        more => format!("{first} and {more} more"),
+    let mut rest = items.into_iter();
+    let first: Vec<_> = rest.by_ref().take(most).map(|it| it.to_string()).collect();
+    match (first.join(", "), rest.count()) {
+        (text, 0) => text,
+        (text, more) => format!("{text} and {more} more"),
     }
 }
 

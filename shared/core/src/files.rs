@@ -92,8 +92,8 @@ impl OwnFiles {
         for (index, entry) in directory.entries.iter().enumerate() {
             let is_folder = entry.kind == EntryKind::Directory && entry.size == 0;
             if entry.kind != EntryKind::File && !is_folder {
-                let entry = shown(&entry.name);
-                return Err(broken(&format!("`{entry}` is no regular file")));
+                let message = format!("`{}` is no regular file", shown(&entry.name));
+                return Err(broken(&message));
             }
             let path = installed_path(&entry.name, entry.kind)
                 .map_err(|problem| unfit(name, &entry.name, problem))?;
@@ -158,7 +158,7 @@ impl OwnFiles {
         self.check_room(file.content.len() as u64)?;
         if self.files.len() >= Limits::FILES {
             return Err(too_large(format!(
-                "there are over {} files of one's own",
+                "there are over {} extra files",
                 Limits::FILES
             )));
         }
@@ -176,7 +176,7 @@ impl OwnFiles {
         }
         let limit = Limits::FILES_BYTES >> 20;
         Err(too_large(format!(
-            "the files of one's own unpack to over {limit} MiB"
+            "the extra files unpack to over {limit} MiB"
         )))
     }
 
@@ -187,9 +187,8 @@ impl OwnFiles {
         for path in self.files.keys() {
             let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
             if let Some(folder) = folders.find(|folder| self.files.contains_key(*folder)) {
-                let folder = shown(folder);
-                return Err(invalid(format!("`{folder}` is both a file and a folder"))
-                    .help("leave one of them out"));
+                let message = format!("`{}` is both a file and a folder", shown(folder));
+                return Err(invalid(message).help("leave one of them out"));
             }
         }
         let mut packer = Packer::new(Vec::new());
@@ -235,8 +234,9 @@ pub fn packed_files(zip: &(impl ReadAt + ?Sized), length: u64) -> Result<Vec<Lay
         .map_err(|error| refused(error.to_string()))?;
     let mut files = Vec::with_capacity(directory.entries.len());
     for (index, entry) in directory.entries.iter().enumerate() {
-        let verified = directory.unpack(zip, index, |_| Ok(()));
-        let verified = verified.map_err(|error| refused(error.to_string()))?;
+        let verified = directory
+            .unpack(zip, index, |_| Ok(()))
+            .map_err(|error| refused(error.to_string()))?;
         let problem = match entry.kind {
             EntryKind::File => path_problem(&entry.name),
             _ => Some("is no regular file"),

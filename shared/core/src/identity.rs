@@ -46,7 +46,7 @@ impl FromStr for ProjectName {
 
 /// The identity of a request: 32 lowercase hexadecimal digits.
 ///
-/// Whoever drops a request into the inbox can work it out from what S3 answers: the first half of
+/// A sender can work it out from S3's answer to the request's upload: it is the first half of
 /// the SHA-256 over the bucket, the key and the version id, each followed by a newline.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(String);
@@ -144,7 +144,7 @@ impl RequestRef {
     /// The request in a message of the request queue, which SQS took at `sent_at`.
     ///
     /// A message that was sent before says so in its attributes, and is what it was then. It can't
-    /// be newer than it is: nobody takes a place in the order that has not come yet.
+    /// be newer than it is: no request takes a place in the order that has not come yet.
     ///
     /// # Errors
     ///

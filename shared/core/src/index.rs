@@ -259,7 +259,7 @@ pub fn index_url(text: &str) -> Result<Url, IndexUrlProblem> {
     if !url.username().is_empty() || url.password().is_some() {
         return problem(
             code::URL_CREDENTIALS,
-            "an index's URL is told to whoever may see the request",
+            "an index's URL shows to all who may see the request",
             "name a secret in `Credentials`, or let the command find them in netrc or in \
              `UV_INDEX_<NAME>_USERNAME` and `UV_INDEX_<NAME>_PASSWORD`",
         );
@@ -282,7 +282,7 @@ pub fn index_url(text: &str) -> Result<Url, IndexUrlProblem> {
     Ok(url)
 }
 
-/// A text that nobody is to see: it shows nowhere unless it is asked for.
+/// A secret text: it shows nowhere unless it is revealed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -347,10 +347,10 @@ impl Credentials {
             password: Option<String>,
             token: Option<String>,
         }
-        let text = text.trim();
-        let credentials = if text.starts_with('{') {
+        let trimmed = text.trim();
+        let credentials = if trimmed.starts_with('{') {
             let document: Document =
-                serde_json::from_str(text).map_err(|_| ParseCredentialsError)?;
+                serde_json::from_str(trimmed).map_err(|_| ParseCredentialsError)?;
             match document {
                 Document {
                     username,
@@ -365,7 +365,7 @@ impl Credentials {
                 _ => return Err(ParseCredentialsError),
             }
         } else {
-            Self::of_token(text)
+            Self::of_token(trimmed)
         };
         // Neither header nor netrc could hold them.
         let fits = |secret: &Secret| !secret.0.contains(char::is_control);

@@ -322,8 +322,8 @@ impl Reader<'_> {
         lit.value
             .parse()
             .map_err(|error: T::Err| {
-                let message = message.replace("{}", &shown(&lit.value));
-                let problem = Problem::error(code, message).help(error.to_string());
+                let of_text = message.replace("{}", &shown(&lit.value));
+                let problem = Problem::error(code, of_text).help(error.to_string());
                 self.push(problem, span(lit));
             })
             .ok()

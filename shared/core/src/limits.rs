@@ -39,7 +39,7 @@ impl Limits {
     /// the API reference of `AddLayerVersionPermission`.
     pub const PERMISSIONS: usize = 50;
 
-    /// Indexes of a request, and as many of whoever runs the pipeline.
+    /// Indexes of a request, and as many of the pipeline's operator.
     pub const INDEXES: usize = 10;
 
     /// Requirements of a set.
@@ -81,11 +81,11 @@ impl Limits {
     pub const SOURCE_BUILD_TIME: Duration = Duration::from_mins(10);
     /// Items of `Files`.
     pub const FILE_SOURCES: usize = 20;
-    /// Files of one's own, in all.
+    /// Extra files, in all.
     pub const FILES: usize = 2_000;
     /// Bytes of a zip or a wheel that `Files` names.
     pub const FILE_ARCHIVE_BYTES: usize = 32 << 20;
-    /// Bytes of all files of one's own, unpacked, and of all wheels: the dispatcher packs the ones and
+    /// Bytes of all extra files, unpacked, and of all wheels: the dispatcher packs the ones and
     /// holds the others within its time and memory.
     pub const FILES_BYTES: u64 = 64 * MIB;
     /// Bytes of a key. Source: Amazon S3 User Guide, "Naming Amazon S3 objects".

@@ -212,8 +212,10 @@ impl Lock {
     pub fn urls(&self) -> impl Iterator<Item = (String, &str)> {
         self.packages.iter().flat_map(|package| {
             let urls = package.files.iter().filter_map(|file| file.url.as_deref());
-            let name = distribution_name(&package.name);
-            let name = name.map_or_else(|| package.name.clone(), |name| name.to_string());
+            let name = match distribution_name(&package.name) {
+                Some(name) => name.to_string(),
+                None => package.name.clone(),
+            };
             urls.map(move |url| (name.clone(), url))
         })
     }

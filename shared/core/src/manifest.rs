@@ -50,7 +50,7 @@ pub struct Manifest {
     /// The distributions that were resolved and left out, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<Excluded>,
-    /// Files of one's own in the layer.
+    /// Extra files in the layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
     /// The pruned files.
@@ -143,7 +143,7 @@ pub enum Reason {
     ProvidedByRuntime,
 }
 
-/// Files of one's own in a layer.
+/// Extra files in a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Files {

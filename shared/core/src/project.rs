@@ -91,8 +91,8 @@ impl ProjectFile {
         let document = match DeTable::parse(text) {
             Ok(document) => document.into_inner(),
             Err(error) => {
-                let problem = Problem::error(code::PROJECT_FILE_INVALID, error.message());
-                let problem = problem.help("correct the file");
+                let problem = Problem::error(code::PROJECT_FILE_INVALID, error.message())
+                    .help("correct the file");
                 report.push(match error.span() {
                     Some(span) => problem.at(0, span),
                     None => problem,
@@ -123,9 +123,9 @@ impl ProjectFile {
     }
 
     fn read_project(&mut self, document: &DeTable<'_>) {
-        let name = text_at(document, &["project", "name"]);
-        let name = name.or_else(|| text_at(document, &["tool", "poetry", "name"]));
-        self.name = name.and_then(distribution_name);
+        self.name = text_at(document, &["project", "name"])
+            .or_else(|| text_at(document, &["tool", "poetry", "name"]))
+            .and_then(distribution_name);
         let requires_python = text_at(document, &["project", "requires-python"]);
         self.requires_python = requires_python.and_then(|it| it.parse().ok());
         let project = at(document, &["project"]).and_then(|it| it.get_ref().as_table());
@@ -265,11 +265,11 @@ impl Given {
 /// Returns whether two URLs are of one index: credentials and a last slash make no difference.
 fn is_same_index(given: &Url, url: &str) -> bool {
     let plain = |url: &Url| {
-        let mut url = url.clone();
+        let mut plain = url.clone();
         // Only URLs that can't have any refuse.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.as_str().trim_end_matches('/').to_owned()
+        let _ = plain.set_username("");
+        let _ = plain.set_password(None);
+        plain.as_str().trim_end_matches('/').to_owned()
     };
     url.parse().is_ok_and(|url| plain(&url) == plain(given))
 }
@@ -307,8 +307,8 @@ pub fn dependencies(
     }
     for (line, url) in local {
         let (set, _) = parse(source_name, &line, &NoInclude, true)?;
-        let url = Some(url);
-        read.extend(set.requirements.into_iter().map(|it| (it, url.clone())));
+        let with_url = |it| (it, Some(url.clone()));
+        read.extend(set.requirements.into_iter().map(with_url));
     }
     let mut dependencies = Vec::new();
     for (mut requirement, url) in read {
@@ -330,16 +330,16 @@ pub fn dependencies(
 
 /// A requirement of a local file or folder without its URL, and the URL.
 fn split_local(text: &str) -> Option<(String, String)> {
-    let (head, rest) = text.split_once('@')?;
-    let rest = rest.trim_start();
-    if !rest.starts_with("file:") {
+    let (head, tail) = text
+        .split_once('@')
+        .map(|(a, b)| (a.trim(), b.trim_start()))?;
+    if !tail.starts_with("file:") {
         return None;
     }
-    let (url, marker) = match rest.split_once(" ;") {
+    let (url, marker) = match tail.split_once(" ;") {
         Some((url, marker)) => (url, format!(" ;{marker}")),
-        None => (rest, String::new()),
+        None => (tail, String::new()),
     };
-    let head = head.trim();
     distribution_name(head.split('[').next()?.trim())?;
     Some((format!("{head}{marker}"), url.trim().to_owned()))
 }

@@ -103,7 +103,7 @@ pub enum Because {
     },
     /// The runtime's copy would find another one in the layer than it is made for.
     Needs(&'static str),
-    /// It is one's own.
+    /// Its wheel is the user's.
     Own,
 }
 
@@ -134,7 +134,7 @@ pub struct Requiring {
     pub version: String,
     /// Its `Requires-Dist`.
     pub requires: Vec<String>,
-    /// True if its wheel is one's own, which is meant to be in the layer.
+    /// True if its wheel is the user's, which is meant to be in the layer.
     pub is_own: bool,
 }
 
@@ -256,10 +256,12 @@ impl Claim {
 }
 
 fn claims_of_request(requirements: &RequirementSet, environment: &MarkerEnvironment) -> Vec<Claim> {
-    let all = requirements.requirements.iter();
-    let all = all.chain(&requirements.constraints);
-    let all = all.filter(|it| it.specifier.evaluate_markers(environment, &[]));
-    all.map(|it| Claim::new(it, None, "the request".to_owned()))
+    requirements
+        .requirements
+        .iter()
+        .chain(&requirements.constraints)
+        .filter(|it| it.specifier.evaluate_markers(environment, &[]))
+        .map(|it| Claim::new(it, None, "the request".to_owned()))
         .collect()
 }
 
@@ -286,7 +288,7 @@ fn claims_of_package(package: &Requiring, environment: &MarkerEnvironment) -> Ve
                 specifiers: None,
             });
         };
-        // Nobody says which extras it was asked for: all may be.
+        // The extras that it was required with are unknown: all may be.
         let marker = requirement
             .specifier
             .marker

@@ -67,8 +67,8 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refused = |problem: &str| Err(ParsePatternError(problem.to_owned()));
-        let path = text.strip_suffix('/').unwrap_or(text);
-        let path = path.strip_prefix('/').unwrap_or(path);
+        let without_end = text.strip_suffix('/').unwrap_or(text);
+        let path = without_end.strip_prefix('/').unwrap_or(without_end);
         if text.len() > Limits::PATTERN_BYTES {
             return refused("it has more than 256 bytes");
         }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Nothing that somebody may write brings down a build.
+        /// No text that a user may write brings down a build.
         #[test]
         fn whatever_is_a_pattern_can_be_used(
             texts in proptest::collection::vec(r"[a-z*?/{},\[\]!^.-]{0,24}", 0..8),

@@ -472,7 +472,7 @@ impl Request {
     }
 
     /// That a request names files as only the pipeline does, which keeps them in the place of what was
-    /// named: nobody has checked them.
+    /// named: they have not been checked.
     pub fn kept_files_problem(&self) -> Option<Problem> {
         let is_any_kept = self.contents.files.iter().any(FileSource::is_kept);
         is_any_kept.then(|| {
@@ -496,7 +496,7 @@ impl Request {
     }
 }
 
-/// Reads the indexes that whoever runs the pipeline offers, in the form of a request's `Indexes`. One
+/// Reads the indexes that the pipeline's operator offers, in the form of a request's `Indexes`. One
 /// with an empty `Packages` is only for requests that name it: it serves nothing by itself.
 ///
 /// `source_name` is what the report calls the text.
@@ -565,7 +565,7 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
 }
 
 /// A request is kept normalised, which may be longer: its texts are escaped, its markers written
-/// out. Whoever reads it then takes no more either.
+/// out. Its readers take no more either.
 fn check_written((request, mut report): (Request, Report)) -> Checked<Request> {
     let written = request.to_json().len();
     if written > Limits::REQUEST_BYTES {

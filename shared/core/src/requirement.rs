@@ -138,10 +138,8 @@ impl RequirementSet {
     #[must_use]
     pub fn without(&self, packages: &[PackageName]) -> Self {
         let others = |lines: &[Requirement]| -> Vec<_> {
-            let lines = lines.iter().cloned();
-            lines
-                .filter(|line| !packages.contains(&line.specifier.name))
-                .collect()
+            let is_other = |line: &&Requirement| !packages.contains(&line.specifier.name);
+            lines.iter().filter(is_other).cloned().collect()
         };
         Self {
             requirements: others(&self.requirements),
@@ -212,7 +210,7 @@ impl RequirementSet {
     /// The files of a distribution that are accepted in an environment: those that every
     /// applicable line with hashes lists, as pip has it. `None` if any file is.
     ///
-    /// uv's `pip compile` does not look at the hashes of its input: whoever fetches a file must.
+    /// uv's `pip compile` does not look at the hashes of its input: the code that fetches a file must.
     pub fn accepted_hashes(
         &self,
         name: &PackageName,
@@ -240,8 +238,8 @@ pub(crate) fn no_hashes(names: &[String]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let first = first.join(", ");
-    format!("there is no hash for {first}{more}, but one for another requirement")
+    let names = first.join(", ");
+    format!("there is no hash for {names}{more}, but one for another requirement")
 }
 
 /// The release of a target's Python that something is for; `what` says what, in words.

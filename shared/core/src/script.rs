@@ -88,7 +88,7 @@ pub(crate) fn parse_script_text(
         }
         specifiers.ok()
     });
-    let requirements = requirements(
+    let requirements = read_requirements(
         text,
         &metadata.dependencies,
         allow_source_distributions,
@@ -114,7 +114,7 @@ fn setting(key: &str) -> Problem {
     Problem::error(code::OPTION_UNSUPPORTED, message).help(help)
 }
 
-fn requirements(
+fn read_requirements(
     text: &str,
     dependencies: &[Spanned<String>],
     allow_source_distributions: bool,
@@ -227,8 +227,8 @@ pub(crate) fn metadata(text: &str) -> Result<String, &'static str> {
         .collect();
     for (start, line) in *block {
         let content = line.get(2..).unwrap_or_default();
-        let start = start + line.len() - content.len();
-        metadata[start..start + content.len()].copy_from_slice(content.as_bytes());
+        let at = start + line.len() - content.len();
+        metadata[at..at + content.len()].copy_from_slice(content.as_bytes());
     }
     String::from_utf8(metadata).map_err(|_| "its metadata is not UTF-8")
 }

@@ -209,10 +209,12 @@ pub fn of_path(path: &str) -> Option<&'static str> {
     let is_variant = |name: &str| {
         name.starts_with(".env.") && !TEMPLATES.iter().any(|ending| name.ends_with(ending))
     };
-    let known = NAMES.iter().find(|(known, _)| *known == name);
-    let known = known.or(NAMES.first().filter(|_| is_variant(&name)));
-    let known = known.or(ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)));
-    known.map(|(_, form)| *form)
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .or(NAMES.first().filter(|_| is_variant(&name)))
+        .or(ENDINGS.iter().find(|(ending, _)| name.ends_with(ending)))
+        .map(|(_, form)| *form)
 }
 
 /// A search for secrets in the bytes of a file, in bounded memory whatever its size.
@@ -257,11 +259,11 @@ impl Scanner {
         };
         let mut held: Vec<_> = self.found.into_iter().collect();
         held.sort_by_key(|(form, line)| (*line, *form));
-        let held = held
+        let in_lines = held
             .into_iter()
             .map(|(form, line)| secret(form, Some(line)));
         let named = of_path(path).map(|form| secret(form, None));
-        named.into_iter().chain(held).collect()
+        named.into_iter().chain(in_lines).collect()
     }
 
     /// Searches for matches that start before `end`.
@@ -285,8 +287,8 @@ impl Scanner {
                 let at = form.find_at(near, found.start());
                 at.is_some_and(|at| at.start() == found.start())
             };
-            let form = EACH.iter().position(|form| is_form(&form));
-            let form = form.map_or("a secret", |form| FORMS[form].0);
+            let index = EACH.iter().position(|form| is_form(&form));
+            let form = index.map_or("a secret", |index| FORMS[index].0);
             let line = || self.lines + breaks(&self.buffer[..found.start()]) + 1;
             self.found.entry(form).or_insert_with(line);
         }
@@ -294,7 +296,7 @@ impl Scanner {
 }
 
 /// Returns whether a match is the scope of a signature, `AKIA…/20260131/`, as presigned URLs have it: the key id
-/// is there for everybody to see.
+/// is public.
 fn is_signed_with(found: &[u8]) -> bool {
     (found.starts_with(b"AKIA") || found.starts_with(b"ASIA"))
         && (found.ends_with(b"/") || found.ends_with(b"%2F") || found.ends_with(b"%2f"))
@@ -310,8 +312,8 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 
 /// Secrets for people: the first of them, and how many there are besides.
 pub(crate) fn listed(secrets: &[Secret]) -> String {
-    let some = secrets.iter().take(LISTED).map(ToString::to_string);
-    let some = some.collect::<Vec<_>>().join("; ");
+    let first = secrets.iter().take(LISTED).map(ToString::to_string);
+    let some = first.collect::<Vec<_>>().join("; ");
     match secrets.len().saturating_sub(LISTED) {
         0 => some,
         more => format!("{some}; and {more} more"),

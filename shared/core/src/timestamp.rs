@@ -90,9 +90,9 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let timestamp = text.parse::<jiff::Timestamp>();
-        let timestamp = timestamp.ok().map(jiff::Timestamp::as_millisecond);
-        timestamp
+        text.parse::<jiff::Timestamp>()
+            .ok()
+            .map(jiff::Timestamp::as_millisecond)
             .and_then(Self::from_milliseconds)
             .ok_or_else(|| ParseTimestampError::new(text))
     }

@@ -121,7 +121,7 @@ impl WheelCache {
         }
     }
 
-    /// Puts a wheel of one's own into the cache, verified as any other.
+    /// Puts a user's own wheel into the cache, verified as any other.
     pub async fn admit(
         &self,
         filename: &WheelFilename,
@@ -237,8 +237,10 @@ impl WheelCache {
         let wheel = builder.build(&source, &work.path().join("wheel")).await?;
 
         let invalid = |problem: String| {
-            let wheel = wheel.display().to_string();
-            Error::from(accretion_core::Error::WheelInvalid { wheel, problem })
+            Error::from(accretion_core::Error::WheelInvalid {
+                wheel: wheel.display().to_string(),
+                problem,
+            })
         };
         let name = wheel.file_name().unwrap_or_default().to_string_lossy();
         let built: WheelFilename = name
@@ -318,7 +320,7 @@ impl WheelCache {
         let stored = self.add(built.clone(), Some(wheel), paths).await?;
         let record = self.record(source, target);
         self.keep_built(&record, sha256, &built)?;
-        // Another process may have been first: its wheel is the one that everybody uses.
+        // Another process may have been first: all processes use its wheel.
         Ok(self.load_built(&record).await?.unwrap_or(stored))
     }
 
@@ -397,8 +399,8 @@ impl Wheels for WheelCache {
     }
 }
 
-/// Does for a key what nobody has done yet. Whoever waits for it shares the outcome, a failure
-/// too: a server that does not answer is not waited for by one target after the other. Whoever
+/// Does the work for a key once. Tasks that wait for it share the outcome, a failure
+/// too: a server that does not answer is not waited for by one target after the other. A task that
 /// comes after a failure tries again.
 async fn once<K, F>(
     cells: &Cells<K>,

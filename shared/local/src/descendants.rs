@@ -1,7 +1,7 @@
 //! Processes that package code leaves running.
 //!
 //! A process group does not hold who wants to leave it. A process that has adopted its orphans has
-//! everybody among its descendants, until it ends them.
+//! all of them among its descendants, until it ends them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,7 +31,7 @@ pub fn adopt() -> io::Result<()> {
 
 /// Ends every descendant of this process. Nothing that is still to be waited for may be among them.
 ///
-/// They are stopped before they are ended, until there is nobody new: who is stopped starts nobody.
+/// They are stopped before they are ended, until there are no new ones: a stopped process starts none.
 pub async fn end() -> Result<(), Error> {
     let unable = |problem: String| Error::BuildNotEnded { problem };
     let since = Instant::now();
@@ -57,7 +57,7 @@ pub async fn end() -> Result<(), Error> {
         };
         for process in signalled {
             if let Some(pid) = Pid::from_raw(*process) {
-                // It may have ended by itself just now, or be nobody's child any more.
+                // It may have ended by itself just now, or have no parent any more.
                 let _ = kill_process(pid, signal);
                 let _ = waitpid(Some(pid), WaitOptions::NOHANG);
             }
@@ -75,7 +75,7 @@ fn descendants() -> io::Result<BTreeSet<i32>> {
         let Some(process) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // Whoever has ended in the meantime has no parent.
+        // A process that has ended in the meantime has no parent.
         let parent = fs::read_to_string(format!("/proc/{process}/stat"));
         if let Some(parent) = parent.ok().as_deref().and_then(parent_of) {
             children.entry(parent).or_default().push(process);

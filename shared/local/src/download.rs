@@ -118,7 +118,7 @@ impl Downloader {
         self
     }
 
-    /// Treats more indexes as chosen by whoever runs this.
+    /// Treats more indexes as chosen by the user.
     #[must_use]
     pub fn trusting<'a>(mut self, indexes: impl IntoIterator<Item = &'a Url>) -> Self {
         self.origins.indexes.extend(indexes.into_iter().cloned());

@@ -1,4 +1,4 @@
-//! The only way from uv to the network, where what it asks for is somebody else's choice.
+//! The only way from uv to the network, if others choose what it asks for.
 //!
 //! uv follows whatever an index, a requirement or a redirect names. Where it runs for others, it is
 //! given a proxy that listens on loopback and connects to nothing that [`Origins`] refuse. What is
@@ -51,7 +51,7 @@ pub(crate) enum Stop {
     Refused(Refusal),
     /// It has read more bytes than it may.
     Traffic,
-    /// An index lets nobody in, or not us: what it said, as a sentence.
+    /// An index refuses access: its answer, as a sentence.
     Forbidden(String),
 }
 
@@ -126,8 +126,7 @@ impl Rules {
 
     /// Counts bytes that were read. Whether there may be more.
     pub(crate) fn count(&self, bytes: usize) -> bool {
-        let bytes = bytes as u64;
-        let take = |left: u64| left.checked_sub(bytes);
+        let take = |left: u64| left.checked_sub(bytes as u64);
         let taken = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
@@ -183,8 +182,8 @@ async fn serve(stream: TcpStream, rules: Arc<Rules>) {
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
-    let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let (Ok(()), Some((upgrade, upstream))) = (served, tunnel)
+    let upgraded_to = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let (Ok(()), Some((upgrade, upstream))) = (served, upgraded_to)
         && let Ok(upgraded) = upgrade.await
     {
         let (from_uv, to_uv) = tokio::io::split(TokioIo::new(upgraded));
@@ -276,7 +275,7 @@ async fn forward(mut request: Request<Incoming>, rules: &Arc<Rules>) -> io::Resu
     let path = url[url::Position::BeforePath..url::Position::AfterQuery].parse::<Uri>();
     *request.uri_mut() = path.map_err(|_| io::ErrorKind::InvalidInput)?;
     request.headers_mut().remove(PROXY_AUTHORIZATION);
-    // The next request may be for somebody else.
+    // The next request may be for another server.
     let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(upstream))

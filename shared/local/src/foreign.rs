@@ -95,8 +95,8 @@ impl Built<'_> {
         };
         if target.rank_wheel(self.filename).is_none() {
             let platforms: BTreeSet<_> = self.filename.tags().map(|tag| tag.platform).collect();
-            let platforms: Vec<_> = platforms.into_iter().collect();
-            return refused(format!("is for {}", platforms.join(", ")));
+            let names: Vec<_> = platforms.into_iter().collect();
+            return refused(format!("is for {}", names.join(", ")));
         }
         match foreign_code(self.layout, wheel, layout_file, target.architecture)? {
             Some((path, machine)) => refused(format!("holds `{path}`, which is for {machine}")),

@@ -20,13 +20,13 @@ enum Pattern {
 impl AllowedHosts {
     /// Returns whether a host, as a URL has it, is allowed.
     pub(crate) fn allow(&self, host: &str) -> bool {
-        let host = host.strip_suffix('.').unwrap_or(host);
+        let plain = host.strip_suffix('.').unwrap_or(host);
         let Some(patterns) = &self.0 else {
             return true;
         };
         patterns.iter().any(|pattern| match pattern {
-            Pattern::Host(name) => name == host,
-            Pattern::Below(name) => host
+            Pattern::Host(name) => name == plain,
+            Pattern::Below(name) => plain
                 .strip_suffix(name.as_str())
                 .is_some_and(|label| label.len() > 1 && label.ends_with('.')),
         })

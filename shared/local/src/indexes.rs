@@ -99,9 +99,10 @@ impl Indexes {
         let mut identity = String::new();
         for NamedIndex { index, .. } in &self.named {
             let reference = index.credentials.as_ref().map(ToString::to_string);
-            let packages = index.packages.as_ref();
-            let packages: Option<Vec<_>> =
-                packages.map(|names| names.iter().map(AsRef::as_ref).collect());
+            let packages: Option<Vec<_>> = index
+                .packages
+                .as_ref()
+                .map(|names| names.iter().map(AsRef::as_ref).collect());
             let _ = writeln!(identity, "{} {packages:?} {reference:?}", index.url);
         }
         if let Some(default) = &self.default {
@@ -119,15 +120,17 @@ impl Indexes {
     /// The credentials for a URL: those of an index on the very same server, of the one
     /// whose path the URL's goes along with for longest where there are several.
     pub(crate) fn credentials(&self, url: &Url) -> Option<&Credentials> {
-        let named = self.named.iter();
-        let named = named.map(|named| (&named.index.url, &named.credentials));
-        let default = self.default.iter();
-        let all = named.chain(default.map(|default| (&default.url, &default.credentials)));
-        let here = all.filter(|(index, _)| index.origin() == url.origin());
-        let open = here.filter_map(|(index, credentials)| Some((index, credentials.as_ref()?)));
+        let of_default = self.default.iter().map(|it| (&it.url, &it.credentials));
+        let with_credentials: Vec<_> = self
+            .named
+            .iter()
+            .map(|it| (&it.index.url, &it.credentials))
+            .chain(of_default)
+            .filter(|(index, _)| index.origin() == url.origin())
+            .filter_map(|(index, credentials)| Some((index, credentials.as_ref()?)))
+            .collect();
         // Of equals, the last of these is the first of them.
-        let open: Vec<_> = open.collect();
-        let best = open
+        let best = with_credentials
             .into_iter()
             .rev()
             .max_by_key(|(index, _)| common_segments(index, url));

@@ -47,14 +47,14 @@ impl FromStr for Netrc {
                 }
                 "default" => netrc.add(entry.replace((None, Default::default()))),
                 "login" | "user" => {
-                    let value = value("login")?;
+                    let login = value("login")?;
                     let (_, words) = entry.as_mut().ok_or(ParseNetrcError { word: "login" })?;
-                    words[0] = value;
+                    words[0] = login;
                 }
                 "password" => {
-                    let value = value("password")?;
+                    let password = value("password")?;
                     let error = ParseNetrcError { word: "password" };
-                    entry.as_mut().ok_or(error)?.1[1] = value;
+                    entry.as_mut().ok_or(error)?.1[1] = password;
                 }
                 "account" => {
                     value("account")?;
@@ -74,8 +74,9 @@ impl Netrc {
     fn add(&mut self, entry: Option<(Option<String>, [String; 2])>) {
         if let Some((Some(host), [username, password])) = entry {
             let credentials = Credentials::new(username, password);
-            let host = host.to_ascii_lowercase();
-            self.hosts.entry(host).or_insert(credentials);
+            self.hosts
+                .entry(host.to_ascii_lowercase())
+                .or_insert(credentials);
         }
     }
 }

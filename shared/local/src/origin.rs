@@ -79,8 +79,9 @@ impl Origins {
             .into_iter()
             .partition(|address| refuse && is_local(address.ip()));
         if reachable.is_empty() && !refused.is_empty() {
-            let host = host.to_owned();
-            return Err(Refusal::Local { host });
+            return Err(Refusal::Local {
+                host: host.to_owned(),
+            });
         }
         Ok(reachable)
     }
@@ -96,8 +97,8 @@ fn is_local_host(host: &Host<&str>) -> bool {
     match *host {
         // Other names show when they are looked up.
         Host::Domain(name) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
+            let relative = name.trim_end_matches('.');
+            relative == "localhost" || relative.ends_with(".localhost")
         }
         Host::Ipv4(ip) => is_local(ip.into()),
         Host::Ipv6(ip) => is_local(ip.into()),

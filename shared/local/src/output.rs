@@ -88,7 +88,7 @@ impl OutputFolder {
     }
 }
 
-/// Gives a temporary file its name, replacing what had it, and lets everybody read it.
+/// Gives a temporary file its name, replacing the file that had it, and makes it readable for all users.
 fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     // Temporary files are private whatever the umask says; layers are made to be passed on.
     file.as_file()

@@ -73,8 +73,8 @@ impl ProjectCopy {
     }
 
     fn fill(&self, work: &Path) -> io::Result<()> {
-        let repository = self.original.ancestors();
-        let repository = repository.clone().find(|it| it.join(".git").exists());
+        let mut ancestors = self.original.ancestors();
+        let repository = ancestors.find(|it| it.join(".git").exists());
         let is_small = |it: &&Path| Budget::default().measure(it, &self.original);
         let copied = repository.filter(is_small);
         let mut next = self.original.as_path();
@@ -141,8 +141,7 @@ fn copy_folder(from: &Path, to: &Path, work: &Path) -> io::Result<()> {
         entries => entries?,
     };
     fs::create_dir(to)?;
-    for entry in entries {
-        let entry = entry?;
+    for entry in entries.collect::<io::Result<Vec<_>>>()? {
         match copy(&entry.path(), &to.join(entry.file_name()), work) {
             // It has been removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -158,7 +157,7 @@ fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return symlink(from, to),
         copied => copied?,
     };
-    // Builds compare times. A file that nobody may write has that of the copy.
+    // Builds compare times. A read-only file has that of the copy.
     let times = FileTimes::new().set_modified(metadata.modified()?);
     let file = File::options().append(true).open(to);
     let _ = file.and_then(|file| file.set_times(times));

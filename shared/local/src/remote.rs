@@ -70,8 +70,12 @@ impl Sparse {
     async fn fetch(&mut self, client: &Client, url: &str, range: Range<u64>) -> Result<(), String> {
         let wanted = range.end.saturating_sub(range.start);
         let header = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        let answer = client.get(url).header(RANGE, header).send().await;
-        let mut answer = answer.map_err(|error| describe(&error.without_url()))?;
+        let mut answer = client
+            .get(url)
+            .header(RANGE, header)
+            .send()
+            .await
+            .map_err(|error| describe(&error.without_url()))?;
         // A server that knows no ranges sends all of it.
         let (offset, expected) = match answer.status() {
             StatusCode::PARTIAL_CONTENT => (range.start, wanted),
@@ -79,10 +83,11 @@ impl Sparse {
             status => return Err(format!("the server answered with {status}")),
         };
         let mut bytes = Vec::new();
-        loop {
-            let chunk = answer.chunk().await;
-            let chunk = chunk.map_err(|error| describe(&error.without_url()))?;
-            let Some(chunk) = chunk else { break };
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| describe(&error.without_url()))?
+        {
             bytes.extend_from_slice(&chunk);
             if bytes.len() as u64 > expected {
                 return Err("the server sent more than was asked for".to_owned());

@@ -67,7 +67,7 @@ pub(crate) struct Routes {
     indexes: Arc<Indexes>,
     client: reqwest::Client,
     /// The start of the paths of this set of indexes. uv's cache knows pages by their URLs, so it
-    /// is the same for the same indexes, and nobody can guess it who could have uv ask for a URL.
+    /// is the same for the same indexes, and packages that could have uv ask for a URL can't guess it.
     key: String,
     /// The password that uv gives the proxy: other users of the machine must not use it.
     token: String,
@@ -220,12 +220,12 @@ impl Routes {
                 let default = self.indexes.default.as_ref()?;
                 (&default.url, &default.credentials)
             };
-            let mut url = url.clone();
+            let mut page = url.clone();
             let path = format!("{}/{package}/", url.path().trim_end_matches('/'));
-            url.set_path(&path);
+            page.set_path(&path);
             Some(Source {
                 at,
-                url,
+                url: page,
                 credentials: credentials.as_ref(),
             })
         };
@@ -233,10 +233,12 @@ impl Routes {
             return at(pinned).into_iter().collect();
         }
         let named = self.indexes.named.iter().enumerate();
-        let open = named.filter(|(_, named)| named.index.packages.is_none());
-        let open = open.map(|(place, _)| place);
-        let last = self.indexes.named.len();
-        open.chain([last]).filter_map(at).collect()
+        named
+            .filter(|(_, named)| named.index.packages.is_none())
+            .map(|(place, _)| place)
+            .chain([self.indexes.named.len()])
+            .filter_map(at)
+            .collect()
     }
 
     fn request(
@@ -285,9 +287,9 @@ impl Routes {
         };
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let host = host();
             rules.stop(Stop::Forbidden(format!(
-                "{host} answers {status} to who asks for `{what}`"
+                "{} answers {status} to a request for `{what}`",
+                host()
             )));
             return Err(StatusCode::FORBIDDEN);
         }
@@ -494,9 +496,8 @@ fn kept(response: &reqwest::Response, names: &[HeaderName]) -> HeaderMap {
 }
 
 fn of_page(page: &Value) -> Response<Body> {
-    let body = Full::new(Bytes::from(page.to_string()));
-    let body = body.map_err(|never| match never {}).boxed_unsync();
-    let mut response = Response::new(body);
+    let text = Full::new(Bytes::from(page.to_string()));
+    let mut response = Response::new(text.map_err(|never| match never {}).boxed_unsync());
     let kind = HeaderValue::from_static(page::JSON);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

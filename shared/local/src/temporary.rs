@@ -34,7 +34,7 @@ impl Folder {
     }
 
     /// Makes a file without a name of its own. It is removed when dropped; those that killed
-    /// processes left are removed by whoever comes first a day later.
+    /// processes left are removed by the first process that comes a day later.
     pub(crate) fn file(&self) -> io::Result<NamedTempFile> {
         fs::create_dir_all(&self.path)?;
         self.swept.call_once(|| self.sweep());

@@ -373,8 +373,10 @@ impl Uv {
         if !output.status.success() {
             // The patch version is ours, not the user's.
             let requested = format!("(>={release})");
-            let words = words.replace(&requested, &format!("({})", target.runtime));
-            let error = self.blame(explain(stderr::error(&words), target)).await;
+            let of_runtime = words.replace(&requested, &format!("({})", target.runtime));
+            let error = self
+                .blame(explain(stderr::error(&of_runtime), target))
+                .await;
             return Err(match routes {
                 Some(routes) => routes.reason(error),
                 None => error,
@@ -526,8 +528,9 @@ impl WheelBuilder {
         };
         if !output.status.success() {
             let said = said(&output.stderr, proxy.as_ref().and_then(EgressProxy::routes));
-            let error = unreachable(&said).or_else(|| misused(&said));
-            let error = error.unwrap_or_else(|| failed(file, build_failure(&said).1, &said));
+            let error = unreachable(&said)
+                .or_else(|| misused(&said))
+                .unwrap_or_else(|| failed(file, build_failure(&said).1, &said));
             return Err(self.uv.blame(error).await);
         }
         let wheels = fs::read_dir(into)

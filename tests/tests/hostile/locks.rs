@@ -1,4 +1,4 @@
-//! Lock files: what nobody locked, and where it would come from.
+//! Lock files: packages that are not locked, and their sources.
 
 use crate::case::{Case, Kind};
 use crate::site::{Site, harmless};

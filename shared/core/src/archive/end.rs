@@ -87,11 +87,13 @@ fn find(tail: &[u8]) -> Result<usize, String> {
         Some(at + END_LENGTH + usize::from(length)).filter(|end| *end <= tail.len())
     };
     let is_end = |at: &usize| end_of(*at).is_some_and(|end| end + nuls >= tail.len());
-    let starts = tail.windows(4).enumerate();
-    let starts = starts
+    let candidates: Vec<usize> = tail
+        .windows(4)
+        .enumerate()
         .filter(|(_, bytes)| is_signature(bytes))
-        .map(|(at, _)| at);
-    let candidates: Vec<usize> = starts.filter(is_end).collect();
+        .map(|(at, _)| at)
+        .filter(is_end)
+        .collect();
     match candidates[..] {
         [at] if at == last => {}
         [] => return Err(unfinished(end_of(last).map(|end| tail.len() - end))),

@@ -130,8 +130,9 @@ impl<'a> Extra<'a> {
             }
             rest = &rest[end..];
         }
-        let zip64 = Zip64Extra(zip64.unwrap_or_default());
-        Ok(Self { zip64 })
+        Ok(Self {
+            zip64: Zip64Extra(zip64.unwrap_or_default()),
+        })
     }
 }
 

@@ -233,10 +233,10 @@ impl<W: Write> Writer<W> {
             records.extend(position.to_le_bytes());
             records.extend(1_u32.to_le_bytes()); // disks in total
         }
-        let entries = entries.unwrap_or(u16::MAX);
+        let entries_16 = entries.unwrap_or(u16::MAX);
         records.extend(signature::END.to_le_bytes());
         records.extend(
-            [0, 0, entries, entries]
+            [0, 0, entries_16, entries_16]
                 .map(u16::to_le_bytes)
                 .as_flattened(),
         );

@@ -30,10 +30,10 @@ impl Report {
 }
 
 fn render(report: &Report, renderer: Renderer) -> String {
-    let renderer = renderer.term_width(WIDTH);
+    let of_width = renderer.term_width(WIDTH);
     let mut text = String::new();
     for problem in &report.problems {
-        text += &render_problem(report, problem, &renderer);
+        text += &render_problem(report, problem, &of_width);
         text += "\n\n";
     }
     if !report.problems.is_empty() {

@@ -36,7 +36,7 @@ pub struct Oversize {
     /// The content with its bytes, the largest first: packages, or what a folder has at its top.
     pub largest: Vec<(String, u64)>,
     /// For how many runtimes there is a tree of its own: more than one in a merged layer, none where
-    /// only files of one's own are in it.
+    /// only extra files are in it.
     pub trees: usize,
     /// Patterns that would leave files out, with their bytes, the most first.
     pub prunable: Vec<(&'static str, u64)>,

@@ -80,10 +80,11 @@ impl Lock {
                 packages.insert(name.clone(), choice);
             }
         }
-        // Before anybody is asked where they are.
+        // Before an index is asked where they are.
         if packages.len() > Limits::PACKAGES {
-            let packages = packages.len();
-            return Err(Error::TooManyPackages { packages });
+            return Err(Error::TooManyPackages {
+                packages: packages.len(),
+            });
         }
         Ok(Selected::of(packages))
     }
@@ -308,10 +309,10 @@ impl Package {
     ) -> Result<String, Error> {
         match (&self.version, wheels) {
             (Some(version), _) if version.parse::<Version>().is_ok() => Ok(version.clone()),
-            (Some(version), _) => {
-                let version = shown(version);
-                Err(invalid(format!("`{version}` is not a version of {name}")))
-            }
+            (Some(version), _) => Err(invalid(format!(
+                "`{}` is not a version of {name}",
+                shown(version)
+            ))),
             (None, [(filename, _), ..]) => Ok(filename.version().to_string()),
             (None, []) => Err(invalid(format!("{name} has no version"))),
         }
@@ -328,10 +329,10 @@ fn check_hashes<'a>(
         return Ok(());
     }
     let unknown = |name: &&PackageName| set.accepted_hashes(name, environment).is_none();
-    let packages: Vec<_> = packages.filter(unknown).map(ToString::to_string).collect();
-    if packages.is_empty() {
+    let without: Vec<_> = packages.filter(unknown).map(ToString::to_string).collect();
+    if without.is_empty() {
         Ok(())
     } else {
-        Err(Error::HashMissing { packages })
+        Err(Error::HashMissing { packages: without })
     }
 }

@@ -16,10 +16,13 @@ pub(super) struct Constraint {
 
 impl Constraint {
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let alternatives = text.split('|').map(str::trim);
         // `||` and `|` mean the same.
-        let alternatives = alternatives.filter(|part| !part.is_empty()).map(specifiers);
-        let alternatives: Option<Vec<_>> = alternatives.collect();
+        let alternatives: Option<Vec<_>> = text
+            .split('|')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(specifiers)
+            .collect();
         alternatives
             .filter(|alternatives| !alternatives.is_empty())
             .map(|alternatives| Self { alternatives })

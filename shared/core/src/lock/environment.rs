@@ -52,7 +52,7 @@ pub(super) struct Environment {
 
 impl Lock {
     /// Packages that no selection leads to, with their markers: they ask for an extra, and the lock
-    /// file has none. Whoever installs it leaves them out.
+    /// file has none. Installers leave them out.
     pub(crate) fn out_of_reach(&self) -> impl Iterator<Item = (&str, &str)> {
         let has_extras = !matches!(&self.extras, Known::Named(extras) if extras.is_empty());
         let packages = self.packages.iter().filter(move |_| !has_extras);
@@ -186,8 +186,10 @@ pub(super) fn applies(
     activated: &Activated,
 ) -> Result<bool, Error> {
     marker::evaluate(marker, environment, activated).map_err(|problem| {
-        let marker = shown(marker);
-        invalid(format!("the marker `{marker}` is not valid: {problem}"))
+        invalid(format!(
+            "the marker `{}` is not valid: {problem}",
+            shown(marker)
+        ))
     })
 }
 

@@ -40,9 +40,9 @@ impl File {
         if is_file_name {
             Ok(name)
         } else {
-            let name = shown(&name);
             Err(invalid(format!(
-                "`{name}` of {package} is not the name of a file"
+                "`{}` of {package} is not the name of a file",
+                shown(&name)
             )))
         }
     }
@@ -59,12 +59,14 @@ impl File {
             );
             return Err(invalid(format!("{file} has neither `url` nor `path`")));
         }
-        let url: Url = url.parse().map_err(|error| {
-            let url = shown(url);
-            invalid(format!("`{url}` of {package} is not a URL: {error}"))
+        let parsed: Url = url.parse().map_err(|error| {
+            invalid(format!(
+                "`{}` of {package} is not a URL: {error}",
+                shown(url)
+            ))
         })?;
-        match url.scheme() {
-            "https" | "http" => Ok(url),
+        match parsed.scheme() {
+            "https" | "http" => Ok(parsed),
             scheme => Err(Foreign::of_scheme(scheme).unsupported(package)),
         }
     }

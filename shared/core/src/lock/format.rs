@@ -95,11 +95,10 @@ impl LockFile {
         let lock = format.read(text, project)?;
         let beside = |path: &str| project.filter(|_| path == PROJECT).map(ToOwned::to_owned);
         let outdated = Outdated::find(format, format.name(), text, &lock, &beside);
-        let project = project.filter(|_| lock.uses_project);
         Ok(Self {
             format,
             text: text.to_owned(),
-            project: project.map(ToOwned::to_owned),
+            project: project.filter(|_| lock.uses_project).map(ToOwned::to_owned),
             lock: Arc::new(lock),
             outdated,
         })

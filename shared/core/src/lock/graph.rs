@@ -120,8 +120,8 @@ impl Graph {
             };
             walk.run(own)?;
             if !walk.learned {
-                let needed = walk.seen.into_iter().map(|(at, _)| at);
-                let needed: HashSet<_> = needed.filter(|at| !self.projects.contains(at)).collect();
+                let reached = walk.seen.into_iter().map(|(at, _)| at);
+                let needed: HashSet<_> = reached.filter(|at| !self.projects.contains(at)).collect();
                 return Ok(needed.into_iter().collect());
             }
             conflicting = walk.conflicting;
@@ -159,15 +159,16 @@ impl Graph {
         }
         let projects = self.projects.iter().filter_map(|at| lock.packages.get(*at));
         let names = projects.flat_map(|project| {
-            let project = normalised(&project.name);
-            let of_project = format!("project-{}-{project}", project.len());
-            let extras = activated.extras().iter();
-            let extras: Vec<_> = extras
-                .map(|extra| format!("extra-{}-{project}-{extra}", project.len()))
+            let name = normalised(&project.name);
+            let of_project = format!("project-{}-{name}", name.len());
+            let extras: Vec<_> = activated
+                .extras()
+                .iter()
+                .map(|extra| format!("extra-{}-{name}-{extra}", name.len()))
                 .collect();
-            let groups = activated.groups();
-            let groups: Vec<_> = groups
-                .map(|group| format!("group-{}-{project}-{group}", project.len()))
+            let groups: Vec<_> = activated
+                .groups()
+                .map(|group| format!("group-{}-{name}-{group}", name.len()))
                 .collect();
             extras.into_iter().chain(groups).chain([of_project])
         });
@@ -222,10 +223,10 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        let own = own
+        let of_own = own
             .iter()
             .filter_map(|name| graph.by_name.get(name.as_ref()));
-        for &at in own.flatten() {
+        for &at in of_own.flatten() {
             self.enter((at, None));
         }
         while let Some((at, extra)) = self.open.pop() {
@@ -265,8 +266,8 @@ impl<'a> Walk<'a> {
     }
 
     fn activated(&self, extra: Option<&str>) -> Activated {
-        let extra = extra.and_then(|extra| extra.parse().ok());
-        let extras = self.conflicting.iter().cloned().chain(extra);
+        let named = extra.and_then(|extra| extra.parse().ok());
+        let extras = self.conflicting.iter().cloned().chain(named);
         self.selected.with_extras(extras.collect())
     }
 
@@ -359,7 +360,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The highest of several versions that everybody is content with.
+    /// The highest of several versions that satisfies every requirement.
     fn choose(
         &mut self,
         name: &str,
@@ -371,8 +372,8 @@ impl<'a> Walk<'a> {
             self.learned |= !known.is_empty();
             known.push(constraint.to_owned());
         }
-        let known = known.clone();
-        let length: usize = known.iter().map(|known| 1 + known.len()).sum();
+        let constraints = known.clone();
+        let length: usize = constraints.iter().map(|one| 1 + one.len()).sum();
         self.spend(length.saturating_mul(found.len()))?;
         let mut fitting = Vec::new();
         for at in found {
@@ -381,7 +382,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let mut fits = true;
-            for constraint in &known {
+            for constraint in &constraints {
                 fits &= Constraint::parse(constraint)?.contains(&version);
             }
             if fits {

@@ -115,8 +115,8 @@ impl Package {
                 })
                 .collect();
         }
-        let files = self.files.iter().filter(|file| file.url.is_none());
-        let files = files.filter_map(|file| {
+        let without_url = self.files.iter().filter(|file| file.url.is_none());
+        let files = without_url.filter_map(|file| {
             Some(LocalPackage {
                 name: name.clone(),
                 path: file.path.clone()?,

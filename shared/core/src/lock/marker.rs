@@ -45,10 +45,8 @@ impl Activated {
 
     /// Returns whether an extra is selected, however its name is written.
     pub(super) fn has_extra(&self, extra: &str) -> bool {
-        let extra = normalised(extra);
-        self.extras
-            .iter()
-            .any(|selected| selected.as_ref() == extra)
+        let name = normalised(extra);
+        self.extras.iter().any(|selected| selected.as_ref() == name)
     }
 
     /// The extras that are selected.

@@ -99,8 +99,8 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         let project = Project::of_pdm(project.ok_or_else(NotALock::without_project)?)?;
         graph = Some(self::graph(project, &document.packages)?);
     }
-    let groups: BTreeSet<_> = groups.iter().map(|group| normalised(group)).collect();
-    let known = Known::Named(groups.into_iter().collect());
+    let names: BTreeSet<_> = groups.iter().map(|group| normalised(group)).collect();
+    let known = Known::Named(names.into_iter().collect());
     let environments = targets.into_iter().map(|target| Environment {
         marker: target
             .implementation
@@ -139,12 +139,12 @@ fn pdm_index_of(project: &str, packages: &[DocumentPackage]) -> Result<Option<St
 /// A package with extras is another one in this format, and requires what the extras do.
 fn graph(project: Project, packages: &[DocumentPackage]) -> Result<Graph, NotALock> {
     let name = |name: &str, extras: &[String]| {
-        let mut extras: Vec<_> = extras.iter().map(|it| normalised(it)).collect();
-        extras.sort();
-        if extras.is_empty() {
+        let mut names: Vec<_> = extras.iter().map(|it| normalised(it)).collect();
+        names.sort();
+        if names.is_empty() {
             name.to_owned()
         } else {
-            format!("{name}[{}]", extras.join(","))
+            format!("{name}[{}]", names.join(","))
         }
     };
     let of_extras = |mut edge: Edge| {

@@ -57,12 +57,12 @@ impl Selected {
                 Choice::Package(package) => selected.packages.push(*package),
                 Choice::Pin(pin) => {
                     let key = pin.index.as_ref().map(ToString::to_string);
-                    let pins = pins.entry(key).or_insert_with(|| Pins {
+                    let of_index = pins.entry(key).or_insert_with(|| Pins {
                         index: pin.index.clone(),
                         requirements: RequirementSet::default(),
                         versions: BTreeMap::new(),
                     });
-                    pins.add(name, pin);
+                    of_index.add(name, pin);
                 }
             }
         }
@@ -115,7 +115,7 @@ impl Pins {
         let located = found.select(target, policy).map_err(|error| match error {
             // Whatever is locked has hashes.
             Error::HashMissing { packages } => {
-                invalid(format!("nobody locked {}", packages.join(", ")))
+                invalid(format!("{} are not locked", packages.join(", ")))
             }
             error => error,
         })?;
@@ -126,7 +126,7 @@ impl Pins {
             });
             if !is_locked {
                 let (name, version) = (&package.name, shown(&package.version));
-                return Err(invalid(format!("nobody locked {name} {version}")));
+                return Err(invalid(format!("{name} {version} is not locked")));
             }
         }
         for name in self.names() {
@@ -198,7 +198,7 @@ impl Package {
     }
 }
 
-/// The URL of an index that a lock file names. Whoever may read it is not its business: variables
+/// The URL of an index that a lock file names. Credentials are not its business: variables
 /// that stand for credentials are left out.
 fn index_url(package: &PackageName, text: &str) -> Result<Url, Error> {
     let unusable = |problem: &str| invalid(format!("the index of {package} {problem}"));

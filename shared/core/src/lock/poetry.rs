@@ -73,9 +73,9 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         (Some(Ok(1)), _) | (Some(Ok(2)), Some(Ok(0)) | None) => false,
         (Some(Ok(2)), Some(Ok(_))) => true,
         _ => {
-            let version = shown(version);
             return Err(NotALock::new(format!(
-                "its lock-version is {version}; 1.x and 2.x are supported"
+                "its lock-version is {}; 1.x and 2.x are supported",
+                shown(version)
             )));
         }
     };
@@ -96,8 +96,8 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
     };
     if says_groups {
         let groups = document.packages.iter().flat_map(|it| &it.groups);
-        let groups: BTreeSet<_> = groups.map(|group| normalised(group)).collect();
-        lock.groups = Known::Named(groups.into_iter().collect());
+        let names: BTreeSet<_> = groups.map(|group| normalised(group)).collect();
+        lock.groups = Known::Named(names.into_iter().collect());
     } else {
         let project = Project::of_poetry(project.ok_or_else(NotALock::without_project)?)?;
         lock.groups = Known::Named(project.groups());
@@ -180,10 +180,7 @@ fn package(
 
 /// Groups with their markers: one for all of them, or each its own.
 fn applies(name: &str, groups: Vec<String>, markers: Option<&Value>) -> Result<Applies, NotALock> {
-    let unclear = || {
-        let name = shown(name);
-        NotALock::new(format!("the markers of `{name}` are not texts"))
-    };
+    let unclear = || NotALock::new(format!("the markers of `{}` are not texts", shown(name)));
     let mut of_groups = Vec::new();
     for group in groups {
         let marker = match markers {

@@ -84,8 +84,10 @@ impl Project {
         let document = read(text)?;
         let mut roots = of_project(&document.project, When::Extra)?;
         // What is in `[project]` too only says more of where it comes from.
-        let standard = roots.iter().map(|(_, edge)| normalised(&edge.name));
-        let standard: BTreeSet<_> = standard.collect();
+        let standard: BTreeSet<_> = roots
+            .iter()
+            .map(|(_, edge)| normalised(&edge.name))
+            .collect();
         let poetry = document.tool.poetry;
         let mut extras: BTreeMap<String, Vec<&String>> = BTreeMap::new();
         for (extra, names) in &poetry.extras {
@@ -99,9 +101,9 @@ impl Project {
             }
             for (is_optional, edge) in poetry_edges(name, value)? {
                 if is_optional {
-                    let extras = extras.get(&normalised(name)).into_iter().flatten();
-                    let extras = extras.map(|extra| When::Extra((*extra).clone()));
-                    roots.extend(extras.map(|when| (when, edge.clone())));
+                    let of_name = extras.get(&normalised(name)).into_iter().flatten();
+                    roots
+                        .extend(of_name.map(|extra| (When::Extra((*extra).clone()), edge.clone())));
                 } else {
                     roots.push((When::Always, edge));
                 }
@@ -133,8 +135,9 @@ impl Project {
             let group = groups.entry(normalised(name)).or_default();
             for requirement in requirements {
                 // Editable ones are local, and refused where they apply.
-                let requirement = requirement.trim_start_matches("-e ");
-                group.edges.push(pep508_edge(requirement)?);
+                group
+                    .edges
+                    .push(pep508_edge(requirement.trim_start_matches("-e "))?);
             }
         }
         with_groups(roots, &groups)
@@ -222,9 +225,9 @@ fn with_groups(mut roots: Vec<(When, Edge)>, groups: &Groups) -> Result<Project,
                 continue;
             }
             let Some(group) = groups.get(&of) else {
-                let of = shown(&of);
                 return Err(NotALock::new(format!(
-                    "there is no dependency group `{of}`"
+                    "there is no dependency group `{}`",
+                    shown(&of)
                 )));
             };
             steps += 1 + group.edges.len() + group.includes.len();
@@ -249,23 +252,27 @@ pub(super) fn pep508_edge(text: &str) -> Result<Edge, NotALock> {
     if name.is_empty() {
         return Err(unclear());
     }
-    let rest = rest.trim_start();
-    let (extras, rest) = match rest.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').ok_or_else(unclear)?,
-        None => ("", rest),
+    let after_name = rest.trim_start();
+    let (extras, after_extras) = match after_name.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']').ok_or_else(unclear)?,
+        None => ("", after_name),
     };
-    let extras = extras.split(',').map(str::trim).filter(|it| !it.is_empty());
-    let is_url = rest.trim_start().starts_with('@');
+    let is_url = after_extras.trim_start().starts_with('@');
     // A URL may have semicolons of its own.
     let separator = if is_url { " ;" } else { ";" };
-    let (version, marker) = match rest.split_once(separator) {
+    let (before_marker, marker) = match after_extras.split_once(separator) {
         Some((version, marker)) => (version, Some(marker.trim().to_owned())),
-        None => (rest, None),
+        None => (after_extras, None),
     };
-    let version = version.trim().trim_matches(['(', ')']).trim();
+    let version = before_marker.trim().trim_matches(['(', ')']).trim();
     Ok(Edge {
         name: name.to_owned(),
-        extras: extras.map(ToOwned::to_owned).collect(),
+        extras: extras
+            .split(',')
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .map(ToOwned::to_owned)
+            .collect(),
         constraint: (!is_url && !version.is_empty()).then(|| version.to_owned()),
         marker: marker.filter(|marker| !marker.is_empty()),
         ..Edge::default()
@@ -276,9 +283,9 @@ pub(super) fn pep508_edge(text: &str) -> Result<Edge, NotALock> {
 /// is optional.
 pub(super) fn poetry_edges(name: &str, value: &Value) -> Result<Vec<(bool, Edge)>, NotALock> {
     let unclear = || {
-        let name = shown(name);
         NotALock::new(format!(
-            "what it says of the dependency `{name}` is unclear"
+            "what it says of the dependency `{}` is unclear",
+            shown(name)
         ))
     };
     let alternatives = match value {
@@ -312,8 +319,12 @@ pub(super) fn poetry_edges(name: &str, value: &Value) -> Result<Vec<(bool, Edge)
                 }
                 is_optional = table.get("optional").and_then(Value::as_bool) == Some(true);
                 let extras = table.get("extras").and_then(Value::as_array);
-                let extras = extras.into_iter().flatten().filter_map(Value::as_str);
-                edge.extras = extras.map(ToOwned::to_owned).collect();
+                edge.extras = extras
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(ToOwned::to_owned)
+                    .collect();
             }
             _ => return Err(unclear()),
         }

@@ -63,8 +63,8 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         )));
     }
     let known = |names: Option<Vec<String>>| {
-        let names = names.unwrap_or_default();
-        Known::Named(names.iter().map(|name| normalised(name)).collect())
+        let normal = names.iter().flatten().map(|name| normalised(name));
+        Known::Named(normal.collect())
     };
     let mut groups = known(document.dependency_groups);
     if let Known::Named(groups) = &mut groups {
@@ -99,9 +99,9 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
 
 fn package(package: DocumentPackage) -> Package {
     let text = |key: &str| package.directory.as_ref()?.get(key)?.as_str();
-    let path = text("path");
-    let is_project = path.is_some_and(is_own_folder) && text("subdirectory").is_none();
-    let path = path.map(|path| match text("subdirectory") {
+    let folder = text("path");
+    let is_project = folder.is_some_and(is_own_folder) && text("subdirectory").is_none();
+    let path = folder.map(|path| match text("subdirectory") {
         Some(subdirectory) => format!("{path}/{subdirectory}"),
         None => path.to_owned(),
     });
@@ -110,8 +110,8 @@ fn package(package: DocumentPackage) -> Package {
         (_, Some(_)) => Some(Foreign::folder(path)),
         _ => None,
     };
-    let files = package.wheels.into_iter().chain(package.archive);
-    let files = files.chain(package.sdist).map(|file| File {
+    let listed = package.wheels.into_iter().chain(package.archive);
+    let files = listed.chain(package.sdist).map(|file| File {
         // One without a URL is told as such.
         url: file.url.or_else(|| file.path.is_none().then(String::new)),
         name: file.name,

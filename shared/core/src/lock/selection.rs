@@ -53,8 +53,8 @@ impl Known {
         match self {
             Self::Unsaid => Vec::new(),
             Self::Named(names) => {
-                let names: BTreeSet<_> = names.iter().cloned().collect();
-                names.difference(selected).cloned().collect()
+                let known: BTreeSet<_> = names.iter().cloned().collect();
+                known.difference(selected).cloned().collect()
             }
         }
     }

@@ -206,8 +206,10 @@ fn roots(manifest: Manifest) -> Vec<(When, Edge)> {
     let always = manifest.requirements.into_iter();
     let mut roots: Vec<_> = always.map(|it| (When::Always, edge(it, false))).collect();
     for (group, requirements) in manifest.dependency_groups {
-        let requirements = requirements.into_iter();
-        roots.extend(requirements.map(|it| (When::Group(group.clone()), edge(it, false))));
+        let of_group = requirements
+            .into_iter()
+            .map(|it| (When::Group(group.clone()), edge(it, false)));
+        roots.extend(of_group);
     }
     roots
 }
@@ -221,12 +223,16 @@ fn edges(package: &mut DocumentPackage) -> Vec<(When, Edge)> {
     let always = std::mem::take(&mut package.dependencies).into_iter();
     let mut edges: Vec<_> = always.map(|it| (When::Always, edge(it, true))).collect();
     for (extra, dependencies) in std::mem::take(&mut package.optional_dependencies) {
-        let dependencies = dependencies.into_iter();
-        edges.extend(dependencies.map(|it| (When::Extra(extra.clone()), edge(it, true))));
+        let of_extra = dependencies
+            .into_iter()
+            .map(|it| (When::Extra(extra.clone()), edge(it, true)));
+        edges.extend(of_extra);
     }
     for (group, dependencies) in std::mem::take(&mut package.dev_dependencies) {
-        let dependencies = dependencies.into_iter();
-        edges.extend(dependencies.map(|it| (When::Group(group.clone()), edge(it, true))));
+        let of_group = dependencies
+            .into_iter()
+            .map(|it| (When::Group(group.clone()), edge(it, true)));
+        edges.extend(of_group);
     }
     edges
 }
@@ -254,8 +260,8 @@ fn package(package: DocumentPackage) -> Package {
     let foreign = source.foreign();
     let of_source = source.url.clone();
     let index = source.registry.clone();
-    let files = package.wheels.into_iter().chain(package.sdist);
-    let files = files.map(|file| File {
+    let listed = package.wheels.into_iter().chain(package.sdist);
+    let files = listed.map(|file| File {
         url: Some(url(
             file.url.or_else(|| of_source.clone()),
             index.as_deref(),
@@ -281,13 +287,13 @@ fn package(package: DocumentPackage) -> Package {
 
 /// The URL of a file, which may be relative to its index.
 fn url(url: Option<String>, index: Option<&str>) -> String {
-    let url = url.unwrap_or_default();
-    if url.contains("://") {
-        return url;
+    let written = url.unwrap_or_default();
+    if written.contains("://") {
+        return written;
     }
-    let index = index.and_then(|index| url::Url::parse(index).ok());
-    let joined = index.and_then(|index| index.join(&url).ok());
-    joined.map_or(url, Into::into)
+    let base = index.and_then(|index| url::Url::parse(index).ok());
+    let joined = base.and_then(|base| base.join(&written).ok());
+    joined.map_or(written, Into::into)
 }
 
 impl Source {

@@ -46,7 +46,7 @@ pub fn write(selections: &[(Target, &[LockedPackage])]) -> String {
     let mut versions: BTreeMap<(&str, &str), Version> = BTreeMap::new();
     let mut yanked = BTreeSet::new();
     for (target, packages) in selections {
-        // What is of one's own has no URL that anybody else could take it from.
+        // A user's own wheel has no URL that others could take it from.
         for package in packages.iter().filter(|it| !it.is_at_hand()) {
             let key = (package.name.as_ref(), package.version.as_str());
             let version = versions.entry(key).or_default();

@@ -65,8 +65,8 @@ pub(super) struct Notes(BTreeMap<PackageName, BTreeMap<Version, String>>);
 impl Notes {
     /// Reads the notes of a lock. What is malformed is no note.
     pub(super) fn read(tool: &toml::Table) -> Self {
-        let notes = tool.get("accretion").and_then(|it| it.get("yanked"));
-        let notes = notes.and_then(toml::Value::as_array).into_iter().flatten();
+        let list = tool.get("accretion").and_then(|it| it.get("yanked"));
+        let notes = list.and_then(toml::Value::as_array).into_iter().flatten();
         let note = |note: &toml::Value| {
             let text = |field: &str| note.get(field)?.as_str();
             let (name, version) = (text("name")?, text("version")?);
@@ -92,7 +92,7 @@ impl Notes {
     }
 }
 
-/// Characters that nobody sees, or that make others show in another order (UTR #36).
+/// Invisible characters, or those that make others show in another order (UTR #36).
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

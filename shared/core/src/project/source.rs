@@ -49,8 +49,8 @@ impl Source {
     /// Returns whether it counts when a project is installed with these extras.
     pub(super) fn is_for(&self, extras: &[ExtraName]) -> bool {
         let is_wanted = |extra: &String| {
-            let extra = extra.parse().ok();
-            extra.is_some_and(|extra: ExtraName| extras.contains(&extra))
+            let name = extra.parse().ok();
+            name.is_some_and(|name: ExtraName| extras.contains(&name))
         };
         !self.is_of_group && self.extra.as_ref().is_none_or(is_wanted)
     }
@@ -133,12 +133,11 @@ pub(super) fn prereleases<'a>(
 ) -> impl Iterator<Item = (String, Range<usize>)> + use<'a> {
     let dependencies = entries(document, &["tool", "poetry", "dependencies"]);
     dependencies.flat_map(|(name, value)| {
-        let allowing = tables(value).into_iter();
-        let allowing = allowing.filter(|(table, _)| {
+        let allowing = tables(value).into_iter().filter(|(table, _)| {
             is(table, "allow-prereleases", true) || is(table, "allows-prereleases", true)
         });
-        let name = format!("tool.poetry.dependencies.{name}.allow-prereleases");
-        allowing.map(move |(_, span)| (name.clone(), span))
+        let setting = format!("tool.poetry.dependencies.{name}.allow-prereleases");
+        allowing.map(move |(_, span)| (setting.clone(), span))
     })
 }
 

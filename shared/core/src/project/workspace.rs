@@ -22,8 +22,10 @@ impl Workspace {
     /// Reads `tool.uv`. There is no workspace in what uv does not manage.
     pub(super) fn read(uv: &DeTable<'_>) -> Option<Self> {
         let is_managed = at(uv, &["managed"]).and_then(|it| it.get_ref().as_bool()) != Some(false);
-        let workspace = at(uv, &["workspace"]).filter(|_| is_managed)?;
-        let workspace = workspace.get_ref().as_table()?;
+        let workspace = at(uv, &["workspace"])
+            .filter(|_| is_managed)?
+            .get_ref()
+            .as_table()?;
         let patterns = |key| strings(workspace, &[key]).filter_map(|(it, _)| Pattern::new(it));
         Some(Self {
             members: patterns("members").collect(),
@@ -55,8 +57,8 @@ fn parts(path: &Path) -> Vec<String> {
 
 impl Pattern {
     fn new(text: &str) -> Option<Self> {
-        let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
-        let parts = parts.map(|part| match part {
+        let names = text.split('/').filter(|part| !matches!(*part, "" | "."));
+        let parts = names.map(|part| match part {
             "**" => Some(None),
             part => {
                 let glob = GlobBuilder::new(part)

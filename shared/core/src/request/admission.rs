@@ -57,8 +57,8 @@ impl Admission {
             return problems;
         };
         problems.extend(Self::name_problem(&request.name, owner));
-        let foreign = request.contents.files.iter();
-        let foreign = foreign.filter_map(|it| it.key_outside(owner));
+        let files = request.contents.files.iter();
+        let foreign = files.filter_map(|it| it.key_outside(owner));
         problems.extend(foreign.map(|key| {
             let message = format!("`{}` is not a file of `{owner}`", shown(key));
             Problem::error(code::FILES_NOT_OWNED, message)
@@ -94,8 +94,9 @@ impl Admission {
         &'a self,
         permissions: impl IntoIterator<Item = &'a Permission>,
     ) -> impl Iterator<Item = &'a Permission> {
-        let permissions = permissions.into_iter();
-        permissions.filter(|it| !self.permissions.allows(it))
+        permissions
+            .into_iter()
+            .filter(|it| !self.permissions.allows(it))
     }
 }
 
@@ -111,9 +112,10 @@ impl FileSource {
         let (Self::Object(key) | Self::Prefix(key)) = self else {
             return None;
         };
-        let below = key.strip_prefix(keys::FILES)?;
-        let below = below.strip_prefix(owner.as_str());
-        let below = below.and_then(|it| it.strip_prefix('/'));
+        let below = key
+            .strip_prefix(keys::FILES)?
+            .strip_prefix(owner.as_str())
+            .and_then(|it| it.strip_prefix('/'));
         // S3 takes such a part as it is; nothing that reads keys as paths is to be led elsewhere.
         let is_plain = |below: &str| !below.split('/').any(|part| matches!(part, "." | ".."));
         (!below.is_some_and(is_plain)).then_some(key)
@@ -168,8 +170,9 @@ impl FromStr for AllowedPermissions {
             let account = item.parse().map(Permission::Account);
             let organization = || item.parse().map(Permission::Organization);
             let named = account.ok().or_else(|| organization().ok());
-            let named = named.ok_or_else(|| ParseAllowedPermissionsError(shown(item)))?;
-            allowed.named.insert(named);
+            allowed
+                .named
+                .insert(named.ok_or_else(|| ParseAllowedPermissionsError(shown(item)))?);
         }
         Ok(allowed)
     }

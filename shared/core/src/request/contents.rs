@@ -15,7 +15,7 @@ use crate::wheel::WheelFilename;
 /// Extra files of a layer, and the rules for files that stay out. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Files of one's own, and wheels.
+    /// Extra files, and wheels.
     pub files: BTreeSet<FileSource>,
     /// The rules for extra files.
     pub file_rules: FileRules,
@@ -95,7 +95,7 @@ pub enum ParseFileSourceError {
     /// Objects elsewhere are requests.
     #[error("files lie below `files/` in the inbox")]
     Outside,
-    /// S3 has no such key, or nobody can see it.
+    /// S3 has no such key, or it is invisible.
     #[error("a key has at most 1,024 bytes, and no control character")]
     Key,
     /// It is neither a zip nor a wheel.

@@ -67,7 +67,7 @@ pub struct RequestDocument {
     /// require them, such as `boto3`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub provided_by_runtime: bool,
-    /// Files of one's own: zips, wheels and folders below `files/` in the inbox.
+    /// Extra files: zips, wheels and folders below `files/` in the inbox.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub files: Vec<FileSourceDocument>,

@@ -36,14 +36,18 @@ impl InputKind {
     /// file's own name.
     pub fn of(source_name: &str, bytes: &[u8]) -> Result<Self, InputUnsupported> {
         let path = Path::new(source_name);
-        let name = path.file_name().and_then(|name| name.to_str());
-        let name = name.unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if let Some(hint) = unsupported(name) {
             let file = source_name.to_owned();
             return Err(InputUnsupported { file, hint });
         }
-        let start = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-        let start = start.trim_ascii_start();
+        let start = bytes
+            .strip_prefix(BYTE_ORDER_MARK)
+            .unwrap_or(bytes)
+            .trim_ascii_start();
         let extension = path.extension().and_then(|extension| extension.to_str());
         Ok(match extension {
             Some("json") => Self::Request,
@@ -128,8 +132,8 @@ impl Request {
             ),
             InputKind::Lock(format) => {
                 let name = named(name, source_name)?;
-                let project = format.takes_project().then(|| include.read(PROJECT));
-                let project = project.and_then(Result::ok);
+                let beside = format.takes_project().then(|| include.read(PROJECT));
+                let project = beside.and_then(Result::ok);
                 let (mut request, mut report) =
                     Self::from_lock(format, name, source_name, bytes, project.as_deref())?;
                 if let Some(problem) = outdated(&mut request, source_name, include) {

@@ -76,14 +76,14 @@ fn read_request(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Request> {
         .get("Indexes")
         .map(|value| indexes::read_indexes(reader, value, indexes::Origin::Request));
     let merge = read_flag(reader, &fields, "Merge");
-    let requirements = requirements?;
+    let (name, requirements) = (name?, requirements?);
     let built_for = if runtimes.is_empty() {
         requirements.runtimes()
     } else {
         runtimes
     };
     Some(Request {
-        name: name?,
+        name,
         requirements,
         selection,
         targets: Targets::new(built_for, architectures),
@@ -185,15 +185,15 @@ fn read_permission(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Permiss
             Some(Some((id, span(lit))))
         }),
     };
-    let principal = principal?;
-    if principal.value == "*" {
+    let lit = principal?;
+    if lit.value == "*" {
         return Some(match organization? {
             None => Permission::Everyone,
             Some((id, _)) => Permission::Organization(id),
         });
     }
     let what = "`{}` is neither `*` nor the id of an account";
-    let account = reader.parsed(principal, code::PRINCIPAL_INVALID, what);
+    let account = reader.parsed(lit, code::PRINCIPAL_INVALID, what);
     if let Some((_, span)) = organization? {
         reader.push(
             Problem::error(

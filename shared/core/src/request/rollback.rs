@@ -50,9 +50,10 @@ impl Rollback {
         // Not of the value: a member that is there twice is a mistake.
         let rollback = serde_json::from_slice(bytes)
             .map_err(|error| error.to_string())
-            .and_then(Self::of_document);
-        let rollback = rollback.map_err(|problem| report.push(invalid(&problem)));
-        Some(report.conclude(rollback.ok()))
+            .and_then(Self::of_document)
+            .map_err(|problem| report.push(invalid(&problem)))
+            .ok();
+        Some(report.conclude(rollback))
     }
 
     fn of_document(document: Document) -> Result<Self, String> {

@@ -51,8 +51,8 @@ pub(crate) fn decode_utf8(bytes: &[u8]) -> Result<&str, Undecodable> {
             "the text is {name}, and only UTF-8 is read here"
         )));
     }
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    str::from_utf8(bytes).map_err(|error| Undecodable {
+    let content = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    str::from_utf8(content).map_err(|error| Undecodable {
         at: Some(error.valid_up_to()),
         ..Undecodable::new("the text is not UTF-8")
     })
@@ -132,8 +132,8 @@ impl Wide {
                 ));
             }
         };
-        let (units, rest) = bytes.as_chunks();
-        let units: Vec<u16> = units.iter().copied().map(unit).collect();
+        let (pairs, rest) = bytes.as_chunks();
+        let units: Vec<u16> = pairs.iter().copied().map(unit).collect();
         String::from_utf16(&units)
             .ok()
             .filter(|_| rest.is_empty())
@@ -174,9 +174,9 @@ fn reads_the_same(encoding: &str, bytes: &[u8]) -> bool {
         "cp125",
         "windows-125",
     ];
-    let encoding = encoding.to_ascii_lowercase().replace('_', "-");
-    let is_part = || WITH_ASCII.iter().any(|name| encoding.starts_with(name));
-    matches!(&*encoding, "utf-8" | "utf8" | "utf-8-sig") || (bytes.is_ascii() && is_part())
+    let written = encoding.to_ascii_lowercase().replace('_', "-");
+    let is_part = || WITH_ASCII.iter().any(|name| written.starts_with(name));
+    matches!(&*written, "utf-8" | "utf8" | "utf-8-sig") || (bytes.is_ascii() && is_part())
 }
 
 #[cfg(test)]

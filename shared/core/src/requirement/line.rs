@@ -123,7 +123,7 @@ pub(crate) fn parse_line(
         let written = requirement.to_string();
         // Markers may hold quotes and other surprises: what can't be written can't be resolved.
         let mut again = Vec::new();
-        // What its marker is written as costs too: whoever reads what was kept is to accept it.
+        // Its marker as it is written costs too: a reader of the stored request has to accept it.
         if read_line(&written, context, &mut again).as_ref() != Some(requirement) {
             findings.push(
                 Finding::error(
@@ -583,14 +583,14 @@ fn brackets(text: &str) -> usize {
 
 /// A library's message as a fragment: its first sentence in one line.
 pub(crate) fn fragment(message: &str) -> String {
-    let message = message.split("\n==").next().unwrap_or_default();
-    let words: Vec<&str> = message.split_whitespace().collect();
-    // What the library would leave out is refused here.
-    let message = words.join(" ").replace(", will be ignored", "");
-    let message = message.trim_end_matches(['.', ':']);
-    let mut chars = message.chars();
+    let first_part = message.split("\n==").next().unwrap_or_default();
+    let words: Vec<&str> = first_part.split_whitespace().collect();
+    // Requirements that the library would leave out are refused here.
+    let sentence = words.join(" ").replace(", will be ignored", "");
+    let fragment = sentence.trim_end_matches(['.', ':']);
+    let mut chars = fragment.chars();
     match chars.next() {
-        Some(first) if !message.starts_with("PEP") => first.to_lowercase().chain(chars).collect(),
-        _ => message.to_owned(),
+        Some(first) if !fragment.starts_with("PEP") => first.to_lowercase().chain(chars).collect(),
+        _ => fragment.to_owned(),
     }
 }

@@ -141,8 +141,8 @@ pub(super) fn read(line: &str) -> OptionLine<'_> {
         let end = line
             .find(|c: char| c.is_whitespace() || c == '=')
             .unwrap_or(line.len());
-        let (name, value) = line.split_at(end);
-        let value = value.strip_prefix('=').unwrap_or(value);
+        let (name, rest) = line.split_at(end);
+        let value = rest.strip_prefix('=').unwrap_or(rest);
         let found = OPTIONS.iter().find(|(long, _, _)| *long == name);
         (name, value, found.map(|(_, _, kind)| *kind))
     } else {

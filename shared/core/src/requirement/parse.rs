@@ -414,18 +414,18 @@ impl Parser<'_> {
                 return;
             }
         };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let content = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let name = format!("{}{path}", self.display_folder);
-        let included = self.report.add_source(name, text);
+        let included = self.report.add_source(name, content);
         let outer = std::mem::replace(&mut self.context.constraint, constraint);
         self.stack.push(path);
-        self.file(included, text);
+        self.file(included, content);
         self.stack.pop();
         self.context.constraint = outer;
     }
 }
 
-/// Characters that Python's `splitlines` takes for line ends, that nobody sees, or that make others
+/// Characters that Python's `splitlines` takes for line ends, that are invisible, or that make others
 /// show in another order than they stand in (UTR #36, "Bidirectional Text Spoofing").
 fn is_unprintable(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))

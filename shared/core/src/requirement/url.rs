@@ -19,10 +19,10 @@ pub(super) fn is_vcs(text: &str) -> bool {
     let Some((scheme, _)) = text.split_once(':') else {
         return false;
     };
-    let scheme = scheme.to_ascii_lowercase();
-    let system = scheme
+    let lowercase = scheme.to_ascii_lowercase();
+    let system = lowercase
         .split_once('+')
-        .map_or(&*scheme, |(system, _)| system);
+        .map_or(&*lowercase, |(system, _)| system);
     matches!(system, "git" | "hg" | "svn" | "bzr" | "ssh")
 }
 

@@ -59,16 +59,16 @@ pub fn inspect(
         let Some((path, is_script)) = roots.place(path).map_err(|p| wheel.invalid(p))? else {
             continue;
         };
-        let verified = verified[*index];
+        let data = verified[*index];
         let file = LayoutFile {
             path,
             origin: Origin::Wheel,
-            offset: verified.data_offset,
+            offset: data.data_offset,
             method: entry.method,
             compressed_size: entry.compressed_size,
             size: entry.size,
             crc32: entry.crc32,
-            sha256: verified.sha256,
+            sha256: data.sha256,
             executable: is_script || is_executable(entry),
         };
         let file = if is_script && let Some(script) = wheel.rewritten(&directory, *index)? {
@@ -334,15 +334,17 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             let own = work();
             others.into_iter().fold(own, |outcome, other| {
-                let other = other
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                outcome.and(other)
+                outcome.and(
+                    other
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                )
             })
         });
         outcome.map_err(|e| self.broken(e))?;
-        let results = results.into_inner().unwrap_or_default();
         results
+            .into_inner()
+            .unwrap_or_default()
             .into_iter()
             .collect::<Option<_>>()
             .ok_or_else(|| self.invalid("it was not read whole"))
@@ -391,8 +393,10 @@ impl<A: ReadAt + ?Sized> Wheel<'_, A> {
         // As pip has it: wheels of 2012 say 0.1.
         let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
         if parts.is_none_or(|parts| parts[0] > 1) {
-            let version = shown(version);
-            return Err(self.invalid(format!("its Wheel-Version is {version}; 1.x is supported")));
+            return Err(self.invalid(format!(
+                "its Wheel-Version is {}; 1.x is supported",
+                shown(version)
+            )));
         }
         let metadata = read("METADATA")?;
         let field = |name: &str| metadata::header(&metadata, name).unwrap_or_default();

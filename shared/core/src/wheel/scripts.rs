@@ -94,12 +94,14 @@ pub(super) fn parse_entry_points(text: &str) -> Result<Vec<EntryPoint>, String> 
 
 fn parse_entry_point(line: &str) -> Result<EntryPoint, String> {
     let error = || {
-        let line = shown(line);
-        format!("has an entry point that cannot become a script: `{line}`")
+        format!(
+            "has an entry point that cannot become a script: `{}`",
+            shown(line)
+        )
     };
-    let (name, object) = line.split_once('=').ok_or_else(error)?;
+    let (name, reference) = line.split_once('=').ok_or_else(error)?;
     // Extras have no meaning any more; installers ignore them.
-    let object = object.split('[').next().unwrap_or(object);
+    let object = reference.split('[').next().unwrap_or(reference);
     let (module, attribute) = object.split_once(':').ok_or_else(error)?;
     let (name, module, attribute) = (name.trim(), module.trim(), attribute.trim());
     let is_dotted = |name: &str| {

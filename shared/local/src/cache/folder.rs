@@ -1,7 +1,7 @@
 //! The cache's folder, within a budget of bytes.
 //!
 //! Builds of any number of processes use one folder at a time, each under a [`Lease`]. Pruning
-//! needs the folder for itself: while anybody holds a lease it does nothing.
+//! needs the folder for itself: while another process holds a lease it does nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use crate::Error;
 use crate::blocking::blocking;
 
 /// The file that leases and pruning lock. It is never removed: a lock on a file without a name locks
-/// nobody out.
+/// no process out.
 const LOCK: &str = ".lock";
 
 /// The size of a block on disk.
@@ -128,7 +128,7 @@ impl CacheFolder {
     /// Removes what is half-done, and then, until the rest is within the budget, uv's folder if it
     /// takes more than a quarter of that, and the wheels that were not used for longest.
     ///
-    /// Does nothing and returns `None` while anybody holds a [`Lease`]. Whoever uses the folder
+    /// Does nothing and returns `None` while another process holds a [`Lease`]. A process that uses the folder
     /// without one, as the command does, must not let it be pruned meanwhile.
     pub async fn prune(&self, budget: Budget) -> Result<Option<Pruned>, Error> {
         let folder = self.clone();

@@ -109,8 +109,8 @@ fn read(path: &Path, at: &Path) -> Result<Gitignore, Error> {
     };
     let text = String::from_utf8(text).map_err(|_| refused("it is not UTF-8".to_owned()))?;
     let mut builder = GitignoreBuilder::new(at);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    for (at, line) in text.lines().enumerate() {
+    let content = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    for (at, line) in content.lines().enumerate() {
         let added = builder.add_line(None, line);
         added.map_err(|error| refused(format!("line {}: {error}", at + 1)))?;
     }

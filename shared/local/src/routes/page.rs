@@ -51,7 +51,7 @@ fn of_html(
     base: &Url,
     spell: impl Fn(&str, &Url) -> Option<(Url, Option<String>, String)>,
 ) -> Vec<Value> {
-    let mut base = base.clone();
+    let mut page = base.clone();
     let mut files = Vec::new();
     for Ok(token) in Tokenizer::new(bytes) {
         let Token::StartTag(tag) = token else {
@@ -63,12 +63,12 @@ fn of_html(
         };
         match &**tag.name {
             b"base" => {
-                if let Some(url) = attribute("href").and_then(|href| base.join(&href).ok()) {
-                    base = url;
+                if let Some(url) = attribute("href").and_then(|href| page.join(&href).ok()) {
+                    page = url;
                 }
             }
             b"a" => {
-                let found = attribute("href").and_then(|href| spell(&href, &base));
+                let found = attribute("href").and_then(|href| spell(&href, &page));
                 files.extend(found.and_then(|found| file(found, attribute)));
             }
             _ => {}

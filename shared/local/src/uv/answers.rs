@@ -2,7 +2,7 @@
 //!
 //! Which files a version has is for its index to say, once and for all: what is pinned is not
 //! looked up again each time. An answer is a `pylock.toml` after a line with its SHA-256, in a file
-//! that is named after everything that determines it. Whoever gets it takes nothing but files of
+//! that is named after everything that determines it. Its readers take nothing but files of
 //! the hashes that were locked.
 
 use std::fs;
@@ -104,9 +104,9 @@ impl Question<'_> {
         }
         let unwritable = |error| Error::cache("could not write to the cache", &self.path, error);
         let mut file = self.folder.file().map_err(unwritable)?;
-        let answer = answer.noted();
-        let sha256 = Sha256::of(answer.as_bytes());
-        write!(file, "{sha256}\n{answer}").map_err(unwritable)?;
+        let noted = answer.noted();
+        let sha256 = Sha256::of(noted.as_bytes());
+        write!(file, "{sha256}\n{noted}").map_err(unwritable)?;
         file.persist(&self.path)
             .map_err(|error| unwritable(error.error))?;
         self.forget_oldest();
@@ -118,8 +118,8 @@ impl Question<'_> {
         let entries = fs::read_dir(self.folder.path()).into_iter().flatten();
         let mut answers: Vec<(SystemTime, PathBuf)> = entries
             .filter_map(|entry| {
-                let entry = entry.ok()?;
-                Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+                let file = entry.ok()?;
+                Some((file.metadata().ok()?.modified().ok()?, file.path()))
             })
             .collect();
         if answers.len() > ANSWERS {

@@ -29,7 +29,7 @@ use crate::routes::Routes;
 pub struct Guard {
     /// The hosts that it may connect to, besides the indexes that were chosen.
     pub hosts: AllowedHosts,
-    /// Indexes that were chosen by whoever runs this, beside the default one.
+    /// Indexes that the user chose, besides the default one.
     pub indexes: Vec<Url>,
     /// The limits of a run.
     pub limits: ResolutionLimits,
@@ -58,8 +58,9 @@ impl Guard {
         if let Some(routes) = &routes {
             command.envs([routes.variable()]);
         }
-        let proxy = EgressProxy::open(origins, limits.traffic, routes).await;
-        let mut proxy = proxy.map_err(|error| unable(command, &error))?;
+        let mut proxy = EgressProxy::open(origins, limits.traffic, routes)
+            .await
+            .map_err(|error| unable(command, &error))?;
         let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
         command.envs(proxies.map(|name| (name, proxy.url())));
         let child = spawn(command)?;
@@ -77,8 +78,8 @@ impl Guard {
             () = disk_is_full(cache, limits.free) => {
                 Err(over(format!("it left less than {} bytes free of the disk", limits.free)))
             }
-            output = output(child, limits.output) => {
-                let output = output.map_err(|error| unable(command, &error))?;
+            ended = output(child, limits.output) => {
+                let output = ended.map_err(|error| unable(command, &error))?;
                 match limit_hit(&output, &limits) {
                     Some(problem) => Err(over(problem)),
                     None => Ok(Ran { output, proxy: Some(proxy) }),
@@ -97,8 +98,9 @@ pub(super) struct Ran {
 /// Runs a command as a user would.
 pub(super) async fn run(command: &mut Command, limit: u64) -> Result<Ran, Error> {
     let child = spawn(command)?;
-    let output = output(child, limit).await;
-    let output = output.map_err(|error| unable(command, &error))?;
+    let output = output(child, limit)
+        .await
+        .map_err(|error| unable(command, &error))?;
     Ok(Ran {
         output,
         proxy: None,
@@ -112,8 +114,9 @@ pub(super) async fn run_routed(
     routes: Routes,
 ) -> Result<Ran, Error> {
     command.envs([routes.variable()]);
-    let proxy = EgressProxy::open(origins, u64::MAX, Some(routes)).await;
-    let mut proxy = proxy.map_err(|error| unable(command, &error))?;
+    let mut proxy = EgressProxy::open(origins, u64::MAX, Some(routes))
+        .await
+        .map_err(|error| unable(command, &error))?;
     // What is encrypted goes the way that it always does.
     command
         .env_remove("http_proxy")
@@ -141,8 +144,8 @@ pub(super) async fn run_routed(
     tokio::select! {
         biased;
         stop = proxy.stopped() => Err(stopped(stop)),
-        output = output(child, limit) => {
-            let output = output.map_err(|error| unable(command, &error))?;
+        ended = output(child, limit) => {
+            let output = ended.map_err(|error| unable(command, &error))?;
             Ok(Ran { output, proxy: Some(proxy) })
         }
     }
@@ -179,7 +182,7 @@ fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Outpu
     async move {
         let stderr = read(child.stderr.take(), limit).await?;
         let status = child.wait().await?;
-        // It has ended by itself, and there is nobody left to end.
+        // It has ended by itself, and no process is left to end.
         std::mem::forget(group);
         Ok(Output {
             status,

@@ -128,9 +128,9 @@ fn missing_program(output: &str) -> Option<String> {
             rest.contains("No such file").then_some(name)
         } else {
             // Of a shell.
-            let before = line.strip_suffix(": not found");
-            let before = before.or_else(|| line.strip_suffix(": command not found"));
-            before.and_then(|before| before.rsplit([' ', ':']).next())
+            line.strip_suffix(": not found")
+                .or_else(|| line.strip_suffix(": command not found"))
+                .and_then(|before| before.rsplit([' ', ':']).next())
         };
         let name = named?.rsplit('/').next()?;
         // A cross compiler is named after its machine, another version after that.
@@ -152,8 +152,8 @@ pub(super) fn said(output: &[u8], routes: Option<&Routes>) -> String {
     for part in parts {
         let is_end = |c: char| c.is_whitespace() || "\"'`<>()".contains(c);
         let (url, rest) = part.split_at(part.find(is_end).unwrap_or(part.len()));
-        let url = url.split(['?', '#']).next().unwrap_or_default();
-        let (authority, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+        let plain = url.split(['?', '#']).next().unwrap_or_default();
+        let (authority, path) = plain.split_at(plain.find('/').unwrap_or(plain.len()));
         said.push_str("://");
         said.push_str(authority.rsplit('@').next().unwrap_or_default());
         said.push_str(path);
@@ -198,10 +198,10 @@ pub(super) fn build_failure(stderr: &str) -> (Option<String>, String) {
         return (None, last_lines(stderr));
     };
     // `uv build` shows the build's words as they come, `uv pip compile` below what it says itself.
-    let words = after
+    let with_hints = after
         .split_once("[stderr]\n")
         .map_or(before, |(_, words)| words);
-    let words = words.split("\nhint: ").next().unwrap_or_default();
+    let words = with_hints.split("\nhint: ").next().unwrap_or_default();
     // Said by uv itself, and all that there is if uv did not like what was built.
     let own = [
         "Building wheel from source distribution...\n",
@@ -261,10 +261,13 @@ pub(super) fn explain(stderr: &str, target: Target) -> Error {
         };
     }
     if UNUSABLE.into_iter().any(has) {
-        let said = stderr.trim_start_matches("error: ").lines();
-        let said = said.map(|line| line.trim().trim_start_matches("cause: "));
-        let said = said.filter(|line| !line.is_empty());
-        let explanation = last_lines(&said.collect::<Vec<_>>().join("\n"));
+        let causes: Vec<_> = stderr
+            .trim_start_matches("error: ")
+            .lines()
+            .map(|line| line.trim().trim_start_matches("cause: "))
+            .filter(|line| !line.is_empty())
+            .collect();
+        let explanation = last_lines(&causes.join("\n"));
         return Error::PackageUnusable { explanation };
     }
     // A direct URL to a source distribution, where they are not allowed.
@@ -301,11 +304,11 @@ pub(super) fn unreachable(stderr: &str) -> Option<Error> {
             .and_then(Url::host_str)
             .unwrap_or("the package index")
             .to_owned();
-        let problem = stderr.trim().lines().next_back().unwrap_or_default();
-        let problem = problem.trim().trim_start_matches("cause: ");
+        let last = stderr.trim().lines().next_back().unwrap_or_default();
+        let cause = last.trim().trim_start_matches("cause: ");
         // The host says enough; a URL may hold a secret.
-        let problem = problem.split(" for url (").next().unwrap_or_default();
-        let problem = excerpt(problem, 500);
+        let without_url = cause.split(" for url (").next().unwrap_or_default();
+        let problem = excerpt(without_url, 500);
         return Some(Error::UpstreamUnavailable { host, problem });
     }
     None

@@ -144,8 +144,8 @@ fn pdm(file: &Table) -> Option<String> {
         ),
         ("resolution", of_settings("resolution").unwrap_or(&empty.1)),
     ];
-    let content = content.map(|(key, value)| (key.to_owned(), SPACED.value(value)));
-    Some(sha256(&SPACED.object(content.into())))
+    let entries = content.map(|(key, value)| (key.to_owned(), SPACED.value(value)));
+    Some(sha256(&SPACED.object(entries.into())))
 }
 
 /// The differences of a lock file of Pipenv.
@@ -178,10 +178,10 @@ fn pipfile(file: &Table, normalises: bool) -> String {
     let of_file = |key: &str| file.get(key).unwrap_or(&empty);
     let packages = |section: &Value| match section {
         Value::Table(table) if normalises => {
-            let table = table
+            let normal = table
                 .iter()
                 .map(|(name, value)| (normalised(name), value.clone()));
-            DENSE.table(&table.collect())
+            DENSE.table(&normal.collect())
         }
         other => DENSE.value(other),
     };
@@ -234,8 +234,8 @@ impl Json {
             // Python refuses to write one.
             Value::Datetime(time) => quoted(&time.to_string()),
             Value::Array(items) => {
-                let items: Vec<_> = items.iter().map(|item| self.value(item)).collect();
-                format!("[{}]", items.join(self.0))
+                let written: Vec<_> = items.iter().map(|item| self.value(item)).collect();
+                format!("[{}]", written.join(self.0))
             }
             Value::Table(table) => self.table(table),
         }
@@ -251,11 +251,11 @@ impl Json {
     /// An object of values that are written already.
     fn object(&self, mut entries: Vec<(String, String)>) -> String {
         entries.sort();
-        let entries = entries.iter();
-        let entries: Vec<_> = entries
+        let members: Vec<_> = entries
+            .iter()
             .map(|(key, value)| format!("{}{}{value}", quoted(key), self.1))
             .collect();
-        format!("{{{}}}", entries.join(self.0))
+        format!("{{{}}}", members.join(self.0))
     }
 }
 

@@ -61,17 +61,18 @@ fn problem(edge: &Edge, lock: &Lock) -> Option<String> {
     let constraint = Constraint::parse(text).ok()?;
     let versions: Vec<_> = locked.map(|package| package.version.as_deref()).collect();
     let fits = |version: Option<&str>| {
-        let version = version.and_then(|it| it.parse::<Version>().ok());
-        version.is_none_or(|version| constraint.contains(&version))
+        version
+            .and_then(|it| it.parse::<Version>().ok())
+            .is_none_or(|version| constraint.contains(&version))
     };
     if versions.iter().copied().any(fits) {
         return None;
     }
-    let versions: Vec<_> = versions.into_iter().flatten().map(shown).collect();
+    let known: Vec<_> = versions.into_iter().flatten().map(shown).collect();
     let (name, text) = (shown(&edge.name), shown(text));
     Some(format!(
         "`{name}` is required as `{text}`, and locked as {}",
-        versions.join(", ")
+        known.join(", ")
     ))
 }
 
@@ -94,8 +95,9 @@ pub(in crate::lock) fn not_locked(name: &str) -> String {
 pub(super) fn python(file: &Table, lock: &Lock) -> Vec<String> {
     let at = |path: &[&str]| {
         let (last, tables) = path.split_last()?;
-        let mut tables = tables.iter();
-        let table = tables.try_fold(file, |table, key| table.get(*key)?.as_table())?;
+        let table = tables
+            .iter()
+            .try_fold(file, |table, key| table.get(*key)?.as_table())?;
         table.get(*last)?.as_str()
     };
     let required = at(&["tool", "poetry", "dependencies", "python"])

@@ -136,20 +136,20 @@ struct Comparison {
 
 impl Comparison {
     fn new(document: &Document, sources: BTreeSet<String>) -> Self {
-        let range = document.requires_python.as_deref();
-        let range = range.and_then(|text| text.parse::<VersionSpecifiers>().ok());
-        let clauses = range
+        let requires = document.requires_python.as_deref();
+        let specifiers = requires.and_then(|text| text.parse::<VersionSpecifiers>().ok());
+        let clauses = specifiers
             .iter()
-            .flat_map(|range| range.iter())
+            .flat_map(|specifiers| specifiers.iter())
             .map(|specifier| {
                 let (operator, version) = (specifier.operator(), specifier.version());
                 let wildcard = if operator.is_star() { ".*" } else { "" };
-                let operator = operator.to_string();
-                let operator = operator.trim_end_matches(".*");
-                format!("python_full_version {operator} '{version}{wildcard}'")
+                let written = operator.to_string();
+                let comparison = written.trim_end_matches(".*");
+                format!("python_full_version {comparison} '{version}{wildcard}'")
             });
-        let range = clauses.collect::<Vec<_>>().join(" and ");
-        let range = MarkerTree::parse_str::<VerbatimUrl>(&range).unwrap_or_default();
+        let marker = clauses.collect::<Vec<_>>().join(" and ");
+        let range = MarkerTree::parse_str::<VerbatimUrl>(&marker).unwrap_or_default();
         Self {
             range,
             sources,
@@ -184,9 +184,9 @@ impl Comparison {
     fn groups(&mut self, file: &Table, locked: &BTreeMap<String, Vec<Table>>, of: &str) {
         let mut groups = BTreeMap::new();
         let table = file.get("dependency-groups").and_then(Value::as_table);
-        let table: Vec<_> = table.into_iter().flatten().collect();
-        for (name, _) in &table {
-            groups.insert(normalised(name), group(&table, name));
+        let written: Vec<_> = table.into_iter().flatten().collect();
+        for (name, _) in &written {
+            groups.insert(normalised(name), group(&written, name));
         }
         let legacy = texts(at(file, &["tool", "uv", "dev-dependencies"]));
         if !legacy.is_empty() {
@@ -196,15 +196,14 @@ impl Comparison {
         if at(file, &["tool", "uv", "dependency-groups"]).is_some() {
             return;
         }
-        let locked: BTreeMap<_, _> = locked.iter().map(|(it, of)| (normalised(it), of)).collect();
-        let names: BTreeSet<_> = groups.keys().chain(locked.keys()).cloned().collect();
+        let by_name: BTreeMap<_, _> = locked.iter().map(|(it, of)| (normalised(it), of)).collect();
+        let names: BTreeSet<_> = groups.keys().chain(by_name.keys()).cloned().collect();
         for name in names {
             let required = groups.remove(&name).unwrap_or_default();
-            let locked = locked.get(&name).map_or(&[] as &[_], |it| it.as_slice());
             self.compare(
                 &format!("{of} in the group `{}`", shown(&name)),
                 &required,
-                locked,
+                by_name.get(&name).map_or(&[] as &[_], |it| it.as_slice()),
             );
         }
     }
@@ -232,11 +231,10 @@ impl Comparison {
             .iter()
             .filter(|it| !it.contains(['*', '?', '[', '{']))
         {
-            let member = member.trim_start_matches("./").trim_end_matches('/');
-            if !member.is_empty() && member != "." && !places.contains(&member) {
-                let member = shown(member);
+            let path = member.trim_start_matches("./").trim_end_matches('/');
+            if !path.is_empty() && path != "." && !places.contains(&path) {
                 self.differences
-                    .push(format!("the member `{member}` is not locked"));
+                    .push(format!("the member `{}` is not locked", shown(path)));
             }
         }
     }
@@ -264,12 +262,14 @@ impl Comparison {
         let Some(locked) = parse(text).filter(|_| !required.is_empty()) else {
             return;
         };
-        let releases = (0..40).flat_map(|minor| (0..40).map(move |patch| [3, minor, patch]));
-        let mut releases = releases.chain([[2, 7, 18], [4, 0, 0]]).map(Version::new);
-        let differs = releases.any(|release| {
-            let mut all = required.iter();
-            locked.contains(&release) != all.all(|it| it.contains(&release))
-        });
+        let differs = (0..40)
+            .flat_map(|minor| (0..40).map(move |patch| [3, minor, patch]))
+            .chain([[2, 7, 18], [4, 0, 0]])
+            .map(Version::new)
+            .any(|release| {
+                let is_required = required.iter().all(|it| it.contains(&release));
+                locked.contains(&release) != is_required
+            });
         if differs {
             let (required, text) = (shown(&texts.join(",")), shown(text));
             let difference =
@@ -339,11 +339,10 @@ impl Comparison {
     }
 
     fn read(&self, name: &str, text: &str, is_elsewhere: bool) -> Option<Stated> {
-        let name = normalised(name);
         let stated = Stated {
             text: text.trim().to_owned(),
             from: Origin::Elsewhere,
-            name,
+            name: normalised(name),
         };
         if self.sources.contains(&stated.name) {
             return Some(Stated {
@@ -407,11 +406,11 @@ impl PartialEq for Stated {
 
 /// A requirement that an extra adds.
 fn with_extra(text: &str, extra: &str) -> String {
-    let extra = normalised(extra);
+    let name = normalised(extra);
     let is_url = text.contains('@');
     match text.split_once(if is_url { " ;" } else { ";" }) {
-        Some((line, marker)) => format!("{line} ; ({}) and extra == '{extra}'", marker.trim()),
-        None => format!("{text} ; extra == '{extra}'"),
+        Some((line, marker)) => format!("{line} ; ({}) and extra == '{name}'", marker.trim()),
+        None => format!("{text} ; extra == '{name}'"),
     }
 }
 

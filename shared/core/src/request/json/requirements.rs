@@ -83,10 +83,10 @@ fn read_typed(
                 let checked = requirement::parse_constraints("the constraints", &lit.value, allow);
                 reader.embedded(checked, lit, "the constraints")
             });
-            let text = text?;
+            let lit = text?;
             let allow = context.allow_source_distributions;
-            let checked = requirement::parse("the requirements", &text.value, &NoInclude, allow);
-            let listed = reader.embedded(checked, text, "the requirements")?;
+            let checked = requirement::parse("the requirements", &lit.value, &NoInclude, allow);
+            let listed = reader.embedded(checked, lit, "the requirements")?;
             let set = RequirementSet {
                 requirements: listed.requirements,
                 constraints: constraints
@@ -94,7 +94,7 @@ fn read_typed(
                 requires_python: None,
             };
             if let Some(problem) = set.hashes_missing() {
-                reader.push(problem, span(text));
+                reader.push(problem, span(lit));
                 return None;
             }
             Some(Requirements::Set(set))

@@ -47,14 +47,17 @@ impl Reasoning {
         let (proof, hints) = stderr.split_at(stderr.find("\nhint: ").unwrap_or(stderr.len()));
         let (mut advised, mut wheels_wanted) = (Vec::new(), Vec::new());
         for hint in hints.split("\nhint: ").skip(1) {
-            let lines = hint.lines().map(str::trim);
             // A marker below a line is of no use without its place.
-            let lines = lines.filter(|line| !line.trim_matches('^').is_empty());
-            let hint = lines.collect::<Vec<_>>().join(" ");
-            if let Some(rest) = hint.strip_prefix("Wheels are required for `") {
+            let lines: Vec<_> = hint
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.trim_matches('^').is_empty())
+                .collect();
+            let sentence = lines.join(" ");
+            if let Some(rest) = sentence.strip_prefix("Wheels are required for `") {
                 wheels_wanted.extend(rest.split('`').next().map(ToOwned::to_owned));
-            } else if !hint.contains("`--") {
-                advised.push(hint);
+            } else if !sentence.contains("`--") {
+                advised.push(sentence);
             }
         }
         Self {
@@ -92,9 +95,9 @@ impl Reasoning {
             let Some((_, requirements)) = given.split_once(YOU_REQUIRE) else {
                 continue;
             };
-            let requirements = requirements.split(" and ").flat_map(|it| it.split(", "));
+            let parts = requirements.split(" and ").flat_map(|it| it.split(", "));
             // Anything of more words is another clause of the sentence.
-            for requirement in requirements.filter(|it| !it.contains(' ')) {
+            for requirement in parts.filter(|it| !it.contains(' ')) {
                 let is_end = |c: char| !c.is_alphanumeric() && !"-_.".contains(c);
                 let end = requirement.find(is_end).unwrap_or(requirement.len());
                 required.insert(&requirement[..end]);
@@ -118,7 +121,7 @@ impl Reasoning {
             return said;
         };
         if said.matches(CONCLUSION).count() == 1 {
-            // The error itself says what is to be concluded.
+            // The error itself says the conclusion.
             let unsatisfiable = format!("{CONCLUSION} that your requirements are unsatisfiable.");
             reasons.replacen(&unsatisfiable, "", 1)
         } else {
@@ -133,9 +136,10 @@ impl Reasoning {
             return all.iter().map(|it| excerpt(it, BYTES)).collect();
         }
         let end = all.len() - LAST;
-        let roots = (0..end).filter(|at| all[*at].contains("you require "));
-        let roots: Vec<_> = roots.collect();
-        let roots = &roots[roots.len().saturating_sub(ROOTS)..];
+        let all_roots: Vec<_> = (0..end)
+            .filter(|at| all[*at].contains("you require "))
+            .collect();
+        let roots = &all_roots[all_roots.len().saturating_sub(ROOTS)..];
         let (mut told, mut next) = (Vec::new(), 0);
         for at in roots.iter().copied().chain(end..all.len()) {
             if at > next {
@@ -156,24 +160,24 @@ impl Reasoning {
     /// The first causes of all that is concluded, in few words.
     fn causes(&self) -> Vec<String> {
         const PYTHON: &str = " does not satisfy Python";
-        let sentences = self.sentences.iter();
-        let pythons = sentences.flat_map(|sentence| {
-            let versions = sentence.split(PYTHON).skip(1);
-            versions.filter_map(|rest| rest.split(' ').next())
-        });
-        let pythons: BTreeSet<_> = pythons.collect();
-        let packages = self.wheels_wanted.iter();
-        let packages = listed(packages.map(|it| format!("`{it}`")), HINTS);
-        let wheels = (!packages.is_empty()).then(|| {
+        let pythons: BTreeSet<_> = self
+            .sentences
+            .iter()
+            .flat_map(|sentence| sentence.split(PYTHON).skip(1))
+            .filter_map(|rest| rest.split(' ').next())
+            .collect();
+        let quoted = self.wheels_wanted.iter().map(|it| format!("`{it}`"));
+        let packages = listed(quoted, HINTS);
+        let of_wheels = (!packages.is_empty()).then(|| {
             format!("There are versions without wheels, only with sources, of {packages}")
         });
-        let pythons = (!pythons.is_empty()).then(|| {
+        let of_python = (!pythons.is_empty()).then(|| {
             format!(
                 "There are versions that require Python {}",
                 listed(pythons, HINTS)
             )
         });
-        wheels.into_iter().chain(pythons).collect()
+        of_wheels.into_iter().chain(of_python).collect()
     }
 }
 
