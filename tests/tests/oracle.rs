@@ -1,5 +1,5 @@
-//! Tags, wheel file names and releases of Python, held against PyPI's `packaging`, which pip uses;
-//! the ends of runtimes, held against cfn-lint.
+//! Tags, wheel file names and releases of Python, compared with PyPI's `packaging`, which pip uses;
+//! the ends of runtimes, compared with cfn-lint.
 //!
 //! `ACCRETION_TOOLS_PYTHON` names a Python that has it; by default that of the workspace's
 //! `.tools/venv`.
@@ -366,7 +366,7 @@ fn parts(filename: &str) -> Option<Parts> {
     })
 }
 
-/// Why we refuse a name that `packaging` takes, on purpose.
+/// The reason for which we refuse a name that `packaging` accepts.
 fn reason_to_refuse(filename: &str) -> Option<&'static str> {
     let parts: Vec<&str> = filename.split('-').collect();
     let (name, version) = (parts[0], parts.get(1).copied().unwrap_or_default());
@@ -385,7 +385,7 @@ fn reason_to_refuse(filename: &str) -> Option<&'static str> {
     }
 }
 
-/// Why we take a name that `packaging` refuses, on purpose.
+/// The reason for which we accept a name that `packaging` refuses.
 fn reason_to_take(ours: &Parts) -> Option<&'static str> {
     let is_odd = |tag: &String| tag.starts_with(|c: char| c.is_ascii_digit());
     let odd = ours.tags.iter().any(is_odd);
@@ -533,7 +533,7 @@ struct End {
     update_block: Option<String>,
 }
 
-/// It copies AWS's table of runtimes, release by release.
+/// cfn-lint copies AWS's table of runtimes, release by release.
 #[test]
 fn runtimes_end_when_cfn_lint_says() {
     let answer = ask_script("oracle/lifecycle_oracle.py", &[], &json!(null));

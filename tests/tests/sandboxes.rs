@@ -1,5 +1,5 @@
-//! Building where no package's code may run, with build sandboxes that do, over the ports of this machine:
-//! what is ordered, and what becomes of what comes back.
+//! Builds with build sandboxes, over the ports of this machine: the orders of a builder that runs no
+//! package's code, and its use of their results.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -126,7 +126,7 @@ impl Site {
         }))
     }
 
-    /// A build as one invocation of a builder of its own does it, and what it orders.
+    /// A build by one invocation of a separate builder, and its orders.
     async fn build(
         &self,
         builder: &str,
@@ -161,7 +161,7 @@ impl Site {
         (outcome, sandboxes.orders())
     }
 
-    /// What a build sandbox does with an order.
+    /// The work of a build sandbox on an order.
     async fn fill(&self, order: &Order, request: &Request) {
         assert_eq!(order.output, SignedUrl::new(order.key.clone()));
         let uv = self.uv("sandbox");
@@ -300,14 +300,14 @@ async fn a_locked_source_needs_no_lock_and_what_needs_no_source_orders_nothing()
     let (built, _) = site.build("first", &request, "1").await;
     assert_eq!(built_from(&built.unwrap()), [Some("source-1.0.tar.gz")]);
 
-    // Another file is not left for a build sandbox in its name.
+    // No other file is stored for a build sandbox under its name.
     let (built, orders) = site.build("first", &lock(&"0".repeat(64)), "2").await;
     assert_eq!(built.unwrap_err().code(), "HashMismatch");
     assert_eq!(orders, []);
     assert_eq!(site.bucket.get(&keys::source(Sha256([0; 32]))), None);
 }
 
-/// Where a lock does not say where files are, finding them out may run a package's code, too.
+/// Locating the files of a lock without URLs may run a package's code, too.
 #[tokio::test]
 async fn files_of_locked_versions_are_located_by_a_sandbox() {
     let site = Site::new();
@@ -343,7 +343,7 @@ async fn files_of_locked_versions_are_located_by_a_sandbox() {
     );
 }
 
-/// What came back may be anything.
+/// The result of a build sandbox may be anything.
 #[tokio::test]
 async fn what_a_sandbox_left_is_read_as_anything_of_strangers() {
     let wrong_name = pure("other").build();

@@ -32,7 +32,7 @@ macro_rules! runtimes {
             $($(#[doc = $about])+ #[serde(rename = $identifier)] $variant,)+
         }
 
-        /// The runtimes, their identifiers in AWS's API, and what else differs between them.
+        /// The runtimes, their identifiers in AWS's API, and their other facts.
         const RUNTIMES: &[(Runtime, &str, RuntimeFacts)] =
             &[$((Runtime::$variant, $identifier, $facts)),+];
     };
@@ -155,8 +155,8 @@ const fn ending(deprecated: Date, create_blocked: Date, update_blocked: Date) ->
 
 /// The day on which the table of runtimes was compared with AWS's.
 ///
-/// A runtime is deprecated if it was on that day. A clock has no say: the same release builds the
-/// same layers of the same request, whenever it runs.
+/// A runtime is deprecated if it was on that day. No clock decides: the same release always builds the
+/// same layers for the same request.
 pub const TABLE_DATE: Date = date(2026, 11, 30);
 
 impl Runtime {
@@ -164,7 +164,7 @@ impl Runtime {
         &RUNTIMES[self as usize].2
     }
 
-    /// Every runtime that can be built for, oldest first.
+    /// Every runtime that layers can be built for, oldest first.
     pub fn all() -> impl Iterator<Item = Self> {
         RUNTIMES.iter().map(|(runtime, ..)| *runtime)
     }
@@ -199,7 +199,7 @@ impl Runtime {
     pub fn satisfies(self, requires_python: &VersionSpecifiers) -> bool {
         let target = Target {
             runtime: self,
-            // It has no say.
+            // It makes no difference.
             architecture: Architecture::X86_64,
         };
         PythonRelease::satisfying(target, requires_python).is_some()
@@ -219,8 +219,8 @@ impl Runtime {
 
     /// Returns whether AWS supports the runtime: neither a preview nor deprecated.
     ///
-    /// Layers for any other one are built only if a request names it, with a warning. It has no build
-    /// sandboxes: AWS may refuse to create a function with it, and with that the whole stack.
+    /// Layers for any other runtime are built only if a request names it, with a warning. It has no
+    /// build sandboxes: AWS may refuse to create a function with it, and so the whole stack.
     pub fn is_supported(self) -> bool {
         self.lifecycle().is_some() && !self.is_deprecated()
     }
@@ -319,7 +319,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Every target that can be built for, by runtime and then architecture.
+    /// Every target that layers can be built for, by runtime and then architecture.
     pub fn all() -> impl Iterator<Item = Self> {
         Runtime::all().flat_map(|runtime| {
             Architecture::ALL.map(|architecture| Self {

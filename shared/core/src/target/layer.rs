@@ -1,4 +1,4 @@
-//! Layer targets: a target, or several runtimes on an architecture.
+//! The target of one of a project's layers: a runtime on an architecture, or several runtimes on one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Architecture, Runtime, Target};
 
-/// The target of a layer, which tells it apart from the project's others. Everything that is stored of a layer is named after it.
+/// The target of one of a project's layers. Everything that is stored about a layer is named after it.
 ///
-/// A merged layer is the same one whichever runtimes it is for: a runtime that is added makes a new
-/// version of it, not another layer.
+/// The name of a merged layer does not depend on its runtimes: with another runtime it gets a new
+/// version, and does not become another layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LayerTarget {
-    /// That of one target.
+    /// A layer for one target.
     One(Target),
-    /// That of all of a request's runtimes on an architecture.
+    /// A merged layer, for all of a request's runtimes on an architecture.
     Merged(Architecture),
 }
 
 impl LayerTarget {
-    /// Every one that a project may have.
+    /// Every layer target that a project may have.
     pub fn all() -> impl Iterator<Item = Self> {
         let merged = Architecture::ALL.map(Self::Merged);
         Target::all().map(Self::One).chain(merged)
     }
 
-    /// The one of a [`slug`](Self::slug).
+    /// The layer target of a [`slug`](Self::slug).
     pub fn from_slug(slug: &str) -> Option<Self> {
         Self::all().find(|target| target.slug() == slug)
     }
@@ -49,7 +49,7 @@ impl LayerTarget {
         }
     }
 
-    /// The runtime, if it is that of one target.
+    /// The runtime; `None` for a merged layer.
     pub fn runtime(self) -> Option<Runtime> {
         match self {
             Self::One(target) => Some(target.runtime),
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for LayerTarget {
     }
 }
 
-/// A layer, and what it is compatible with: one runtime or several, on one architecture.
+/// A layer target and the runtimes that the layer is compatible with, on its architecture.
 ///
 /// In AWS's API, `CompatibleRuntimes` and `CompatibleArchitectures`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +95,8 @@ pub struct Compatibility {
 }
 
 impl Compatibility {
-    /// A layer and its runtimes; `None` if that of one target is to be for others, or if there are
-    /// none.
+    /// A layer target and its runtimes; `None` if there are none, or others than that of its one
+    /// target.
     pub fn new(target: LayerTarget, runtimes: impl IntoIterator<Item = Runtime>) -> Option<Self> {
         let runtimes: BTreeSet<_> = runtimes.into_iter().collect();
         let is_possible = match target {
@@ -121,7 +121,7 @@ impl Compatibility {
         self.runtimes.iter().copied()
     }
 
-    /// The targets that packages are chosen for: each of the runtimes on the architecture.
+    /// The targets that packages are selected for: each of the runtimes on the architecture.
     pub fn targets(&self) -> impl ExactSizeIterator<Item = Target> + '_ {
         let architecture = self.architecture();
         self.runtimes().map(move |runtime| Target {

@@ -1,8 +1,8 @@
-//! The Python of a runtime: the release that markers and `Requires-Python` are judged by.
+//! The Python of a runtime: the release that decides about markers and `Requires-Python`.
 //!
 //! Lambda keeps each runtime at a recent patch release. Which one depends on the region and the day,
-//! so all patch releases but one are as good as gone: everything that decides by a patch version
-//! decides by [`PythonRelease::recent`]. A statement about a whole input that this release does not
+//! so one release stands for all: everything that depends on a patch version uses
+//! [`PythonRelease::recent`]. A statement about a whole input that this release does not
 //! satisfy, such as `requires-python = "==3.12.6"`, may name another one.
 
 use std::collections::BTreeSet;
@@ -30,10 +30,10 @@ impl PythonRelease {
         Self { target, patch }
     }
 
-    /// The releases that statements about Python versions can tell apart: the recent one, then those
+    /// The releases that statements about Python versions distinguish: the recent one, then those
     /// next to a version that a statement names, newest first.
     ///
-    /// Between two neighbouring ones no statement changes its answer, so one that some release
+    /// Between two neighbours no statement changes its answer, so a statement that any release
     /// satisfies is satisfied by one of these. Statements are specifiers, constraints or markers.
     pub fn told_apart_by<'a>(
         target: Target,
@@ -43,18 +43,18 @@ impl PythonRelease {
         let named = statements
             .into_iter()
             .flat_map(|statement| patches(minor, statement));
-        let mut told_apart: BTreeSet<u8> = named
+        let mut distinct: BTreeSet<u8> = named
             .flat_map(|patch| [patch.saturating_sub(1), patch, patch.saturating_add(1)])
             .chain([0])
             .collect();
-        told_apart.remove(&RECENT_PATCH);
-        let others = told_apart.into_iter().rev();
+        distinct.remove(&RECENT_PATCH);
+        let others = distinct.into_iter().rev();
         let patches = [RECENT_PATCH].into_iter().chain(others);
         patches.map(move |patch| Self { target, patch })
     }
 
-    /// The release that a statement about a whole input is taken for: the recent one, or else the
-    /// newest that satisfies it.
+    /// The release that a statement about a whole input selects: the recent one, or else the newest
+    /// that satisfies it.
     pub fn satisfying(target: Target, specifiers: &VersionSpecifiers) -> Option<Self> {
         let statement = specifiers.to_string();
         Self::told_apart_by(target, [statement.as_str()])
