@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use accretion_core::diagnostic::{Problem, Report, code, printable};
-use accretion_core::files::{FileRules, LeftOut, Reason};
 use accretion_core::pruning::{Pattern, PatternsTooLarge, Pruning};
-use accretion_core::request::Request;
-use accretion_core::requirement::PackageName;
+use accretion_core::request::FileRules;
+use accretion_layer::files::{LeftOut, Reason};
+use accretion_python::request::Request;
+use accretion_python::requirement::PackageName;
 
 use serde::Serialize;
 
@@ -47,7 +48,7 @@ fn package(text: &str) -> Result<PackageName, String> {
 impl ContentOptions {
     /// Adds to what a request says.
     pub(crate) fn apply(&self, request: &mut Request) -> Result<(), Error> {
-        request.exclude.extend(self.exclude.iter().cloned());
+        request.input.exclude.extend(self.exclude.iter().cloned());
         let contents = &mut request.contents;
         contents.provided_by_runtime |= self.provided_by_runtime;
         let all = |said: Vec<&Pattern>, more: &[Pattern]| -> BTreeSet<Pattern> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accretion_core::limits::Limits;
-use accretion_core::project::Given;
-use accretion_core::request::{Request, Requirements};
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Settings, Uv};
+use accretion_python::project::Given;
+use accretion_python::request::{Request, Requirements};
 use accretion_service::ports::Progress;
 use url::Url;
 
@@ -44,11 +44,11 @@ impl Sources {
     /// request.
     pub(crate) fn given(&self, request: &Request) -> Given {
         let indexes = self.indexes.iter().map(IndexArgument::url);
-        let requested = request.indexes.iter().map(|index| &index.url);
+        let requested = request.input.indexes.iter().map(|index| &index.url);
         Given {
             default_index: self.default_index.clone(),
             indexes: indexes.chain(requested).cloned().collect(),
-            allow_source_distributions: request.allow_source_distributions,
+            allow_source_distributions: request.input.allow_source_distributions,
         }
     }
 }
@@ -93,7 +93,12 @@ impl Engine {
         let interpreters =
             Interpreters::new(environment.path.as_deref(), environment.python.clone());
         let default = sources.default_index.as_ref();
-        let indexes = indexes::of(default, &sources.indexes, &request.indexes, environment);
+        let indexes = indexes::of(
+            default,
+            &sources.indexes,
+            &request.input.indexes,
+            environment,
+        );
         let indexes = Arc::new(indexes);
         let uv = Uv::new(Settings {
             program: environment.uv.clone(),
@@ -112,7 +117,7 @@ impl Engine {
         let urls: Vec<_> = indexes.urls().cloned().collect();
         let downloader = Downloader::new(None, sources.offline, watcher()).trusting(&urls);
         let downloader = Arc::new(downloader.using(indexes));
-        if !sources.offline && matches!(request.requirements, Requirements::Set(_)) {
+        if !sources.offline && matches!(request.input.requirements, Requirements::Set(_)) {
             // While uv resolves.
             let downloader = Arc::clone(&downloader);
             tokio::spawn(async move { downloader.prepare().await });

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use accretion_core::diagnostic::{ProblemRecord, Report, printable};
-use accretion_core::request::InputUnsupported;
 use accretion_core::{Class, Fault};
+use accretion_python::request::InputUnsupported;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
@@ -280,7 +280,8 @@ mod tests {
     fn every_code_is_documented() {
         let formats = include_str!("../../docs/formats.md");
         let tables = [
-            accretion_core::Error::CODES,
+            accretion_python::Error::CODES,
+            accretion_layer::Error::CODES,
             accretion_local::Error::CODES,
             accretion_service::Error::CODES,
             #[cfg(feature = "aws")]

@@ -7,8 +7,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use accretion_core::index::{Credentials, CredentialsReference, Index, IndexName, index_url};
 use accretion_local::{DefaultIndex, Indexes, NamedIndex, Netrc};
+use accretion_python::index::{Credentials, CredentialsReference, Index, IndexName, index_url};
 use url::Url;
 
 use crate::environment::Environment;

@@ -9,11 +9,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use accretion_core::diagnostic::{Report, printable};
+use accretion_core::encoding::decode_requirements;
 use accretion_core::limits::Limits;
-use accretion_core::lock::{GroupName, Selection};
-use accretion_core::request::{InputKind, ProjectName, Request};
-use accretion_core::requirement::{Include, IncludeError, decode_requirements};
+use accretion_core::request::ProjectName;
 use accretion_core::target::{Architecture, ParseArchitectureError, ParseRuntimeError, Runtime};
+use accretion_python::lock::{GroupName, Selection};
+use accretion_python::request::{InputKind, Request};
+use accretion_python::requirement::{Include, IncludeError};
 
 use crate::args::{Format, Global};
 use crate::contents::ContentOptions;
@@ -164,7 +166,7 @@ pub(crate) fn check(
     let projects: Vec<_> = projects.iter().flat_map(fs::canonicalize).collect();
     let local = local_packages(&request, &input.path, &projects);
     let local: Vec<_> = local.into_iter().map(|package| package.name).collect();
-    report.add_missing(request.lock_problems(&local));
+    report.add_missing(accretion_python::request::problems(&request, &local));
     report.conclude(Some(request)).map_err(Error::InputInvalid)
 }
 
@@ -182,9 +184,10 @@ fn parse(input: &Input, file: &InputFile) -> Result<(Request, Report), Error> {
     };
     let include = Folder::of(&input.path).map_err(|error| unreadable(&input.path, error))?;
     let allow = input.allow_source_distributions;
-    let checked = Request::from_input(kind, name, &source_name, bytes, &include, allow);
+    let checked =
+        accretion_python::request::from_input(kind, name, &source_name, bytes, &include, allow);
     let (mut request, mut report) = checked.map_err(Error::InputInvalid)?;
-    report.add_missing(request.outdated_problem());
+    report.add_missing(request.input.outdated_problem());
     if kind == InputKind::Request
         && let Some(name) = &input.name
     {
@@ -204,8 +207,8 @@ pub(crate) fn apply(input: &Input, request: &mut Request) -> Result<(), Error> {
         let targets = std::mem::take(&mut request.targets);
         request.targets = targets.with_architectures(input.architectures.iter().copied());
     }
-    input.selection.add_to(&mut request.selection);
-    request.allow_source_distributions |= input.allow_source_distributions;
+    input.selection.add_to(&mut request.input.selection);
+    request.input.allow_source_distributions |= input.allow_source_distributions;
     request.merge |= input.merge;
     input.contents.apply(request)
 }

@@ -4,6 +4,9 @@ mod context;
 mod locked;
 mod walk;
 
+use accretion_python::request::PythonInput;
+#[cfg(feature = "aws")]
+use accretion_python::wheel::Rank;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,19 +16,21 @@ use accretion_core::diagnostic::{Report, code};
 #[cfg(feature = "aws")]
 use accretion_core::digest::Sha256;
 #[cfg(feature = "aws")]
-use accretion_core::files::Selector;
-use accretion_core::files::{FileRules, LeftOut};
-#[cfg(feature = "aws")]
 use accretion_core::keys;
 #[cfg(feature = "aws")]
 use accretion_core::limits::Limits;
-use accretion_core::lock::{Outdated, Policy};
-use accretion_core::project::Given;
+use accretion_core::request::FileRules;
 #[cfg(feature = "aws")]
 use accretion_core::request::FileSource;
-use accretion_core::request::{Request, Requirements, Targets};
-use accretion_core::requirement::RequirementSet;
+use accretion_core::request::Targets;
+use accretion_layer::files::LeftOut;
+#[cfg(feature = "aws")]
+use accretion_layer::files::Selector;
 use accretion_local::layer_folder::{LayerFolder, PackedFolder};
+use accretion_python::lock::{Outdated, Policy};
+use accretion_python::project::Given;
+use accretion_python::request::{Request, Requirements};
+use accretion_python::requirement::RequirementSet;
 use accretion_service::own::OwnWheel;
 use accretion_service::ports::PortError;
 
@@ -109,7 +114,7 @@ impl OwnOptions {
             ..RequirementSet::default()
         });
         let nothing = Requirements::Set(RequirementSet::default());
-        let mut request = Request::new(name, nothing);
+        let mut request = Request::new(name, PythonInput::new(nothing));
         request.targets = Targets::new(for_python.runtimes(), []);
         input::apply(input, &mut request)?;
         Ok((request, Report::new(folder.display().to_string(), "")))
@@ -144,7 +149,7 @@ impl OwnOptions {
         if projects.is_empty() && locked.is_empty() {
             return Ok(OwnPackages::default());
         }
-        let is_locked = matches!(request.requirements, Requirements::Lock(_));
+        let is_locked = matches!(request.input.requirements, Requirements::Lock(_));
         let work = engine.projects.clone();
         // Where that fails, copying says why.
         let _ = std::fs::create_dir_all(&work);
@@ -205,9 +210,9 @@ impl OwnOptions {
         for (OwnWheel { filename, sha256 }, bytes) in own.wheels.into_iter().zip(own.bytes) {
             // The pipeline takes one wheel of each package, which is for all targets.
             let mut targets = request.targets.iter();
-            if let Some(target) = targets.find(|it| it.rank_wheel(&filename).is_none()) {
+            if let Some(target) = targets.find(|it| Rank::of_wheel(*it, &filename).is_none()) {
                 return Err(Error::Service(
-                    accretion_core::Error::OwnWheelUnfit {
+                    accretion_python::Error::OwnWheelUnfit {
                         wheels: vec![filename.to_string()],
                         target: target.to_string(),
                     }
@@ -225,7 +230,8 @@ impl OwnOptions {
         }
         for (name, _) in &mut uploads {
             *name = format!("{}{}/{name}", keys::FILES, request.name);
-            let source = FileSource::object(name).expect("it is a file below the folder of files");
+            let source = FileSource::object::<PythonInput>(name)
+                .expect("it is a file below the folder of files");
             request.contents.files.insert(source);
         }
         if !uploads.is_empty() {
@@ -277,8 +283,8 @@ fn check_hidden(packed: &PackedFolder, rules: &FileRules) -> Result<(), Error> {
 impl OwnPackages {
     /// Adds what the projects require. A lock file is complete: it has that already, or is outdated.
     pub(crate) fn require(&self, request: &mut Request, input: &Path) -> Result<(), Error> {
-        let Requirements::Lock(file) = &request.requirements else {
-            if let Requirements::Set(set) = &mut request.requirements {
+        let Requirements::Lock(file) = &request.input.requirements else {
+            if let Requirements::Set(set) = &mut request.input.requirements {
                 *set = std::mem::take(set).with(self.requirements.clone());
             }
             return Ok(());
@@ -293,7 +299,8 @@ impl OwnPackages {
         for target in request.targets.iter() {
             let lock = file.lock();
             // What is wrong with a lock is told for each target, where it is built.
-            let of_target = lock.unmet(&self.requirements, target, policy, &request.selection);
+            let of_target =
+                lock.unmet(&self.requirements, target, policy, &request.input.selection);
             let of_target = of_target.unwrap_or_default().into_iter();
             unmet.extend(
                 of_target
@@ -307,7 +314,7 @@ impl OwnPackages {
         let name = input.file_name().unwrap_or_default().to_string_lossy();
         let outdated = Outdated::of_metadata(file.format(), &name, file.text(), unmet);
         Err(Error::Service(
-            accretion_core::Error::LockOutdated(outdated).into(),
+            accretion_python::Error::LockOutdated(outdated).into(),
         ))
     }
 }

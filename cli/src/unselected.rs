@@ -1,8 +1,8 @@
 //! What a lock file has that does not go into the layers: groups and extras that are not selected.
 
 use accretion_core::excerpt::listed;
-use accretion_core::lock;
-use accretion_core::request::{Request, Requirements};
+use accretion_python::lock;
+use accretion_python::request::{Request, Requirements};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -22,10 +22,10 @@ pub(crate) struct Unselected {
 impl Unselected {
     /// Returns what a request leaves out of its lock file, if anything.
     pub(crate) fn of(request: &Request) -> Option<Self> {
-        let Requirements::Lock(file) = &request.requirements else {
+        let Requirements::Lock(file) = &request.input.requirements else {
             return None;
         };
-        let lock::Unselected { groups, extras } = file.lock().unselected(&request.selection);
+        let lock::Unselected { groups, extras } = file.lock().unselected(&request.input.selection);
         let is_any = !(groups.is_empty() && extras.is_empty());
         is_any.then_some(Self { groups, extras })
     }

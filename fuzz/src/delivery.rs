@@ -4,8 +4,9 @@ use std::str;
 use accretion_core::delivery::{Delivery, InboxObject};
 use accretion_core::invocation::FailedInvocation;
 use accretion_core::keys;
-use accretion_core::request::{InputKind, ProjectName, RequestId};
+use accretion_core::request::{ProjectName, RequestId};
 use accretion_core::timestamp::Timestamp;
+use accretion_python::request::InputKind;
 use serde_json::json;
 
 use crate::report;

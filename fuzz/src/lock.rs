@@ -1,13 +1,13 @@
+use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
 use std::str;
 
 use accretion_core::limits::Limits;
-use accretion_core::lock::{
+use accretion_core::target::Target;
+use accretion_python::lock::{
     LockFile, LockFormat, Locked, LockedPackage, Pins, Policy, Selected, Selection,
 };
-use accretion_core::request::Request;
-use accretion_core::requirement::{self, NoInclude, RequirementSet};
-use accretion_core::target::Target;
+use accretion_python::requirement::{self, NoInclude, RequirementSet};
 
 use crate::{name, report, request};
 
@@ -26,10 +26,10 @@ pub fn lock(data: &[u8]) {
         of_format(format, lock, project);
     }
     let project = "x".parse().expect("it is a project name");
-    match Request::from_script(project, "script.py", data, false) {
+    match accretion_python::request::from_script(project, "script.py", data, false) {
         Ok((request, warnings)) => {
             report::check(&warnings, false);
-            let _ = request.lock_problems(&[]);
+            let _ = accretion_python::request::problems(&request, &[]);
             request::round_trip(&request);
         }
         Err(refusal) => report::check(&refusal, true),
@@ -38,10 +38,10 @@ pub fn lock(data: &[u8]) {
 
 fn of_format(format: LockFormat, lock: &[u8], project: Option<&str>) {
     let name = "x".parse().expect("it is a project name");
-    match Request::from_lock(format, name, format.name(), lock, project) {
+    match accretion_python::request::from_lock(format, name, format.name(), lock, project) {
         Ok((whole, warnings)) => {
             report::check(&warnings, false);
-            for problem in whole.lock_problems(&[]) {
+            for problem in accretion_python::request::problems(&whole, &[]) {
                 report::check_line(&problem.message);
             }
             request::round_trip(&whole);
@@ -102,7 +102,7 @@ fn check(selected: &Selected, target: Target) {
         match &package.locked {
             Locked::Wheel { filename, .. } => {
                 assert_eq!(filename.name(), &package.name);
-                assert!(target.rank_wheel(filename).is_some(), "{filename}");
+                assert!(Rank::of_wheel(target, filename).is_some(), "{filename}");
                 name::check(filename, filename.as_str());
             }
             Locked::SourceDistribution { filename, .. } => {

@@ -1,7 +1,8 @@
 use std::str;
 
-use accretion_core::lock::{Lock, Policy};
-use accretion_core::target::{PythonRelease, Target};
+use accretion_core::target::Target;
+use accretion_python::lock::{Lock, Policy};
+use accretion_python::release::PythonRelease;
 use pep508_rs::{MarkerTree, MarkerTreeKind};
 
 use crate::report;

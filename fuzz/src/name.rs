@@ -1,7 +1,8 @@
+use accretion_python::wheel::Rank;
 use std::str;
 
 use accretion_core::target::Target;
-use accretion_core::wheel::WheelFilename;
+use accretion_python::wheel::WheelFilename;
 
 use crate::report;
 
@@ -46,12 +47,12 @@ pub(crate) fn check(name: &WheelFilename, text: &str) {
                 assert!(!part.is_empty() && !part.contains(['.', '-']), "{text}");
                 assert_eq!(part, part.to_ascii_lowercase());
             }
-            let rank = target.rank(tag);
+            let rank = Rank::of_tag(target, tag);
             best = best.into_iter().chain(rank).min();
             if tag.platform.ends_with("win_amd64") || tag.platform.contains("musllinux") {
                 assert_eq!(rank, None, "{text}");
             }
         }
-        assert_eq!(target.rank_wheel(name), best, "{text}");
+        assert_eq!(Rank::of_wheel(target, name), best, "{text}");
     }
 }

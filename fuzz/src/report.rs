@@ -1,8 +1,8 @@
 //! What is promised of reports and messages: they can be shown, and say what to do.
 
+use accretion_core::Fault;
 use accretion_core::diagnostic::{Report, Severity};
 use accretion_core::limits::Limits;
-use accretion_core::{Error, Fault};
 
 /// A report about an input that was refused, or accepted with warnings.
 pub(crate) fn check(report: &Report, refused: bool) {
@@ -33,7 +33,7 @@ pub(crate) fn check(report: &Report, refused: bool) {
 }
 
 /// An error's message.
-pub(crate) fn check_error(error: &Error) {
+pub(crate) fn check_error(error: &impl Fault) {
     check_line(&error.to_string());
     assert!(!error.code().is_empty());
 }

@@ -1,4 +1,4 @@
-use accretion_core::request::Request;
+use accretion_python::request::Request;
 
 use crate::report;
 
@@ -10,7 +10,7 @@ pub fn request(data: &[u8]) {
     match Request::from_json("request.json", data) {
         Ok((request, warnings)) => {
             report::check(&warnings, false);
-            let _ = request.lock_problems(&[]);
+            let _ = accretion_python::request::problems(&request, &[]);
             round_trip(&request);
         }
         Err(refusal) => report::check(&refusal, true),

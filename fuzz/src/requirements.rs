@@ -1,7 +1,7 @@
 use std::str;
 
-use accretion_core::request::{Request, Requirements};
-use accretion_core::requirement::{
+use accretion_python::request::{PythonInput, Request, Requirements};
+use accretion_python::requirement::{
     IncludeError, NoInclude, Requirement, RequirementSet, parse, parse_bytes,
 };
 use pep508_rs::VersionOrUrl;
@@ -54,9 +54,9 @@ fn check(set: &RequirementSet, allow_source_distributions: bool) {
     // The constraints come through the request that the builder reads.
     let mut whole = Request::new(
         "x".parse().expect("it is a project name"),
-        Requirements::Set(set.clone()),
+        PythonInput::new(Requirements::Set(set.clone())),
     );
-    whole.allow_source_distributions = allow_source_distributions;
+    whole.input.allow_source_distributions = allow_source_distributions;
     request::round_trip(&whole);
 }
 

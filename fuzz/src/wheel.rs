@@ -2,11 +2,13 @@
 
 use std::str;
 
-use accretion_core::archive::{Directory, Method};
+use accretion_archive::{Directory, Method};
 use accretion_core::digest::Sha256;
-use accretion_core::layer::{self, Plan, WheelFiles};
 use accretion_core::limits::WheelLimits;
-use accretion_core::wheel::{Layout, Origin, WheelFilename, inspect};
+use accretion_layer as layer;
+use accretion_layer::{Plan, WheelFiles};
+use accretion_python::wheel::{WheelFilename, inspect};
+use accretion_tree::{Layout, Origin};
 use serde_json::{Value, json};
 
 use crate::forge::WheelPlan;
@@ -95,8 +97,9 @@ fn check_archive(bytes: &[u8]) {
             Err(error) => return report::check_line(&error.to_string()),
         };
         assert_eq!(content.len() as u64, entry.size);
-        assert_eq!(Sha256::of(&content), verified.sha256);
-        ours.push((entry, verified.sha256.to_string()));
+        let sha256 = Sha256::of(&content);
+        assert_eq!(sha256.0, verified.sha256);
+        ours.push((entry, sha256.to_string()));
     }
     let answer = python::ask(json!({"do": "read"}), &[bytes]);
     let Some(theirs) = answer["entries"].as_array() else {
@@ -151,7 +154,7 @@ impl Inspected {
             assert_eq!(again, layout_file);
         }
 
-        assert!(layout.is_of(&filename));
+        assert!(filename.is_of(&layout));
         assert!(
             layout
                 .files

@@ -18,12 +18,14 @@ use std::path::Path;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::lock::{Locked, LockedFile, LockedPackage};
-use accretion_core::manifest::{CONTENT_PATH, ContentManifest, LayerManifest, Manifest};
+use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, LayerRef, Notification};
-use accretion_core::request::{Request, RequestId, RequestRef, Rollback};
+use accretion_core::request::{RequestId, RequestRef, Rollback};
 use accretion_core::target::{Compatibility, LayerTarget, Target};
 use accretion_core::tracking::Status;
+use accretion_layer::content::{CONTENT_PATH, ContentManifest};
+use accretion_python::lock::{Locked, LockedFile, LockedPackage};
+use accretion_python::request::Request;
 use accretion_testing::forge::zip::Method;
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
@@ -231,7 +233,8 @@ fn digests_count_sources_instead_of_wheels() {
         ("wheels", &[package("one", false), package("two", false)]),
         ("a source", &[package("one", false), package("two", true)]),
     ] {
-        writeln!(text, "{case}: {}", Digest::of_layer(target, packages)).unwrap();
+        let components = packages.iter().map(LockedPackage::component);
+        writeln!(text, "{case}: {}", Digest::of_layer(target, components)).unwrap();
     }
     hold("digests.txt", &text);
 }

@@ -6,11 +6,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
+use accretion_python::wheel::Rank;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use accretion_core::lock::{Lock, Policy};
-use accretion_core::target::{Architecture, PythonRelease, Runtime, Target};
-use accretion_core::wheel::{Tag, WheelFilename};
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_python::lock::{Lock, Policy};
+use accretion_python::release::PythonRelease;
+use accretion_python::wheel::{Tag, WheelFilename};
 use integration_tests::ask_script;
 use serde::Deserialize;
 use serde_json::json;
@@ -56,12 +58,15 @@ fn ask(filenames: &[String]) -> Answer {
 fn rank(
     target: Target,
     [python, abi, platform]: &[String; 3],
-) -> Option<accretion_core::wheel::Rank> {
-    target.rank(Tag {
-        python,
-        abi,
-        platform,
-    })
+) -> Option<accretion_python::wheel::Rank> {
+    Rank::of_tag(
+        target,
+        Tag {
+            python,
+            abi,
+            platform,
+        },
+    )
 }
 
 /// All that fits, in the same order.

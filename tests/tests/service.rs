@@ -7,9 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use accretion_core::index::Credentials;
 use accretion_core::limits::{Limits, ResolutionLimits};
-use accretion_core::request::{Request, read_indexes};
 use accretion_core::target::Target;
 use accretion_core::{Class, Fault as _};
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
@@ -17,6 +15,8 @@ use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{Downloader, Indexes, NamedIndex};
+use accretion_python::index::Credentials;
+use accretion_python::request::{Request, read_indexes};
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options, SourceDistributions};
 use accretion_service::ports::{Clock, Event, Progress};

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use accretion_aws::Clients;
 use accretion_aws::operator::{Stack, Stacks as CloudFormation};
 use accretion_core::diagnostic::Problem;
-use accretion_core::request::{Admission, AllowedPermissions, Permission, Request};
+use accretion_core::request::Permission;
+use accretion_core::request::{Admission, AllowedPermissions};
+use accretion_python::request::Request;
 use futures_util::future::{join_all, try_join_all};
 
 use super::{Error, Region, Stacks};

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::diagnostic::{ProblemRecord, Report, printable};
-use accretion_core::files::LeftOut;
 use accretion_core::layer::{LayerName, Shape};
 use accretion_core::manifest::{Installed, Manifest};
-use accretion_core::request::Request;
 use accretion_core::target::{Architecture, Compatibility, Runtime};
+use accretion_layer::files::LeftOut;
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::output::OutputFolder;
+use accretion_python::request::Request;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
 use accretion_service::own::Own;
 use accretion_service::ports::Clock;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::diagnostic::{ProblemRecord, Report};
-use accretion_core::request::Request;
+use accretion_python::request::Request;
 use serde::Serialize;
 
 use crate::args::{Format, Global};

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use accretion_core::diagnostic::ProblemRecord;
 use accretion_core::layer::LayerName;
-use accretion_core::lock::{self, LockedPackage};
-use accretion_core::request::Request;
 use accretion_core::target::Target;
+use accretion_python::lock::{self, LockedPackage};
+use accretion_python::request::Request;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 

@@ -11,7 +11,8 @@ use accretion_aws::S3Inbox;
 use accretion_aws::operator::{Dropped, RequestsTable};
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
-use accretion_core::request::{ProjectName, Request as LayerRequest, RequestId};
+use accretion_core::request::{ProjectName, RequestId};
+use accretion_python::request::Request as LayerRequest;
 use comfy_table::Table;
 use serde::Serialize;
 

@@ -8,6 +8,6 @@ pub(crate) struct Schema {}
 
 /// Prints the schema, which is JSON in every format.
 pub(crate) fn run() -> ExitCode {
-    crate::print_json(accretion_core::request::schema().as_value());
+    crate::print_json(accretion_python::request::schema().as_value());
     ExitCode::SUCCESS
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use accretion_core::lock::LockFormat;
+use accretion_python::lock::LockFormat;
 
 use super::unreadable;
 use crate::error::Error;

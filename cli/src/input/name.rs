@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use accretion_core::project::{FileKind, ProjectFile};
-use accretion_core::request::{InputKind, ProjectName};
+use accretion_core::request::ProjectName;
+use accretion_python::project::{FileKind, ProjectFile};
+use accretion_python::request::InputKind;
 
 use crate::error::Error;
 use crate::own::PYPROJECT;

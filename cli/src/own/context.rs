@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use accretion_core::diagnostic::Report;
-use accretion_core::project::{
+use accretion_core::target::Target;
+use accretion_python::project::{
     FileKind, Given, Origin, ProjectFile, SettingsOf, Source, Workspace,
 };
-use accretion_core::requirement::{ExtraName, PackageName, RequirementSet};
-use accretion_core::target::Target;
+use accretion_python::requirement::{ExtraName, PackageName, RequirementSet};
 
 use super::PYPROJECT;
 use crate::error::Error;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
-use accretion_core::request::{Request, Requirements};
-use accretion_core::requirement::PackageName;
+use accretion_python::request::{Request, Requirements};
+use accretion_python::requirement::PackageName;
 
 use crate::input::folder;
 
@@ -27,7 +27,7 @@ pub(crate) fn local_packages(
     input: &Path,
     projects: &[PathBuf],
 ) -> Vec<LocalPackage> {
-    let Requirements::Lock(file) = &request.requirements else {
+    let Requirements::Lock(file) = &request.input.requirements else {
         return Vec::new();
     };
     let Some(folder) = folder(input) else {
@@ -36,7 +36,7 @@ pub(crate) fn local_packages(
     let mut packages = BTreeSet::new();
     for target in request.targets.iter() {
         // What is wrong with a lock is told for each target, where it is built.
-        let local = file.lock().local_packages(target, &request.selection);
+        let local = file.lock().local_packages(target, &request.input.selection);
         for package in local.into_iter().flatten() {
             let Ok(path) = fs::canonicalize(folder.join(&package.path)) else {
                 continue;

@@ -1,17 +1,19 @@
 //! Building projects with the local projects that they require.
 
+use accretion_layer::files;
+use accretion_python::wheel::Rank;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
-use accretion_core::files::FileRules;
-use accretion_core::project::{Dependency, Given, dependencies};
+use accretion_core::request::FileRules;
 use accretion_core::request::Targets;
-use accretion_core::requirement::{ExtraName, PackageName, RequirementSet};
-use accretion_core::secrets;
 use accretion_core::target::Target;
-use accretion_core::wheel::{Requires, WheelFilename, foreign_code};
+use accretion_layer::secrets;
+use accretion_python::project::{Dependency, Given, dependencies};
+use accretion_python::requirement::{ExtraName, PackageName, RequirementSet};
+use accretion_python::wheel::{Requires, WheelFilename, foreign_code};
 use accretion_service::own::OwnWheel;
 use url::Url;
 
@@ -58,7 +60,7 @@ impl Walk<'_> {
         let members = context.members_without_root();
         if !members.is_empty() {
             return Err(Error::Service(
-                accretion_core::Error::LayerEmpty { members }.into(),
+                accretion_layer::Error::LayerEmpty { members }.into(),
             ));
         }
         if !self.is_locked {
@@ -307,14 +309,14 @@ impl<'a> Builder<'a> {
         }
         let first = natives.first().or(self.targets.first());
         for target in first.into_iter().chain(&natives) {
-            let fits = |built: &Built| target.rank_wheel(&built.wheel.filename).is_some();
+            let fits = |built: &Built| Rank::of_wheel(*target, &built.wheel.filename).is_some();
             if !built.iter().any(fits) {
                 built.push(self.build_for(path, *target).await?);
             }
             // Pure ones are for all of them.
             let is_for_all = |it: &Built| {
                 let mut targets = self.targets.iter();
-                targets.all(|target| target.rank_wheel(&it.wheel.filename).is_some())
+                targets.all(|target| Rank::of_wheel(*target, &it.wheel.filename).is_some())
             };
             if built.iter().any(is_for_all) {
                 break;
@@ -336,11 +338,11 @@ impl<'a> Builder<'a> {
     /// Verifies a wheel, which may hold no secrets, and puts it where the build finds it. If its tags
     /// fit one of these targets, its native code has to fit as well.
     async fn admit(&self, path: &Path, targets: &[Target]) -> Result<Built, Error> {
-        let failed = |error: accretion_core::Error| Error::Service(error.into());
+        let failed = |error: accretion_python::Error| Error::Service(error.into());
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let filename: WheelFilename = name.parse().map_err(|error| {
-            failed(accretion_core::Error::WheelInvalid {
+            failed(accretion_python::Error::WheelInvalid {
                 wheel: name.to_string(),
                 problem: format!("it has this name: {error}"),
             })
@@ -351,11 +353,11 @@ impl<'a> Builder<'a> {
         let stored = admitted.map_err(|error| Error::Service(error.into()))?;
         let secrets =
             secrets::of_wheel(&bytes).map_err(|error| unusable(path, error.to_string()))?;
-        self.rules.check(secrets).map_err(failed)?;
+        files::check_secrets(&self.rules, secrets).map_err(|error| Error::Service(error.into()))?;
         let open = |path: &Path| File::open(path).map_err(|error| unreadable(path, error));
         let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);
         let requires = Requires::read(&stored.layout, &wheel, &layout).map_err(failed)?;
-        let fits = |target: &&Target| target.rank_wheel(&filename).is_some();
+        let fits = |target: &&Target| Rank::of_wheel(**target, &filename).is_some();
         for target in targets.iter().filter(fits) {
             let foreign = foreign_code(&stored.layout, &wheel, &layout, target.architecture);
             let foreign = foreign.map_err(|error| unreadable(path, error))?;

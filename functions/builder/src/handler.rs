@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
-use accretion_core::request::{FileSource, Request, RequestId, RequestRef};
+use accretion_core::request::FileSource;
+use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Fault, keys};
@@ -17,6 +18,7 @@ use accretion_local::uv::Uv;
 use accretion_local::{
     DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, Sandboxes,
 };
+use accretion_python::request::Request;
 use accretion_service::build::{Build, Options, SourceDistributions};
 use accretion_service::indexes::{Chosen, Offer};
 use accretion_service::own::{Own, OwnWheel};
@@ -193,6 +195,10 @@ impl Builder {
             let content = self.requests.kept_file(&key).await?;
             Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
         };
+        let invalid = || Error::RequestInvalid {
+            id: id.clone(),
+            codes: "FilesInvalid".to_owned(),
+        };
         let (mut own, mut packed) = (Own::default(), None);
         for source in &request.contents.files {
             match source {
@@ -202,20 +208,16 @@ impl Builder {
                     let (files, path) = folder.into_parts();
                     (own.files, packed) = (Some(files), Some(path));
                 }
-                FileSource::Wheel { filename, sha256 } => {
+                FileSource::Package { filename, sha256 } => {
                     let wheel = stored(keys::own_wheel(*sha256)).await?;
-                    wheels.admit(filename, *sha256, wheel).await?;
-                    own.wheels.push(OwnWheel {
-                        filename: filename.clone(),
-                        sha256: *sha256,
-                    });
+                    let filename = filename.parse().map_err(|_| invalid())?;
+                    wheels.admit(&filename, *sha256, wheel).await?;
+                    let sha256 = *sha256;
+                    own.wheels.push(OwnWheel { filename, sha256 });
                 }
                 // The dispatcher replaces these before it stores a request.
                 FileSource::Object(_) | FileSource::Prefix(_) => {
-                    return Err(Error::RequestInvalid {
-                        id: id.clone(),
-                        codes: "FilesInvalid".to_owned(),
-                    });
+                    return Err(invalid());
                 }
             }
         }
@@ -343,7 +345,7 @@ mod tests {
 
         let tables = [
             accretion_aws::Error::CODES,
-            accretion_core::Error::CODES,
+            accretion_python::Error::CODES,
             accretion_lambda::Error::CODES,
             accretion_local::Error::CODES,
             accretion_service::Error::CODES,

@@ -5,7 +5,8 @@ mod tally;
 use accretion_aws::{
     DynamoTracking, S3Inbox, S3Manifests, S3Requests, SnsTopic, StepFunctionsBuilds,
 };
-use accretion_core::request::{Admission, IdentityAttributes};
+use accretion_core::request::Admission;
+use accretion_core::request::IdentityAttributes;
 use accretion_core::timestamp::Timestamp;
 use accretion_lambda::{Invocation, each_message};
 use accretion_service::Error;

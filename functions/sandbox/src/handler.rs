@@ -9,8 +9,6 @@ use std::sync::Arc;
 use accretion_core::Fault;
 use accretion_core::digest::Sha256;
 use accretion_core::limits::{Limits, ResolutionLimits};
-use accretion_core::lock::{self, Lock};
-use accretion_core::request::Request;
 use accretion_lambda::Invocation;
 use accretion_local::cache::WheelCache;
 use accretion_local::python::Interpreters;
@@ -18,6 +16,8 @@ use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{
     AllowedHosts, DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, descendants,
 };
+use accretion_python::lock::{self, Lock};
+use accretion_python::request::Request;
 use accretion_service::indexes::{Chosen, Offer};
 use accretion_service::lock::lock_target;
 use accretion_service::ports::{Event, Order, OrderedSource, Progress};
@@ -46,9 +46,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     #[fault(transparent)]
     Local(#[from] LocalError),
+    /// A Python package can't be used.
     #[error(transparent)]
     #[fault(transparent)]
-    Core(#[from] accretion_core::Error),
+    Python(#[from] accretion_python::Error),
 }
 
 /// The progress of a build sandbox, which is not shown.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
-use accretion_core::archive::Written;
 use accretion_core::digest::Digest;
+use accretion_core::digest::Written;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;

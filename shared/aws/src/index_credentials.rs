@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use accretion_core::index::{CodeArtifactDomain, Credentials, CredentialsReference, SecretArn};
+use accretion_python::index::{CodeArtifactDomain, Credentials, CredentialsReference, SecretArn};
 use accretion_service::ports::{IndexCredentials, PortError};
 
 use crate::Clients;

@@ -245,7 +245,7 @@ impl Report {
 }
 
 /// The known name that a mistyped one probably means.
-pub(crate) fn closest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lowercase = typed.to_lowercase();
     known
         .map(|name| (name, strsim::jaro_winkler(&lowercase, &name.to_lowercase())))
@@ -345,6 +345,3 @@ pub mod code {
         WRONG_TYPE = "WrongType", "A JSON value of another type than expected.";
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,14 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
 use crate::excerpt::shown;
-use crate::lock::{Locked, LockedPackage};
 use crate::pruning::{Pattern, Pruning};
 use crate::target::Target;
-use crate::wheel::LayoutFile;
 
 /// The version of the layer archive's form. It changes whenever the same wheels would give other
 /// bytes, and so every digest with it. Where the change is in what is worked out of a wheel (its
-/// scripts, its `RECORD`), [`LAYOUT_EXTENSION`](crate::wheel::LAYOUT_EXTENSION) has to change too:
+/// scripts, its `RECORD`), [`LAYOUT_EXTENSION`](accretion_tree::LAYOUT_EXTENSION) has to change too:
 /// a cache would bring back what the old version worked out.
 pub const ARCHIVE_FORMAT: u32 = 1;
 
@@ -88,7 +86,28 @@ impl<'de> Deserialize<'de> for Sha256 {
     }
 }
 
-/// The hash of everything that determines a layer's bytes. Written as `sha256:` and 64 hexadecimal digits.
+/// A package of a layer as its digest counts it. Members are in the order of their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Component<'a> {
+    /// The package's name.
+    pub name: &'a str,
+    /// The hash of its file: of the source, if it is built from one.
+    pub sha256: Sha256,
+    /// Whether the file is a source, of which two builds differ.
+    pub source: bool,
+}
+
+/// The hash and size of a file that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Its SHA-256.
+    pub sha256: Sha256,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// What determines a layer's bytes, hashed. Written as `sha256:` and 64 hexadecimal digits.
 ///
 /// It is known right after resolution, before anything is downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,11 +119,8 @@ impl Digest {
     /// It is over canonical JSON: members in the order of their names, no white space. A wheel
     /// counts with its own hash; one that is built from source with that of the source, since two
     /// builds of one source differ.
-    pub fn of_layer<'a>(
-        target: Target,
-        packages: impl IntoIterator<Item = &'a LockedPackage>,
-    ) -> Self {
-        Self::of_contents(target, packages, &[], &Pruning::default())
+    pub fn of_layer<'a>(target: Target, packages: impl IntoIterator<Item = Component<'a>>) -> Self {
+        Self::of_contents(target, packages, None, &Pruning::default())
     }
 
     /// The digest of the layer that these packages make together with extra files, which are
@@ -113,15 +129,15 @@ impl Digest {
     /// Files count with their paths, hashes and modes, patterns as they are written.
     pub fn of_contents<'a>(
         target: Target,
-        packages: impl IntoIterator<Item = &'a LockedPackage>,
-        files: &[LayoutFile],
+        packages: impl IntoIterator<Item = Component<'a>>,
+        files: Option<Sha256>,
         pruning: &Pruning,
     ) -> Self {
-        let wheels = contents(packages);
+        let wheels = sorted(packages);
         let canonical = serde_json::to_vec(&LayerContent {
             archive_format: ARCHIVE_FORMAT,
             architecture: target.architecture.name(),
-            files: (!files.is_empty()).then(|| of_files(files)),
+            files,
             include: pruning.include().map(Pattern::as_str).collect(),
             prune: pruning.prune().map(Pattern::as_str).collect(),
             runtime: target.runtime.identifier(),
@@ -136,21 +152,21 @@ impl Digest {
     /// count as in [`Self::of_contents`].
     ///
     /// It is the same in any order of the targets, and that of no layer [for one](Self::of_layer).
-    pub fn of_merged<'a, P: IntoIterator<Item = &'a LockedPackage>>(
+    pub fn of_merged<'a, P: IntoIterator<Item = Component<'a>>>(
         trees: impl IntoIterator<Item = (Target, P)>,
-        files: &[LayoutFile],
+        files: Option<Sha256>,
         pruning: &Pruning,
     ) -> Self {
         let trees = trees.into_iter().map(|(target, packages)| TreeContent {
             architecture: target.architecture.name(),
             runtime: target.runtime.identifier(),
-            wheels: contents(packages),
+            wheels: sorted(packages),
         });
         let mut trees: Vec<_> = trees.collect();
         trees.sort();
         let canonical = serde_json::to_vec(&MergedContent {
             archive_format: ARCHIVE_FORMAT,
-            files: (!files.is_empty()).then(|| of_files(files)),
+            files,
             include: pruning.include().map(Pattern::as_str).collect(),
             prune: pruning.prune().map(Pattern::as_str).collect(),
             trees,
@@ -160,10 +176,11 @@ impl Digest {
     }
 }
 
-fn contents<'a>(packages: impl IntoIterator<Item = &'a LockedPackage>) -> Vec<Content<'a>> {
-    let mut wheels: Vec<Content<'_>> = packages.into_iter().map(Content::from).collect();
-    wheels.sort();
-    wheels
+/// Sorts what a layer is made of: its order says nothing.
+fn sorted<'a>(components: impl IntoIterator<Item = Component<'a>>) -> Vec<Component<'a>> {
+    let mut components: Vec<_> = components.into_iter().collect();
+    components.sort();
+    components
 }
 
 /// Members in the order of their names.
@@ -186,7 +203,7 @@ struct MergedContent<'a> {
 struct TreeContent<'a> {
     architecture: &'a str,
     runtime: &'a str,
-    wheels: Vec<Content<'a>>,
+    wheels: Vec<Component<'a>>,
 }
 
 /// Members in the order of their names.
@@ -202,47 +219,7 @@ struct LayerContent<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     prune: Vec<&'a str>,
     runtime: &'a str,
-    wheels: Vec<Content<'a>>,
-}
-
-/// The hash of extra files, ordered by path, whatever they are packed in: over canonical JSON
-/// of their paths, hashes and modes.
-pub fn of_files(files: &[LayoutFile]) -> Sha256 {
-    let files = files.iter().map(|file| OwnFile {
-        executable: file.executable,
-        path: &file.path,
-        sha256: file.sha256,
-    });
-    let canonical = serde_json::to_vec(&files.collect::<Vec<_>>());
-    Sha256::of(&canonical.expect("strings, booleans and lists are always JSON"))
-}
-
-/// Members in the order of their names.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct OwnFile<'a> {
-    executable: bool,
-    path: &'a str,
-    sha256: Sha256,
-}
-
-/// Members in the order of their names.
-#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Content<'a> {
-    name: &'a str,
-    sha256: Sha256,
-    source: bool,
-}
-
-impl<'a> From<&'a LockedPackage> for Content<'a> {
-    fn from(package: &'a LockedPackage) -> Self {
-        Self {
-            name: package.name.as_ref(),
-            sha256: package.locked.file().sha256,
-            source: matches!(package.locked, Locked::SourceDistribution { .. }),
-        }
-    }
+    wheels: Vec<Component<'a>>,
 }
 
 impl fmt::Display for Digest {

@@ -46,9 +46,6 @@ impl fmt::Display for Class {
 ///     #[error("the server answered {0}")]
 ///     #[fault(Transient, hint = (*_0 == 429).then(|| "ask less often".to_owned()))]
 ///     ServerBusy(u16),
-///     #[error(transparent)]
-///     #[fault(transparent)]
-///     Core(#[from] accretion_core::Error),
 ///     #[error("in {region}: {error}")]
 ///     #[fault(transparent = error)]
 ///     InRegion { region: String, error: Box<Error> },
@@ -65,7 +62,7 @@ impl fmt::Display for Class {
 /// A variant cannot be left out:
 ///
 /// ```compile_fail
-/// #[derive(Debug, thiserror::Error, accretion_core::Fault)]
+/// #[derive(Debug, thiserror::Error, crate::Fault)]
 /// pub enum Error {
 ///     #[error("the disk is full")]
 ///     DiskFull,
@@ -172,12 +169,16 @@ mod tests {
         }
     }
 
+    #[derive(Debug, thiserror::Error, Fault)]
+    enum Refused {
+        #[error("`{0}` is no version")]
+        #[fault(User)]
+        NotAVersion(&'static str),
+    }
+
     #[test]
     fn a_log_does_not_quote_the_input() {
-        let of_user = crate::Error::LockInvalid {
-            problem: "`secret` is no version".to_owned(),
-        };
-        let (text, hint) = of_user.logged();
+        let (text, hint) = Refused::NotAVersion("secret").logged();
         assert_eq!((text.as_str(), hint), (LOGGED_OF_USERS, None));
         let (text, hint) = Full.logged();
         assert_eq!(text, "the disk is full");

@@ -1,20 +1,32 @@
-//! Layers: which file of which wheel goes where, and the zip that Lambda unpacks below `/opt`.
+//! Layers as they are named, and as manifests speak of them.
 
-mod bundle;
 mod name;
-mod oversize;
-mod packer;
-mod plan;
-mod splice;
+mod path;
 
-pub use bundle::{Bundle, Copied, Shape, Tree};
+use serde::{Deserialize, Serialize};
+
 pub use name::{LambdaLayerName, LayerName, ParseLambdaLayerNameError, ParseLayerNameError};
-pub use oversize::Oversize;
-pub(crate) use oversize::mebibytes;
-pub use packer::{PackError, Packer};
-pub use plan::{Conflict, Plan, Pruned, Rules, Wheel};
-pub use splice::{WheelFiles, splice, splice_bundle};
+pub use path::{NOT_RELATIVE, path_problem};
 
-/// The folder of a layer that Lambda's Python runtimes have on `sys.path`.
-/// Source: AWS Lambda Developer Guide, "Working with layers for Python Lambda functions".
-pub const ROOT: &str = "python/";
+/// A path that several wheels claim with different content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Conflict {
+    /// The path in the layer, below `python/`.
+    pub path: String,
+    /// The wheel whose file is in the layer.
+    pub winner: String,
+    /// The wheels whose files are not.
+    pub losers: Vec<String>,
+}
+
+/// How a layer serves its runtimes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shape {
+    /// All of them have the same files, in `python/`.
+    Shared,
+    /// Each has what is installed for it in `python/lib/pythonX.Y/site-packages/`, which Lambda has
+    /// on `sys.path` for that version alone. What is copied is in `python/`.
+    /// Source: AWS Lambda Developer Guide, "Working with layers for Python Lambda functions".
+    PerRuntime,
+}

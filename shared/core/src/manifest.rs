@@ -3,8 +3,6 @@
 //! A superset of what Accretion (2019) wrote, so that its readers keep working. Where its code and its
 //! documentation differ, both forms are read.
 
-mod content;
-
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -17,8 +15,6 @@ use crate::notification::{LayerRef, ObjectRef};
 use crate::request::{PermissionDocument, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 use crate::timestamp::Timestamp;
-
-pub use content::{CONTENT_PATH, CONTENT_VERSION, ContentManifest, EmbedError};
 
 /// The version of this form. That of Accretion (2019), which had no such field, counts as 1.
 pub const VERSION: u32 = 2;
@@ -151,7 +147,7 @@ pub struct Files {
     pub count: u64,
     /// Their bytes, unpacked.
     pub unzipped_size: u64,
-    /// Their hash, whatever they were packed in: [`of_files`](crate::digest::of_files).
+    /// Their hash, whatever they were packed in: [`of_files`](accretion_layer::of_files).
     pub sha256: Sha256,
 }
 
@@ -288,7 +284,8 @@ impl Manifest {
     }
 }
 
-fn packages(installed: &[Installed]) -> usize {
+/// The number of distributions among what is installed; one that is there several times counts once.
+pub fn packages(installed: &[Installed]) -> usize {
     let names = installed.iter().map(|it| it.name.as_str());
     names.collect::<BTreeSet<_>>().len()
 }

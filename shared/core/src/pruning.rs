@@ -150,7 +150,7 @@ impl Pruning {
 
 /// Patterns as globs, and which of them have matched.
 #[derive(Debug)]
-pub(crate) struct Globs {
+pub struct Globs {
     set: GlobSet,
     /// Of each glob, the index of its pattern.
     pattern_of: Vec<usize>,
@@ -160,7 +160,7 @@ pub(crate) struct Globs {
 
 impl Globs {
     /// Returns `None` for patterns that are too large together.
-    pub(crate) fn new(patterns: &BTreeSet<Pattern>) -> Option<Self> {
+    pub fn new(patterns: &BTreeSet<Pattern>) -> Option<Self> {
         let (mut set, mut pattern_of) = (GlobSetBuilder::new(), Vec::new());
         for (index, pattern) in patterns.iter().enumerate() {
             for glob in pattern.globs().ok()? {
@@ -175,8 +175,8 @@ impl Globs {
         })
     }
 
-    /// Returns whether a pattern matches the path of a file. `globs` is kept for its memory.
-    pub(crate) fn matches(&mut self, path: &str, globs: &mut Vec<usize>) -> bool {
+    /// Whether a pattern matches the path of a file. `globs` is kept for its memory.
+    pub fn matches(&mut self, path: &str, globs: &mut Vec<usize>) -> bool {
         self.set.matches_into(path, globs);
         for glob in &*globs {
             self.patterns[self.pattern_of[*glob]].1 = true;
@@ -185,7 +185,7 @@ impl Globs {
     }
 
     /// The patterns that have matched nothing.
-    pub(crate) fn unmatched(&self) -> impl Iterator<Item = &Pattern> {
+    pub fn unmatched(&self) -> impl Iterator<Item = &Pattern> {
         let unmatched = self.patterns.iter().filter(|(_, has_matched)| !has_matched);
         unmatched.map(|(pattern, _)| pattern)
     }

@@ -1,32 +1,29 @@
-//! A request: the layers a project wants, and what goes into them.
+//! A request: the layers that a project wants, and their content.
 //!
-//! A request comes as JSON ([`Request::from_json`]), or as a bare requirements or lock file with
-//! every default. [`RequestDocument`] mirrors the JSON; the committed JSON Schema is generated from
-//! it.
+//! The envelope is the same for every language: [`Request`] reads and checks it. An ecosystem reads
+//! its own fields, among them the requirements: [`Input`].
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use pep508_rs::PackageName;
+use serde::Serialize;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
-use crate::error::{Error, PROJECT_MISSING};
-use crate::excerpt::shown;
-use crate::fault::Fault as _;
-use crate::index::Index;
+use crate::encoding::decode;
+use crate::json::{Fields, Reader};
+use crate::language::Language;
 use crate::limits::Limits;
-use crate::lock::{LockFile, LockFormat, NotALock, Outdated, Policy, Selection};
-use crate::requirement::{Include, RequirementSet, decode, parse_bytes};
-use crate::script::parse_script;
 use crate::target::{Architecture, Compatibility, LayerTarget, Lifecycle, Runtime, Target};
 
 mod admission;
 mod contents;
 mod document;
-mod input;
+mod file_rules;
 mod json;
 mod rollback;
+#[cfg(test)]
+mod sample;
 
 pub use crate::identity::{
     IdentityAttributes, IdentityAttributesError, ParseProjectNameError, ParseRequestIdError,
@@ -35,11 +32,9 @@ pub use crate::identity::{
 
 pub use self::admission::{Admission, AllowedPermissions, ParseAllowedPermissionsError};
 pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
-pub use self::document::{
-    ParsePermissionError, PermissionDocument, RequestDocument, RequirementDocument,
-    RequirementsDocument, schema,
-};
-pub use self::input::{InputKind, InputUnsupported};
+pub use self::document::{ParsePermissionError, PermissionDocument};
+pub use self::file_rules::FileRules;
+pub use self::json::read_flag;
 pub use self::rollback::Rollback;
 
 /// The id of an AWS account: 12 digits.
@@ -245,74 +240,65 @@ fn unsupported(runtime: Runtime) -> Option<Problem> {
     })
 }
 
-/// The requirements that a layer is made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Requirements {
-    /// Requirements that are resolved for each target.
-    Set(RequirementSet),
-    /// A lock file.
-    Lock(LockFile),
+/// The fields of a request that belong to one ecosystem, and their meaning.
+pub trait Input: Sized + Clone + fmt::Debug + PartialEq {
+    /// The language whose packages it names.
+    const LANGUAGE: Language;
+
+    /// The names of its fields.
+    const FIELDS: &'static [&'static str];
+
+    /// The JSON of a request with this input.
+    type Document: Serialize;
+
+    /// Reads its fields. Problems go to the reader's report; `None` if there is no input without
+    /// them.
+    fn read(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, contents: &Contents) -> Option<Self>;
+
+    /// Writes a request, every default included.
+    fn document(request: &Request<Self>) -> Self::Document;
+
+    /// The runtimes that layers are built for if a request names none: those that AWS has not
+    /// deprecated and that the input is for, if there is one.
+    fn runtimes(&self) -> Vec<Runtime>;
+
+    /// Returns whether a file name is one of a package: `None` if it is another file's,
+    /// `Some(false)` if it looks like a package's and is none.
+    fn is_package_file(name: &str) -> Option<bool>;
 }
 
-impl Requirements {
-    /// The runtimes that layers are built for if none is named: those that AWS supports and that
-    /// `requires-python` takes, if there is one that it takes.
-    pub fn runtimes(&self) -> Vec<Runtime> {
-        let fits = |runtime: &Runtime| match self {
-            Self::Set(set) => set
-                .requires_python
-                .as_ref()
-                .is_none_or(|it| runtime.satisfies(it)),
-            Self::Lock(file) => file.lock().is_for(*runtime),
-        };
-        Runtime::supported().filter(fits).collect()
-    }
-}
-
-/// The layers a project wants.
+/// The layers that a project wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct Request<I> {
     /// The project.
     pub name: ProjectName,
-    /// The requirements.
-    pub requirements: Requirements,
-    /// The dependency groups and extras of a lock file that go into the layers.
-    pub selection: Selection,
+    /// The packages that go into the layers.
+    pub input: I,
     /// One layer is built for each, or for each architecture if they are [merged](Self::merge).
     pub targets: Targets,
     /// The description of the layer versions; never empty.
     pub description: Option<String>,
     /// The layer versions' license information; never empty.
     pub license_info: Option<String>,
-    /// The permissions to use the layers.
+    /// The accounts and organizations that may use the layers, besides the account itself.
     pub permissions: BTreeSet<Permission>,
-    /// Distributions that are resolved but left out of the layers.
-    pub exclude: BTreeSet<PackageName>,
-    /// The extra files, and the rules for files that stay out.
+    /// Extra files of the layers, and the files that stay out.
     pub contents: Contents,
-    /// True if packages without a fitting wheel may be built, which runs their code.
-    pub allow_source_distributions: bool,
-    /// Indexes that are asked before the default one, in this order.
-    pub indexes: Vec<Index>,
-    /// True if one layer serves all runtimes, for each architecture.
+    /// Whether one layer serves all runtimes, for each architecture.
     pub merge: bool,
 }
 
-impl Request {
+impl<I: Input> Request<I> {
     /// A request with every default.
-    pub fn new(name: ProjectName, requirements: Requirements) -> Self {
+    pub fn new(name: ProjectName, input: I) -> Self {
         Self {
             name,
-            selection: Selection::default(),
-            targets: Targets::new(requirements.runtimes(), []),
-            requirements,
+            targets: Targets::new(input.runtimes(), []),
+            input,
             description: None,
             license_info: None,
             permissions: BTreeSet::new(),
-            exclude: BTreeSet::new(),
             contents: Contents::default(),
-            allow_source_distributions: false,
-            indexes: Vec::new(),
             merge: false,
         }
     }
@@ -347,130 +333,6 @@ impl Request {
         check_written(json::read(source_name, decode(source_name, bytes)?)?)
     }
 
-    /// A request with every default from a `requirements.txt`.
-    ///
-    /// The last part of `source_name` is the file's own name in the folder that includes are
-    /// relative to.
-    pub fn from_requirements_txt(
-        name: ProjectName,
-        source_name: &str,
-        bytes: &[u8],
-        include: &dyn Include,
-        allow_source_distributions: bool,
-    ) -> Checked<Self> {
-        check_size(source_name, bytes)?;
-        let (set, report) = parse_bytes(source_name, bytes, include, allow_source_distributions)?;
-        let request = Self {
-            allow_source_distributions,
-            ..Self::new(name, Requirements::Set(set))
-        };
-        check_written((request, report))
-    }
-
-    /// A request with every default from a lock file.
-    ///
-    /// `project` is the `pyproject.toml` beside it. Whether it has what a target needs shows when
-    /// packages are selected for it.
-    pub fn from_lock(
-        format: LockFormat,
-        name: ProjectName,
-        source_name: &str,
-        bytes: &[u8],
-        project: Option<&str>,
-    ) -> Checked<Self> {
-        check_size(source_name, bytes)?;
-        let text = decode(source_name, bytes)?;
-        let mut report = Report::new(source_name, text);
-        if text.trim().is_empty() {
-            report.push(lock_empty());
-            return Err(report);
-        }
-        match LockFile::read(format, text, project) {
-            Ok(lock) => {
-                for problem in lock_warnings(&lock) {
-                    report.push(problem);
-                }
-                check_written((Self::new(name, Requirements::Lock(lock)), report))
-            }
-            Err(error) => {
-                let span = error.span.clone();
-                let problem = lock_invalid(error);
-                report.push(match span {
-                    Some(span) => problem.at(0, span),
-                    None => problem,
-                });
-                Err(report)
-            }
-        }
-    }
-
-    /// A request with every default from a script with inline metadata (PEP 723).
-    pub fn from_script(
-        name: ProjectName,
-        source_name: &str,
-        bytes: &[u8],
-        allow_source_distributions: bool,
-    ) -> Checked<Self> {
-        check_size(source_name, bytes)?;
-        let (set, report) = parse_script(source_name, bytes, allow_source_distributions)?;
-        let request = Self {
-            allow_source_distributions,
-            ..Self::new(name, Requirements::Set(set))
-        };
-        check_written((request, report))
-    }
-
-    /// The packages whose wheels are among the files that the request names.
-    pub fn own_packages(&self) -> Vec<PackageName> {
-        let filenames = self.contents.files.iter().filter_map(FileSource::wheel);
-        filenames.map(|filename| filename.name().clone()).collect()
-    }
-
-    /// The problems of a lock file or a script for the request's targets: one for each target
-    /// that can't be built. Of what has to be resolved only the Python versions are known.
-    ///
-    /// `own` are packages whose wheels will be at hand, besides those that the request names.
-    ///
-    /// A lock file that is not up to date with the project it was given with is another one.
-    pub fn lock_problems(&self, own: &[PackageName]) -> Vec<Problem> {
-        let own: Vec<_> = own.iter().cloned().chain(self.own_packages()).collect();
-        let policy = Policy {
-            allow_source_distributions: self.allow_source_distributions,
-            requirements: None,
-            own: &own,
-        };
-        let mut problems: Vec<Problem> = self.outdated_problem().into_iter().collect();
-        for target in self.targets.iter() {
-            let outcome = match &self.requirements {
-                Requirements::Set(set) => self
-                    .selection
-                    .check_none()
-                    .and_then(|()| set.python(target).map(|_| ())),
-                Requirements::Lock(file) => file
-                    .lock()
-                    .choose(target, policy, &self.selection)
-                    .map(|_| ()),
-            };
-            let Err(error) = outcome else {
-                continue;
-            };
-            let problem = of_error(&error);
-            // What is selected is the same for all targets.
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-        problems
-    }
-
-    /// That the lock file is not up to date with the project it was given with.
-    pub fn outdated_problem(&self) -> Option<Problem> {
-        let Requirements::Lock(file) = &self.requirements else {
-            return None;
-        };
-        file.outdated().map(outdated_problem)
-    }
-
     /// That a request names files as only the pipeline does, which keeps them in the place of what was
     /// named: they have not been checked.
     pub fn kept_files_problem(&self) -> Option<Problem> {
@@ -488,7 +350,7 @@ impl Request {
     ///
     /// Never: strings, lists and booleans are always JSON.
     pub fn to_json(&self) -> String {
-        let document = RequestDocument::from(self);
+        let document = I::document(self);
         let mut text = serde_json::to_string_pretty(&document)
             .expect("strings, lists and booleans are always JSON");
         text.push('\n');
@@ -496,56 +358,8 @@ impl Request {
     }
 }
 
-/// Reads the indexes that the pipeline's operator offers, in the form of a request's `Indexes`. One
-/// with an empty `Packages` is only for requests that name it: it serves nothing by itself.
-///
-/// `source_name` is what the report calls the text.
-pub fn read_indexes(source_name: &str, text: &str) -> Checked<Vec<Index>> {
-    json::indexes::read(source_name, text)
-}
-
-/// The problem that a lock file is not up to date.
-fn outdated_problem(outdated: &Outdated) -> Problem {
-    of_error(&Error::LockOutdated(outdated.clone()))
-}
-
-/// An error as a problem of the input.
-fn of_error(error: &Error) -> Problem {
-    let problem = Problem::error(error.code(), error.to_string());
-    match error.hint() {
-        Some(hint) => problem.help(hint),
-        None => problem,
-    }
-}
-
-fn lock_invalid(error: NotALock) -> Problem {
-    if error.wants_project {
-        return Problem::error(code::LOCK_PROJECT_MISSING, error.problem).help(PROJECT_MISSING);
-    }
-    Problem::error(code::LOCK_INVALID, error.problem)
-        .help("write the lock file again with the tool that made it")
-}
-
-/// Returns the warnings about a lock file, whatever it is built for.
-fn lock_warnings(file: &LockFile) -> impl Iterator<Item = Problem> {
-    let format = file.format();
-    file.lock().out_of_reach().map(move |(name, marker)| {
-        let (name, marker) = (shown(name), shown(marker));
-        let message = format!(
-            "`{name}` is never installed: its marker `{marker}` asks for an extra, and this {format} \
-             has none"
-        );
-        Problem::warning(code::REQUIREMENT_NEVER_APPLIES, message)
-            .help("remove the extra from the marker, and lock again")
-    })
-}
-
-fn lock_empty() -> Problem {
-    Problem::error(code::LOCK_EMPTY, "the lock file is empty")
-        .help("write it with the tool that it is of, such as `uv lock`")
-}
-
-fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
+/// Refuses an input of more bytes than a request may have.
+pub fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
     if bytes.len() <= Limits::REQUEST_BYTES {
         return Ok(());
     }
@@ -564,9 +378,9 @@ fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
     Err(report)
 }
 
-/// A request is kept normalised, which may be longer: its texts are escaped, its markers written
-/// out. Its readers take no more either.
-fn check_written((request, mut report): (Request, Report)) -> Checked<Request> {
+/// Refuses a request whose normalised form, which is stored, is too long: its texts are escaped, its
+/// markers written out.
+pub fn check_written<I: Input>((request, mut report): (Request<I>, Report)) -> Checked<Request<I>> {
     let written = request.to_json().len();
     if written > Limits::REQUEST_BYTES {
         report.push(
@@ -582,6 +396,3 @@ fn check_written((request, mut report): (Request, Report)) -> Checked<Request> {
     }
     report.conclude(Some(request))
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,17 +8,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{Date, date};
-use pep440_rs::VersionSpecifiers;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::excerpt::shown;
+use crate::language::Language;
 
 mod layer;
-mod python;
 
 pub use self::layer::{Compatibility, LayerTarget};
-pub use self::python::PythonRelease;
 
 /// Declares [`Runtime`] and its table: one row for each runtime, oldest first.
 macro_rules! runtimes {
@@ -180,6 +178,11 @@ impl Runtime {
         RUNTIMES[self as usize].1
     }
 
+    /// The language of its functions.
+    pub fn language(self) -> Language {
+        Language::Python
+    }
+
     /// The minor version of CPython 3: 13 for `python3.13`.
     pub fn python_minor(self) -> u8 {
         self.facts().minor
@@ -193,16 +196,6 @@ impl Runtime {
     /// The oldest AWS SDK for Python that the runtime has.
     pub fn sdk(self) -> Sdk {
         self.facts().sdk
-    }
-
-    /// Returns whether some release of its Python satisfies a `requires-python`.
-    pub fn satisfies(self, requires_python: &VersionSpecifiers) -> bool {
-        let target = Target {
-            runtime: self,
-            // It makes no difference.
-            architecture: Architecture::X86_64,
-        };
-        PythonRelease::satisfying(target, requires_python).is_some()
     }
 
     /// The days on which AWS ends the runtime, step by step; `None` for a preview, which AWS has not
@@ -347,7 +340,7 @@ impl Target {
     /// `aarch64-manylinux_2_34`.
     ///
     /// On Amazon Linux 2 it is newer than the C library: uv has no `manylinux_2_26`. What uv resolves
-    /// may have [versions without a wheel that fits](crate::lock::Lock::unfit).
+    /// may have versions without a wheel that fits.
     pub fn uv_platform(self) -> String {
         format!(
             "{}-{}",

@@ -8,6 +8,7 @@
 
 mod folder;
 
+use accretion_python::wheel::Rank;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -17,10 +18,11 @@ use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
 use accretion_core::limits::{Limits, WheelLimits};
-use accretion_core::lock::LockedFile;
 use accretion_core::target::Target;
-use accretion_core::wheel::{LAYOUT_EXTENSION, Layout, WheelFilename, inspect};
+use accretion_python::lock::LockedFile;
+use accretion_python::wheel::{WheelFilename, inspect};
 use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels};
+use accretion_tree::{LAYOUT_EXTENSION, Layout};
 use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -134,7 +136,7 @@ impl WheelCache {
             }
             if Sha256::of(&wheel) != sha256 {
                 let (wheel, problem) = (filename.to_string(), "it has another hash".to_owned());
-                return Err(accretion_core::Error::WheelInvalid { wheel, problem }.into());
+                return Err(accretion_python::Error::WheelInvalid { wheel, problem }.into());
             }
             let mut partial = self.temporary()?;
             partial.write_all(&wheel).map_err(|error| {
@@ -237,10 +239,8 @@ impl WheelCache {
         let wheel = builder.build(&source, &work.path().join("wheel")).await?;
 
         let invalid = |problem: String| {
-            Error::from(accretion_core::Error::WheelInvalid {
-                wheel: wheel.display().to_string(),
-                problem,
-            })
+            let wheel = wheel.display().to_string();
+            Error::from(accretion_python::Error::WheelInvalid { wheel, problem })
         };
         let name = wheel.file_name().unwrap_or_default().to_string_lossy();
         let built: WheelFilename = name
@@ -305,8 +305,8 @@ impl WheelCache {
         built: WheelFilename,
         wheel: NamedTempFile,
     ) -> Result<Arc<StoredWheel>, Error> {
-        if target.rank_wheel(&built).is_none() {
-            return Err(Error::from(accretion_core::Error::WheelInvalid {
+        if Rank::of_wheel(target, &built).is_none() {
+            return Err(Error::from(accretion_python::Error::WheelInvalid {
                 wheel: built.to_string(),
                 problem: format!("it was built for {target}, which it does not fit"),
             }));
@@ -367,10 +367,10 @@ impl Wheels for WheelCache {
     ) -> Result<Arc<StoredWheel>, PortError> {
         let get = || self.load_or_download(filename, file);
         let stored = once(&self.wheels, file.sha256, get).await?;
-        if !stored.layout.is_of(filename) {
+        if !filename.is_of(&stored.layout) {
             // One file under two names: it can be only one of them.
             let (wheel, problem) = (filename.to_string(), format!("it is {}", stored.filename));
-            return Err(accretion_core::Error::WheelInvalid { wheel, problem }.into());
+            return Err(accretion_python::Error::WheelInvalid { wheel, problem }.into());
         }
         Ok(stored)
     }
@@ -439,7 +439,7 @@ fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
     let size = fs::metadata(&paths.wheel).ok()?.len();
     let file = File::open(&paths.layout).ok()?;
     let layout = Layout::decode(&file, file.metadata().ok()?.len()).ok()??;
-    if layout.wheel_size != size || !layout.is_of(filename) {
+    if layout.wheel_size != size || !filename.is_of(&layout) {
         return None;
     }
     // What was used last is pruned last. A cache that can't be written serves as it is.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use accretion_core::digest::Sha256;
-use accretion_core::index::Credentials;
 use accretion_core::limits::DownloadLimits;
-use accretion_core::lock::LockedFile;
+use accretion_python::index::Credentials;
+use accretion_python::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
 use sha2::Digest as _;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use accretion_core::Fault;
 use accretion_core::digest::Sha256;
-use accretion_core::error::{substitute, without_wheel};
 use accretion_core::limits::Limits;
+use accretion_python::{substitute, without_wheel};
 use accretion_service::ports::PortError;
 
 use crate::uv::OLDEST_UV;
@@ -448,10 +448,14 @@ pub enum Error {
         /// The system's error.
         error: io::Error,
     },
-    /// The domain refuses.
+    /// A Python package can't be used.
     #[error(transparent)]
     #[fault(transparent)]
-    Core(#[from] accretion_core::Error),
+    Python(#[from] accretion_python::Error),
+    /// A layer can't be made.
+    #[error(transparent)]
+    #[fault(transparent)]
+    Layer(#[from] accretion_layer::Error),
 }
 
 impl Error {

@@ -3,6 +3,7 @@
 //! A pure Python package comes out the same wherever it is built, as long as the interpreter is of
 //! the target's version. Of others the wheel says so, by its tags or by the code that it holds.
 
+use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
 use std::env::consts::ARCH;
 use std::fs::File;
@@ -11,8 +12,9 @@ use std::path::Path;
 
 use accretion_core::limits::Limits;
 use accretion_core::target::{Architecture, Target};
-use accretion_core::wheel::{Layout, WheelFilename, foreign_code, inspect};
+use accretion_python::wheel::{WheelFilename, foreign_code, inspect};
 use accretion_service::ports::StoredWheel;
+use accretion_tree::Layout;
 
 use crate::Error;
 
@@ -55,7 +57,7 @@ pub(crate) fn check_file(source: &str, wheel: &Path, target: Target) -> Result<(
     let filename: WheelFilename = name.parse().map_err(|error| {
         let problem = format!("it was built with this name: {error}");
         let wheel = name.to_string();
-        accretion_core::Error::WheelInvalid { wheel, problem }
+        accretion_python::Error::WheelInvalid { wheel, problem }
     })?;
     let unreadable = |error| Error::temporary("could not read", wheel, error);
     let wheel_file = File::open(wheel).map_err(unreadable)?;
@@ -84,7 +86,7 @@ impl Built<'_> {
         &self,
         target: Target,
         wheel: &File,
-        layout_file: &(impl accretion_core::archive::ReadAt + ?Sized),
+        layout_file: &(impl accretion_archive::ReadAt + ?Sized),
     ) -> io::Result<Result<(), Error>> {
         let refused = |problem: String| {
             Ok(Err(Error::ArchitectureForeign {
@@ -93,7 +95,7 @@ impl Built<'_> {
                 problem,
             }))
         };
-        if target.rank_wheel(self.filename).is_none() {
+        if Rank::of_wheel(target, self.filename).is_none() {
             let platforms: BTreeSet<_> = self.filename.tags().map(|tag| tag.platform).collect();
             let names: Vec<_> = platforms.into_iter().collect();
             return refused(format!("is for {}", names.join(", ")));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use accretion_core::index::{Credentials, Index};
+use accretion_python::index::{Credentials, Index};
 use url::Url;
 
 use crate::netrc::Netrc;

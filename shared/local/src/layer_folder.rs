@@ -11,15 +11,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
-use accretion_core::files::{
-    FileRules, LeftOut, REQUIREMENTS, Reason, Selector, is_never_taken, packed_files, reason,
-    write_zip,
-};
-use accretion_core::layer::{Oversize, PackError, Packer};
 use accretion_core::limits::{Limits, WheelLimits};
-use accretion_core::secrets::Scanned;
-use accretion_core::wheel::LayoutFile;
+use accretion_core::request::FileRules;
+use accretion_layer::files::{
+    LeftOut, REQUIREMENTS, Reason, Selector, is_never_taken, packed_files, reason, write_zip,
+};
+use accretion_layer::secrets::Scanned;
+use accretion_layer::{Oversize, PackError, Packer};
 use accretion_service::assemble::PackedFiles;
+use accretion_tree::LayoutFile;
 use tempfile::TempPath;
 
 use self::ignored::{IgnoreFiles, Verdict};
@@ -48,7 +48,7 @@ impl PackedFolder {
     ///
     /// # Errors
     ///
-    /// [`OwnFilesInvalid`](accretion_core::Error::OwnFilesInvalid) for what is no such zip.
+    /// [`OwnFilesInvalid`](accretion_layer::Error::OwnFilesInvalid) for what is no such zip.
     pub async fn of_zip(zip: Vec<u8>, sha256: Sha256) -> Result<Self, Error> {
         blocking(move || Self::of_zip_now(&zip, sha256)).await
     }
@@ -56,7 +56,7 @@ impl PackedFolder {
     fn of_zip_now(zip: &[u8], sha256: Sha256) -> Result<Self, Error> {
         if Sha256::of(zip) != sha256 {
             let problem = "they do not have the hash that the request says".to_owned();
-            return Err(accretion_core::Error::OwnFilesInvalid { problem }.into());
+            return Err(accretion_layer::Error::OwnFilesInvalid { problem }.into());
         }
         let files = packed_files(zip, zip.len() as u64)?;
         let temporary = std::env::temp_dir();
@@ -93,7 +93,8 @@ impl PackedFolder {
             let unreadable = |error| Error::temporary("could not read", &packed, error);
             let mut zip = Vec::new();
             let packed_data = File::open(&packed).map_err(unreadable)?;
-            write_zip(&files, &packed_data, &mut zip).map_err(accretion_core::Error::LayerWrite)?;
+            write_zip(&files, &packed_data, &mut zip)
+                .map_err(accretion_layer::Error::LayerWrite)?;
             Ok(zip)
         };
         blocking(work).await
@@ -131,8 +132,8 @@ impl LayerFolder {
     ///
     /// [`Error::LayerFileUnreadable`]; [`Error::LayerFileRefused`] for links that lead outside or in
     /// a circle, for what is no file, and for names that no file of a layer can have;
-    /// [`Error::IgnoreFileInvalid`]; [`LayerTooLarge`](accretion_core::Error::LayerTooLarge);
-    /// [`SecretFound`](accretion_core::Error::SecretFound).
+    /// [`Error::IgnoreFileInvalid`]; [`LayerTooLarge`](accretion_layer::Error::LayerTooLarge);
+    /// [`SecretFound`](accretion_layer::Error::SecretFound).
     pub async fn pack(&self, rules: &FileRules) -> Result<PackedFolder, Error> {
         let (folder, rules) = (self.clone(), rules.clone());
         blocking(move || folder.pack_now(&rules)).await
@@ -350,5 +351,5 @@ fn check_size(found: &[Found]) -> Result<(), Error> {
     }
     let tops = sizes.into_iter().map(|(top, size)| (top.to_owned(), size));
     let oversize = Oversize::of_folder(unzipped, tops);
-    Err(accretion_core::Error::LayerTooLarge(Box::new(oversize)).into())
+    Err(accretion_layer::Error::LayerTooLarge(Box::new(oversize)).into())
 }

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use accretion_core::index::Credentials;
 use accretion_core::loopback::is_loopback;
+use accretion_python::index::Credentials;
 use url::Url;
 
 /// A netrc file.

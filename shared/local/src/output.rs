@@ -5,11 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use accretion_core::archive::Written;
+use accretion_core::digest::Written;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
-use accretion_core::lock::LockFormat;
 use accretion_core::manifest::Manifest;
+use accretion_python::lock::LockFormat;
 use accretion_service::ports::{Artifacts, Description, PortError};
 use sha2::Digest as _;
 use tempfile::NamedTempFile;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use accretion_core::archive::{ArchiveError, ReadAt};
-use accretion_core::manifest::ContentManifest;
+use accretion_archive::{ArchiveError, ReadAt};
+use accretion_layer::content::ContentManifest;
 use reqwest::header::RANGE;
 use reqwest::{Client, StatusCode};
 

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use accretion_core::digest::Sha256;
-use accretion_core::index::Credentials;
-use accretion_core::lock::Lock;
+use accretion_python::index::Credentials;
+use accretion_python::lock::Lock;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http_body_util::{BodyExt as _, Full};

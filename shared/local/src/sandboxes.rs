@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use accretion_core::digest::Sha256;
 use accretion_core::keys;
-use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::request::RequestId;
 use accretion_core::target::Target;
-use accretion_core::wheel::WheelFilename;
+use accretion_python::lock::{Lock, LockedFile};
+use accretion_python::wheel::WheelFilename;
 use accretion_service::ports::{
     Handover, Order, OrderedSource, PortError, Resolution, Resolver, StoredWheel, Wheels,
 };
@@ -137,7 +137,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         let Some(name) = left else {
             return Ok(None);
         };
-        let invalid = |problem: String| accretion_core::Error::WheelInvalid {
+        let invalid = |problem: String| accretion_python::Error::WheelInvalid {
             wheel: key.clone(),
             problem,
         };

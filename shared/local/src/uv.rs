@@ -13,8 +13,8 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 
 use accretion_core::limits::ResolutionLimits;
-use accretion_core::lock::Lock;
 use accretion_core::target::Target;
+use accretion_python::lock::Lock;
 use accretion_service::ports::{Location, PortError, Resolution, Resolver};
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};

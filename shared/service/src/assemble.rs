@@ -4,13 +4,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use accretion_core::archive::Written;
-use accretion_core::layer::{Bundle, Conflict, Copied, Pruned, Rules, Shape, Tree, splice_bundle};
-use accretion_core::lock::LockedPackage;
+use accretion_core::digest::Written;
+use accretion_core::layer::{Conflict, Shape};
 use accretion_core::manifest::Installed;
-use accretion_core::request::{Request, Targets};
+use accretion_core::request::Targets;
 use accretion_core::target::{Runtime, Target};
-use accretion_core::wheel::LayoutFile;
+use accretion_layer::{Bundle, Copied, Pruned, Rules, Tree, splice_bundle};
+use accretion_python::lock::LockedPackage;
+use accretion_python::request::Request;
+use accretion_tree::LayoutFile;
 use futures_util::future::join_all;
 
 use crate::Error;

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accretion_core::archive::Written;
-use accretion_core::digest::Digest;
+use accretion_core::digest::{Digest, Written};
 use accretion_core::excerpt::displayed;
 use accretion_core::keys;
-use accretion_core::layer::{Conflict, LayerName, Pruned, Rules, Shape};
+use accretion_core::layer::{Conflict, LayerName, Shape};
 use accretion_core::limits::Limits;
-use accretion_core::lock::{self, LockedPackage};
 use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, Reason};
 use accretion_core::pruning::Pruning;
-use accretion_core::request::{Request, RequestRef, Requirements};
+use accretion_core::request::RequestRef;
 use accretion_core::target::{Compatibility, LayerTarget, Target};
-use accretion_core::wheel::LayoutFile;
+use accretion_layer::{Pruned, Rules, conflict_error, of_files};
+use accretion_python::lock::{self, LockedPackage};
+use accretion_python::request::{Request, Requirements};
+use accretion_tree::LayoutFile;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
@@ -178,7 +179,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             if self.options.strict
                 && let Some(conflict) = found.conflicts.first()
             {
-                return Err(conflict.clone().into_error().into());
+                return Err(conflict_error(conflict.clone()).into());
             }
             let lock = lock_of(&trees);
             let mut content = Content::from(found);
@@ -259,9 +260,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let rules = Rules {
             strict: self.options.strict,
             pruning: self.request.contents.pruning.clone(),
-            // Nothing of a lock is left out.
-            without_provided: self.request.contents.provided_by_runtime
-                || matches!(self.request.requirements, Requirements::Lock(_)),
+            provided: self.packages.providable(),
         };
         let own = Arc::clone(&self.own);
         let assembled = assemble::write(installed, own, rules, staged).await?;
@@ -333,7 +332,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         content: Content,
     ) -> Manifest {
         let request = self.request;
-        let requirements = match &request.requirements {
+        let requirements = match &request.input.requirements {
             Requirements::Set(set) => set
                 .requirements
                 .iter()
@@ -348,7 +347,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 Some(files) if trees.iter().all(|tree| tree.packages.is_empty()) => {
                     format!("{} files", files.count)
                 }
-                _ => describe(&required_first(pins(&trees), &request.requirements)),
+                _ => describe(&required_first(pins(&trees), &request.input.requirements)),
             }),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
@@ -424,7 +423,13 @@ fn digest(
     files: &[LayoutFile],
     pruning: &Pruning,
 ) -> Digest {
-    let contents = || trees.iter().map(|tree| (tree.target, &tree.packages));
+    let files = (!files.is_empty()).then(|| of_files(files));
+    let contents = || {
+        trees.iter().map(|tree| {
+            let components = tree.packages.iter().map(LockedPackage::component);
+            (tree.target, components)
+        })
+    };
     match layer {
         LayerTarget::One(target) => {
             let packages = contents().flat_map(|(_, packages)| packages);
@@ -583,10 +588,10 @@ mod tests {
     #[test]
     fn what_is_required_is_described_first() {
         let set = |names: &str| {
-            let read = accretion_core::requirement::parse(
+            let read = accretion_python::requirement::parse(
                 "requirements.txt",
                 names,
-                &accretion_core::requirement::NoInclude,
+                &accretion_python::requirement::NoInclude,
                 false,
             );
             Requirements::Set(read.unwrap().0)

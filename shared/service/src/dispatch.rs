@@ -12,14 +12,13 @@ use accretion_core::excerpt::excerpt;
 use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
-use accretion_core::request::{
-    Admission, Contents, IdentityAttributes, InputKind, ProjectName, Request, RequestId,
-    RequestRef, Rollback,
-};
-use accretion_core::requirement::NoInclude;
+use accretion_core::request::{Admission, Contents};
+use accretion_core::request::{IdentityAttributes, ProjectName, RequestId, RequestRef, Rollback};
 use accretion_core::target::Compatibility;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
+use accretion_python::request::{InputKind, Request};
+use accretion_python::requirement::NoInclude;
 use futures_util::future::try_join_all;
 use tracing::{Instrument as _, info, info_span, warn};
 
@@ -520,11 +519,12 @@ impl Received {
             return Ok(Asked::Version(rollback));
         }
         let project = owner.clone().or_else(|| self.folder());
-        let checked = Request::from_input(kind, project, name, bytes, &NoInclude, false);
+        let checked =
+            accretion_python::request::from_input(kind, project, name, bytes, &NoInclude, false);
         let (request, mut report) = checked?;
         report.add_missing(admission.problems(&request, owner.as_ref()));
         report.add_missing(request.targets.warnings());
-        report.add_missing(request.lock_problems(&[]));
+        report.add_missing(accretion_python::request::problems(&request, &[]));
         report.add_missing(request.kept_files_problem());
         let (request, _warnings) = report.conclude(Some(request))?;
         Ok(Asked::Layers(request))
@@ -594,7 +594,9 @@ mod tests {
             let kind = InputKind::of(name, text.as_bytes()).unwrap();
             let project = Some("tools".parse().unwrap());
             let bytes = text.as_bytes();
-            let checked = Request::from_input(kind, project, name, bytes, &NoInclude, false);
+            let checked = accretion_python::request::from_input(
+                kind, project, name, bytes, &NoInclude, false,
+            );
             let report = checked.unwrap_err();
             let (reason, codes) = (reason(&report), codes(&report));
             let is_cut = reason.contains(" bytes left out ");

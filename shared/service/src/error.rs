@@ -6,17 +6,21 @@ use accretion_core::invocation::ParseFailedInvocationError;
 use accretion_core::request::{IdentityAttributesError, Permission, RequestId};
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
-use accretion_core::wheel::WheelFilename;
+use accretion_python::wheel::WheelFilename;
 
 use crate::ports::PortError;
 
 /// An error of a use case: a rule of the domain, or a port.
 #[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
-    /// The domain refuses.
+    /// A Python package can't be used.
     #[error(transparent)]
     #[fault(transparent)]
-    Core(#[from] accretion_core::Error),
+    Python(#[from] accretion_python::Error),
+    /// A layer can't be made.
+    #[error(transparent)]
+    #[fault(transparent)]
+    Layer(#[from] accretion_layer::Error),
     /// A port failed.
     #[error(transparent)]
     #[fault(transparent)]
@@ -264,7 +268,7 @@ impl Error {
     /// Checks if a source distribution would prevent it.
     fn is_for_want_of_a_wheel(&self) -> bool {
         match self {
-            Self::Core(accretion_core::Error::WheelNotFound { instead, .. }) => instead
+            Self::Python(accretion_python::Error::WheelNotFound { instead, .. }) => instead
                 .iter()
                 .any(|file| file.parse::<WheelFilename>().is_err()),
             // A resolver that was told to take no source distribution does not say whether there
@@ -291,7 +295,7 @@ impl From<ParseDeliveryError> for Error {
 
 /// The advice where a package can only be built from source.
 fn instead_of_sources(problem: &str) -> String {
-    let wheel = match accretion_core::error::substitute(problem) {
+    let wheel = match accretion_python::substitute(problem) {
         Some((package, other)) => format!("{package} has no wheels for Linux: try {other}"),
         None => "require a version that has a wheel".to_owned(),
     };
@@ -317,7 +321,7 @@ mod tests {
         let until = since;
         for (inner, code, class) in [
             (
-                Error::Core(accretion_core::Error::LayerEmpty {
+                Error::Layer(accretion_layer::Error::LayerEmpty {
                     members: Vec::new(),
                 }),
                 "LayerEmpty",

@@ -1,15 +1,18 @@
 //! Gathering the files that a request names: out of the inbox, where they may change, to where nobody
 //! changes them.
 
+use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
 
 use accretion_core::diagnostic::{Problem, code};
 use accretion_core::digest::Sha256;
-use accretion_core::files::OwnFiles;
 use accretion_core::limits::{Limits, WheelLimits};
-use accretion_core::request::{FileSource, Request};
-use accretion_core::wheel::{Requires, WheelFilename, inspect};
-use accretion_core::{Fault as _, files, keys, secrets};
+use accretion_core::request::FileSource;
+use accretion_core::{Fault as _, keys};
+use accretion_layer::files::OwnFiles;
+use accretion_layer::{files, secrets};
+use accretion_python::request::Request;
+use accretion_python::wheel::{Requires, WheelFilename, inspect};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::ports::{Inbox, Listed, PortError, Requests};
@@ -68,13 +71,16 @@ pub(crate) async fn files(
                     check_wheel(request, &filename, &bytes)?;
                     let sha256 = Sha256::of(&bytes);
                     wheels.push((keys::own_wheel(sha256), bytes));
-                    sources.insert(FileSource::Wheel { filename, sha256 });
+                    sources.insert(FileSource::Package {
+                        filename: filename.to_string(),
+                        sha256,
+                    });
                 } else {
                     own.add_zip(key, &bytes)?;
                 }
             }
             FileSource::Prefix(prefix) => read_all(inbox, prefix, &mut own).await?,
-            kept @ (FileSource::Packed(_) | FileSource::Wheel { .. }) => {
+            kept @ (FileSource::Packed(_) | FileSource::Package { .. }) => {
                 sources.insert(kept.clone());
             }
         }
@@ -170,7 +176,7 @@ async fn read_listed<'o>(
 /// A wheel has to be sound, and to fit everything that it is for.
 fn check_wheel(request: &Request, filename: &WheelFilename, bytes: &[u8]) -> Result<(), Gathered> {
     let mut targets = request.targets.iter();
-    if let Some(target) = targets.find(|target| target.rank_wheel(filename).is_none()) {
+    if let Some(target) = targets.find(|target| Rank::of_wheel(*target, filename).is_none()) {
         let message = format!("the wheel `{filename}` does not fit {target}");
         let help = "leave this target out, or build the wheel for it";
         return Err(problem_of(code::FILES_INVALID, message, help).into());
@@ -193,6 +199,6 @@ fn check_wheel(request: &Request, filename: &WheelFilename, bytes: &[u8]) -> Res
     })?;
     let secrets = secrets::of_wheel(bytes)
         .map_err(|error| problem_of(code::FILES_INVALID, error.to_string(), "build it again"))?;
-    let allowed = request.contents.file_rules.check(secrets);
+    let allowed = files::check_secrets(&request.contents.file_rules, secrets);
     Ok(allowed.map_err(|error| files::secret_problem(&error))?)
 }

@@ -5,8 +5,8 @@
 
 use std::str::FromStr;
 
-use accretion_core::index::{CodeArtifactDomain, CredentialsReference, Index, SecretArn};
-use accretion_core::request::{Request, read_indexes};
+use accretion_python::index::{CodeArtifactDomain, CredentialsReference, Index, SecretArn};
+use accretion_python::request::{Request, read_indexes};
 use url::Url;
 
 use crate::Error;
@@ -71,7 +71,7 @@ impl Offer {
     pub fn choose(&self, request: &Request) -> Result<Chosen, Error> {
         let serves = |index: &&Index| index.packages.as_ref().is_none_or(|it| !it.is_empty());
         let mut named: Vec<_> = self.indexes.iter().filter(serves).cloned().collect();
-        for index in &request.indexes {
+        for index in &request.input.indexes {
             if let Some(reference) = &index.credentials
                 && !self.allows(reference, index)
             {
@@ -251,9 +251,12 @@ mod tests {
 
     #[test]
     fn the_default_index_is_opened_too() {
-        let set = accretion_core::requirement::RequirementSet::default();
-        let requirements = accretion_core::request::Requirements::Set(set);
-        let request = Request::new("x".parse().unwrap(), requirements);
+        let set = accretion_python::requirement::RequirementSet::default();
+        let requirements = accretion_python::request::Requirements::Set(set);
+        let request = Request::new(
+            "x".parse().unwrap(),
+            accretion_python::request::PythonInput::new(requirements),
+        );
         let reference = |offer: Offer| offer.choose(&request).unwrap().default.unwrap().1;
         let of_url = |url: &str| Offer {
             default: Some(url.parse().unwrap()),

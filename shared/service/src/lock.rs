@@ -1,8 +1,8 @@
 //! Locking a request: what each of its layers would consist of.
 
-use accretion_core::lock::LockedPackage;
-use accretion_core::request::Request;
 use accretion_core::target::Target;
+use accretion_python::lock::LockedPackage;
+use accretion_python::request::Request;
 use futures_util::future::join_all;
 
 use crate::Error;

@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use accretion_core::archive::ReadAt;
+use accretion_archive::ReadAt;
 
 /// Files that are opened when they are first read, and closed, the longest open first, when there
 /// are too many.

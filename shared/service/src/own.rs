@@ -1,13 +1,15 @@
 //! What goes into a layer besides what is required: files of one's own, and wheels.
 
+use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
 
-use accretion_core::digest::{self, Sha256};
-use accretion_core::lock::LockedPackage;
+use accretion_core::digest::Sha256;
 use accretion_core::manifest;
-use accretion_core::requirement::{PackageName, Requirement};
 use accretion_core::target::Target;
-use accretion_core::wheel::{LayoutFile, WheelFilename};
+use accretion_python::lock::LockedPackage;
+use accretion_python::requirement::{PackageName, Requirement};
+use accretion_python::wheel::WheelFilename;
+use accretion_tree::LayoutFile;
 
 use crate::assemble::PackedFiles;
 
@@ -32,7 +34,7 @@ impl Own {
         (!files.is_empty()).then(|| manifest::Files {
             count: files.len() as u64,
             unzipped_size: files.iter().map(|file| file.size).sum(),
-            sha256: digest::of_files(files),
+            sha256: accretion_layer::of_files(files),
         })
     }
 }
@@ -52,14 +54,14 @@ pub(crate) fn install(
     wheels: &[OwnWheel],
     target: Target,
     packages: &mut Vec<LockedPackage>,
-) -> Result<(), accretion_core::Error> {
+) -> Result<(), accretion_python::Error> {
     let names: BTreeSet<_> = wheels.iter().map(|wheel| wheel.filename.name()).collect();
     for name in names {
         let of_name = || wheels.iter().filter(|it| it.filename.name() == name);
-        let fitting = of_name().filter_map(|it| Some((target.rank_wheel(&it.filename)?, it)));
+        let fitting = of_name().filter_map(|it| Some((Rank::of_wheel(target, &it.filename)?, it)));
         let best = fitting.min_by_key(|(rank, it)| (*rank, it.filename.as_str()));
         let Some((_, OwnWheel { filename, sha256 })) = best else {
-            return Err(accretion_core::Error::OwnWheelUnfit {
+            return Err(accretion_python::Error::OwnWheelUnfit {
                 wheels: of_name().map(|it| it.filename.to_string()).collect(),
                 target: target.to_string(),
             });
@@ -78,13 +80,13 @@ pub(crate) fn check_versions<'r>(
     requirements: impl Iterator<Item = &'r Requirement>,
     target: Target,
     by: Option<&PackageName>,
-) -> Result<(), accretion_core::Error> {
+) -> Result<(), accretion_python::Error> {
     for requirement in requirements {
         let name = &requirement.specifier.name;
         for wheel in own.iter().filter(|wheel| wheel.filename.name() == name) {
             let version = wheel.filename.version();
             if requirement.is_unmet_by(version, target) {
-                return Err(accretion_core::Error::OwnVersionMismatch {
+                return Err(accretion_python::Error::OwnVersionMismatch {
                     requirement: requirement.specifier.to_string(),
                     by: by.map(ToString::to_string),
                     version: version.to_string(),

@@ -1,19 +1,22 @@
 //! What a request's requirements come to: the packages of each target, and their wheels.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use accretion_core::layer::{Conflict, Wheel, WheelFiles};
+use accretion_core::layer::Conflict;
 use accretion_core::limits::Limits;
-use accretion_core::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
 use accretion_core::manifest::{Installed, yanked_warning};
-use accretion_core::provided::{self, Requiring};
-use accretion_core::request::{Request, Requirements};
-use accretion_core::requirement::{PackageName, Requirement, RequirementSet};
 use accretion_core::target::Target;
-use accretion_core::wheel::Requires;
-use accretion_core::{Class, Error as CoreError, Fault as _};
+use accretion_core::{Class, Fault as _};
+use accretion_layer::{Wheel, WheelFiles};
+use accretion_python::Error as CoreError;
+use accretion_python::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
+use accretion_python::provided::{self, Requiring};
+use accretion_python::request::{Request, Requirements, own_packages};
+use accretion_python::requirement::{PackageName, Requirement, RequirementSet};
+use accretion_python::wheel::Requires;
 use futures_util::future::try_join_all;
 
 use crate::Error;
@@ -83,9 +86,9 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         wheels: &'a W,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
-        let source = match &request.requirements {
+        let source = match &request.input.requirements {
             Requirements::Set(set) => {
-                request.selection.check_none()?;
+                request.input.selection.check_none()?;
                 Source::Resolve(set)
             }
             Requirements::Lock(file) => Source::Locked(file.lock()),
@@ -112,7 +115,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         target: Target,
         locating: Locating,
     ) -> Result<Vec<LockedPackage>, Error> {
-        let requested = self.request.allow_source_distributions;
+        let requested = self.request.input.allow_source_distributions;
         let can_be_built = match self.source_distributions {
             SourceDistributions::AsRequested => true,
             SourceDistributions::InSandboxes => target.runtime.is_supported(),
@@ -129,7 +132,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         self.check_own(&packages, target).await?;
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
-            return Err(accretion_core::Error::TooManyPackages { packages }.into());
+            return Err(accretion_python::Error::TooManyPackages { packages }.into());
         }
         Ok(packages)
     }
@@ -156,7 +159,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         packages: &[LockedPackage],
         wheels: &[Arc<StoredWheel>],
         target: Target,
-    ) -> Result<(), accretion_core::Error> {
+    ) -> Result<(), accretion_python::Error> {
         if self.own_wheels.is_empty() {
             return Ok(());
         }
@@ -185,7 +188,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         let packages = self.all(target, locating).await?;
         let (excluded, packages): (Vec<_>, Vec<_>) = packages
             .into_iter()
-            .partition(|package| self.request.exclude.contains(&package.name));
+            .partition(|package| self.request.input.exclude.contains(&package.name));
         let mut excluded: Vec<_> = excluded.into_iter().map(LeftOut::named).collect();
         let (packages, mut warnings) = self
             .without_provided(packages, target, &mut excluded)
@@ -235,7 +238,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 is_own: package.is_at_hand(),
             })
         });
-        let requiring: Vec<_> = requiring.collect::<Result<_, accretion_core::Error>>()?;
+        let requiring: Vec<_> = requiring.collect::<Result<_, accretion_python::Error>>()?;
         let division = provided::divide(target, requirements, &requiring)?;
         let mut left = Vec::with_capacity(packages.len());
         for package in packages {
@@ -276,7 +279,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 self.resolve_fitting(set, target, policy(Some(set))).await
             }
             Source::Locked(lock) => {
-                let selection = &self.request.selection;
+                let selection = &self.request.input.selection;
                 let mut selected = lock.choose(target, policy(None), selection)?;
                 let all = std::mem::take(&mut selected.pins);
                 if !all.is_empty() {
@@ -391,29 +394,39 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         Ok(wheels)
     }
 
+    /// The packages that the runtime has and that could still be left out. Nothing of a lock is.
+    pub(crate) fn providable(&self) -> BTreeSet<&'static str> {
+        match &self.source {
+            Source::Resolve(_) if !self.request.contents.provided_by_runtime => provided::names(),
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// That there is nothing to make a layer of.
-    pub(crate) fn nothing_left(&self) -> accretion_core::Error {
+    pub(crate) fn nothing_left(&self) -> accretion_layer::Error {
         let members = match &self.source {
             Source::Locked(lock) => lock.members_without_root(),
             Source::Resolve(_) => Vec::new(),
         };
-        accretion_core::Error::LayerEmpty { members }
+        accretion_layer::Error::LayerEmpty { members }
     }
 
     /// The packages that come from no index: their wheels are at hand, or will be where the layer is
     /// built.
     fn own_packages(&self) -> Vec<PackageName> {
         let at_hand = self.own_wheels.iter().map(|it| it.filename.name().clone());
-        at_hand.chain(self.request.own_packages()).collect()
+        at_hand
+            .chain(own_packages(&self.request.contents))
+            .collect()
     }
 }
 
 /// Returns the error for a lock that the resolver wrote: the user did not give it, and so can't fix
 /// it.
-fn of_resolver(error: accretion_core::Error) -> accretion_core::Error {
+fn of_resolver(error: accretion_python::Error) -> accretion_python::Error {
     match error {
-        accretion_core::Error::LockInvalid { problem } => {
-            accretion_core::Error::PackageUnusable { problem }
+        accretion_python::Error::LockInvalid { problem } => {
+            accretion_python::Error::PackageUnusable { problem }
         }
         error => error,
     }
@@ -430,9 +443,9 @@ impl LeftOut {
 }
 
 /// What a wheel requires, by its metadata.
-fn requires(wheel: &StoredWheel) -> Result<Requires, accretion_core::Error> {
+fn requires(wheel: &StoredWheel) -> Result<Requires, accretion_python::Error> {
     let open = |path: &Path| {
-        File::open(path).map_err(|error| accretion_core::Error::WheelRead {
+        File::open(path).map_err(|error| accretion_python::Error::WheelRead {
             wheel: wheel.filename.to_string(),
             error,
         })
@@ -457,13 +470,13 @@ fn is_of(
     built: &StoredWheel,
     package: &LockedPackage,
     source: &str,
-) -> Result<(), accretion_core::Error> {
+) -> Result<(), accretion_python::Error> {
     if package.is_in(&built.filename) {
         return Ok(());
     }
     let problem = format!("it was built from `{source}`");
     let wheel = built.filename.to_string();
-    Err(accretion_core::Error::WheelInvalid { wheel, problem })
+    Err(accretion_python::Error::WheelInvalid { wheel, problem })
 }
 
 /// What a manifest says of a package that goes into a layer as it is.
@@ -508,8 +521,8 @@ pub(crate) fn warning(conflict: &Conflict) -> String {
 pub(crate) fn with_files<T>(
     wheels: &[Arc<StoredWheel>],
     packed: Option<PathBuf>,
-    write: impl FnOnce(Vec<WheelFiles<OpenFile<'_>>>) -> Result<T, accretion_core::Error>,
-) -> Result<T, accretion_core::Error> {
+    write: impl FnOnce(Vec<WheelFiles<OpenFile<'_>>>) -> Result<T, accretion_layer::Error>,
+) -> Result<T, Error> {
     let paths = wheels
         .iter()
         .map(|it| [it.wheel.clone(), it.layout_file.clone()]);
@@ -523,10 +536,10 @@ pub(crate) fn with_files<T>(
     });
     let written = write(files.collect());
     written.map_err(|error| match open.into_failure() {
-        Some((index, error)) if index / 2 < wheels.len() => accretion_core::Error::WheelRead {
-            wheel: wheels[index / 2].filename.to_string(),
-            error,
-        },
-        _ => error,
+        Some((index, error)) if index / 2 < wheels.len() => {
+            let wheel = wheels[index / 2].filename.to_string();
+            accretion_python::Error::WheelRead { wheel, error }.into()
+        }
+        _ => error.into(),
     })
 }

@@ -13,15 +13,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use accretion_core::archive::Written;
-use accretion_core::index::{Credentials, CredentialsReference};
+use accretion_core::digest::Written;
 use accretion_core::layer::LayerName;
-use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::Manifest;
-use accretion_core::requirement::{PackageName, RequirementSet};
 use accretion_core::target::{LayerTarget, Target};
-use accretion_core::wheel::{Layout, WheelFilename};
 use accretion_core::{Class, Fault};
+use accretion_python::index::{Credentials, CredentialsReference};
+use accretion_python::lock::{Lock, LockedFile};
+use accretion_python::requirement::{PackageName, RequirementSet};
+use accretion_python::wheel::WheelFilename;
+use accretion_tree::Layout;
 use url::Url;
 
 /// A port's failure, whatever is behind the port.
@@ -42,8 +43,14 @@ impl PortError {
     }
 }
 
-impl From<accretion_core::Error> for PortError {
-    fn from(error: accretion_core::Error) -> Self {
+impl From<accretion_python::Error> for PortError {
+    fn from(error: accretion_python::Error) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<accretion_layer::Error> for PortError {
+    fn from(error: accretion_layer::Error) -> Self {
         Self::new(error)
     }
 }

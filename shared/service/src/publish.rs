@@ -14,7 +14,8 @@ use accretion_core::notification::{
     Changes, Event, LayerRef, Notification, ObjectRef, YankedDistribution,
 };
 use accretion_core::publication::{Candidate, Claim, LayerState, Published, Review, Step};
-use accretion_core::request::{AllowedPermissions, Permission, ProjectName, RequestRef};
+use accretion_core::request::AllowedPermissions;
+use accretion_core::request::{Permission, ProjectName, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
+use accretion_core::digest::Written;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};

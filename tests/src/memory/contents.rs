@@ -4,16 +4,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use accretion_core::archive::Written;
+use accretion_core::digest::Written;
 use accretion_core::digest::{Digest, Sha256};
-use accretion_core::layer::{Plan, Wheel, WheelFiles, splice};
 use accretion_core::limits::WheelLimits;
-use accretion_core::lock::{Lock, Policy};
 use accretion_core::pruning::Pruning;
 use accretion_core::target::{LayerTarget, Target};
-use accretion_core::wheel::{Layout, inspect};
+use accretion_layer::{Plan, Wheel, WheelFiles, splice};
+use accretion_python::lock::{Lock, LockedPackage, Policy};
+use accretion_python::wheel::inspect;
 use accretion_service::ports::StoredWheel;
 use accretion_testing::forge::WheelForge;
+use accretion_tree::Layout;
 
 use super::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
 
@@ -120,7 +121,10 @@ fn digest(lock: &Lock, target: LayerTarget) -> Digest {
     };
     let packages = |target| lock.select(target, policy).unwrap();
     match target {
-        LayerTarget::One(target) => Digest::of_layer(target, &packages(target)),
+        LayerTarget::One(target) => {
+            let packages = packages(target);
+            Digest::of_layer(target, packages.iter().map(LockedPackage::component))
+        }
         LayerTarget::Merged(architecture) => {
             let trees = MERGED_RUNTIMES.map(|runtime| {
                 let target = Target {
@@ -129,8 +133,10 @@ fn digest(lock: &Lock, target: LayerTarget) -> Digest {
                 };
                 (target, packages(target))
             });
-            let trees = trees.iter().map(|(target, packages)| (*target, packages));
-            Digest::of_merged(trees, &[], &Pruning::default())
+            let trees = trees
+                .iter()
+                .map(|(target, packages)| (*target, packages.iter().map(LockedPackage::component)));
+            Digest::of_merged(trees, None, &Pruning::default())
         }
     }
 }

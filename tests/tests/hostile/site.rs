@@ -11,7 +11,8 @@ use std::time::Duration;
 use accretion_core::digest::Sha256;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Event as Told;
-use accretion_core::request::{Admission, IdentityAttributes, Request, RequestId, RequestRef};
+use accretion_core::request::Admission;
+use accretion_core::request::{IdentityAttributes, RequestId, RequestRef};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
@@ -19,6 +20,7 @@ use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
+use accretion_python::request::Request;
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Options, SourceDistributions};
 use accretion_service::dispatch::{self, Dispatch, Message, Outcome};
@@ -516,7 +518,7 @@ impl Site {
             .or_default()
             .state
             .revision = 1;
-        let written = accretion_core::archive::Written {
+        let written = accretion_core::digest::Written {
             sha256: Sha256::of(b""),
             size: 0,
         };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use accretion_core::limits::WheelLimits;
-use accretion_core::wheel::{WheelFilename, inspect};
+use accretion_python::wheel::{WheelFilename, inspect};
 use accretion_testing::forge::Wheel;
 use integration_tests::{ask_script, python, tools_python, uv};
 use serde::Deserialize;

@@ -6,12 +6,11 @@ use std::io::Sink;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
 use accretion_core::digest::Digest;
+use accretion_core::digest::Written;
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
-use accretion_core::lock::{Lock, LockedFile};
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, Notification};
 use accretion_core::publication::{Claim, LayerState, Review};
@@ -19,7 +18,8 @@ use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use accretion_core::wheel::WheelFilename;
+use accretion_python::lock::{Lock, LockedFile};
+use accretion_python::wheel::WheelFilename;
 use accretion_service::ports::{
     Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Inbox,
     LayerVersion, LayerVersions, Layers, Listed, Manifests, Mark, OpenTarget, Pending, Pointers,

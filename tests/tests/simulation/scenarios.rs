@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use accretion_core::limits::Limits;
 use accretion_core::notification::{Attribute, Cause, Event, Notification, Update};
-use accretion_core::request::{
-    AllowedPermissions, IdentityAttributes, Permission, RequestId, RequestRef,
-};
+use accretion_core::request::AllowedPermissions;
+use accretion_core::request::{IdentityAttributes, Permission, RequestId, RequestRef};
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};

@@ -13,14 +13,15 @@ use std::time::Duration;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
+use accretion_core::request::{Admission, AllowedPermissions};
 use accretion_core::request::{
-    Admission, AllowedPermissions, IdentityAttributes, Permission, PermissionDocument, ProjectName,
-    Request, RequestId, Rollback,
+    IdentityAttributes, Permission, PermissionDocument, ProjectName, RequestId, Rollback,
 };
 use accretion_core::retention::Policy;
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
+use accretion_python::request::Request;
 use accretion_service::Error;
 use accretion_service::build::{self, Build};
 use accretion_service::deletion;

@@ -10,7 +10,7 @@ use super::{of_type, property};
 /// for Lambda functions" (Lambda Developer Guide), "Monitoring Step Functions metrics using Amazon
 /// CloudWatch" (Step Functions Developer Guide), "DynamoDB Metrics and dimensions" (DynamoDB
 /// Developer Guide).
-pub struct Service {
+pub(crate) struct Service {
     pub namespace: &'static str,
     /// The dimension that names the resource.
     pub dimension: &'static str,
@@ -19,7 +19,7 @@ pub struct Service {
     pub metrics: &'static [&'static str],
 }
 
-pub const SERVICES: [Service; 4] = [
+pub(crate) const SERVICES: [Service; 4] = [
     Service {
         namespace: "AWS/SQS",
         dimension: "QueueName",
@@ -56,7 +56,7 @@ pub const SERVICES: [Service; 4] = [
 ];
 
 /// The namespace of the functions' metrics and of the metric filters, as the template writes it.
-pub const NAMESPACE: &str = "Accretion/${AWS::StackName}";
+pub(crate) const NAMESPACE: &str = "Accretion/${AWS::StackName}";
 
 #[test]
 fn functions_and_metric_filters_share_a_namespace() {

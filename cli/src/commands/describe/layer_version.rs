@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
 use accretion_core::diagnostic::printable;
 use accretion_core::layer::Shape;
-use accretion_core::manifest::{ContentManifest, Excluded, Installed, LayerManifest, Manifest};
+use accretion_core::manifest::{Excluded, Installed, LayerManifest, Manifest};
 use accretion_core::notification::ObjectRef;
+use accretion_layer::content::ContentManifest;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 

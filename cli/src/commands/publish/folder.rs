@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use accretion_aws::operator::Publication;
 use accretion_core::diagnostic::Report;
-use accretion_core::digest::of_files;
-use accretion_core::manifest::{CONTENT_VERSION, ContentManifest, Files, Installed};
-use accretion_core::request::{Request, Targets};
+use accretion_core::manifest::{Files, Installed};
+use accretion_core::request::Targets;
 use accretion_core::target::Runtime;
-use accretion_core::wheel::LayoutFile;
+use accretion_layer::content::{CONTENT_VERSION, ContentManifest};
+use accretion_layer::of_files;
 use accretion_local::layer_folder::{LayerFolder, PackedFolder};
+use accretion_python::request::Request;
 use accretion_service::assemble::{self, Assembled, InstalledTree, PackageOf};
+use accretion_tree::LayoutFile;
 use tempfile::NamedTempFile;
 
 use super::{Layer, Publish, local, temporary, zip};

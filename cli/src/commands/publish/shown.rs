@@ -3,8 +3,9 @@
 use accretion_core::Fault;
 use accretion_core::diagnostic::ProblemRecord;
 use accretion_core::layer::Shape;
-use accretion_core::manifest::{ContentManifest, Installed};
+use accretion_core::manifest::Installed;
 use accretion_core::target::{Architecture, Runtime};
+use accretion_layer::content::ContentManifest;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 

@@ -1,16 +1,18 @@
 //! What `accretion build` made, as layers.
 
+use accretion_layer::files;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
 use accretion_aws::operator::Publication;
-use accretion_core::archive::Written;
 use accretion_core::diagnostic::Report;
-use accretion_core::files::FileRules;
+use accretion_core::digest::Written;
 use accretion_core::layer::{LambdaLayerName, LayerName};
-use accretion_core::manifest::{ContentManifest, Installed, Manifest};
-use accretion_core::secrets;
+use accretion_core::manifest::{Installed, Manifest};
+use accretion_core::request::FileRules;
+use accretion_layer::content::ContentManifest;
+use accretion_layer::secrets;
 use accretion_local::output;
 use tempfile::NamedTempFile;
 
@@ -41,7 +43,7 @@ async fn layer(args: &Publish, path: &Path, rules: &FileRules) -> Result<Layer, 
     };
     let secrets = secrets::of_layer(&zip, manifest.artifact_size);
     let secrets = secrets.map_err(|error| invalid(error.to_string()))?;
-    let allowed = rules.check(secrets);
+    let allowed = files::check_secrets(rules, secrets);
     allowed.map_err(|error| Error::Service(error.into()))?;
     let name = match &args.layer {
         Some(name) => name.clone(),

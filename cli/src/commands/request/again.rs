@@ -1,5 +1,6 @@
 //! `accretion request again`
 
+use accretion_python::request::PythonInput;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,9 +9,11 @@ use accretion_aws::S3Requests;
 use accretion_aws::operator::RequestsTable;
 use accretion_core::diagnostic::Report;
 use accretion_core::keys;
-use accretion_core::request::{FileSource, Request, RequestId, Rollback, Targets};
+use accretion_core::request::FileSource;
+use accretion_core::request::{RequestId, Rollback, Targets};
 use accretion_core::target::{Architecture, LayerTarget, Runtime};
 use accretion_core::tracking::Status;
+use accretion_python::request::Request;
 use accretion_service::ports::Requests as _;
 
 use super::{Destination, Requested, Said, Submission, submit};
@@ -186,7 +189,7 @@ impl Again {
                 FileSource::Packed(sha256) => {
                     (keys::packed_files(*sha256), format!("{sha256}.zip"))
                 }
-                FileSource::Wheel { filename, sha256 } => {
+                FileSource::Package { filename, sha256 } => {
                     (keys::own_wheel(*sha256), format!("{sha256}/{filename}"))
                 }
                 FileSource::Object(_) | FileSource::Prefix(_) => {
@@ -199,7 +202,8 @@ impl Again {
                 return Err(cloud::Error::RequestFileMissing { id, key });
             };
             let key = format!("{}{}/{name}", keys::FILES, request.name);
-            let source = FileSource::object(&key).expect("it is a file below the folder of files");
+            let source = FileSource::object::<PythonInput>(&key)
+                .expect("it is a file below the folder of files");
             request.contents.files.insert(source);
             files.push((key, bytes));
         }

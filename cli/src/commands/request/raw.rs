@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_core::keys;
-use accretion_core::request::InputKind;
+use accretion_python::request::InputKind;
 
 use super::{Destination, Submission};
 use crate::args::Global;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use accretion_core::keys;
-use accretion_core::request::{InputKind, ProjectName, Request};
-use accretion_core::requirement::NoInclude;
+use accretion_core::request::ProjectName;
 use accretion_core::target::{Architecture, Runtime};
+use accretion_python::request::{InputKind, Request};
+use accretion_python::requirement::NoInclude;
 
 use super::{Destination, Submission};
 use crate::args::{Format, Global};
@@ -133,6 +134,6 @@ async fn packages(
 /// Whether the pipeline reads that very request in the bare file.
 fn says_everything(request: &Request, kind: InputKind, key: &str, bytes: &[u8]) -> bool {
     let name = Some(request.name.clone());
-    let read = Request::from_input(kind, name, key, bytes, &NoInclude, false);
+    let read = accretion_python::request::from_input(kind, name, key, bytes, &NoInclude, false);
     read.is_ok_and(|(read, _)| read == *request)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use super::{FileSource, Permission, ProjectName, Request};
+use super::{FileSource, Input, Permission, ProjectName, Request};
 use crate::diagnostic::{Problem, code};
 use crate::excerpt::shown;
 use crate::keys;
@@ -50,7 +50,11 @@ impl Admission {
 
     /// The problems of a request that was received for a project; none without an owner but those of
     /// its permissions.
-    pub fn problems(&self, request: &Request, owner: Option<&ProjectName>) -> Vec<Problem> {
+    pub fn problems<I: Input>(
+        &self,
+        request: &Request<I>,
+        owner: Option<&ProjectName>,
+    ) -> Vec<Problem> {
         let refused = self.refused(&request.permissions);
         let mut problems: Vec<_> = refused.map(permission_problem).collect();
         let Some(owner) = owner else {
@@ -181,17 +185,16 @@ impl FromStr for AllowedPermissions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Contents, Requirements};
-    use crate::requirement::RequirementSet;
+    use crate::request::Contents;
+    use crate::request::sample::Words;
 
     const OWNED: Admission = Admission {
         project_from_key: true,
         permissions: AllowedPermissions::NONE,
     };
 
-    fn request(name: &str) -> Request {
-        let requirements = Requirements::Set(RequirementSet::default());
-        Request::new(name.parse().unwrap(), requirements)
+    fn request(name: &str) -> Request<Words> {
+        Request::new(name.parse().unwrap(), Words(Vec::new()))
     }
 
     fn codes(problems: &[Problem]) -> Vec<&'static str> {
@@ -270,7 +273,11 @@ mod tests {
             "files/team-a/b/c.zip",
             "files/team-a//a.zip",
         ] {
-            assert_eq!(naming(FileSource::object(key).unwrap()), [""; 0], "{key}");
+            assert_eq!(
+                naming(FileSource::object::<Words>(key).unwrap()),
+                [""; 0],
+                "{key}"
+            );
         }
         assert_eq!(
             naming(FileSource::prefix("files/team-a/").unwrap()),
@@ -286,7 +293,7 @@ mod tests {
             "files/team-a/../web/a.zip",
             "files/team-a/./a.zip",
         ] {
-            let source = FileSource::object(key).unwrap();
+            let source = FileSource::object::<Words>(key).unwrap();
             assert_eq!(naming(source), [code::FILES_NOT_OWNED], "{key}");
         }
         for prefix in ["files/web/", "files/team-ab/", "files/team-a/../web/"] {

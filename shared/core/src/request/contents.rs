@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{FileRules, Input};
 use crate::digest::Sha256;
-use crate::files::FileRules;
 use crate::keys;
 use crate::limits::Limits;
 use crate::pruning::Pruning;
-use crate::wheel::WheelFilename;
 
 /// Extra files of a layer, and the rules for files that stay out. By default there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,36 +34,39 @@ pub enum FileSource {
     Prefix(String),
     /// Files that were packed and kept in the artifacts bucket, by the hash of their zip.
     Packed(Sha256),
-    /// A wheel that was kept in the artifacts bucket.
-    Wheel {
+    /// A package's file, such as a wheel, that is stored in the artifacts bucket.
+    Package {
         /// Its file name.
-        filename: WheelFilename,
+        filename: String,
         /// Its hash.
         sha256: Sha256,
     },
 }
 
 impl FileSource {
-    /// The file name of a wheel.
-    pub fn wheel(&self) -> Option<WheelFilename> {
+    /// The file name of a package of an ecosystem.
+    pub fn package<I: Input>(&self) -> Option<&str> {
         match self {
-            Self::Object(key) => key.rsplit('/').next()?.parse().ok(),
-            Self::Wheel { filename, .. } => Some(filename.clone()),
+            Self::Object(key) => {
+                let name = key.rsplit('/').next()?;
+                I::is_package_file(name)?.then_some(name)
+            }
+            Self::Package { filename, .. } => Some(filename),
             Self::Prefix(_) | Self::Packed(_) => None,
         }
     }
 
     /// An object that a request may name.
-    pub fn object(key: &str) -> Result<Self, ParseFileSourceError> {
+    pub fn object<I: Input>(key: &str) -> Result<Self, ParseFileSourceError> {
         let name = below_files(key)?;
         let file = name.rsplit('/').next().unwrap_or_default();
-        if file.strip_suffix(".whl").is_some() {
-            let parsed: Result<WheelFilename, _> = file.parse();
-            parsed.map_err(|_| ParseFileSourceError::Wheel)?;
-        } else if file.strip_suffix(".zip").is_none_or(str::is_empty) {
-            return Err(ParseFileSourceError::Kind);
+        match I::is_package_file(file) {
+            Some(false) => Err(ParseFileSourceError::Wheel),
+            None if file.strip_suffix(".zip").is_none_or(str::is_empty) => {
+                Err(ParseFileSourceError::Kind)
+            }
+            _ => Ok(Self::Object(key.to_owned())),
         }
-        Ok(Self::Object(key.to_owned()))
     }
 
     /// A prefix that a request may name.
@@ -77,7 +79,7 @@ impl FileSource {
     }
 
     pub(super) fn is_kept(&self) -> bool {
-        matches!(self, Self::Packed(_) | Self::Wheel { .. })
+        matches!(self, Self::Packed(_) | Self::Package { .. })
     }
 }
 
@@ -146,8 +148,8 @@ impl From<&FileSource> for FileSourceDocument {
             FileSource::Object(text) => key = Some(text.clone()),
             FileSource::Prefix(text) => prefix = Some(text.clone()),
             FileSource::Packed(sha256) => hash = Some(sha256.to_string()),
-            FileSource::Wheel { filename, sha256 } => {
-                wheel = Some(filename.to_string());
+            FileSource::Package { filename, sha256 } => {
+                wheel = Some(filename.clone());
                 hash = Some(sha256.to_string());
             }
         }
@@ -163,6 +165,7 @@ impl From<&FileSource> for FileSourceDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::sample::Words;
 
     #[test]
     fn files_lie_below_a_folder_of_their_own() {
@@ -171,7 +174,10 @@ mod tests {
             "files/tools/x y/ü.zip",
             "files/tools/a-1.0-py3-none-any.whl",
         ] {
-            assert_eq!(FileSource::object(key), Ok(FileSource::Object(key.into())));
+            assert_eq!(
+                FileSource::object::<Words>(key),
+                Ok(FileSource::Object(key.into()))
+            );
         }
         for key in [
             "a.zip",
@@ -184,7 +190,7 @@ mod tests {
             "files/a\n.zip",
             &format!("files/{}.zip", "x".repeat(1024)),
         ] {
-            assert!(FileSource::object(key).is_err(), "{key:?}");
+            assert!(FileSource::object::<Words>(key).is_err(), "{key:?}");
         }
         assert!(FileSource::prefix("files/tools/").is_ok());
         for prefix in ["files/", "files/tools", "files//", "tools/", ""] {

@@ -2,104 +2,84 @@
 
 use std::collections::BTreeSet;
 
-use pep508_rs::PackageName;
-
-use super::{Permission, Request, Targets, unsupported};
+use super::{Input, Permission, Request, Targets, unsupported};
 use crate::diagnostic::{Checked, Problem, code};
 use crate::excerpt::shown;
-use crate::json::ast::{StringLit, Value};
+use crate::json::ast::Value;
 use crate::json::{self, Fields, Reader, span};
+use crate::language::Language;
 use crate::limits::Limits;
-use crate::requirement;
 use crate::target::{Architecture, Runtime};
 
 mod contents;
-pub(super) mod indexes;
-mod locked;
-mod requirements;
 
-const REQUEST_FIELDS: [&str; 20] = [
+/// The fields of every request.
+const ENVELOPE: [&str; 14] = [
     "Name",
     "Language",
-    "Requirements",
-    "Groups",
-    "Extras",
     "Runtimes",
     "Architectures",
     "Description",
     "LicenseInfo",
     "Permissions",
-    "Exclude",
     "ProvidedByRuntime",
     "Files",
     "Hidden",
     "AllowSecrets",
     "Prune",
     "Include",
-    "AllowSourceDistributions",
-    "Indexes",
     "Merge",
 ];
 
 /// Reads a request.
-pub(super) fn read(source_name: &str, text: &str) -> Checked<Request> {
+pub(super) fn read<I: Input>(source_name: &str, text: &str) -> Checked<Request<I>> {
     json::read(source_name, text, read_request)
 }
 
-fn read_request(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Request> {
+fn read_request<I: Input>(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Request<I>> {
     let object = reader.object(value, "a request")?;
-    let fields = reader.fields(object, &REQUEST_FIELDS, "a request");
+    let known: Vec<_> = ENVELOPE
+        .into_iter()
+        .chain(I::FIELDS.iter().copied())
+        .collect();
+    let fields = reader.fields(object, &known, "a request");
     let name = reader.required(&fields, "Name").and_then(|value| {
         let lit = reader.string(value, "`Name`")?;
         let message = "`{}` is not a project name";
         reader.parsed(lit, code::PROJECT_NAME_INVALID, message)
     });
     if let Some(value) = reader.required(&fields, "Language") {
-        check_language(reader, value);
+        check_language(reader, value, I::LANGUAGE);
     }
-    let allow_source_distributions = read_flag(reader, &fields, "AllowSourceDistributions");
-    // A wrong value there is no reason to complain about each source distribution.
-    let allow = allow_source_distributions.unwrap_or(true);
-    let contents = contents::read_contents(reader, &fields);
-    let requirements = requirements::read_requirements(reader, &fields, &contents, allow);
-    let selection = locked::read_selection(reader, &fields, requirements.as_ref());
+    let contents = contents::read_contents::<I>(reader, &fields);
+    let input = I::read(reader, &fields, &contents);
     let (runtimes, architectures) = read_targets(reader, &fields);
     let description = reader.limited(&fields, "Description", Limits::DESCRIPTION_CHARS);
     let license_info = reader.limited(&fields, "LicenseInfo", Limits::LICENSE_INFO_CHARS);
     let permissions = fields
         .get("Permissions")
         .map(|value| read_permissions(reader, value));
-    let exclude = fields
-        .get("Exclude")
-        .map(|value| read_exclude(reader, value));
-    let indexes = fields
-        .get("Indexes")
-        .map(|value| indexes::read_indexes(reader, value, indexes::Origin::Request));
     let merge = read_flag(reader, &fields, "Merge");
-    let (name, requirements) = (name?, requirements?);
+    let input = input?;
     let built_for = if runtimes.is_empty() {
-        requirements.runtimes()
+        input.runtimes()
     } else {
         runtimes
     };
     Some(Request {
-        name,
-        requirements,
-        selection,
+        name: name?,
+        input,
         targets: Targets::new(built_for, architectures),
         description,
         license_info,
         permissions: permissions.unwrap_or_default(),
-        exclude: exclude.unwrap_or_default(),
         contents,
-        allow_source_distributions: allow_source_distributions?,
-        indexes: indexes.unwrap_or_default(),
         merge: merge?,
     })
 }
 
 /// A boolean that is false by default.
-fn read_flag(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, name: &str) -> Option<bool> {
+pub fn read_flag(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, name: &str) -> Option<bool> {
     fields.get(name).map_or(Some(false), |value| {
         reader.boolean(value, &format!("`{name}`"))
     })
@@ -134,14 +114,15 @@ fn read_targets(
     )
 }
 
-fn check_language(reader: &mut Reader<'_>, value: &Value<'_>) {
+fn check_language(reader: &mut Reader<'_>, value: &Value<'_>, expected: Language) {
     let Some(lit) = reader.string(value, "`Language`") else {
         return;
     };
-    if !lit.value.eq_ignore_ascii_case("python") {
+    if Language::named(&lit.value) != Some(expected) {
         let message = format!("`{}` is not a supported language", shown(&lit.value));
+        let help = format!("only `{expected}` is");
         reader.push(
-            Problem::error(code::LANGUAGE_UNSUPPORTED, message).help("only `python` is"),
+            Problem::error(code::LANGUAGE_UNSUPPORTED, message).help(help),
             span(lit),
         );
     }
@@ -206,26 +187,4 @@ fn read_permission(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Permiss
         return None;
     }
     account.map(Permission::Account)
-}
-
-fn read_exclude(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<PackageName> {
-    match reader.array(value, "`Exclude`") {
-        Some(array) => reader.set(array, "Exclude", distribution_name),
-        None => BTreeSet::new(),
-    }
-}
-
-fn distribution_name(reader: &mut Reader<'_>, lit: &StringLit<'_>) -> Option<PackageName> {
-    let name = requirement::distribution_name(&lit.value);
-    if name.is_none() {
-        let message = format!("`{}` is not the name of a distribution", shown(&lit.value));
-        reader.push(
-            Problem::error(code::DISTRIBUTION_NAME_INVALID, message).help(
-                "names have letters, digits, `-`, `_` and `.`, and start and end with a \
-                 letter or digit",
-            ),
-            span(lit),
-        );
-    }
-    name
 }

@@ -1,4 +1,4 @@
-use accretion_core::index::Index;
+use accretion_python::index::Index;
 
 use super::*;
 use crate::indexes::{DefaultIndex, NamedIndex};
@@ -60,7 +60,7 @@ fn keys_depend_on_the_indexes_and_on_the_cache() {
     assert_ne!(key(indexes(), &one), key(changed, &one));
     let mut changed = indexes();
     let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a";
-    let reference = accretion_core::index::CredentialsReference::Secret(arn.parse().unwrap());
+    let reference = accretion_python::index::CredentialsReference::Secret(arn.parse().unwrap());
     changed.named[0].index.credentials = Some(reference);
     assert_ne!(key(indexes(), &one), key(changed, &one));
 }

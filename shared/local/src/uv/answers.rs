@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
-use accretion_core::lock::{Lock, Yanked};
+use accretion_python::lock::{Lock, Yanked};
 use accretion_service::ports::Resolution;
 
 use crate::Error;

@@ -1,8 +1,8 @@
 //! The text that uv and the builds it runs write to stderr, and the errors it stands for.
 
 use accretion_core::excerpt::excerpt;
-use accretion_core::lock::Yanked;
 use accretion_core::target::Target;
+use accretion_python::lock::Yanked;
 use url::Url;
 
 use crate::Error;

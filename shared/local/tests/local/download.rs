@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use accretion_core::Fault as _;
 use accretion_core::limits::{DownloadLimits, Limits};
-use accretion_core::lock::LockedFile;
 use accretion_local::Downloader;
 use accretion_local::cache::WheelCache;
+use accretion_python::lock::LockedFile;
 use accretion_service::ports::Wheels as _;
 use accretion_testing::forge::Wheel;
 use accretion_testing::index::{Fault, PackageIndex};

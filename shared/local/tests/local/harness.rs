@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use accretion_core::limits::Limits;
-use accretion_core::lock::LockedFile;
-use accretion_core::wheel::WheelFilename;
 use accretion_local::Downloader;
 use accretion_local::cache::WheelCache;
 use accretion_local::uv::{Settings, Uv};
+use accretion_python::lock::LockedFile;
+use accretion_python::wheel::WheelFilename;
 use accretion_service::ports::{Event, Progress};
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;

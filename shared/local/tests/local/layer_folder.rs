@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use accretion_core::Fault as _;
-use accretion_core::files::{FileRules, LeftOut, Reason};
+use accretion_core::request::FileRules;
+use accretion_layer::files::{LeftOut, Reason};
 use accretion_local::Error;
 use accretion_local::layer_folder::LayerFolder;
 

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use accretion_aws::{S3Artifacts, S3Inbox, S3Manifests, S3Requests};
 use accretion_core::Fault as _;
-use accretion_core::archive::Written;
 use accretion_core::delivery::InboxObject;
+use accretion_core::digest::Written;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use accretion_aws::{AwsIndexCredentials, Clients};
 use accretion_core::Fault as _;
-use accretion_core::index::{CodeArtifactDomain, CredentialsReference};
+use accretion_python::index::{CodeArtifactDomain, CredentialsReference};
 use accretion_service::ports::{IndexCredentials as _, PortError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

@@ -1,6 +1,7 @@
 //! `request again`.
 
-use accretion_core::request::{Request, RequestId};
+use accretion_core::request::RequestId;
+use accretion_python::request::Request;
 use integration_tests::Run;
 use pipeline_tests::Error;
 

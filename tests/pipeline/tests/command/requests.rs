@@ -5,7 +5,8 @@ use std::io::Read as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use accretion_core::request::{Request, RequestId};
+use accretion_core::request::RequestId;
+use accretion_python::request::Request;
 use aws_sdk_cloudformation::types::StackStatus;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use integration_tests::Run;
@@ -760,7 +761,7 @@ fn a_dropped_request_is_the_one_that_was_checked() {
     let found = on_cloud(async || inbox("us-east-1", "requests/cmd-checked").await);
     let bytes = &found["requests/cmd-checked/request.json"][0];
     let (request, _) = Request::from_json("request.json", bytes).unwrap();
-    assert!(request.allow_source_distributions);
+    assert!(request.input.allow_source_distributions);
     assert_eq!(request.targets.iter().count(), 4);
     assert_eq!(request.name.as_str(), "cmd-checked");
 }

@@ -5,18 +5,20 @@ use std::collections::BTreeSet;
 use super::read_flag;
 use crate::diagnostic::{Problem, code};
 use crate::excerpt::shown;
-use crate::files::FileRules;
 use crate::json::ast::Value;
 use crate::json::{Fields, Reader, span};
+use crate::layer::path_problem;
 use crate::limits::Limits;
 use crate::pruning::{Pattern, Pruning};
-use crate::request::contents::{Contents, FileSource};
-use crate::wheel::{WheelFilename, path_problem};
+use crate::request::{Contents, FileRules, FileSource, Input, ParseFileSourceError};
 
-pub(super) fn read_contents(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> Contents {
+pub(super) fn read_contents<I: Input>(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_, '_>,
+) -> Contents {
     let files = fields
         .get("Files")
-        .map(|value| read_files(reader, value))
+        .map(|value| read_files::<I>(reader, value))
         .unwrap_or_default();
     let file_rules = read_file_rules(reader, fields, files.is_empty());
     let prune = read_patterns(reader, fields, "Prune");
@@ -96,7 +98,7 @@ fn read_paths(reader: &mut Reader<'_>, value: &Value<'_>, field: &str) -> BTreeS
     paths
 }
 
-fn read_files(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<FileSource> {
+fn read_files<I: Input>(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<FileSource> {
     let mut sources = BTreeSet::new();
     let Some(array) = reader.array(value, "`Files`") else {
         return sources;
@@ -111,7 +113,7 @@ fn read_files(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<FileSource
         return sources;
     }
     for element in &array.elements {
-        if let Some(source) = read_file_source(reader, element)
+        if let Some(source) = read_file_source::<I>(reader, element)
             && !sources.insert(source)
         {
             reader.repeated("the item of `Files`", span(element));
@@ -120,7 +122,7 @@ fn read_files(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<FileSource
     sources
 }
 
-fn read_file_source(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<FileSource> {
+fn read_file_source<I: Input>(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<FileSource> {
     let object = reader.object(value, "an item of `Files`")?;
     let known = ["Key", "Prefix", "Wheel", "Sha256"];
     let fields = reader.fields(object, &known, "an item of `Files`");
@@ -131,7 +133,7 @@ fn read_file_source(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<FileSo
     };
     let [key, prefix, wheel, sha256] = known.map(&mut text);
     let (problem, place) = match (key, prefix, wheel, sha256) {
-        (Some((key, place)), None, None, None) => match FileSource::object(&key) {
+        (Some((key, place)), None, None, None) => match FileSource::object::<I>(&key) {
             Ok(source) => return Some(source),
             Err(error) => (format!("`{}` can't be taken: {error}", shown(&key)), place),
         },
@@ -143,15 +145,16 @@ fn read_file_source(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<FileSo
             ),
         },
         (None, None, wheel, Some((sha256, place))) => {
-            let filename = wheel
-                .map(|(name, _)| name.parse::<WheelFilename>())
-                .transpose();
+            let filename = wheel.map(|(name, _)| name);
+            let is_sound = |name: &String| I::is_package_file(name) == Some(true);
             match (filename, sha256.parse()) {
-                (Ok(Some(filename)), Ok(sha256)) => {
-                    return Some(FileSource::Wheel { filename, sha256 });
+                (Some(filename), _) if !is_sound(&filename) => {
+                    (ParseFileSourceError::Wheel.to_string(), place)
                 }
-                (Ok(None), Ok(sha256)) => return Some(FileSource::Packed(sha256)),
-                (Err(error), _) => (error.to_string(), place),
+                (Some(filename), Ok(sha256)) => {
+                    return Some(FileSource::Package { filename, sha256 });
+                }
+                (None, Ok(sha256)) => return Some(FileSource::Packed(sha256)),
                 (_, Err(error)) => (error.to_string(), place),
             }
         }

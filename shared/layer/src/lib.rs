@@ -1,0 +1,31 @@
+//! Layers: which file of which package goes where, and the zip that Lambda unpacks below `/opt`.
+
+mod bundle;
+pub mod content;
+mod error;
+pub mod files;
+mod oversize;
+mod packer;
+mod plan;
+pub mod secrets;
+mod splice;
+
+use accretion_core::digest::{Sha256, Written};
+
+pub use bundle::{Bundle, Copied, Tree};
+pub use error::Error;
+pub use files::of_files;
+pub use oversize::Oversize;
+pub use packer::{PackError, Packer};
+pub use plan::{Plan, Pruned, Rules, Wheel, conflict_error};
+pub use splice::{WheelFiles, splice, splice_bundle};
+
+/// The folder of a layer that the runtime has on `sys.path`.
+pub const ROOT: &str = "python/";
+
+fn written(written: accretion_archive::Written) -> Written {
+    Written {
+        sha256: Sha256(written.sha256),
+        size: written.size,
+    }
+}

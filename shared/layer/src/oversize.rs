@@ -1,0 +1,220 @@
+//! Layers over the limit: what is large in them, and what would make them smaller.
+//!
+//! Lambda counts a function and all of its layers together, so several layers instead of one do not
+//! help. Files that no function needs do, and packages that the runtime has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{Plan, Rules, Wheel};
+use accretion_core::excerpt::listed;
+use accretion_core::limits::Limits;
+use accretion_core::pruning::{Pattern, Pruner, Pruning};
+
+/// Patterns of files that functions hardly ever need: tests of packages, stubs for type checkers,
+/// static archives, headers and sources of extension modules, and bytecode of some other Python.
+/// `docs/` and `examples/` are not among them: packages import what is in there.
+const PRUNABLE: [&str; 5] = [
+    "tests/",
+    "*.pyi",
+    "*.{a,lib}",
+    "*.{c,cc,cpp,h,hh,hpp,pxd,pxi,pyx}",
+    "__pycache__/",
+];
+
+/// The number of the largest packages that are named.
+const LARGEST: usize = 5;
+
+/// The least that a package has, or that a pattern saves, to be named.
+const NOTABLE: u64 = 1 << 20;
+
+/// A layer over the limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oversize {
+    /// Bytes of all files.
+    pub unzipped: u64,
+    /// The content with its bytes, the largest first: packages, or what a folder has at its top.
+    pub largest: Vec<(String, u64)>,
+    /// For how many runtimes there is a tree of its own: more than one in a merged layer, none where
+    /// only extra files are in it.
+    pub trees: usize,
+    /// Patterns that would leave files out, with their bytes, the most first.
+    pub prunable: Vec<(&'static str, u64)>,
+    /// Packages that the runtime has, with their bytes, the most first.
+    pub provided: Vec<(String, u64)>,
+}
+
+impl Oversize {
+    /// A folder that is too large for any layer. `tops` is what it has at its top, with its bytes.
+    pub fn of_folder(unzipped: u64, tops: impl IntoIterator<Item = (String, u64)>) -> Self {
+        Self {
+            unzipped,
+            largest: ordered(tops),
+            trees: 0,
+            prunable: Vec::new(),
+            provided: Vec::new(),
+        }
+    }
+
+    /// The layer of these trees, each with its wheels, and of what is copied, with its name.
+    pub(crate) fn of_trees(
+        unzipped: u64,
+        trees: &[(&[Wheel<'_>], &Plan<'_>)],
+        copied: Option<(&str, u64)>,
+        rules: &Rules,
+    ) -> Self {
+        let mut packages: BTreeMap<String, u64> = BTreeMap::new();
+        let wheels = trees.iter().flat_map(|(wheels, plan)| {
+            let pruned = plan.pruned.of_wheels.iter();
+            wheels.iter().zip(pruned)
+        });
+        for (wheel, (pruned, _)) in wheels {
+            let size = wheel.layout.size().saturating_sub(*pruned);
+            *packages.entry(wheel.name.to_owned()).or_default() += size;
+        }
+        let provided = packages
+            .iter()
+            .filter(|(name, _)| rules.provided.contains(name.as_str()));
+        let provided = ordered(provided.map(|(name, size)| (name.clone(), *size)));
+        packages.extend(copied.map(|(folder, size)| (folder.to_owned(), size)));
+        Self {
+            unzipped,
+            largest: ordered(packages),
+            trees: trees.len(),
+            prunable: prunable(trees, &rules.pruning),
+            provided,
+        }
+    }
+
+    /// Returns advice on how to make it smaller, or on what else to do.
+    pub fn hint(&self) -> String {
+        let hints = [
+            self.of_merging(),
+            self.of_leaving_out(),
+            Some(self.of_packages()),
+        ];
+        hints.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+
+    fn of_merging(&self) -> Option<String> {
+        let trees = self.trees;
+        (trees > 1).then(|| {
+            format!(
+                "what is installed differs between its runtimes, so there is all of it {trees} \
+                 times: build a layer for each runtime, or name fewer of them"
+            )
+        })
+    }
+
+    /// The options that leave something out, no more than it takes, and whether that is enough.
+    fn of_leaving_out(&self) -> Option<String> {
+        let over = self.unzipped.saturating_sub(Limits::LAYER_BYTES);
+        let (mut saved, mut chosen) = (0, Vec::new());
+        for (pattern, size) in &self.prunable {
+            if saved < over {
+                saved += size;
+                chosen.push((pattern, *size));
+            }
+        }
+        let of_chosen = |text: &dyn Fn(&str, u64) -> String| -> Vec<String> {
+            chosen
+                .iter()
+                .map(|(pattern, size)| text(pattern, *size))
+                .collect()
+        };
+        let mut options = of_chosen(&|pattern, _| format!("--prune '{pattern}'"));
+        let mut left_out =
+            of_chosen(&|pattern, size| format!("{} MiB of `{pattern}`", tenths(size)));
+        let patterns = of_chosen(&|pattern, _| format!("\"{pattern}\"")).join(", ");
+        let mut fields = Vec::new();
+        if !patterns.is_empty() {
+            fields.push(format!("`\"Prune\": [{patterns}]`"));
+        }
+        let of_runtime: u64 = self.provided.iter().map(|(_, size)| size).sum();
+        if saved < over && of_runtime > 0 {
+            saved += of_runtime;
+            options.push("--provided-by-runtime".to_owned());
+            fields.push("`\"ProvidedByRuntime\": true`".to_owned());
+            let names = listed(self.provided.iter().map(|(name, _)| name), LARGEST);
+            left_out.push(format!("up to {} MiB of {names}", tenths(of_runtime)));
+        }
+        if options.is_empty() {
+            return None;
+        }
+        let (options, fields) = (options.join(" "), fields.join(" and "));
+        let left_out = left_out.join(", ");
+        let outcome = if saved >= over {
+            format!("and {} MiB remain", mebibytes(self.unzipped - saved))
+        } else {
+            format!("{} MiB in all, which is not enough", tenths(saved))
+        };
+        Some(format!(
+            "`{options}` (in a request {fields}) leaves out {left_out}, {outcome}"
+        ))
+    }
+
+    fn of_packages(&self) -> String {
+        let largest = self.largest.iter().filter(|(_, size)| *size >= NOTABLE);
+        let largest = largest.map(|(name, size)| format!("{name} ({} MiB)", mebibytes(*size)));
+        let largest = listed(largest, LARGEST);
+        match self.trees {
+            0 => format!("take files out of the folder; the largest are {largest}"),
+            _ => format!(
+                "the largest packages are {largest}; a function that is a container image may \
+                 have 10 GB"
+            ),
+        }
+    }
+}
+
+/// Mebibytes, to the tenth above.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    decimal(bytes.saturating_mul(10).div_ceil(1 << 20))
+}
+
+/// Mebibytes, to the tenth below: no saving is said to be more than it is.
+fn tenths(bytes: u64) -> String {
+    decimal(bytes.saturating_mul(10) >> 20)
+}
+
+fn decimal(tenths: u64) -> String {
+    match tenths % 10 {
+        0 => (tenths / 10).to_string(),
+        rest => format!("{}.{rest}", tenths / 10),
+    }
+}
+
+fn ordered(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
+    let mut sizes: Vec<_> = sizes.into_iter().collect();
+    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    sizes
+}
+
+/// Bytes of what each pattern would leave out: a file counts for the first one that matches it.
+fn prunable(trees: &[(&[Wheel<'_>], &Plan<'_>)], pruning: &Pruning) -> Vec<(&'static str, u64)> {
+    let include: BTreeSet<Pattern> = pruning.include().cloned().collect();
+    let pruner = |pattern: &str| {
+        let prune = BTreeSet::from([pattern.parse().ok()?]);
+        Some(Pruning::new(prune, include.clone()).ok()?.pruner())
+    };
+    let mut patterns: Vec<(&str, Pruner, u64)> = PRUNABLE
+        .iter()
+        .filter_map(|pattern| Some((*pattern, pruner(pattern)?, 0)))
+        .collect();
+    for (_, plan) in trees {
+        for entry in &plan.entries {
+            let path = &entry.file.path;
+            let size = patterns
+                .iter_mut()
+                .find_map(|(_, pruner, size)| pruner.prunes(path).then_some(size));
+            if let Some(size) = size {
+                *size += entry.file.size;
+            }
+        }
+    }
+    let sizes = patterns
+        .into_iter()
+        .map(|(pattern, _, size)| (pattern, size));
+    let mut sizes: Vec<_> = sizes.filter(|(_, size)| *size >= NOTABLE).collect();
+    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    sizes
+}

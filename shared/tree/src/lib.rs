@@ -1,0 +1,11 @@
+//! Packages as trees of files: what a package puts into a layer, and where the packed bytes of each
+//! file lie.
+//!
+//! An ecosystem makes a [`Layout`] of each package; outputs are written of layouts.
+
+mod layout;
+mod path;
+pub mod record;
+
+pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
+pub use path::installed_path;

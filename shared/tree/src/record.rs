@@ -1,0 +1,29 @@
+//! `RECORD`: what an installation consists of (PEP 376, PEP 627).
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use accretion_core::digest::Sha256;
+
+/// The text of a `RECORD` whose own path is `record`; paths are relative to `python/`.
+pub fn write<'a>(record: &str, files: impl Iterator<Item = (&'a str, Sha256, u64)>) -> String {
+    let mut text = String::new();
+    for (path, sha256, size) in files {
+        let hash = URL_SAFE_NO_PAD.encode(sha256.0);
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{},sha256={hash},{size}", quoted(path));
+    }
+    let _ = writeln!(text, "{},,", quoted(record));
+    text
+}
+
+/// A field of a CSV file in the dialect of Python's `csv` module.
+fn quoted(field: &str) -> std::borrow::Cow<'_, str> {
+    if field.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\"")).into()
+    } else {
+        field.into()
+    }
+}
