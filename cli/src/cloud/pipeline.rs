@@ -44,7 +44,7 @@ impl Pipeline {
         ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
 
     /// The parameter of its stack that says where the pointers to the latest versions are.
-    pub(crate) const POINTER_PREFIX: &str = "PointerPrefix";
+    pub(crate) const POINTER_PREFIX: &str = "LatestVersionPrefix";
 
     /// Asks CloudFormation what the stacks of a region consist of.
     pub(crate) async fn connect(
@@ -118,7 +118,7 @@ impl Pipeline {
         })
     }
 
-    /// A parameter of the stacks, such as `PointerPrefix`.
+    /// A parameter of the stacks, such as `LatestVersionPrefix`.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let mut stacks = self.stacks.iter();
         stacks.find_map(|stack| stack.parameters.get(name).map(String::as_str))

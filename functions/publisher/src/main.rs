@@ -23,7 +23,7 @@ async fn set_up(mut environment: Environment) -> Result<Publisher, Error> {
     let layers = environment.required("LAYERS_TABLE");
     let requests = environment.required("REQUESTS_TABLE");
     let topic = environment.required("TOPIC_ARN");
-    let prefix = environment.optional("POINTER_PREFIX", "/accretion".to_owned());
+    let prefix = environment.optional("LATEST_VERSION_PREFIX", "/accretion".to_owned());
     let retention_days: u32 = environment.optional("RETENTION_DAYS", 90);
     let permissions = environment.given("ALLOWED_PERMISSIONS").unwrap_or_default();
     environment.finish(())?;

@@ -438,7 +438,7 @@ fn the_outputs_are_those_that_others_rely_on() {
         "InboxBucketName",
         "LayersTableName",
         "NotificationTopicArn",
-        "PointerPrefix",
+        "LatestVersionPrefix",
         "PublicationDeadLetterQueueUrl",
         "PublisherFunctionName",
         "RequestDeadLetterQueueUrl",

@@ -63,11 +63,11 @@ fn parameters_add_to_those_of_the_configuration() {
         capabilities = \"CAPABILITY_IAM\"\n\
         resolve_s3 = true\n\
         confirm_changeset = true\n\
-        parameter_overrides = \"PointerPrefix=/mine RequestRetentionDays=20\"\n";
+        parameter_overrides = \"LatestVersionPrefix=/mine RequestRetentionDays=20\"\n";
     us.operator.write("samconfig.toml", config);
     let options = "--config-env mine --parameter RequestRetentionDays=40";
     us.operator.run(&us.update(options)).exits(0);
-    assert_eq!(us.parameter("eu-west-1", "PointerPrefix"), "/mine");
+    assert_eq!(us.parameter("eu-west-1", "LatestVersionPrefix"), "/mine");
     assert_eq!(us.parameter("eu-west-1", "RequestRetentionDays"), "40");
 
     us.operator.write("samconfig.toml", "version = ");
