@@ -79,9 +79,10 @@ impl Demise {
     pub fn parse(record: &str) -> Self {
         let record: Value = serde_json::from_str(record).unwrap_or_default();
         let text = |object: &str, name: &str| {
-            let text = record[object][name].as_str();
-            let text = text.filter(|text| !text.is_empty());
-            text.map(|text| shown_within(text, MESSAGE_CHARS))
+            record[object][name]
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(|text| shown_within(text, MESSAGE_CHARS))
         };
         Self {
             condition: text("requestContext", "condition"),

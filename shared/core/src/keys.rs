@@ -107,8 +107,8 @@ pub fn upload(layer: &LambdaLayerName, sha256: Sha256) -> String {
 /// A merged layer has a pointer of its own, below `python` instead of a runtime: each pointer follows
 /// one layer, whichever of them a project has used before.
 pub fn pointer(prefix: &str, project: &ProjectName, target: impl Into<LayerTarget>) -> String {
-    let target = target.into();
-    let (python, architecture) = (target.python(), target.architecture());
+    let layer_target = target.into();
+    let (python, architecture) = (layer_target.python(), layer_target.architecture());
     format!("{prefix}/{project}/{python}/{architecture}")
 }
 

@@ -159,7 +159,7 @@ impl Default for DownloadLimits {
     /// No layer that Lambda takes comes near them.
     fn default() -> Self {
         Self {
-            file: 250 * MIB,
+            file: Limits::LAYER_BYTES,
             total: 1024 * MIB,
             time: Duration::from_mins(2),
         }

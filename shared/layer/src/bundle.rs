@@ -261,8 +261,8 @@ fn check_clashes(
         wheel: wheels[entry.wheel].filename.to_owned(),
     };
     let installed = |path: &str| {
-        let path = path.strip_prefix(folder)?;
-        find(&plan.entries, |entry| &entry.file.path, path)
+        let below = path.strip_prefix(folder)?;
+        find(&plan.entries, |entry| &entry.file.path, below)
     };
     for file in copied.files {
         if let Some(entry) = installed(&file.path) {
@@ -303,9 +303,9 @@ fn check_splits(plan: &Plan<'_>, wheels: &[Wheel<'_>], copied: Copied<'_>) -> Re
             let from = plan
                 .entries
                 .partition_point(|entry| entry.file.path.as_str() < inside.as_str());
-            let installed = plan.entries[from..].iter();
-            let mut installed =
-                installed.take_while(|entry| entry.file.path.starts_with(inside.as_str()));
+            let mut installed = plan.entries[from..]
+                .iter()
+                .take_while(|entry| entry.file.path.starts_with(inside.as_str()));
             let Some(one) = installed.next() else {
                 break;
             };

@@ -153,9 +153,9 @@ impl Oversize {
     }
 
     fn of_packages(&self) -> String {
-        let largest = self.largest.iter().filter(|(_, size)| *size >= NOTABLE);
-        let largest = largest.map(|(name, size)| format!("{name} ({} MiB)", mebibytes(*size)));
-        let largest = listed(largest, LARGEST);
+        let notable = self.largest.iter().filter(|(_, size)| *size >= NOTABLE);
+        let sizes = notable.map(|(name, size)| format!("{name} ({} MiB)", mebibytes(*size)));
+        let largest = listed(sizes, LARGEST);
         match self.trees {
             0 => format!("take files out of the folder; the largest are {largest}"),
             _ => format!(
@@ -184,9 +184,9 @@ fn decimal(tenths: u64) -> String {
 }
 
 fn ordered(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
-    let mut sizes: Vec<_> = sizes.into_iter().collect();
-    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    sizes
+    let mut largest_first: Vec<_> = sizes.into_iter().collect();
+    largest_first.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    largest_first
 }
 
 /// Bytes of what each pattern would leave out: a file counts for the first one that matches it.
@@ -211,10 +211,11 @@ fn prunable(trees: &[(&[Wheel<'_>], &Plan<'_>)], pruning: &Pruning) -> Vec<(&'st
             }
         }
     }
-    let sizes = patterns
+    let mut sizes: Vec<_> = patterns
         .into_iter()
-        .map(|(pattern, _, size)| (pattern, size));
-    let mut sizes: Vec<_> = sizes.filter(|(_, size)| *size >= NOTABLE).collect();
+        .map(|(pattern, _, size)| (pattern, size))
+        .filter(|(_, size)| *size >= NOTABLE)
+        .collect();
     sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     sizes
 }

@@ -53,12 +53,15 @@ pub fn splice_bundle<F: ReadAt, W: Write>(
     copied: Option<&WheelFiles<F>>,
     out: W,
 ) -> Result<Written, Error> {
-    let copied = copied.map_or(&[][..], std::slice::from_ref);
-    let sources = bundle.parts.iter().map(|part| {
-        let files = part.tree.map_or(copied, |tree| &trees[tree]);
-        Source::new(&part.folder, &part.plan, files)
-    });
-    let mut sources: Vec<_> = sources.collect();
+    let of_copied = copied.map_or(&[][..], std::slice::from_ref);
+    let mut sources: Vec<_> = bundle
+        .parts
+        .iter()
+        .map(|part| {
+            let files = part.tree.map_or(of_copied, |tree| &trees[tree]);
+            Source::new(&part.folder, &part.plan, files)
+        })
+        .collect();
     let mut writer = Writer::new(out);
     for &(part, entry) in &bundle.order {
         sources[part].write(entry, &mut writer)?;

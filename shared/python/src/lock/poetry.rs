@@ -156,7 +156,7 @@ fn package(
                 .cloned(),
         );
     }
-    let files = files.into_iter().map(|file| File {
+    let listed = files.into_iter().map(|file| File {
         url: url.clone(),
         ..File::hashed(Some(file.file), &file.hash)
     });
@@ -173,7 +173,7 @@ fn package(
         is_project: false,
         foreign,
         index,
-        files: files.collect(),
+        files: listed.collect(),
         yanked: None,
     })
 }

@@ -26,12 +26,12 @@ impl Yanked {
     /// Takes what an index says. The reason becomes one line, of a limited length.
     pub fn new(name: &str, version: &str, reason: &str) -> Self {
         let shows = |c: char| !c.is_control() && !is_invisible(c);
-        let reason: String = reason
+        let visible: String = reason
             .chars()
             .take(8 * Self::REASON_CHARS)
             .map(|c| if shows(c) { c } else { ' ' })
             .collect();
-        let words: Vec<_> = reason.split_whitespace().collect();
+        let words: Vec<_> = visible.split_whitespace().collect();
         let line = words.join(" ");
         let mut reason: String = line.chars().take(Self::REASON_CHARS).collect();
         if reason.len() < line.len() {

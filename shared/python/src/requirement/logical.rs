@@ -104,7 +104,7 @@ fn finish(joined: &str, pieces: &[(usize, usize)]) -> Option<LogicalLine> {
     if text.is_empty() {
         return None;
     }
-    let pieces = pieces
+    let trimmed = pieces
         .iter()
         .map(|(start, place)| match start.checked_sub(lead) {
             Some(start) => (start, *place),
@@ -113,7 +113,7 @@ fn finish(joined: &str, pieces: &[(usize, usize)]) -> Option<LogicalLine> {
         .collect();
     Some(LogicalLine {
         text: text.to_owned(),
-        pieces,
+        pieces: trimmed,
         continued_comment,
     })
 }

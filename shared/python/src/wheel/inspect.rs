@@ -113,13 +113,12 @@ pub fn inspect(
     let paths = files.keys().map(String::as_str);
     wheel.check_folders(paths, |path| files.contains_key(path))?;
     let record = format!("{}/RECORD", roots.dist_info);
-    let files = files.into_values().collect();
     Ok(Layout {
         name: filename.name().to_string(),
         version: filename.version().to_string(),
         wheel_size: length,
         record,
-        files,
+        files: files.into_values().collect(),
     })
 }
 

@@ -280,10 +280,10 @@ impl Comparison {
 
     /// Compares requirements. `of` says whose they are, in words.
     fn compare(&mut self, of: &str, required: &[String], locked: &[Table]) {
-        let required: Vec<_> = required.iter().filter_map(|it| self.stated(it)).collect();
-        let locked: Vec<_> = locked.iter().filter_map(|it| self.stated_by(it)).collect();
-        for stated in required.iter().filter(|stated| !locked.contains(stated)) {
-            let alike = locked.iter().find(|it| it.name == stated.name);
+        let wanted: Vec<_> = required.iter().filter_map(|it| self.stated(it)).collect();
+        let found: Vec<_> = locked.iter().filter_map(|it| self.stated_by(it)).collect();
+        for stated in wanted.iter().filter(|stated| !found.contains(stated)) {
+            let alike = found.iter().find(|it| it.name == stated.name);
             self.differences.push(match alike {
                 None => format!("{}{of}", not_locked(&stated.name)),
                 Some(locked) => format!(
@@ -293,8 +293,8 @@ impl Comparison {
                 ),
             });
         }
-        for stated in locked {
-            if !required.iter().any(|it| it.name == stated.name) {
+        for stated in found {
+            if !wanted.iter().any(|it| it.name == stated.name) {
                 let name = shown(&stated.name);
                 self.differences
                     .push(format!("`{name}` is locked, and not required{of}"));
