@@ -111,7 +111,7 @@ class Measurement:
         def invoke():
             answer = functions.invoke(
                 FunctionName=self.emulator.outputs["PublisherFunctionName"],
-                Payload=b'{"Task": "repair"}',
+                Payload=b'{"Task": "Reconcile"}',
             )
             return [json.loads(answer["Payload"].read())]
 

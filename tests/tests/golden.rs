@@ -283,7 +283,7 @@ fn keys_and_names_stay() {
             keys::layer_manifest(&layer, 12),
             layer.to_string(),
             keys::manifest(&project, &id, target),
-            keys::pointer("/accretion", &project, target),
+            keys::latest_version_parameter("/accretion", &project, target),
             keys::execution(&id, target),
         ]);
     }

@@ -94,7 +94,8 @@ impl Recorded {
         let source = source.map_err(|error| Error::of_source(error, bucket))?;
         let prefix = pipeline.parameter(Pipeline::POINTER_PREFIX);
         let (project, target) = layer.parts();
-        let parameter = prefix.map(|prefix| keys::pointer(prefix, &project, target));
+        let parameter =
+            prefix.map(|prefix| keys::latest_version_parameter(prefix, &project, target));
         Ok(source.map(|source| Self {
             manifest: source.manifest,
             layer_manifest: source.layer_manifest,

@@ -456,7 +456,7 @@ impl Destruction<'_> {
             if let Some(prefix) = &retained.pointer_prefix {
                 let names = published.keys().map(|layer| {
                     let (project, target) = layer.parts();
-                    keys::pointer(prefix, &project, target)
+                    keys::latest_version_parameter(prefix, &project, target)
                 });
                 let names: Vec<_> = names.collect();
                 in_aws.delete_parameters(&names).await?;

@@ -10,7 +10,7 @@ use accretion_aws::operator::{RequestsTable, TrackedRequest};
 use accretion_aws::{LambdaPublisher, SqsDeadLetters, SqsRequestQueue};
 use accretion_core::Fault as _;
 use accretion_core::request::RequestId;
-use accretion_service::redrive::{Look, Outcome, Redrive as Service, Seen};
+use accretion_service::redrive::{InspectedLetter, Inspection, Outcome, Redrive as Service};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::args::{Format, Global};
@@ -70,7 +70,7 @@ struct Queues {
 struct Letters {
     region: Region,
     /// By queue.
-    looks: [(Queue, Look); 2],
+    inspections: [(Queue, Inspection); 2],
     /// What is known of the requests that they are about.
     known: BTreeMap<RequestId, TrackedRequest>,
 }
@@ -112,8 +112,8 @@ pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error
     if consent.is_err() {
         return Ok(ExitCode::from(USAGE));
     }
-    let looks = letters.looks.iter();
-    let failures = looks.filter_map(|(_, look)| look.failure.as_ref());
+    let inspections = letters.inspections.iter();
+    let failures = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
     let outcomes = outcomes.iter().flatten().flat_map(|(_, outcome)| {
         let left = outcome.left.iter().map(|left| &left.reason);
         left.chain(&outcome.failure)
@@ -144,14 +144,14 @@ impl Queues {
         let requests = Service::new(&self.requests, limit);
         let publications = Service::new(&self.publications, limit);
         let (requests, publications) = tokio::join!(
-            requests.look_at_requests(),
-            publications.look_at_publications()
+            requests.inspect_requests(),
+            publications.inspect_publications()
         );
-        let looks = [
+        let inspections = [
             (Queue::Requests, requests),
             (Queue::Publications, publications),
         ];
-        let seen = looks.iter().flat_map(|(_, look)| &look.seen);
+        let seen = inspections.iter().flat_map(|(_, it)| &it.letters);
         let mut ids: Vec<_> = seen.flat_map(|seen| seen.requests.clone()).collect();
         ids.sort();
         ids.dedup();
@@ -162,7 +162,7 @@ impl Queues {
         let known: Vec<_> = known.buffer_unordered(LOOKUPS).try_collect().await?;
         Ok(Letters {
             region,
-            looks,
+            inspections,
             known: known.into_iter().flatten().collect(),
         })
     }
@@ -189,13 +189,13 @@ impl Queues {
 }
 
 impl Letters {
-    fn seen(&self) -> impl Iterator<Item = (Queue, &Seen)> {
-        let looks = self.looks.iter();
-        looks.flat_map(|(queue, look)| look.seen.iter().map(move |seen| (*queue, seen)))
+    fn seen(&self) -> impl Iterator<Item = (Queue, &InspectedLetter)> {
+        let inspections = self.inspections.iter();
+        inspections.flat_map(|(queue, it)| it.letters.iter().map(move |seen| (*queue, seen)))
     }
 
     /// Those that can be sent back.
-    fn sendable(&self) -> impl Iterator<Item = &Seen> {
+    fn sendable(&self) -> impl Iterator<Item = &InspectedLetter> {
         let seen = self.seen().map(|(_, seen)| seen);
         seen.filter(|seen| seen.obstacle.is_none())
     }

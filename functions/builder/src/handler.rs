@@ -192,7 +192,7 @@ impl Builder {
         wheels: &WheelCache,
     ) -> Result<(Own, Option<tempfile::TempPath>), Error> {
         let stored = async |key: String| -> Result<Vec<u8>, Error> {
-            let content = self.requests.kept_file(&key).await?;
+            let content = self.requests.stored_file(&key).await?;
             Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
         };
         let invalid = || Error::RequestInvalid {
@@ -228,7 +228,7 @@ impl Builder {
     async fn request(&self, id: &RequestId) -> Result<Request, Error> {
         let text = self
             .requests
-            .kept(id)
+            .stored(id)
             .await?
             .ok_or_else(|| accretion_service::Error::RequestMissing { id: id.clone() })?;
         let name = keys::request(id);

@@ -1,4 +1,4 @@
-//! The handler: dispatches a batch of messages.
+//! Handling a batch of messages.
 
 mod tally;
 
@@ -15,7 +15,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 
 use self::tally::Tally;
 
-/// The adapters, made once for all invocations.
+/// The clients and settings of the function, for all of its invocations.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     pub(crate) inbox: S3Inbox,
@@ -57,10 +57,10 @@ impl Dispatcher {
     }
 }
 
-/// The parts of a message that the use case needs.
+/// A message as the use case takes it.
 fn message(record: &SqsMessage) -> Result<Message, Error> {
     let missing = |what: &str| Error::MessageUnknown {
-        problem: format!("SQS says no {what}"),
+        problem: format!("it lacks {what} of SQS"),
     };
     let sent_at = record
         .attributes

@@ -1,49 +1,39 @@
-//! What the publisher does with an event.
+//! Handling the events of the publisher.
 
 mod ledger;
 
 use std::time::Instant;
 
 use accretion_aws::{
-    DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmPointers,
+    DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmLatestVersions,
 };
 use accretion_core::Fault;
 use accretion_core::delivery::InboxObject;
 use accretion_core::request::AllowedPermissions;
+use accretion_core::timestamp::Timestamp;
+use accretion_core::tracking::Failure;
 use accretion_lambda::{Invocation, SystemClock};
-use accretion_service::ports::Manifests as _;
-use accretion_service::publish::{Ports, Publish, Repaired};
+use accretion_service::ports::{BuildOrder, Manifests as _};
+use accretion_service::publish::{Ports, Publish, Reconciled};
 use serde_json::{Value, json};
 use tracing::{Instrument as _, Span, error, info, info_span};
 
 use self::ledger::Ledger;
 use crate::event::Work;
 
-/// What outlives an invocation.
+/// The clients and settings of the function, for all of its invocations.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     pub(crate) manifests: S3Manifests,
     pub(crate) layers: DynamoLayers,
     pub(crate) versions: LambdaLayerVersions,
-    pub(crate) pointers: SsmPointers,
+    pub(crate) latest_versions: SsmLatestVersions,
     pub(crate) tracking: DynamoTracking,
     pub(crate) topic: SnsTopic,
     pub(crate) permissions: AllowedPermissions,
 }
 
-/// The use case over AWS.
-type UseCase<'a> = Publish<
-    'a,
-    S3Manifests,
-    DynamoLayers,
-    LambdaLayerVersions,
-    SsmPointers,
-    DynamoTracking,
-    SnsTopic,
-    SystemClock,
->;
-
-/// What can go wrong with an event.
+/// The errors of an invocation.
 #[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -55,46 +45,51 @@ pub(crate) enum Error {
 }
 
 impl Publisher {
-    /// Publishes from the manifests that an event of S3 names, or repairs.
+    /// Publishes from the manifests that an event of S3 names, reconciles, or records a failure.
     pub(crate) async fn handle(&self, invocation: Invocation<Value>) -> Result<Value, Error> {
         let work = Work::read(&invocation.event, self.manifests.bucket())?;
         let ledger = Ledger::new(invocation.metrics.clone());
-        let use_case = self.use_case(&invocation, &ledger);
+        let use_case = self.use_case(&invocation);
         match work {
             Work::Publish(manifests) => {
-                Box::pin(publish_each(&use_case, &ledger, &manifests)).await
+                publish_each(&use_case.observed_by(&ledger), &ledger, &manifests).await
             }
-            Work::Repair => repair(&use_case).await,
+            Work::Reconcile => reconcile(&use_case.observed_by(&ledger)).await,
+            // A metric filter counts executions that fail.
+            Work::RecordFailure {
+                build,
+                failure,
+                next_attempt_at,
+            } => record_failure(&use_case, &build, &failure, next_attempt_at).await,
         }
     }
 
-    fn use_case<'a>(&'a self, invocation: &Invocation<Value>, ledger: &'a Ledger) -> UseCase<'a> {
+    fn use_case(&self, invocation: &Invocation<Value>) -> Publish<'_> {
         let ports = Ports {
             manifests: &self.manifests,
             layers: &self.layers,
             versions: &self.versions,
-            pointers: &self.pointers,
+            latest_versions: &self.latest_versions,
             tracking: &self.tracking,
             topic: &self.topic,
             timer: &SystemClock,
         };
         Publish::new(ports, owner(&invocation.id), invocation.deadline)
             .sharing_with(&self.permissions)
-            .observed_by(ledger)
     }
 }
 
-/// A name that no other attempt has: a retry has the id of the invocation before it, and processes
-/// in different sandboxes may have the same number.
+/// The owner of this attempt's claims, which no other attempt has: a retry has the id of the
+/// invocation before it, and processes in different sandboxes may have the same number.
 fn owner(invocation: &str) -> String {
     let (process, now) = (std::process::id(), jiff::Timestamp::now());
     format!("{invocation}/{process}/{now}")
 }
 
-/// Publishes from each manifest. One that fails keeps none of the others from its turn, and lets
-/// the whole event come again: those that were dealt with are known then.
+/// Publishes from each manifest. After a failure the others follow nevertheless, and Lambda delivers
+/// the whole event again: the outcomes of the others are recorded by then.
 async fn publish_each(
-    use_case: &UseCase<'_>,
+    use_case: &Publish<'_>,
     ledger: &Ledger,
     manifests: &[InboxObject],
 ) -> Result<Value, Error> {
@@ -104,7 +99,7 @@ async fn publish_each(
         let key = manifest.key.as_str();
         // <request id>-<slug>.manifest
         let request_id = manifest.file_name().split('-').next();
-        // Events of S3 are about one object: what is logged of the whole has it, too.
+        // Events of S3 are about one object: the invocation's own lines have its request, too.
         Span::current().record("request_id", request_id);
         ledger.begin(key);
         let span = info_span!("publish", key, request_id);
@@ -119,14 +114,14 @@ async fn publish_each(
     }
 }
 
-async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_service::Error> {
+async fn publish(use_case: &Publish<'_>, key: &str) -> Result<String, accretion_service::Error> {
     let start = Instant::now();
     let outcome = use_case.manifest(key).await;
     let duration_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     match outcome {
         Ok(outcome) => {
             let outcome = format!("{outcome:?}");
-            info!(outcome, duration_ms, "dealt with");
+            info!(outcome, duration_ms, "finished");
             Ok(outcome)
         }
         Err(fault) => {
@@ -137,28 +132,48 @@ async fn publish(use_case: &UseCase<'_>, key: &str) -> Result<String, accretion_
     }
 }
 
-async fn repair(use_case: &UseCase<'_>) -> Result<Value, Error> {
-    let repaired = Box::pin(use_case.repair()).await?;
-    let Repaired {
+async fn reconcile(use_case: &Publish<'_>) -> Result<Value, Error> {
+    let Reconciled {
         claims,
-        marks,
-        reviews,
-        unrecorded,
+        outbox_entries,
+        orphan_checks,
+        orphans,
         targets,
         failures,
-    } = repaired;
+    } = use_case.reconcile().await?;
     info!(
         claims,
-        marks, reviews, unrecorded, targets, failures, "repaired"
+        outbox_entries, orphan_checks, orphans, targets, failures, "reconciled"
     );
     Ok(json!({
         "Claims": claims,
-        "Marks": marks,
-        "Reviews": reviews,
-        "Unrecorded": unrecorded,
+        "OutboxEntries": outbox_entries,
+        "OrphanChecks": orphan_checks,
+        "Orphans": orphans,
         "Targets": targets,
         "Failures": failures,
     }))
+}
+
+/// Records a failed build, and answers with its failure for the execution.
+async fn record_failure(
+    use_case: &Publish<'_>,
+    build: &BuildOrder,
+    failure: &Failure,
+    next_attempt_at: Option<Timestamp>,
+) -> Result<Value, Error> {
+    Span::current().record("request_id", build.request.id.as_str());
+    match next_attempt_at {
+        Some(at) => use_case.delay_build(build, failure, at).await?,
+        None => use_case.fail_build(build, failure).await?,
+    }
+    let Failure { code, reason, hint } = failure;
+    info!(code, "recorded");
+    let mut answer = json!({"Code": code, "Reason": reason});
+    if let Some(hint) = hint {
+        answer["Hint"] = hint.as_str().into();
+    }
+    Ok(answer)
 }
 
 #[cfg(test)]

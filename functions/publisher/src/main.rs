@@ -1,4 +1,4 @@
-//! The publisher: makes layer versions of what was built, and finishes what was left undone.
+//! The publisher: publishes built layers, reconciles, and records failures.
 
 mod event;
 mod handler;
@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use accretion_aws::{
-    Clients, DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmPointers,
+    Clients, DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic,
+    SsmLatestVersions,
 };
 use accretion_lambda::{Environment, Error};
 
@@ -34,7 +35,7 @@ async fn set_up(mut environment: Environment) -> Result<Publisher, Error> {
         manifests: S3Manifests::new(&clients, bucket.as_str()),
         layers: DynamoLayers::new(&clients, layers, requests.as_str(), retention),
         versions: LambdaLayerVersions::new(&clients, bucket),
-        pointers: SsmPointers::new(&clients, prefix),
+        latest_versions: SsmLatestVersions::new(&clients, prefix),
         tracking: DynamoTracking::new(&clients, requests, retention),
         topic: SnsTopic::new(&clients, topic),
         permissions,

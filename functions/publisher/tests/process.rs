@@ -89,7 +89,7 @@ fn start(listener: &TcpListener, variables: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
-/// What a process that has ended wrote on standard output, line by line.
+/// The lines that an ended process wrote on standard output.
 fn log(child: Child) -> (Option<i32>, Vec<Value>) {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -114,7 +114,7 @@ fn an_event_that_means_nothing_is_answered_with_its_code() {
     );
     let told = Call::next(&listener);
     assert_eq!(told.line, "POST /2018-06-01/runtime/invocation/i-1/error");
-    let message = "the event cannot be used: there is no such `Task`";
+    let message = "the event cannot be used: its `Task` is unknown";
     let expected = json!({"errorType": "EventInvalid", "errorMessage": message});
     assert_eq!(told.body, expected);
     told.answer("", &json!({}));

@@ -1,7 +1,7 @@
 //! Builds as executions of the state machine.
 
 use accretion_core::layer::LayerName;
-use accretion_service::ports::{BuildOrder, Builds, PortError};
+use accretion_service::ports::{BuildOrder, Builds, PortError, async_trait};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::ProvideErrorMetadata as _;
 use serde_json::json;
@@ -26,6 +26,7 @@ impl StepFunctionsBuilds {
     }
 }
 
+#[async_trait]
 impl Builds for StepFunctionsBuilds {
     async fn start(&self, order: &BuildOrder) -> Result<(), PortError> {
         let request = self

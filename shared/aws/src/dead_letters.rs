@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use accretion_core::request::IdentityAttributes;
 use accretion_core::timestamp::Timestamp;
-use accretion_service::ports::{DeadLetter, DeadLetters, PortError};
+use accretion_service::ports::{DeadLetter, DeadLetters, PortError, async_trait};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
@@ -86,6 +86,7 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
+#[async_trait]
 impl DeadLetters for SqsDeadLetters {
     async fn receive(&self, limit: usize) -> Result<Vec<DeadLetter>, PortError> {
         let batch = i32::try_from(limit.clamp(1, MAX_BATCH)).unwrap_or(1);
@@ -117,7 +118,7 @@ impl DeadLetters for SqsDeadLetters {
         }
     }
 
-    async fn show(&self, letter: &DeadLetter) -> Result<(), PortError> {
+    async fn make_visible(&self, letter: &DeadLetter) -> Result<(), PortError> {
         let request = self
             .client
             .change_message_visibility()

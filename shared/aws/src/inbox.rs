@@ -1,7 +1,7 @@
 //! The inbox.
 
 use accretion_core::delivery::InboxObject;
-use accretion_service::ports::{Inbox, Listed, PortError};
+use accretion_service::ports::{Inbox, Listed, PortError, async_trait};
 
 use crate::Clients;
 use crate::bucket::Bucket;
@@ -21,6 +21,7 @@ impl S3Inbox {
     }
 }
 
+#[async_trait]
 impl Inbox for S3Inbox {
     fn bucket(&self) -> &str {
         self.bucket.name()

@@ -4,12 +4,13 @@ use accretion_core::Fault as _;
 use accretion_core::digest::Sha256;
 use accretion_core::layer::LayerName;
 use accretion_core::notification::Notification;
-use accretion_core::publication::{Claim, LayerState, Published, Review};
+use accretion_core::publication::{Claim, LayerState, OrphanCheck, Published};
 use accretion_core::request::RequestRef;
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{
-    LayerChange, Layers, Mark, Pending, PortError, Recorded, Release, Reviewed, Settlement,
+    ClaimRelease, LayerChange, Layers, OrphanCheckResult, OutboxEntry, Pending, PortError,
+    Recorded, TargetOutcome, async_trait,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use tracing::warn;
@@ -20,33 +21,33 @@ use crate::table::{
 use crate::tracking::{RequestItems, now};
 use crate::{Clients, Error};
 
-/// Whether Lambda may have a version that was never recorded: there, or not.
-const STRAY: &str = "Stray";
+/// True if Lambda may have an orphaned version: present, or not.
+const MAY_HAVE_ORPHAN: &str = "Stray";
 
-/// Until when reviews of a layer are repeated.
-const WATCH_UNTIL: &str = "WatchUntil";
+/// The end of a layer's orphan-check window.
+const CHECK_WINDOW_UNTIL: &str = "WatchUntil";
 
 /// The sort key of a layer's own item.
 pub(crate) const LAYER: &str = "layer";
 
-/// What the sort keys of marks start with; the `EventId` follows.
+/// The prefix of the sort keys of outbox entries; the `EventId` follows.
 const OUTBOX: &str = "outbox#";
 
-/// What the sort keys of versions' records start with; the number follows.
+/// The prefix of the sort keys of versions' records; the number follows.
 pub(crate) const VERSION: &str = "version#";
 
-/// What is not finished: claims by when their lease ends, reviews by when they are due, marks by
-/// when they were made.
+/// Pending work: claims by the end of their lease, orphan checks by the time when they are due,
+/// outbox entries by the time when they were recorded.
 const PENDING: Index = Index {
     name: "pending",
     shard: "Pending",
     time: "PendingSince",
 };
 
-/// Decides who publishes what, by the table of layers.
+/// The table of layers.
 ///
-/// A claim counts as pending since the end of its lease, and a review since it is due, so that what
-/// is in good hands or not due is never found by who looks for what has been left undone.
+/// A claim counts as pending since the end of its lease, and an orphan check since it is due, so
+/// that the reconciler never finds work that is in progress or not due.
 #[derive(Debug, Clone)]
 pub struct DynamoLayers {
     table: Table,
@@ -54,8 +55,8 @@ pub struct DynamoLayers {
 }
 
 impl DynamoLayers {
-    /// The layers in a table. What comes of targets goes into the table of requests, whose items
-    /// are kept for so long after the last change.
+    /// The layers in a table. Outcomes of targets are recorded in the table of requests, whose items
+    /// expire so long after the last change.
     pub fn new(
         clients: &Clients,
         table: impl Into<String>,
@@ -70,9 +71,9 @@ impl DynamoLayers {
 
     async fn read_state(&self, layer: &LayerName) -> Result<LayerState, Error> {
         let item = self.table.get(layer.as_str(), LAYER).await?;
-        let state = item.as_ref().map(|item| layer_state(Record(item)));
-        let state = state.transpose();
-        state
+        item.as_ref()
+            .map(|item| layer_state(Record(item)))
+            .transpose()
             .map(Option::unwrap_or_default)
             .map_err(|problem| self.table.invalid(layer.as_str(), LAYER, problem))
     }
@@ -102,14 +103,16 @@ impl DynamoLayers {
         &self,
         layer: &LayerName,
         owner: &str,
-        release: Release,
+        release: ClaimRelease,
     ) -> Result<(), Error> {
-        let stray = release.leaves_version.then_some(AttributeValue::Bool(true));
+        let may_have_orphan = release
+            .may_leave_orphan
+            .then_some(AttributeValue::Bool(true));
         let update = Update::new()
             .add("Revision", number(1))
-            .set_if(STRAY, stray)
+            .set_if(MAY_HAVE_ORPHAN, may_have_orphan)
             .if_equal("Claim.Owner", text(owner));
-        let update = reviewed_instead_of_claimed(update, release.review);
+        let update = checked_instead_of_claimed(update, release.check);
         match self.table.update(layer.as_str(), LAYER, &update).await? {
             Updated::Done | Updated::Refused(_) => Ok(()),
         }
@@ -120,28 +123,28 @@ impl DynamoLayers {
         Ok(item?.is_some())
     }
 
-    async fn write_review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), Error> {
-        let update = Update::new().set("Reviewed", number(reviewed.version));
-        let update = match reviewed.again_at {
-            // The shard too: another review of the same revision may have removed it.
+    async fn write_check(&self, layer: &LayerName, result: OrphanCheckResult) -> Result<(), Error> {
+        let update = Update::new().set("Reviewed", number(result.version));
+        let update = match result.next_at {
+            // The shard too: another check of the same revision may have removed it.
             Some(at) => update
                 .set(PENDING.shard, text(&shard(layer)))
                 .set(PENDING.time, text(&at)),
-            None => [PENDING.shard, PENDING.time, WATCH_UNTIL]
+            None => [PENDING.shard, PENDING.time, CHECK_WINDOW_UNTIL]
                 .into_iter()
                 .fold(update, Update::remove),
         };
-        let update = on_revision(update, reviewed.revision);
+        let update = on_revision(update, result.revision);
         match self.table.update(layer.as_str(), LAYER, &update).await? {
             Updated::Done | Updated::Refused(_) => Ok(()),
         }
     }
 
-    async fn write_settlement(&self, settlement: &Settlement) -> Result<Recorded, Error> {
+    async fn write_outcome(&self, outcome: &TargetOutcome) -> Result<Recorded, Error> {
         let now = now();
         let mut writes = Vec::with_capacity(4);
-        if let Some(change) = &settlement.change {
-            let layer = settlement.mark.layer();
+        if let Some(change) = &outcome.change {
+            let layer = outcome.outbox_entry.layer();
             writes.push(self.changing(&layer, change));
             if change.is_new_version() {
                 let version = version_attributes(&change.published, now);
@@ -150,19 +153,19 @@ impl DynamoLayers {
             }
         }
         let target = writes.len();
-        writes.push(self.requests.settling(settlement, now));
-        writes.push(self.marking(&settlement.mark, now));
-        let event_id = &settlement.mark.notification.event_id;
+        writes.push(self.requests.ending(outcome, now));
+        writes.push(self.putting_entry(&outcome.outbox_entry, now));
+        let event_id = &outcome.outbox_entry.notification.event_id;
         match self.table.transact(event_id, writes).await? {
             Transacted::Done => Ok(Recorded::Done),
             Transacted::Refused(refused) if refused.get(target) != Some(&true) => {
-                Ok(Recorded::Lost)
+                Ok(Recorded::RevisionConflict)
             }
-            // Both at once: what the layer's item has become is looked at again first.
-            Transacted::Refused(refused) if settlement.change.is_some() && refused[0] => {
-                Ok(Recorded::Lost)
+            // Both at once: the publisher reads the layer's item again first.
+            Transacted::Refused(refused) if outcome.change.is_some() && refused[0] => {
+                Ok(Recorded::RevisionConflict)
             }
-            Transacted::Refused(_) => Ok(Recorded::Known),
+            Transacted::Refused(_) => Ok(Recorded::AlreadyRecorded),
         }
     }
 
@@ -173,27 +176,32 @@ impl DynamoLayers {
             .set("Revision", number(change.revision + 1));
         let update = on_revision(update, change.revision);
         let update = match &change.claim {
-            Some(claim) => reviewed_instead_of_claimed(update, claim.review)
-                .remove(STRAY)
+            Some(claim) => checked_instead_of_claimed(update, claim.check)
+                .remove(MAY_HAVE_ORPHAN)
                 .if_equal("Claim.Owner", text(&claim.owner)),
             None => update.if_absent("Claim"),
         };
         self.table.updating(layer.as_str(), LAYER, &update)
     }
 
-    fn marking(&self, mark: &Mark, now: Timestamp) -> TransactWriteItem {
-        let layer = mark.layer();
-        let attributes = mark_attributes(mark, now);
-        let sort = outbox_item(&mark.notification.event_id);
+    fn putting_entry(&self, entry: &OutboxEntry, now: Timestamp) -> TransactWriteItem {
+        let layer = entry.layer();
+        let attributes = entry_attributes(entry, now);
+        let sort = outbox_item(&entry.notification.event_id);
         self.table.putting(layer.as_str(), &sort, attributes)
     }
 
-    async fn read_mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, Error> {
+    async fn read_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<Option<OutboxEntry>, Error> {
         let sort = outbox_item(event_id);
         let item = self.table.get(layer.as_str(), &sort).await?;
-        let mark = item.as_ref().map(|item| mark(Record(item)));
-        let mark = mark.transpose();
-        mark.map_err(|problem| self.table.invalid(layer.as_str(), &sort, problem))
+        item.as_ref()
+            .map(|item| outbox_entry(Record(item)))
+            .transpose()
+            .map_err(|problem| self.table.invalid(layer.as_str(), &sort, problem))
     }
 
     async fn read_pending(&self, before: Timestamp) -> Result<Vec<Pending>, Error> {
@@ -203,7 +211,7 @@ impl DynamoLayers {
             match pending(Record(keys)) {
                 Ok(pending) => Some(pending),
                 Err(problem) => {
-                    // The others can be helped nevertheless.
+                    // The others can be finished nevertheless.
                     let error = self.table.invalid(text("LayerName"), text(ITEM), problem);
                     warn!(code = error.code(), %error, "skipped");
                     None
@@ -214,6 +222,7 @@ impl DynamoLayers {
     }
 }
 
+#[async_trait]
 impl Layers for DynamoLayers {
     async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
         Ok(self.read_state(layer).await?)
@@ -228,11 +237,11 @@ impl Layers for DynamoLayers {
         Ok(self.write_claim(layer, revision, claim).await?)
     }
 
-    async fn release(
+    async fn release_claim(
         &self,
         layer: &LayerName,
         owner: &str,
-        release: Release,
+        release: ClaimRelease,
     ) -> Result<(), PortError> {
         Ok(self.write_release(layer, owner, release).await?)
     }
@@ -241,19 +250,31 @@ impl Layers for DynamoLayers {
         Ok(self.read_record(layer, version).await?)
     }
 
-    async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
-        Ok(self.write_review(layer, reviewed).await?)
+    async fn record_check(
+        &self,
+        layer: &LayerName,
+        result: OrphanCheckResult,
+    ) -> Result<(), PortError> {
+        Ok(self.write_check(layer, result).await?)
     }
 
-    async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
-        Ok(self.write_settlement(settlement).await?)
+    async fn record(&self, outcome: &TargetOutcome) -> Result<Recorded, PortError> {
+        Ok(self.write_outcome(outcome).await?)
     }
 
-    async fn mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, PortError> {
-        Ok(self.read_mark(layer, event_id).await?)
+    async fn outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<Option<OutboxEntry>, PortError> {
+        Ok(self.read_entry(layer, event_id).await?)
     }
 
-    async fn clear(&self, layer: &LayerName, event_id: &str) -> Result<(), PortError> {
+    async fn delete_outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<(), PortError> {
         let sort = outbox_item(event_id);
         Ok(self.table.delete(layer.as_str(), &sort).await?)
     }
@@ -288,12 +309,12 @@ fn on_revision(update: Update, revision: u64) -> Update {
 }
 
 /// Ends a claim. Its item stays pending, as claims are.
-fn reviewed_instead_of_claimed(update: Update, review: Review) -> Update {
-    let watch_until = review.watch_until.map(|until| text(&until));
+fn checked_instead_of_claimed(update: Update, check: OrphanCheck) -> Update {
+    let window_until = check.window_until.map(|until| text(&until));
     update
         .remove("Claim")
-        .set(PENDING.time, text(&review.at))
-        .set_if(WATCH_UNTIL, watch_until)
+        .set(PENDING.time, text(&check.at))
+        .set_if(CHECK_WINDOW_UNTIL, window_until)
 }
 
 pub(crate) fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
@@ -303,11 +324,11 @@ pub(crate) fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
     Ok(LayerState {
         revision: item.number("Revision")?,
         published: item.map("Published")?.map(published).transpose()?,
-        review_at: pending_since.filter(|_| claim.is_none()),
+        check_at: pending_since.filter(|_| claim.is_none()),
         claim,
-        has_stray: item.has(STRAY),
-        watch_until: time(WATCH_UNTIL)?,
-        reviewed: if item.has("Reviewed") {
+        may_have_orphan: item.has(MAY_HAVE_ORPHAN),
+        check_window_until: time(CHECK_WINDOW_UNTIL)?,
+        checked_version: if item.has("Reviewed") {
             item.number("Reviewed")?
         } else {
             0
@@ -373,27 +394,27 @@ fn claim(item: Record<'_>) -> Result<Claim, String> {
     })
 }
 
-fn mark_attributes(mark: &Mark, now: Timestamp) -> Item {
+fn entry_attributes(entry: &OutboxEntry, now: Timestamp) -> Item {
     let mut attributes = item([
-        ("ProjectName", text(&mark.project)),
-        ("Architecture", text(&mark.target.architecture())),
-        ("Notification", text(&mark.notification.to_json())),
-        (PENDING.shard, text(&shard(&mark.layer()))),
+        ("ProjectName", text(&entry.project)),
+        ("Architecture", text(&entry.target.architecture())),
+        ("Notification", text(&entry.notification.to_json())),
+        (PENDING.shard, text(&shard(&entry.layer()))),
         (PENDING.time, text(&now)),
     ]);
-    let runtime = mark.target.runtime();
+    let runtime = entry.target.runtime();
     attributes.extend(runtime.map(|it| ("Runtime".to_owned(), text(&it))));
     attributes
 }
 
-fn mark(item: Record<'_>) -> Result<Mark, String> {
+fn outbox_entry(item: Record<'_>) -> Result<OutboxEntry, String> {
     let notification = item.text("Notification")?;
     let notification: Notification = serde_json::from_str(notification)
-        .map_err(|error| format!("`Notification` is none: {error}"))?;
+        .map_err(|error| format!("`Notification` is invalid: {error}"))?;
     let architecture = item.parsed("Architecture")?;
-    Ok(Mark {
+    Ok(OutboxEntry {
         project: item.parsed("ProjectName")?,
-        // That of a merged layer is about no single runtime.
+        // An entry of a merged layer has no single runtime.
         target: if item.has("Runtime") {
             LayerTarget::One(Target {
                 runtime: item.parsed("Runtime")?,
@@ -406,13 +427,13 @@ fn mark(item: Record<'_>) -> Result<Mark, String> {
     })
 }
 
-/// What the keys of an item in the index say.
+/// The pending work that the keys of an item in the index name.
 fn pending(keys: Record<'_>) -> Result<Pending, String> {
     let layer = keys.parsed("LayerName")?;
     match keys.text(ITEM)? {
         LAYER => Ok(Pending::Layer(layer)),
         item => match item.strip_prefix(OUTBOX) {
-            Some(event_id) => Ok(Pending::Mark {
+            Some(event_id) => Ok(Pending::OutboxEntry {
                 layer,
                 event_id: event_id.to_owned(),
             }),
@@ -467,10 +488,10 @@ mod tests {
         }
     }
 
-    fn a_mark(target: &Compatibility) -> Mark {
+    fn an_entry(target: &Compatibility) -> OutboxEntry {
         let (event, request) = (Event::LayerPublished, request());
         let (arn, version) = ("arn:layer".to_owned(), 12);
-        Mark {
+        OutboxEntry {
             project: "tools".parse().unwrap(),
             target: target.target(),
             notification: Notification {
@@ -497,8 +518,8 @@ mod tests {
         let claimed = LayerState {
             revision: 7,
             published: Some(publication),
-            watch_until: Some("2026-11-20T12:00:00.000Z".parse().unwrap()),
-            reviewed: 11,
+            check_window_until: Some("2026-11-20T12:00:00.000Z".parse().unwrap()),
+            checked_version: 11,
             claim: Some(claim.clone()),
             ..LayerState::default()
         };
@@ -506,18 +527,18 @@ mod tests {
         let mut released = item;
         released.remove("Claim");
         let released = layer_state(Record(&released));
-        let reviewed_at = Some(claim.lease_until);
+        let check_at = Some(claim.lease_until);
         assert_eq!(
             released,
             Ok(LayerState {
                 claim: None,
-                review_at: reviewed_at,
+                check_at,
                 ..claimed
             })
         );
         for target in [target(), merged()] {
-            let attributes = mark_attributes(&a_mark(&target), request().received_at);
-            assert_eq!(mark(Record(&attributes)), Ok(a_mark(&target)));
+            let attributes = entry_attributes(&an_entry(&target), request().received_at);
+            assert_eq!(outbox_entry(Record(&attributes)), Ok(an_entry(&target)));
         }
     }
 
@@ -570,7 +591,7 @@ mod tests {
         let event_id = "0ce4-py313-LayerPublished".to_owned();
         assert_eq!(
             read("outbox#0ce4-py313-LayerPublished"),
-            Ok(Pending::Mark {
+            Ok(Pending::OutboxEntry {
                 layer: layer.clone(),
                 event_id,
             })

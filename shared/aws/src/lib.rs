@@ -16,11 +16,11 @@ mod handover;
 mod inbox;
 #[cfg(feature = "credentials")]
 mod index_credentials;
+mod latest_versions;
 mod layers;
 mod manifests;
 #[cfg(feature = "operator")]
 pub mod operator;
-mod pointers;
 mod publisher;
 mod request_queue;
 mod requests;
@@ -39,9 +39,9 @@ pub use handover::S3Handover;
 pub use inbox::S3Inbox;
 #[cfg(feature = "credentials")]
 pub use index_credentials::AwsIndexCredentials;
+pub use latest_versions::SsmLatestVersions;
 pub use layers::DynamoLayers;
 pub use manifests::S3Manifests;
-pub use pointers::SsmPointers;
 pub use publisher::LambdaPublisher;
 pub use request_queue::SqsRequestQueue;
 pub use requests::S3Requests;

@@ -3,7 +3,7 @@
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
-use accretion_service::ports::{Manifests, PortError, StoredArtifact};
+use accretion_service::ports::{Manifests, PortError, StoredArtifact, async_trait};
 
 use crate::Clients;
 use crate::bucket::Bucket;
@@ -23,6 +23,7 @@ impl S3Manifests {
     }
 }
 
+#[async_trait]
 impl Manifests for S3Manifests {
     fn bucket(&self) -> &str {
         self.bucket.name()
@@ -36,12 +37,16 @@ impl Manifests for S3Manifests {
         Ok(self.bucket.stored(key).await?)
     }
 
-    async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
+    async fn store(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
         self.bucket.write_new(key, manifest.to_json()).await?;
         Ok(())
     }
 
-    async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
+    async fn store_layer_manifest(
+        &self,
+        layer: &LayerName,
+        manifest: &LayerManifest,
+    ) -> Result<(), PortError> {
         let key = keys::layer_manifest(layer, manifest.layer.version);
         Ok(self.bucket.write(&key, manifest.to_json()).await?)
     }

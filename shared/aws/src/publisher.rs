@@ -1,6 +1,6 @@
 //! The publisher, from outside.
 
-use accretion_service::ports::{PortError, Publisher};
+use accretion_service::ports::{PortError, Publisher, async_trait};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::InvocationType;
 use serde_json::Value;
@@ -26,6 +26,7 @@ impl LambdaPublisher {
     }
 }
 
+#[async_trait]
 impl Publisher for LambdaPublisher {
     async fn invoke(&self, payload: &Value) -> Result<(), PortError> {
         let request = self

@@ -1,7 +1,7 @@
 //! The request queue, for senders.
 
 use accretion_core::request::IdentityAttributes;
-use accretion_service::ports::{PortError, RequestMessage, RequestQueue};
+use accretion_service::ports::{PortError, RequestMessage, RequestQueue, async_trait};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
 
@@ -25,6 +25,7 @@ impl SqsRequestQueue {
     }
 }
 
+#[async_trait]
 impl RequestQueue for SqsRequestQueue {
     async fn send(&self, message: &RequestMessage) -> Result<(), PortError> {
         let identity = message

@@ -2,7 +2,7 @@
 
 use accretion_core::keys;
 use accretion_core::request::RequestId;
-use accretion_service::ports::{PortError, Requests};
+use accretion_service::ports::{PortError, Requests, async_trait};
 
 use crate::Clients;
 use crate::bucket::Bucket;
@@ -22,22 +22,23 @@ impl S3Requests {
     }
 }
 
+#[async_trait]
 impl Requests for S3Requests {
-    async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
+    async fn store(&self, id: &RequestId, request: String) -> Result<(), PortError> {
         self.bucket.write_new(&keys::request(id), request).await?;
         Ok(())
     }
 
-    async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
+    async fn stored(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
         Ok(self.bucket.read(&keys::request(id)).await?)
     }
 
-    async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
+    async fn store_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
         self.bucket.write_new_bytes(key, content).await?;
         Ok(())
     }
 
-    async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+    async fn stored_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         Ok(self.bucket.read(key).await?)
     }
 }

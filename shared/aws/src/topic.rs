@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use accretion_core::notification::{Attribute, Notification};
-use accretion_service::ports::{PortError, Topic};
+use accretion_service::ports::{PortError, Topic, async_trait};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
@@ -27,6 +27,7 @@ impl SnsTopic {
     }
 }
 
+#[async_trait]
 impl Topic for SnsTopic {
     async fn send(&self, notification: &Notification) -> Result<(), PortError> {
         let attributes: HashMap<_, _> = notification

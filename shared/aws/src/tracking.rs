@@ -7,9 +7,10 @@ use accretion_core::layer::LayerName;
 use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget, Runtime};
 use accretion_core::timestamp::Timestamp;
-use accretion_core::tracking::Status;
+use accretion_core::tracking::{Failure, Status};
 use accretion_service::ports::{
-    Acceptance, Accepted, OpenTarget, Origin, PortError, Rejected, Settlement, Tracking,
+    Acceptance, Accepted, BuildOrder, OpenTarget, Origin, PortError, Rejected, TargetOutcome,
+    Tracking, async_trait,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -23,10 +24,10 @@ use crate::{Clients, Error};
 /// The sort key of the item about a whole request.
 pub(crate) const REQUEST: &str = "request";
 
-/// The version whose content a rollback wants again, by its ARN.
+/// The ARN of the version whose content a rollback asks for.
 pub(crate) const ROLLED_BACK_TO: &str = "RolledBackTo";
 
-/// Targets that have not come to their end, by when they were last heard of.
+/// Targets without an outcome, by the time of their last status.
 const OPEN: Index = Index {
     name: "open",
     shard: "Open",
@@ -36,13 +37,13 @@ const OPEN: Index = Index {
 /// Items that are read at the same time.
 const READS: usize = 16;
 
-/// Knows how far each request has come, in the table of requests.
+/// The table of requests.
 #[derive(Debug, Clone)]
 pub struct DynamoTracking {
     items: RequestItems,
 }
 
-/// The table of requests, and for how long its items are kept.
+/// The table of requests, with the lifetime of its items.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestItems {
     table: Table,
@@ -50,7 +51,7 @@ pub(crate) struct RequestItems {
 }
 
 impl DynamoTracking {
-    /// Tracks in a table whose items are kept for so long after the last change.
+    /// A table whose items expire so long after the last change.
     pub fn new(clients: &Clients, table: impl Into<String>, retention: Duration) -> Self {
         Self {
             items: RequestItems::new(clients, table, retention),
@@ -74,7 +75,7 @@ impl DynamoTracking {
             .transact(accepted.request.id.as_str(), writes);
         match transacted.await? {
             Transacted::Done => Ok(Acceptance::New),
-            // Known is what has an item about the whole request.
+            // The item about the whole request exists already.
             Transacted::Refused(_) => {
                 let known = self.read_status(&accepted.request.id).await?;
                 Ok(match known {
@@ -89,7 +90,7 @@ impl DynamoTracking {
         let update = self.items.rejecting(rejected, now());
         let id = rejected.request.id.as_str();
         match self.items.table.update(id, REQUEST, &update).await? {
-            // It is known.
+            // It is recorded already.
             Updated::Done | Updated::Refused(_) => Ok(()),
         }
     }
@@ -101,7 +102,7 @@ impl DynamoTracking {
         Ok(open.into_iter().flatten().collect())
     }
 
-    /// A target of which the index has the keys; `None` if it has come to its end by now.
+    /// The target of keys in the index; `None` if it has an outcome by now.
     async fn read_open_target(&self, keys: Item) -> Result<Option<OpenTarget>, Error> {
         let table = &self.items.table;
         let text = |name| Record(&keys).text(name).unwrap_or_default();
@@ -113,7 +114,7 @@ impl DynamoTracking {
         match open_target(Record(&item)) {
             Ok(target) => Ok(Some(target)),
             Err(problem) => {
-                // The others can be helped nevertheless.
+                // The others can be closed nevertheless.
                 let error = table.invalid(id, slug, problem);
                 warn!(request_id = id, code = error.code(), %error, "skipped");
                 Ok(None)
@@ -192,30 +193,44 @@ impl RequestItems {
             .if_absent("Status")
     }
 
-    /// What becomes of a target's item by a settlement.
-    pub(crate) fn settling(&self, settlement: &Settlement, now: Timestamp) -> TransactWriteItem {
-        let Settlement {
+    /// The change of a target's item by a failed build that is tried again later.
+    fn delaying(&self, failure: &Failure, next_attempt_at: Timestamp, now: Timestamp) -> Update {
+        Update::new()
+            .set("Status", text(&Status::Waiting))
+            .set("StatusRank", number(Status::Waiting.rank()))
+            .set("UpdatedAt", text(&now))
+            .set("NextAttemptAt", text(&next_attempt_at))
+            .set("Code", text(&failure.code))
+            .set("Reason", text(&failure.reason))
+            .set_or_remove("Hint", failure.hint.as_ref().map(text))
+            // Building and waiting alternate, and have the same rank.
+            .if_lower("StatusRank", number(Status::Waiting.rank() + 1))
+    }
+
+    /// The change of a target's item by its outcome.
+    pub(crate) fn ending(&self, outcome: &TargetOutcome, now: Timestamp) -> TransactWriteItem {
+        let TargetOutcome {
             request,
             status,
-            mark,
+            outbox_entry: entry,
             ..
-        } = settlement;
-        let (target, notification) = (mark.target, &mark.notification);
+        } = outcome;
+        let (target, notification) = (entry.target, &entry.notification);
         let optional = |value: &Option<String>| value.as_ref().map(text);
         let runtimes = notification.runtimes.iter().copied();
         let (runtime, value) = runtime_attribute(target, runtimes);
         let update = Update::new()
-            .set_new("ProjectName", text(&mark.project))
+            .set_new("ProjectName", text(&entry.project))
             .set_new(runtime, value)
             .set_new("Architecture", text(&target.architecture()))
-            .set_new("LayerName", text(&mark.layer()))
+            .set_new("LayerName", text(&entry.layer()))
             .set_new("ReceivedAt", text(&request.received_at))
             .set("Status", text(&status))
             .set("StatusRank", number(status.rank()))
             .set("UpdatedAt", text(&now))
             .set("ExpiresAt", self.expires_at(now))
-            .set_if("ManifestKey", optional(&settlement.manifest_key))
-            .set_if("Digest", settlement.digest.as_ref().map(text))
+            .set_if("ManifestKey", optional(&outcome.manifest_key))
+            .set_if("Digest", outcome.digest.as_ref().map(text))
             .set_or_remove("VersionArn", optional(&notification.version_arn))
             .set_or_remove("Code", optional(&notification.code))
             .set_or_remove("Reason", optional(&notification.reason))
@@ -223,8 +238,8 @@ impl RequestItems {
             .remove("NextAttemptAt");
         let shard = (!status.is_terminal()).then(|| text(request.id.shard()));
         let update = update.set_or_remove("Open", shard);
-        // Nothing is above it. What a restored table says of a target must not stand in the way of
-        // a version that exists.
+        // No status is higher. The status of a target in a restored table must not prevent the record
+        // of a version that exists.
         let update = if *status == Status::Published {
             update
         } else {
@@ -235,6 +250,7 @@ impl RequestItems {
     }
 }
 
+#[async_trait]
 impl Tracking for DynamoTracking {
     async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
         Ok(self.read_status(id).await?)
@@ -248,6 +264,20 @@ impl Tracking for DynamoTracking {
         Ok(self.write_rejected(rejected).await?)
     }
 
+    async fn delay(
+        &self,
+        build: &BuildOrder,
+        failure: &Failure,
+        next_attempt_at: Timestamp,
+    ) -> Result<(), PortError> {
+        let update = self.items.delaying(failure, next_attempt_at, now());
+        let (id, slug) = (build.request.id.as_str(), build.target.target().slug());
+        match self.items.table.update(id, &slug, &update).await? {
+            // A higher status is recorded already.
+            Updated::Done | Updated::Refused(_) => Ok(()),
+        }
+    }
+
     async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
         Ok(self.read_open(before).await?)
     }
@@ -257,7 +287,7 @@ pub(crate) fn now() -> Timestamp {
     jiff::Timestamp::now().into()
 }
 
-/// What an item says of the runtimes: the one of a target, or the list of a merged layer.
+/// The attribute of an item with its runtimes: one of a target, or a list of a merged layer.
 fn runtime_attribute(
     target: LayerTarget,
     runtimes: impl Iterator<Item = Runtime>,
@@ -271,11 +301,11 @@ fn runtime_attribute(
     }
 }
 
-/// What an item of a target is about.
+/// The target of an item, with the runtimes of its layer.
 pub(crate) fn compatibility(item: Record<'_>) -> Result<Compatibility, String> {
     let slug = item.text(ITEM)?;
-    let none = || format!("`{slug}` is no target");
-    let target = LayerTarget::from_slug(slug).ok_or_else(none)?;
+    let invalid = || format!("`{slug}` is no target");
+    let target = LayerTarget::from_slug(slug).ok_or_else(invalid)?;
     match target {
         LayerTarget::One(target) => Ok(target.into()),
         LayerTarget::Merged(_) => {
@@ -291,13 +321,15 @@ pub(crate) fn compatibility(item: Record<'_>) -> Result<Compatibility, String> {
 
 fn open_target(item: Record<'_>) -> Result<OpenTarget, String> {
     Ok(OpenTarget {
-        request: RequestRef {
-            received_at: item.parsed("ReceivedAt")?,
-            id: item.parsed("RequestId")?,
+        build: BuildOrder {
+            request: RequestRef {
+                received_at: item.parsed("ReceivedAt")?,
+                id: item.parsed("RequestId")?,
+            },
+            project: item.parsed("ProjectName")?,
+            target: compatibility(item)?,
         },
         updated_at: item.parsed("UpdatedAt")?,
-        project: item.parsed("ProjectName")?,
-        target: compatibility(item)?,
     })
 }
 

@@ -6,7 +6,9 @@ use accretion_core::digest::Sha256;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
 use accretion_core::request::Permission;
-use accretion_service::ports::{Attempt, LayerVersion, LayerVersions, PortError, StoredArtifact};
+use accretion_service::ports::{
+    Attempt, LayerVersion, LayerVersions, PortError, StoredArtifact, async_trait,
+};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
@@ -145,6 +147,7 @@ impl LambdaLayerVersions {
     }
 }
 
+#[async_trait]
 impl LayerVersions for LambdaLayerVersions {
     async fn publish(
         &self,

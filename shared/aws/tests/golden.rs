@@ -18,19 +18,21 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use accretion_aws::{Clients, DynamoLayers, DynamoTracking, SsmPointers, StepFunctionsBuilds};
+use accretion_aws::{
+    Clients, DynamoLayers, DynamoTracking, SsmLatestVersions, StepFunctionsBuilds,
+};
 use accretion_core::delivery::InboxObject;
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::notification::{Event, LayerRef, Notification};
-use accretion_core::publication::{Claim, Published, Review};
+use accretion_core::publication::{Claim, OrphanCheck, Published};
 use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
-    Accepted, BuildOrder, Builds as _, EndedClaim, LayerChange, Layers as _, Mark, Origin,
-    Pointers as _, Rejected, Release, Reviewed, Settlement, Tracking as _,
+    Accepted, BuildOrder, Builds as _, ClaimRelease, EndedClaim, LatestVersions as _, LayerChange,
+    Layers as _, Origin, OrphanCheckResult, OutboxEntry, Rejected, TargetOutcome, Tracking as _,
 };
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -176,8 +178,8 @@ fn published() -> Published {
     }
 }
 
-/// What comes of a target, with or without a change of its layer.
-fn settlement(event: Event, status: Status, slug: &str, change: Option<LayerChange>) -> Settlement {
+/// The outcome of a target, with or without a change of its layer.
+fn outcome(event: Event, status: Status, slug: &str, change: Option<LayerChange>) -> TargetOutcome {
     let target = compatibility(slug);
     let mut notification = Notification::of_layer(event, &request(), "data-tools", &target);
     if status == Status::Failed {
@@ -190,13 +192,13 @@ fn settlement(event: Event, status: Status, slug: &str, change: Option<LayerChan
         notification.version_arn = Some("arn:layer:12".to_owned());
     }
     let has_failed = status == Status::Failed;
-    Settlement {
+    TargetOutcome {
         request: request(),
         status,
         manifest_key: (!has_failed).then(|| "accretion/manifests/data-tools/x.manifest".to_owned()),
         digest: (!has_failed).then(|| Digest(Sha256::of(b"content"))),
         change,
-        mark: Mark {
+        outbox_entry: OutboxEntry {
             project: "data-tools".parse().unwrap(),
             target: target.target(),
             notification,
@@ -214,27 +216,30 @@ async fn write_layers(layers: &DynamoLayers) {
         manifest_key: "accretion/manifests/data-tools/x.manifest".to_owned(),
         lease_until: time("2026-11-20T10:03:00.000Z"),
     };
-    let review = Review {
+    let check = OrphanCheck {
         at: time("2026-11-20T10:10:00.000Z"),
-        watch_until: Some(time("2026-11-20T12:00:00.000Z")),
+        window_until: Some(time("2026-11-20T12:00:00.000Z")),
     };
     for revision in [0, 7] {
         assert!(layers.claim(&layer, revision, &claim).await.unwrap());
     }
-    for leaves_version in [false, true] {
-        let release = Release {
-            leaves_version,
-            review,
+    for may_leave_orphan in [false, true] {
+        let release = ClaimRelease {
+            may_leave_orphan,
+            check,
         };
-        layers.release(&layer, "owner-1", release).await.unwrap();
+        layers
+            .release_claim(&layer, "owner-1", release)
+            .await
+            .unwrap();
     }
-    for again_at in [None, Some(time("2026-11-20T10:20:00.000Z"))] {
-        let reviewed = Reviewed {
+    for next_at in [None, Some(time("2026-11-20T10:20:00.000Z"))] {
+        let result = OrphanCheckResult {
             revision: 9,
             version: 12,
-            again_at,
+            next_at,
         };
-        layers.review(&layer, reviewed).await.unwrap();
+        layers.record_check(&layer, result).await.unwrap();
     }
     let change = |claim| LayerChange {
         revision: 8,
@@ -243,31 +248,31 @@ async fn write_layers(layers: &DynamoLayers) {
     };
     let ended = EndedClaim {
         owner: owner(),
-        review,
+        check,
     };
-    for settlement in [
-        settlement(
+    for outcome in [
+        outcome(
             Event::LayerPublished,
             Status::Published,
             "py313-arm64",
             Some(change(Some(ended))),
         ),
-        settlement(
+        outcome(
             Event::LayerUnchanged,
             Status::Unchanged,
             "py-arm64",
             Some(change(None)),
         ),
-        settlement(Event::LayerSuperseded, Status::Superseded, "py312", None),
-        settlement(Event::BuildFailed, Status::Failed, "py", None),
+        outcome(Event::LayerSuperseded, Status::Superseded, "py312", None),
+        outcome(Event::BuildFailed, Status::Failed, "py", None),
     ] {
-        layers.settle(&settlement).await.unwrap();
+        layers.record(&outcome).await.unwrap();
     }
     let event_id = "0ce4-py313-arm64-LayerPublished";
     layers.state(&layer).await.unwrap_or_default();
     layers.is_recorded(&layer, 12).await.unwrap();
-    layers.mark(&layer, event_id).await.unwrap();
-    layers.clear(&layer, event_id).await.unwrap();
+    layers.outbox_entry(&layer, event_id).await.unwrap();
+    layers.delete_outbox_entry(&layer, event_id).await.unwrap();
 }
 
 /// Everything that is written about requests.
@@ -318,7 +323,7 @@ async fn items_parameters_and_executions_are_written_as_before() {
     .await;
     write_requests(&DynamoTracking::new(&clients, "requests", retention)).await;
     let builds = StepFunctionsBuilds::new(&clients, "arn:state-machine");
-    let pointers = SsmPointers::new(&clients, "/accretion");
+    let parameters = SsmLatestVersions::new(&clients, "/accretion");
     let project = "data-tools".parse().unwrap();
     for slug in ["py313-arm64", "py"] {
         let order = BuildOrder {
@@ -328,8 +333,8 @@ async fn items_parameters_and_executions_are_written_as_before() {
         };
         builds.start(&order).await.unwrap();
         let target = order.target.target();
-        pointers
-            .point(&project, target, "arn:layer:12")
+        parameters
+            .set(&project, target, "arn:layer:12")
             .await
             .unwrap();
     }

@@ -61,10 +61,10 @@ impl Delivery {
         if message.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
             return Ok(Self::Test);
         }
-        let Some(records) = message.get("Records") else {
+        let Some(list) = message.get("Records") else {
             return Ok(Self::Request);
         };
-        let records = records.as_array().map(Vec::as_slice).unwrap_or_default();
+        let records = list.as_array().map(Vec::as_slice).unwrap_or_default();
         if records.is_empty() {
             return Err(not_an_object(&"`Records` is not a list of records"));
         }
@@ -94,11 +94,12 @@ fn object(record: usize, value: &Value) -> Result<InboxObject, ParseDeliveryErro
         return Err(missing("eventSource"));
     }
     text(&value["eventName"], "eventName")?;
-    let event_time = text(&value["eventTime"], "eventTime")?;
-    let event_time = event_time.parse().map_err(|_| missing("eventTime"))?;
+    let event_time = text(&value["eventTime"], "eventTime")?
+        .parse()
+        .map_err(|_| missing("eventTime"))?;
     let object = &value["s3"]["object"];
-    let key = text(&object["key"], "s3.object.key")?;
-    let key = decode(&key).ok_or_else(|| missing("s3.object.key"))?;
+    let encoded = text(&object["key"], "s3.object.key")?;
+    let key = decode(&encoded).ok_or_else(|| missing("s3.object.key"))?;
     let version_id = object["versionId"].as_str().filter(|id| !id.is_empty());
     Ok(InboxObject {
         bucket: text(&value["s3"]["bucket"]["name"], "s3.bucket.name")?,

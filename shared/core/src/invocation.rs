@@ -1,4 +1,4 @@
-//! Lambda's records of invocations that it has given up.
+//! Records of invocations that Lambda has given up.
 
 use serde_json::{Map, Value};
 
@@ -7,20 +7,20 @@ use crate::excerpt::{shown, shown_within};
 use crate::keys;
 use crate::request::RequestId;
 
-/// An asynchronous invocation that failed as often as Lambda tries, or waited for too long.
+/// An asynchronous invocation that Lambda has given up: all attempts failed, or it waited too long.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FailedInvocation {
-    /// The payload that the function was invoked with.
+    /// The payload of the invocation.
     pub payload: Value,
 }
 
-/// A text that tells of no invocation, or not of what it was.
+/// A text that is no record of a failed invocation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFailedInvocationError {
     /// It is not a JSON object.
     #[error("it is not a JSON object: {0}")]
     NotAnObject(String),
-    /// It does not say what the function was invoked with.
+    /// It lacks the payload of the invocation.
     #[error("it has no `requestPayload`")]
     NoPayload,
 }
@@ -32,25 +32,23 @@ impl FailedInvocation {
     ///
     /// Source: AWS Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations".
     pub fn parse(record: &str) -> Result<Self, ParseFailedInvocationError> {
-        let record: Result<Map<String, Value>, _> = serde_json::from_str(record);
-        let mut record = record
+        let mut members: Map<String, Value> = serde_json::from_str(record)
             .map_err(|error| ParseFailedInvocationError::NotAnObject(shown(&error.to_string())))?;
-        match record.remove("requestPayload") {
+        match members.remove("requestPayload") {
             None | Some(Value::Null) => Err(ParseFailedInvocationError::NoPayload),
             Some(payload) => Ok(Self { payload }),
         }
     }
 
-    /// The requests whose artifact manifests were to be published from, as far as the payload is an
-    /// event of S3 that tells of such.
+    /// The requests of the artifact manifests that the payload names, if it is an event of S3.
     pub fn requests(&self) -> Vec<RequestId> {
-        let keys = self.keys();
-        let ids = keys.iter();
-        ids.filter_map(|key| keys::request_of_manifest(key))
+        self.keys()
+            .iter()
+            .filter_map(|key| keys::request_of_manifest(key))
             .collect()
     }
 
-    /// The keys of the objects that the payload tells of, if it is an event of S3.
+    /// The keys of the objects that the payload names, if it is an event of S3.
     pub fn keys(&self) -> Vec<String> {
         match Delivery::parse(&self.payload.to_string()) {
             Ok(Delivery::Objects(objects)) => objects.into_iter().map(|it| it.key).collect(),
@@ -59,13 +57,13 @@ impl FailedInvocation {
     }
 }
 
-/// The part of a function's own message that is of use, in characters.
+/// The most characters of an error message that are shown.
 const MESSAGE_CHARS: usize = 600;
 
-/// The cause of a failed invocation, as far as its record says so.
+/// The cause of a failed invocation, as far as its record has one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Demise {
-    /// The condition under which Lambda gave it up, such as `RetriesExhausted`.
+pub struct FailureCause {
+    /// The reason why Lambda has given it up, such as `RetriesExhausted`.
     pub condition: Option<String>,
     /// The code of the last error.
     pub code: Option<String>,
@@ -73,13 +71,12 @@ pub struct Demise {
     pub message: Option<String>,
 }
 
-impl Demise {
-    /// Reads what [`FailedInvocation::parse`] reads, and misses nothing: what is not there is not
-    /// known.
+impl FailureCause {
+    /// Reads the same record as [`FailedInvocation::parse`]. Missing members are `None`.
     pub fn parse(record: &str) -> Self {
-        let record: Value = serde_json::from_str(record).unwrap_or_default();
+        let document: Value = serde_json::from_str(record).unwrap_or_default();
         let text = |object: &str, name: &str| {
-            record[object][name]
+            document[object][name]
                 .as_str()
                 .filter(|text| !text.is_empty())
                 .map(|text| shown_within(text, MESSAGE_CHARS))
@@ -120,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_the_function_was_invoked_with() {
+    fn keeps_the_payload() {
         let id = RequestId::of_message("1");
         let object = |key: &str| {
             json!({
@@ -137,7 +134,7 @@ mod tests {
         assert_eq!(failed.requests(), [id]);
         assert_eq!(failed.keys(), [&manifest, "accretion/else.json"]);
 
-        for payload in [json!({"Task": "repair"}), json!("text"), json!({})] {
+        for payload in [json!({"Task": "Reconcile"}), json!("text"), json!({})] {
             let failed = FailedInvocation::parse(&record(&payload)).unwrap();
             assert_eq!(failed.payload, payload);
             assert_eq!(failed.requests(), []);
@@ -146,23 +143,27 @@ mod tests {
     }
 
     #[test]
-    fn says_what_it_died_of_as_far_as_it_is_known() {
-        let demise = Demise::parse(&record(&json!({"Task": "repair"})));
-        assert_eq!(demise.condition.as_deref(), Some("RetriesExhausted"));
-        assert_eq!(demise.code.as_deref(), Some("AccessDenied"));
-        assert_eq!(demise.message.as_deref(), Some("…"));
+    fn reads_the_cause_as_far_as_the_record_has_one() {
+        let cause = FailureCause::parse(&record(&json!({"Task": "Reconcile"})));
+        assert_eq!(cause.condition.as_deref(), Some("RetriesExhausted"));
+        assert_eq!(cause.code.as_deref(), Some("AccessDenied"));
+        assert_eq!(cause.message.as_deref(), Some("…"));
         for record in [
             "",
             "[]",
             "{}",
             r#"{"responsePayload": "text", "requestContext": []}"#,
         ] {
-            assert_eq!(Demise::parse(record), Demise::default(), "{record}");
+            assert_eq!(
+                FailureCause::parse(record),
+                FailureCause::default(),
+                "{record}"
+            );
         }
     }
 
     #[test]
-    fn says_what_it_cannot_read() {
+    fn reports_what_it_cannot_read() {
         for text in ["", "no", "[]", "null", "{"] {
             let error = FailedInvocation::parse(text).unwrap_err();
             assert!(

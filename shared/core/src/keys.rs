@@ -104,9 +104,13 @@ pub fn upload(layer: &LambdaLayerName, sha256: Sha256) -> String {
 
 /// The name of the SSM parameter that holds the ARN of a layer's latest version.
 ///
-/// A merged layer has a pointer of its own, below `python` instead of a runtime: each pointer follows
+/// A merged layer has its own parameter, below `python` instead of a runtime: each parameter follows
 /// one layer, whichever of them a project has used before.
-pub fn pointer(prefix: &str, project: &ProjectName, target: impl Into<LayerTarget>) -> String {
+pub fn latest_version_parameter(
+    prefix: &str,
+    project: &ProjectName,
+    target: impl Into<LayerTarget>,
+) -> String {
     let layer_target = target.into();
     let (python, architecture) = (layer_target.python(), layer_target.architecture());
     format!("{prefix}/{project}/{python}/{architecture}")
@@ -123,9 +127,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_layer_has_its_own_pointer() {
+    fn each_layer_has_its_own_parameter() {
         let project = "data-tools".parse().unwrap();
-        let names = LayerTarget::all().map(|target| pointer("/accretion", &project, target));
+        let names = LayerTarget::all()
+            .map(|target| latest_version_parameter("/accretion", &project, target));
         let names: std::collections::BTreeSet<_> = names.collect();
         assert_eq!(names.len(), LayerTarget::all().count());
         assert!(names.contains("/accretion/data-tools/python3.13/arm64"));

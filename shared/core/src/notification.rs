@@ -368,10 +368,10 @@ impl Changes {
             files.collect::<BTreeSet<_>>()
         };
         let updated = now.iter().filter_map(|(name, packages)| {
-            let before = before.get(name)?;
-            (content(before) != content(packages)).then(|| Update {
+            let replaced = before.get(name)?;
+            (content(replaced) != content(packages)).then(|| Update {
                 name: (*name).to_owned(),
-                from: versions(before),
+                from: versions(replaced),
                 to: versions(packages),
             })
         });

@@ -1,4 +1,4 @@
-//! The state of a layer's publication, and the next step for one more artifact.
+//! The publication state of a layer, and the next step about one more artifact.
 //!
 //! The state of a layer is one item of a table, read consistently and changed conditionally. From
 //! it alone follows the next [`Step`]; nothing here has effects.
@@ -7,51 +7,52 @@ use crate::digest::{Digest, Sha256};
 use crate::request::RequestRef;
 use crate::timestamp::Timestamp;
 
-/// The table's record of a layer.
+/// The state of a layer in the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LayerState {
-    /// The number of changes of the item; 0 if there is none yet.
+    /// The number of changes of the item; 0 if it does not exist yet.
     pub revision: u64,
-    /// The version that stands.
+    /// The current version.
     pub published: Option<Published>,
-    /// The claim on the layer, while a version is being published.
+    /// The publication in progress.
     pub claim: Option<Claim>,
-    /// True if Lambda may have a version above the one that stands that was never recorded: left by
-    /// a claim that was given up.
-    pub has_stray: bool,
-    /// The time at which the layer is [reviewed](Review), where nothing is claimed; `None` if it was.
-    pub review_at: Option<Timestamp>,
-    /// Until when the review is repeated, and looks for versions that are not recorded; `None` if
-    /// nobody has died or failed at the layer since it was reviewed last.
-    pub watch_until: Option<Timestamp>,
-    /// The highest number of a version that a review has looked for.
-    pub reviewed: u64,
+    /// True if Lambda may have an orphaned version above the current one: left by a claim that was
+    /// released.
+    pub may_have_orphan: bool,
+    /// The time of the next [orphan check](OrphanCheck), where nothing is claimed; `None` if none is
+    /// due.
+    pub check_at: Option<Timestamp>,
+    /// The end of the orphan-check window, in which the check repeats and searches for orphaned
+    /// versions; `None` if no attempt has died or failed at the layer since its last check.
+    pub check_window_until: Option<Timestamp>,
+    /// The highest number of a version that an orphan check has seen.
+    pub checked_version: u64,
 }
 
-/// A look at a layer that follows each claim on it: once everything has taken effect that was under
-/// way, does the pointer point to what stands, and is each version in Lambda, where that is in
-/// doubt, a recorded one?
+/// The check of a layer that follows each claim on it, once every call of the time before has taken
+/// effect: the latest-version parameter names the current version, and, where that is in doubt,
+/// every version in Lambda is recorded.
 ///
-/// A pointer cannot be written conditionally, so one may be written late, over a newer one. And a
-/// version may come into being after the lease of whoever asked for it is over, when somebody else
-/// has published in its place: nothing keeps Lambda from that, but it can be told.
+/// The parameter cannot be written conditionally, so a late write may replace a newer value. And
+/// Lambda may create a version after the lease of the publisher that asked for it, when another one
+/// has published in its place. Nothing prevents that, but the check reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Review {
-    /// The time by which everything that was under way has taken effect.
+pub struct OrphanCheck {
+    /// The time when every call of the time before has taken effect.
     pub at: Timestamp,
-    /// Until when Lambda may have, or get, a version that is not recorded; `None` leaves what was said
-    /// before.
-    pub watch_until: Option<Timestamp>,
+    /// The end of the time in which Lambda may have, or get, an orphaned version; `None` leaves the
+    /// window as it is.
+    pub window_until: Option<Timestamp>,
 }
 
-/// The version of a layer that stands.
+/// The current version of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// The newest request that wanted this content.
     pub request: RequestRef,
     /// The digest of its content.
     pub digest: Digest,
-    /// SHA-256 of its artifact: what Lambda calls `CodeSha256`.
+    /// SHA-256 of its artifact, Lambda's `CodeSha256`.
     pub artifact_sha256: Sha256,
     /// The number of the version.
     pub version: u64,
@@ -66,13 +67,13 @@ pub struct Published {
 /// The right to publish a version of a layer, for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The holder: unique to one attempt.
+    /// The owner: unique to one attempt.
     pub owner: String,
     /// The request that is being published.
     pub request: RequestRef,
     /// The key of the artifact manifest that is being published.
     pub manifest_key: String,
-    /// Until when nobody else may publish. Longer than its owner can live.
+    /// The end of the lease, in which no other attempt may publish. Its owner ends before it.
     pub lease_until: Timestamp,
 }
 
@@ -85,17 +86,17 @@ pub struct Candidate {
     pub digest: Digest,
 }
 
-/// The next step for a [`Candidate`].
+/// The next step about a [`Candidate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Nothing: this very request is what is published.
-    Settled(&'a Published),
+    /// Nothing: the current version belongs to this request.
+    AlreadyPublished(&'a Published),
     /// Record that a newer request was published before.
     Superseded(&'a Published),
-    /// Somebody is publishing: look again soon.
+    /// Another attempt is publishing: read the state again soon.
     Wait(&'a Claim),
-    /// Somebody died while publishing: finish that first.
-    Finish(&'a Claim),
+    /// An attempt died while publishing: finish its claim first.
+    TakeOver(&'a Claim),
     /// The content is the same: record that nothing changes, if the version still exists, and
     /// publish otherwise.
     Compare(&'a Published),
@@ -104,11 +105,11 @@ pub enum Step<'a> {
 }
 
 impl LayerState {
-    /// Decides the next step for a candidate.
+    /// The next step about a candidate.
     pub fn next(&self, candidate: &Candidate, now: Timestamp) -> Step<'_> {
         if let Some(published) = &self.published {
             if candidate.request == published.request {
-                return Step::Settled(published);
+                return Step::AlreadyPublished(published);
             }
             if candidate.request < published.request {
                 return Step::Superseded(published);
@@ -116,7 +117,7 @@ impl LayerState {
         }
         match (&self.claim, &self.published) {
             (Some(claim), _) if now < claim.lease_until => Step::Wait(claim),
-            (Some(claim), _) => Step::Finish(claim),
+            (Some(claim), _) => Step::TakeOver(claim),
             (None, Some(published)) if published.digest == candidate.digest => {
                 Step::Compare(published)
             }
@@ -124,7 +125,7 @@ impl LayerState {
         }
     }
 
-    /// The number of the version that stands; 0 if there is none.
+    /// The number of the current version; 0 if there is none.
     pub fn version(&self) -> u64 {
         self.published
             .as_ref()
@@ -162,7 +163,7 @@ mod tests {
 
     fn claim(second: i64, lease_until: i64) -> Claim {
         Claim {
-            owner: "somebody".to_owned(),
+            owner: "publisher".to_owned(),
             request: request(second),
             manifest_key: "m".to_owned(),
             lease_until: Timestamp::from_milliseconds(lease_until * 1000).unwrap(),
@@ -183,31 +184,28 @@ mod tests {
             ..LayerState::default()
         };
         let fresh = state(None, None);
-        let stands = state(Some(published(50, "a")), None);
+        let idle = state(Some(published(50, "a")), None);
         let claimed = state(Some(published(50, "a")), Some(claim(60, 101)));
         let dead = state(Some(published(50, "a")), Some(claim(60, 100)));
 
         assert_eq!(fresh.next(&candidate(1, "a"), now), Step::Publish);
-        assert_eq!(stands.next(&candidate(51, "b"), now), Step::Publish);
-        let stands_now = stands.published.as_ref().unwrap();
+        assert_eq!(idle.next(&candidate(51, "b"), now), Step::Publish);
+        let current = idle.published.as_ref().unwrap();
+        assert_eq!(idle.next(&candidate(51, "a"), now), Step::Compare(current));
         assert_eq!(
-            stands.next(&candidate(51, "a"), now),
-            Step::Compare(stands_now)
-        );
-        assert_eq!(
-            stands.next(&candidate(50, "a"), now),
-            Step::Settled(stands_now)
+            idle.next(&candidate(50, "a"), now),
+            Step::AlreadyPublished(current)
         );
         // A newer request decides what the content is, whether it differs or not.
         for content in ["a", "b"] {
-            for state in [&stands, &claimed, &dead] {
+            for state in [&idle, &claimed, &dead] {
                 let step = state.next(&candidate(49, content), now);
-                assert_eq!(step, Step::Superseded(stands_now));
+                assert_eq!(step, Step::Superseded(current));
             }
             let wait = Step::Wait(claimed.claim.as_ref().unwrap());
             assert_eq!(claimed.next(&candidate(51, content), now), wait);
-            let finish = Step::Finish(dead.claim.as_ref().unwrap());
-            assert_eq!(dead.next(&candidate(51, content), now), finish);
+            let take_over = Step::TakeOver(dead.claim.as_ref().unwrap());
+            assert_eq!(dead.next(&candidate(51, content), now), take_over);
         }
         // Two events of one manifest: the second one waits for the first one's outcome.
         let mine = state(None, Some(claim(60, 101)));

@@ -16,29 +16,29 @@ pub struct Version {
     pub created_at: Option<Timestamp>,
 }
 
-/// The versions that the pipeline takes for the latest one of a layer.
+/// The latest version of a layer by the records of the pipeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Latest {
-    /// The version that the layer's item says, 0 if it says none yet; `None` if the layer is not
-    /// the pipeline's.
+    /// The current version in the layer's item, 0 if it has none yet; `None` if the layer is not of
+    /// the pipeline.
     pub recorded: Option<u64>,
-    /// The version that the latest-version parameter says; `None` if there is no such parameter.
-    pub pointed: Option<u64>,
+    /// The version in the latest-version parameter; `None` without that parameter.
+    pub in_parameter: Option<u64>,
 }
 
 /// Functions by the ARNs of the layer versions that they use.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// The limits of a deletion.
+/// The rules of an operator for a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// So many of the newest versions are kept.
+    /// The number of the newest versions that are kept.
     pub keep: NonZeroUsize,
-    /// So are those that were made at this time or later.
+    /// Only versions that were created before this time are deleted.
     pub created_before: Option<Timestamp>,
 }
 
-/// The reason why a version stays.
+/// The reason to keep a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// It is the latest version, or becomes it.
@@ -47,32 +47,35 @@ pub enum Reason {
     Used(BTreeSet<String>),
     /// It is one of the newest.
     Recent,
-    /// It is not old enough, or nobody knows how old it is.
+    /// It is not old enough, or its age is unknown.
     Young,
 }
 
-/// All that decides about the versions of a layer, as of one moment.
+/// The evidence about the versions of a layer, at one moment.
 #[derive(Debug, Clone, Copy)]
-pub struct Shelf<'a> {
-    /// The versions that there are.
+pub struct Evidence<'a> {
+    /// The versions in Lambda.
     pub versions: &'a [Version],
-    /// The version that the pipeline takes for the latest.
+    /// The latest version by the records of the pipeline.
     pub latest: Latest,
-    /// The versions that functions use.
+    /// The functions that use layer versions.
     pub uses: &'a Uses,
 }
 
-impl Shelf<'_> {
+impl Evidence<'_> {
     /// The reason to keep a version; `None` if it may be deleted.
     ///
-    /// What is not recorded yet is never deleted: somebody is publishing it, or may have to finish
-    /// that for somebody who died. So a version under a claim is safe.
+    /// A version that is not recorded yet is never deleted: a publisher may be active, or may still
+    /// have to finish the claim of another one that died. So a version under a claim is safe.
     pub fn reason(&self, version: &Version, policy: &Policy) -> Option<Reason> {
         let number = version.number;
         let newer = self.versions.iter().filter(|it| it.number > number).count();
-        let Latest { recorded, pointed } = self.latest;
+        let Latest {
+            recorded,
+            in_parameter,
+        } = self.latest;
         let is_recorded_later = recorded.is_none_or(|recorded| number < recorded);
-        if newer == 0 || !is_recorded_later || pointed == Some(number) {
+        if newer == 0 || !is_recorded_later || in_parameter == Some(number) {
             return Some(Reason::Latest);
         }
         if let Some(users) = self.uses.get(&version.arn) {
@@ -103,12 +106,12 @@ mod tests {
         numbers.iter().map(version).collect()
     }
 
-    /// The versions that may be deleted, of 1, 2, 3, 4, 6 and 7. Nobody knows when 3 was made.
+    /// The versions that may be deleted, of 1, 2, 3, 4, 6 and 7. The age of 3 is unknown.
     fn deleted(latest: Latest, used: &[u64], keep: usize, before: Option<i64>) -> Vec<u64> {
         let versions = versions(&[1, 2, 3, 4, 6, 7]);
         let entry = |number| (format!("arn:{number}"), BTreeSet::from(["f:1".to_owned()]));
         let in_use = used.iter().map(entry).collect();
-        let shelf = Shelf {
+        let evidence = Evidence {
             versions: &versions,
             latest,
             uses: &in_use,
@@ -119,23 +122,23 @@ mod tests {
         };
         let deletable = versions
             .iter()
-            .filter(|it| shelf.reason(it, &policy).is_none());
+            .filter(|it| evidence.reason(it, &policy).is_none());
         deletable.map(|it| it.number).collect()
     }
 
     #[test]
-    fn each_reason_keeps_what_it_is_for() {
-        let recorded = |recorded, pointed| Latest {
+    fn each_reason_keeps_its_versions() {
+        let recorded = |recorded, in_parameter| Latest {
             recorded: Some(recorded),
-            pointed,
+            in_parameter,
         };
         let others = Latest::default();
         let known = recorded(7, Some(7));
         for (latest, used, keep, before, expected) in [
-            // Lambda's newest is kept, whoever's it is.
+            // Lambda's newest version is always kept.
             (others, &[][..], 1, None, &[1, 2, 3, 4, 6][..]),
             (known, &[], 1, None, &[1, 2, 3, 4, 6]),
-            // So is what is recorded, and what comes after it: somebody may be publishing that.
+            // So are the recorded version and those after it: a publisher may be active.
             (recorded(4, None), &[], 1, None, &[1, 2, 3]),
             (recorded(0, None), &[], 1, None, &[]),
             // A parameter may lag behind.
@@ -154,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_says_by_what() {
+    fn a_used_version_names_its_functions() {
         let versions = versions(&[1, 2]);
         let functions = BTreeSet::from(["report:$LATEST".to_owned(), "report:3".to_owned()]);
         let uses = Uses::from([("arn:1".to_owned(), functions.clone())]);
-        let shelf = Shelf {
+        let evidence = Evidence {
             versions: &versions,
             latest: Latest::default(),
             uses: &uses,
@@ -168,7 +171,7 @@ mod tests {
             created_before: None,
         };
         assert_eq!(
-            shelf.reason(&versions[0], &policy),
+            evidence.reason(&versions[0], &policy),
             Some(Reason::Used(functions))
         );
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use accretion_service::ports::{Clock, Timer};
+use accretion_service::ports::{Clock, Timer, async_trait};
 
 /// The machine's clock, and the timer of the async runtime.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +14,7 @@ impl Clock for SystemClock {
     }
 }
 
+#[async_trait]
 impl Timer for SystemClock {
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;

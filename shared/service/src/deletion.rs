@@ -1,52 +1,39 @@
 //! Deleting old versions of layers: none that a function uses, and none that is the latest.
 //!
-//! What is to be deleted is looked for first, for people to agree. Right before each deletion it is
-//! looked at again. AWS has no lock between functions and layers, so a function may still begin to
-//! use a version between that look and the deletion.
+//! A plan comes first, for people to confirm. Right before each deletion the version is checked
+//! again. AWS has no lock between functions and layers, so a function may still begin to use a
+//! version between that check and the deletion.
 
 use accretion_core::Fault as _;
 use accretion_core::layer::LambdaLayerName;
-use accretion_core::retention::{Latest, Policy, Reason, Shelf, Uses, Version};
+use accretion_core::retention::{Evidence, Latest, Policy, Reason, Uses, Version};
 use tracing::warn;
 
-use crate::ports::PortError;
+use crate::ports::{PortError, async_trait};
 
-/// Layer versions in Lambda, who uses them, and what the pipeline knows of them.
-pub trait Shelves: Send + Sync {
+/// Layer versions in Lambda, with the functions that use them and the records of the pipeline.
+#[async_trait]
+pub trait VersionInventory: Send + Sync {
     /// The versions of a layer.
-    fn versions(
-        &self,
-        layer: &LambdaLayerName,
-    ) -> impl Future<Output = Result<Vec<Version>, PortError>> + Send;
+    async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError>;
 
-    /// The version that is the latest, for all that the pipeline knows.
-    fn latest(
-        &self,
-        layer: &LambdaLayerName,
-    ) -> impl Future<Output = Result<Latest, PortError>> + Send;
+    /// The latest version by the records of the pipeline.
+    async fn latest(&self, layer: &LambdaLayerName) -> Result<Latest, PortError>;
 
     /// The functions of the account and region, each of their published versions included, by the
     /// layer versions that they use.
-    fn uses(&self) -> impl Future<Output = Result<Uses, PortError>> + Send;
+    async fn uses(&self) -> Result<Uses, PortError>;
 
-    /// Deletes a version, which may be gone already.
-    fn delete(
-        &self,
-        layer: &LambdaLayerName,
-        version: u64,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Deletes a version. Does nothing if it does not exist.
+    async fn delete(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError>;
 
-    /// Notes in the record of a version that it was deleted. Nothing happens if there is no record.
-    fn note_deleted(
-        &self,
-        layer: &LambdaLayerName,
-        version: u64,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Notes in the record of a version that it was deleted. Does nothing without a record.
+    async fn note_deleted(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError>;
 }
 
-/// A version of a layer, and what is to become of it.
+/// A version of a layer in a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub struct PlannedVersion {
     /// The layer.
     pub layer: LambdaLayerName,
     /// The version.
@@ -55,88 +42,87 @@ pub struct Judged {
     pub reason: Option<Reason>,
 }
 
-/// What has become of a version that was to be deleted.
+/// The result of deleting a version.
 #[derive(Debug)]
 pub enum Outcome {
     /// It is deleted.
     Deleted,
-    /// It is deleted, but its record does not say so.
-    Unnoted(PortError),
-    /// It is kept, for a reason that there was not before.
+    /// It is deleted, but not noted in its record.
+    DeletedUnrecorded(PortError),
+    /// It is kept, for a reason that is new since the plan.
     Kept(Reason),
     /// It could not be deleted.
     Failed(PortError),
 }
 
 /// Deletes versions of layers.
-#[derive(Debug)]
-pub struct Deletion<'a, S> {
-    shelves: &'a S,
+pub struct Deletion<'a> {
+    inventory: &'a dyn VersionInventory,
     policy: Policy,
 }
 
-impl<'a, S: Shelves> Deletion<'a, S> {
-    /// Prepares to delete what a policy does not keep.
-    pub fn new(shelves: &'a S, policy: Policy) -> Self {
-        Self { shelves, policy }
+impl<'a> Deletion<'a> {
+    /// Prepares to delete the versions that a policy does not keep.
+    pub fn new(inventory: &'a dyn VersionInventory, policy: Policy) -> Self {
+        Self { inventory, policy }
     }
 
-    /// Looks at all versions of some layers, the newest first. Nothing is deleted.
-    pub async fn plan(&self, layers: &[LambdaLayerName]) -> Result<Vec<Judged>, PortError> {
-        let mut judged = Vec::new();
-        let uses = self.shelves.uses().await?;
+    /// Plans about all versions of some layers, the newest first. Deletes nothing.
+    pub async fn plan(&self, layers: &[LambdaLayerName]) -> Result<Vec<PlannedVersion>, PortError> {
+        let mut planned = Vec::new();
+        let uses = self.inventory.uses().await?;
         for layer in layers {
             let versions = self.versions(layer).await?;
-            let latest = self.shelves.latest(layer).await?;
-            let evidence = Shelf {
+            let latest = self.inventory.latest(layer).await?;
+            let evidence = Evidence {
                 versions: &versions,
                 latest,
                 uses: &uses,
             };
-            judged.extend(versions.iter().map(|version| Judged {
+            planned.extend(versions.iter().map(|version| PlannedVersion {
                 layer: layer.clone(),
                 version: version.clone(),
                 reason: evidence.reason(version, &self.policy),
             }));
         }
-        Ok(judged)
+        Ok(planned)
     }
 
     async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError> {
-        let mut versions = self.shelves.versions(layer).await?;
+        let mut versions = self.inventory.versions(layer).await?;
         versions.sort_by_key(|version| std::cmp::Reverse(version.number));
         Ok(versions)
     }
 
-    /// Deletes a version that may be deleted, unless there is a reason to keep it by now.
+    /// Deletes a version that may be deleted, unless a reason to keep it is new since the plan.
     pub async fn delete(&self, layer: &LambdaLayerName, version: &Version) -> Outcome {
         match self.reason_now(layer, version).await {
             Err(error) => return Outcome::Failed(error),
             Ok(Some(reason)) => return Outcome::Kept(reason),
             Ok(None) => {}
         }
-        if let Err(error) = self.shelves.delete(layer, version.number).await {
+        if let Err(error) = self.inventory.delete(layer, version.number).await {
             return Outcome::Failed(error);
         }
-        match self.shelves.note_deleted(layer, version.number).await {
+        match self.inventory.note_deleted(layer, version.number).await {
             Ok(()) => Outcome::Deleted,
             Err(error) => {
                 warn!(%layer, version.number, code = error.code(), "deleted, and not noted");
-                Outcome::Unnoted(error)
+                Outcome::DeletedUnrecorded(error)
             }
         }
     }
 
-    /// Looks once more. What functions use is asked for last: it alone can change at any time.
+    /// Checks a version again. The functions come last: only their use can change at any time.
     async fn reason_now(
         &self,
         layer: &LambdaLayerName,
         version: &Version,
     ) -> Result<Option<Reason>, PortError> {
-        let versions = self.shelves.versions(layer).await?;
-        let latest = self.shelves.latest(layer).await?;
-        let uses = self.shelves.uses().await?;
-        let evidence = Shelf {
+        let versions = self.inventory.versions(layer).await?;
+        let latest = self.inventory.latest(layer).await?;
+        let uses = self.inventory.uses().await?;
+        let evidence = Evidence {
             versions: &versions,
             latest,
             uses: &uses,

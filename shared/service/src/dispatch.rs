@@ -1,5 +1,5 @@
-//! Taking requests off the queue: check, record, start one build for each target. A rollback needs
-//! no build: its manifest is that of the version whose content it wants.
+//! Dispatching requests of the queue: check, record, start one build for each target. A rollback
+//! needs no build: its manifest is a copy of the manifest of the version that it asks for.
 //!
 //! A message may be delivered twice, and a dispatch may die between any two steps: every step does
 //! nothing if it was done before.
@@ -30,103 +30,94 @@ use crate::ports::{
 };
 use crate::rollback::{self, Source};
 
-/// What reports call a request that came as a message.
+/// The name of a request in reports if it came as a message.
 const MESSAGE_NAME: &str = "request.json";
 
-/// How much of a report is kept and sent: SNS takes 256 KiB in all, DynamoDB 400 KiB.
+/// The bytes of a report that are recorded and sent: SNS takes 256 KiB in all, DynamoDB 400 KiB.
 const MAX_REASON_BYTES: usize = 64 * 1024;
 
-/// How far the clocks of S3 and SQS may be apart.
-const CLOCKS: Duration = Duration::from_mins(1);
+/// The greatest difference between the clocks of S3 and SQS.
+const CLOCK_DIFFERENCE: Duration = Duration::from_mins(1);
 
-/// The rules of an operator who has set none.
+/// The admission rules if the operator sets none.
 static DEFAULT: Admission = Admission::DEFAULT;
 
 /// A message of the request queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// SQS's id of it.
+    /// Its id in SQS.
     pub id: String,
-    /// When SQS took it.
+    /// The time when SQS received it.
     pub sent_at: Timestamp,
-    /// Which request it is, if it was sent before. An event of S3 says so itself.
+    /// The identity of the request, if it was sent before. An event of S3 has its own.
     pub attributes: IdentityAttributes,
-    /// What it says.
+    /// Its text.
     pub body: String,
 }
 
-/// What became of a request.
+/// The result of a dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Its builds are started.
+    /// The builds of the request are started.
     Accepted(RequestId),
-    /// It can't be used, and whoever listens was told.
+    /// The request is invalid, and the rejection is announced.
     Rejected(RequestId),
 }
 
 /// The ports of the use case.
-#[derive(Debug)]
-pub struct Ports<'a, I, R, M, T, B, N> {
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
     /// The inbox.
-    pub inbox: &'a I,
-    /// Where requests are kept.
-    pub requests: &'a R,
-    /// The manifests of what was published.
-    pub manifests: &'a M,
+    pub inbox: &'a dyn Inbox,
+    /// The store of accepted requests.
+    pub requests: &'a dyn Requests,
+    /// The artifacts bucket.
+    pub manifests: &'a dyn Manifests,
     /// The table of requests.
-    pub tracking: &'a T,
+    pub tracking: &'a dyn Tracking,
     /// The state machine.
-    pub builds: &'a B,
+    pub builds: &'a dyn Builds,
     /// The topic.
-    pub topic: &'a N,
+    pub topic: &'a dyn Topic,
 }
 
 /// Dispatches requests.
-#[derive(Debug)]
-pub struct Dispatch<'a, I, R, M, T, B, N> {
-    ports: Ports<'a, I, R, M, T, B, N>,
+pub struct Dispatch<'a> {
+    ports: Ports<'a>,
     admission: &'a Admission,
     observer: &'a dyn Observer,
 }
 
-/// A request as it came.
+/// A request as it was received.
 struct Received {
     request: RequestRef,
     origin: Origin,
-    /// What a report calls it.
+    /// Its name in reports.
     name: String,
     bytes: Option<Vec<u8>>,
-    /// Whether it is a message with the identity of an earlier one.
+    /// True if it is a message with the identity of an earlier one.
     was_sent_before: bool,
 }
 
-/// What a request asks for, so far as it says itself.
+/// A request that is valid by itself.
 #[expect(clippy::large_enum_variant, reason = "there is one of a message")]
-enum Asked {
+enum Parsed {
     Layers(Request),
-    Version(Rollback),
+    Rollback(Rollback),
 }
 
-/// What a request wants, ready to be accepted.
+/// A request with everything that accepting it takes.
 #[expect(clippy::large_enum_variant, reason = "there is one of a message")]
-enum Wanted {
-    /// Layers that are to be built.
+enum Complete {
+    /// Layers to build.
     Layers(Request),
-    /// What an earlier version holds.
-    Version(Rollback, Box<Source>),
+    /// The content of an earlier version.
+    Rollback(Rollback, Box<Source>),
 }
 
-impl<'a, I, R, M, T, B, N> Dispatch<'a, I, R, M, T, B, N>
-where
-    I: Inbox,
-    R: Requests,
-    M: Manifests,
-    T: Tracking,
-    B: Builds,
-    N: Topic,
-{
+impl<'a> Dispatch<'a> {
     /// Prepares to dispatch.
-    pub fn new(ports: Ports<'a, I, R, M, T, B, N>) -> Self {
+    pub fn new(ports: Ports<'a>) -> Self {
         Self {
             ports,
             admission: &DEFAULT,
@@ -134,29 +125,29 @@ where
         }
     }
 
-    /// Admits requests by these rules, instead of those of an operator who has set none.
+    /// Admits requests by these rules, in place of the default.
     #[must_use]
     pub fn admitting(self, admission: &'a Admission) -> Self {
         Self { admission, ..self }
     }
 
-    /// Tells somebody how far requests come.
+    /// Reports milestones of requests to an observer.
     #[must_use]
     pub fn observed_by(self, observer: &'a dyn Observer) -> Self {
         Self { observer, ..self }
     }
 
-    /// Dispatches the requests that a message brings or tells of.
+    /// Dispatches the requests of a message, or of the objects that it names.
     ///
     /// # Errors
     ///
-    /// [`Error::MessageUnknown`] for what is neither, [`Error::EventRefused`] for an event that can't
-    /// be one of the inbox, [`Error::MessageIdentityInvalid`] for a request that can't be what it
-    /// says that it is, and those of the ports. The message is to be delivered again then.
+    /// [`Error::MessageUnknown`] for any other message, [`Error::EventRefused`] for an event that is
+    /// not for the inbox bucket, [`Error::MessageIdentityInvalid`] for a request with an invalid
+    /// identity, and the errors of the ports. SQS then delivers the message again.
     pub async fn message(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
         match Delivery::parse(&message.body)? {
             Delivery::Test => {
-                info!("S3 has tried out the queue");
+                info!("S3 has tested the queue");
                 Ok(Vec::new())
             }
             Delivery::Objects(objects) => {
@@ -179,7 +170,7 @@ where
                 Ok(outcomes)
             }
             Delivery::Request => {
-                // A message that is refused is a request of its own, whatever id it names.
+                // A message that is refused is a new request, whatever id it names.
                 let none = IdentityAttributes::default();
                 let is_refused = self.admission.message_problem().is_some();
                 let attributes = if is_refused {
@@ -201,24 +192,22 @@ where
         }
     }
 
-    /// Whoever may send messages may send what looks like an event of S3. It leads to no other
-    /// bucket, and like a request that was sent before it can't be newer than it is.
+    /// Checks an event of S3: any sender of messages can forge one. It must not name another bucket,
+    /// nor be newer than its message.
     fn check(&self, object: &InboxObject, sent_at: Timestamp) -> Result<(), Error> {
         let refused = |problem| Err(Error::EventRefused { problem });
         if object.bucket != self.ports.inbox.bucket() {
-            return refused(format!("it is about the bucket `{}`", object.bucket));
+            return refused(format!("its bucket is `{}`", object.bucket));
         }
         let time = object.event_time;
-        if time > sent_at.after(CLOCKS) {
-            return refused(format!(
-                "its time is {time}, and it was sent at {sent_at} already"
-            ));
+        if time > sent_at.after(CLOCK_DIFFERENCE) {
+            return refused(format!("its time is {time}, but it was sent at {sent_at}"));
         }
         Ok(())
     }
 
     async fn read(&self, request: RequestRef, object: InboxObject) -> Result<Received, Error> {
-        // One byte more shows that there are too many.
+        // One byte more shows that the request is too large.
         let bytes = self
             .ports
             .inbox
@@ -238,14 +227,14 @@ where
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
             let checked = match received.check(self.admission) {
-                Ok(Asked::Layers(request)) => self.with_files(&received, request).await?,
-                Ok(Asked::Version(rollback)) => self.with_source(&received, rollback).await?,
+                Ok(Parsed::Layers(request)) => self.with_files(&received, request).await?,
+                Ok(Parsed::Rollback(rollback)) => self.with_source(&received, rollback).await?,
                 Err(report) => Err(report),
             };
             let is_accepted = match checked {
-                Ok(wanted) => {
-                    if let Some(wanted) = self.said_first(&received, wanted).await? {
-                        self.accept(&wanted, received).await?
+                Ok(complete) => {
+                    if let Some(complete) = self.first_sent(&received, complete).await? {
+                        self.accept(&complete, received).await?
                     } else {
                         self.observer.on(Milestone::Repeated(&received.request));
                         false
@@ -256,7 +245,7 @@ where
                         self.observer.on(Milestone::Repeated(&received.request));
                         false
                     }
-                    Some(_) => self.accept(&self.kept(&id).await?, received).await?,
+                    Some(_) => self.accept(&self.stored(&id).await?, received).await?,
                     None => {
                         self.reject(&report, received).await?;
                         false
@@ -272,19 +261,19 @@ where
         dispatch.instrument(span).await
     }
 
-    /// A request whose files are kept: its layers follow from it alone, whatever becomes of the inbox.
+    /// Stores the files that a request names: from now on its layers do not depend on the inbox.
     async fn with_files(
         &self,
         received: &Received,
         request: Request,
-    ) -> Result<Result<Wanted, Report>, Error> {
+    ) -> Result<Result<Complete, Report>, Error> {
         let id = &received.request.id;
         if request.contents.files.is_empty() {
-            return Ok(Ok(Wanted::Layers(request)));
+            return Ok(Ok(Complete::Layers(request)));
         }
         let ports = &self.ports;
-        if ports.requests.kept(id).await?.is_some() {
-            return self.kept(id).await.map(Ok);
+        if ports.requests.stored(id).await?.is_some() {
+            return self.stored(id).await.map(Ok);
         }
         match gather::files(&request, ports.inbox, ports.requests).await {
             Ok(files) => {
@@ -292,7 +281,7 @@ where
                     files,
                     ..request.contents
                 };
-                Ok(Ok(Wanted::Layers(Request {
+                Ok(Ok(Complete::Layers(Request {
                     contents,
                     ..request
                 })))
@@ -306,12 +295,12 @@ where
         }
     }
 
-    /// A rollback together with what it publishes once more.
+    /// A rollback together with the source of the version that it asks for.
     async fn with_source(
         &self,
         received: &Received,
         rollback: Rollback,
-    ) -> Result<Result<Wanted, Report>, Error> {
+    ) -> Result<Result<Complete, Report>, Error> {
         let Rollback { layer, version } = &rollback;
         let mut report = Report::new(received.name.as_str(), "");
         let Some(source) = rollback::source(self.ports.manifests, layer, *version).await? else {
@@ -324,58 +313,56 @@ where
             return Ok(Err(report));
         };
         report.add_missing(self.admission.rollback_problems(&source.permissions()));
-        let checked = report.conclude(Some(Wanted::Version(rollback, source.into())));
-        Ok(checked.map(|(wanted, _warnings)| wanted))
+        let checked = report.conclude(Some(Complete::Rollback(rollback, source.into())));
+        Ok(checked.map(|(complete, _warnings)| complete))
     }
 
-    /// What a message that was sent before has said first: it is that request, whatever it says now.
+    /// The request that a message with an earlier identity was at first, whatever it contains now.
     /// `None` if that was rejected.
-    async fn said_first(
+    async fn first_sent(
         &self,
         received: &Received,
-        wanted: Wanted,
-    ) -> Result<Option<Wanted>, Error> {
+        complete: Complete,
+    ) -> Result<Option<Complete>, Error> {
         let id = &received.request.id;
         if !received.was_sent_before {
-            return Ok(Some(wanted));
+            return Ok(Some(complete));
         }
         match self.ports.tracking.status(id).await? {
             Some(Status::Rejected) => Ok(None),
-            // What is recorded of a request is removed some time, what is kept is not, and a build
-            // reads that.
-            None if self.ports.requests.kept(id).await?.is_none() => Ok(Some(wanted)),
-            _ => self.kept(id).await.map(Some),
+            // The record of a request expires. The stored request, which a build reads, does not.
+            None if self.ports.requests.stored(id).await?.is_none() => Ok(Some(complete)),
+            _ => self.stored(id).await.map(Some),
         }
     }
 
-    /// A request that was accepted before, whatever has become of what was dropped: the object may
-    /// be deleted by now.
-    async fn kept(&self, id: &RequestId) -> Result<Wanted, Error> {
+    /// A request that was accepted before. Its object of the inbox may be deleted by now.
+    async fn stored(&self, id: &RequestId) -> Result<Complete, Error> {
         let missing = || Error::RequestMissing { id: id.clone() };
-        let text = self.ports.requests.kept(id).await?.ok_or_else(missing)?;
+        let text = self.ports.requests.stored(id).await?.ok_or_else(missing)?;
         let key = keys::request(id);
         if let Some(checked) = Rollback::from_json(&key, &text) {
             let (rollback, _warnings) = checked.map_err(|_| missing())?;
             let Rollback { layer, version } = &rollback;
-            let source = rollback::source(self.ports.manifests, layer, *version).await?;
-            let source = source.ok_or_else(|| Error::LayerManifestMissing {
+            let found = rollback::source(self.ports.manifests, layer, *version).await?;
+            let source = found.ok_or_else(|| Error::LayerManifestMissing {
                 layer: layer.to_string(),
                 version: *version,
             })?;
-            return Ok(Wanted::Version(rollback, source.into()));
+            return Ok(Complete::Rollback(rollback, source.into()));
         }
         let (request, _warnings) = Request::from_json(&key, &text).map_err(|_| missing())?;
-        Ok(Wanted::Layers(request))
+        Ok(Complete::Layers(request))
     }
 
-    /// Records a request, then starts its builds, or publishes what it rolls back to: both find
-    /// their request. `false` if it was rejected before: its object had been there for one delivery,
-    /// and not for another.
-    async fn accept(&self, wanted: &Wanted, received: Received) -> Result<bool, Error> {
+    /// Stores and records a request, then starts its builds or publishes its rollback, which read
+    /// it. `false` if it was rejected before: its object existed for one delivery, and not for
+    /// another.
+    async fn accept(&self, complete: &Complete, received: Received) -> Result<bool, Error> {
         let ports = &self.ports;
-        let accepted = wanted.accepted(received);
+        let accepted = complete.accepted(received);
         let id = &accepted.request.id;
-        ports.requests.keep(id, wanted.to_json()).await?;
+        ports.requests.store(id, complete.to_json()).await?;
         let acceptance = ports.tracking.accept(&accepted).await?;
         self.observer.on(match acceptance {
             Acceptance::New => Milestone::Accepted(&accepted),
@@ -384,9 +371,9 @@ where
         if acceptance == Acceptance::Rejected {
             return Ok(false);
         }
-        match wanted {
-            Wanted::Layers(_) => self.build(&accepted).await?,
-            Wanted::Version(rollback, source) => {
+        match complete {
+            Complete::Layers(_) => self.build(&accepted).await?,
+            Complete::Rollback(rollback, source) => {
                 self.publish_again(rollback, source, &accepted.request)
                     .await?;
             }
@@ -394,7 +381,7 @@ where
         Ok(true)
     }
 
-    /// Keeps the manifest that publishes the content of an earlier version: S3 tells the publisher.
+    /// Stores the manifest that publishes the content of an earlier version: S3 invokes the publisher.
     async fn publish_again(
         &self,
         rollback: &Rollback,
@@ -405,7 +392,7 @@ where
         let key = keys::manifest(&project, &request.id, target);
         let version = source.layer_manifest.layer.clone();
         let manifest = source.manifest.clone().again(version, request.clone());
-        self.ports.manifests.keep(&key, &manifest).await?;
+        self.ports.manifests.store(&key, &manifest).await?;
         let Rollback { layer, version } = rollback;
         info!(%layer, version, "accepted a rollback");
         Ok(())
@@ -426,7 +413,7 @@ where
         Ok(())
     }
 
-    /// Tells, then records: what is recorded as rejected has been told.
+    /// Announces a rejection, then records it: every recorded rejection was announced.
     async fn reject(&self, report: &Report, received: Received) -> Result<(), Error> {
         let id = &received.request.id;
         let (reason, codes) = (reason(report), codes(report));
@@ -452,11 +439,11 @@ where
     }
 }
 
-impl Wanted {
+impl Complete {
     fn accepted(&self, received: Received) -> Accepted {
         let (project, targets, rolled_back_to) = match self {
             Self::Layers(request) => (request.name.clone(), request.layers(), None),
-            Self::Version(rollback, source) => (
+            Self::Rollback(rollback, source) => (
                 rollback.project(),
                 source.manifest.compatibility().into_iter().collect(),
                 Some(source.layer_manifest.version_arn.clone()),
@@ -471,18 +458,18 @@ impl Wanted {
         }
     }
 
-    /// What is kept of it.
+    /// Its text in the store.
     fn to_json(&self) -> String {
         match self {
             Self::Layers(request) => request.to_json(),
-            Self::Version(rollback, _) => rollback.to_json(),
+            Self::Rollback(rollback, _) => rollback.to_json(),
         }
     }
 }
 
 impl Received {
     /// Checks all of it, as the command `accretion check` does.
-    fn check(&self, admission: &Admission) -> Result<Asked, Report> {
+    fn check(&self, admission: &Admission) -> Result<Parsed, Report> {
         let name = self.name.as_str();
         let owner = self.owner(admission).map_err(|problem| {
             let mut report = Report::new(name, "");
@@ -516,7 +503,7 @@ impl Received {
             let project = rollback.project();
             report.add_missing(owner.and_then(|owner| Admission::name_problem(&project, &owner)));
             let (rollback, _warnings) = report.conclude(Some(rollback))?;
-            return Ok(Asked::Version(rollback));
+            return Ok(Parsed::Rollback(rollback));
         }
         let project = owner.clone().or_else(|| self.folder());
         let checked =
@@ -527,10 +514,10 @@ impl Received {
         report.add_missing(accretion_python::request::problems(&request, &[]));
         report.add_missing(request.kept_files_problem());
         let (request, _warnings) = report.conclude(Some(request))?;
-        Ok(Asked::Layers(request))
+        Ok(Parsed::Layers(request))
     }
 
-    /// The project that the request has to be for, where that is not for the request to say.
+    /// The only project that the request may be for, where its key decides that.
     fn owner(&self, admission: &Admission) -> Result<Option<ProjectName>, Problem> {
         match &self.origin {
             Origin::Object(object) => admission.owner_of_key(&object.key),
@@ -546,8 +533,8 @@ impl Received {
         }
     }
 
-    /// The project's name of a request that can't be used, if it can be told. What is not of a project
-    /// is not told as if it were.
+    /// The project's name of a rejected request, if it names one. Where the key decides on the
+    /// project, nothing else does.
     fn project(&self, admission: &Admission) -> Option<String> {
         if admission.project_from_key {
             let owner = self.owner(admission).ok()??;
@@ -563,7 +550,7 @@ impl Received {
     }
 }
 
-/// What a report says, as people read it.
+/// The text of a report, for people.
 fn reason(report: &Report) -> String {
     excerpt(&report.render(), MAX_REASON_BYTES)
 }
@@ -585,7 +572,7 @@ mod tests {
 
     /// SNS takes 256 KiB of a message, DynamoDB 400 KB of an item.
     #[test]
-    fn what_is_told_of_the_worst_request_fits_into_a_message_and_an_item() {
+    fn the_report_of_the_worst_request_fits_into_a_message_and_an_item() {
         let fields = (0..1_000).map(|at| format!("\"{}{at}\": 0", "\\\"".repeat(450)));
         let unknown = format!("{{{}}}", fields.collect::<Vec<_>>().join(",\n"));
         let lines = (0..1_000).map(|at| format!("-e \"{}{at}\"", "\u{7f}".repeat(900)));

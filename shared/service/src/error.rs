@@ -148,22 +148,22 @@ pub enum Error {
         /// The end of the claim.
         until: Timestamp,
     },
-    /// A repair could not finish all that was left undone.
-    #[error("{failures} things could not be repaired")]
-    #[fault(Internal, hint = "the warnings before say what, and why")]
-    RepairIncomplete {
+    /// The reconciler could not finish all pending work.
+    #[error("the reconciler could not finish {failures} of its tasks")]
+    #[fault(Internal, hint = "the warnings before name each task and its error")]
+    ReconciliationIncomplete {
         /// Their number.
         failures: usize,
     },
-    /// Lambda has a version of a layer that nobody recorded.
+    /// Lambda has a version of a layer that the table of layers does not record.
     #[error("Lambda has version {version} of `{layer}`, which is not recorded")]
     #[fault(
         Internal,
-        hint = "it was made by hand, or by a publication that failed, or that took effect after \
-                somebody had taken its place: delete it, unless the table of layers has recorded \
-                it since, or somebody uses it"
+        hint = "it was published by hand, by a publisher that failed, or after another publisher had \
+                taken over: delete it, unless the table of layers has recorded it since, or a \
+                function uses it"
     )]
-    LayerVersionUnrecorded {
+    LayerVersionOrphaned {
         /// The layer.
         layer: String,
         /// The version's number.

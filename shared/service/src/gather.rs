@@ -44,8 +44,8 @@ impl From<PortError> for Gathered {
 /// Checks and keeps what a request names, and returns what it is to name instead.
 pub(crate) async fn files(
     request: &Request,
-    inbox: &impl Inbox,
-    requests: &impl Requests,
+    inbox: &dyn Inbox,
+    requests: &dyn Requests,
 ) -> Result<BTreeSet<FileSource>, Gathered> {
     let mut sources = BTreeSet::new();
     let mut own = OwnFiles::new(&request.contents.file_rules);
@@ -99,7 +99,7 @@ pub(crate) async fn files(
     }
     // Nothing is left of what is rejected.
     for (key, content) in wheels.into_iter().chain(packed) {
-        requests.keep_file(&key, content).await?;
+        requests.store_file(&key, content).await?;
     }
     Ok(sources)
 }
@@ -113,7 +113,7 @@ fn wheel(key: &str) -> Option<WheelFilename> {
     key.rsplit('/').next()?.parse().ok()
 }
 
-async fn read(inbox: &impl Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
+async fn read(inbox: &dyn Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
     let Some(bytes) = inbox.latest(key, Limits::FILE_ARCHIVE_BYTES).await? else {
         let message = format!("there is no object `{key}` in the inbox");
         let help = "upload it, then drop the request again";
@@ -130,7 +130,7 @@ async fn read(inbox: &impl Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
 
 /// Reads the objects below a prefix: no more than the list of them says, so that memory is bounded
 /// before it is needed.
-async fn read_all(inbox: &impl Inbox, prefix: &str, own: &mut OwnFiles) -> Result<(), Gathered> {
+async fn read_all(inbox: &dyn Inbox, prefix: &str, own: &mut OwnFiles) -> Result<(), Gathered> {
     let objects = inbox.list(prefix, Limits::FILES).await?;
     let size: u64 = objects.iter().map(|object| object.size).sum();
     if objects.len() > Limits::FILES || size > Limits::FILES_BYTES {
@@ -159,7 +159,7 @@ async fn read_all(inbox: &impl Inbox, prefix: &str, own: &mut OwnFiles) -> Resul
 }
 
 async fn read_listed<'o>(
-    inbox: &impl Inbox,
+    inbox: &dyn Inbox,
     object: &'o Listed,
 ) -> Result<(&'o str, Vec<u8>), Gathered> {
     let key = object.key.as_str();

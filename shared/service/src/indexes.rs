@@ -1,7 +1,7 @@
-//! Which indexes the packages of a build come from, where whoever runs the pipeline has a say in it.
+//! The indexes of a build: the choice of its request within the offer of the operator.
 //!
-//! What opens an index is the operator's, and a request is anybody's: it may have a secret sent only
-//! to where the operator has it sent, too.
+//! Secrets of indexes belong to the operator, and requests are not trusted: a request may have a secret
+//! sent only to an index to which the operator has it sent, too.
 
 use std::str::FromStr;
 
@@ -38,16 +38,16 @@ impl FromStr for OfferedIndexes {
     }
 }
 
-/// What an operator offers.
+/// The indexes that an operator offers.
 #[derive(Debug, Clone, Default)]
 pub struct Offer {
     /// The default index; the resolver's own if there is none.
     pub default: Option<Url>,
-    /// What opens the default index.
+    /// The credentials of the default index.
     pub default_secret: Option<SecretArn>,
     /// Indexes that are asked before it. One that serves no packages is for requests that name it.
     pub indexes: Vec<Index>,
-    /// The domain of `CodeArtifact` that tokens may be had of.
+    /// The domain of `CodeArtifact` that issues tokens.
     pub domain: Option<CodeArtifactDomain>,
 }
 
@@ -61,7 +61,7 @@ pub struct Chosen {
 }
 
 impl Offer {
-    /// All URLs that the operator names.
+    /// The URLs that the operator names.
     pub fn urls(&self) -> impl Iterator<Item = &Url> {
         let named = self.indexes.iter().map(|index| &index.url);
         named.chain(&self.default)
@@ -80,8 +80,8 @@ impl Offer {
                     reference: reference.to_string(),
                 });
             }
-            let mut index = index.clone();
-            if let Some(packages) = &mut index.packages {
+            let mut allowed = index.clone();
+            if let Some(packages) = &mut allowed.packages {
                 for own in self.indexes.iter().filter(serves) {
                     let pinned = own.packages.iter().flatten();
                     let claimed: Vec<_> = pinned.filter(|it| packages.contains(it)).collect();
@@ -101,7 +101,7 @@ impl Offer {
                     continue;
                 }
             }
-            named.push(index);
+            named.push(allowed);
         }
         let default = self.default.clone().map(|url| {
             let token = CodeArtifactDomain::of_url(&url)
@@ -113,7 +113,7 @@ impl Offer {
         Ok(Chosen { default, named })
     }
 
-    /// Whether a request may have credentials sent to an index.
+    /// Returns whether a request may have credentials sent to an index.
     fn allows(&self, reference: &CredentialsReference, to: &Index) -> bool {
         match reference {
             CredentialsReference::Secret(arn) => {
@@ -123,7 +123,7 @@ impl Offer {
                 let is_default = || self.default.as_ref().is_some_and(|url| *url == to.url);
                 same.any(|own| own.contains(&to.url)) || of_default && is_default()
             }
-            // That it leads to the domain's own host was checked when it was read.
+            // The parser has checked that the URL is of the domain's own host.
             CredentialsReference::CodeArtifact(domain) => self.domain.as_ref() == Some(domain),
         }
     }

@@ -4,6 +4,7 @@ mod dead_letters;
 mod pipeline;
 mod sandboxes;
 
+pub use async_trait::async_trait;
 pub use dead_letters::*;
 pub use pipeline::*;
 pub use sandboxes::*;

@@ -1,14 +1,14 @@
-//! Bringing dead letters back, once what they died of is mended.
+//! Redriving dead letters, once their cause is fixed.
 //!
 //! A request keeps its identity and its place in the order: a newer one that was published meanwhile
-//! stays. Each letter is sent first and deleted afterwards. A crash in between leaves a letter of
-//! what was sent already; sent once more it is the same request, and nothing happens twice.
+//! stays. Each letter is sent first and deleted afterwards. After a crash in between, the letter is
+//! sent once more. It is the same request, so nothing happens twice.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use accretion_core::delivery::{Delivery, InboxObject};
-use accretion_core::invocation::{Demise, FailedInvocation};
+use accretion_core::invocation::{FailedInvocation, FailureCause};
 use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault as _};
@@ -17,88 +17,86 @@ use tracing::{info, warn};
 use crate::Error;
 use crate::ports::{DeadLetter, DeadLetters, PortError, Publisher, RequestMessage, RequestQueue};
 
-/// A dead letter that was sent again, once for all that ask for the same.
+/// A dead letter that was sent again, once for all letters of the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// SQS's id of the dead letter.
+    /// The id of the dead letter in SQS.
     pub letter: String,
-    /// The requests that it is about, as far as it says so.
+    /// The requests that it is about, as far as it names them.
     pub requests: Vec<RequestId>,
 }
 
-/// A dead letter that is where it was.
+/// A dead letter that stays in the queue.
 #[derive(Debug)]
 pub struct Left {
-    /// SQS's id of the dead letter.
+    /// The id of the dead letter in SQS.
     pub letter: String,
-    /// The requests that it is about, as far as it says so.
+    /// The requests that it is about, as far as it names them.
     pub requests: Vec<RequestId>,
-    /// Why it was not sent again.
+    /// The reason.
     pub reason: Error,
 }
 
-/// What has come of a queue of dead letters.
+/// The result of redriving a queue.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What was sent again.
+    /// Letters that were sent again.
     pub sent: Vec<Sent>,
-    /// What was left.
+    /// Letters that stay in the queue.
     pub left: Vec<Left>,
-    /// What put an end to it before all letters were dealt with. What is neither sent nor left is
-    /// where it was.
+    /// The error that ended the redrive before its last letter. Letters that are neither sent nor
+    /// left stay in the queue.
     pub failure: Option<Error>,
 }
 
-/// A dead letter that was looked at, and is where it was.
+/// A dead letter that was inspected, and stays in the queue.
 #[derive(Debug)]
-pub struct Seen {
-    /// SQS's id of the dead letter.
+pub struct InspectedLetter {
+    /// The id of the dead letter in SQS.
     pub letter: String,
-    /// When SQS took it.
+    /// The time when SQS received it.
     pub sent_at: Timestamp,
-    /// The requests that it is about, as far as it says so.
+    /// The requests that it is about, as far as it names them.
     pub requests: Vec<RequestId>,
-    /// The keys of the objects that it is about: what was dropped, or manifests.
+    /// The keys of the objects that it is about: of the inbox, or manifests.
     pub keys: Vec<String>,
-    /// What it died of, as far as it says so.
-    pub demise: Demise,
-    /// What it says.
+    /// The cause of its failure, as far as it names one.
+    pub cause: FailureCause,
+    /// Its text.
     pub body: String,
-    /// Why it can't be sent again.
+    /// The reason if it cannot be sent again.
     pub obstacle: Option<Error>,
 }
 
-/// What was seen of a queue of dead letters.
+/// The letters of a queue.
 #[derive(Debug, Default)]
-pub struct Look {
+pub struct Inspection {
     /// The letters, the oldest first.
-    pub seen: Vec<Seen>,
-    /// What put an end to it before all letters were seen.
+    pub letters: Vec<InspectedLetter>,
+    /// The error that ended the inspection before the last letter.
     pub failure: Option<Error>,
 }
 
-/// Goes through a queue of dead letters once.
-#[derive(Debug)]
-pub struct Redrive<'a, D> {
-    letters: &'a D,
+/// One pass over a queue of dead letters.
+pub struct Redrive<'a> {
+    letters: &'a dyn DeadLetters,
     limit: usize,
     /// The only letters to send, if not all are.
     only: Option<HashSet<String>>,
 }
 
-/// What a dead letter asks for.
-struct Errand<T> {
-    /// What is to be sent.
+/// The content of a dead letter.
+struct RedriveItem<T> {
+    /// The message or payload to send again.
     message: T,
     requests: Vec<RequestId>,
     /// The keys of the objects that it is about.
     keys: Vec<String>,
 }
 
-impl<'a, D: DeadLetters> Redrive<'a, D> {
-    /// Prepares to bring back what is in a queue: up to `limit` letters, all of which are held in
-    /// memory.
-    pub fn new(letters: &'a D, limit: usize) -> Self {
+impl<'a> Redrive<'a> {
+    /// Prepares to redrive a queue: up to `limit` letters, all of which are held in memory.
+    pub fn new(letters: &'a dyn DeadLetters, limit: usize) -> Self {
         Self {
             letters,
             limit,
@@ -106,8 +104,8 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
         }
     }
 
-    /// Sends no letters but these, by SQS's ids of them, such as those that somebody has seen. The
-    /// others stay where they are, and are not among the outcome.
+    /// Sends only these letters, by their ids in SQS, such as those that a person has confirmed. The
+    /// outcome does not name the others.
     #[must_use]
     pub fn only(self, letters: impl IntoIterator<Item = String>) -> Self {
         Self {
@@ -116,54 +114,57 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
         }
     }
 
-    /// Looks at dead letters of the request queue.
-    pub async fn look_at_requests(&self) -> Look {
-        self.look(request).await
+    /// Reads the dead letters of the request queue.
+    pub async fn inspect_requests(&self) -> Inspection {
+        self.inspect(request).await
     }
 
-    /// Looks at what the publisher could not deal with.
-    pub async fn look_at_publications(&self) -> Look {
-        self.look(publication).await
+    /// Reads the dead letters of the publisher.
+    pub async fn inspect_publications(&self) -> Inspection {
+        self.inspect(publication).await
     }
 
-    async fn look<T>(&self, read: impl Fn(&DeadLetter) -> Result<Errand<T>, Error>) -> Look {
+    async fn inspect<T>(
+        &self,
+        read: impl Fn(&DeadLetter) -> Result<RedriveItem<T>, Error>,
+    ) -> Inspection {
         let mut letters = Vec::new();
         let failure = self.receive(&mut letters).await.err();
-        self.show(&letters).await;
+        self.make_visible(&letters).await;
         letters.sort_by(|one, other| (one.sent_at, &one.id).cmp(&(other.sent_at, &other.id)));
-        let seen = letters.into_iter().map(|letter| {
+        let inspected = letters.into_iter().map(|letter| {
             let (requests, keys, obstacle) = match read(&letter) {
-                Ok(errand) => (errand.requests, errand.keys, None),
+                Ok(item) => (item.requests, item.keys, None),
                 Err(error) => (Vec::new(), Vec::new(), Some(error)),
             };
-            Seen {
+            InspectedLetter {
                 requests,
                 keys,
                 obstacle,
-                demise: Demise::parse(&letter.body),
+                cause: FailureCause::parse(&letter.body),
                 letter: letter.id,
                 sent_at: letter.sent_at,
                 body: letter.body,
             }
         });
-        Look {
-            seen: seen.collect(),
+        Inspection {
+            letters: inspected.collect(),
             failure,
         }
     }
 
     /// Sends dead letters of the request queue to it again.
     ///
-    /// What can't be read as a request or an event of S3 is left: it would only come back.
-    pub async fn requests(&self, queue: &impl RequestQueue) -> Outcome {
+    /// A letter that is neither a request nor an event of S3 stays: it would only come back.
+    pub async fn requests(&self, queue: &dyn RequestQueue) -> Outcome {
         let send = async |message: &RequestMessage| queue.send(message).await;
         self.each(request, send).await
     }
 
-    /// Invokes the publisher with what it was invoked with when it failed.
+    /// Invokes the publisher with the payload of the invocation that failed.
     ///
-    /// What does not say with what that was is left.
-    pub async fn publications(&self, publisher: &impl Publisher) -> Outcome {
+    /// A letter without that payload stays.
+    pub async fn publications(&self, publisher: &dyn Publisher) -> Outcome {
         let send =
             async |invocation: &FailedInvocation| publisher.invoke(&invocation.payload).await;
         self.each(publication, send).await
@@ -171,24 +172,25 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
 
     async fn each<T: Eq + Hash>(
         &self,
-        read: impl Fn(&DeadLetter) -> Result<Errand<T>, Error>,
+        read: impl Fn(&DeadLetter) -> Result<RedriveItem<T>, Error>,
         deliver: impl AsyncFn(&T) -> Result<(), PortError>,
     ) -> Outcome {
         let mut outcome = Outcome::default();
-        // All of them before the first one is sent: what fails again at once is for another run.
+        // All of them before the first one is sent: a letter that fails again at once is for another
+        // run.
         let mut letters = Vec::new();
         let mut end = self.receive(&mut letters).await;
         let (mut sent, mut hidden) = (HashSet::new(), Vec::new());
         for letter in letters {
-            let is_meant = |only: &HashSet<String>| only.contains(&letter.id);
-            if end.is_err() || !self.only.as_ref().is_none_or(is_meant) {
+            let is_chosen = |only: &HashSet<String>| only.contains(&letter.id);
+            if end.is_err() || !self.only.as_ref().is_none_or(is_chosen) {
                 hidden.push(letter);
                 continue;
             }
-            let fate = self.deal_with(&letter, &read, &deliver, &mut sent, &mut outcome);
-            match fate.await {
-                Ok(Fate::Deleted) => {}
-                Ok(Fate::Left) => hidden.push(letter),
+            let redriven = self.redrive(&letter, &read, &deliver, &mut sent, &mut outcome);
+            match redriven.await {
+                Ok(Redriven::Deleted) => {}
+                Ok(Redriven::Left) => hidden.push(letter),
                 Err(error) => {
                     end = Err(error);
                     hidden.push(letter);
@@ -196,11 +198,11 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
             }
         }
         outcome.failure = end.err();
-        self.show(&hidden).await;
+        self.make_visible(&hidden).await;
         outcome
     }
 
-    /// Receives what there is, each letter once.
+    /// Receives all letters, each once.
     async fn receive(&self, letters: &mut Vec<DeadLetter>) -> Result<(), Error> {
         let mut seen = HashSet::new();
         while letters.len() < self.limit {
@@ -214,35 +216,35 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
         Ok(())
     }
 
-    async fn show(&self, hidden: &[DeadLetter]) {
+    async fn make_visible(&self, hidden: &[DeadLetter]) {
         for letter in hidden {
-            if let Err(error) = self.letters.show(letter).await {
-                info!(code = error.code(), %error, "what is left stays hidden for a while");
+            if let Err(error) = self.letters.make_visible(letter).await {
+                info!(code = error.code(), %error, "letters stay hidden for a while");
                 return;
             }
         }
     }
 
-    /// Sends what a letter asks for, then deletes it; or leaves it, and notes why.
+    /// Sends a letter again, then deletes it; or leaves it, and notes the reason.
     ///
     /// # Errors
     ///
-    /// What the other letters would meet with, too.
-    async fn deal_with<T: Eq + Hash>(
+    /// Those that the other letters would meet, too.
+    async fn redrive<T: Eq + Hash>(
         &self,
         letter: &DeadLetter,
-        read: &impl Fn(&DeadLetter) -> Result<Errand<T>, Error>,
+        read: &impl Fn(&DeadLetter) -> Result<RedriveItem<T>, Error>,
         deliver: &impl AsyncFn(&T) -> Result<(), PortError>,
         sent: &mut HashSet<T>,
         outcome: &mut Outcome,
-    ) -> Result<Fate, Error> {
-        let Errand {
+    ) -> Result<Redriven, Error> {
+        let RedriveItem {
             message, requests, ..
         } = match read(letter) {
-            Ok(errand) => errand,
+            Ok(item) => item,
             Err(reason) => return Ok(outcome.leave(letter, Vec::new(), reason)),
         };
-        // Several may ask for the same, such as the repairs of a day on which none was allowed.
+        // Several may have the same content, such as the scheduled runs of an outage.
         if !sent.contains(&message) {
             match deliver(&message).await {
                 Err(error) if error.class() == Class::Transient => return Err(error.into()),
@@ -256,30 +258,30 @@ impl<'a, D: DeadLetters> Redrive<'a, D> {
             requests,
         });
         self.letters.delete(letter).await?;
-        Ok(Fate::Deleted)
+        Ok(Redriven::Deleted)
     }
 }
 
-/// What has become of a dead letter.
-enum Fate {
+/// The place of a dead letter after the redrive.
+enum Redriven {
     Deleted,
     Left,
 }
 
 impl Outcome {
-    fn leave(&mut self, letter: &DeadLetter, requests: Vec<RequestId>, reason: Error) -> Fate {
+    fn leave(&mut self, letter: &DeadLetter, requests: Vec<RequestId>, reason: Error) -> Redriven {
         warn!(letter = letter.id, ?requests, code = reason.code(), %reason, "left");
         self.left.push(Left {
             letter: letter.id.clone(),
             requests,
             reason,
         });
-        Fate::Left
+        Redriven::Left
     }
 }
 
 /// Reads a dead letter of the request queue.
-fn request(letter: &DeadLetter) -> Result<Errand<RequestMessage>, Error> {
+fn request(letter: &DeadLetter) -> Result<RedriveItem<RequestMessage>, Error> {
     let mut keys = Vec::new();
     let (request, requests) = match Delivery::parse(&letter.body)? {
         Delivery::Test => (None, Vec::new()),
@@ -295,7 +297,7 @@ fn request(letter: &DeadLetter) -> Result<Errand<RequestMessage>, Error> {
         }
     };
     let body = letter.body.clone();
-    Ok(Errand {
+    Ok(RedriveItem {
         message: RequestMessage { body, request },
         requests,
         keys,
@@ -308,10 +310,10 @@ fn of_object(object: &InboxObject) -> Option<RequestId> {
 }
 
 /// Reads a dead letter of the publisher.
-fn publication(letter: &DeadLetter) -> Result<Errand<FailedInvocation>, Error> {
+fn publication(letter: &DeadLetter) -> Result<RedriveItem<FailedInvocation>, Error> {
     let message = FailedInvocation::parse(&letter.body)?;
     let (requests, keys) = (message.requests(), message.keys());
-    Ok(Errand {
+    Ok(RedriveItem {
         message,
         requests,
         keys,

@@ -1,5 +1,4 @@
-//! What layer versions were published from: where `describe` looks, and what a rollback publishes
-//! once more.
+//! The sources of layer versions, which `describe` shows and a rollback publishes again.
 
 use accretion_core::fault::json_problem;
 use accretion_core::keys;
@@ -11,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::Error;
 use crate::ports::{Manifests, PortError};
 
-/// What a layer version was published from.
+/// The source of a layer version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The manifest of the version.
@@ -21,26 +20,26 @@ pub struct Source {
 }
 
 impl Source {
-    /// Whom the version was shared with when it was published.
+    /// The permissions that were granted when the version was published.
     pub fn permissions(&self) -> Vec<Permission> {
-        let permissions = self.manifest.publish.permissions.iter();
-        // The publisher refuses a manifest with others.
-        permissions.filter_map(|it| it.try_into().ok()).collect()
+        let documents = self.manifest.publish.permissions.iter();
+        // The publisher refuses a manifest with invalid ones.
+        documents.filter_map(|it| it.try_into().ok()).collect()
     }
 }
 
-/// Why the source of a version can't be told.
+/// An error about the source of a version.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The bucket can't be read.
     #[error(transparent)]
     Port(#[from] PortError),
-    /// A manifest can't be used.
+    /// A manifest is invalid.
     #[error("the manifest `{key}` cannot be used: {problem}")]
     Invalid {
         /// The key in the artifacts bucket.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
@@ -54,14 +53,13 @@ impl From<SourceError> for Error {
     }
 }
 
-/// Reads what a version was published from; `None` if nothing says so. Whether Lambda still has the
-/// version makes no difference.
+/// Reads the source of a version, be it deleted or not; `None` if a manifest is missing.
 ///
 /// # Errors
 ///
 /// [`SourceError::Invalid`] if a manifest is no manifest, or is about another layer.
 pub async fn source(
-    manifests: &impl Manifests,
+    manifests: &dyn Manifests,
     layer: &LayerName,
     version: u64,
 ) -> Result<Option<Source>, SourceError> {
@@ -94,7 +92,7 @@ pub async fn source(
 }
 
 async fn read<T: DeserializeOwned>(
-    manifests: &impl Manifests,
+    manifests: &dyn Manifests,
     key: &str,
 ) -> Result<Option<T>, SourceError> {
     let Some(text) = manifests.manifest(key).await? else {

@@ -1,4 +1,4 @@
-//! What AWS keeps for the pipeline, in memory: buckets, tables, layer versions, pointers, the topic
+//! The state of AWS for the pipeline, in memory: buckets, tables, layer versions, parameters, the topic
 //! and the executions. Each method is one call's effect, atomic as the real one is.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
-use accretion_core::publication::{Claim, LayerState, Published, Review};
+use accretion_core::publication::{Claim, LayerState, OrphanCheck, Published};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
 use accretion_core::retention::{Latest, Uses, Version};
 use accretion_core::target::{Compatibility, LayerTarget};
@@ -18,8 +18,8 @@ use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Class, Fault, keys};
 use accretion_service::ports::{
-    Acceptance, Accepted, BuildOrder, LayerVersion, Listed, Mark, OpenTarget, Pending, Recorded,
-    Rejected, Release, Reviewed, Settlement, StoredArtifact,
+    Acceptance, Accepted, BuildOrder, ClaimRelease, LayerVersion, Listed, OpenTarget,
+    OrphanCheckResult, OutboxEntry, Pending, Recorded, Rejected, StoredArtifact, TargetOutcome,
 };
 
 use super::dead_letters::DeadLetterQueues;
@@ -30,7 +30,7 @@ pub const INBOX: &str = "inbox";
 /// The artifacts bucket.
 pub const BUCKET: &str = "artifacts";
 
-/// What a call can come to.
+/// The error of a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloudError {
     #[error("the rate is exceeded")]
@@ -89,19 +89,20 @@ pub struct TargetItem {
 pub struct LayerItems {
     pub state: LayerState,
     pub versions: BTreeMap<u64, Published>,
-    pub marks: BTreeMap<String, (Timestamp, Mark)>,
+    pub outbox: BTreeMap<String, (Timestamp, OutboxEntry)>,
 }
 
 impl LayerItems {
-    fn await_review(&mut self, review: Review) {
-        self.state.review_at = Some(review.at);
-        self.state.watch_until = review.watch_until.or(self.state.watch_until);
+    fn await_check(&mut self, check: OrphanCheck) {
+        self.state.check_at = Some(check.at);
+        let window = &mut self.state.check_window_until;
+        *window = check.window_until.or(*window);
     }
 
-    /// Since when something about the layer itself is left to do, or from when on.
+    /// The time since when work about the layer itself is pending, or will be.
     pub fn pending_since(&self) -> Option<Timestamp> {
         let claim = self.state.claim.as_ref();
-        claim.map_or(self.state.review_at, |claim| Some(claim.lease_until))
+        claim.map_or(self.state.check_at, |claim| Some(claim.lease_until))
     }
 }
 
@@ -122,8 +123,8 @@ pub struct StoredVersion {
 /// Something that happened, and cannot be seen any more in what is left of it.
 #[derive(Debug, Clone)]
 pub enum Fact {
-    /// A settlement was recorded.
-    Settled(Box<Settlement>),
+    /// An outcome was recorded.
+    Ended(Box<TargetOutcome>),
     /// Lambda has made a version.
     Made {
         layer: LayerName,
@@ -139,10 +140,10 @@ pub enum Fact {
 pub struct Cloud {
     /// Objects of the inbox, by key and version.
     pub inbox: BTreeMap<(String, String), Vec<u8>>,
-    /// What requests name, kept.
+    /// Files that requests name, stored.
     pub files: BTreeMap<String, Vec<u8>>,
     /// Normalised requests.
-    pub kept: BTreeMap<RequestId, String>,
+    pub stored: BTreeMap<RequestId, String>,
     /// Statuses of requests.
     pub requests: BTreeMap<RequestId, Status>,
     /// Targets of requests.
@@ -167,31 +168,31 @@ pub struct Cloud {
     pub layers: BTreeMap<LayerName, LayerItems>,
     /// Lambda.
     pub lambda: BTreeMap<LayerName, LambdaLayer>,
-    /// Pointers, by name.
-    pub pointers: BTreeMap<String, String>,
-    /// What was given up.
+    /// Latest-version parameters, by name.
+    pub parameters: BTreeMap<String, String>,
+    /// Dead letters.
     pub dead_letters: DeadLetterQueues,
-    /// What the topic was sent.
+    /// The notifications of the topic.
     pub sent: Vec<Notification>,
-    /// What happened, and when.
+    /// The facts with their times.
     pub history: Vec<(Timestamp, Fact)>,
-    /// How many claims replaced another.
+    /// The number of claims that replaced another.
     pub taken_over: u64,
     /// The layer versions that functions use, by the function.
     pub functions: BTreeMap<String, (LayerName, u64)>,
-    /// Since when each pointer says what it says.
-    pub pointed_at: BTreeMap<String, Timestamp>,
+    /// The time of the last write to each parameter.
+    pub written_at: BTreeMap<String, Timestamp>,
     /// Deletions that should not have been asked for.
     pub wrong_deletions: Vec<String>,
     /// Versions whose records say that they were deleted.
     pub noted: BTreeSet<(LayerName, u64)>,
-    /// Whether statuses are raised whatever they are: a mutation.
+    /// True if statuses are raised whatever they are: a mutation.
     pub is_unranked: bool,
-    /// Whether Lambda has room for more versions.
+    /// True if Lambda has room for more versions.
     pub storage_exceeded: bool,
 }
 
-/// How long after it was looked at a version is deleted at the latest.
+/// The longest time between the check of a version and its deletion.
 const LOOK: Duration = Duration::from_mins(5);
 
 /// The account that Lambda refuses to grant anything to.
@@ -222,8 +223,8 @@ impl Cloud {
         listed.take(limit + 1).collect()
     }
 
-    pub fn keep(&mut self, id: RequestId, request: String) {
-        self.kept.entry(id).or_insert(request);
+    pub fn store(&mut self, id: RequestId, request: String) {
+        self.stored.entry(id).or_insert(request);
     }
 
     pub fn accept(&mut self, accepted: &Accepted, now: Timestamp) -> Acceptance {
@@ -274,18 +275,31 @@ impl Cloud {
         is_due
     }
 
+    /// Records a failed build that waits, as the publisher does.
+    pub fn delay(&mut self, build: &BuildOrder, code: String, now: Timestamp) {
+        let target = build.target.target();
+        let id = &build.request.id;
+        if self.raise(id, target, Status::Waiting, now)
+            && let Some(item) = self.targets.get_mut(&(id.clone(), target))
+        {
+            item.code = Some(code);
+        }
+    }
+
     pub fn open_before(&self, before: Timestamp) -> Vec<OpenTarget> {
         let open = self
             .targets
             .iter()
             .filter(|(_, item)| !item.status.is_terminal() && item.updated_at < before);
         open.map(|((id, _), item)| OpenTarget {
-            request: RequestRef {
-                received_at: item.received_at,
-                id: id.clone(),
+            build: BuildOrder {
+                request: RequestRef {
+                    received_at: item.received_at,
+                    id: id.clone(),
+                },
+                project: item.project.clone(),
+                target: item.target.clone(),
             },
-            project: item.project.clone(),
-            target: item.target.clone(),
             updated_at: item.updated_at,
         })
         .collect()
@@ -451,15 +465,15 @@ impl Cloud {
         versions.collect()
     }
 
-    /// What the pipeline takes for the latest version of a layer.
+    /// The latest version of a layer by the records of the pipeline.
     pub fn latest_version(&self, layer: &LayerName) -> Latest {
         let (project, target) = layer.parts();
-        let pointer = keys::pointer("/accretion", &project, target);
-        let pointer = self.pointers.get(&pointer);
+        let name = keys::latest_version_parameter("/accretion", &project, target);
+        let parameter = self.parameters.get(&name);
         let recorded = self.layers.get(layer);
         Latest {
             recorded: recorded.map(|items| items.state.version()),
-            pointed: pointer.and_then(|arn| arn.rsplit(':').next()?.parse().ok()),
+            in_parameter: parameter.and_then(|arn| arn.rsplit(':').next()?.parse().ok()),
         }
     }
 
@@ -484,18 +498,18 @@ impl Cloud {
         }
         let recorded = self.layers.get(layer).map(|items| items.state.version());
         match recorded.unwrap_or_default() {
-            recorded if recorded == version => wrong("stands"),
+            recorded if recorded == version => wrong("is current"),
             recorded if recorded < version => wrong("is not recorded"),
             _ => {}
         }
         let (project, target) = layer.parts();
-        let pointer = keys::pointer("/accretion", &project, target);
+        let name = keys::latest_version_parameter("/accretion", &project, target);
         // Somebody may point to it after it was looked at.
-        let since = self.pointed_at.get(&pointer).copied().unwrap_or(now);
-        let arn = self.pointers.get(&pointer);
-        let is_pointed_to = arn.is_some_and(|arn| arn.ends_with(&format!(":{layer}:{version}")));
-        if is_pointed_to && since.after(LOOK) < now {
-            wrong("is pointed to");
+        let since = self.written_at.get(&name).copied().unwrap_or(now);
+        let arn = self.parameters.get(&name);
+        let is_in_parameter = arn.is_some_and(|arn| arn.ends_with(&format!(":{layer}:{version}")));
+        if is_in_parameter && since.after(LOOK) < now {
+            wrong("is in the parameter");
         }
     }
 
@@ -505,10 +519,16 @@ impl Cloud {
         }
     }
 
-    pub fn point(&mut self, project: &ProjectName, target: LayerTarget, arn: &str, now: Timestamp) {
-        let name = keys::pointer("/accretion", project, target);
-        self.pointed_at.insert(name.clone(), now);
-        self.pointers.insert(name, arn.to_owned());
+    pub fn set_latest_version(
+        &mut self,
+        project: &ProjectName,
+        target: LayerTarget,
+        arn: &str,
+        now: Timestamp,
+    ) {
+        let name = keys::latest_version_parameter("/accretion", project, target);
+        self.written_at.insert(name.clone(), now);
+        self.parameters.insert(name, arn.to_owned());
     }
 
     pub fn state(&self, layer: &LayerName) -> LayerState {
@@ -521,22 +541,22 @@ impl Cloud {
         if items.state.revision != revision {
             return false;
         }
-        items.state.review_at = None;
+        items.state.check_at = None;
         self.taken_over += u64::from(items.state.claim.is_some());
         items.state.revision += 1;
         items.state.claim = Some(claim.clone());
         true
     }
 
-    pub fn release(&mut self, layer: &LayerName, owner: &str, release: Release) {
+    pub fn release_claim(&mut self, layer: &LayerName, owner: &str, release: ClaimRelease) {
         let Some(items) = self.layers.get_mut(layer) else {
             return;
         };
         if items.state.claim.as_ref().map(|claim| &*claim.owner) == Some(owner) {
             items.state.revision += 1;
             items.state.claim = None;
-            items.state.has_stray |= release.leaves_version;
-            items.await_review(release.review);
+            items.state.may_have_orphan |= release.may_leave_orphan;
+            items.await_check(release.check);
         }
     }
 
@@ -545,89 +565,90 @@ impl Cloud {
         items.is_some_and(|items| items.versions.contains_key(&version))
     }
 
-    pub fn review(&mut self, layer: &LayerName, reviewed: Reviewed) {
+    pub fn record_check(&mut self, layer: &LayerName, result: OrphanCheckResult) {
         let state = self.layers.get_mut(layer).map(|items| &mut items.state);
-        if let Some(state) = state.filter(|state| state.revision == reviewed.revision) {
-            state.reviewed = reviewed.version;
-            state.review_at = reviewed.again_at;
-            if reviewed.again_at.is_none() {
-                state.watch_until = None;
+        if let Some(state) = state.filter(|state| state.revision == result.revision) {
+            state.checked_version = result.version;
+            state.check_at = result.next_at;
+            if result.next_at.is_none() {
+                state.check_window_until = None;
             }
         }
     }
 
-    pub fn settle(&mut self, settlement: &Settlement, now: Timestamp) -> Recorded {
-        let id = (settlement.request.id.clone(), settlement.mark.target);
-        let items = self.layers.entry(settlement.mark.layer()).or_default();
-        if let Some(change) = &settlement.change {
+    pub fn record(&mut self, outcome: &TargetOutcome, now: Timestamp) -> Recorded {
+        let id = (outcome.request.id.clone(), outcome.outbox_entry.target);
+        let items = self.layers.entry(outcome.outbox_entry.layer()).or_default();
+        if let Some(change) = &outcome.change {
             let owner = items.state.claim.as_ref().map(|claim| &claim.owner);
             let expected = change.claim.as_ref().map(|claim| &claim.owner);
             if items.state.revision != change.revision || owner != expected {
-                return Recorded::Lost;
+                return Recorded::RevisionConflict;
             }
         }
         let status = self.targets.get(&id).map(|item| item.status.rank());
         // Nothing is above a version that exists.
-        let is_higher = status < Some(settlement.status.rank());
-        if !is_higher && settlement.status != Status::Published {
-            return Recorded::Known;
+        let is_higher = status < Some(outcome.status.rank());
+        if !is_higher && outcome.status != Status::Published {
+            return Recorded::AlreadyRecorded;
         }
-        if let Some(change) = &settlement.change {
+        if let Some(change) = &outcome.change {
             let state = &mut items.state;
             state.revision += 1;
             state.claim = None;
             state.published = Some(change.published.clone());
             if let Some(claim) = &change.claim {
-                state.has_stray = false;
-                items.await_review(claim.review);
+                state.may_have_orphan = false;
+                items.await_check(claim.check);
                 let published = change.published.clone();
                 items.versions.insert(published.version, published);
             }
         }
-        self.target(settlement, now);
-        self.mark(settlement, now);
-        let fact = Fact::Settled(Box::new(settlement.clone()));
+        self.target(outcome, now);
+        self.add_outbox_entry(outcome, now);
+        let fact = Fact::Ended(Box::new(outcome.clone()));
         self.history.push((now, fact));
         Recorded::Done
     }
 
-    /// Writes the target's part of a settlement.
-    pub fn target(&mut self, settlement: &Settlement, now: Timestamp) {
-        let id = (settlement.request.id.clone(), settlement.mark.target);
-        let runtimes = settlement.mark.notification.runtimes.iter().copied();
-        let target = Compatibility::new(settlement.mark.target, runtimes);
+    /// Writes the target's part of an outcome.
+    pub fn target(&mut self, outcome: &TargetOutcome, now: Timestamp) {
+        let id = (outcome.request.id.clone(), outcome.outbox_entry.target);
+        let runtimes = outcome.outbox_entry.notification.runtimes.iter().copied();
+        let target = Compatibility::new(outcome.outbox_entry.target, runtimes);
         let target = target.expect("a notification names the runtimes of its layer");
         let item = self.targets.entry(id).or_insert_with(|| TargetItem {
             target,
-            project: settlement.mark.project.clone(),
-            received_at: settlement.request.received_at,
-            status: settlement.status,
+            project: outcome.outbox_entry.project.clone(),
+            received_at: outcome.request.received_at,
+            status: outcome.status,
             updated_at: now,
             digest: None,
             code: None,
         });
-        item.status = settlement.status;
+        item.status = outcome.status;
         item.updated_at = now;
-        item.digest = settlement.digest.or(item.digest);
-        item.code.clone_from(&settlement.mark.notification.code);
+        item.digest = outcome.digest.or(item.digest);
+        item.code
+            .clone_from(&outcome.outbox_entry.notification.code);
     }
 
-    /// Writes the mark of a settlement.
-    pub fn mark(&mut self, settlement: &Settlement, now: Timestamp) {
-        let mark = settlement.mark.clone();
-        let items = self.layers.entry(mark.layer()).or_default();
-        let event_id = mark.notification.event_id.clone();
-        items.marks.insert(event_id, (now, mark));
+    /// Writes the outbox entry of an outcome.
+    pub fn add_outbox_entry(&mut self, outcome: &TargetOutcome, now: Timestamp) {
+        let entry = outcome.outbox_entry.clone();
+        let items = self.layers.entry(entry.layer()).or_default();
+        let event_id = entry.notification.event_id.clone();
+        items.outbox.insert(event_id, (now, entry));
     }
 
-    pub fn read_mark(&self, layer: &LayerName, event_id: &str) -> Option<Mark> {
-        let (_, mark) = self.layers.get(layer)?.marks.get(event_id)?;
-        Some(mark.clone())
+    pub fn outbox_entry(&self, layer: &LayerName, event_id: &str) -> Option<OutboxEntry> {
+        let (_, entry) = self.layers.get(layer)?.outbox.get(event_id)?;
+        Some(entry.clone())
     }
 
-    pub fn clear(&mut self, layer: &LayerName, event_id: &str) {
+    pub fn delete_outbox_entry(&mut self, layer: &LayerName, event_id: &str) {
         if let Some(items) = self.layers.get_mut(layer) {
-            items.marks.remove(event_id);
+            items.outbox.remove(event_id);
         }
     }
 
@@ -637,8 +658,8 @@ impl Cloud {
             if items.pending_since().is_some_and(|since| since < before) {
                 pending.push(Pending::Layer(layer.clone()));
             }
-            let marks = items.marks.iter().filter(|(_, (at, _))| *at < before);
-            pending.extend(marks.map(|(event_id, _)| Pending::Mark {
+            let entries = items.outbox.iter().filter(|(_, (at, _))| *at < before);
+            pending.extend(entries.map(|(event_id, _)| Pending::OutboxEntry {
                 layer: layer.clone(),
                 event_id: event_id.clone(),
             }));

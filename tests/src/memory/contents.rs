@@ -1,4 +1,4 @@
-//! What layers are made of: real wheels, one for each content, so that builds splice real zips.
+//! The contents of layers: real wheels, one for each content, so that builds splice real zips.
 
 use std::fs;
 use std::path::Path;
@@ -18,14 +18,14 @@ use accretion_tree::Layout;
 
 use super::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
 
-/// How many contents there are.
+/// The number of contents.
 const CONTENTS: u32 = 5;
 
 static ALL: LazyLock<Vec<Content>> = LazyLock::new(|| (1..=CONTENTS).map(Content::new).collect());
 
-/// What a request can want: a version of attrs, and nothing else.
+/// The content of a request: a version of attrs, and nothing else.
 pub struct Content {
-    /// What requirements for it resolve to.
+    /// The lock of requirements for it.
     lock: Lock,
     wheel: Arc<StoredWheel>,
     /// The same for all targets.

@@ -6,7 +6,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{DeadLetter, RequestMessage};
 use serde_json::Value;
 
-/// How long a letter that was received is not seen by others.
+/// The time for which a received letter is hidden from others.
 const HIDDEN: Duration = Duration::from_mins(2);
 
 /// A queue of dead letters.
@@ -30,7 +30,7 @@ pub struct DeadLetterQueues {
     publications: Vec<Kept>,
     /// Messages that were sent to the request queue again.
     pub sent: Vec<RequestMessage>,
-    /// What the publisher was invoked with again.
+    /// The payloads that the publisher was invoked with again.
     pub invoked: Vec<Value>,
     receipts: u32,
 }

@@ -17,14 +17,15 @@ use accretion_core::publication::{Claim, LayerState};
 use accretion_core::request::{Permission, ProjectName, RequestId};
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
-use accretion_core::tracking::Status;
+use accretion_core::tracking::{Failure, Status};
 use accretion_python::lock::{Lock, LockedFile};
 use accretion_python::wheel::WheelFilename;
 use accretion_service::ports::{
-    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Event, Inbox,
-    LayerVersion, LayerVersions, Layers, Listed, Manifests, Mark, OpenTarget, Pending, Pointers,
-    PortError, Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed,
-    Settlement, StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
+    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, ClaimRelease, Clock, Description,
+    Event, Inbox, LatestVersions, LayerVersion, LayerVersions, Layers, Listed, Manifests,
+    OpenTarget, OrphanCheckResult, OutboxEntry, Pending, PortError, Progress, Recorded, Rejected,
+    Requests, Resolution, Resolver, StoredArtifact, StoredWheel, TargetOutcome, Timer, Topic,
+    Tracking, Wheels, async_trait,
 };
 
 use super::cloud::{BUCKET, Cloud, CloudError, INBOX};
@@ -34,21 +35,22 @@ use super::contents::Content;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     ReadInbox,
-    Keep,
-    ReadKept,
+    StoreRequest,
+    ReadStored,
     ReadFile,
     ListFiles,
-    KeepFile,
-    ReadKeptFile,
+    StoreFile,
+    ReadStoredFile,
     ReadStatus,
     Accept,
     Reject,
+    Delay,
     ListOpen,
     StartBuild,
     Send,
     ReadManifest,
     HeadArtifact,
-    Describe,
+    StoreLayerManifest,
     Publish,
     GetVersion,
     ReadLatest,
@@ -57,15 +59,15 @@ pub enum Call {
     NoteDeleted,
     ListVersions,
     Grant,
-    Point,
+    SetLatestVersion,
     ReadState,
     Claim,
-    Release,
+    ReleaseClaim,
     ReadRecord,
-    Review,
-    Settle,
-    ReadMark,
-    ClearMark,
+    RecordCheck,
+    Record,
+    ReadOutboxEntry,
+    DeleteOutboxEntry,
     ListPending,
     Resolve,
     FindArtifact,
@@ -81,14 +83,14 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether it changes anything.
+    /// Returns whether it changes anything.
     pub fn has_effect(self) -> bool {
         match self {
             Self::ReadInbox
-            | Self::ReadKept
+            | Self::ReadStored
             | Self::ReadFile
             | Self::ListFiles
-            | Self::ReadKeptFile
+            | Self::ReadStoredFile
             | Self::ReadStatus
             | Self::ListOpen
             | Self::ReadManifest
@@ -99,28 +101,29 @@ impl Call {
             | Self::ListVersions
             | Self::ReadState
             | Self::ReadRecord
-            | Self::ReadMark
+            | Self::ReadOutboxEntry
             | Self::ListPending
             | Self::Resolve
             | Self::FindArtifact
             | Self::Sleep => false,
-            Self::Keep
-            | Self::KeepFile
+            Self::StoreRequest
+            | Self::StoreFile
             | Self::Accept
             | Self::Reject
+            | Self::Delay
             | Self::StartBuild
             | Self::Send
-            | Self::Describe
+            | Self::StoreLayerManifest
             | Self::DeleteVersion
             | Self::NoteDeleted
             | Self::Publish
             | Self::Grant
-            | Self::Point
+            | Self::SetLatestVersion
             | Self::Claim
-            | Self::Release
-            | Self::Review
-            | Self::Settle
-            | Self::ClearMark
+            | Self::ReleaseClaim
+            | Self::RecordCheck
+            | Self::Record
+            | Self::DeleteOutboxEntry
             | Self::PutArtifact
             | Self::DescribeArtifact
             | Self::PutLock
@@ -133,7 +136,7 @@ impl Call {
     }
 }
 
-/// What becomes of a call.
+/// The verdict on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It takes effect and answers.
@@ -155,7 +158,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the invocation is no more afterwards.
+    /// Returns whether the invocation is no more afterwards.
     pub fn is_death(self) -> bool {
         matches!(self, Self::DiesBefore | Self::DiesAfter | Self::DiesLate)
     }
@@ -173,20 +176,20 @@ pub struct Waiting {
     pub id: CallId,
     pub invocation: InvocationId,
     pub call: Call,
-    /// When a sleep is over.
+    /// The end of a sleep.
     pub until: Option<Timestamp>,
 }
 
-/// What a call does to the cloud when it takes effect.
+/// The effect of a call on the cloud.
 type Effect = Box<dyn FnOnce(&mut Cloud, Timestamp) + Send>;
 
-/// What the invocations and the world share.
+/// The state that the invocations and the world share.
 pub struct Shared {
     pub now: Timestamp,
     pub cloud: Cloud,
     pub waiting: Vec<Waiting>,
     pub late: Vec<(CallId, Effect)>,
-    /// Whether all calls take effect at once, and nobody decides upon them.
+    /// True if all calls take effect at once, and nobody decides upon them.
     pub is_free: bool,
     verdicts: Vec<(CallId, Verdict)>,
     calls: CallId,
@@ -230,7 +233,7 @@ impl Shared {
 pub struct Invocation {
     shared: Arc<Mutex<Shared>>,
     id: InvocationId,
-    /// How much its clock is ahead, in milliseconds.
+    /// The milliseconds by which its clock is ahead.
     skew: i64,
 }
 
@@ -329,6 +332,7 @@ impl Clock for Invocation {
     }
 }
 
+#[async_trait]
 impl Timer for Invocation {
     async fn sleep(&self, duration: Duration) {
         let until = self.shared().now.after(duration);
@@ -339,6 +343,7 @@ impl Timer for Invocation {
     }
 }
 
+#[async_trait]
 impl Inbox for Invocation {
     fn bucket(&self) -> &'static str {
         INBOX
@@ -363,34 +368,36 @@ impl Inbox for Invocation {
     }
 }
 
+#[async_trait]
 impl Requests for Invocation {
-    async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
+    async fn store(&self, id: &RequestId, request: String) -> Result<(), PortError> {
         let id = id.clone();
-        let keep = move |cloud: &mut Cloud, _| cloud.keep(id, request);
-        self.port(Call::Keep, keep).await
+        let store = move |cloud: &mut Cloud, _| cloud.store(id, request);
+        self.port(Call::StoreRequest, store).await
     }
 
-    async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
+    async fn stored(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
         let id = id.clone();
-        let kept = move |cloud: &mut Cloud, _| cloud.kept.get(&id).map(|it| it.clone().into());
-        self.port(Call::ReadKept, kept).await
+        let read = move |cloud: &mut Cloud, _| cloud.stored.get(&id).map(|it| it.clone().into());
+        self.port(Call::ReadStored, read).await
     }
 
-    async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
+    async fn store_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
         let key = key.to_owned();
-        let keep = move |cloud: &mut Cloud, _| {
+        let store = move |cloud: &mut Cloud, _| {
             cloud.files.entry(key).or_insert(content);
         };
-        self.port(Call::KeepFile, keep).await
+        self.port(Call::StoreFile, store).await
     }
 
-    async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+    async fn stored_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let key = key.to_owned();
-        let kept = move |cloud: &mut Cloud, _| cloud.files.get(&key).cloned();
-        self.port(Call::ReadKeptFile, kept).await
+        let read = move |cloud: &mut Cloud, _| cloud.files.get(&key).cloned();
+        self.port(Call::ReadStoredFile, read).await
     }
 }
 
+#[async_trait]
 impl Tracking for Invocation {
     async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
         let id = id.clone();
@@ -410,12 +417,24 @@ impl Tracking for Invocation {
         self.port(Call::Reject, reject).await
     }
 
+    async fn delay(
+        &self,
+        build: &BuildOrder,
+        failure: &Failure,
+        _next_attempt_at: Timestamp,
+    ) -> Result<(), PortError> {
+        let (build, code) = (build.clone(), failure.code.clone());
+        let delay = move |cloud: &mut Cloud, now| cloud.delay(&build, code, now);
+        self.port(Call::Delay, delay).await
+    }
+
     async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
         let open = move |cloud: &mut Cloud, _| cloud.open_before(before);
         self.port(Call::ListOpen, open).await
     }
 }
 
+#[async_trait]
 impl Builds for Invocation {
     async fn start(&self, order: &BuildOrder) -> Result<(), PortError> {
         let order = order.clone();
@@ -424,6 +443,7 @@ impl Builds for Invocation {
     }
 }
 
+#[async_trait]
 impl Topic for Invocation {
     async fn send(&self, notification: &Notification) -> Result<(), PortError> {
         let notification = notification.clone();
@@ -432,6 +452,7 @@ impl Topic for Invocation {
     }
 }
 
+#[async_trait]
 impl Manifests for Invocation {
     fn bucket(&self) -> &'static str {
         BUCKET
@@ -449,22 +470,27 @@ impl Manifests for Invocation {
         self.port(Call::HeadArtifact, head).await
     }
 
-    async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
+    async fn store(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
         let (key, manifest) = (key.to_owned(), manifest.clone());
-        let keep = move |cloud: &mut Cloud, _| {
-            let kept = cloud.put_manifest(&manifest);
-            assert_eq!(kept, key, "it is that of its content");
+        let store = move |cloud: &mut Cloud, _| {
+            let stored = cloud.put_manifest(&manifest);
+            assert_eq!(stored, key, "the key follows from the content");
         };
-        self.port(Call::PutManifest, keep).await
+        self.port(Call::PutManifest, store).await
     }
 
-    async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
+    async fn store_layer_manifest(
+        &self,
+        layer: &LayerName,
+        manifest: &LayerManifest,
+    ) -> Result<(), PortError> {
         let (layer, manifest) = (layer.clone(), manifest.clone());
         let describe = move |cloud: &mut Cloud, _| cloud.describe(layer, manifest);
-        self.port(Call::Describe, describe).await
+        self.port(Call::StoreLayerManifest, describe).await
     }
 }
 
+#[async_trait]
 impl LayerVersions for Invocation {
     async fn publish(
         &self,
@@ -513,19 +539,23 @@ impl LayerVersions for Invocation {
     }
 }
 
-impl Pointers for Invocation {
-    async fn point(
+#[async_trait]
+impl LatestVersions for Invocation {
+    async fn set(
         &self,
         project: &ProjectName,
         target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
         let (project, version_arn) = (project.clone(), version_arn.to_owned());
-        let point = move |cloud: &mut Cloud, now| cloud.point(&project, target, &version_arn, now);
-        self.port(Call::Point, point).await
+        let set = move |cloud: &mut Cloud, now| {
+            cloud.set_latest_version(&project, target, &version_arn, now)
+        };
+        self.port(Call::SetLatestVersion, set).await
     }
 }
 
+#[async_trait]
 impl Layers for Invocation {
     async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
         let layer = layer.clone();
@@ -544,15 +574,15 @@ impl Layers for Invocation {
         self.port(Call::Claim, effect).await
     }
 
-    async fn release(
+    async fn release_claim(
         &self,
         layer: &LayerName,
         owner: &str,
-        release: Release,
+        release: ClaimRelease,
     ) -> Result<(), PortError> {
         let (layer, owner) = (layer.clone(), owner.to_owned());
-        let release = move |cloud: &mut Cloud, _| cloud.release(&layer, &owner, release);
-        self.port(Call::Release, release).await
+        let release = move |cloud: &mut Cloud, _| cloud.release_claim(&layer, &owner, release);
+        self.port(Call::ReleaseClaim, release).await
     }
 
     async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
@@ -561,28 +591,40 @@ impl Layers for Invocation {
         self.port(Call::ReadRecord, read).await
     }
 
-    async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
+    async fn record_check(
+        &self,
+        layer: &LayerName,
+        result: OrphanCheckResult,
+    ) -> Result<(), PortError> {
         let layer = layer.clone();
-        let review = move |cloud: &mut Cloud, _| cloud.review(&layer, reviewed);
-        self.port(Call::Review, review).await
+        let record = move |cloud: &mut Cloud, _| cloud.record_check(&layer, result);
+        self.port(Call::RecordCheck, record).await
     }
 
-    async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
-        let settlement = settlement.clone();
-        let settle = move |cloud: &mut Cloud, now| cloud.settle(&settlement, now);
-        self.port(Call::Settle, settle).await
+    async fn record(&self, outcome: &TargetOutcome) -> Result<Recorded, PortError> {
+        let outcome = outcome.clone();
+        let record = move |cloud: &mut Cloud, now| cloud.record(&outcome, now);
+        self.port(Call::Record, record).await
     }
 
-    async fn mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, PortError> {
+    async fn outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<Option<OutboxEntry>, PortError> {
         let (layer, event_id) = (layer.clone(), event_id.to_owned());
-        let mark = move |cloud: &mut Cloud, _| cloud.read_mark(&layer, &event_id);
-        self.port(Call::ReadMark, mark).await
+        let read = move |cloud: &mut Cloud, _| cloud.outbox_entry(&layer, &event_id);
+        self.port(Call::ReadOutboxEntry, read).await
     }
 
-    async fn clear(&self, layer: &LayerName, event_id: &str) -> Result<(), PortError> {
+    async fn delete_outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<(), PortError> {
         let (layer, event_id) = (layer.clone(), event_id.to_owned());
-        let clear = move |cloud: &mut Cloud, _| cloud.clear(&layer, &event_id);
-        self.port(Call::ClearMark, clear).await
+        let delete = move |cloud: &mut Cloud, _| cloud.delete_outbox_entry(&layer, &event_id);
+        self.port(Call::DeleteOutboxEntry, delete).await
     }
 
     async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {

@@ -213,7 +213,10 @@ impl Site {
     /// The requests that are kept, and the files that they name, by key.
     pub(crate) fn kept(&self) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
         let cloud = &lock(&self.shared).cloud;
-        (cloud.kept.values().cloned().collect(), cloud.files.clone())
+        (
+            cloud.stored.values().cloned().collect(),
+            cloud.files.clone(),
+        )
     }
 
     /// Puts a wheel into the index.
@@ -329,7 +332,7 @@ impl Site {
     async fn build(&self, order: &BuildOrder) -> Result<Built, Error> {
         let kept = {
             let shared = lock(&self.shared);
-            shared.cloud.kept[&order.request.id].clone()
+            shared.cloud.stored[&order.request.id].clone()
         };
         let (request, _) = Request::from_json("request.json", kept.as_bytes()).unwrap();
         let _lease = self.cache.lease().await.unwrap();
@@ -356,7 +359,7 @@ impl Site {
             manifests: it,
             layers: it,
             versions: it,
-            pointers: it,
+            latest_versions: it,
             tracking: it,
             topic: it,
             timer: it,
@@ -510,7 +513,7 @@ impl Site {
         let now = self.now();
         let mut shared = lock(&self.shared);
         let cloud = &mut shared.cloud;
-        cloud.keep(RequestId::of_message("left"), String::new());
+        cloud.store(RequestId::of_message("left"), String::new());
         let layer = accretion_core::layer::LayerName::new(&"left".parse().unwrap(), X86_64);
         cloud
             .layers
@@ -523,7 +526,7 @@ impl Site {
             size: 0,
         };
         cloud.put_artifact("left".to_owned(), written).unwrap();
-        cloud.point(&"left".parse().unwrap(), X86_64, "left", now);
+        cloud.set_latest_version(&"left".parse().unwrap(), X86_64, "left", now);
         fs::write(self.outer.path().join("a/left"), "").unwrap();
     }
 }
@@ -600,7 +603,7 @@ fn cloud_entries(cloud: &Cloud) -> BTreeMap<String, String> {
     for (key, content) in &cloud.files {
         add(format!("kept file {key}"), Sha256::of(content).to_string());
     }
-    for (id, request) in &cloud.kept {
+    for (id, request) in &cloud.stored {
         add(format!("request {id}"), request.clone());
     }
     for (id, status) in &cloud.requests {
@@ -636,7 +639,7 @@ fn cloud_entries(cloud: &Cloud) -> BTreeMap<String, String> {
     for (layer, versions) in &cloud.lambda {
         add(format!("layer {layer}"), format!("{versions:?}"));
     }
-    for (name, arn) in &cloud.pointers {
+    for (name, arn) in &cloud.parameters {
         add(format!("pointer {name}"), arn.clone());
     }
     for (index, told) in cloud.sent.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What the use cases say at the level `ERROR`: lines that an alarm counts.
+//! The lines of the use cases at the level `ERROR`, which alarms count.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;
@@ -48,7 +48,7 @@ impl Subscriber for Listener {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        if line.code == "LayerVersionUnrecorded" {
+        if line.code == "LayerVersionOrphaned" {
             let layer = line.layer.parse().expect("the line names the layer");
             ALARMS.with_borrow_mut(|alarms| alarms.push((layer, line.version)));
         }

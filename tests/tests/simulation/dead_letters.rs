@@ -2,7 +2,7 @@
 
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{
-    DeadLetter, DeadLetters, PortError, Publisher, RequestMessage, RequestQueue,
+    DeadLetter, DeadLetters, PortError, Publisher, RequestMessage, RequestQueue, async_trait,
 };
 use accretion_service::redrive::{Outcome, Redrive};
 use integration_tests::memory::cloud::Cloud;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::mutations::Mutation;
 
-/// How many letters are brought back at once.
+/// The number of letters in one redrive.
 const LIMIT: usize = 3;
 
 /// The ports of one redrive.
@@ -41,6 +41,7 @@ impl Letters {
     }
 }
 
+#[async_trait]
 impl DeadLetters for Letters {
     async fn receive(&self, limit: usize) -> Result<Vec<DeadLetter>, PortError> {
         let (queue, mutation) = (self.queue, self.mutation);
@@ -62,13 +63,14 @@ impl DeadLetters for Letters {
         self.call(Call::DeleteLetter, delete).await
     }
 
-    async fn show(&self, letter: &DeadLetter) -> Result<(), PortError> {
+    async fn make_visible(&self, letter: &DeadLetter) -> Result<(), PortError> {
         let (queue, receipt) = (self.queue, letter.receipt.clone());
         let show = move |cloud: &mut Cloud, now| cloud.dead_letters.show(queue, &receipt, now);
         self.call(Call::ShowLetter, show).await
     }
 }
 
+#[async_trait]
 impl RequestQueue for Letters {
     async fn send(&self, message: &RequestMessage) -> Result<(), PortError> {
         let mut message = message.clone();
@@ -80,6 +82,7 @@ impl RequestQueue for Letters {
     }
 }
 
+#[async_trait]
 impl Publisher for Letters {
     async fn invoke(&self, payload: &Value) -> Result<(), PortError> {
         let payload = payload.clone();

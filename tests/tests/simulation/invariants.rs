@@ -1,4 +1,4 @@
-//! What has to be true at the end of a run, whatever has happened in it.
+//! The invariants at the end of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +10,14 @@ use accretion_core::request::{Permission, RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use accretion_service::ports::{LayerChange, Settlement};
+use accretion_service::ports::{LayerChange, TargetOutcome};
 
 use crate::simulation::Verified;
-use crate::world::{RequestForge, TIMEOUT};
+use crate::world::{BUILD_BROKEN, RequestForge, TIMEOUT};
 use integration_tests::memory::MERGED_RUNTIMES;
 use integration_tests::memory::cloud::{Cloud, Fact, LayerItems, UNKNOWN_ACCOUNT};
 
-/// Everything that is not as it has to be.
+/// All violations of invariants.
 pub(crate) fn violations(verified: &Verified<'_>) -> Vec<String> {
     let shared = verified.world.shared();
     let mut check = Check {
@@ -44,12 +44,12 @@ struct Check<'a> {
     violations: Vec<String>,
 }
 
-/// What has happened to a layer.
+/// The history of a layer.
 struct LayerHistory<'a> {
     /// The new versions that were committed, in their order.
-    committed: Vec<(Timestamp, &'a Settlement, &'a LayerChange)>,
-    /// What left the layer as it was.
-    unchanged: Vec<(Timestamp, &'a Settlement, &'a LayerChange)>,
+    committed: Vec<(Timestamp, &'a TargetOutcome, &'a LayerChange)>,
+    /// The outcomes that left the layer unchanged.
+    unchanged: Vec<(Timestamp, &'a TargetOutcome, &'a LayerChange)>,
     made: BTreeMap<u64, Sha256>,
     deleted: BTreeMap<u64, Timestamp>,
 }
@@ -66,12 +66,12 @@ impl<'a> Check<'a> {
         sent.filter(move |it| it.event_id == event_id)
     }
 
-    fn settlements(&self) -> impl Iterator<Item = (Timestamp, &'a Settlement)> + use<'a> {
+    fn outcomes(&self) -> impl Iterator<Item = (Timestamp, &'a TargetOutcome)> + use<'a> {
         self.cloud
             .history
             .iter()
             .filter_map(|(at, fact)| match fact {
-                Fact::Settled(settlement) => Some((*at, &**settlement)),
+                Fact::Ended(outcome) => Some((*at, &**outcome)),
                 _ => None,
             })
     }
@@ -81,7 +81,7 @@ impl<'a> Check<'a> {
         tables.chain(self.cloud.lambda.keys()).cloned().collect()
     }
 
-    /// Every request comes to its end, and to the right one.
+    /// Every request ends with the right outcome.
     fn requests(&mut self) {
         for (id, request) in self.verified.valid {
             if self.cloud.requests.get(id) == Some(&Status::Rejected)
@@ -100,25 +100,25 @@ impl<'a> Check<'a> {
         for id in self.cloud.requests.keys() {
             let verified = self.verified;
             let is_known = verified.valid.contains_key(id) || verified.invalid.contains(id);
-            self.expect(is_known, || format!("{id} is what nobody has sent"));
+            self.expect(is_known, || format!("{id} was never sent"));
         }
     }
 
-    /// Nothing that is in use or the latest is deleted for its age, and what is recorded as deleted
-    /// is gone.
+    /// No version in use and no latest version is deleted for its age, and versions that are noted as
+    /// deleted are gone.
     fn deletions(&mut self) {
         let wrong = self.cloud.wrong_deletions.clone();
         self.violations.extend(wrong);
         for (layer, version) in &self.cloud.noted {
             let is_gone = self.cloud.version(layer, *version).is_none();
             self.expect(is_gone, || {
-                format!("{layer}:{version} is noted as deleted, and there")
+                format!("{layer}:{version} is noted as deleted, and exists")
             });
         }
     }
 
-    /// A rollback ends with the content of its version, unless a newer request is published, and is
-    /// told as what it is.
+    /// A rollback ends with the content of its version, unless a newer request is published, and its
+    /// notifications have its cause.
     fn rollbacks(&mut self) {
         let verified = self.verified;
         for (id, (layer, version)) in verified.rollbacks {
@@ -129,23 +129,23 @@ impl<'a> Check<'a> {
                 received_at: item.received_at,
                 id: id.clone(),
             };
-            let stands = self.cloud.state(layer).published;
+            let current = self.cloud.state(layer).published;
             let is_lost = item.status == Status::Superseded
-                && stands.is_none_or(|stands| stands.request <= request);
+                && current.is_none_or(|current| current.request <= request);
             self.expect(!is_lost, || format!("the rollback {id} is lost"));
             let described = &self.cloud.layer_manifests[&(layer.clone(), *version)];
             let is_same = item.digest.is_none_or(|digest| digest == described.digest);
             self.expect(is_same, || {
                 format!("the rollback {id} has other content than {layer}:{version}")
             });
-            for told in self.settlements().filter(|(_, it)| it.request.id == *id) {
-                let told = &told.1.mark.notification;
-                // Of one whose manifest was never heard of, that is not known.
-                let is_unknown = told.code.as_deref() == Some("BuildLost");
-                let to = told.rolled_back_to.as_ref().map(|it| it.version);
-                let is_told = told.cause == Some(Cause::Rollback) && to == Some(*version);
-                self.expect(is_told || is_unknown, || {
-                    format!("{} is told without its cause", told.event_id)
+            for (_, outcome) in self.outcomes().filter(|(_, it)| it.request.id == *id) {
+                let announced = &outcome.outbox_entry.notification;
+                // Without a manifest, the cause is not known.
+                let is_unknown = announced.code.as_deref() == Some("BuildLost");
+                let to = announced.rolled_back_to.as_ref().map(|it| it.version);
+                let is_right = announced.cause == Some(Cause::Rollback) && to == Some(*version);
+                self.expect(is_right || is_unknown, || {
+                    format!("{} is announced without its cause", announced.event_id)
                 });
             }
             let forged = &verified.valid[id];
@@ -159,11 +159,11 @@ impl<'a> Check<'a> {
                 format!("the rollback {id} grants what no request for its version did")
             });
         }
-        for (_, settlement) in self.settlements() {
-            let id = &settlement.request.id;
-            let is_rollback = settlement.mark.notification.cause.is_some();
+        for (_, outcome) in self.outcomes() {
+            let id = &outcome.request.id;
+            let is_rollback = outcome.outbox_entry.notification.cause.is_some();
             self.expect(!is_rollback || verified.rollbacks.contains_key(id), || {
-                format!("{id} is told as a rollback")
+                format!("{id} is announced as a rollback")
             });
         }
     }
@@ -173,8 +173,10 @@ impl<'a> Check<'a> {
         self.expect(status == Some(Status::Rejected), || {
             format!("{id} is {status:?}, and not rejected")
         });
-        let is_told = self.sent(&format!("{id}-RequestRejected")).next().is_some();
-        self.expect(is_told, || format!("nobody was told that {id} is rejected"));
+        let is_announced = self.sent(&format!("{id}-RequestRejected")).next().is_some();
+        self.expect(is_announced, || {
+            format!("{id} is rejected, which was not announced")
+        });
         let is_started = self.cloud.started.iter().any(|it| it.request.id == *id);
         self.expect(!is_started, || format!("{id} is rejected and built"));
     }
@@ -187,10 +189,11 @@ impl<'a> Check<'a> {
         };
         let status = item.status;
         self.expect(status.is_terminal(), || format!("{name} is still {status}"));
-        let settled = self.settlements().filter(|(_, it)| {
-            it.request.id == *id && it.mark.target == target && it.mark.project == request.project
+        let ended = self.outcomes().filter(|(_, it)| {
+            let entry = &it.outbox_entry;
+            it.request.id == *id && entry.target == target && entry.project == request.project
         });
-        let highest = settled.map(|(_, it)| it.status).max();
+        let highest = ended.map(|(_, it)| it.status).max();
         self.expect(highest.is_none_or(|it| it <= status), || {
             format!("{name} was {highest:?} and is {status}")
         });
@@ -198,10 +201,10 @@ impl<'a> Check<'a> {
             let why = item.code.as_deref();
             let has_failed = self.verified.failed_builds.contains(&(id.clone(), target));
             let is_right = match why {
-                None | Some("BuildLost") => has_failed,
+                Some(BUILD_BROKEN | "BuildLost") => has_failed,
                 Some("ArtifactMissing") => self.verified.is_tampered,
                 Some("PrincipalInvalid") => request.demands_too_much(),
-                Some(_) => false,
+                _ => false,
             };
             self.expect(is_right, || format!("{name} failed: {why:?}"));
         }
@@ -212,31 +215,28 @@ impl<'a> Check<'a> {
             Status::Published => Event::LayerPublished,
             _ => return,
         };
-        let is_told = self
+        let is_announced = self
             .sent(&format!("{name}-{}", event.name()))
             .next()
             .is_some();
-        self.expect(is_told, || {
-            format!("nobody was told that {name} is {status}")
+        self.expect(is_announced, || {
+            format!("{name} is {status}, which was not announced")
         });
     }
 
-    /// What is told is told again in the same words, and only if it is so.
+    /// Repeated notifications are equal, and all of them match the records.
     fn notifications(&mut self) {
-        for (_, settlement) in self.settlements() {
-            let told = &settlement.mark.notification;
-            let event_id = &told.event_id;
-            let is_told = self.sent(event_id).next().is_some();
-            self.expect(is_told, || format!("nobody was told of {event_id}"));
+        for (_, outcome) in self.outcomes() {
+            let event_id = &outcome.outbox_entry.notification.event_id;
+            let is_announced = self.sent(event_id).next().is_some();
+            self.expect(is_announced, || format!("{event_id} was not announced"));
         }
-        let marks: BTreeMap<&str, &Notification> = self
-            .settlements()
-            .map(|(_, it)| &it.mark.notification)
+        let recorded: BTreeMap<&str, &Notification> = self
+            .outcomes()
+            .map(|(_, it)| &it.outbox_entry.notification)
             .map(|it| (&*it.event_id, it))
             .collect();
         for sent in &self.cloud.sent {
-            let is_of_publisher =
-                !matches!(sent.event, Event::RequestRejected | Event::BuildFailed);
             let event_id = &*sent.event_id;
             let runtimes = if event_id.contains("-py-") {
                 &MERGED_RUNTIMES[..]
@@ -245,11 +245,11 @@ impl<'a> Check<'a> {
             };
             let is_of_layer = sent.event != Event::RequestRejected;
             self.expect(!is_of_layer || sent.runtimes == runtimes, || {
-                format!("{event_id} is told for {:?}", sent.runtimes)
+                format!("{event_id} is announced for {:?}", sent.runtimes)
             });
-            if is_of_publisher {
-                self.expect(marks.get(event_id) == Some(&sent), || {
-                    format!("{event_id} was told as it is not: {sent:?}")
+            if is_of_layer {
+                self.expect(recorded.get(event_id) == Some(&sent), || {
+                    format!("{event_id} differs from its record: {sent:?}")
                 });
             }
         }
@@ -264,12 +264,12 @@ impl<'a> Check<'a> {
         };
         for (at, fact) in &self.cloud.history {
             match fact {
-                Fact::Settled(settlement) if settlement.mark.layer() == *layer => {
-                    match &settlement.change {
+                Fact::Ended(outcome) if outcome.outbox_entry.layer() == *layer => {
+                    match &outcome.change {
                         Some(change) if change.is_new_version() => {
-                            history.committed.push((*at, settlement, change));
+                            history.committed.push((*at, outcome, change));
                         }
-                        Some(change) => history.unchanged.push((*at, settlement, change)),
+                        Some(change) => history.unchanged.push((*at, outcome, change)),
                         None => {}
                     }
                 }
@@ -294,7 +294,7 @@ impl<'a> Check<'a> {
         if let Some(items) = self.cloud.layers.get(layer) {
             self.at_rest(layer, items);
             self.newest(layer, items);
-            self.pointer(layer, items);
+            self.parameter(layer, items);
         }
         self.changes(layer, &history);
         self.versions(layer, &history);
@@ -302,28 +302,30 @@ impl<'a> Check<'a> {
         self.descriptions(layer, &history);
     }
 
-    /// Nothing is left undone.
+    /// No work is pending.
     fn at_rest(&mut self, layer: &LayerName, items: &LayerItems) {
         let claim = &items.state.claim;
         self.expect(claim.is_none(), || {
             format!("{layer} has a claim: {claim:?}")
         });
-        let review_at = items.state.review_at;
-        self.expect(review_at.is_none(), || {
-            format!("{layer} is still to be reviewed, at {review_at:?}")
+        let check_at = items.state.check_at;
+        self.expect(check_at.is_none(), || {
+            format!("{layer} has an orphan check, at {check_at:?}")
         });
-        let watch_until = items.state.watch_until;
-        self.expect(watch_until.is_none(), || {
-            format!("{layer} is still watched, until {watch_until:?}")
+        let window = items.state.check_window_until;
+        self.expect(window.is_none(), || {
+            format!("{layer} has an orphan-check window, until {window:?}")
         });
-        let marks: Vec<_> = items.marks.keys().collect();
-        self.expect(marks.is_empty(), || format!("{layer} has marks: {marks:?}"));
+        let entries: Vec<_> = items.outbox.keys().collect();
+        self.expect(entries.is_empty(), || {
+            format!("{layer} has outbox entries: {entries:?}")
+        });
     }
 
-    /// What stands is what the newest request wanted that came to a layer.
+    /// The current version has the content of the newest request that reached the layer.
     fn newest(&mut self, layer: &LayerName, items: &LayerItems) {
         let published = items.state.published.as_ref();
-        let stands = published.map(|it| &it.request);
+        let current = published.map(|it| &it.request);
         for ((id, target), item) in &self.cloud.targets {
             if LayerName::new(&item.project, *target) != *layer {
                 continue;
@@ -333,20 +335,20 @@ impl<'a> Check<'a> {
                 id: id.clone(),
             };
             let is_right = match item.status {
-                Status::Published | Status::Unchanged => Some(&request) <= stands,
-                Status::Superseded => Some(&request) < stands,
+                Status::Published | Status::Unchanged => Some(&request) <= current,
+                Status::Superseded => Some(&request) < current,
                 _ => true,
             };
             self.expect(is_right, || {
                 let status = item.status;
-                format!("{request:?} is {status}, and {stands:?} stands for {layer}")
+                format!("{request:?} is {status}, and {current:?} is current for {layer}")
             });
         }
         if let Some(published) = published {
             let forged = &self.verified.valid[&published.request.id];
-            let target = self.cloud.targets.keys();
-            let target = target.map(|(_, target)| *target);
-            let digest = target
+            let targets = self.cloud.targets.keys();
+            let digest = targets
+                .map(|(_, target)| *target)
                 .filter(|target| forged.layer(*target) == *layer)
                 .map(|target| forged.digest(target))
                 .next();
@@ -363,37 +365,36 @@ impl<'a> Check<'a> {
             let is_right = matches!(status, Some(Status::Published | Status::Unchanged));
             self.expect(is_right, || {
                 format!(
-                    "{:?} stands for {layer} and is {status:?}",
+                    "{:?} is current for {layer} and is {status:?}",
                     published.request
                 )
             });
         }
     }
 
-    fn pointer(&mut self, layer: &LayerName, items: &LayerItems) {
+    fn parameter(&mut self, layer: &LayerName, items: &LayerItems) {
         let Some(published) = &items.state.published else {
             return;
         };
         let forged = &self.verified.valid[&published.request.id];
-        let target = forged.targets.iter();
-        let target = target
-            .copied()
-            .find(|target| forged.layer(*target) == *layer);
-        let target = target.expect("it is one of its layers");
-        let name = keys::pointer("/accretion", &forged.project, target);
-        let pointer = self.cloud.pointers.get(&name);
-        self.expect(pointer == Some(&published.version_arn), || {
+        let mut targets = forged.targets.iter().copied();
+        let target = targets
+            .find(|target| forged.layer(*target) == *layer)
+            .expect("it is one of its layers");
+        let name = keys::latest_version_parameter("/accretion", &forged.project, target);
+        let parameter = self.cloud.parameters.get(&name);
+        self.expect(parameter == Some(&published.version_arn), || {
             format!(
-                "{layer} is {}, and its pointer {pointer:?}",
+                "{layer} is {}, and its parameter {parameter:?}",
                 published.version_arn
             )
         });
     }
 
-    /// There is one version for each change of content, and none for no change.
+    /// Each change of content has one version, and nothing else has one.
     fn changes(&mut self, layer: &LayerName, history: &LayerHistory<'_>) {
         let mut before: Option<&LayerChange> = None;
-        for (at, settlement, change) in &history.committed {
+        for (at, outcome, change) in &history.committed {
             let now = &change.published;
             if let Some(before) = before.map(|change| &change.published) {
                 let is_newer = before.version < now.version;
@@ -409,8 +410,8 @@ impl<'a> Check<'a> {
             let of =
                 |change: &LayerChange| self.verified.valid[&change.published.request.id].content;
             let expected = before.map(|before| (of(before).to_string(), of(change).to_string()));
-            let changes = settlement.mark.notification.changes.as_ref();
-            let is_told = changes.is_some_and(|changes| match &expected {
+            let changes = outcome.outbox_entry.notification.changes.as_ref();
+            let is_right = changes.is_some_and(|changes| match &expected {
                 None => changes.added.len() == 1 && changes.updated.is_empty(),
                 Some((from, to)) if from == to => *changes == Changes::default(),
                 Some((from, to)) => {
@@ -421,8 +422,8 @@ impl<'a> Check<'a> {
                     is_all && update.from == *from && update.to == *to
                 }
             });
-            self.expect(is_told, || {
-                format!("{layer}:{} is told as {changes:?}", now.version)
+            self.expect(is_right, || {
+                format!("{layer}:{} is announced with {changes:?}", now.version)
             });
             before = Some(change);
         }
@@ -435,22 +436,22 @@ impl<'a> Check<'a> {
             };
             self.expect(older.request < newer.request, || {
                 let (older, newer) = (&older.request, &newer.request);
-                format!("{newer:?} stands for {layer} after {older:?}")
+                format!("{newer:?} is current for {layer} after {older:?}")
             });
         }
-        for (at, settlement, change) in &history.unchanged {
+        for (at, outcome, change) in &history.unchanged {
             let version = change.published.version;
-            // Somebody may delete it while it is being looked at.
+            // A person may delete it while the publisher decides.
             let deleted = history.deleted.get(&version);
             let is_there = deleted.is_none_or(|deleted| *at <= deleted.after(2 * TIMEOUT));
             self.expect(is_there, || {
-                let request = &settlement.request.id;
+                let request = &outcome.request.id;
                 format!("{request} is unchanged, and {layer}:{version} was deleted")
             });
         }
     }
 
-    /// Lambda has the versions that are committed and no others, but for what an operator is told of.
+    /// Lambda has the committed versions, and no others except those that an alarm has reported.
     fn versions(&mut self, layer: &LayerName, history: &LayerHistory<'_>) {
         let committed: BTreeMap<u64, Sha256> = history
             .committed
@@ -473,31 +474,28 @@ impl<'a> Check<'a> {
                 continue;
             }
             if !demands_too_much(sha256) && !self.verified.may_have_twins {
-                let violation = format!("{layer}:{version} is nobody's");
+                let violation = format!("{layer}:{version} is an orphan");
                 self.violations.push(violation);
             }
-            let is_told = alarms.contains(&(layer.clone(), *version));
-            self.expect(is_told, || {
-                format!("{layer}:{version} is nobody's, and there was no alarm")
+            let is_reported = alarms.contains(&(layer.clone(), *version));
+            self.expect(is_reported, || {
+                format!("{layer}:{version} is an orphan, and there was no alarm")
             });
         }
     }
 
-    /// Who was to be let is let, and nobody else.
+    /// Exactly the requested permissions exist.
     fn grants(&mut self, layer: &LayerName, history: &LayerHistory<'_>) {
         let Some(in_lambda) = self.cloud.lambda.get(layer) else {
             return;
         };
         for (version, stored) in &in_lambda.versions {
-            let settled = history.committed.iter().chain(&history.unchanged);
-            let wanted: BTreeSet<&Permission> = settled
+            let ended = history.committed.iter().chain(&history.unchanged);
+            let wanted: BTreeSet<&Permission> = ended
                 .filter(|(_, _, change)| change.published.version == *version)
-                .flat_map(|(_, settlement, _)| {
-                    &self.verified.valid[&settlement.request.id].permissions
-                })
+                .flat_map(|(_, outcome, _)| &self.verified.valid[&outcome.request.id].permissions)
                 .collect();
-            let mut missing = wanted.iter().filter(|it| !stored.grants.contains(**it));
-            let missing = missing.next();
+            let missing = wanted.iter().find(|it| !stored.grants.contains(**it));
             self.expect(missing.is_none(), || {
                 format!("{layer}:{version} lacks {missing:?}")
             });
@@ -531,13 +529,13 @@ impl<'a> Check<'a> {
 }
 
 impl RequestForge {
-    /// Whether it asks for what Lambda refuses.
+    /// Returns whether it asks for a permission that Lambda refuses.
     fn demands_too_much(&self) -> bool {
         let mut permissions = self.permissions.iter();
         permissions.any(|it| it.principal() == UNKNOWN_ACCOUNT)
     }
 
-    /// Whether it wants that content for a layer.
+    /// Returns whether it wants that content for a layer.
     fn makes(&self, layer: &LayerName, artifact: Sha256) -> bool {
         let mut targets = self.targets.iter();
         targets.any(|&target| self.layer(target) == *layer) && self.artifact() == artifact

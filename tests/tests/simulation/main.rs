@@ -10,10 +10,10 @@ mod alarms;
 mod dead_letters;
 mod invariants;
 mod mutations;
+mod old_versions;
 mod random;
 mod scenarios;
 mod seeds;
-mod shelves;
 mod simulation;
 mod world;
 

@@ -13,18 +13,19 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::{Event, Notification};
-use accretion_core::publication::{Claim, LayerState, Review};
+use accretion_core::publication::{Claim, LayerState, OrphanCheck};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
-use accretion_core::tracking::Status;
+use accretion_core::tracking::{Failure, Status};
 use accretion_python::lock::{Lock, LockedFile};
 use accretion_python::wheel::WheelFilename;
 use accretion_service::ports::{
-    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, Clock, Description, Inbox,
-    LayerVersion, LayerVersions, Layers, Listed, Manifests, Mark, OpenTarget, Pending, Pointers,
-    PortError, Progress, Recorded, Rejected, Release, Requests, Resolution, Resolver, Reviewed,
-    Settlement, StoredArtifact, StoredWheel, Timer, Topic, Tracking, Wheels,
+    Acceptance, Accepted, Artifacts, Attempt, BuildOrder, Builds, ClaimRelease, Clock, Description,
+    Inbox, LatestVersions, LayerVersion, LayerVersions, Layers, Listed, Manifests, OpenTarget,
+    OrphanCheckResult, OutboxEntry, Pending, PortError, Progress, Recorded, Rejected, Requests,
+    Resolution, Resolver, StoredArtifact, StoredWheel, TargetOutcome, Timer, Topic, Tracking,
+    Wheels, async_trait,
 };
 
 use integration_tests::memory::cloud::Cloud;
@@ -35,70 +36,70 @@ use integration_tests::memory::ports::{Call, Invocation};
 pub(crate) enum Mutation {
     /// A claim is made whatever the layer's state has become.
     ClaimsUnconditional,
-    /// Every claim is taken for dead.
+    /// Every claim counts as expired.
     LeaseIgnored,
     /// A lease is over before its owner is.
     LeaseTooShort,
     /// All claims have the same owner.
     OwnersAlike,
-    /// A claim is given up whoever has it.
+    /// A claim is released whoever owns it.
     ReleasesUnconditional,
-    /// A settlement is recorded whatever the layer's state has become.
+    /// An outcome is recorded whatever the layer's state has become.
     CommitsUnconditional,
-    /// Nobody looks for versions that were published and not committed.
-    NoReconciliation,
+    /// Versions that were published and not committed are never adopted.
+    NoAdoption,
     /// Any version of the content is adopted, not only one above the last committed one.
     AnyVersionAdopted,
-    /// An unknown outcome is taken for a failure.
-    UnknownTakenForRefused,
-    /// A version is asked for again if no answer comes.
+    /// A call without an answer counts as refused.
+    UnknownAsRefused,
+    /// A call without an answer is repeated.
     PublishRepeated,
-    /// What is committed is published afterwards.
+    /// A version is published after its commit.
     CommittedBeforePublished,
     /// Requests have no order.
     OrderIgnored,
     /// An unchanged layer stays with the older request.
     OrderNotAdvanced,
-    /// A version that was deleted is taken to be there.
+    /// A deleted version counts as existing.
     DeletionsIgnored,
     /// Permissions are only given to new versions.
     GrantsOnlyAtFirst,
     /// Permissions are given after the commit.
     GrantedAfterCommit,
     /// The layer manifest is written after the commit.
-    DescribedAfterCommit,
-    /// The pointer is written before the commit, and not afterwards.
-    PointedBeforeCommit,
-    /// The pointer is not looked at again after it was written.
-    PointerNotLookedAtAgain,
-    /// A settlement leaves no mark.
-    NoMark,
-    /// A mark is cleared before it is told.
-    ClearedBeforeTold,
+    LayerManifestAfterCommit,
+    /// The parameter is written before the commit, and not afterwards.
+    ParameterBeforeCommit,
+    /// The state is not read again after the parameter was written.
+    ParameterNotReadAgain,
+    /// An outcome leaves no outbox entry.
+    NoOutboxEntry,
+    /// An outbox entry is deleted before its notification is sent.
+    DeletedBeforeSent,
     /// The target's status is recorded apart from the layer.
     StatusApart,
     /// A status replaces a higher one.
     StatusesUnranked,
     /// A request that is known is recorded again.
     AcceptedAgain,
-    /// A rejected request is recorded before it is told.
-    RejectedBeforeTold,
-    /// There is no repair.
-    NoRepair,
-    /// A layer is reviewed while something may still be under way.
-    ReviewedTooEarly,
-    /// No layer is reviewed.
-    NeverReviewed,
-    /// A layer whose claim was taken over is reviewed once.
-    NotWatched,
-    /// A review takes every version for a recorded one.
+    /// A rejected request is recorded before it is announced.
+    RejectedBeforeAnnounced,
+    /// The reconciler never runs.
+    NoReconciler,
+    /// Orphan checks run while calls may still take effect.
+    CheckedTooEarly,
+    /// Orphan checks never run.
+    NeverChecked,
+    /// A layer whose claim was taken over is checked only once.
+    NoCheckWindow,
+    /// Orphan checks consider every version recorded.
     RecordsIgnored,
-    /// A review takes versions for unrecorded that somebody is publishing.
-    ReviewedMeanwhile,
+    /// Orphan checks report versions of active publishers.
+    CheckedMeanwhile,
     /// A builder writes the manifest before the artifact.
     ManifestBeforeArtifact,
-    /// A builder takes an artifact for whole that was never finished.
-    ArtifactTakenForWhole,
+    /// A builder reuses an artifact that was never finished.
+    UnfinishedArtifactReused,
     /// A dead letter comes back as a new request.
     IdentityForgotten,
     /// A dead letter is deleted before it is sent again.
@@ -107,21 +108,21 @@ pub(crate) enum Mutation {
     RollbackBackdated,
     /// A rollback that is recorded is published by the first delivery alone.
     RollbackNotRepeated,
-    /// A rollback publishes what stands, not what its version holds.
+    /// A rollback publishes the content of the current version, not of its own.
     RollbackOfOtherContent,
-    /// A rollback does not say what it is.
-    RollbackUntold,
+    /// A rollback does not name its cause.
+    RollbackWithoutCause,
     /// A rollback forgets who may use its version.
     RollbackGrantsForgotten,
     /// Old versions are deleted whatever uses them.
     UsesIgnored,
-    /// What functions use is not looked at again before a deletion.
-    UsesNotLookedAtAgain,
-    /// What is recorded as the latest version counts as an old one.
+    /// The use of functions is not read again before a deletion.
+    UsesNotReadAgain,
+    /// The recorded latest version counts as an old one.
     RecordedIgnored,
-    /// What the latest-version parameter says counts as an old version.
+    /// The version in the latest-version parameter counts as an old one.
     ParameterIgnored,
-    /// What is being published counts as an old version.
+    /// A version that is being published counts as an old one.
     UnrecordedDeleted,
 }
 
@@ -133,9 +134,9 @@ impl Mutation {
         Self::OwnersAlike,
         Self::ReleasesUnconditional,
         Self::CommitsUnconditional,
-        Self::NoReconciliation,
+        Self::NoAdoption,
         Self::AnyVersionAdopted,
-        Self::UnknownTakenForRefused,
+        Self::UnknownAsRefused,
         Self::PublishRepeated,
         Self::CommittedBeforePublished,
         Self::OrderIgnored,
@@ -143,32 +144,32 @@ impl Mutation {
         Self::DeletionsIgnored,
         Self::GrantsOnlyAtFirst,
         Self::GrantedAfterCommit,
-        Self::DescribedAfterCommit,
-        Self::PointedBeforeCommit,
-        Self::PointerNotLookedAtAgain,
-        Self::NoMark,
-        Self::ClearedBeforeTold,
+        Self::LayerManifestAfterCommit,
+        Self::ParameterBeforeCommit,
+        Self::ParameterNotReadAgain,
+        Self::NoOutboxEntry,
+        Self::DeletedBeforeSent,
         Self::StatusApart,
         Self::StatusesUnranked,
         Self::AcceptedAgain,
-        Self::RejectedBeforeTold,
-        Self::NoRepair,
-        Self::ReviewedTooEarly,
-        Self::NeverReviewed,
-        Self::NotWatched,
+        Self::RejectedBeforeAnnounced,
+        Self::NoReconciler,
+        Self::CheckedTooEarly,
+        Self::NeverChecked,
+        Self::NoCheckWindow,
         Self::RecordsIgnored,
-        Self::ReviewedMeanwhile,
+        Self::CheckedMeanwhile,
         Self::ManifestBeforeArtifact,
-        Self::ArtifactTakenForWhole,
+        Self::UnfinishedArtifactReused,
         Self::IdentityForgotten,
         Self::LettersDeletedFirst,
         Self::RollbackBackdated,
         Self::RollbackNotRepeated,
         Self::RollbackOfOtherContent,
-        Self::RollbackUntold,
+        Self::RollbackWithoutCause,
         Self::RollbackGrantsForgotten,
         Self::UsesIgnored,
-        Self::UsesNotLookedAtAgain,
+        Self::UsesNotReadAgain,
         Self::RecordedIgnored,
         Self::ParameterIgnored,
         Self::UnrecordedDeleted,
@@ -176,7 +177,7 @@ impl Mutation {
 }
 
 impl Mutation {
-    /// What a run says that shows the mistake for what it is.
+    /// The text in the violation that shows this mistake.
     pub(crate) fn symptom(self) -> &'static str {
         match self {
             Self::ClaimsUnconditional
@@ -184,34 +185,36 @@ impl Mutation {
             | Self::LeaseTooShort
             | Self::OwnersAlike
             | Self::ReleasesUnconditional
-            | Self::NoReconciliation
-            | Self::UnknownTakenForRefused
-            | Self::PublishRepeated => "is nobody's",
+            | Self::NoAdoption
+            | Self::UnknownAsRefused
+            | Self::PublishRepeated => "is an orphan",
             Self::AnyVersionAdopted | Self::CommittedBeforePublished => "is no newer one",
             Self::CommitsUnconditional | Self::OrderIgnored | Self::OrderNotAdvanced => {
-                "stands for"
+                "is current for"
             }
             Self::DeletionsIgnored => "was deleted",
             Self::GrantsOnlyAtFirst | Self::GrantedAfterCommit => "lacks",
-            Self::DescribedAfterCommit => "is described as",
-            Self::PointedBeforeCommit | Self::PointerNotLookedAtAgain | Self::ReviewedTooEarly => {
-                "pointer"
+            Self::LayerManifestAfterCommit => "is described as",
+            Self::ParameterBeforeCommit | Self::ParameterNotReadAgain | Self::CheckedTooEarly => {
+                "parameter"
             }
-            Self::NoMark | Self::ClearedBeforeTold | Self::RejectedBeforeTold => "nobody was told",
+            Self::NoOutboxEntry | Self::DeletedBeforeSent | Self::RejectedBeforeAnnounced => {
+                "was not announced"
+            }
             Self::StatusApart | Self::StatusesUnranked | Self::AcceptedAgain => "was Some(",
-            Self::NoRepair => "does not come to rest",
-            Self::NeverReviewed | Self::NotWatched | Self::RecordsIgnored => "no alarm",
-            Self::ReviewedMeanwhile => "a false alarm",
-            Self::ManifestBeforeArtifact | Self::ArtifactTakenForWhole => "ArtifactMissing",
-            Self::IdentityForgotten => "is what nobody has sent",
+            Self::NoReconciler => "does not come to rest",
+            Self::NeverChecked | Self::NoCheckWindow | Self::RecordsIgnored => "no alarm",
+            Self::CheckedMeanwhile => "a false alarm",
+            Self::ManifestBeforeArtifact | Self::UnfinishedArtifactReused => "ArtifactMissing",
+            Self::IdentityForgotten => "was never sent",
             Self::LettersDeletedFirst | Self::RollbackNotRepeated => "BuildLost",
             Self::RollbackBackdated => "is lost",
             Self::RollbackOfOtherContent => "has other content",
-            Self::RollbackUntold => "is told without its cause",
+            Self::RollbackWithoutCause => "is announced without its cause",
             Self::RollbackGrantsForgotten => "grants what no request",
-            Self::UsesIgnored | Self::UsesNotLookedAtAgain => "is in use and is deleted",
-            Self::RecordedIgnored => "stands and is deleted",
-            Self::ParameterIgnored => "is pointed to and is deleted",
+            Self::UsesIgnored | Self::UsesNotReadAgain => "is in use and is deleted",
+            Self::RecordedIgnored => "is current and is deleted",
+            Self::ParameterIgnored => "is in the parameter and is deleted",
             Self::UnrecordedDeleted => "is not recorded and is deleted",
         }
     }
@@ -224,24 +227,24 @@ pub(crate) struct Mutant {
     postponed: Mutex<Postponed>,
 }
 
-/// What a mutant has not done yet.
+/// The calls that a mutant has postponed.
 #[derive(Default)]
 struct Postponed {
     published: Option<(LayerName, Manifest, StoredArtifact)>,
     grants: Vec<(LayerName, u64, Permission)>,
     described: Option<(LayerName, LayerManifest)>,
     rejection: Option<Notification>,
-    /// What the pointer was let point to last.
-    pointed: Option<String>,
-    /// The revisions that layers had when a repair read them first.
+    /// The last value of the parameter.
+    written: Option<String>,
+    /// The revisions of layers when the reconciler first read them.
     revisions: Option<BTreeMap<LayerName, u64>>,
-    /// Whether versions were listed since.
+    /// True if versions were listed since.
     is_listed: bool,
-    /// Whether the request was recorded before.
+    /// True if the request was recorded before.
     is_known: bool,
 }
 
-const OWNER: &str = "somebody";
+const OWNER: &str = "publisher";
 
 impl Mutant {
     pub(crate) fn new(inner: Invocation, mutation: Mutation) -> Self {
@@ -261,10 +264,10 @@ impl Mutant {
         postponed.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn misjudge(&self, review: &mut Review) {
+    fn misjudge(&self, check: &mut OrphanCheck) {
         match self.mutation {
-            Mutation::ReviewedTooEarly => review.at = self.now().into(),
-            Mutation::NotWatched => review.watch_until = None,
+            Mutation::CheckedTooEarly => check.at = self.now().into(),
+            Mutation::NoCheckWindow => check.window_until = None,
             _ => {}
         }
     }
@@ -278,7 +281,7 @@ impl Mutant {
         result.map_err(PortError::new)
     }
 
-    /// Does what was postponed until after the commit.
+    /// Makes the calls that were postponed until after the commit.
     async fn catch_up(&self) -> Result<(), PortError> {
         let (published, grants, described) = {
             let mut postponed = self.postponed();
@@ -299,7 +302,7 @@ impl Mutant {
             self.inner.grant(&layer, version, &permission).await?;
         }
         if let Some((layer, manifest)) = described {
-            self.inner.describe(&layer, &manifest).await?;
+            self.inner.store_layer_manifest(&layer, &manifest).await?;
         }
         Ok(())
     }
@@ -311,12 +314,14 @@ impl Clock for Mutant {
     }
 }
 
+#[async_trait]
 impl Timer for Mutant {
     async fn sleep(&self, duration: Duration) {
         self.inner.sleep(duration).await;
     }
 }
 
+#[async_trait]
 impl Inbox for Mutant {
     fn bucket(&self) -> &str {
         Inbox::bucket(&self.inner)
@@ -335,24 +340,26 @@ impl Inbox for Mutant {
     }
 }
 
+#[async_trait]
 impl Requests for Mutant {
-    async fn keep(&self, id: &RequestId, request: String) -> Result<(), PortError> {
-        Requests::keep(&self.inner, id, request).await
+    async fn store(&self, id: &RequestId, request: String) -> Result<(), PortError> {
+        Requests::store(&self.inner, id, request).await
     }
 
-    async fn kept(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
-        self.inner.kept(id).await
+    async fn stored(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError> {
+        self.inner.stored(id).await
     }
 
-    async fn keep_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
-        self.inner.keep_file(key, content).await
+    async fn store_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
+        self.inner.store_file(key, content).await
     }
 
-    async fn kept_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        self.inner.kept_file(key).await
+    async fn stored_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.inner.stored_file(key).await
     }
 }
 
+#[async_trait]
 impl Tracking for Mutant {
     async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
         self.inner.status(id).await
@@ -378,37 +385,49 @@ impl Tracking for Mutant {
         }
     }
 
+    async fn delay(
+        &self,
+        build: &BuildOrder,
+        failure: &Failure,
+        next_attempt_at: Timestamp,
+    ) -> Result<(), PortError> {
+        self.inner.delay(build, failure, next_attempt_at).await
+    }
+
     async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
         self.inner.open_before(before).await
     }
 }
 
+#[async_trait]
 impl Builds for Mutant {
     async fn start(&self, order: &BuildOrder) -> Result<(), PortError> {
         self.inner.start(order).await
     }
 }
 
+#[async_trait]
 impl Topic for Mutant {
     async fn send(&self, notification: &Notification) -> Result<(), PortError> {
         let is_rejection = notification.event == Event::RequestRejected;
-        if is_rejection && self.is(Mutation::RejectedBeforeTold) {
+        if is_rejection && self.is(Mutation::RejectedBeforeAnnounced) {
             self.postponed().rejection = Some(notification.clone());
             return Ok(());
         }
-        if !is_rejection && self.is(Mutation::ClearedBeforeTold) {
+        if !is_rejection && self.is(Mutation::DeletedBeforeSent) {
             let event_id = notification.event_id.clone();
             let clear = move |cloud: &mut Cloud, _| {
                 for items in cloud.layers.values_mut() {
-                    items.marks.remove(&event_id);
+                    items.outbox.remove(&event_id);
                 }
             };
-            self.port(Call::ClearMark, clear).await?;
+            self.port(Call::DeleteOutboxEntry, clear).await?;
         }
         self.inner.send(notification).await
     }
 }
 
+#[async_trait]
 impl Manifests for Mutant {
     fn bucket(&self) -> &str {
         Manifests::bucket(&self.inner)
@@ -422,7 +441,7 @@ impl Manifests for Mutant {
         self.inner.artifact(key).await
     }
 
-    async fn keep(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
+    async fn store(&self, key: &str, manifest: &Manifest) -> Result<(), PortError> {
         let mut manifest = manifest.clone();
         match self.mutation {
             Mutation::RollbackBackdated => {
@@ -434,33 +453,38 @@ impl Manifests for Mutant {
                 let compatibility = manifest.compatibility().expect("it is of a layer");
                 let project = manifest.project_name.parse().expect("it is a name");
                 let layer = LayerName::new(&project, compatibility.target());
-                if let Some(stands) = self.inner.state(&layer).await?.published
-                    && let Some(text) = self.inner.manifest(&stands.manifest_key).await?
+                if let Some(current) = self.inner.state(&layer).await?.published
+                    && let Some(text) = self.inner.manifest(&current.manifest_key).await?
                 {
-                    let stands = Manifest::from_json(&text).expect("it is a manifest");
+                    let document = Manifest::from_json(&text).expect("it is a manifest");
                     manifest = Manifest {
                         request: manifest.request,
                         rolled_back_to: manifest.rolled_back_to,
-                        ..stands
+                        ..document
                     };
                 }
             }
-            Mutation::RollbackUntold => manifest.rolled_back_to = None,
+            Mutation::RollbackWithoutCause => manifest.rolled_back_to = None,
             Mutation::RollbackGrantsForgotten => manifest.publish.permissions.clear(),
             _ => {}
         }
-        Manifests::keep(&self.inner, key, &manifest).await
+        Manifests::store(&self.inner, key, &manifest).await
     }
 
-    async fn describe(&self, layer: &LayerName, manifest: &LayerManifest) -> Result<(), PortError> {
-        if self.is(Mutation::DescribedAfterCommit) {
+    async fn store_layer_manifest(
+        &self,
+        layer: &LayerName,
+        manifest: &LayerManifest,
+    ) -> Result<(), PortError> {
+        if self.is(Mutation::LayerManifestAfterCommit) {
             self.postponed().described = Some((layer.clone(), manifest.clone()));
             return Ok(());
         }
-        self.inner.describe(layer, manifest).await
+        self.inner.store_layer_manifest(layer, manifest).await
     }
 }
 
+#[async_trait]
 impl LayerVersions for Mutant {
     async fn publish(
         &self,
@@ -488,7 +512,7 @@ impl LayerVersions for Mutant {
         }
         let attempt = self.inner.publish(layer, manifest, artifact).await;
         match attempt {
-            Attempt::Unknown(error) if self.is(Mutation::UnknownTakenForRefused) => {
+            Attempt::Unknown(error) if self.is(Mutation::UnknownAsRefused) => {
                 Attempt::Refused(error)
             }
             Attempt::Unknown(_) if self.is(Mutation::PublishRepeated) => {
@@ -520,7 +544,7 @@ impl LayerVersions for Mutant {
     async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError> {
         self.postponed().is_listed = true;
         match self.mutation {
-            Mutation::NoReconciliation => Ok(Vec::new()),
+            Mutation::NoAdoption => Ok(Vec::new()),
             Mutation::AnyVersionAdopted => self.inner.above(layer, 0).await,
             _ => self.inner.above(layer, version).await,
         }
@@ -560,26 +584,28 @@ impl LayerVersions for Mutant {
     }
 }
 
-impl Pointers for Mutant {
-    async fn point(
+#[async_trait]
+impl LatestVersions for Mutant {
+    async fn set(
         &self,
         project: &ProjectName,
         target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
-        if self.is(Mutation::PointedBeforeCommit) {
+        if self.is(Mutation::ParameterBeforeCommit) {
             return Ok(());
         }
-        self.inner.point(project, target, version_arn).await?;
-        self.postponed().pointed = Some(version_arn.to_owned());
+        self.inner.set(project, target, version_arn).await?;
+        self.postponed().written = Some(version_arn.to_owned());
         Ok(())
     }
 }
 
+#[async_trait]
 impl Layers for Mutant {
     async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
         let mut state = self.inner.state(layer).await?;
-        if self.is(Mutation::ReviewedMeanwhile) {
+        if self.is(Mutation::CheckedMeanwhile) {
             let Postponed {
                 revisions,
                 is_listed,
@@ -593,17 +619,17 @@ impl Layers for Mutant {
                 }
             }
         }
-        let pointed = self.postponed().pointed.take();
+        let written = self.postponed().written.take();
         if let Some(published) = &mut state.published {
-            match (self.mutation, pointed) {
+            match (self.mutation, written) {
                 (Mutation::OrderIgnored, _) => {
                     published.request = RequestRef {
                         received_at: Timestamp::from_milliseconds(0).unwrap(),
                         id: RequestId::of_message(""),
                     };
                 }
-                (Mutation::PointerNotLookedAtAgain, Some(pointed)) => {
-                    published.version_arn = pointed;
+                (Mutation::ParameterNotReadAgain, Some(written)) => {
+                    published.version_arn = written;
                 }
                 _ => {}
             }
@@ -642,25 +668,25 @@ impl Layers for Mutant {
         self.inner.claim(layer, revision, &claim).await
     }
 
-    async fn release(
+    async fn release_claim(
         &self,
         layer: &LayerName,
         owner: &str,
-        mut release: Release,
+        mut release: ClaimRelease,
     ) -> Result<(), PortError> {
-        self.misjudge(&mut release.review);
+        self.misjudge(&mut release.check);
         match self.mutation {
             Mutation::ReleasesUnconditional => {
                 let layer = layer.clone();
                 let effect = move |cloud: &mut Cloud, _| {
                     let claim = cloud.state(&layer).claim;
                     let owner = claim.map(|it| it.owner).unwrap_or_default();
-                    cloud.release(&layer, &owner, release);
+                    cloud.release_claim(&layer, &owner, release);
                 };
-                self.port(Call::Release, effect).await
+                self.port(Call::ReleaseClaim, effect).await
             }
-            Mutation::OwnersAlike => self.inner.release(layer, OWNER, release).await,
-            _ => self.inner.release(layer, owner, release).await,
+            Mutation::OwnersAlike => self.inner.release_claim(layer, OWNER, release).await,
+            _ => self.inner.release_claim(layer, owner, release).await,
         }
     }
 
@@ -668,21 +694,25 @@ impl Layers for Mutant {
         Ok(self.inner.is_recorded(layer, version).await? || self.is(Mutation::RecordsIgnored))
     }
 
-    async fn review(&self, layer: &LayerName, reviewed: Reviewed) -> Result<(), PortError> {
-        self.inner.review(layer, reviewed).await
+    async fn record_check(
+        &self,
+        layer: &LayerName,
+        result: OrphanCheckResult,
+    ) -> Result<(), PortError> {
+        self.inner.record_check(layer, result).await
     }
 
-    async fn settle(&self, settlement: &Settlement) -> Result<Recorded, PortError> {
-        let mut settlement = settlement.clone();
-        let layer = settlement.mark.layer();
-        if let Some(change) = &mut settlement.change
+    async fn record(&self, outcome: &TargetOutcome) -> Result<Recorded, PortError> {
+        let mut outcome = outcome.clone();
+        let layer = outcome.outbox_entry.layer();
+        if let Some(change) = &mut outcome.change
             && let Some(claim) = &mut change.claim
         {
-            self.misjudge(&mut claim.review);
+            self.misjudge(&mut claim.check);
         }
         match self.mutation {
             Mutation::OwnersAlike => {
-                if let Some(change) = &mut settlement.change
+                if let Some(change) = &mut outcome.change
                     && let Some(claim) = &mut change.claim
                 {
                     OWNER.clone_into(&mut claim.owner);
@@ -691,85 +721,93 @@ impl Layers for Mutant {
             Mutation::CommitsUnconditional => {
                 let effect = move |cloud: &mut Cloud, now| {
                     let state = cloud.state(&layer);
-                    if let Some(change) = &mut settlement.change {
+                    if let Some(change) = &mut outcome.change {
                         change.revision = state.revision;
                         if let (Some(ended), Some(claim)) = (&mut change.claim, state.claim) {
                             ended.owner = claim.owner;
                         }
                     }
-                    cloud.settle(&settlement, now)
+                    cloud.record(&outcome, now)
                 };
-                return self.port(Call::Settle, effect).await;
+                return self.port(Call::Record, effect).await;
             }
             Mutation::OrderNotAdvanced => {
                 let effect = move |cloud: &mut Cloud, now| {
                     if let (Some(change), Some(published)) =
-                        (&mut settlement.change, cloud.state(&layer).published)
+                        (&mut outcome.change, cloud.state(&layer).published)
                         && !change.is_new_version()
                     {
                         change.published.request = published.request;
                     }
-                    cloud.settle(&settlement, now)
+                    cloud.record(&outcome, now)
                 };
-                return self.port(Call::Settle, effect).await;
+                return self.port(Call::Record, effect).await;
             }
-            Mutation::PointedBeforeCommit => {
-                if let Some(change) = &settlement.change {
-                    let Mark {
+            Mutation::ParameterBeforeCommit => {
+                if let Some(change) = &outcome.change {
+                    let OutboxEntry {
                         project, target, ..
-                    } = &settlement.mark;
+                    } = &outcome.outbox_entry;
                     let version_arn = &change.published.version_arn;
-                    self.inner.point(project, *target, version_arn).await?;
+                    self.inner.set(project, *target, version_arn).await?;
                 }
             }
-            Mutation::NoMark => {
+            Mutation::NoOutboxEntry => {
                 let effect = move |cloud: &mut Cloud, now| {
-                    let recorded = cloud.settle(&settlement, now);
-                    cloud.clear(&layer, &settlement.mark.notification.event_id);
+                    let recorded = cloud.record(&outcome, now);
+                    cloud.delete_outbox_entry(&layer, &outcome.outbox_entry.notification.event_id);
                     recorded
                 };
-                return self.port(Call::Settle, effect).await;
+                return self.port(Call::Record, effect).await;
             }
             Mutation::StatusApart => {
-                let id = (settlement.request.id.clone(), settlement.mark.target);
-                let apart = settlement.clone();
+                let id = (outcome.request.id.clone(), outcome.outbox_entry.target);
+                let apart = outcome.clone();
                 let effect = move |cloud: &mut Cloud, now| {
                     let before = cloud.targets.get(&id).cloned();
-                    let recorded = cloud.settle(&settlement, now);
+                    let recorded = cloud.record(&outcome, now);
                     if let Some(before) = before {
                         cloud.targets.insert(id, before);
                     }
                     recorded
                 };
-                let recorded = self.port(Call::Settle, effect).await?;
+                let recorded = self.port(Call::Record, effect).await?;
                 if recorded == Recorded::Done {
                     let raise = move |cloud: &mut Cloud, now| cloud.target(&apart, now);
-                    self.port(Call::Settle, raise).await?;
+                    self.port(Call::Record, raise).await?;
                 }
                 return Ok(recorded);
             }
             _ => {}
         }
-        let recorded = self.inner.settle(&settlement).await?;
+        let recorded = self.inner.record(&outcome).await?;
         if recorded == Recorded::Done {
             self.catch_up().await?;
         }
         Ok(recorded)
     }
 
-    async fn mark(&self, layer: &LayerName, event_id: &str) -> Result<Option<Mark>, PortError> {
-        self.inner.mark(layer, event_id).await
+    async fn outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<Option<OutboxEntry>, PortError> {
+        self.inner.outbox_entry(layer, event_id).await
     }
 
-    async fn clear(&self, layer: &LayerName, event_id: &str) -> Result<(), PortError> {
-        self.inner.clear(layer, event_id).await
+    async fn delete_outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<(), PortError> {
+        self.inner.delete_outbox_entry(layer, event_id).await
     }
 
     async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
-        if self.is(Mutation::NeverReviewed) {
+        if self.is(Mutation::NeverChecked) {
             let forget = move |cloud: &mut Cloud, _| {
                 for items in cloud.layers.values_mut() {
-                    items.state.review_at = None;
+                    items.state.check_at = None;
                 }
             };
             self.port(Call::ListPending, forget).await?;
@@ -808,7 +846,7 @@ impl Artifacts for Mutant {
     type Staged = Sink;
 
     async fn find(&self, layer: &LayerName, digest: Digest) -> Result<Option<Manifest>, PortError> {
-        if self.is(Mutation::ArtifactTakenForWhole) {
+        if self.is(Mutation::UnfinishedArtifactReused) {
             let key = keys::artifact(&layer.parts().0, digest);
             let find = move |cloud: &mut Cloud, _| cloud.descriptions.get(&key).cloned();
             return self.port(Call::FindArtifact, find).await;
@@ -832,7 +870,7 @@ impl Artifacts for Mutant {
                 Artifacts::keep(&self.inner, layer, description).await?;
             }
             // A description that comes first promises what may never come.
-            Mutation::ArtifactTakenForWhole => {
+            Mutation::UnfinishedArtifactReused => {
                 let manifest = description.manifest.clone();
                 let describe = move |cloud: &mut Cloud, _| cloud.describe_artifact(manifest);
                 self.port(Call::DescribeArtifact, describe).await?;

@@ -25,7 +25,7 @@ impl Random {
         start + self.next() % (end - start + 1)
     }
 
-    /// Whether it happens: so many times in a thousand.
+    /// Returns true with a probability: so many times in a thousand.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.next() % 1000 < per_mille
     }

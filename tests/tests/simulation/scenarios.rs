@@ -9,11 +9,11 @@ use accretion_core::request::{IdentityAttributes, Permission, RequestId, Request
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
-use accretion_service::publish::{Outcome, PATIENCE, Repaired};
+use accretion_service::publish::{GIVE_UP_AFTER, Outcome, Reconciled};
 use serde_json::json;
 
 use crate::alarms;
-use crate::world::{Dropped, Ended, Job, RequestForge, World, event, rollback};
+use crate::world::{BUILD_BROKEN, Dropped, Ended, Job, RequestForge, World, event, rollback};
 use integration_tests::memory::cloud::UNKNOWN_ACCOUNT;
 use integration_tests::memory::ports::{Call, Verdict};
 use integration_tests::memory::{ARM64, MERGED, MERGED_RUNTIMES, X86_64};
@@ -66,18 +66,18 @@ impl World {
         self.shared().cloud.versions_above(&layer, 0)
     }
 
-    /// The version that stands of the tools' layer for x86_64; 0 if there is none.
-    fn stands(&self) -> u64 {
+    /// The current version of the tools' layer for x86_64; 0 if there is none.
+    fn current(&self) -> u64 {
         let state = self.shared().cloud.state(&tools(0).layer(X86_64));
         assert_eq!(state.claim, None);
         state.version()
     }
 
-    /// What the pointer says of the tools' layer for x86_64.
-    fn pointer(&self) -> Option<String> {
-        let name = keys::pointer("/accretion", &tools(0).project, X86_64);
-        let pointer = self.shared().cloud.pointers.get(&name).cloned();
-        pointer.map(|arn| arn.rsplit(':').next().unwrap().to_owned())
+    /// The version in the parameter of the tools' layer for x86_64.
+    fn parameter(&self) -> Option<String> {
+        let name = keys::latest_version_parameter("/accretion", &tools(0).project, X86_64);
+        let parameter = self.shared().cloud.parameters.get(&name).cloned();
+        parameter.map(|arn| arn.rsplit(':').next().unwrap().to_owned())
     }
 
     fn sent(&self) -> Vec<Notification> {
@@ -88,21 +88,21 @@ impl World {
         self.sent().into_iter().map(|it| it.event).collect()
     }
 
-    fn marks(&self) -> usize {
+    fn outbox_entries(&self) -> usize {
         let shared = self.shared();
         let layers = shared.cloud.layers.values();
-        layers.map(|items| items.marks.len()).sum()
+        layers.map(|items| items.outbox.len()).sum()
     }
 
-    /// Holds what stands, that it is pointed to, and that nothing is left undone.
+    /// Expects these versions, this current one also in the parameter, and no pending work.
     #[track_caller]
-    fn assert_settled(&self, versions: &[u64], stands: u64) {
+    fn assert_at_rest(&self, versions: &[u64], current: u64) {
         assert_eq!(self.versions(), versions);
-        assert_eq!(self.stands(), stands);
-        assert_eq!(self.pointer(), Some(stands.to_string()));
-        assert_eq!(self.marks(), 0);
+        assert_eq!(self.current(), current);
+        assert_eq!(self.parameter(), Some(current.to_string()));
+        assert_eq!(self.outbox_entries(), 0);
         let shared = self.shared();
-        let described = (tools(0).layer(X86_64), stands);
+        let described = (tools(0).layer(X86_64), current);
         assert!(shared.cloud.layer_manifests.contains_key(&described));
     }
 }
@@ -129,17 +129,20 @@ fn a_rollback_publishes_an_earlier_content_without_a_build() {
     let accepted = dispatch::Outcome::Accepted(rollback.id.clone());
     assert_eq!(outcomes, [accepted]);
     world.publishes(&rollback, Outcome::Published);
-    world.assert_settled(&[1, 2, 3], 3);
+    world.assert_at_rest(&[1, 2, 3], 3);
     assert_eq!(world.shared().cloud.started.len(), builds);
     let sent = world.sent();
-    let told = sent.last().unwrap();
-    assert_eq!(told.event, Event::LayerPublished);
-    assert_eq!(told.cause, Some(Cause::Rollback));
-    assert_eq!(told.rolled_back_to.as_ref().map(|it| it.version), Some(1));
-    let attributes = told.attributes();
+    let notification = sent.last().unwrap();
+    assert_eq!(notification.event, Event::LayerPublished);
+    assert_eq!(notification.cause, Some(Cause::Rollback));
+    assert_eq!(
+        notification.rolled_back_to.as_ref().map(|it| it.version),
+        Some(1)
+    );
+    let attributes = notification.attributes();
     let cause = ("Cause", Attribute::Text("Rollback".to_owned()));
     assert!(attributes.contains(&cause), "{attributes:?}");
-    let update = &told.changes.as_ref().unwrap().updated[0];
+    let update = &notification.changes.as_ref().unwrap().updated[0];
     assert_eq!((&*update.from, &*update.to), ("2", "1"));
     let shared = world.shared();
     let versions = &shared.cloud.lambda[&layer].versions;
@@ -160,21 +163,21 @@ fn a_rollback_stays_until_a_later_request() {
     world.dispatch(&late.message).unwrap().unwrap();
     world.build();
     world.publishes(&late, Outcome::Superseded);
-    world.assert_settled(&[1, 2, 3], 3);
+    world.assert_at_rest(&[1, 2, 3], 3);
     let newer = world.built(&tools(3));
     world.publishes(&newer, Outcome::Published);
-    world.assert_settled(&[1, 2, 3, 4], 4);
+    world.assert_at_rest(&[1, 2, 3, 4], 4);
 }
 
 #[test]
-fn a_rollback_to_what_stands_keeps_older_requests_out() {
+fn a_rollback_to_the_current_version_keeps_older_requests_out() {
     let mut world = two_versions();
     let late = world.built(&tools(3));
     let rollback = world.roll_back(&tools(1).layer(X86_64), 2);
     world.dispatch(&rollback.message).unwrap().unwrap();
     world.publishes(&rollback, Outcome::Unchanged);
     world.publishes(&late, Outcome::Superseded);
-    world.assert_settled(&[1, 2], 2);
+    world.assert_at_rest(&[1, 2], 2);
 }
 
 #[test]
@@ -186,16 +189,16 @@ fn a_rollback_to_a_deleted_version_needs_its_artifact_alone() {
     let rollback = world.roll_back(&layer, 1);
     world.dispatch(&rollback.message).unwrap().unwrap();
     world.publishes(&rollback, Outcome::Published);
-    world.assert_settled(&[2, 3], 3);
+    world.assert_at_rest(&[2, 3], 3);
 
     world.shared().cloud.artifacts.clear();
     let rollback = world.roll_back(&layer, 2);
     world.dispatch(&rollback.message).unwrap().unwrap();
     assert_eq!(world.fails(&rollback), "ArtifactMissing");
-    let told = world.sent().pop().unwrap();
-    assert_eq!(told.event, Event::BuildFailed);
-    assert_eq!(told.cause, Some(Cause::Rollback));
-    world.assert_settled(&[2, 3], 3);
+    let notification = world.sent().pop().unwrap();
+    assert_eq!(notification.event, Event::BuildFailed);
+    assert_eq!(notification.cause, Some(Cause::Rollback));
+    world.assert_at_rest(&[2, 3], 3);
 }
 
 #[test]
@@ -206,9 +209,9 @@ fn a_rollback_to_a_rollback_is_one() {
         let rollback = world.roll_back(&layer, version);
         world.dispatch(&rollback.message).unwrap().unwrap();
         world.publishes(&rollback, Outcome::Published);
-        assert_eq!(world.stands(), made);
-        let told = world.sent().pop().unwrap().rolled_back_to.unwrap();
-        assert_eq!(told.version, version);
+        assert_eq!(world.current(), made);
+        let notification = world.sent().pop().unwrap().rolled_back_to.unwrap();
+        assert_eq!(notification.version, version);
     }
 }
 
@@ -237,9 +240,9 @@ fn a_rollback_to_what_was_never_published_is_rejected() {
         let outcomes = world.dispatch(&rollback.message).unwrap().unwrap();
         let rejected = dispatch::Outcome::Rejected(rollback.id.clone());
         assert_eq!(outcomes, [rejected]);
-        let told = world.sent().pop().unwrap();
-        assert_eq!(told.codes, ["LayerVersionUnknown"]);
-        let reason = told.reason.unwrap();
+        let notification = world.sent().pop().unwrap();
+        assert_eq!(notification.codes, ["LayerVersionUnknown"]);
+        let reason = notification.reason.unwrap();
         assert!(reason.contains(&format!("{layer}:{version}")), "{reason}");
     }
 }
@@ -274,7 +277,7 @@ fn a_rollback_that_dies_anywhere_is_repeated() {
     let calls = [
         Call::ReadInbox,
         Call::ReadManifest,
-        Call::Keep,
+        Call::StoreRequest,
         Call::Accept,
         Call::PutManifest,
     ];
@@ -290,7 +293,7 @@ fn a_rollback_that_dies_anywhere_is_repeated() {
             }
             world.dispatch(&rollback.message).unwrap().unwrap();
             world.publishes(&rollback, Outcome::Published);
-            world.assert_settled(&[1, 2, 3], 3);
+            world.assert_at_rest(&[1, 2, 3], 3);
         }
     }
 }
@@ -307,7 +310,7 @@ fn a_request_is_kept_recorded_and_built_once_for_each_target() {
     }
     let shared = world.shared();
     let cloud = &shared.cloud;
-    assert!(cloud.kept[&dropped.id].contains("attrs==1"));
+    assert!(cloud.stored[&dropped.id].contains("attrs==1"));
     assert_eq!(cloud.requests[&dropped.id], Status::Received);
     for target in [X86_64, ARM64] {
         let order = &cloud.executions[&keys::execution(&dropped.id, target)];
@@ -321,7 +324,12 @@ fn a_request_is_kept_recorded_and_built_once_for_each_target() {
 
 #[test]
 fn a_dispatch_that_dies_anywhere_is_repeated() {
-    let calls = [Call::ReadInbox, Call::Keep, Call::Accept, Call::StartBuild];
+    let calls = [
+        Call::ReadInbox,
+        Call::StoreRequest,
+        Call::Accept,
+        Call::StartBuild,
+    ];
     for call in calls {
         for verdict in [Verdict::DiesBefore, Verdict::DiesAfter] {
             let mut world = World::new();
@@ -350,7 +358,7 @@ fn an_accepted_request_is_dispatched_though_its_object_is_gone() {
     assert_eq!(world.events(), [Event::LayerPublished]);
 
     // And if not even what was kept is there any more, somebody has to look.
-    world.shared().cloud.kept.clear();
+    world.shared().cloud.stored.clear();
     let error = world.dispatch(&dropped.message).unwrap().unwrap_err();
     assert_eq!(error.code(), "RequestMissing");
 }
@@ -384,7 +392,7 @@ fn a_request_that_one_delivery_rejects_is_not_built_by_another() {
 }
 
 #[test]
-fn a_rejected_request_is_told_before_it_is_recorded() {
+fn a_rejected_request_is_announced_before_it_is_recorded() {
     let mut world = World::new();
     let project = "tools".parse().unwrap();
     let dropped = world.drop_text(&project, r#"{"Name": "tools", "Language": "cobol"}"#);
@@ -467,7 +475,7 @@ fn a_message_that_comes_back_is_the_request_that_it_was() {
     let orders: Vec<_> = shared.cloud.executions.values().collect();
     assert_eq!(orders.len(), 1);
     assert_eq!(orders[0].target.target(), X86_64);
-    assert!(shared.cloud.kept[&first.id].contains("attrs==1"));
+    assert!(shared.cloud.stored[&first.id].contains("attrs==1"));
 }
 
 #[test]
@@ -491,7 +499,7 @@ fn the_first_layer_of_a_project_is_published() {
     let mut world = World::new();
     let dropped = world.built(&tools(1).grant(ACCOUNT));
     world.publishes(&dropped, Outcome::Published);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
 
     let [sent] = &world.sent()[..] else {
@@ -533,15 +541,15 @@ fn a_merged_layer_is_one_of_its_own() {
         assert_eq!(outcome.unwrap().unwrap(), Outcome::Published);
     }
     let shared = world.shared();
-    let pointers = shared.cloud.pointers.iter();
-    let pointers: Vec<_> = pointers
+    let parameters = shared.cloud.parameters.iter();
+    let written: Vec<_> = parameters
         .map(|(name, arn)| (name.as_str(), arn.rsplit(":layer:").next().unwrap()))
         .collect();
     let expected = [
         ("/accretion/tools/python/x86_64", "tools-py:1"),
         ("/accretion/tools/python3.13/x86_64", "tools-py313:1"),
     ];
-    assert_eq!(pointers, expected);
+    assert_eq!(written, expected);
     let [sent, _] = &shared.cloud.sent[..] else {
         panic!("two notifications");
     };
@@ -552,13 +560,13 @@ fn a_merged_layer_is_one_of_its_own() {
 }
 
 #[test]
-fn what_became_of_a_merged_build_that_was_lost_is_told() {
+fn a_lost_build_of_a_merged_layer_is_announced() {
     let mut world = World::new();
     let dropped = world.drop(&tools(1).merged());
     world.dispatch(&dropped.message).unwrap().unwrap();
     world.pass(Duration::from_hours(7));
-    let repaired = world.repair().unwrap().unwrap();
-    assert_eq!(repaired.targets, 1);
+    let reconciled = world.reconcile().unwrap().unwrap();
+    assert_eq!(reconciled.targets, 1);
     let [sent] = &world.sent()[..] else {
         panic!("one notification");
     };
@@ -576,7 +584,7 @@ fn the_same_content_is_not_published_again() {
     world.publishes(&first, Outcome::Published);
     let second = world.built(&tools(1).grant(ACCOUNT));
     world.publishes(&second, Outcome::Unchanged);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.status(&second), Status::Unchanged);
 
     let sent = world.sent();
@@ -600,7 +608,7 @@ fn other_content_is_a_new_version_and_so_is_the_return_to_the_old_one() {
         let dropped = world.built(&tools(content));
         world.publishes(&dropped, Outcome::Published);
         let versions: Vec<u64> = (1..=version).collect();
-        world.assert_settled(&versions, version);
+        world.assert_at_rest(&versions, version);
     }
     let updates: Vec<_> = world
         .sent()
@@ -625,7 +633,7 @@ fn an_older_request_that_comes_late_changes_nothing() {
     let newer = world.built(&tools(2));
     world.publishes(&newer, Outcome::Published);
     world.publishes(&older, Outcome::Superseded);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.status(&older), Status::Superseded);
     let sent = world.sent();
     assert_eq!(sent[1].event, Event::LayerSuperseded);
@@ -643,7 +651,7 @@ fn an_unchanged_layer_takes_the_place_of_the_newer_request() {
     world.publishes(&first, Outcome::Published);
     world.publishes(&third, Outcome::Unchanged);
     world.publishes(&second, Outcome::Superseded);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
@@ -651,8 +659,8 @@ fn an_event_that_comes_twice_makes_one_version() {
     let mut world = World::new();
     let dropped = world.built(&tools(1));
     world.publishes(&dropped, Outcome::Published);
-    world.publishes(&dropped, Outcome::Known);
-    world.assert_settled(&[1], 1);
+    world.publishes(&dropped, Outcome::AlreadyRecorded);
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.events(), [Event::LayerPublished]);
 }
 
@@ -664,11 +672,11 @@ fn an_event_that_comes_twice_at_the_same_time_makes_one_version() {
         Call::HeadArtifact,
         Call::Claim,
         Call::Publish,
-        Call::Describe,
-        Call::Settle,
-        Call::Point,
+        Call::StoreLayerManifest,
+        Call::Record,
+        Call::SetLatestVersion,
         Call::Send,
-        Call::ClearMark,
+        Call::DeleteOutboxEntry,
     ] {
         let mut world = World::new();
         let dropped = world.built(&tools(1));
@@ -680,7 +688,7 @@ fn an_event_that_comes_twice_at_the_same_time_makes_one_version() {
         world.fault(Call::Sleep, Verdict::DiesBefore);
         world.published(other);
         world.published(one).unwrap().unwrap();
-        world.assert_settled(&[1], 1);
+        world.assert_at_rest(&[1], 1);
         assert_eq!(world.status(&dropped), Status::Published);
     }
 }
@@ -693,14 +701,14 @@ fn a_version_that_somebody_deleted_is_published_again() {
     let (now, layer) = (world.now(), tools(1).layer(X86_64));
     world.shared().cloud.delete_version(&layer, 1, now);
     // The request that it was published for has had its version.
-    world.publishes(&first, Outcome::Known);
+    world.publishes(&first, Outcome::AlreadyRecorded);
     let second = world.built(&tools(1));
     world.publishes(&second, Outcome::Published);
-    world.assert_settled(&[2], 2);
+    world.assert_at_rest(&[2], 2);
 }
 
 #[test]
-fn a_missing_artifact_is_a_failure_that_is_told() {
+fn a_missing_artifact_is_a_failure_that_is_announced() {
     let mut world = World::new();
     let dropped = world.built(&tools(1));
     let artifacts = std::mem::take(&mut world.shared().cloud.artifacts);
@@ -713,12 +721,12 @@ fn a_missing_artifact_is_a_failure_that_is_told() {
     assert_eq!(sent[0].code.as_deref(), Some("ArtifactMissing"));
     assert!(sent[0].hint.is_some());
     assert_eq!(world.versions(), [0; 0]);
-    assert_eq!(world.stands(), 0);
+    assert_eq!(world.current(), 0);
 
     // Somebody restores it: a failure can turn out well.
     world.shared().cloud.artifacts = artifacts;
     world.publishes(&dropped, Outcome::Published);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
 }
 
@@ -740,20 +748,20 @@ fn a_publisher_that_is_throttled_gives_its_claim_up() {
     let dropped = world.built(&tools(1));
     world.fault(Call::Publish, Verdict::Refused);
     assert_eq!(world.fails(&dropped), "Throttled");
-    assert_eq!(world.stands(), 0);
+    assert_eq!(world.current(), 0);
     assert_eq!(world.status(&dropped), Status::Built);
     assert_eq!(world.events(), []);
     world.publishes(&dropped, Outcome::Published);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
-fn what_lambda_refuses_for_good_is_a_failure_that_is_told() {
+fn a_refusal_by_lambda_is_a_failure_that_is_announced() {
     let mut world = World::new();
     let dropped = world.built(&tools(1));
     world.shared().cloud.storage_exceeded = true;
     assert_eq!(world.fails(&dropped), "StorageExceeded");
-    assert_eq!(world.stands(), 0);
+    assert_eq!(world.current(), 0);
     assert_eq!(world.status(&dropped), Status::Failed);
     assert_eq!(world.events(), [Event::BuildFailed]);
 }
@@ -764,7 +772,7 @@ fn a_version_whose_answer_was_lost_is_found() {
     let dropped = world.built(&tools(1));
     world.fault(Call::Publish, Verdict::AnswerLost);
     world.publishes(&dropped, Outcome::Published);
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
@@ -774,8 +782,8 @@ fn a_version_that_never_comes_is_made_when_the_lease_is_over() {
     world.fault(Call::Publish, Verdict::Lost);
     assert_eq!(world.fails(&dropped), "ServiceUnavailable");
     world.pass(LEASE);
-    world.publishes(&dropped, Outcome::Known);
-    world.assert_settled(&[1], 1);
+    world.publishes(&dropped, Outcome::AlreadyRecorded);
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
@@ -789,8 +797,8 @@ fn a_version_that_comes_late_is_found_when_the_lease_is_over() {
     assert_eq!(world.fails(&dropped), "LayerBusy");
     assert_eq!(world.status(&dropped), Status::Built);
     world.pass(LEASE);
-    world.publishes(&dropped, Outcome::Known);
-    world.assert_settled(&[1], 1);
+    world.publishes(&dropped, Outcome::AlreadyRecorded);
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
     assert_eq!(world.events(), [Event::LayerPublished]);
 }
@@ -800,8 +808,8 @@ fn a_dead_claim_is_finished_before_anything_newer() {
     for (call, verdict) in [
         (Call::Claim, Verdict::DiesAfter),
         (Call::Publish, Verdict::DiesAfter),
-        (Call::Describe, Verdict::DiesBefore),
-        (Call::Settle, Verdict::DiesBefore),
+        (Call::StoreLayerManifest, Verdict::DiesBefore),
+        (Call::Record, Verdict::DiesBefore),
     ] {
         let mut world = World::new();
         let first = world.built(&tools(1));
@@ -809,7 +817,7 @@ fn a_dead_claim_is_finished_before_anything_newer() {
         let second = world.built(&tools(2));
         world.pass(LEASE);
         world.publishes(&second, Outcome::Published);
-        world.assert_settled(&[1, 2], 2);
+        world.assert_at_rest(&[1, 2], 2);
         assert_eq!(world.status(&first), Status::Published);
         let sent = world.sent();
         assert_eq!(sent.len(), 2);
@@ -819,22 +827,22 @@ fn a_dead_claim_is_finished_before_anything_newer() {
 }
 
 #[test]
-fn a_dead_claim_is_finished_by_the_repair() {
+fn a_dead_claim_is_finished_by_the_reconciler() {
     let mut world = World::new();
     let dropped = world.built(&tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
     world.pass(LEASE + Duration::from_mins(2));
-    let repaired = world.repair().unwrap().unwrap();
+    let reconciled = world.reconcile().unwrap().unwrap();
     let claims = 1;
     assert_eq!(
-        repaired,
-        Repaired {
+        reconciled,
+        Reconciled {
             claims,
-            ..Repaired::default()
+            ..Reconciled::default()
         }
     );
-    world.assert_settled(&[1], 1);
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    world.assert_at_rest(&[1], 1);
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
 }
 
 #[test]
@@ -843,63 +851,63 @@ fn a_claim_that_is_alive_is_left_alone() {
     let dropped = world.built(&tools(1));
     world.dies(&dropped, Call::Publish, Verdict::DiesLate);
     world.pass(Duration::from_secs(179));
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
     assert_eq!(world.versions(), [0; 0]);
     world.land();
     world.pass(Duration::from_mins(2));
-    world.repair().unwrap().unwrap();
-    world.assert_settled(&[1], 1);
+    world.reconcile().unwrap().unwrap();
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
-fn what_was_committed_and_not_told_is_told_by_the_next_event_or_the_repair() {
+fn the_next_event_or_the_reconciler_announces_a_commit() {
     for (call, verdict, sent) in [
-        (Call::Settle, Verdict::DiesAfter, 1),
-        (Call::Settle, Verdict::AnswerLost, 1),
-        (Call::Point, Verdict::DiesBefore, 1),
+        (Call::Record, Verdict::DiesAfter, 1),
+        (Call::Record, Verdict::AnswerLost, 1),
+        (Call::SetLatestVersion, Verdict::DiesBefore, 1),
         (Call::Send, Verdict::DiesBefore, 1),
         (Call::Send, Verdict::DiesAfter, 2),
-        (Call::ClearMark, Verdict::DiesBefore, 2),
-        (Call::ClearMark, Verdict::DiesAfter, 1),
+        (Call::DeleteOutboxEntry, Verdict::DiesBefore, 2),
+        (Call::DeleteOutboxEntry, Verdict::DiesAfter, 1),
     ] {
-        for is_repaired in [false, true] {
+        for is_reconciled in [false, true] {
             let mut world = World::new();
             let dropped = world.built(&tools(1));
             world.fault(call, verdict);
             let first = world.publish(&dropped.manifest(X86_64));
             assert_eq!(first.is_some(), verdict == Verdict::AnswerLost);
             assert_eq!(world.status(&dropped), Status::Published);
-            if is_repaired {
+            if is_reconciled {
                 world.pass(Duration::from_mins(2));
-                let marks = world.marks();
-                let repaired = world.repair().unwrap().unwrap();
-                assert_eq!(repaired.marks, marks);
+                let entries = world.outbox_entries();
+                let reconciled = world.reconcile().unwrap().unwrap();
+                assert_eq!(reconciled.outbox_entries, entries);
             } else {
-                world.publishes(&dropped, Outcome::Known);
+                world.publishes(&dropped, Outcome::AlreadyRecorded);
             }
-            world.assert_settled(&[1], 1);
-            let told = world.sent();
-            assert_eq!(told.len(), sent);
-            assert!(told.windows(2).all(|pair| pair[0] == pair[1]));
+            world.assert_at_rest(&[1], 1);
+            let notification = world.sent();
+            assert_eq!(notification.len(), sent);
+            assert!(notification.windows(2).all(|pair| pair[0] == pair[1]));
         }
     }
 }
 
 #[test]
-fn every_outcome_that_was_not_told_is_told_by_the_repair() {
+fn the_reconciler_announces_every_outcome() {
     let mut world = World::new();
     let first = world.built(&tools(1));
     world.publishes(&first, Outcome::Published);
     let superseded = world.built(&tools(2));
     let unchanged = world.built(&tools(1));
-    world.dies(&unchanged, Call::Settle, Verdict::DiesAfter);
-    world.dies(&superseded, Call::Settle, Verdict::DiesAfter);
+    world.dies(&unchanged, Call::Record, Verdict::DiesAfter);
+    world.dies(&superseded, Call::Record, Verdict::DiesAfter);
     let failed = world.built(&tools(3));
     world.shared().cloud.artifacts.clear();
-    world.dies(&failed, Call::Settle, Verdict::DiesAfter);
+    world.dies(&failed, Call::Record, Verdict::DiesAfter);
     world.pass(Duration::from_mins(2));
-    let repaired = world.repair().unwrap().unwrap();
-    assert_eq!(repaired.marks, 3);
+    let reconciled = world.reconcile().unwrap().unwrap();
+    assert_eq!(reconciled.outbox_entries, 3);
     let mut events = world.events();
     events.sort_by_key(|event| event.name());
     assert_eq!(
@@ -911,36 +919,36 @@ fn every_outcome_that_was_not_told_is_told_by_the_repair() {
             Event::LayerUnchanged,
         ]
     );
-    world.assert_settled(&[1], 1);
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
-fn the_pointer_follows_when_two_publish_at_once() {
+fn the_parameter_follows_when_two_publish_at_once() {
     let mut world = World::new();
     let first = world.built(&tools(1));
     let second = world.built(&tools(2));
     let slow = world.begin(Job::Publish(first.manifest(X86_64)), 0);
-    world.run_to(slow, Call::Point);
+    world.run_to(slow, Call::SetLatestVersion);
     world.publishes(&second, Outcome::Published);
-    assert_eq!(world.pointer().as_deref(), Some("2"));
+    assert_eq!(world.parameter().as_deref(), Some("2"));
     world.published(slow).unwrap().unwrap();
-    world.assert_settled(&[1, 2], 2);
+    world.assert_at_rest(&[1, 2], 2);
 }
 
 #[test]
-fn a_manifest_that_no_event_told_of_is_published_by_the_repair() {
+fn the_reconciler_publishes_a_manifest_without_an_event() {
     let mut world = World::new();
     world.built(&tools(1));
     world.pass(Duration::from_mins(10));
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
     world.pass(Duration::from_mins(10));
     let targets = 1;
-    let repaired = Repaired {
+    let reconciled = Reconciled {
         targets,
-        ..Repaired::default()
+        ..Reconciled::default()
     };
-    assert_eq!(world.repair().unwrap().unwrap(), repaired);
-    world.assert_settled(&[1], 1);
+    assert_eq!(world.reconcile().unwrap().unwrap(), reconciled);
+    world.assert_at_rest(&[1], 1);
 }
 
 #[test]
@@ -948,16 +956,16 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     let mut world = World::new();
     let dropped = world.drop(&tools(1));
     world.dispatch(&dropped.message).unwrap().unwrap();
-    world.pass(PATIENCE.saturating_sub(Duration::from_secs(1)));
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    world.pass(GIVE_UP_AFTER.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
     assert_eq!(world.status(&dropped), Status::Received);
     world.pass(Duration::from_secs(1));
-    assert_eq!(world.repair().unwrap().unwrap().targets, 1);
+    assert_eq!(world.reconcile().unwrap().unwrap().targets, 1);
     assert_eq!(world.status(&dropped), Status::Failed);
     let sent = world.sent();
     assert_eq!(sent[0].code.as_deref(), Some("BuildLost"));
     assert_eq!(sent[0].manifest, None);
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
 
     // It was only slow.
     world.build();
@@ -965,7 +973,65 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     assert_eq!(world.status(&dropped), Status::Published);
 }
 
-/// As long as it is heard of, and whoever asks meanwhile is answered first.
+/// The state machine hands the failure over again if the publisher died.
+#[test]
+fn a_build_that_fails_is_recorded_and_announced_wherever_the_publisher_dies() {
+    for call in [Call::Record, Call::Send, Call::DeleteOutboxEntry] {
+        for verdict in [Verdict::DiesBefore, Verdict::DiesAfter, Verdict::DiesLate] {
+            let mut world = World::new();
+            let dropped = world.drop(&tools(1));
+            world.dispatch(&dropped.message).unwrap().unwrap();
+            let build = world.shared().cloud.started[0].clone();
+            world.fault(call, verdict);
+            assert!(world.record_failure(&build, None).is_none());
+            world.land();
+            world.record_failure(&build, None).unwrap().unwrap();
+            assert_eq!(world.status(&dropped), Status::Failed);
+            world.pass(Duration::from_mins(2));
+            world.reconcile().unwrap().unwrap();
+            assert_eq!(world.outbox_entries(), 0);
+            let sent = world.sent();
+            assert_eq!(sent[0].event, Event::BuildFailed);
+            assert_eq!(sent[0].code.as_deref(), Some(BUILD_BROKEN));
+            assert!(sent.windows(2).all(|pair| pair[0] == pair[1]), "{sent:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_that_comes_late_changes_nothing() {
+    let mut world = World::new();
+    let dropped = world.built(&tools(1));
+    let build = world.shared().cloud.started[0].clone();
+    let soon = world.now().after(Duration::from_mins(1));
+    world.record_failure(&build, Some(soon)).unwrap().unwrap();
+    assert_eq!(world.status(&dropped), Status::Built);
+    world.publishes(&dropped, Outcome::Published);
+    for next_attempt_at in [None, Some(soon)] {
+        let recorded = world.record_failure(&build, next_attempt_at);
+        recorded.unwrap().unwrap();
+        assert_eq!(world.status(&dropped), Status::Published);
+    }
+    assert_eq!(world.events(), [Event::LayerPublished]);
+    world.assert_at_rest(&[1], 1);
+}
+
+#[test]
+fn a_build_that_is_tried_again_waits_and_is_not_announced() {
+    let mut world = World::new();
+    let dropped = world.drop(&tools(1));
+    world.dispatch(&dropped.message).unwrap().unwrap();
+    let build = world.shared().cloud.started[0].clone();
+    let soon = world.now().after(Duration::from_mins(1));
+    world.record_failure(&build, Some(soon)).unwrap().unwrap();
+    assert_eq!(world.status(&dropped), Status::Waiting);
+    assert_eq!(world.events(), []);
+    world.build();
+    world.publishes(&dropped, Outcome::Published);
+    world.assert_at_rest(&[1], 1);
+}
+
+/// A build that waits is not given up, and newer requests come first.
 #[test]
 fn a_build_that_waits_is_not_lost_and_keeps_its_place_in_the_order() {
     let mut world = World::new();
@@ -975,8 +1041,8 @@ fn a_build_that_waits_is_not_lost_and_keeps_its_place_in_the_order() {
         for status in [Status::Building, Status::Waiting] {
             assert!(world.record(&older, status), "{status}");
             assert_eq!(world.status(&older), status);
-            world.pass(PATIENCE.saturating_sub(Duration::from_secs(1)));
-            assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+            world.pass(GIVE_UP_AFTER.saturating_sub(Duration::from_secs(1)));
+            assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
         }
     }
     let newer = world.built(&tools(2));
@@ -1001,7 +1067,7 @@ fn a_manifest_that_cannot_be_read_is_a_failure_in_the_end() {
     assert_eq!(world.fails(&dropped), "ManifestInvalid");
     assert_eq!(world.status(&dropped), Status::Built);
     world.pass(Duration::from_mins(20));
-    assert_eq!(world.repair().unwrap().unwrap().targets, 1);
+    assert_eq!(world.reconcile().unwrap().unwrap().targets, 1);
     assert_eq!(world.status(&dropped), Status::Failed);
     let [sent] = &world.sent()[..] else {
         panic!("one notification");
@@ -1031,7 +1097,7 @@ fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
     for _ in 0..3 {
         assert_eq!(world.fails(&refused), "PrincipalInvalid");
         assert_eq!(world.versions(), [1, 2]);
-        assert_eq!(world.stands(), 1);
+        assert_eq!(world.current(), 1);
     }
     assert_eq!(world.status(&refused), Status::Failed);
     assert_eq!(world.events(), [Event::LayerPublished, Event::BuildFailed]);
@@ -1039,10 +1105,10 @@ fn a_permission_that_lambda_refuses_is_in_nobodys_way() {
     // What is wanted next is published: the version that is there, if it has that content.
     let mended = world.built(&tools(2).grant(ACCOUNT));
     world.publishes(&mended, Outcome::Published);
-    world.assert_settled(&[1, 2], 2);
+    world.assert_at_rest(&[1, 2], 2);
     let next = world.built(&tools(3));
     world.publishes(&next, Outcome::Published);
-    world.assert_settled(&[1, 2, 3], 3);
+    world.assert_at_rest(&[1, 2, 3], 3);
 }
 
 #[test]
@@ -1053,7 +1119,7 @@ fn a_dead_claim_that_cannot_be_finished_is_in_nobodys_way() {
     world.pass(LEASE);
     let next = world.built(&tools(2));
     world.publishes(&next, Outcome::Published);
-    world.assert_settled(&[1, 2], 2);
+    world.assert_at_rest(&[1, 2], 2);
     assert_eq!(world.status(&refused), Status::Failed);
 }
 
@@ -1064,32 +1130,35 @@ fn a_version_is_finished_though_its_artifact_is_gone() {
     world.dies(&dropped, Call::Publish, Verdict::DiesAfter);
     world.shared().cloud.artifacts.clear();
     world.pass(LEASE + Duration::from_mins(2));
-    world.repair().unwrap().unwrap();
-    world.assert_settled(&[1], 1);
+    world.reconcile().unwrap().unwrap();
+    world.assert_at_rest(&[1], 1);
     assert_eq!(world.status(&dropped), Status::Published);
 }
 
 // Reviews
 
-/// After so long a layer is reviewed: two leases, and what the repair waits for.
+/// The time until an orphan check: two leases, and the time until the reconciler takes work up.
 const REVIEW: Duration = Duration::from_mins(8);
 
 #[test]
-fn a_pointer_that_is_written_late_is_put_right() {
+fn an_orphan_check_corrects_a_parameter_that_is_written_late() {
     let mut world = World::new();
     let first = world.built(&tools(1));
-    world.dies(&first, Call::Point, Verdict::DiesLate);
+    world.dies(&first, Call::SetLatestVersion, Verdict::DiesLate);
     let second = world.built(&tools(2));
     world.publishes(&second, Outcome::Published);
     world.land();
-    assert_eq!(world.pointer().as_deref(), Some("1"));
+    assert_eq!(world.parameter().as_deref(), Some("1"));
     world.pass(REVIEW);
-    let repaired = world.repair().unwrap().unwrap();
-    assert_eq!((repaired.marks, repaired.reviews), (1, 1));
-    world.assert_settled(&[1, 2], 2);
+    let reconciled = world.reconcile().unwrap().unwrap();
+    assert_eq!(
+        (reconciled.outbox_entries, reconciled.orphan_checks),
+        (1, 1)
+    );
+    world.assert_at_rest(&[1, 2], 2);
     // Once it is at rest, nothing is left to do.
     world.pass(REVIEW);
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
 }
 
 /// A version that was asked for under a lease, and comes into being when somebody else has
@@ -1098,8 +1167,8 @@ fn late_version(world: &mut World) -> Dropped {
     let first = world.built(&tools(1));
     world.dies(&first, Call::Publish, Verdict::DiesLate);
     world.pass(LEASE);
-    world.publishes(&first, Outcome::Known);
-    world.assert_settled(&[1], 1);
+    world.publishes(&first, Outcome::AlreadyRecorded);
+    world.assert_at_rest(&[1], 1);
     first
 }
 
@@ -1111,16 +1180,16 @@ fn a_version_that_comes_after_its_lease_raises_an_alarm() {
     assert_eq!(world.versions(), [1, 2]);
     world.pass(REVIEW);
     let alarm = (tools(1).layer(X86_64), 2);
-    for (unrecorded, alarms) in [(1, vec![alarm]), (0, vec![])] {
-        let repaired = alarms::listen(|| world.repair().unwrap().unwrap());
-        assert_eq!(repaired.unrecorded, unrecorded);
+    for (orphans, alarms) in [(1, vec![alarm]), (0, vec![])] {
+        let reconciled = alarms::listen(|| world.reconcile().unwrap().unwrap());
+        assert_eq!(reconciled.orphans, orphans);
         assert_eq!(alarms::take(), alarms);
         world.pass(Duration::from_mins(20));
     }
     // It is in nobody's way.
     let next = world.built(&tools(2));
     world.publishes(&next, Outcome::Published);
-    world.assert_settled(&[1, 2, 3], 3);
+    world.assert_at_rest(&[1, 2, 3], 3);
 }
 
 #[test]
@@ -1129,17 +1198,17 @@ fn a_layer_whose_claim_was_taken_over_is_watched_for_an_hour() {
     late_version(&mut world);
     world.pass(REVIEW);
     for _ in 0..4 {
-        let repaired = world.repair().unwrap().unwrap();
-        assert_eq!((repaired.reviews, repaired.unrecorded), (1, 0));
+        let reconciled = world.reconcile().unwrap().unwrap();
+        assert_eq!((reconciled.orphan_checks, reconciled.orphans), (1, 0));
         world.pass(Duration::from_mins(13));
-        assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+        assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
         world.pass(Duration::from_mins(4));
     }
     world.land();
-    let repaired = world.repair().unwrap().unwrap();
-    assert_eq!((repaired.reviews, repaired.unrecorded), (1, 1));
+    let reconciled = world.reconcile().unwrap().unwrap();
+    assert_eq!((reconciled.orphan_checks, reconciled.orphans), (1, 1));
     world.pass(Duration::from_hours(1));
-    assert_eq!(world.repair().unwrap().unwrap(), Repaired::default());
+    assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
 }
 
 #[test]
@@ -1148,8 +1217,8 @@ fn a_version_of_a_failed_publication_raises_an_alarm() {
     let refused = world.built(&tools(1).grant(UNKNOWN_ACCOUNT));
     assert_eq!(world.fails(&refused), "PrincipalInvalid");
     world.pass(REVIEW);
-    let repaired = world.repair().unwrap().unwrap();
-    assert_eq!((repaired.reviews, repaired.unrecorded), (1, 1));
+    let reconciled = world.reconcile().unwrap().unwrap();
+    assert_eq!((reconciled.orphan_checks, reconciled.orphans), (1, 1));
 }
 
 #[test]
@@ -1158,18 +1227,18 @@ fn a_version_that_somebody_is_publishing_raises_no_alarm() {
     late_version(&mut world);
     world.pass(REVIEW);
     let second = world.built(&tools(2));
-    let repair = world.begin(Job::Repair, 0);
-    world.run_to(repair, Call::ListVersions);
+    let reconciler = world.begin(Job::Reconcile, 0);
+    world.run_to(reconciler, Call::ListVersions);
     let publisher = world.begin(Job::Publish(second.manifest(X86_64)), 0);
-    world.run_to(publisher, Call::Settle);
-    let Some(Ended::Repaired(repaired)) = world.finish(repair) else {
-        panic!("it is a repair");
+    world.run_to(publisher, Call::Record);
+    let Some(Ended::Reconciled(reconciled)) = world.finish(reconciler) else {
+        panic!("it reconciles");
     };
-    assert_eq!(repaired.unwrap().unrecorded, 0);
+    assert_eq!(reconciled.unwrap().orphans, 0);
     world.published(publisher).unwrap().unwrap();
     world.pass(REVIEW);
-    assert_eq!(world.repair().unwrap().unwrap().reviews, 1);
-    world.assert_settled(&[1, 2], 2);
+    assert_eq!(world.reconcile().unwrap().unwrap().orphan_checks, 1);
+    world.assert_at_rest(&[1, 2], 2);
 }
 
 // Building
@@ -1206,7 +1275,7 @@ fn a_build_that_dies_anywhere_is_repeated() {
             world.land();
             assert_eq!(world.shared().cloud.written, [dropped.manifest(X86_64)]);
             world.publishes(&dropped, Outcome::Published);
-            world.assert_settled(&[1], 1);
+            world.assert_at_rest(&[1], 1);
         }
     }
 }

@@ -6,14 +6,14 @@ use std::thread::{self, ScopedJoinHandle};
 use crate::mutations::Mutation;
 use crate::simulation::{Failure, Figures, run};
 
-/// How many seeds are run; `SEEDS` in the environment is another number.
+/// The number of seeds; `SEEDS` in the environment sets another one.
 const SEEDS: u64 = 20_000;
 
-/// How many seeds are given to a mutation at most.
+/// The most seeds for a mutation.
 const MUTATION_SEEDS: u64 = 100_000;
 
 impl Failure {
-    /// Whether it is one that a mutation is to be caught by.
+    /// Returns whether it is one that a mutation is to be caught by.
     fn shows(&self, mutation: Mutation) -> bool {
         let mut violations = self.violations.iter();
         violations.any(|violation| violation.contains(mutation.symptom()))

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
-use accretion_core::notification::{Event as NotificationEvent, Notification};
 use accretion_core::request::{IdentityAttributes, Permission, RequestId};
 use accretion_core::retention::Policy;
 use accretion_core::target::LayerTarget;
@@ -22,7 +21,7 @@ use accretion_core::{Class, Fault as _, keys};
 use accretion_service::deletion::Outcome;
 use accretion_service::dispatch::Message;
 use accretion_service::ports::{BuildOrder, DeadLetter};
-use accretion_service::publish::PATIENCE;
+use accretion_service::publish::GIVE_UP_AFTER;
 use serde_json::{Value, json};
 
 use crate::alarms::{self, Alarm};
@@ -34,38 +33,41 @@ use integration_tests::memory::cloud::{Fact, UNKNOWN_ACCOUNT};
 use integration_tests::memory::dead_letters::Queue;
 use integration_tests::memory::ports::{Call, CallId, InvocationId, Verdict, Waiting};
 
-/// How long SQS hides a message that was received.
+/// The time for which SQS hides a received message.
 const VISIBILITY: Duration = Duration::from_mins(3);
 
-/// How often a message is received before it is a dead letter.
+/// The number of receives before a message becomes a dead letter.
 const RECEIVES: u32 = 5;
 
-/// How long the dispatcher may take.
+/// The timeout of the dispatcher.
 const DISPATCHER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the builder may take.
+/// The timeout of the builder.
 const BUILDER_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How often the state machine tries a build that fails for the moment, before it waits.
+/// The attempts of the state machine at a build with transient errors, before it waits.
 const BUILD_ATTEMPTS: u32 = 3;
 
-/// How often it does after the builder has died.
+/// The number of attempts of the state machine to hand over a failure.
+const FAILURE_ATTEMPTS: u32 = 3;
+
+/// The number of attempts after the builder has died.
 const BUILD_DEATHS: u32 = 1;
 
-/// How long the command that deletes old versions may take.
+/// The timeout of the command that deletes old versions.
 const DELETION_TIMEOUT: Duration = Duration::from_mins(15);
 
-/// How often the repair runs.
-const REPAIR: Duration = Duration::from_mins(5);
+/// The time between two runs of the reconciler.
+const RECONCILER_PAUSE: Duration = Duration::from_mins(5);
 
-/// How long after the end of an invocation's time a call that got no answer may take effect, if it
+/// The time after an invocation's end in which a call without an answer may take effect, if it
 /// is one that nothing but time guards.
 const IN_FLIGHT: Duration = Duration::from_secs(45);
 
-/// How many steps a run may take: one that takes more does not come to rest.
+/// The most steps of a run: one that takes more does not come to rest.
 const MAX_STEPS: u32 = 60_000;
 
-/// How likely what goes wrong is, in a thousandth.
+/// The probabilities of faults, in thousandths.
 #[derive(Debug, Clone)]
 struct Weather {
     refused: u64,
@@ -80,9 +82,9 @@ struct Weather {
     dropped: u64,
     /// Of builds that came out well: to be taken for failed.
     misjudged: u64,
-    /// How far clocks are apart at most, in milliseconds.
+    /// The greatest difference between clocks, in milliseconds.
     skew: u64,
-    /// Whether a version may come into being after the lease of who asked for it.
+    /// True if a version may come into being after the lease of who asked for it.
     after_lease: bool,
 }
 
@@ -122,7 +124,7 @@ impl Weather {
     }
 }
 
-/// What happens in a world by itself.
+/// An event of the world.
 #[derive(Debug, Clone)]
 enum Event {
     /// Somebody drops a request.
@@ -139,10 +141,10 @@ enum Event {
     Build(BuildOrder, Stage),
     /// S3 tells of a manifest.
     Manifest { key: String, attempt: u32 },
-    /// The repair is due.
-    Repair,
-    /// Somebody invokes the repair.
-    RepairNow,
+    /// The reconciler is due.
+    Reconcile,
+    /// A person invokes the reconciler.
+    ReconcileNow,
     /// Somebody brings dead letters back.
     Redrive(Queue),
     /// An operator rolls a layer back.
@@ -161,7 +163,7 @@ enum Event {
     Calm,
 }
 
-/// What somebody drops.
+/// A request of a person.
 #[derive(Debug, Clone)]
 enum Wish {
     Request(RequestForge),
@@ -188,7 +190,7 @@ struct Queued {
     is_deleted: bool,
 }
 
-/// What an invocation was begun for.
+/// The cause of an invocation.
 #[derive(Debug, Clone)]
 enum Cause {
     Message(usize),
@@ -196,15 +198,21 @@ enum Cause {
         key: String,
         attempt: u32,
     },
-    Repair,
+    Reconciler,
     Redrive(Queue),
     Build {
         order: BuildOrder,
         attempt: u32,
         deaths: u32,
     },
-    /// Something that nobody waits for.
-    Stray,
+    /// A failure that an execution hands over.
+    Failure {
+        order: BuildOrder,
+        next_attempt_at: Option<Timestamp>,
+        attempt: u32,
+    },
+    /// Something that nothing waits for.
+    Detached,
 }
 
 /// A run that went wrong.
@@ -233,7 +241,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What has happened in a run, or in many.
+/// The figures of a run, or of many.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
     pub(crate) steps: u64,
@@ -296,7 +304,7 @@ impl Figures {
             match fact {
                 Fact::Made { .. } => self.versions += 1,
                 Fact::Deleted { .. } => self.deleted += 1,
-                Fact::Settled(_) => {}
+                Fact::Ended(_) => {}
             }
         }
         for item in cloud.targets.values() {
@@ -338,7 +346,7 @@ impl std::ops::AddAssign for Figures {
     }
 }
 
-/// What can be judged at the end of a run.
+/// The evidence at the end of a run.
 pub(crate) struct Verified<'a> {
     pub(crate) world: &'a World,
     /// Requests that have to be accepted.
@@ -351,11 +359,11 @@ pub(crate) struct Verified<'a> {
     pub(crate) vanished: &'a [RequestId],
     /// Executions that failed, or were stopped.
     pub(crate) failed_builds: &'a [(RequestId, LayerTarget)],
-    /// Whether somebody deleted artifacts.
+    /// True if somebody deleted artifacts.
     pub(crate) is_tampered: bool,
-    /// Whether a version may have come into being after its lease.
+    /// True if a version may have come into being after its lease.
     pub(crate) may_have_twins: bool,
-    /// What operators were told.
+    /// The alarms that were raised.
     pub(crate) alarms: &'a [Alarm],
 }
 
@@ -403,14 +411,14 @@ struct Simulation {
     invalid: Vec<RequestId>,
     vanished: Vec<RequestId>,
     failed_builds: Vec<(RequestId, LayerTarget)>,
-    /// How many of the executions were seen to.
+    /// The number of executions that were scheduled.
     executions: usize,
-    /// How many of the written manifests were told of.
+    /// The number of written manifests whose events were scheduled.
     manifests: usize,
     is_tampered: bool,
     may_have_twins: bool,
-    is_pointer_in_doubt: bool,
-    /// How often the publication from a manifest became a dead letter.
+    is_parameter_in_doubt: bool,
+    /// The number of dead letters of each manifest.
     letters: BTreeMap<String, u32>,
     alarms: Vec<Alarm>,
     trace: Option<String>,
@@ -445,7 +453,7 @@ impl Simulation {
             is_tampered: false,
             failed_builds: Vec::new(),
             may_have_twins: false,
-            is_pointer_in_doubt: false,
+            is_parameter_in_doubt: false,
             letters: BTreeMap::new(),
             alarms: Vec::new(),
             trace: is_traced.then(String::new),
@@ -455,7 +463,7 @@ impl Simulation {
         simulation
     }
 
-    /// What people do in this run.
+    /// Plans the actions of people in this run.
     fn plan(&mut self) {
         let random = &mut self.random;
         let projects: &[_] = if random.chance(300) {
@@ -499,7 +507,7 @@ impl Simulation {
             };
             plan.push((at, Event::Drop(wish)));
             if random.chance(300) {
-                plan.push((at + random.within(0..=20_000), Event::RepairNow));
+                plan.push((at + random.within(0..=20_000), Event::ReconcileNow));
             }
         }
         for _ in 0..random.weighted(&[(6, 0), (2, 1), (1, 3)]) {
@@ -528,7 +536,7 @@ impl Simulation {
                 plan.push((after + operator.within(0..=500), Event::Use));
             }
         }
-        plan.push((random.within(0..=300_000), Event::Repair));
+        plan.push((random.within(0..=300_000), Event::Reconcile));
         plan.push((at + random.within(0..=3_600_000), Event::Calm));
         for (after, event) in plan {
             self.schedule(Duration::from_millis(after), event);
@@ -582,7 +590,7 @@ impl Simulation {
             self.schedule_redriven();
             self.schedule_calls();
             self.hear()?;
-            self.look_at_pointers()?;
+            self.check_parameters()?;
         }
         Ok(())
     }
@@ -601,23 +609,25 @@ impl Simulation {
         Ok(())
     }
 
-    /// Where nobody has died and no pointer was written late, each one points to what stands as soon
-    /// as nobody is at it.
-    fn look_at_pointers(&self) -> Result<(), String> {
-        if self.is_pointer_in_doubt || !self.running.is_empty() {
+    /// If nothing has died and no parameter was written late, each parameter names the current version
+    /// as soon as no publisher is active.
+    fn check_parameters(&self) -> Result<(), String> {
+        if self.is_parameter_in_doubt || !self.running.is_empty() {
             return Ok(());
         }
         let shared = self.world.shared();
         let at_rest = shared.cloud.layers.iter().filter(|(_, items)| {
-            items.marks.is_empty() && items.state.claim.is_none() && shared.late.is_empty()
+            items.outbox.is_empty() && items.state.claim.is_none() && shared.late.is_empty()
         });
         for (layer, items) in at_rest {
-            let stands = items.state.published.as_ref().map(|it| &it.version_arn);
+            let current = items.state.published.as_ref().map(|it| &it.version_arn);
             let (project, target) = layer.parts();
-            let pointer = keys::pointer("/accretion", &project, target);
-            let pointer = shared.cloud.pointers.get(&pointer);
-            if pointer != stands {
-                return Err(format!("{stands:?} stands, and the pointer is {pointer:?}"));
+            let name = keys::latest_version_parameter("/accretion", &project, target);
+            let parameter = shared.cloud.parameters.get(&name);
+            if parameter != current {
+                return Err(format!(
+                    "{current:?} is current, and the parameter is {parameter:?}"
+                ));
             }
         }
         Ok(())
@@ -639,9 +649,9 @@ impl Simulation {
                 let job = Job::Publish(key.clone());
                 self.begin(job, Cause::Manifest { key, attempt }, TIMEOUT);
             }
-            Event::Repair => self.repair(),
-            Event::RepairNow => {
-                self.begin(Job::Repair, Cause::Repair, TIMEOUT);
+            Event::Reconcile => self.reconcile(),
+            Event::ReconcileNow => {
+                self.begin(Job::Reconcile, Cause::Reconciler, TIMEOUT);
             }
             Event::Redrive(queue) => {
                 if !self.world.shared().cloud.dead_letters.is_empty(queue) {
@@ -652,7 +662,7 @@ impl Simulation {
             Event::Use => self.use_a_version(),
             Event::DeleteOld(policy) => {
                 let job = Job::DeleteOld(policy);
-                self.begin(job, Cause::Stray, DELETION_TIMEOUT);
+                self.begin(job, Cause::Detached, DELETION_TIMEOUT);
             }
             Event::Delete => self.delete(),
             Event::Vanish(id, object) => {
@@ -802,7 +812,7 @@ impl Simulation {
         }
     }
 
-    /// How long an event is under way.
+    /// The delay of an event.
     fn delay(&mut self) -> Duration {
         let random = &mut self.random;
         let milliseconds = if random.chance(self.weather.delayed) {
@@ -862,7 +872,7 @@ impl Simulation {
         }
     }
 
-    /// How long a call takes.
+    /// The latency of a call.
     fn latency(&mut self, call: Call) -> Duration {
         let random = &mut self.random;
         let milliseconds = if random.chance(self.weather.slow) {
@@ -900,8 +910,8 @@ impl Simulation {
         } = self.weather;
         // What could do most harm is what to look at.
         let times = match call {
-            Call::Publish | Call::Point => 4,
-            Call::Release => 20,
+            Call::Publish | Call::SetLatestVersion => 4,
+            Call::ReleaseClaim => 20,
             _ => 1,
         };
         let good = 1000;
@@ -958,7 +968,7 @@ impl Simulation {
     /// Lets an invocation die. Each call that is under way may take effect, now, later or never.
     fn die(&mut self, id: InvocationId, decided: Option<(CallId, Verdict)>) {
         self.figures.deaths += 1;
-        self.is_pointer_in_doubt = true;
+        self.is_parameter_in_doubt = true;
         let waiting: Vec<_> = {
             let shared = self.world.shared();
             let all = shared.waiting.iter().filter(|it| it.invocation == id);
@@ -987,7 +997,7 @@ impl Simulation {
 
     /// Lets a call take effect some time after it was given up.
     fn land_later(&mut self, waiting: &Waiting) {
-        self.is_pointer_in_doubt |= waiting.call == Call::Point;
+        self.is_parameter_in_doubt |= waiting.call == Call::SetLatestVersion;
         let (_, begun) = &self.running[&waiting.invocation];
         let in_lease = begun.after(TIMEOUT).after(IN_FLIGHT).milliseconds();
         let now = self.world.now().milliseconds();
@@ -997,7 +1007,9 @@ impl Simulation {
                 self.may_have_twins = true;
                 1_800_000
             }
-            Call::Publish | Call::Point | Call::Settle => (in_lease - now).max(0).cast_unsigned(),
+            Call::Publish | Call::SetLatestVersion | Call::Record => {
+                (in_lease - now).max(0).cast_unsigned()
+            }
             _ => *random.pick(&[1000, 60_000, 1_200_000]),
         };
         let after = Duration::from_millis(random.within(0..=at_most));
@@ -1012,7 +1024,8 @@ impl Simulation {
             Some(Ended::Dispatched(result)) => result.as_ref().err(),
             Some(Ended::Built(result)) => result.as_ref().err(),
             Some(Ended::Published(result)) => result.as_ref().err(),
-            Some(Ended::Repaired(result)) => result.as_ref().err(),
+            Some(Ended::Reconciled(result)) => result.as_ref().err(),
+            Some(Ended::FailureRecorded(result)) => result.as_ref().err(),
             Some(Ended::Redriven(outcome)) => outcome.failure.as_ref(),
             Some(Ended::DeletedOld(result)) => result.as_ref().err(),
         };
@@ -1078,12 +1091,25 @@ impl Simulation {
                     self.die_in(Queue::Publications, letter);
                 }
             }
-            Cause::Repair | Cause::Stray => {}
+            Cause::Reconciler | Cause::Detached => {}
             &Cause::Redrive(queue) => {
                 // What somebody else was at can't be seen for a while.
                 let are_left = !self.world.shared().cloud.dead_letters.is_empty(queue);
                 if (are_left && queue == Queue::Requests) || !is_done {
-                    self.schedule(REPAIR, Event::Redrive(queue));
+                    self.schedule(RECONCILER_PAUSE, Event::Redrive(queue));
+                }
+            }
+            Cause::Failure {
+                order,
+                next_attempt_at,
+                attempt,
+            } => {
+                let order = order.clone();
+                if !is_done && *attempt < FAILURE_ATTEMPTS {
+                    self.record_failure(order, *next_attempt_at, attempt + 1);
+                } else if let Some(at) = next_attempt_at {
+                    let pause = at.since(self.world.now());
+                    self.schedule(pause, Event::Build(order, Stage::Begun));
                 }
             }
             Cause::Build {
@@ -1141,7 +1167,7 @@ impl Simulation {
         }
     }
 
-    /// What was brought back goes the way that it went before.
+    /// Schedules redriven messages and invocations again.
     fn schedule_redriven(&mut self) {
         let (sent, invoked) = {
             let mut shared = self.world.shared();
@@ -1220,7 +1246,7 @@ impl Simulation {
                 // An execution that is given no answer in time leaves a builder behind.
                 if self.random.chance(self.weather.duplicated) {
                     let job = Job::Build(order.clone());
-                    self.begin(job, Cause::Stray, BUILDER_TIMEOUT);
+                    self.begin(job, Cause::Detached, BUILDER_TIMEOUT);
                 }
                 let job = Job::Build(order.clone());
                 let cause = Cause::Build {
@@ -1231,12 +1257,8 @@ impl Simulation {
                 self.begin(job, cause, BUILDER_TIMEOUT);
             }
             Stage::Waiting => {
-                self.world
-                    .shared()
-                    .cloud
-                    .raise(id, target, Status::Waiting, now);
                 let pause = Duration::from_secs(self.random.within(15..=1800));
-                self.schedule(pause, Event::Build(order.clone(), Stage::Begun));
+                self.record_failure(order.clone(), Some(now.after(pause)), 1);
             }
             Stage::Built => {
                 self.world
@@ -1246,44 +1268,51 @@ impl Simulation {
             }
             Stage::Failed => {
                 self.failed_builds.push((id.clone(), target));
-                let project = order.project.as_str();
-                let event = NotificationEvent::BuildFailed;
-                let failed = Notification::of_layer(event, &order.request, project, &order.target);
-                let is_told = !self.random.chance(self.weather.refused);
-                let is_recorded = is_told && !self.random.chance(self.weather.refused);
-                let mut shared = self.world.shared();
-                if is_told {
-                    shared.cloud.sent.push(failed);
-                }
-                if is_recorded {
-                    shared.cloud.raise(id, target, Status::Failed, now);
-                }
+                self.record_failure(order.clone(), None, 1);
             }
         }
     }
 
-    fn repair(&mut self) {
+    /// Hands a failure to the publisher, as the state machine does.
+    fn record_failure(
+        &mut self,
+        order: BuildOrder,
+        next_attempt_at: Option<Timestamp>,
+        attempt: u32,
+    ) {
+        let job = Job::RecordFailure(order.clone(), next_attempt_at);
+        let cause = Cause::Failure {
+            order,
+            next_attempt_at,
+            attempt,
+        };
+        self.begin(job, cause, TIMEOUT);
+    }
+
+    fn reconcile(&mut self) {
         let (is_due, is_open) = {
             let shared = self.world.shared();
             let cloud = &shared.cloud;
             let now = shared.now;
-            let patience = now.before(PATIENCE);
+            let given_up = now.before(GIVE_UP_AFTER);
             let is_pending = !cloud.pending_before(now).is_empty();
             let mut layers = cloud.layers.values();
             let will_be_pending = layers.any(|it| it.pending_since().is_some());
             let open = cloud.open_before(now);
             let is_due = open.iter().any(|open| {
-                let key = keys::manifest(&open.project, &open.request.id, open.target.target());
-                open.updated_at <= patience || cloud.manifests.contains_key(&key)
+                let build = &open.build;
+                let target = build.target.target();
+                let key = keys::manifest(&build.project, &build.request.id, target);
+                open.updated_at <= given_up || cloud.manifests.contains_key(&key)
             });
             (is_pending || is_due, will_be_pending || !open.is_empty())
         };
-        // A repair that finds nothing is not worth its time here.
-        if is_due && self.mutation != Some(Mutation::NoRepair) {
-            self.begin(Job::Repair, Cause::Repair, TIMEOUT);
+        // A run of the reconciler that finds nothing is not worth its time here.
+        if is_due && self.mutation != Some(Mutation::NoReconciler) {
+            self.begin(Job::Reconcile, Cause::Reconciler, TIMEOUT);
         }
         if is_due || is_open || !self.queue.is_empty() {
-            self.schedule(REPAIR, Event::Repair);
+            self.schedule(RECONCILER_PAUSE, Event::Reconcile);
         }
     }
 

@@ -20,23 +20,23 @@ use accretion_core::request::{
 use accretion_core::retention::Policy;
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
-use accretion_core::tracking::Status;
+use accretion_core::tracking::{Failure, Status};
 use accretion_python::request::Request;
 use accretion_service::Error;
 use accretion_service::build::{self, Build};
 use accretion_service::deletion;
 use accretion_service::dispatch::{self, Dispatch, Message};
 use accretion_service::ports::{
-    Artifacts, BuildOrder, Builds, Clock, Inbox, LayerVersions, Layers, Manifests, Pointers,
+    Artifacts, BuildOrder, Builds, Clock, Inbox, LatestVersions, LayerVersions, Layers, Manifests,
     Progress, Requests, Resolver, Timer, Topic, Tracking, Wheels,
 };
-use accretion_service::publish::{self, Publish, Repaired};
+use accretion_service::publish::{self, Publish, Reconciled};
 use accretion_service::redrive;
 use serde_json::json;
 
 use crate::dead_letters::Letters;
 use crate::mutations::{Mutant, Mutation};
-use crate::shelves::OldVersions;
+use crate::old_versions::OldVersions;
 use integration_tests::memory::contents::Content;
 use integration_tests::memory::dead_letters::Queue;
 use integration_tests::memory::ports::{
@@ -50,7 +50,10 @@ const OPEN: Admission = Admission {
     permissions: AllowedPermissions::ANYONE,
 };
 
-/// How long an invocation may take.
+/// The code of a build that fails in a run.
+pub(crate) const BUILD_BROKEN: &str = "BuildBroken";
+
+/// The time that an invocation may take.
 pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A request that is to be dropped: for Python 3.13 on x86_64, unless it says more.
@@ -142,7 +145,7 @@ impl RequestForge {
 #[derive(Debug, Clone)]
 pub(crate) struct Dropped {
     pub(crate) id: RequestId,
-    /// What the queue has of it.
+    /// Its message in the queue.
     pub(crate) message: Message,
     pub(crate) project: ProjectName,
     /// The key and the version of the object; `None` of a message.
@@ -156,24 +159,27 @@ impl Dropped {
     }
 }
 
-/// What a function is invoked for.
+/// The job of an invocation.
 #[derive(Debug, Clone)]
 pub(crate) enum Job {
     Dispatch(Message),
     Build(BuildOrder),
     Publish(String),
-    Repair,
+    Reconcile,
+    /// Record a failed build, which is tried again at a time or never.
+    RecordFailure(BuildOrder, Option<Timestamp>),
     Redrive(Queue),
     DeleteOld(Policy),
 }
 
-/// What came of an invocation that did not die.
+/// The result of an invocation that did not die.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Dispatched(Result<Vec<dispatch::Outcome>, Error>),
     Built(Result<(), Error>),
     Published(Result<publish::Outcome, Error>),
-    Repaired(Result<Repaired, Error>),
+    Reconciled(Result<Reconciled, Error>),
+    FailureRecorded(Result<(), Error>),
     Redriven(Box<redrive::Outcome>),
     DeletedOld(Result<Vec<deletion::Outcome>, Error>),
 }
@@ -184,9 +190,9 @@ type Running = Pin<Box<dyn Future<Output = Ended>>>;
 pub(crate) struct World {
     shared: Arc<Mutex<Shared>>,
     invocations: BTreeMap<InvocationId, Running>,
-    /// What becomes of the next calls of a kind; those without an entry are done.
+    /// The verdicts on the next calls of a kind; those without an entry are done.
     faults: VecDeque<(Call, Verdict)>,
-    /// What the ports do other than they should.
+    /// The deliberate mistake of the ports.
     mutation: Option<Mutation>,
     /// The operator's rules.
     pub(crate) admission: Admission,
@@ -478,11 +484,25 @@ impl World {
         }
     }
 
-    /// Invokes the repair; `None` if it dies.
-    pub(crate) fn repair(&mut self) -> Option<Result<Repaired, Error>> {
-        let id = self.begin(Job::Repair, 0);
+    /// Invokes the reconciler; `None` if it dies.
+    pub(crate) fn reconcile(&mut self) -> Option<Result<Reconciled, Error>> {
+        let id = self.begin(Job::Reconcile, 0);
         match self.finish(id) {
-            Some(Ended::Repaired(result)) => Some(result),
+            Some(Ended::Reconciled(result)) => Some(result),
+            None => None,
+            ended => unreachable!("{ended:?}"),
+        }
+    }
+
+    /// Hands a failed build to the publisher; `None` if it dies.
+    pub(crate) fn record_failure(
+        &mut self,
+        build: &BuildOrder,
+        next_attempt_at: Option<Timestamp>,
+    ) -> Option<Result<(), Error>> {
+        let id = self.begin(Job::RecordFailure(build.clone(), next_attempt_at), 0);
+        match self.finish(id) {
+            Some(Ended::FailureRecorded(result)) => Some(result),
             None => None,
             ended => unreachable!("{ended:?}"),
         }
@@ -515,7 +535,7 @@ impl World {
     }
 }
 
-/// Where threads for what may take its time come from.
+/// The runtime for blocking work.
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.build().unwrap()
@@ -546,7 +566,7 @@ where
         + Topic
         + Manifests
         + LayerVersions
-        + Pointers
+        + LatestVersions
         + Layers
         + Timer
         + Resolver
@@ -560,7 +580,7 @@ where
             manifests: it,
             layers: it,
             versions: it,
-            pointers: it,
+            latest_versions: it,
             tracking: it,
             topic: it,
             timer: it,
@@ -582,19 +602,30 @@ where
         }
         Job::Build(order) => Ended::Built(build(it, &order).await),
         Job::Publish(key) => Ended::Published(publish().manifest(&key).await),
-        Job::Repair => Ended::Repaired(publish().repair().await),
+        Job::Reconcile => Ended::Reconciled(publish().reconcile().await),
+        Job::RecordFailure(build, next_attempt_at) => {
+            let failure = Failure {
+                code: BUILD_BROKEN.to_owned(),
+                reason: "it cannot be built".to_owned(),
+                hint: None,
+            };
+            Ended::FailureRecorded(match next_attempt_at {
+                Some(at) => publish().delay_build(&build, &failure, at).await,
+                None => publish().fail_build(&build, &failure).await,
+            })
+        }
         Job::Redrive(_) | Job::DeleteOld(_) => unreachable!("it has ports of its own"),
     }
 }
 
-/// What the builder's handler does.
+/// Builds as the builder's handler does.
 async fn build<P>(ports: &P, order: &BuildOrder) -> Result<(), Error>
 where
     P: Requests + Resolver + Wheels + Artifacts + Clock + Progress,
 {
     let id = &order.request.id;
     let missing = || Error::RequestMissing { id: id.clone() };
-    let text = ports.kept(id).await?.ok_or_else(missing)?;
+    let text = ports.stored(id).await?.ok_or_else(missing)?;
     let (request, _) = Request::from_json(&keys::request(id), &text).expect("it is a request");
     let origin = Some(order.request.clone());
     let options = build::Options::default();
@@ -608,7 +639,7 @@ pub(crate) fn rollback(layer: &LayerName, version: u64) -> String {
     Rollback { layer, version }.to_json()
 }
 
-/// What S3 tells of a new object.
+/// S3's event of a new object.
 pub(crate) fn event(key: &str, version: &str, at: Timestamp) -> String {
     let event = json!({"Records": [{
         "eventVersion": "2.1",

@@ -2,7 +2,7 @@
 
 use accretion_core::Fault;
 use accretion_core::retention::Reason;
-use accretion_service::deletion::{Judged, Outcome};
+use accretion_service::deletion::{Outcome, PlannedVersion};
 use serde::Serialize;
 
 use super::versions::Done;
@@ -66,7 +66,7 @@ pub(super) fn print_outcomes(done: &[Done], global: Global) {
                     let kept = format!("kept after all: {}", why(reason));
                     print_warning(arn, &kept);
                 }
-                Outcome::Unnoted(error) => {
+                Outcome::DeletedUnrecorded(error) => {
                     print_warning(arn, "it is deleted, and its record does not say so");
                     print_fault(error, Some(arn));
                 }
@@ -105,7 +105,7 @@ struct FailureRecord<'a> {
 }
 
 impl<'a> VersionRecord<'a> {
-    fn new(done: &'a Done, judged: &'a Judged) -> Self {
+    fn new(done: &'a Done, judged: &'a PlannedVersion) -> Self {
         let version = &judged.version;
         let mut outcomes = done.outcomes.iter();
         let outcome = outcomes.find(|(arn, _)| *arn == version.arn);
@@ -127,7 +127,7 @@ impl<'a> VersionRecord<'a> {
             outcome: match outcome {
                 None if reason.is_none() => "Deletable",
                 None | Some(Outcome::Kept(_)) => "Kept",
-                Some(Outcome::Deleted | Outcome::Unnoted(_)) => "Deleted",
+                Some(Outcome::Deleted | Outcome::DeletedUnrecorded(_)) => "Deleted",
                 Some(Outcome::Failed(_)) => "Failed",
             },
             reason: reason.map(|reason| match reason {
@@ -138,7 +138,7 @@ impl<'a> VersionRecord<'a> {
             }),
             used_by: users,
             error: match outcome {
-                Some(Outcome::Unnoted(error) | Outcome::Failed(error)) => {
+                Some(Outcome::DeletedUnrecorded(error) | Outcome::Failed(error)) => {
                     Some(ErrorRecord::from(error as &dyn Fault))
                 }
                 _ => None,

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
-use accretion_aws::operator::{Identity, LayerShelves, VersionRecords};
-use accretion_aws::{Clients, SsmPointers};
+use accretion_aws::operator::{Identity, LayerInventory, VersionRecords};
+use accretion_aws::{Clients, SsmLatestVersions};
 use accretion_core::Fault as _;
 use accretion_core::layer::LambdaLayerName;
 use accretion_core::retention::Policy;
 use accretion_core::timestamp::Timestamp;
-use accretion_service::deletion::{Deletion, Judged, Outcome};
+use accretion_service::deletion::{Deletion, Outcome, PlannedVersion};
 
 use super::shown;
 use crate::args::{Format, Global};
@@ -113,13 +113,13 @@ impl FromStr for Age {
 
 /// The layers of a region.
 pub(super) struct Found {
-    shelves: LayerShelves,
-    pub(super) versions: Vec<Judged>,
+    shelves: LayerInventory,
+    pub(super) versions: Vec<PlannedVersion>,
 }
 
 impl Found {
     /// The versions that may be deleted.
-    fn deletable(&self) -> impl Iterator<Item = &Judged> {
+    fn deletable(&self) -> impl Iterator<Item = &PlannedVersion> {
         self.versions.iter().filter(|it| it.reason.is_none())
     }
 }
@@ -177,7 +177,7 @@ pub(super) async fn run(args: Versions, global: Global) -> Result<ExitCode, Erro
     let codes = done.iter().flat_map(|it| {
         let looked = it.result.as_ref().err().map(accretion_core::Fault::class);
         let outcomes = it.outcomes.iter().filter_map(|(_, outcome)| match outcome {
-            Outcome::Unnoted(error) | Outcome::Failed(error) => Some(error.class()),
+            Outcome::DeletedUnrecorded(error) | Outcome::Failed(error) => Some(error.class()),
             Outcome::Deleted | Outcome::Kept(_) => None,
         });
         looked.into_iter().chain(outcomes)
@@ -224,15 +224,15 @@ async fn look(args: &Versions, policy: Policy) -> Result<Vec<Done>, Error> {
     Ok(done)
 }
 
-async fn shelves(pipeline: &Pipeline, clients: &Clients) -> Result<LayerShelves, cloud::Error> {
+async fn shelves(pipeline: &Pipeline, clients: &Clients) -> Result<LayerInventory, cloud::Error> {
     let table = pipeline.output("LayersTableName")?;
     let records = VersionRecords::new(&pipeline.clients, table);
     // Without it, the version that a parameter names would not be known, and not be kept.
     let prefix = pipeline.output(Pipeline::POINTER_PREFIX)?;
-    let pointers = SsmPointers::new(&pipeline.clients, prefix);
+    let pointers = SsmLatestVersions::new(&pipeline.clients, prefix);
     let deleted_by = Identity::new(clients).arn().await;
     let clients = &pipeline.clients;
-    Ok(LayerShelves::new(clients, records, pointers, deleted_by))
+    Ok(LayerInventory::new(clients, records, pointers, deleted_by))
 }
 
 /// Deletes what may be deleted, one after the other: Lambda takes few calls a second.

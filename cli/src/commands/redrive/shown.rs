@@ -3,7 +3,7 @@
 use accretion_core::Fault;
 use accretion_core::diagnostic::printable;
 use accretion_core::request::RequestId;
-use accretion_service::redrive::{Left, Seen};
+use accretion_service::redrive::{InspectedLetter, Left};
 use serde::Serialize;
 
 use super::{Letters, Outcomes, Queue};
@@ -25,21 +25,21 @@ pub(super) fn print_letters(letters: &Letters, limit: usize, global: Global) {
         if letters.seen().next().is_none() {
             anstream::eprintln!("there are no dead letters in {}", letters.region);
         }
-        for (queue, look) in &letters.looks {
-            if look.seen.len() >= limit {
+        for (queue, inspection) in &letters.inspections {
+            if inspection.letters.len() >= limit {
                 let name = queue.name().to_lowercase();
                 anstream::eprintln!("there may be more {name} letters: --limit takes more of them");
             }
         }
     }
-    for (_, look) in &letters.looks {
-        if let Some(error) = &look.failure {
+    for (_, inspection) in &letters.inspections {
+        if let Some(error) = &inspection.failure {
             print_fault(error, Some(letters.region.as_str()));
         }
     }
 }
 
-fn print_letter(letters: &Letters, queue: Queue, seen: &Seen) {
+fn print_letter(letters: &Letters, queue: Queue, seen: &InspectedLetter) {
     let (name, since) = (queue.name().to_lowercase(), to_the_second(seen.sent_at));
     anstream::println!("{name} letter {} of {since}", printable(&seen.letter));
     for key in &seen.keys {
@@ -49,12 +49,12 @@ fn print_letter(letters: &Letters, queue: Queue, seen: &Seen) {
         let (project, status) = known(letters, id);
         anstream::println!("  request  {id}{project}: {status}");
     }
-    let demise = &seen.demise;
-    let said = [&demise.code, &demise.message].into_iter().flatten();
+    let cause = &seen.cause;
+    let said = [&cause.code, &cause.message].into_iter().flatten();
     let said: Vec<_> = said.map(|text| printable(text)).collect();
     if !said.is_empty() {
         anstream::println!("  died of  {}", said.join(": "));
-    } else if let Some(condition) = &demise.condition {
+    } else if let Some(condition) = &cause.condition {
         anstream::println!("  died of  {}", printable(condition));
     }
     if let Some(obstacle) = &seen.obstacle {
@@ -163,8 +163,8 @@ pub(super) fn print_document(
     refused: Option<&Error>,
 ) {
     let outcomes = || outcomes.into_iter().flatten().map(|(_, outcome)| outcome);
-    let looks = letters.looks.iter();
-    let failures = looks.filter_map(|(_, look)| look.failure.as_ref());
+    let inspections = letters.inspections.iter();
+    let failures = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
     let failures = failures.chain(outcomes().filter_map(|outcome| outcome.failure.as_ref()));
     let failures = failures.map(|error| ErrorRecord::from(error as &dyn Fault));
     let refused = refused.map(|error| ErrorRecord::from(error as &dyn Fault));
@@ -188,7 +188,7 @@ pub(super) fn print_document(
 }
 
 impl<'a> LetterRecord<'a> {
-    fn new(letters: &'a Letters, queue: Queue, seen: &'a Seen) -> Self {
+    fn new(letters: &'a Letters, queue: Queue, seen: &'a InspectedLetter) -> Self {
         let requests = seen.requests.iter().map(|id| {
             let known = letters.known.get(id);
             KnownRecord {
@@ -204,9 +204,9 @@ impl<'a> LetterRecord<'a> {
             sent_at: seen.sent_at.to_string(),
             keys: &seen.keys,
             requests: requests.collect(),
-            code: seen.demise.code.as_deref(),
-            reason: seen.demise.message.as_deref(),
-            condition: seen.demise.condition.as_deref(),
+            code: seen.cause.code.as_deref(),
+            reason: seen.cause.message.as_deref(),
+            condition: seen.cause.condition.as_deref(),
             excerpt: obstacle.map(|_| excerpt(&seen.body)),
             obstacle: obstacle.map(|error| ErrorRecord::from(error as &dyn Fault)),
         }

@@ -110,7 +110,7 @@ impl Again {
         let bucket = pipeline.output("ArtifactsBucketName")?;
         let stored = S3Requests::new(clients, bucket);
         let table = RequestsTable::new(clients, pipeline.output("RequestsTableName")?);
-        let Some(text) = stored.kept(&self.id).await? else {
+        let Some(text) = stored.stored(&self.id).await? else {
             let known = table.request(&self.id).await?;
             let is_rejected = known.is_some_and(|known| known.status == Status::Rejected);
             if is_rejected {
@@ -197,7 +197,7 @@ impl Again {
                     continue;
                 }
             };
-            let Some(bytes) = stored.kept_file(&key).await? else {
+            let Some(bytes) = stored.stored_file(&key).await? else {
                 let id = self.id.clone();
                 return Err(cloud::Error::RequestFileMissing { id, key });
             };

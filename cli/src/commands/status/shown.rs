@@ -267,7 +267,7 @@ fn parameter(sighting: &Sighting) -> Option<String> {
     let target = targets.find(|target| target.version_arn.is_some())?;
     let (project, target) = target.layer.parse::<LayerName>().ok()?.parts();
     let prefix = sighting.pointer_prefix.as_deref()?;
-    Some(keys::pointer(prefix, &project, target))
+    Some(keys::latest_version_parameter(prefix, &project, target))
 }
 
 /// What a target has failed of.

@@ -1,4 +1,4 @@
-//! Counts of the requests of a message, by outcome.
+//! Metrics of the requests of a message.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -16,13 +16,13 @@ pub(super) struct Tally {
     current: Mutex<Current>,
 }
 
-/// The request that is being dispatched.
+/// The dispatch in progress.
 #[derive(Debug)]
 struct Current {
     since: Instant,
     request: Option<RequestId>,
     outcome: Option<Outcome>,
-    /// The code that it was rejected for.
+    /// The code of its rejection.
     code: Option<&'static str>,
 }
 
@@ -57,7 +57,7 @@ impl Tally {
         let last = std::mem::replace(&mut *current, Current::new(request));
         drop(current);
         if last.request.is_none() && failure.is_none() {
-            // There was no request.
+            // The message had no request.
             return;
         }
         let mut line = self.metrics.event("dispatched");
@@ -94,7 +94,7 @@ impl Observer for Tally {
             Milestone::Accepted(_) => self.decide(Outcome::Accepted, None),
             Milestone::Rejected { code, .. } => self.decide(Outcome::Rejected, Some(code)),
             Milestone::Repeated(_) => self.decide(Outcome::Repeated, None),
-            Milestone::Settled { .. } => {}
+            Milestone::TargetEnded { .. } => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Counting what comes of targets.
+//! Metrics of target outcomes.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -6,13 +6,13 @@ use std::time::Instant;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_lambda::metrics::{Metric, Metrics, Outcome};
-use accretion_service::ports::{Milestone, Observer, Settlement};
+use accretion_service::ports::{Milestone, Observer, TargetOutcome};
 
-/// The code of a target whose build was never heard of again. Why that ended was counted when it
-/// did: as a failure, or by AWS as an execution that timed out or was aborted.
+/// The code of a target whose build was given up. The end of that was counted before: as a failure,
+/// or by AWS as an execution that timed out or was aborted.
 const BUILD_LOST: &str = "BuildLost";
 
-/// Counts each target when what has come of it is recorded, which happens once.
+/// Counts each target when its outcome is recorded, which happens once.
 #[derive(Debug)]
 pub(super) struct Ledger {
     metrics: Metrics,
@@ -21,7 +21,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Begins with an invocation.
+    /// A ledger of one invocation.
     pub(super) fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
@@ -29,31 +29,31 @@ impl Ledger {
         }
     }
 
-    /// Begins to publish from a manifest.
+    /// Notes the start of publishing from a manifest.
     pub(super) fn begin(&self, key: &str) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         *current = Some((key.to_owned(), Instant::now()));
     }
 
-    /// When it was begun to publish from the manifest of a settlement, if that is what was begun.
-    fn since(&self, settlement: &Settlement) -> Option<Instant> {
+    /// The start of publishing from the manifest of an outcome, if that was noted.
+    fn since(&self, ended: &TargetOutcome) -> Option<Instant> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (key, since) = current.as_ref()?;
-        (settlement.manifest_key.as_ref() == Some(key)).then_some(*since)
+        (ended.manifest_key.as_ref() == Some(key)).then_some(*since)
     }
 
-    fn count(&self, settlement: &Settlement, code: Option<&'static str>) {
-        let (request, mark) = (&settlement.request, &settlement.mark);
+    fn count(&self, ended: &TargetOutcome, code: Option<&'static str>) {
+        let (request, entry) = (&ended.request, &ended.outbox_entry);
         let mut line = self
             .metrics
-            .event("settled")
+            .event("target ended")
             .property("request_id", &request.id)
-            .property("runtime", mark.target.python())
-            .property("architecture", mark.target.architecture());
-        if let Some(since) = self.since(settlement) {
+            .property("runtime", entry.target.python())
+            .property("architecture", entry.target.architecture());
+        if let Some(since) = self.since(ended) {
             line = line.duration(&Metric::PUBLISH_DURATION, since.elapsed());
         }
-        let outcome = match (settlement.status, code) {
+        let outcome = match (ended.status, code) {
             (Status::Published, _) => Outcome::Published,
             (Status::Unchanged, _) => Outcome::Unchanged,
             (Status::Superseded, _) => Outcome::Superseded,
@@ -73,8 +73,8 @@ impl Ledger {
 
 impl Observer for Ledger {
     fn on(&self, milestone: Milestone<'_>) {
-        if let Milestone::Settled { settlement, code } = milestone {
-            self.count(settlement, code);
+        if let Milestone::TargetEnded { outcome, code } = milestone {
+            self.count(outcome, code);
         }
     }
 }
@@ -86,7 +86,7 @@ mod tests {
     use accretion_core::request::{RequestId, RequestRef};
     use accretion_core::target::{Compatibility, Target};
     use accretion_service::Error;
-    use accretion_service::ports::Mark;
+    use accretion_service::ports::OutboxEntry;
     use accretion_testing::emf::{self, Lines};
     use serde_json::Value;
 
@@ -98,19 +98,19 @@ mod tests {
         Target::from_slug("py313-arm64").unwrap().into()
     }
 
-    fn settlement(status: Status) -> Settlement {
+    fn ended(status: Status) -> TargetOutcome {
         let request = RequestRef {
             id: RequestId::of_object("inbox", "a.json", "1"),
             received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
         };
         let target = a_target();
         let event = Event::LayerPublished;
-        Settlement {
+        TargetOutcome {
             status,
             manifest_key: Some(KEY.to_owned()),
             digest: None,
             change: None,
-            mark: Mark {
+            outbox_entry: OutboxEntry {
                 project: "data-tools".parse().unwrap(),
                 target: target.target(),
                 notification: Notification::of_layer(event, &request, "data-tools", &target),
@@ -119,19 +119,18 @@ mod tests {
         }
     }
 
-    /// The line of a settlement.
+    /// The line of an outcome.
     fn line(begun: &str, status: Status, code: Option<&'static str>) -> Value {
         let lines = Lines::default();
         let ledger = Ledger::new(Metrics::to("Accretion/stack".to_owned(), lines.clone()));
         ledger.begin(begun);
-        let settlement = settlement(status);
-        let settlement = &settlement;
-        ledger.on(Milestone::Settled { settlement, code });
+        let outcome = &ended(status);
+        ledger.on(Milestone::TargetEnded { outcome, code });
         let [line] = &lines.read()[..] else {
             panic!("one line for one target");
         };
         assert_eq!(emf::problems(line), [""; 0], "{line}");
-        assert_eq!(line["request_id"], settlement.request.id.as_str());
+        assert_eq!(line["request_id"], outcome.request.id.as_str());
         line.clone()
     }
 

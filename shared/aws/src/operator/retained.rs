@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::shelves::delete_layer_version;
+use super::inventory::delete_layer_version;
 use crate::Clients;
 use crate::error::{Call, Error, failed, shown};
 use crate::layers::VERSION;

@@ -1,63 +1,63 @@
-//! What bringing dead letters back needs of the world.
+//! The ports of redriving dead letters.
 
 use accretion_core::request::{IdentityAttributes, RequestRef};
 use accretion_core::timestamp::Timestamp;
 use serde_json::Value;
 
-use super::PortError;
+use super::{PortError, async_trait};
 
-/// A message of a queue of dead letters, which nobody else sees for a while.
+/// A message of a queue of dead letters, hidden from other receivers for a while.
 ///
 /// A message that SQS moves to a queue of dead letters keeps its id and its time.
 ///
 /// Source: Amazon SQS Developer Guide, "Setting up dead-letter queue retention", of the time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// SQS's id of it.
+    /// Its id in SQS.
     pub id: String,
-    /// When SQS took it first.
+    /// The time when SQS first received it.
     pub sent_at: Timestamp,
-    /// Which request it is, if it was sent before.
+    /// The identity of the request, if it was sent before.
     pub attributes: IdentityAttributes,
-    /// What it says.
+    /// Its text.
     pub body: String,
-    /// By what the queue knows that it was received.
+    /// The receipt handle.
     pub receipt: String,
 }
 
 /// A queue of dead letters.
+#[async_trait]
 pub trait DeadLetters: Send + Sync {
-    /// Receives up to `limit` of those that can be seen, and hides them for a while; none if there
-    /// are no more.
-    fn receive(
-        &self,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<DeadLetter>, PortError>> + Send;
+    /// Receives up to `limit` visible messages, and hides them for a while; none if no more are
+    /// visible.
+    async fn receive(&self, limit: usize) -> Result<Vec<DeadLetter>, PortError>;
 
-    /// Deletes one that was received.
-    fn delete(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Deletes a received message.
+    async fn delete(&self, letter: &DeadLetter) -> Result<(), PortError>;
 
-    /// Lets one that was received be seen again.
-    fn show(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Makes a received message visible again.
+    async fn make_visible(&self, letter: &DeadLetter) -> Result<(), PortError>;
 }
 
 /// A message for the request queue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestMessage {
-    /// What it says.
+    /// Its text.
     pub body: String,
-    /// Which request it is; `None` where the body says so.
+    /// The identity of the request; `None` if the body has it.
     pub request: Option<RequestRef>,
 }
 
 /// The request queue.
+#[async_trait]
 pub trait RequestQueue: Send + Sync {
     /// Sends a message.
-    fn send(&self, message: &RequestMessage) -> impl Future<Output = Result<(), PortError>> + Send;
+    async fn send(&self, message: &RequestMessage) -> Result<(), PortError>;
 }
 
 /// The publisher.
+#[async_trait]
 pub trait Publisher: Send + Sync {
-    /// Invokes it, without waiting for what comes of it.
-    fn invoke(&self, payload: &Value) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Invokes it, without waiting for the result.
+    async fn invoke(&self, payload: &Value) -> Result<(), PortError>;
 }

@@ -1,4 +1,4 @@
-//! What the pipeline needs of the world besides building.
+//! The ports of dispatching and publishing.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,50 +9,40 @@ use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
-use accretion_core::publication::{Claim, LayerState, Published, Review};
+use accretion_core::publication::{Claim, LayerState, OrphanCheck, Published};
 use accretion_core::request::{Permission, ProjectName, RequestId, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget};
 use accretion_core::timestamp::Timestamp;
-use accretion_core::tracking::Status;
+use accretion_core::tracking::{Failure, Status};
 
-use super::{Clock, PortError};
+use super::{Clock, PortError, async_trait};
 
-/// Waits, by the same time that [`Clock`] tells.
+/// A clock that can wait.
+#[async_trait]
 pub trait Timer: Clock {
-    /// Waits for so long.
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    /// Waits, by the time of [`Clock`].
+    async fn sleep(&self, duration: Duration);
 }
 
-/// Reads what is dropped into the inbox.
+/// The inbox bucket.
+#[async_trait]
 pub trait Inbox: Send + Sync {
     /// The bucket's name.
     fn bucket(&self) -> &str;
 
     /// Reads that very version of an object; `None` if it is gone. Of one that is longer than
     /// `limit` bytes, at most one byte more is read, so that its reader can tell.
-    fn read(
-        &self,
-        object: &InboxObject,
-        limit: usize,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+    async fn read(&self, object: &InboxObject, limit: usize) -> Result<Option<Vec<u8>>, PortError>;
 
     /// Reads an object as it is now; `None` if there is none. Of one that is longer than `limit`
     /// bytes, at most one byte more is read.
-    fn latest(
-        &self,
-        key: &str,
-        limit: usize,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+    async fn latest(&self, key: &str, limit: usize) -> Result<Option<Vec<u8>>, PortError>;
 
     /// The objects whose keys start with a prefix, in their order; of more than `limit`, one more.
-    fn list(
-        &self,
-        prefix: &str,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<Listed>, PortError>> + Send;
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError>;
 }
 
-/// An object of the inbox, as a list has it.
+/// An object of the inbox in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The key.
@@ -61,37 +51,24 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// Keeps accepted requests, normalised.
+/// The store of accepted requests, normalised.
+#[async_trait]
 pub trait Requests: Send + Sync {
-    /// Keeps a request. What is kept already stays as it is.
-    fn keep(
-        &self,
-        id: &RequestId,
-        request: String,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Stores a request, unless one is stored under the id.
+    async fn store(&self, id: &RequestId, request: String) -> Result<(), PortError>;
 
-    /// The request that is kept under an id; `None` if none is.
-    fn kept(
-        &self,
-        id: &RequestId,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+    /// The stored request of an id.
+    async fn stored(&self, id: &RequestId) -> Result<Option<Vec<u8>>, PortError>;
 
-    /// Keeps what a request names: packed files, a wheel. The key is named after the content, and what
-    /// is kept already stays as it is.
-    fn keep_file(
-        &self,
-        key: &str,
-        content: Vec<u8>,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Stores content that a request names: packed files, a wheel. The key is derived from the
+    /// content, and an object of that key stays as it is.
+    async fn store_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError>;
 
-    /// What [`Self::keep_file`] has kept under a key; `None` if nothing is.
-    fn kept_file(
-        &self,
-        key: &str,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+    /// The content that [`Self::store_file`] has stored under a key.
+    async fn stored_file(&self, key: &str) -> Result<Option<Vec<u8>>, PortError>;
 }
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// An object of the inbox.
@@ -107,43 +84,57 @@ pub struct Accepted {
     pub request: RequestRef,
     /// Its project.
     pub project: ProjectName,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
-    /// What it wants layers for.
+    /// The layers that it asks for.
     pub targets: Vec<Compatibility>,
-    /// The ARN of the version whose content it wants again, if it is a rollback.
+    /// The ARN of the version whose content a rollback asks for.
     pub rolled_back_to: Option<String>,
 }
 
-/// A request that can't be used.
+/// A request that is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// The request.
     pub request: RequestRef,
-    /// Its project, where the request says so much.
+    /// Its project, if the request names one.
     pub project: Option<String>,
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
-    /// What is wrong with it, as people read it.
+    /// The report of its problems, for people.
     pub reason: String,
     /// The codes of its problems, each once.
     pub codes: Vec<String>,
 }
 
-/// A target that has not come to its end.
+/// The build of one layer: the input of an execution of the state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenTarget {
+pub struct BuildOrder {
     /// The request.
     pub request: RequestRef,
-    /// The project.
+    /// Its project.
     pub project: ProjectName,
     /// The target, with the runtimes of its layer.
     pub target: Compatibility,
-    /// When it was last heard of.
+}
+
+impl BuildOrder {
+    /// The name of the execution. It is unique, so that a build starts only once.
+    pub fn execution(&self) -> String {
+        keys::execution(&self.request.id, self.target.target())
+    }
+}
+
+/// A target without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTarget {
+    /// Its build.
+    pub build: BuildOrder,
+    /// The time of its last status.
     pub updated_at: Timestamp,
 }
 
-/// What came of accepting a request.
+/// The result of accepting a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
     /// It is recorded.
@@ -154,107 +145,79 @@ pub enum Acceptance {
     Rejected,
 }
 
-/// Knows how far each request has come. Statuses are only ever raised.
+/// The statuses of requests and targets. A lower status never replaces a higher one.
+#[async_trait]
 pub trait Tracking: Send + Sync {
-    /// The status of a request; `None` if it is not known yet.
-    fn status(
-        &self,
-        id: &RequestId,
-    ) -> impl Future<Output = Result<Option<Status>, PortError>> + Send;
+    /// The status of a request; `None` if it is not recorded yet.
+    async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError>;
 
     /// Records an accepted request with all of its targets, at once, as [`Status::Received`]. Does
-    /// nothing if it is known.
-    fn accept(
+    /// nothing if it is recorded.
+    async fn accept(&self, accepted: &Accepted) -> Result<Acceptance, PortError>;
+
+    /// Records a rejected request. Does nothing if it is recorded.
+    async fn reject(&self, rejected: &Rejected) -> Result<(), PortError>;
+
+    /// Records a failed build that its execution tries again later, as [`Status::Waiting`].
+    async fn delay(
         &self,
-        accepted: &Accepted,
-    ) -> impl Future<Output = Result<Acceptance, PortError>> + Send;
+        build: &BuildOrder,
+        failure: &Failure,
+        next_attempt_at: Timestamp,
+    ) -> Result<(), PortError>;
 
-    /// Records a rejected request. Does nothing if it is known.
-    fn reject(&self, rejected: &Rejected) -> impl Future<Output = Result<(), PortError>> + Send;
-
-    /// Targets that have not come to their end and were last heard of before a point in time.
-    fn open_before(
-        &self,
-        before: Timestamp,
-    ) -> impl Future<Output = Result<Vec<OpenTarget>, PortError>> + Send;
+    /// Targets without an outcome whose last status is older than a point in time.
+    async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError>;
 }
 
-/// One build: what an execution of the state machine is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildOrder {
-    /// The request.
-    pub request: RequestRef,
-    /// Its project.
-    pub project: ProjectName,
-    /// What to build for.
-    pub target: Compatibility,
-}
-
-impl BuildOrder {
-    /// The name of the execution: a build is started once, however often it is ordered.
-    pub fn execution(&self) -> String {
-        keys::execution(&self.request.id, self.target.target())
-    }
-}
-
-/// Starts builds.
+/// The state machine.
+#[async_trait]
 pub trait Builds: Send + Sync {
     /// Starts a build. Does nothing if it was started before.
-    fn start(&self, order: &BuildOrder) -> impl Future<Output = Result<(), PortError>> + Send;
+    async fn start(&self, order: &BuildOrder) -> Result<(), PortError>;
 }
 
-/// Tells the world.
+/// The topic of the stack.
+#[async_trait]
 pub trait Topic: Send + Sync {
     /// Sends a notification.
-    fn send(
-        &self,
-        notification: &Notification,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    async fn send(&self, notification: &Notification) -> Result<(), PortError>;
 }
 
-/// An artifact as it is in the bucket.
+/// An artifact in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredArtifact {
     /// The key.
     pub key: String,
     /// The version of the object, where the bucket has versions.
     pub version_id: Option<String>,
-    /// SHA-256 of its bytes, as S3 checked it on arrival; `None` if it was not asked to.
+    /// SHA-256 of its bytes, as S3 verified it on arrival; `None` if S3 was not asked to.
     pub sha256: Option<Sha256>,
     /// Its bytes.
     pub size: u64,
 }
 
 /// The manifests and artifacts of the artifacts bucket.
+#[async_trait]
 pub trait Manifests: Send + Sync {
     /// The bucket's name.
     fn bucket(&self) -> &str;
 
-    /// An artifact manifest's text; `None` if there is none.
-    fn manifest(
-        &self,
-        key: &str,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
+    /// The text of an artifact manifest, or of a layer manifest.
+    async fn manifest(&self, key: &str) -> Result<Option<Vec<u8>>, PortError>;
 
-    /// What is stored as an artifact; `None` if nothing is.
-    fn artifact(
-        &self,
-        key: &str,
-    ) -> impl Future<Output = Result<Option<StoredArtifact>, PortError>> + Send;
+    /// The artifact of a key.
+    async fn artifact(&self, key: &str) -> Result<Option<StoredArtifact>, PortError>;
 
-    /// Keeps an artifact manifest under a key. What is there already stays as it is.
-    fn keep(
-        &self,
-        key: &str,
-        manifest: &Manifest,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Stores an artifact manifest, unless one is stored under the key.
+    async fn store(&self, key: &str, manifest: &Manifest) -> Result<(), PortError>;
 
-    /// Writes the manifest of a layer version, over the one that may be there.
-    fn describe(
+    /// Stores the manifest of a layer version, in place of an earlier one.
+    async fn store_layer_manifest(
         &self,
         layer: &LayerName,
         manifest: &LayerManifest,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    ) -> Result<(), PortError>;
 }
 
 /// A version of a layer in Lambda.
@@ -268,77 +231,72 @@ pub struct LayerVersion {
     pub version_arn: String,
     /// SHA-256 of its content.
     pub code_sha256: Sha256,
-    /// When it was made.
+    /// The time when Lambda created it.
     pub created_at: Timestamp,
 }
 
-/// What came of an attempt to publish.
+/// The result of an attempt to publish.
 #[derive(Debug)]
 pub enum Attempt {
-    /// There is a new version.
+    /// Lambda has created a version.
     Made(LayerVersion),
-    /// There is none, for this reason.
+    /// Lambda has created none, for this reason.
     Refused(PortError),
-    /// Nobody can say: the answer was lost.
+    /// Unknown: the answer was lost.
     Unknown(PortError),
 }
 
 /// Layer versions in Lambda.
+#[async_trait]
 pub trait LayerVersions: Send + Sync {
-    /// Makes a layer version of an artifact. The call has no idempotency token, so it is made once.
-    fn publish(
+    /// Publishes a version of an artifact, with a single call: it has no idempotency token.
+    async fn publish(
         &self,
         layer: &LayerName,
         manifest: &Manifest,
         artifact: &StoredArtifact,
-    ) -> impl Future<Output = Attempt> + Send;
+    ) -> Attempt;
 
-    /// A version; `None` if there is none of that number, or it was deleted.
-    fn get(
-        &self,
-        layer: &LayerName,
-        version: u64,
-    ) -> impl Future<Output = Result<Option<LayerVersion>, PortError>> + Send;
+    /// A version; `None` if no version has that number, or it was deleted.
+    async fn get(&self, layer: &LayerName, version: u64)
+    -> Result<Option<LayerVersion>, PortError>;
 
     /// The numbers of the versions above a number, lowest first.
-    fn above(
-        &self,
-        layer: &LayerName,
-        version: u64,
-    ) -> impl Future<Output = Result<Vec<u64>, PortError>> + Send;
+    async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError>;
 
-    /// Lets somebody use a version, who may be allowed to already.
-    fn grant(
+    /// Grants a permission on a version. Does nothing if it was granted before.
+    async fn grant(
         &self,
         layer: &LayerName,
         version: u64,
         permission: &Permission,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    ) -> Result<(), PortError>;
 }
 
-/// Names of the latest layer versions, for whoever deploys functions.
-pub trait Pointers: Send + Sync {
-    /// Lets the pointer of a project's layer for a target point to a version's ARN.
-    fn point(
+/// The latest-version parameters.
+#[async_trait]
+pub trait LatestVersions: Send + Sync {
+    /// Writes the ARN of a version to the parameter of a project's layer for a target.
+    async fn set(
         &self,
         project: &ProjectName,
         target: LayerTarget,
         version_arn: &str,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    ) -> Result<(), PortError>;
 }
 
-/// Something about a layer that is to be told, recorded together with what it tells of.
+/// A notification that is not sent yet, recorded together with its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct OutboxEntry {
     /// The project.
     pub project: ProjectName,
     /// The layer's target.
     pub target: LayerTarget,
-    /// What is to be told.
+    /// The notification.
     pub notification: Notification,
 }
 
-impl Mark {
+impl OutboxEntry {
     /// The layer.
     pub fn layer(&self) -> LayerName {
         LayerName::new(&self.project, self.target)
@@ -350,85 +308,85 @@ impl Mark {
 pub struct LayerChange {
     /// The revision that it was decided on.
     pub revision: u64,
-    /// What is published from now on.
+    /// The current version from now on.
     pub published: Published,
-    /// Of a new version, which is recorded with it: the claim that it was published under, which
-    /// has to be still there and ends. `None` if there is no new version and must be no claim.
+    /// Of a new version, which is recorded with it: the claim that it was published under. It must
+    /// still exist, and ends. `None` if no version is new; then no claim may exist.
     pub claim: Option<EndedClaim>,
 }
 
 impl LayerChange {
-    /// Whether there is a version that was not there before.
+    /// Returns whether the version is new.
     pub fn is_new_version(&self) -> bool {
         self.claim.is_some()
     }
 }
 
-/// A claim that ends with what it was for.
+/// A claim that ends with a new version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedClaim {
-    /// Whose it was.
+    /// Its owner.
     pub owner: String,
-    /// When the layer is to be reviewed.
-    pub review: Review,
+    /// The orphan check that follows.
+    pub check: OrphanCheck,
 }
 
-/// How a claim is given up.
+/// A claim that ends without a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Release {
-    /// Whether Lambda may have a version of the claim: [`LayerState::has_stray`] is so from now on,
-    /// until a new version is [settled](Layers::settle).
-    pub leaves_version: bool,
-    /// When the layer is to be reviewed.
-    pub review: Review,
+pub struct ClaimRelease {
+    /// True if Lambda may have a version of the claim: sets [`LayerState::may_have_orphan`] until a
+    /// new version is [recorded](Layers::record).
+    pub may_leave_orphan: bool,
+    /// The orphan check that follows.
+    pub check: OrphanCheck,
 }
 
-/// What came of a review.
+/// The result of an orphan check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reviewed {
-    /// The revision of the layer that was reviewed.
+pub struct OrphanCheckResult {
+    /// The revision of the layer that was checked.
     pub revision: u64,
     /// The highest number of a version that was seen.
     pub version: u64,
-    /// When the layer is to be reviewed again; `None` for not at all.
-    pub again_at: Option<Timestamp>,
+    /// The time of the next check; `None` if none follows.
+    pub next_at: Option<Timestamp>,
 }
 
-/// What comes of a target: recorded in one transaction.
+/// The outcome of a target, recorded in one transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settlement {
+pub struct TargetOutcome {
     /// The request.
     pub request: RequestRef,
-    /// What happens to the target's status: raised, or nothing of this is recorded.
+    /// The target's status. Nothing is recorded unless it is higher than the status before.
     pub status: Status,
     /// The key of the target's artifact manifest; `None` if there is none.
     pub manifest_key: Option<String>,
     /// The digest of the target's layer; `None` if it is not known.
     pub digest: Option<Digest>,
-    /// What becomes of the layer's item; `None` leaves it.
+    /// The change of the layer's item; `None` leaves it.
     pub change: Option<LayerChange>,
-    /// What is to be told afterwards.
-    pub mark: Mark,
+    /// The notification that follows.
+    pub outbox_entry: OutboxEntry,
 }
 
-/// What came of recording.
+/// The result of recording an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
     /// All of it is recorded.
     Done,
-    /// Nothing is: the layer's item is not what it was.
-    Lost,
+    /// Nothing is: the layer's item has changed.
+    RevisionConflict,
     /// Nothing is: the target's status is as high already.
-    Known,
+    AlreadyRecorded,
 }
 
-/// A thing that was left undone.
+/// Work that an invocation may have left undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pending {
-    /// A layer: its claim, or the review that follows one.
+    /// A layer: its claim, or the orphan check that follows one.
     Layer(LayerName),
-    /// A mark that is not cleared.
-    Mark {
+    /// An outbox entry.
+    OutboxEntry {
         /// The layer.
         layer: LayerName,
         /// The notification's `EventId`.
@@ -436,104 +394,89 @@ pub enum Pending {
     },
 }
 
-/// Decides who publishes what.
+/// The table of layers, which decides who publishes.
+#[async_trait]
 pub trait Layers: Send + Sync {
     /// The state of a layer, read consistently.
-    fn state(
-        &self,
-        layer: &LayerName,
-    ) -> impl Future<Output = Result<LayerState, PortError>> + Send;
+    async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError>;
 
-    /// Claims a layer whose state has this revision; `false` if it has not any more.
-    fn claim(
+    /// Claims a layer of a revision; `false` after a revision conflict.
+    async fn claim(
         &self,
         layer: &LayerName,
         revision: u64,
         claim: &Claim,
-    ) -> impl Future<Output = Result<bool, PortError>> + Send;
+    ) -> Result<bool, PortError>;
 
-    /// Gives a claim up. Nothing happens if it is not there any more.
-    fn release(
+    /// Ends a claim without a commit. Does nothing if the claim does not exist any more.
+    async fn release_claim(
         &self,
         layer: &LayerName,
         owner: &str,
-        release: Release,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+        release: ClaimRelease,
+    ) -> Result<(), PortError>;
 
-    /// Whether a version of a layer is recorded.
-    fn is_recorded(
+    /// Returns whether a version of a layer is recorded.
+    async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError>;
+
+    /// Records the result of an orphan check. Does nothing after a revision conflict: a later check
+    /// follows.
+    async fn record_check(
         &self,
         layer: &LayerName,
-        version: u64,
-    ) -> impl Future<Output = Result<bool, PortError>> + Send;
+        result: OrphanCheckResult,
+    ) -> Result<(), PortError>;
 
-    /// Records that a layer was reviewed. Nothing happens if its revision is another one by now: it
-    /// will be reviewed again then.
-    fn review(
-        &self,
-        layer: &LayerName,
-        reviewed: Reviewed,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Records the outcome of a target, all or nothing.
+    async fn record(&self, outcome: &TargetOutcome) -> Result<Recorded, PortError>;
 
-    /// Records what comes of a target, all or nothing.
-    fn settle(
-        &self,
-        settlement: &Settlement,
-    ) -> impl Future<Output = Result<Recorded, PortError>> + Send;
-
-    /// A mark; `None` if it is cleared.
-    fn mark(
+    /// An outbox entry; `None` if it was deleted.
+    async fn outbox_entry(
         &self,
         layer: &LayerName,
         event_id: &str,
-    ) -> impl Future<Output = Result<Option<Mark>, PortError>> + Send;
+    ) -> Result<Option<OutboxEntry>, PortError>;
 
-    /// Clears a mark: it is told.
-    fn clear(
-        &self,
-        layer: &LayerName,
-        event_id: &str,
-    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Deletes an outbox entry, whose notification was sent.
+    async fn delete_outbox_entry(&self, layer: &LayerName, event_id: &str)
+    -> Result<(), PortError>;
 
-    /// What has been left undone since before a point in time.
-    fn pending_before(
-        &self,
-        before: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Pending>, PortError>> + Send;
+    /// Work that has been pending since before a point in time.
+    async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError>;
 }
 
-/// How far requests and targets have come, told when it is recorded.
+/// A step of a request or target, reported once it is recorded.
 #[derive(Debug, Clone, Copy)]
 pub enum Milestone<'a> {
-    /// A request has come, for the first time or not.
+    /// A request was received, for the first time or not.
     Received(&'a RequestRef),
-    /// It is recorded as accepted.
+    /// A request is recorded as accepted.
     Accepted(&'a Accepted),
-    /// It is recorded as rejected.
+    /// A request is recorded as rejected.
     Rejected {
         /// The request.
         rejected: &'a Rejected,
         /// The code of the first of its problems.
         code: &'static str,
     },
-    /// It was recorded before.
+    /// A request was recorded before.
     Repeated(&'a RequestRef),
-    /// What has come of a target is recorded.
-    Settled {
-        /// What has come of it.
-        settlement: &'a Settlement,
-        /// The code of what failed, if it did.
+    /// The outcome of a target is recorded.
+    TargetEnded {
+        /// The outcome.
+        outcome: &'a TargetOutcome,
+        /// The code of a failure.
         code: Option<&'static str>,
     },
 }
 
-/// Is told of milestones, for whoever counts.
+/// An observer of milestones, for metrics.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// Is told of a milestone. Must not block.
+    /// Receives a milestone. Must not block.
     fn on(&self, milestone: Milestone<'_>);
 }
 
-/// Nobody counts.
+/// Ignores all milestones.
 impl Observer for () {
     fn on(&self, _milestone: Milestone<'_>) {}
 }

@@ -7,15 +7,16 @@ use accretion_core::request::IdentityAttributes;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ports::async_trait;
 
 /// A queue of dead letters, and what they are sent to.
 #[derive(Default)]
 struct World {
     state: Mutex<State>,
-    /// What a body contains that is not taken, and of which class the refusal is.
+    /// A text in bodies that are refused, and the class of the refusal.
     refused: Option<(&'static str, Class)>,
     deletes_nothing: bool,
-    /// Whether what is sent fails at once and is among the dead letters again.
+    /// True if what is sent fails at once and is among the dead letters again.
     fails_at_once: bool,
 }
 
@@ -86,6 +87,7 @@ impl World {
     }
 }
 
+#[async_trait]
 impl DeadLetters for World {
     async fn receive(&self, limit: usize) -> Result<Vec<DeadLetter>, PortError> {
         let mut state = self.state();
@@ -104,7 +106,7 @@ impl DeadLetters for World {
         Ok(())
     }
 
-    async fn show(&self, letter: &DeadLetter) -> Result<(), PortError> {
+    async fn make_visible(&self, letter: &DeadLetter) -> Result<(), PortError> {
         let mut state = self.state();
         state.hidden.retain(|it| it.id != letter.id);
         state.visible.push_back(letter.clone());
@@ -112,6 +114,7 @@ impl DeadLetters for World {
     }
 }
 
+#[async_trait]
 impl RequestQueue for World {
     async fn send(&self, message: &RequestMessage) -> Result<(), PortError> {
         self.take(&message.body)?;
@@ -129,6 +132,7 @@ impl RequestQueue for World {
     }
 }
 
+#[async_trait]
 impl Publisher for World {
     async fn invoke(&self, payload: &Value) -> Result<(), PortError> {
         self.take(&payload.to_string())?;
@@ -371,7 +375,7 @@ fn the_publisher_is_invoked_with_what_it_was_invoked_with() {
     let id = RequestId::of_message("1");
     let key = format!("accretion/manifests/tools/{id}-py313.manifest");
     let payload: Value = serde_json::from_str(&event(&[&key])).unwrap();
-    let repair = json!({"Task": "repair"});
+    let repair = json!({"Task": "Reconcile"});
     let record = |payload: &Value| json!({"requestPayload": payload}).to_string();
     let world = World::of([
         letter("m-1", &record(&payload)),
@@ -388,7 +392,7 @@ fn the_publisher_is_invoked_with_what_it_was_invoked_with() {
 }
 
 #[test]
-fn what_is_looked_at_stays_where_it_is() {
+fn inspected_letters_stay_where_they_are() {
     let world = World::of([
         letter("m-2", &event(&["tools.json", "folder/"])),
         letter("m-1", &request_of("first")),
@@ -398,10 +402,10 @@ fn what_is_looked_at_stays_where_it_is() {
             ..letter("m-3", &request_of("oldest"))
         },
     ]);
-    let look = block_on(Redrive::new(&world, 100).look_at_requests());
-    assert!(look.failure.is_none());
-    let seen: Vec<_> = look
-        .seen
+    let inspection = block_on(Redrive::new(&world, 100).inspect_requests());
+    assert!(inspection.failure.is_none());
+    let seen: Vec<_> = inspection
+        .letters
         .iter()
         .map(|it| (it.letter.as_str(), it.requests.clone(), it.keys.clone()))
         .collect();
@@ -415,21 +419,21 @@ fn what_is_looked_at_stays_where_it_is() {
         ("m-4", vec![], vec![]),
     ];
     assert_eq!(seen, expected);
-    let obstacles: Vec<_> = look
-        .seen
+    let obstacles: Vec<_> = inspection
+        .letters
         .iter()
         .filter_map(|it| Some((it.body.as_str(), it.obstacle.as_ref()?.code())))
         .collect();
     assert_eq!(obstacles, [("no", "MessageUnknown")]);
     assert_eq!(world.visible().len(), 4);
     assert!(world.state().sent.is_empty());
-    let look = block_on(Redrive::new(&world, 3).look_at_requests());
-    assert_eq!(look.seen.len(), 3);
+    let inspection = block_on(Redrive::new(&world, 3).inspect_requests());
+    assert_eq!(inspection.letters.len(), 3);
     assert_eq!(world.visible().len(), 4);
 }
 
 #[test]
-fn what_a_publication_died_of_is_seen() {
+fn the_cause_of_a_failed_publication_is_shown() {
     let id = RequestId::of_message("1");
     let key = format!("accretion/manifests/tools/{id}-py313.manifest");
     let payload: Value = serde_json::from_str(&event(&[&key])).unwrap();
@@ -443,14 +447,14 @@ fn what_a_publication_died_of_is_seen() {
         letter("m-1", &record.to_string()),
         letter("m-2", &unknown.to_string()),
     ]);
-    let look = block_on(Redrive::new(&world, 100).look_at_publications());
-    let [one, other] = &look.seen[..] else {
-        panic!("{look:?}");
+    let inspection = block_on(Redrive::new(&world, 100).inspect_publications());
+    let [one, other] = &inspection.letters[..] else {
+        panic!("{inspection:?}");
     };
     assert_eq!((&one.requests, &one.keys), (&vec![id], &vec![key]));
-    assert_eq!(one.demise.code.as_deref(), Some("AccessDenied"));
+    assert_eq!(one.cause.code.as_deref(), Some("AccessDenied"));
     assert!(one.obstacle.is_none());
-    assert_eq!(other.demise.code.as_deref(), Some("Panicked"));
+    assert_eq!(other.cause.code.as_deref(), Some("Panicked"));
     let obstacle = other.obstacle.as_ref().unwrap();
     assert_eq!(obstacle.code(), "InvocationUnknown");
     assert_eq!(world.visible(), ["m-1", "m-2"]);
@@ -458,7 +462,7 @@ fn what_a_publication_died_of_is_seen() {
 }
 
 #[test]
-fn only_what_is_meant_is_sent() {
+fn only_the_chosen_letters_are_sent() {
     let letters = ["a", "b", "c"].map(|name| letter(name, &request_of(name)));
     let world = World::of(letters.into_iter().chain([letter("d", "no")]));
     let meant = ["b", "d", "gone"].map(str::to_owned);

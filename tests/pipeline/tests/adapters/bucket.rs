@@ -122,14 +122,14 @@ fn a_request_is_kept_as_it_came_first() {
     on_aws(async |world| {
         let requests = S3Requests::new(&world.clients, world.bucket().await);
         let id = RequestId::of_message(&fresh("request"));
-        assert_eq!(requests.kept(&id).await.unwrap(), None);
-        let rivals = (0..8).map(|rival| requests.keep(&id, format!("{{\"Rival\": {rival}}}")));
+        assert_eq!(requests.stored(&id).await.unwrap(), None);
+        let rivals = (0..8).map(|rival| requests.store(&id, format!("{{\"Rival\": {rival}}}")));
         for kept in futures_util::future::join_all(rivals).await {
             kept.unwrap();
         }
-        let kept = requests.kept(&id).await.unwrap();
-        requests.keep(&id, "{}".to_owned()).await.unwrap();
-        assert_eq!(requests.kept(&id).await.unwrap(), kept);
+        let kept = requests.stored(&id).await.unwrap();
+        requests.store(&id, "{}".to_owned()).await.unwrap();
+        assert_eq!(requests.stored(&id).await.unwrap(), kept);
         assert!(String::from_utf8(kept.unwrap()).unwrap().contains("Rival"));
     });
 }
@@ -369,7 +369,10 @@ fn the_manifest_of_a_layer_version_can_be_written_again() {
                 digest: digest("a"),
                 published_at: at("10:00:00"),
             };
-            manifests.describe(&layer(), &manifest).await.unwrap();
+            manifests
+                .store_layer_manifest(&layer(), &manifest)
+                .await
+                .unwrap();
             let key = "accretion/layers/data-tools-py313-arm64/7.json";
             let text = manifests.manifest(key).await.unwrap().unwrap();
             assert_eq!(text, manifest.to_json().as_bytes());

@@ -1,23 +1,23 @@
-//! Pointers, notifications, builds.
+//! LatestVersions, notifications, builds.
 
-use accretion_aws::{SnsTopic, SsmPointers, StepFunctionsBuilds};
+use accretion_aws::{SnsTopic, SsmLatestVersions, StepFunctionsBuilds};
 use accretion_core::notification::{Event, Notification};
 use accretion_core::request::RequestId;
-use accretion_service::ports::{BuildOrder, Builds as _, Pointers as _, Topic as _};
+use accretion_service::ports::{BuildOrder, Builds as _, LatestVersions as _, Topic as _};
 use aws_sdk_ssm::types::ParameterType;
 use serde_json::{Value, json};
 
 use crate::{code, compatibility, fresh, on_aws, project, request, target};
 
 #[test]
-fn a_pointer_is_written_when_it_changes() {
+fn a_parameter_is_written_when_it_changes() {
     on_aws(async |world| {
-        let prefix = format!("/{}", fresh("pointers"));
-        let pointers = SsmPointers::new(&world.clients, &prefix);
+        let prefix = format!("/{}", fresh("parameters"));
+        let parameters = SsmLatestVersions::new(&world.clients, &prefix);
         let ssm = aws_sdk_ssm::Client::new(&world.config);
         let name = format!("{prefix}/data-tools/python3.13/arm64");
         for (arn, written) in [("arn:layer:1", 1), ("arn:layer:1", 1), ("arn:layer:2", 2)] {
-            pointers.point(&project(), target(), arn).await.unwrap();
+            parameters.set(&project(), target(), arn).await.unwrap();
             let found = ssm.get_parameter().name(&name).send().await.unwrap();
             let found = found.parameter.unwrap();
             assert_eq!(found.value(), Some(arn));
@@ -29,7 +29,7 @@ fn a_pointer_is_written_when_it_changes() {
         let (project, target) = (project(), target());
         let rivals = rivals
             .iter()
-            .map(|arn| pointers.point(&project, target, arn));
+            .map(|arn| parameters.set(&project, target, arn));
         for outcome in futures_util::future::join_all(rivals).await {
             outcome.unwrap();
         }

@@ -109,7 +109,7 @@ fn a_letter_is_hidden_until_it_is_shown() {
 
         letters.delete(&received[0]).await.unwrap();
         for letter in &received[1..3] {
-            letters.show(letter).await.unwrap();
+            letters.make_visible(letter).await.unwrap();
         }
         let shown = letters.receive(10).await.unwrap();
         assert_eq!(bodies(&shown), bodies(&received[1..3]));

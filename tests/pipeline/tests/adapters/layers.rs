@@ -1,17 +1,17 @@
-//! The table of layers: who publishes what.
+//! The table of layers.
 
 use std::time::Duration;
 
 use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::notification::{Event, LayerRef, Notification, ObjectRef};
-use accretion_core::publication::{Claim, LayerState, Published, Review};
+use accretion_core::publication::{Claim, LayerState, OrphanCheck, Published};
 use accretion_core::request::RequestRef;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_service::ports::{
-    EndedClaim, LayerChange, Layers as _, Mark, Pending, Recorded, Release, Reviewed, Settlement,
-    Tracking as _,
+    ClaimRelease, EndedClaim, LayerChange, Layers as _, OrphanCheckResult, OutboxEntry, Pending,
+    Recorded, TargetOutcome, Tracking as _,
 };
 use serde_json::{Value, json};
 
@@ -43,12 +43,12 @@ fn published(request: &RequestRef, version: u64) -> Published {
     }
 }
 
-pub(crate) fn settlement(
+pub(crate) fn outcome_of(
     request: &RequestRef,
     event: Event,
     status: Status,
     change: Option<LayerChange>,
-) -> Settlement {
+) -> TargetOutcome {
     let published = change.as_ref().map(|change| &change.published);
     let notification = Notification {
         layer: published.map(|published| LayerRef {
@@ -67,13 +67,13 @@ pub(crate) fn settlement(
             &compatibility(&target().slug()),
         )
     };
-    Settlement {
+    TargetOutcome {
         request: request.clone(),
         status,
         manifest_key: Some("m".to_owned()),
         digest: Some(Digest(Sha256::of(b"wheels"))),
         change,
-        mark: Mark {
+        outbox_entry: OutboxEntry {
             project: project(),
             target: target(),
             notification,
@@ -81,31 +81,31 @@ pub(crate) fn settlement(
     }
 }
 
-fn review() -> Review {
-    Review {
+fn check() -> OrphanCheck {
+    OrphanCheck {
         at: at("10:05:00"),
-        watch_until: None,
+        window_until: None,
     }
 }
 
-fn release(leaves_version: bool) -> Release {
-    Release {
-        leaves_version,
-        review: review(),
+fn release(may_leave_orphan: bool) -> ClaimRelease {
+    ClaimRelease {
+        may_leave_orphan,
+        check: check(),
     }
 }
 
-/// What a publication under a claim settles.
-fn publication(request: &RequestRef, revision: u64, owner: &str, version: u64) -> Settlement {
+/// The outcome of a publication under a claim.
+fn publication(request: &RequestRef, revision: u64, owner: &str, version: u64) -> TargetOutcome {
     let change = LayerChange {
         revision,
         published: published(request, version),
         claim: Some(EndedClaim {
             owner: owner.to_owned(),
-            review: review(),
+            check: check(),
         }),
     };
-    settlement(
+    outcome_of(
         request,
         Event::LayerPublished,
         Status::Published,
@@ -184,7 +184,7 @@ fn a_claim_is_given_up_by_its_owner_alone() {
         let tables = world.tables().await;
         let (layer, given_up) = (layer(), release(false));
         let release = async |owner| {
-            let released = tables.layers.release(&layer, owner, given_up);
+            let released = tables.layers.release_claim(&layer, owner, given_up);
             released.await.unwrap();
         };
         release("me").await;
@@ -197,7 +197,7 @@ fn a_claim_is_given_up_by_its_owner_alone() {
         release("me").await;
         let released = LayerState {
             revision: 2,
-            review_at: Some(review().at),
+            check_at: Some(check().at),
             ..LayerState::default()
         };
         assert_eq!(state(&tables).await, released);
@@ -205,71 +205,82 @@ fn a_claim_is_given_up_by_its_owner_alone() {
 }
 
 #[test]
-fn a_layer_is_reviewed_until_it_is_at_rest() {
+fn a_layer_is_checked_until_it_is_at_rest() {
     on_aws(async |world| {
         let (tables, layer) = (world.tables().await, layer());
         let pending = async |before| tables.layers.pending_before(at(before)).await.unwrap();
-        let to_be_reviewed = [Pending::Layer(layer.clone())];
+        let to_be_checked = [Pending::Layer(layer.clone())];
         let claim = claim("me", at("10:03:00"));
         tables.layers.claim(&layer, 0, &claim).await.unwrap();
-        let mut settlement = publication(&request("10:00:00"), 1, "me", 3);
-        let watch_until = Some(at("11:00:00"));
-        let claimed = settlement.change.as_mut().unwrap().claim.as_mut();
-        claimed.unwrap().review.watch_until = watch_until;
-        tables.layers.settle(&settlement).await.unwrap();
-        let event_id = &settlement.mark.notification.event_id;
-        tables.layers.clear(&layer, event_id).await.unwrap();
+        let mut outcome = publication(&request("10:00:00"), 1, "me", 3);
+        let window_until = Some(at("11:00:00"));
+        let claimed = outcome.change.as_mut().unwrap().claim.as_mut();
+        claimed.unwrap().check.window_until = window_until;
+        tables.layers.record(&outcome).await.unwrap();
+        let event_id = &outcome.outbox_entry.notification.event_id;
+        tables
+            .layers
+            .delete_outbox_entry(&layer, event_id)
+            .await
+            .unwrap();
         assert_eq!(pending("10:05:00").await, []);
-        assert_eq!(pending("10:05:01").await, to_be_reviewed);
+        assert_eq!(pending("10:05:01").await, to_be_checked);
         for (version, is_recorded) in [(3, true), (2, false), (4, false)] {
             let found = tables.layers.is_recorded(&layer, version).await.unwrap();
             assert_eq!(found, is_recorded, "{version}");
         }
 
-        let reviewed = async |revision, version, again_at: Option<&str>| {
-            let reviewed = Reviewed {
+        let checked = async |revision, version, next_at: Option<&str>| {
+            let result = OrphanCheckResult {
                 revision,
                 version,
-                again_at: again_at.map(at),
+                next_at: next_at.map(at),
             };
-            tables.layers.review(&layer, reviewed).await.unwrap();
+            tables.layers.record_check(&layer, result).await.unwrap();
             state(&tables).await
         };
         // Somebody has changed it meanwhile.
         let before = state(&tables).await;
-        assert_eq!(reviewed(1, 9, None).await, before);
+        assert_eq!(checked(1, 9, None).await, before);
         let again = LayerState {
-            review_at: Some(at("10:20:00")),
-            reviewed: 4,
+            check_at: Some(at("10:20:00")),
+            checked_version: 4,
             ..before.clone()
         };
-        assert_eq!(reviewed(2, 4, Some("10:20:00")).await, again);
-        assert_eq!(again.watch_until, watch_until);
+        assert_eq!(checked(2, 4, Some("10:20:00")).await, again);
+        assert_eq!(again.check_window_until, window_until);
         assert_eq!(pending("10:20:00").await, []);
-        assert_eq!(pending("10:20:01").await, to_be_reviewed);
+        assert_eq!(pending("10:20:01").await, to_be_checked);
         let at_rest = LayerState {
-            review_at: None,
-            watch_until: None,
+            check_at: None,
+            check_window_until: None,
             ..again
         };
-        assert_eq!(reviewed(2, 4, None).await, at_rest);
+        assert_eq!(checked(2, 4, None).await, at_rest);
         assert_eq!(pending("12:00:00").await, []);
 
-        // What was said to be watched is, whatever comes after.
+        // A later release does not shorten the window.
         tables.layers.claim(&layer, 2, &claim).await.unwrap();
-        let watched = Release {
-            leaves_version: true,
-            review: Review {
-                watch_until,
-                ..review()
+        let suspect = ClaimRelease {
+            may_leave_orphan: true,
+            check: OrphanCheck {
+                window_until,
+                ..check()
             },
         };
-        tables.layers.release(&layer, "me", watched).await.unwrap();
+        tables
+            .layers
+            .release_claim(&layer, "me", suspect)
+            .await
+            .unwrap();
         tables.layers.claim(&layer, 4, &claim).await.unwrap();
-        let released = tables.layers.release(&layer, "me", release(false)).await;
+        let released = tables
+            .layers
+            .release_claim(&layer, "me", release(false))
+            .await;
         released.unwrap();
-        assert_eq!(state(&tables).await.watch_until, watch_until);
-        assert_eq!(pending("10:05:01").await, to_be_reviewed);
+        assert_eq!(state(&tables).await.check_window_until, window_until);
+        assert_eq!(pending("10:05:01").await, to_be_checked);
     });
 }
 
@@ -282,23 +293,23 @@ fn a_version_that_was_left_is_remembered_until_there_is_a_new_one() {
             assert!(tables.layers.claim(&layer, revision, &claim).await.unwrap());
         };
         claim_at(0).await;
-        let release_as = async |owner, leaves_version| {
+        let release_as = async |owner, may_leave_orphan| {
             let released = tables
                 .layers
-                .release(&layer, owner, release(leaves_version));
+                .release_claim(&layer, owner, release(may_leave_orphan));
             released.await.unwrap();
         };
         release_as("other", true).await;
-        assert!(!state(&tables).await.has_stray);
+        assert!(!state(&tables).await.may_have_orphan);
         release_as("me", true).await;
-        assert!(state(&tables).await.has_stray);
+        assert!(state(&tables).await.may_have_orphan);
         claim_at(2).await;
         release_as("me", false).await;
-        assert!(state(&tables).await.has_stray);
+        assert!(state(&tables).await.may_have_orphan);
         claim_at(4).await;
-        let settlement = publication(&request("10:00:00"), 5, "me", 2);
-        tables.layers.settle(&settlement).await.unwrap();
-        assert!(!state(&tables).await.has_stray);
+        let outcome = publication(&request("10:00:00"), 5, "me", 2);
+        tables.layers.record(&outcome).await.unwrap();
+        assert!(!state(&tables).await.may_have_orphan);
     });
 }
 
@@ -316,14 +327,14 @@ fn a_publication_is_recorded_at_once_with_all_that_follows() {
             .claim(&layer, 0, &claim("me", lease))
             .await
             .unwrap();
-        let settlement = publication(request, 1, "me", 12);
-        let settled = tables.layers.settle(&settlement).await.unwrap();
-        assert_eq!(settled, Recorded::Done);
+        let outcome = publication(request, 1, "me", 12);
+        let recorded = tables.layers.record(&outcome).await.unwrap();
+        assert_eq!(recorded, Recorded::Done);
 
         let expected = LayerState {
             revision: 2,
             published: Some(published(request, 12)),
-            review_at: Some(review().at),
+            check_at: Some(check().at),
             ..LayerState::default()
         };
         assert_eq!(state(&tables).await, expected);
@@ -365,12 +376,16 @@ fn a_publication_is_recorded_at_once_with_all_that_follows() {
             .open_before(now().after(Duration::from_secs(1)));
         assert_eq!(open.await.unwrap(), []);
 
-        let event_id = &settlement.mark.notification.event_id;
-        let mark = async || tables.layers.mark(&layer, event_id).await.unwrap();
-        assert_eq!(mark().await, Some(settlement.mark.clone()));
+        let event_id = &outcome.outbox_entry.notification.event_id;
+        let entry = async || tables.layers.outbox_entry(&layer, event_id).await.unwrap();
+        assert_eq!(entry().await, Some(outcome.outbox_entry.clone()));
         for _ in 0..2 {
-            tables.layers.clear(&layer, event_id).await.unwrap();
-            assert_eq!(mark().await, None);
+            tables
+                .layers
+                .delete_outbox_entry(&layer, event_id)
+                .await
+                .unwrap();
+            assert_eq!(entry().await, None);
         }
     });
 }
@@ -380,8 +395,7 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
     on_aws(async |world| {
         let tables = world.tables().await;
         let (layer, request) = (layer(), request("10:00:00"));
-        let settle =
-            async |settlement: &Settlement| tables.layers.settle(settlement).await.unwrap();
+        let record = async |outcome: &TargetOutcome| tables.layers.record(outcome).await.unwrap();
         let unclaimed = |revision| {
             let change = LayerChange {
                 revision,
@@ -389,10 +403,10 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
                 claim: None,
             };
             let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
-            settlement(&request, event, status, Some(change))
+            outcome_of(&request, event, status, Some(change))
         };
         // There is nothing to be unchanged.
-        assert_eq!(settle(&unclaimed(1)).await, Recorded::Lost);
+        assert_eq!(record(&unclaimed(1)).await, Recorded::RevisionConflict);
         tables
             .layers
             .claim(&layer, 0, &claim("me", at("10:00:00")))
@@ -405,7 +419,7 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
             unclaimed(0),
             unclaimed(1),
         ] {
-            assert_eq!(settle(&lost).await, Recorded::Lost, "{lost:?}");
+            assert_eq!(record(&lost).await, Recorded::RevisionConflict, "{lost:?}");
         }
         let id = request.id.as_str();
         assert_eq!(world.tracked(&tables, id, "py313-arm64").await, Value::Null);
@@ -422,7 +436,7 @@ fn nothing_is_recorded_if_the_layer_has_changed() {
 }
 
 #[test]
-fn one_of_two_settlements_is_lost() {
+fn one_of_several_outcomes_is_recorded() {
     on_aws(async |world| {
         let tables = world.tables().await;
         let lease = now().after(Duration::from_mins(2));
@@ -432,12 +446,12 @@ fn one_of_two_settlements_is_lost() {
             .await
             .unwrap();
         let requests: Vec<_> = (0..6).map(|_| request("10:00:00")).collect();
-        let settlements: Vec<_> = requests
+        let outcomes_to_record: Vec<_> = requests
             .iter()
             .zip(1..)
             .map(|(request, version)| publication(request, 1, "me", version))
             .collect();
-        let rivals = settlements.iter().map(|it| tables.layers.settle(it));
+        let rivals = outcomes_to_record.iter().map(|it| tables.layers.record(it));
         let outcomes = futures_util::future::join_all(rivals).await;
         let outcomes: Vec<_> = outcomes.into_iter().map(Result::unwrap).collect();
         let won: Vec<_> = (0..6)
@@ -445,7 +459,9 @@ fn one_of_two_settlements_is_lost() {
             .collect();
         assert_eq!(won.len(), 1, "{outcomes:?}");
         assert!(
-            outcomes.iter().all(|outcome| *outcome != Recorded::Known),
+            outcomes
+                .iter()
+                .all(|outcome| *outcome != Recorded::AlreadyRecorded),
             "{outcomes:?}"
         );
         let state = state(&tables).await;
@@ -458,9 +474,9 @@ fn one_of_two_settlements_is_lost() {
 fn a_status_is_only_ever_raised() {
     on_aws(async |world| {
         let (tables, request) = (world.tables().await, request("10:00:00"));
-        let settle = async |event, status| {
-            let settlement = settlement(&request, event, status, None);
-            tables.layers.settle(&settlement).await.unwrap()
+        let record = async |event, status| {
+            let outcome = outcome_of(&request, event, status, None);
+            tables.layers.record(&outcome).await.unwrap()
         };
         let item = async || {
             world
@@ -468,21 +484,21 @@ fn a_status_is_only_ever_raised() {
                 .await
         };
         assert_eq!(
-            settle(Event::BuildFailed, Status::Failed).await,
+            record(Event::BuildFailed, Status::Failed).await,
             Recorded::Done
         );
         assert_eq!(item().await["Status"], "Failed");
         assert_eq!(
-            settle(Event::BuildFailed, Status::Failed).await,
-            Recorded::Known
+            record(Event::BuildFailed, Status::Failed).await,
+            Recorded::AlreadyRecorded
         );
         assert_eq!(
-            settle(Event::LayerSuperseded, Status::Superseded).await,
+            record(Event::LayerSuperseded, Status::Superseded).await,
             Recorded::Done
         );
         assert_eq!(
-            settle(Event::BuildFailed, Status::Failed).await,
-            Recorded::Known
+            record(Event::BuildFailed, Status::Failed).await,
+            Recorded::AlreadyRecorded
         );
         assert_eq!(item().await["Status"], "Superseded");
     });
@@ -492,11 +508,11 @@ fn a_status_is_only_ever_raised() {
 fn a_failure_that_turns_out_well_leaves_no_reason() {
     on_aws(async |world| {
         let (tables, request) = (world.tables().await, request("10:00:00"));
-        let mut failure = settlement(&request, Event::BuildFailed, Status::Failed, None);
-        failure.mark.notification.code = Some("CodeStorageExceeded".to_owned());
-        failure.mark.notification.reason = Some("there is no room".to_owned());
-        failure.mark.notification.hint = Some("make room".to_owned());
-        tables.layers.settle(&failure).await.unwrap();
+        let mut failure = outcome_of(&request, Event::BuildFailed, Status::Failed, None);
+        failure.outbox_entry.notification.code = Some("CodeStorageExceeded".to_owned());
+        failure.outbox_entry.notification.reason = Some("there is no room".to_owned());
+        failure.outbox_entry.notification.hint = Some("make room".to_owned());
+        tables.layers.record(&failure).await.unwrap();
         let item = async || {
             world
                 .tracked(&tables, request.id.as_str(), "py313-arm64")
@@ -518,11 +534,11 @@ fn a_failure_that_turns_out_well_leaves_no_reason() {
             .claim(&layer(), 0, &claim("me", at("10:00:00")))
             .await
             .unwrap();
-        let settled = tables
+        let recorded = tables
             .layers
-            .settle(&publication(&request, 1, "me", 1))
+            .record(&publication(&request, 1, "me", 1))
             .await;
-        assert_eq!(settled.unwrap(), Recorded::Done);
+        assert_eq!(recorded.unwrap(), Recorded::Done);
         let published = item().await;
         for name in ["Code", "Reason", "Hint", "NextAttemptAt"] {
             assert_eq!(published.get(name), None, "{name}");
@@ -538,9 +554,9 @@ fn what_is_published_is_recorded_whatever_a_restored_table_says() {
         for revision in [0, 2] {
             let claim = claim("me", at("10:00:00"));
             assert!(tables.layers.claim(&layer, revision, &claim).await.unwrap());
-            let settlement = publication(&request, revision + 1, "me", revision + 1);
-            let settled = tables.layers.settle(&settlement).await.unwrap();
-            assert_eq!(settled, Recorded::Done);
+            let outcome = publication(&request, revision + 1, "me", revision + 1);
+            let recorded = tables.layers.record(&outcome).await.unwrap();
+            assert_eq!(recorded, Recorded::Done);
         }
         // What is not changed by a new version gives way.
         let change = LayerChange {
@@ -549,15 +565,15 @@ fn what_is_published_is_recorded_whatever_a_restored_table_says() {
             claim: None,
         };
         let (event, status) = (Event::LayerUnchanged, Status::Unchanged);
-        let unchanged = settlement(&request, event, status, Some(change));
-        let settled = tables.layers.settle(&unchanged).await.unwrap();
-        assert_eq!(settled, Recorded::Known);
+        let unchanged = outcome_of(&request, event, status, Some(change));
+        let recorded = tables.layers.record(&unchanged).await.unwrap();
+        assert_eq!(recorded, Recorded::AlreadyRecorded);
         assert_eq!(state(&tables).await.revision, 4);
     });
 }
 
 #[test]
-fn what_is_left_undone_is_found_when_it_is_due() {
+fn pending_work_is_found_when_it_is_due() {
     on_aws(async |world| {
         let (tables, layer) = (world.tables().await, layer());
         let pending = async |before| tables.layers.pending_before(before).await.unwrap();
@@ -573,20 +589,24 @@ fn what_is_left_undone_is_found_when_it_is_due() {
         assert_eq!(pending(overdue).await, [Pending::Layer(layer.clone())]);
 
         let request = request("10:00:00");
-        let settlement = settlement(&request, Event::BuildFailed, Status::Failed, None);
-        tables.layers.settle(&settlement).await.unwrap();
-        let event_id = settlement.mark.notification.event_id;
-        let mark = Pending::Mark {
+        let outcome = outcome_of(&request, Event::BuildFailed, Status::Failed, None);
+        tables.layers.record(&outcome).await.unwrap();
+        let event_id = outcome.outbox_entry.notification.event_id;
+        let entry = Pending::OutboxEntry {
             layer: layer.clone(),
             event_id: event_id.clone(),
         };
         let soon = now().after(Duration::from_secs(1));
-        assert_eq!(pending(soon).await, std::slice::from_ref(&mark));
+        assert_eq!(pending(soon).await, std::slice::from_ref(&entry));
         assert_eq!(
             pending(overdue).await,
-            [mark, Pending::Layer(layer.clone())]
+            [entry, Pending::Layer(layer.clone())]
         );
-        tables.layers.clear(&layer, &event_id).await.unwrap();
+        tables
+            .layers
+            .delete_outbox_entry(&layer, &event_id)
+            .await
+            .unwrap();
         assert_eq!(pending(overdue).await, [Pending::Layer(layer)]);
     });
 }

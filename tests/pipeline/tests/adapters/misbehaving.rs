@@ -311,11 +311,11 @@ fn a_key_that_others_are_writing_is_tried_again() {
         let id = RequestId::of_message("1");
         let server = Misbehaving::start(&[CONFLICT, CONFLICT, EXISTS]).await;
         let requests = S3Requests::new(&server.clients(), "artifacts");
-        requests.keep(&id, "{}".to_owned()).await.unwrap();
+        requests.store(&id, "{}".to_owned()).await.unwrap();
         assert_eq!(server.calls(), 3);
         let server = Misbehaving::start(&[CONFLICT]).await;
         let requests = S3Requests::new(&server.clients(), "artifacts");
-        let error = error(requests.keep(&id, "{}".to_owned()).await);
+        let error = error(requests.store(&id, "{}".to_owned()).await);
         assert_eq!(error.code(), "Throttled");
     });
 }

@@ -6,14 +6,14 @@ use accretion_core::notification::Event;
 use accretion_core::request::RequestRef;
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
-use accretion_core::tracking::Status;
+use accretion_core::tracking::{Failure, Status};
 use accretion_service::ports::{
-    Acceptance, Accepted, Layers as _, Origin, Rejected, Tracking as _,
+    Acceptance, Accepted, BuildOrder, Layers as _, Origin, Rejected, Tracking as _,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use crate::layers::settlement;
+use crate::layers::outcome_of;
 use crate::{RETENTION, Tables, World, at, compatibility, on_aws, project, request, target};
 
 pub(crate) fn now() -> Timestamp {
@@ -232,12 +232,59 @@ fn open_targets_are_found_by_when_they_were_last_heard_of() {
         for accepted in &requests {
             for target in &accepted.targets {
                 let is_it = |open: &&accretion_service::ports::OpenTarget| {
-                    open.request == accepted.request && open.target == *target
+                    open.build.request == accepted.request && open.build.target == *target
                 };
                 assert_eq!(found.iter().filter(is_it).count(), 1);
             }
         }
-        assert!(found.iter().all(|open| open.project == project()));
+        assert!(found.iter().all(|open| open.build.project == project()));
+    });
+}
+
+#[test]
+fn a_build_that_waits_is_recorded_unless_a_higher_status_is() {
+    on_aws(async |world| {
+        let tables = world.tables().await;
+        let accepted = accepted(&["py313-arm64"]);
+        tables.tracking.accept(&accepted).await.unwrap();
+        let build = BuildOrder {
+            request: accepted.request.clone(),
+            project: project(),
+            target: accepted.targets[0].clone(),
+        };
+        let delay = async |hint: Option<&str>, next_attempt_at| {
+            let failure = Failure {
+                code: "UpstreamUnavailable".to_owned(),
+                reason: "no answer".to_owned(),
+                hint: hint.map(str::to_owned),
+            };
+            let delayed = tables.tracking.delay(&build, &failure, at(next_attempt_at));
+            delayed.await.unwrap();
+            let id = accepted.request.id.as_str();
+            world.tracked(&tables, id, "py313-arm64").await
+        };
+        let item = delay(Some("wait"), "10:01:00").await;
+        for (name, value) in [
+            ("Status", "Waiting"),
+            ("NextAttemptAt", "2026-11-20T10:01:00.000Z"),
+            ("Code", "UpstreamUnavailable"),
+            ("Reason", "no answer"),
+            ("Hint", "wait"),
+        ] {
+            assert_eq!(item[name], value, "{item}");
+        }
+        assert_eq!(item["StatusRank"], 10);
+        assert_ne!(item["Open"], Value::Null);
+        let item = delay(None, "10:02:00").await;
+        assert_eq!(item["NextAttemptAt"], "2026-11-20T10:02:00.000Z");
+        assert_eq!(item.get("Hint"), None);
+
+        let (event, status) = (Event::BuildFailed, Status::Failed);
+        let failed = outcome_of(&accepted.request, event, status, None);
+        tables.layers.record(&failed).await.unwrap();
+        let item = delay(None, "10:03:00").await;
+        assert_eq!(item["Status"], "Failed");
+        assert_eq!(item.get("NextAttemptAt"), None);
     });
 }
 
@@ -263,8 +310,8 @@ fn a_spoilt_item_does_not_hide_the_others() {
         let [open] = &found[..] else {
             panic!("{found:?}")
         };
-        assert_eq!(open.request, sound.request);
-        assert_eq!(open.target.target(), target());
+        assert_eq!(open.build.request, sound.request);
+        assert_eq!(open.build.target.target(), target());
     });
 }
 
@@ -303,12 +350,12 @@ fn people_read_what_was_recorded() {
         assert_eq!(known.targets[&target()].layer, "data-tools-py313-arm64");
         assert!(!known.is_terminal() && !known.has_failed());
 
-        let mut failed = settlement(&accepted.request, Event::BuildFailed, Status::Failed, None);
-        let notification = &mut failed.mark.notification;
+        let mut failed = outcome_of(&accepted.request, Event::BuildFailed, Status::Failed, None);
+        let notification = &mut failed.outbox_entry.notification;
         notification.code = Some("LayerRefused".to_owned());
         notification.reason = Some("it is too large".to_owned());
         notification.hint = Some("make it smaller".to_owned());
-        tables.layers.settle(&failed).await.unwrap();
+        tables.layers.record(&failed).await.unwrap();
         let known = read().await.unwrap();
         let of_target = &known.targets[&target()];
         assert_eq!(of_target.status, Status::Failed);

@@ -123,7 +123,7 @@ impl<'a> Deliveries<'a> {
         pipeline_tests::testbed::wait_for("event of each object", PATIENCE, told).await
     }
 
-    /// Whether everything has been said that is to be said again.
+    /// Returns whether everything has been said that is to be said again.
     pub(crate) fn is_done(&self) -> bool {
         self.outgoing.borrow().is_empty()
     }
@@ -265,12 +265,12 @@ pub(crate) async fn invoke_publisher(stack: &Stack, event: &Value) -> Result<()>
     Ok(())
 }
 
-/// Has the publisher repair, and waits for it; `None` if it was killed at that.
-pub(crate) async fn repair(stack: &Stack) -> Result<Option<Value>> {
+/// Runs the reconciler, and waits for it; `None` if it was killed.
+pub(crate) async fn reconcile(stack: &Stack) -> Result<Option<Value>> {
     let invoke = stack.lambda.invoke();
     let invoke = invoke
         .function_name(stack.output("PublisherFunctionName"))
-        .payload(Blob::new(json!({"Task": "repair"}).to_string()));
+        .payload(Blob::new(json!({"Task": "Reconcile"}).to_string()));
     let answer = invoke.send().await.map_err(Error::aws("Invoke"))?;
     if answer.function_error().is_some() {
         return Ok(None);

@@ -45,7 +45,7 @@ pub(crate) struct Kills {
     pub(crate) after_version: usize,
     /// Of those, the ones that had taken a dead claim over.
     pub(crate) take_overs: usize,
-    /// Just after the commit, with a mark that is not told.
+    /// Just after the commit, with an outbox entry that is not announced.
     pub(crate) after_commit: usize,
     /// At any moment, by function.
     pub(crate) at_random: BTreeMap<&'static str, usize>,
@@ -134,7 +134,7 @@ impl<'a> Killer<'a> {
         std::future::pending().await
     }
 
-    /// Whether somebody with a claim may still have to be killed.
+    /// Returns whether somebody with a claim may still have to be killed.
     fn are_wanted(&self) -> bool {
         let kills = self.kills.borrow();
         let are_missing = kills.with_claim() - kills.take_overs < CLAIMS_AT_LEAST;
@@ -163,7 +163,7 @@ impl<'a> Killer<'a> {
         Ok(())
     }
 
-    /// Whether a claim on this layer is still to be left.
+    /// Returns whether a claim on this layer is still to be left.
     fn is_wanted(&self, claim: &Claim) -> bool {
         let kills = self.kills.borrow();
         let is_within = |from: Duration| {

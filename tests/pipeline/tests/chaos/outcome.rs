@@ -238,12 +238,15 @@ impl Layer<'_> {
         let mut others = self.items.keys();
         let is_plain = others.all(|item| item == "layer" || item.starts_with("version#"));
         let state = self.items.get("layer").unwrap_or(&Value::Null);
-        // It may still be going to be reviewed.
+        // An orphan check may still follow.
         let is_free = ["Claim", "Stray"]
             .iter()
             .all(|attribute| state[*attribute].is_null());
         differences.unless(is_plain && is_free, || {
-            format!("{layer} has a claim, a mark or a stray: {:?}", self.items)
+            format!(
+                "{layer} has a claim, an outbox entry or an orphan: {:?}",
+                self.items
+            )
         });
 
         for pair in records.windows(2) {

@@ -1,4 +1,5 @@
-//! Letting the pipeline come to rest: whatever failed for a while is tried again, as people do it.
+//! Letting the pipeline come to rest: every failed message and invocation is redriven, as people do
+//! it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,39 +10,40 @@ use accretion_service::redrive::Redrive;
 use fastrand::Rng;
 use pipeline_tests::{Error, MiniStack, Result, Stack, Table};
 
-use crate::deliveries::{invoke_publisher, repair};
+use crate::deliveries::{invoke_publisher, reconcile};
 use crate::event;
 
-/// How long it may take: several leases, one after the other.
+/// The time until rest: several leases, one after the other.
 const PATIENCE: Duration = Duration::from_mins(8);
 
-/// How old a mark has to be, and how long a claim dead, for the repair to take it up.
-const FORGOTTEN: Duration = Duration::from_mins(1);
+/// The age of an outbox entry, or of an expired claim, at which the reconciler takes it up.
+const OVERDUE: Duration = Duration::from_mins(1);
 
-/// What was done until nothing was left to do.
+/// The steps until rest.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Rest {
-    pub(crate) repairs: usize,
-    /// Repairs that were killed.
+    /// Runs of the reconciler.
+    pub(crate) reconciliations: usize,
+    /// Those of them that were killed.
     pub(crate) cut_off: usize,
-    /// Dead claims that a repair finished, and marks that it told.
+    /// Expired claims that the reconciler finished, and outbox entries that it announced.
     pub(crate) claims: u64,
-    pub(crate) marks: u64,
-    /// Layers that it reviewed, and versions that it found unrecorded.
-    pub(crate) reviews: u64,
-    pub(crate) unrecorded: u64,
+    pub(crate) outbox_entries: u64,
+    /// Its orphan checks, and the orphans that they found.
+    pub(crate) orphan_checks: u64,
+    pub(crate) orphans: u64,
     /// Claims that were left to publishers.
     pub(crate) reminders: usize,
     /// Dead letters that were sent again.
     pub(crate) redriven: usize,
 }
 
-/// What is still to be done.
+/// The work that is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Left {
     /// Requests that are not in the table.
     unknown: usize,
-    /// Targets that have not come to their end.
+    /// Targets without an outcome.
     open: usize,
     /// Messages of the request queue.
     requests: u32,
@@ -49,8 +51,8 @@ struct Left {
     dead_letters: u32,
     /// Claims: the layers and the ends of their leases.
     claims: Vec<(String, Timestamp)>,
-    /// Marks, by when they were made.
-    marks: Vec<Timestamp>,
+    /// The times of outbox entries.
+    outbox: Vec<Timestamp>,
 }
 
 impl Left {
@@ -63,7 +65,7 @@ impl Left {
         let open = items.iter().filter(|item| item["Open"].is_string()).count();
         let pending = stack.all_items(Table::Layers, Some("PendingSince")).await?;
         let mut claims = Vec::new();
-        let mut marks = Vec::new();
+        let mut outbox = Vec::new();
         for item in &pending {
             let text = |member: &str| item[member].as_str().unwrap_or_default();
             let since = text("PendingSince").parse();
@@ -73,7 +75,7 @@ impl Left {
                     // A review is due later: far later where a claim was taken over.
                 }
                 "layer" => claims.push((text("LayerName").to_owned(), since)),
-                _ => marks.push(since),
+                _ => outbox.push(since),
             }
         }
         let mut dead_letters = 0;
@@ -86,7 +88,7 @@ impl Left {
             requests: stack.queued(stack.output("RequestQueueUrl")).await?,
             dead_letters,
             claims,
-            marks,
+            outbox,
         })
     }
 
@@ -97,26 +99,26 @@ impl Left {
             requests,
             dead_letters,
             claims,
-            marks,
+            outbox,
         } = self;
         *unknown + *open == 0
             && *requests + *dead_letters == 0
             && claims.is_empty()
-            && marks.is_empty()
+            && outbox.is_empty()
     }
 
-    /// The layers whose claims nobody lives to finish.
-    fn dead_claims(&self) -> impl Iterator<Item = &str> {
+    /// The layers whose claims have expired.
+    fn expired_claims(&self) -> impl Iterator<Item = &str> {
         let now = Timestamp::from(jiff::Timestamp::now());
-        let dead = self.claims.iter().filter(move |(_, until)| *until <= now);
-        dead.map(|(layer, _)| layer.as_str())
+        let expired = self.claims.iter().filter(move |(_, until)| *until <= now);
+        expired.map(|(layer, _)| layer.as_str())
     }
 
-    /// Whether there is a claim or a mark that the repair takes up by now.
-    fn is_forgotten(&self) -> bool {
-        let forgotten = Timestamp::from(jiff::Timestamp::now()).before(FORGOTTEN);
+    /// Returns whether the reconciler takes up a claim or an outbox entry by now.
+    fn is_overdue(&self) -> bool {
+        let overdue = Timestamp::from(jiff::Timestamp::now()).before(OVERDUE);
         let claims = self.claims.iter().map(|(_, until)| until);
-        claims.chain(&self.marks).any(|since| *since < forgotten)
+        claims.chain(&self.outbox).any(|since| *since < overdue)
     }
 }
 
@@ -125,8 +127,8 @@ const MANY: usize = 10_000;
 
 const DEAD_LETTERS: [&str; 2] = ["RequestDeadLetterQueueUrl", "PublicationDeadLetterQueueUrl"];
 
-/// Repairs and sends dead letters again until nothing is left to do. Who takes a dead claim over is
-/// left to chance: the repair, or a publisher that an event wakes up.
+/// Reconciles and redrives until nothing is left to do. Chance decides who takes over an expired
+/// claim: the reconciler, or a publisher that an event invokes.
 pub(crate) async fn come_to_rest(
     (server, stack): (&MiniStack, &Stack),
     requests: usize,
@@ -134,7 +136,7 @@ pub(crate) async fn come_to_rest(
 ) -> Result<Rest> {
     let start = Instant::now();
     let mut rest = Rest::default();
-    // By layer, whether its dead claim is left to the repair.
+    // By layer, whether its expired claim is left to the reconciler.
     let mut fates = BTreeMap::new();
     loop {
         let left = Left::of(stack, requests).await?;
@@ -147,22 +149,22 @@ pub(crate) async fn come_to_rest(
             return Err(Error::Timeout { what, after });
         }
         let mut reminded = 0;
-        for layer in left.dead_claims() {
-            let is_for_repair = fates.entry(layer.to_owned());
-            if !*is_for_repair.or_insert_with(|| random.u8(..3) == 0) {
+        for layer in left.expired_claims() {
+            let is_for_reconciler = fates.entry(layer.to_owned());
+            if !*is_for_reconciler.or_insert_with(|| random.u8(..3) == 0) {
                 remind(stack, layer, &mut random).await?;
                 reminded += 1;
             }
         }
         rest.reminders += reminded;
-        if left.is_forgotten() {
-            rest.repairs += 1;
-            match repair(stack).await? {
+        if left.is_overdue() {
+            rest.reconciliations += 1;
+            match reconcile(stack).await? {
                 Some(did) => {
                     rest.claims += did["Claims"].as_u64().unwrap_or(0);
-                    rest.marks += did["Marks"].as_u64().unwrap_or(0);
-                    rest.reviews += did["Reviews"].as_u64().unwrap_or(0);
-                    rest.unrecorded += did["Unrecorded"].as_u64().unwrap_or(0);
+                    rest.outbox_entries += did["OutboxEntries"].as_u64().unwrap_or(0);
+                    rest.orphan_checks += did["OrphanChecks"].as_u64().unwrap_or(0);
+                    rest.orphans += did["Orphans"].as_u64().unwrap_or(0);
                 }
                 None => rest.cut_off += 1,
             }
@@ -189,7 +191,7 @@ async fn remind(stack: &Stack, layer: &str, random: &mut Rng) -> Result<()> {
     Ok(())
 }
 
-/// Sends all dead letters again, as whoever runs the stack would.
+/// Sends all dead letters again, as an operator would.
 async fn redrive(server: &MiniStack, stack: &Stack) -> Result<usize> {
     let clients = Clients::from(server.configuration());
     let letters = |queue| SqsDeadLetters::new(&clients, stack.output(queue));

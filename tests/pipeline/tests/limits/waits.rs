@@ -41,7 +41,7 @@ fn a_build_waits_for_its_index() {
             let [since, next] = ["UpdatedAt", "NextAttemptAt"].map(|name| time(&item[name]));
             let pause = (next - since).total(jiff::Unit::Second).unwrap();
             assert!((10.0..=30.0).contains(&pause), "{item}");
-            // The repair goes on looking at it.
+            // The reconciler keeps checking it.
             assert_ne!(item["Open"], Value::Null);
         }
         // Another request of the project does not wait.

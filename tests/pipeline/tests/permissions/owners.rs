@@ -282,7 +282,11 @@ impl Seen {
             }
             web.push(json!([&layer, versions]));
             let project = "web".parse().map_err(|_| Error::Unexpected(layer))?;
-            let pointer = keys::pointer(stack.output("LatestVersionPrefix"), &project, target);
+            let pointer = keys::latest_version_parameter(
+                stack.output("LatestVersionPrefix"),
+                &project,
+                target,
+            );
             web.push(json!(stack.parameter(&pointer).await?));
         }
         let inbox = stack.output("InboxBucketName");

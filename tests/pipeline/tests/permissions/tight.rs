@@ -315,7 +315,7 @@ impl Trials {
         if failure.is_some() {
             return Ok(failure);
         }
-        self.repair().await
+        self.reconcile().await
     }
 
     /// Waits for what a request ends in; returns what it is if it is not `event`.
@@ -358,9 +358,9 @@ impl Trials {
     }
 
     /// Has the publisher look for what is left to do.
-    async fn repair(&self) -> Result<Option<String>> {
+    async fn reconcile(&self) -> Result<Option<String>> {
         let publisher = self.stack.output("PublisherFunctionName");
-        let task = json!({"Task": "repair"}).to_string();
+        let task = json!({"Task": "Reconcile"}).to_string();
         let invoke = self.stack.lambda.invoke().function_name(publisher);
         let answer = invoke.payload(task.into_bytes().into()).send().await;
         let answer = answer.map_err(Error::aws("Invoke"))?;

@@ -94,7 +94,7 @@ fn a_request_is_followed_by_its_id_through_all_functions() {
             ("builder", &["building", "built", "build", "done"]),
             (
                 "publisher",
-                &["published", "settled", "notified", "dealt with", "done"],
+                &["published", "target ended", "notified", "finished", "done"],
             ),
         ] {
             let messages = messages(&about[function]);

@@ -184,7 +184,7 @@ impl<'a> Expected<'a> {
         assert!(versions.cloned().eq(expected), "{:?}", layers.keys());
         assert!(layers.contains_key("layer"));
 
-        // The pointer, and what was said.
+        // The parameter, and the notifications.
         let pointer = format!("/accretion/{}/{python}/{architecture}", self.project);
         assert_eq!(stack.parameter(&pointer).await?, Some(version.arn.clone()));
         assert_eq!(said.body["Layer"], layer_ref);
@@ -217,7 +217,7 @@ impl<'a> Expected<'a> {
             let is_open = layers.keys().any(|it| it.starts_with("outbox#"));
             Ok((!is_open).then_some(()))
         };
-        wait_for("end of the outbox mark", PATIENCE, told).await
+        wait_for("end of the outbox entry", PATIENCE, told).await
     }
 }
 

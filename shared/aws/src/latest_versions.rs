@@ -1,9 +1,9 @@
-//! Latest pointers in the Parameter Store.
+//! Latest-version parameters in the Parameter Store.
 
 use accretion_core::keys;
 use accretion_core::request::ProjectName;
 use accretion_core::target::LayerTarget;
-use accretion_service::ports::{Pointers, PortError};
+use accretion_service::ports::{LatestVersions, PortError, async_trait};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::ProvideErrorMetadata as _;
 use aws_sdk_ssm::types::ParameterType;
@@ -12,15 +12,15 @@ use crate::Clients;
 use crate::error::{Call, Error, failed};
 use crate::retry;
 
-/// Latest pointers in the Parameter Store of AWS Systems Manager.
+/// Latest-version parameters in the Parameter Store of AWS Systems Manager.
 #[derive(Debug, Clone)]
-pub struct SsmPointers {
+pub struct SsmLatestVersions {
     client: Client,
     prefix: String,
 }
 
-impl SsmPointers {
-    /// The pointers below a prefix, such as `/accretion`.
+impl SsmLatestVersions {
+    /// The parameters below a prefix, such as `/accretion`.
     pub fn new(clients: &Clients, prefix: impl Into<String>) -> Self {
         Self {
             client: clients.ssm(),
@@ -28,7 +28,7 @@ impl SsmPointers {
         }
     }
 
-    /// The start of the names of all pointers.
+    /// The prefix of the names of all parameters.
     #[cfg(feature = "operator")]
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
@@ -54,15 +54,16 @@ impl SsmPointers {
     }
 }
 
-impl Pointers for SsmPointers {
-    async fn point(
+#[async_trait]
+impl LatestVersions for SsmLatestVersions {
+    async fn set(
         &self,
         project: &ProjectName,
         target: LayerTarget,
         version_arn: &str,
     ) -> Result<(), PortError> {
-        let name = keys::pointer(&self.prefix, project, target);
-        // Reading is allowed far more often than writing.
+        let name = keys::latest_version_parameter(&self.prefix, project, target);
+        // The quota of reads is far higher than that of writes.
         if self.read(&name).await?.as_deref() == Some(version_arn) {
             return Ok(());
         }

@@ -6,18 +6,18 @@ use accretion_core::layer::{LambdaLayerName, LayerName};
 use accretion_core::retention::{Latest, Policy, Uses, Version};
 use accretion_core::timestamp::Timestamp;
 use accretion_service::Error;
-use accretion_service::deletion::{Deletion, Outcome, Shelves};
-use accretion_service::ports::PortError;
+use accretion_service::deletion::{Deletion, Outcome, VersionInventory};
+use accretion_service::ports::{PortError, async_trait};
 use integration_tests::memory::cloud::Cloud;
 use integration_tests::memory::ports::{Call, Invocation};
 
 use crate::mutations::Mutation;
 
-/// The ports of somebody who deletes old versions.
+/// The ports of a person who deletes old versions.
 pub(crate) struct OldVersions {
     ports: Invocation,
     mutation: Option<Mutation>,
-    /// What functions used when they were asked for first.
+    /// The use by functions at the first read.
     uses: Mutex<Option<Uses>>,
 }
 
@@ -30,7 +30,7 @@ impl OldVersions {
         }
     }
 
-    /// Deletes what a policy does not keep of any layer; tells what has come of it.
+    /// Deletes the versions of all layers that a policy does not keep.
     pub(crate) async fn delete_all(&self, policy: Policy) -> Result<Vec<Outcome>, Error> {
         let layers: Vec<_> = {
             let shared = self.ports.shared();
@@ -66,7 +66,8 @@ fn named(layer: &LambdaLayerName) -> LayerName {
     layer.as_str().parse().expect("all layers are a pipeline's")
 }
 
-impl Shelves for OldVersions {
+#[async_trait]
+impl VersionInventory for OldVersions {
     async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError> {
         let layer = named(layer);
         let list = move |cloud: &mut Cloud, _| cloud.old_versions(&layer);
@@ -89,10 +90,10 @@ impl Shelves for OldVersions {
         match self.mutation {
             Some(Mutation::RecordedIgnored) => latest.recorded = None,
             Some(Mutation::UnrecordedDeleted) => {
-                latest.pointed = latest.recorded;
+                latest.in_parameter = latest.recorded;
                 latest.recorded = None;
             }
-            Some(Mutation::ParameterIgnored) => latest.pointed = None,
+            Some(Mutation::ParameterIgnored) => latest.in_parameter = None,
             _ => {}
         }
         Ok(latest)
@@ -105,7 +106,7 @@ impl Shelves for OldVersions {
         let first = first.get_or_insert_with(|| uses.clone());
         Ok(match self.mutation {
             Some(Mutation::UsesIgnored) => Uses::new(),
-            Some(Mutation::UsesNotLookedAtAgain) => first.clone(),
+            Some(Mutation::UsesNotReadAgain) => first.clone(),
             _ => uses,
         })
     }

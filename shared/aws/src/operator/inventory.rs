@@ -6,8 +6,8 @@ use accretion_core::keys;
 use accretion_core::layer::{LambdaLayerName, LayerName};
 use accretion_core::retention::{Latest, Uses, Version};
 use accretion_core::timestamp::Timestamp;
-use accretion_service::deletion::Shelves;
-use accretion_service::ports::PortError;
+use accretion_service::deletion::VersionInventory;
+use accretion_service::ports::{PortError, async_trait};
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::types::{FunctionConfiguration, FunctionVersion};
@@ -20,7 +20,7 @@ use crate::retry::THROTTLED;
 use crate::table::{Record, Table, Update, text};
 use crate::tracking::now;
 use crate::versions::signed;
-use crate::{Clients, SsmPointers};
+use crate::{Clients, SsmLatestVersions};
 
 /// The pause before each call of Lambda's control plane, which takes 15 calls a second of all
 /// callers together: publishers have to get through.
@@ -118,33 +118,35 @@ fn version_record(item: Record<'_>) -> Result<VersionRecord, String> {
 #[derive(Debug, Clone)]
 struct Publisher {
     records: VersionRecords,
-    pointers: SsmPointers,
+    latest_versions: SsmLatestVersions,
 }
 
 /// The layer versions of a region.
 #[derive(Debug, Clone)]
-pub struct LayerShelves {
+pub struct LayerInventory {
     client: Client,
     catalogue: Catalogue,
-    /// The ARN of who deletes, if it is known.
+    /// The ARN of the principal that deletes, if it is known.
     deleted_by: Option<String>,
     publisher: Publisher,
 }
 
-impl LayerShelves {
-    /// The layer versions of the clients' region, where a pipeline has that table of layers and
-    /// those pointers.
+impl LayerInventory {
+    /// The layer versions of the clients' region, with the records of its pipeline.
     pub fn new(
         clients: &Clients,
         records: VersionRecords,
-        pointers: SsmPointers,
+        latest_versions: SsmLatestVersions,
         deleted_by: Option<String>,
     ) -> Self {
         Self {
             client: clients.lambda(),
             catalogue: Catalogue::new(clients),
             deleted_by,
-            publisher: Publisher { records, pointers },
+            publisher: Publisher {
+                records,
+                latest_versions,
+            },
         }
     }
 
@@ -163,14 +165,17 @@ impl LayerShelves {
         let Ok(layer) = layer.as_str().parse::<LayerName>() else {
             return Ok(Latest::default());
         };
-        let Publisher { records, pointers } = &self.publisher;
+        let Publisher {
+            records,
+            latest_versions,
+        } = &self.publisher;
         let (project, target) = layer.parts();
-        let name = keys::pointer(pointers.prefix(), &project, target);
-        let pointed = pointers.read(&name).await?;
+        let name = keys::latest_version_parameter(latest_versions.prefix(), &project, target);
+        let parameter = latest_versions.read(&name).await?;
         let number = |arn: String| arn.rsplit(':').next()?.parse().ok();
         Ok(Latest {
             recorded: records.state_version(&layer).await?,
-            pointed: pointed.and_then(number),
+            in_parameter: parameter.and_then(number),
         })
     }
 
@@ -213,7 +218,8 @@ fn user(function: &FunctionConfiguration) -> String {
     format!("{name}:{version}")
 }
 
-impl Shelves for LayerShelves {
+#[async_trait]
+impl VersionInventory for LayerInventory {
     async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError> {
         Ok(self.list_versions(layer).await?)
     }
