@@ -10,6 +10,7 @@
     reason = "to hold an exit code is often all that a test wants"
 )]
 
+pub mod deployed;
 pub mod intrinsics;
 pub mod memory;
 

@@ -1,5 +1,5 @@
-//! The state machine, as far as it can be held against something without running it: the Amazon
-//! States Language, the template that deploys it, and its expressions' values.
+//! The state machine, compared without running it: with the Amazon States Language, with the template
+//! that deploys it, and with the values that its expressions should have.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use accretion_core::target::Target;
 use accretion_core::tracking::Status;
-use integration_tests::ask_script;
+use integration_tests::{ask_script, deployed, translated_template};
 use serde_json::{Map, Value, json};
 
 /// The definition as it is deployed, with the default of the parameter and an ARN for each sandbox.
@@ -34,7 +34,7 @@ fn states(definition: &Value) -> &Map<String, Value> {
     definition["States"].as_object().unwrap()
 }
 
-/// The states, and those that work on the items of one.
+/// The states, with those that a map runs for each item.
 fn all_states(definition: &Value) -> Vec<(&str, &Value)> {
     let mut found = Vec::new();
     for (name, state) in states(definition) {
@@ -62,7 +62,7 @@ fn error_names(rule: &Value) -> impl Iterator<Item = &str> {
         .map(|name| name.as_str().unwrap())
 }
 
-/// What is wrong with a definition by the language's schema.
+/// The violations of the language's schema.
 fn violations(definition: &Value) -> Vec<String> {
     let schema = serde_json::from_str(include_str!("../stack/asl.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -80,7 +80,7 @@ fn the_schema_finds_slips() {
     let build = "/States/Build";
     let retrier = "/States/Build/Retry/0";
     let catcher = "/States/Build/Catch/0";
-    // Null takes a field away.
+    // Null removes a field.
     for (at, field, value) in [
         ("", "QueryLanguage", Value::Null),
         ("", "Parameters", json!({})),
@@ -126,7 +126,7 @@ fn the_schema_finds_slips() {
     }
 }
 
-/// The same from another hand, in case both we and our schema misunderstand the language.
+/// A second opinion, in case both we and our schema misunderstand the language.
 #[test]
 fn cfn_lint_finds_nothing() {
     let lint = |definition: &Value| {
@@ -233,7 +233,7 @@ fn retries_wait_longer_and_longer_with_jitter() {
     }
 }
 
-/// What stands between `{%` and `%}`, with where it stands.
+/// The expressions between `{%` and `%}`, by their paths.
 fn expressions(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
     match value {
         Value::String(text) => {
@@ -288,7 +288,7 @@ fn input() -> Value {
     })
 }
 
-/// What the builder orders of a build sandbox.
+/// An order of the builder for a build sandbox.
 fn order() -> Value {
     json!({
         "RequestId": input()["RequestId"],
@@ -338,12 +338,12 @@ fn orders_are_filled_by_the_sandbox_of_the_target_and_then_the_build_goes_on() {
     }
 }
 
-/// What is known of an execution.
+/// The context of an execution.
 fn execution(input: &Value) -> Value {
     json!({"Execution": {"Input": input, "StartTime": "2026-11-20T10:00:00.000Z"}})
 }
 
-/// That of a merged layer.
+/// The input for a merged layer.
 fn merged(runtimes: &[&str]) -> Value {
     let mut input = input();
     for (name, value) in [
@@ -357,23 +357,23 @@ fn merged(runtimes: &[&str]) -> Value {
     input
 }
 
-/// What the states of a failure see.
-fn failed(hint: &str) -> Value {
+/// The variables after a failure.
+fn failed() -> Value {
     json!({
-        "failure": {"Code": "WheelNotFound", "Reason": "numpy 1.0 has no wheel", "Hint": hint},
+        "caught": {"Error": "WheelNotFound", "Cause": "numpy 1.0 has no wheel"},
+        "reason": "numpy 1.0 has no wheel",
         "nextAttemptAt": "2026-11-20T10:00:30.000Z",
         "waits": 0,
-        "states": {"input": input()},
+        "states": {"context": execution(&input())},
     })
 }
 
-/// Each expression where it stands, with all that there may be: a misspelt name has no value.
+/// Each expression with all the variables of its state: a misspelt name has no value.
 #[test]
 fn every_expression_has_a_value() {
     let mut known = BTreeMap::new();
     expressions(&definition()["States"], "", &mut known);
-    let mut variables = failed("try another");
-    variables["caught"] = json!({"Error": "LayerEmpty", "Cause": "no package is left"});
+    let variables = failed();
     let mut questions = Vec::new();
     let inputs = [input(), merged(&["python3.12", "python3.13"])];
     let all = known
@@ -402,72 +402,67 @@ fn every_expression_has_a_value() {
                 states["result"] = json!([{"Key": "a"}]);
                 states["errorOutput"] = json!({"Error": "States.Timeout"});
             }
+            "RecordFailed" => {
+                states["result"] = json!({"StatusCode": 200, "Payload": {"Reason": "none"}});
+            }
             _ => {}
         }
         questions.push((path.as_str(), variables));
     }
-    assert!(questions.len() > 40, "{questions:?}");
+    assert!(questions.len() > 35, "{questions:?}");
     evaluate(&questions);
 }
 
+/// The publisher reads it: functions/publisher/src/event.rs.
 #[test]
-fn a_failure_is_described_whatever_its_cause_looks_like() {
-    let document = |message: &str| {
-        let document = json!({"errorType": "Any", "errorMessage": message, "stackTrace": []});
-        json!({"Error": "Any", "Cause": document.to_string()})
-    };
-    let plain = |cause: &str| json!({"Error": "Any", "Cause": cause});
-    let unknown = "the build ended without a message";
-    let long = "x\"é".repeat(20_000);
-    let cut: String = long.chars().take(8000).collect();
-    let left_out = long.chars().count() - 8000;
-    let cut = format!("{cut} … {left_out} characters left out");
-    let cases = [
-        (document("no package is left"), "no package is left", ""),
-        (
-            document("numpy 1.0 has no wheel\nhint: require \"another\"\n\tC:\\x 😀"),
-            "numpy 1.0 has no wheel",
-            "require \"another\"\n\tC:\\x 😀",
-        ),
-        (document("a\nhint: b\nhint: c"), "a", "b\nhint: c"),
-        (document("the hint: is none"), "the hint: is none", ""),
-        (document("\u{1}\u{7f}\u{2028}"), "\u{1}\u{7f}\u{2028}", ""),
-        (document(&long), &cut, ""),
-        (document(&format!("short\nhint: {long}")), "short", &cut),
-        (document(""), unknown, ""),
-        // Without a document, or with what only looks like one.
-        (json!({"Error": "States.Timeout"}), unknown, ""),
-        (plain(""), unknown, ""),
-        (plain("exit status 1\nhint: none"), "exit status 1", "none"),
-        (
-            plain("{\"errorMessage\": \"cut o"),
-            "{\"errorMessage\": \"cut o",
-            "",
-        ),
-        (
-            plain("{\"errorMessage\": \"\\x\"}"),
-            "{\"errorMessage\": \"\\x\"}",
-            "",
-        ),
-        (
-            plain("{\"errorMessage\": \"a\nb\"}"),
-            "{\"errorMessage\": \"a\nb\"}",
-            "",
-        ),
-        (plain("{\"errorMessage\": 7}"), "{\"errorMessage\": 7}", ""),
-        (
-            plain("{\"errorMessage\" : \"a\\u00e9\\/b\"} and more"),
-            "aé/b",
-            "",
-        ),
-    ];
-    let questions = cases
-        .each_ref()
-        .map(|(caught, ..)| ("/DescribeFailure/Assign/failure", json!({"caught": caught})));
-    for (failure, (caught, reason, hint)) in evaluate(&questions).iter().zip(&cases) {
-        let expected = json!({"Code": caught["Error"], "Reason": reason, "Hint": hint});
-        assert_eq!(failure, &expected, "{caught}");
+fn a_failure_is_handed_to_the_publisher() {
+    let paths = ["RecordWaiting", "RecordFailed"].map(|it| format!("/{it}/Arguments/Payload"));
+    for caught in [
+        json!({"Error": "WheelNotFound", "Cause": "numpy 1.0 has no wheel"}),
+        json!({"Error": "States.Timeout"}),
+    ] {
+        let mut variables = failed();
+        variables["caught"] = caught.clone();
+        let answers = evaluate(&paths.each_ref().map(|it| (it.as_str(), variables.clone())));
+        let mut expected = caught;
+        expected["Task"] = json!("RecordFailure");
+        expected["Build"] = input();
+        assert_eq!(answers[1], expected);
+        expected["NextAttemptAt"] = json!("2026-11-20T10:00:30.000Z");
+        assert_eq!(answers[0], expected);
     }
+    let definition = definition();
+    let states = states(&definition);
+    for name in ["RecordWaiting", "RecordFailed"] {
+        let function = &states[name]["Arguments"]["FunctionName"];
+        assert_eq!(function, "${PublisherFunctionArn}", "{name}");
+    }
+}
+
+/// It fails with the reason that was announced, or else with all that is known.
+#[test]
+fn the_execution_fails_with_the_reason() {
+    let [announced, unannounced] =
+        ["Assign", "Catch/0/Assign"].map(|it| format!("/RecordFailed/{it}/reason"));
+    let mut variables = failed();
+    variables["states"]["result"] = json!({"Payload": {"Code": "A", "Reason": "b"}});
+    let mut without_cause = variables.clone();
+    without_cause["caught"] = json!({"Error": "States.Timeout"});
+    let answers = evaluate(&[
+        (&announced, variables.clone()),
+        (&unannounced, variables.clone()),
+        (&unannounced, without_cause),
+        ("/Failed/Error", variables.clone()),
+        ("/Failed/Cause", variables),
+    ]);
+    let reason = "numpy 1.0 has no wheel";
+    assert_eq!(answers, ["b", reason, "", "WheelNotFound", reason]);
+    let definition = definition();
+    let states = states(&definition);
+    assert_eq!(states["RecordFailed"]["Next"], "Failed");
+    assert_eq!(states["RecordFailed"]["Catch"][0]["Next"], "Failed");
+    assert_eq!(states["RecordWaiting"]["Catch"][0]["Next"], "Pause");
+    assert_eq!(states["Failed"]["Type"], "Fail");
 }
 
 /// Milliseconds since 1970.
@@ -478,7 +473,7 @@ fn millis(time: &Value) -> i64 {
 
 #[test]
 fn pauses_grow_up_to_half_an_hour_and_no_two_are_alike() {
-    let path = "/DescribeFailure/Assign/nextAttemptAt";
+    let path = "/PlanNextAttempt/Assign/nextAttemptAt";
     let questions: Vec<_> = (0..60)
         .map(|waits| (path, json!({"waits": waits})))
         .collect();
@@ -512,10 +507,9 @@ fn what_may_pass_is_waited_for_until_the_time_is_over() {
         (transient, "2026-11-20T16:00:00.001Z", false),
     ];
     let questions = cases.map(|(code, next, _)| {
-        let mut variables = failed("");
-        variables["failure"]["Code"] = json!(code);
+        let mut variables = failed();
+        variables["caught"]["Error"] = json!(code);
         variables["nextAttemptAt"] = json!(next);
-        variables["states"]["context"] = execution(&input());
         (condition, variables)
     });
     for (answer, case) in evaluate(&questions).iter().zip(&cases) {
@@ -524,11 +518,11 @@ fn what_may_pass_is_waited_for_until_the_time_is_over() {
     let definition = definition();
     let states = states(&definition);
     assert_eq!(states["CanWait"]["Choices"][0]["Next"], "RecordWaiting");
-    assert_eq!(states["CanWait"]["Default"], "NotifyFailure");
+    assert_eq!(states["CanWait"]["Default"], "RecordFailed");
     assert_eq!(states["Pause"]["Next"], "RecordBuilding");
 }
 
-/// The pauses are counted, and what was ordered before is ordered again, with new URLs.
+/// The pauses are counted, and orders are made again, with new URLs.
 #[test]
 fn after_a_pause_the_build_begins_anew() {
     let mut given = input();
@@ -553,23 +547,15 @@ fn after_a_pause_the_build_begins_anew() {
     }
 }
 
-/// The ranks of the table, and what may take the place of what, as the rest of the pipeline has them.
+/// The two statuses that the state machine records itself, by the ranks of all others.
 #[test]
 fn statuses_are_recorded_by_their_ranks() {
     for (state, status) in [
         ("RecordBuilding", Status::Building),
-        ("RecordWaiting", Status::Waiting),
         ("RecordBuilt", Status::Built),
-        ("RecordFailed", Status::Failed),
     ] {
         let arguments = &definition()["States"][state]["Arguments"];
-        let values = match &arguments["ExpressionAttributeValues"] {
-            Value::String(_) => {
-                let path = format!("/{state}/Arguments/ExpressionAttributeValues");
-                evaluate(&[(&path, failed(""))]).remove(0)
-            }
-            values => values.clone(),
-        };
+        let values = &arguments["ExpressionAttributeValues"];
         assert_eq!(values[":status"]["S"], status.name(), "{state}");
         assert_eq!(values[":rank"]["N"], status.rank().to_string(), "{state}");
         let condition = arguments["ConditionExpression"].as_str().unwrap();
@@ -585,99 +571,82 @@ fn statuses_are_recorded_by_their_ranks() {
     }
 }
 
-#[test]
-fn a_failure_is_announced_with_its_hint_if_it_has_one() {
-    let path = "/NotifyFailure/Arguments/Message";
-    let messages = evaluate(&[(path, failed("require another")), (path, failed(""))]);
-    let message =
-        |message: &Value| -> Value { serde_json::from_str(message.as_str().unwrap()).unwrap() };
-    let mut expected = json!({
-        "Event": "BuildFailed",
-        "EventId": "0123456789abcdef0123456789abcdef-py313-arm64-BuildFailed",
-        "RequestId": "0123456789abcdef0123456789abcdef",
-        "ProjectName": "data-tools",
-        "Runtime": "python3.13",
-        "Runtimes": ["python3.13"],
-        "Architecture": "arm64",
-        "Code": "WheelNotFound",
-        "Reason": "numpy 1.0 has no wheel",
-        "Hint": "require another",
-    });
-    assert_eq!(message(&messages[0]), expected);
-    expected.as_object_mut().unwrap().remove("Hint");
-    assert_eq!(message(&messages[1]), expected);
-}
-
-#[test]
-fn a_failure_of_a_merged_layer_names_its_runtimes() {
-    let [message, data_type, value] = [
-        "/NotifyFailure/Arguments/Message",
-        "/NotifyFailure/Arguments/MessageAttributes/Runtime/DataType",
-        "/NotifyFailure/Arguments/MessageAttributes/Runtime/StringValue",
-    ];
-    // One that is merged of a single runtime is a merged layer all the same.
-    for runtimes in [&["python3.12", "python3.13"][..], &["python3.13"]] {
-        let mut variables = failed("");
-        variables["states"]["input"] = merged(runtimes);
-        let answers = evaluate(&[message, data_type, value].map(|path| (path, variables.clone())));
-        let told: Value = serde_json::from_str(answers[0].as_str().unwrap()).unwrap();
-        assert_eq!(told["Runtimes"], json!(runtimes));
-        assert!(told.get("Runtime").is_none(), "{told}");
-        let event_id = "0123456789abcdef0123456789abcdef-py-arm64-BuildFailed";
-        assert_eq!(told["EventId"], event_id);
-        assert_eq!(answers[1], "String.Array");
-        let listed: Value = serde_json::from_str(answers[2].as_str().unwrap()).unwrap();
-        assert_eq!(listed, json!(runtimes));
-    }
-    let variables = failed("");
-    let answers = evaluate(&[data_type, value].map(|path| (path, variables.clone())));
-    assert_eq!(answers, [json!("String"), json!("python3.13")]);
-}
-
 /// DynamoDB refuses names and values that no expression uses, and expressions with unknown ones.
-#[test]
-fn a_failure_that_nobody_could_be_told_of_is_not_recorded() {
-    let definition = definition();
-    let states = states(&definition);
-    let after_failing_to_tell = list(&states["NotifyFailure"], "Catch");
-    assert_eq!(after_failing_to_tell[0]["Next"], "Failed");
-    assert_eq!(states["NotifyFailure"]["Next"], "RecordFailed");
-    assert_eq!(states["Failed"]["Type"], "Fail");
-}
-
 #[test]
 fn updates_use_exactly_the_names_and_values_they_come_with() {
     let definition = definition();
-    for (name, hint) in [
-        ("RecordBuilding", ""),
-        ("RecordBuilt", ""),
-        ("RecordWaiting", ""),
-        ("RecordWaiting", "require another"),
-        ("RecordFailed", ""),
-        ("RecordFailed", "require another"),
-    ] {
+    for name in ["RecordBuilding", "RecordBuilt"] {
         let arguments = &definition["States"][name]["Arguments"];
-        let resolved = |field: &str| match &arguments[field] {
-            Value::String(text) if text.starts_with("{%") => {
-                let path = format!("/{name}/Arguments/{field}");
-                evaluate(&[(&path, failed(hint))]).remove(0)
-            }
-            value => value.clone(),
-        };
-        let expression = format!(
-            "{} {}",
-            resolved("UpdateExpression").as_str().unwrap(),
-            resolved("ConditionExpression").as_str().unwrap()
-        );
-        let used: BTreeSet<_> = expression
+        let expressions = ["UpdateExpression", "ConditionExpression"];
+        let words = expressions
+            .map(|it| arguments[it].as_str().unwrap())
+            .join(" ");
+        let used: BTreeSet<_> = words
             .split([' ', ',', '(', ')'])
             .filter(|word| word.starts_with(['#', ':']))
             .collect();
-        let names = resolved("ExpressionAttributeNames");
-        let values = resolved("ExpressionAttributeValues");
-        let [names, values] = [&names, &values].map(|map| map.as_object().unwrap().keys());
-        let given: BTreeSet<_> = names.chain(values).map(String::as_str).collect();
-        assert_eq!(used, given, "{name} with the hint {hint:?}");
-        assert_eq!(given.contains(":hint"), !hint.is_empty(), "{name}");
+        let given = ["ExpressionAttributeNames", "ExpressionAttributeValues"];
+        let given = given.map(|it| arguments[it].as_object().unwrap().keys());
+        let given: BTreeSet<_> = given.into_iter().flatten().map(String::as_str).collect();
+        assert_eq!(used, given, "{name}");
+    }
+}
+
+/// The attempts that a retrier with an error's name allows, with the first.
+fn attempts(state: &Value, error: &str) -> u32 {
+    let rule = list(state, "Retry")
+        .iter()
+        .find(|rule| error_names(rule).any(|name| name == error));
+    let retries = rule.unwrap()["MaxAttempts"].as_u64().unwrap();
+    1 + u32::try_from(retries).unwrap()
+}
+
+/// The simulation shows what the protocol does within these limits.
+#[test]
+fn the_stack_has_the_times_and_attempts_of_the_simulation() {
+    let template = translated_template();
+    let properties = |name: &str| template["Resources"][name]["Properties"].clone();
+    let number = |value: &Value| value.as_u64().unwrap();
+    for (name, timeout) in [
+        ("DispatcherFunction", deployed::DISPATCHER_TIMEOUT),
+        ("BuilderFunction", deployed::BUILDER_TIMEOUT),
+        ("PublisherFunction", deployed::PUBLISHER_TIMEOUT),
+    ] {
+        let deployed = number(&properties(name)["Timeout"]);
+        assert_eq!(deployed, timeout.as_secs(), "{name}");
+    }
+    let queue = properties("RequestQueue");
+    let visibility = number(&queue["VisibilityTimeout"]);
+    assert_eq!(visibility, deployed::VISIBILITY.as_secs());
+    let receives = number(&queue["RedrivePolicy"]["maxReceiveCount"]);
+    assert_eq!(receives, u64::from(deployed::RECEIVES));
+
+    let resources = template["Resources"].as_object().unwrap();
+    let of_type = |kind: &str| {
+        let mut found = resources.values().filter(|it| it["Type"] == kind);
+        let only = found.next().unwrap()["Properties"].clone();
+        assert!(found.next().is_none(), "{kind}");
+        only
+    };
+    let events = of_type("AWS::Lambda::EventInvokeConfig");
+    let retries = number(&events["MaximumRetryAttempts"]);
+    assert_eq!(1 + retries, u64::from(deployed::PUBLISH_ATTEMPTS));
+    let minutes = deployed::RECONCILER_PAUSE.as_secs() / 60;
+    let schedule = of_type("AWS::Scheduler::Schedule");
+    assert_eq!(
+        schedule["ScheduleExpression"],
+        format!("rate({minutes} minutes)")
+    );
+
+    let definition = definition();
+    let states = states(&definition);
+    let build = &states["Build"];
+    let transient = attempts(build, "UpstreamUnavailable");
+    assert_eq!(transient, deployed::BUILD_ATTEMPTS);
+    let deaths = attempts(build, "Runtime.ExitError") - 1;
+    assert_eq!(deaths, deployed::BUILD_DEATHS);
+    for name in ["RecordWaiting", "RecordFailed"] {
+        let failure = attempts(&states[name], "States.ALL");
+        assert_eq!(failure, deployed::FAILURE_ATTEMPTS, "{name}");
     }
 }

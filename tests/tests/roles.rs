@@ -298,7 +298,7 @@ fn each_action_is_allowed_to_these_roles_only() {
         (
             "lambda:InvokeFunction",
             &publisher,
-            &["ReconcilerScheduleRole"],
+            &["BuildStateMachineRole", "ReconcilerScheduleRole"],
         ),
         ("lambda:InvokeFunction", &dispatcher, NONE),
         ("lambda:UpdateFunctionCode", &publisher, NONE),
@@ -313,11 +313,7 @@ fn each_action_is_allowed_to_these_roles_only() {
         ("lambda:RemoveLayerVersionPermission", &version, NONE),
         ("lambda:DeleteLayerVersion", &version, NONE),
         // Notifications and latest versions.
-        (
-            "sns:Publish",
-            &topic,
-            &["DispatcherRole", "BuildStateMachineRole", "PublisherRole"],
-        ),
+        ("sns:Publish", &topic, &["DispatcherRole", "PublisherRole"]),
         (
             "sns:Publish",
             "arn:aws:sns:eu-west-1:123456789012:other",

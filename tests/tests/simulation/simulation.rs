@@ -29,36 +29,16 @@ use crate::invariants;
 use crate::mutations::Mutation;
 use crate::random::Random;
 use crate::world::{Ended, Job, RequestForge, TIMEOUT, World, event, rollback};
+use integration_tests::deployed::{
+    BUILD_ATTEMPTS, BUILD_DEATHS, BUILDER_TIMEOUT, DISPATCHER_TIMEOUT, FAILURE_ATTEMPTS,
+    PUBLISH_ATTEMPTS, RECEIVES, RECONCILER_PAUSE, VISIBILITY,
+};
 use integration_tests::memory::cloud::{Fact, UNKNOWN_ACCOUNT};
 use integration_tests::memory::dead_letters::Queue;
 use integration_tests::memory::ports::{Call, CallId, InvocationId, Verdict, Waiting};
 
-/// The time for which SQS hides a received message.
-const VISIBILITY: Duration = Duration::from_mins(3);
-
-/// The number of receives before a message becomes a dead letter.
-const RECEIVES: u32 = 5;
-
-/// The timeout of the dispatcher.
-const DISPATCHER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The timeout of the builder.
-const BUILDER_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// The attempts of the state machine at a build with transient errors, before it waits.
-const BUILD_ATTEMPTS: u32 = 3;
-
-/// The number of attempts of the state machine to hand over a failure.
-const FAILURE_ATTEMPTS: u32 = 3;
-
-/// The number of attempts after the builder has died.
-const BUILD_DEATHS: u32 = 1;
-
 /// The timeout of the command that deletes old versions.
 const DELETION_TIMEOUT: Duration = Duration::from_mins(15);
-
-/// The time between two runs of the reconciler.
-const RECONCILER_PAUSE: Duration = Duration::from_mins(5);
 
 /// The time after an invocation's end in which a call without an answer may take effect, if it
 /// is one that nothing but time guards.
@@ -1073,7 +1053,7 @@ impl Simulation {
             Cause::Manifest { key, attempt } => {
                 let key = key.clone();
                 let attempt = attempt + 1;
-                if attempt <= 2 {
+                if attempt < PUBLISH_ATTEMPTS {
                     let after = Duration::from_mins(attempt.into());
                     self.schedule(after, Event::Manifest { key, attempt });
                 } else if self.is_worth_a_letter(&key) {

@@ -54,7 +54,7 @@ const OPEN: Admission = Admission {
 pub(crate) const BUILD_BROKEN: &str = "BuildBroken";
 
 /// The time that an invocation may take.
-pub(crate) const TIMEOUT: Duration = Duration::from_mins(2);
+pub(crate) const TIMEOUT: Duration = integration_tests::deployed::PUBLISHER_TIMEOUT;
 
 /// A request that is to be dropped: for Python 3.13 on x86_64, unless it says more.
 #[derive(Debug, Clone)]

@@ -221,6 +221,10 @@ fn whoever_waits_waits_long_enough() {
         .as_u64()
         .unwrap();
     assert!(build > timeout("BuilderFunction"));
+    for state in ["RecordWaiting", "RecordFailed"] {
+        let failure = definition["States"][state]["TimeoutSeconds"].as_u64();
+        assert!(failure.unwrap() > timeout("PublisherFunction"), "{state}");
+    }
     let order = &definition["States"]["FillOrders"]["ItemProcessor"]["States"]["FillOrder"];
     let order = order["TimeoutSeconds"].as_u64().unwrap();
     for name in sandboxes() {
@@ -268,14 +272,16 @@ fn builds_are_waited_for_no_longer_than_anything_else_lasts() {
     let states = &definition["States"];
     let build = longest(&states["Build"]);
     let order = longest(&states["FillOrders"]["ItemProcessor"]["States"]["FillOrder"]);
-    // A pause, and then one round of orders: nothing else is recorded meanwhile.
+    let failure = longest(&states["RecordFailed"]);
+    assert_eq!(failure, longest(&states["RecordWaiting"]));
+    // A pause, one round of orders, and the record of the outcome: nothing else is recorded meanwhile.
     let pause = 30 * 60;
-    let silence = pause + build + order + build;
+    let silence = pause + build + order + build + failure;
     let patience = accretion_service::publish::GIVE_UP_AFTER.as_secs();
     assert!(silence < patience, "{silence} {patience}");
     // The last attempt begins when the time is over at the latest.
     let execution = definition["TimeoutSeconds"].as_u64().unwrap();
-    let last = build + order + build;
+    let last = build + order + build + failure;
     assert!(most + last < execution, "{most} {last} {execution}");
     let [retention, letters] = [
         TEMPLATE["Parameters"]["RequestRetentionDays"]["MinValue"].as_u64(),

@@ -73,7 +73,7 @@ fn a_build_waits_for_its_index() {
         let states = states(stack, &later).await?;
         let pause = states.iter().position(|state| state == "Pause").unwrap();
         let around = [
-            "DescribeFailure",
+            "PlanNextAttempt",
             "CanWait",
             "RecordWaiting",
             "Pause",

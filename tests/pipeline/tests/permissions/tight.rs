@@ -26,7 +26,7 @@ const NOT_EVALUATED: [(&str, &str, &str); 19] = [
     ("DispatcherRole", "Trace", OF_THE_RUNTIME),
     ("BuildStateMachineRole", "Build", OF_SERVICES),
     ("BuildStateMachineRole", "RecordProgress", OF_SERVICES),
-    ("BuildStateMachineRole", "Notify", OF_SERVICES),
+    ("BuildStateMachineRole", "RecordFailures", OF_SERVICES),
     ("BuildStateMachineRole", "Trace", OF_SERVICES),
     ("BuildStateMachineRole", "DeliverLogs", OF_SERVICES),
     ("BuilderRole", "ReportMissing", MISSING),
