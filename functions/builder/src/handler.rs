@@ -326,9 +326,44 @@ mod tests {
     use std::collections::BTreeSet;
 
     use accretion_core::Class;
+    use accretion_core::target::{Architecture, Runtime};
+    use accretion_service::ports::SignedUrl;
     use serde_json::Value;
 
     use super::*;
+
+    fn order(key: &str) -> ports::Order {
+        ports::Order {
+            request_id: RequestId::of_message("1"),
+            runtime: Runtime::Python313,
+            architecture: Architecture::Arm64,
+            source: None,
+            input: SignedUrl::new("https://input".to_owned()),
+            output: SignedUrl::new("https://output".to_owned()),
+            key: key.to_owned(),
+        }
+    }
+
+    #[test]
+    fn orders_answer_a_build_that_waits_and_never_hide_an_error() {
+        let answer = |made: &[String], error: LocalError| {
+            let error = accretion_service::Error::Port(error.into());
+            pending(vec![order("a")], made, &Watch::new(), error)
+        };
+        let waits = || LocalError::SandboxResultsPending { orders: 1 };
+        let answered = answer(&[], waits());
+        assert!(matches!(answered, Ok(Answer::Ordered { orders }) if orders.len() == 1));
+        let failed = answer(&[], LocalError::PythonMissing).unwrap_err();
+        assert_eq!(failed.code(), "PythonMissing");
+        // A build sandbox has just made it, and it is missing.
+        let missing = answer(&["a".to_owned()], waits()).unwrap_err();
+        assert_eq!(missing.code(), "SandboxResultMissing");
+        let of_runtime = accretion_service::Error::OfRuntime {
+            runtime: Runtime::Python313,
+            error: Box::new(accretion_service::Error::Port(waits().into())),
+        };
+        assert!(pending(vec![order("a")], &[], &Watch::new(), of_runtime).is_ok());
+    }
 
     /// At once, and then after pauses.
     #[test]
