@@ -20,7 +20,7 @@ pub const HINT_BYTES: usize = 4_000;
 /// bytes that are left out.
 ///
 /// ```
-/// use crate::excerpt::excerpt;
+/// use accretion_core::excerpt::excerpt;
 ///
 /// assert_eq!(excerpt("short", 100), "short");
 /// let long = "x".repeat(1_000);
@@ -91,7 +91,7 @@ pub(crate) fn without_c1(text: &str) -> String {
 /// The first of some things, and how many more there are.
 ///
 /// ```
-/// use crate::excerpt::listed;
+/// use accretion_core::excerpt::listed;
 ///
 /// assert_eq!(listed(["a", "b"], 2), "a, b");
 /// assert_eq!(listed(["a", "b", "c", "d"], 2), "a, b and 2 more");
