@@ -1,13 +1,44 @@
-//! What the command takes.
+//! The command line, as clap parses it. No type here depends on a command.
+
+mod contents;
+#[cfg(feature = "aws")]
+mod deploy;
+mod input;
+#[cfg(feature = "aws")]
+mod layers;
+mod local;
+#[cfg(feature = "aws")]
+mod place;
+#[cfg(feature = "aws")]
+mod region;
+#[cfg(feature = "aws")]
+mod requests;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::build::Build;
-use crate::commands::check::Check;
-use crate::commands::completions::Completions;
-use crate::commands::lock::Lock;
-use crate::commands::man::Man;
-use crate::commands::schema::Schema;
+pub(crate) use self::contents::{ContentOptions, ExtraOptions, FileOptions};
+#[cfg(feature = "aws")]
+pub(crate) use self::deploy::{
+    Add, AddRegions, AddStack, Destroy, Init, Parameter, Template, TemplateOption, Update,
+    UpdateAll,
+};
+pub(crate) use self::input::{HERE, IndexArgument, Input, PYPROJECT, SourceOptions};
+#[cfg(feature = "aws")]
+pub(crate) use self::input::{SelectionOptions, TargetOptions, default_index};
+#[cfg(feature = "aws")]
+pub(crate) use self::layers::{
+    Delete, DeleteVersions, Describe, DescribeLayerVersion, Diff, Grant, GranteeOptions, List,
+    ListLayers, ListRequests, ListVersions, Publish, Revoke,
+};
+pub(crate) use self::local::{Build, Check, Completions, Lock, Man, Schema};
+#[cfg(feature = "aws")]
+pub(crate) use self::place::{LayerSpec, Nothing, OneLayer, OneVersion, Placed, Side, Sides};
+#[cfg(feature = "aws")]
+pub(crate) use self::region::{AwsOptions, OneRegion, Region};
+#[cfg(feature = "aws")]
+pub(crate) use self::requests::{
+    Destination, Redrive, Request, RequestAgain, RequestRaw, RequestRequirements, Rollback, Status,
+};
 
 /// Builds reproducible AWS Lambda layers from Python requirements.
 #[derive(Debug, Parser)]
@@ -22,31 +53,44 @@ pub(crate) struct Args {
 const EXIT_CODES: &str = "\
 Exit codes:
 
-    0  done
-    1  this machine, or what it may do in AWS, is at fault: uv is missing, a call is not allowed
-    2  the command line is at fault
-    3  the input is at fault
-    4  the network, an index or AWS is at fault: try again
-    5  what was asked for has failed in AWS: a layer was not built, a stack was not deployed
+    0  success
+    1  this machine or its access to AWS failed: uv is missing, a call is not allowed
+    2  the command line is wrong
+    3  the input is wrong
+    4  the network, a package index or AWS failed: try again
+    5  the work failed in AWS: a layer was not built, a stack was not deployed
     128 + N  ended by the signal N, such as 130 for ctrl-C";
 
+/// Options of all commands.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// What goes to standard output
+    /// The format of standard output
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(crate) format: Format,
-    /// Say nothing but errors, and what was asked for: lists, descriptions, paths
+    /// Print only errors and results, such as lists, descriptions and paths
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more: list the packages of each layer
+    /// Print more, such as the packages of each layer
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
 }
 
+impl Global {
+    /// Returns whether the command prints text for people.
+    pub(crate) fn is_text(self) -> bool {
+        self.format == Format::Text
+    }
+
+    /// Returns whether the command shows its progress and remarks.
+    pub(crate) fn is_chatty(self) -> bool {
+        self.is_text() && !self.quiet
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    /// Text for people
     #[default]
     Text,
     /// One JSON document
@@ -57,13 +101,69 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     #[cfg(feature = "aws")]
     #[command(flatten)]
-    Cloud(crate::commands::Cloud),
-    Build(Build),
+    Cloud(Cloud),
+    Build(Box<Build>),
     Lock(Lock),
     Check(Check),
     Schema(Schema),
     Completions(Completions),
     Man(Man),
+}
+
+/// Commands that call AWS or read deployment files.
+#[cfg(feature = "aws")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cloud {
+    Init(Init),
+    #[command(subcommand)]
+    Add(Add),
+    #[command(subcommand)]
+    Update(Update),
+    Destroy(Destroy),
+    #[command(subcommand)]
+    Request(Request),
+    Rollback(Rollback),
+    Status(Status),
+    #[command(subcommand)]
+    List(List),
+    #[command(subcommand)]
+    Describe(Describe),
+    Diff(Diff),
+    #[command(subcommand)]
+    Delete(Delete),
+    Publish(Box<Publish>),
+    Grant(Grant),
+    Revoke(Revoke),
+    Redrive(Redrive),
+    Template(Template),
+}
+
+#[cfg(feature = "aws")]
+impl Cloud {
+    /// Returns the region of a command for one region.
+    pub(crate) fn region(&self) -> Option<&Region> {
+        Some(match self {
+            Self::Add(Add::Stack(args)) => &args.region,
+            Self::Rollback(args) => &args.region,
+            Self::List(List::Layers(args)) => &args.placed.at.region,
+            Self::List(List::Versions(args)) => &args.placed.at.region,
+            Self::List(List::Requests(args)) => &args.at.region,
+            Self::Describe(Describe::LayerVersion(args)) => &args.placed.at.region,
+            Self::Diff(args) => &args.placed.at.region,
+            Self::Grant(args) => &args.placed.at.region,
+            Self::Revoke(args) => &args.placed.at.region,
+            Self::Redrive(args) => &args.at.region,
+            Self::Init(_)
+            | Self::Add(Add::Regions(_))
+            | Self::Update(_)
+            | Self::Destroy(_)
+            | Self::Delete(_)
+            | Self::Request(_)
+            | Self::Status(_)
+            | Self::Publish(_)
+            | Self::Template(_) => return None,
+        })
+    }
 }
 
 #[cfg(all(test, feature = "aws"))]

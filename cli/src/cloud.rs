@@ -1,25 +1,21 @@
-//! What the commands share that speak to AWS.
+//! Access to AWS that several commands share.
 
 mod contents;
 mod deployment;
 mod error;
 mod permissions;
 mod pipeline;
-mod place;
 mod sam;
 mod stack_error;
 mod stack_work;
 mod template;
 
 pub(crate) use contents::{Contents, Recorded, read_manifest, signed_difference};
-pub(crate) use deployment::{DeploymentFile, Deployments, OneRegion, Region, Retained, Stacks};
+pub(crate) use deployment::{DeploymentFile, Deployments, Retained, Stacks};
 pub(crate) use error::{Error, print_fault_in};
-pub(crate) use permissions::{PermissionRecord, StatementRecord, VersionToShare, Who, who};
-pub(crate) use pipeline::{AwsOptions, Pipeline, in_each};
-pub(crate) use place::{
-    LayerSpec, Misread, Nothing, OneLayer, OneVersion, Placed, Word, Words, next,
-};
-pub(crate) use sam::{Deployment, Parameter, Sam};
+pub(crate) use permissions::{PermissionRecord, Shared, StatementRecord};
+pub(crate) use pipeline::{Pipeline, in_each};
+pub(crate) use sam::{Deployment, Sam, SamCommand};
 pub(crate) use stack_error::{Failure, StackError};
-pub(crate) use stack_work::{Outcome, Pauses, StackWork, exit_code, settled};
-pub(crate) use template::{Template, TemplateOption};
+pub(crate) use stack_work::{Done, Outcome, Pauses, StackWork, print_done, settled};
+pub(crate) use template::Template;

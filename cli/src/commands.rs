@@ -1,4 +1,4 @@
-//! One module a command.
+//! One module for each command.
 
 pub(crate) mod build;
 pub(crate) mod check;
@@ -8,7 +8,7 @@ pub(crate) mod man;
 pub(crate) mod schema;
 
 #[cfg(feature = "aws")]
-pub(crate) use cloud::{Cloud, run};
+pub(crate) use cloud::run;
 
 #[cfg(feature = "aws")]
 mod add;

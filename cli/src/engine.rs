@@ -1,4 +1,4 @@
-//! The engine on this machine: uv, downloads and the wheel cache, as the user wants them.
+//! The engine on this machine: uv, downloads and the wheel cache.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,79 +12,52 @@ use accretion_local::uv::{Settings, Uv};
 use accretion_python::project::Given;
 use accretion_python::request::{Request, Requirements};
 use accretion_service::ports::Progress;
-use url::Url;
 
-use crate::environment::{DEFAULT_INDEX, Environment};
+use crate::args::SourceOptions;
+#[cfg(feature = "aws")]
+use crate::args::default_index;
+#[cfg(feature = "aws")]
+use crate::environment::DEFAULT_INDEX;
+use crate::environment::Environment;
 use crate::error::Error;
-use crate::indexes::{self, IndexArgument};
+use crate::indexes;
 use crate::progress::Terminal;
 
-/// Where packages come from.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Sources {
-    /// Use nothing but the cache
-    #[arg(long)]
-    offline: bool,
-    /// Take packages from this index instead of the default one
-    #[arg(
-        long,
-        value_name = "URL",
-        env = DEFAULT_INDEX,
-        hide_env_values = true,
-        value_parser = index_url
-    )]
-    default_index: Option<Url>,
-    /// Take packages from this index before the default one, if it has them [may be repeated]
-    #[arg(long = "index", value_name = "NAME=URL", value_parser = indexes::argument)]
-    indexes: Vec<IndexArgument>,
-}
-
-impl Sources {
-    /// Returns the sources that may satisfy what a project asks for: these, together with a
-    /// request.
+impl SourceOptions {
+    /// The sources that a project's settings may use: those of the command line and of a request.
     pub(crate) fn given(&self, request: &Request) -> Given {
-        let indexes = self.indexes.iter().map(IndexArgument::url);
+        let named = self.indexes.iter().map(|index| &index.url);
         let requested = request.input.indexes.iter().map(|index| &index.url);
         Given {
             default_index: self.default_index.clone(),
-            indexes: indexes.chain(requested).cloned().collect(),
+            indexes: named.chain(requested).cloned().collect(),
             allow_source_distributions: request.input.allow_source_distributions,
         }
     }
-}
 
-#[cfg(feature = "aws")]
-impl Sources {
-    /// What the environment says of them.
+    /// The sources that the environment names.
+    #[cfg(feature = "aws")]
     pub(crate) fn of_environment(environment: &Environment) -> Self {
-        let mut variables = environment.variables.iter();
-        let index = variables.find(|(name, _)| name == DEFAULT_INDEX);
+        let url = environment.variable(DEFAULT_INDEX);
         Self {
-            offline: false,
-            default_index: index.and_then(|(_, url)| index_url(url.to_str()?).ok()),
-            indexes: Vec::new(),
+            default_index: url.and_then(|url| default_index(url.to_str()?).ok()),
+            ..Self::default()
         }
     }
 }
 
-fn index_url(text: &str) -> Result<Url, String> {
-    let url = text.parse::<Url>().ok();
-    url.filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
-        .ok_or_else(|| "an index has a URL that starts with `https://` or `http://`".to_owned())
-}
-
-/// What finds and gets packages.
+/// The tools that resolve and download packages.
 pub(crate) struct Engine {
     pub(crate) uv: Arc<Uv>,
     pub(crate) wheels: WheelCache,
-    /// The folder that projects are copied to while their wheels are built.
+    /// The folder for copies of projects while their wheels are built.
     pub(crate) projects: PathBuf,
 }
 
 impl Engine {
-    /// Starts to get ready for a request.
+    /// Prepares the engine for a request, and starts to connect to the index.
     pub(crate) fn new(
-        sources: &Sources,
+        sources: &SourceOptions,
         environment: &Environment,
         request: &Request,
         progress: &Arc<Terminal>,
@@ -93,14 +66,14 @@ impl Engine {
         let interpreters =
             Interpreters::new(environment.path.as_deref(), environment.python.clone());
         let default = sources.default_index.as_ref();
-        let indexes = indexes::of(
+        let all = indexes::of(
             default,
             &sources.indexes,
             &request.input.indexes,
             environment,
         );
-        let indexes = Arc::new(indexes);
-        let uv = Uv::new(Settings {
+        let indexes = Arc::new(all);
+        let resolver = Uv::new(Settings {
             program: environment.uv.clone(),
             path: environment.path.clone(),
             environment: environment.variables.clone(),
@@ -109,18 +82,20 @@ impl Engine {
             index: sources.default_index.clone(),
             offline: sources.offline,
             interpreters,
-            // It is for the user, who may wait as long as they like, for what they like.
+            // The user runs it, and may interrupt it at any time.
             guard: None,
         });
-        let uv = Arc::new(uv.using(Arc::clone(&indexes)));
+        let uv = Arc::new(resolver.using(Arc::clone(&indexes)));
         let watcher = || Arc::clone(progress) as Arc<dyn Progress>;
         let urls: Vec<_> = indexes.urls().cloned().collect();
-        let downloader = Downloader::new(None, sources.offline, watcher()).trusting(&urls);
-        let downloader = Arc::new(downloader.using(indexes));
+        let downloader = Downloader::new(None, sources.offline, watcher())
+            .trusting(&urls)
+            .using(indexes);
+        let downloader = Arc::new(downloader);
         if !sources.offline && matches!(request.input.requirements, Requirements::Set(_)) {
-            // While uv resolves.
-            let downloader = Arc::clone(&downloader);
-            tokio::spawn(async move { downloader.prepare().await });
+            // Connects while uv resolves.
+            let preparing = Arc::clone(&downloader);
+            tokio::spawn(async move { preparing.prepare().await });
         }
         let wheels = WheelCache::new(&cache, downloader, Arc::clone(&uv), limits(), watcher());
         Ok(Self {
@@ -131,8 +106,7 @@ impl Engine {
     }
 }
 
-/// What getting packages may cost. All targets have one build here, and the user's network may be
-/// slow.
+/// The limits of downloads. All targets share one build here, and the user's network may be slow.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.download.total = u64::MAX;

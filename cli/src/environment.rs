@@ -22,8 +22,8 @@ pub(crate) const DEFAULT_INDEX: &str = "ACCRETION_DEFAULT_INDEX";
 #[cfg(feature = "aws")]
 const SAM: &str = "ACCRETION_SAM";
 
-/// The path of the template that is deployed, for `--template`, whose parser reads it. Without it:
-/// the one of the checkout that the command was compiled from.
+/// The path of the template, for `--template`, whose parser reads it. Without it: the template of the
+/// checkout that the command was compiled from.
 #[cfg(feature = "aws")]
 pub(crate) const TEMPLATE: &str = "ACCRETION_TEMPLATE";
 
@@ -36,7 +36,7 @@ pub(crate) struct Environment {
     #[cfg(feature = "aws")]
     pub(crate) sam: Option<PathBuf>,
     pub(crate) path: Option<OsString>,
-    /// All of it, for uv to take what it needs.
+    /// All variables, for uv.
     pub(crate) variables: Vec<(OsString, OsString)>,
 }
 
@@ -57,5 +57,12 @@ impl Environment {
             path: env::var_os("PATH"),
             variables: env::vars_os().collect(),
         }
+    }
+
+    /// A variable, unless it is empty.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        let mut variables = self.variables.iter();
+        let (_, value) = variables.find(|(variable, _)| variable == name)?;
+        (!value.is_empty()).then(|| value.clone())
     }
 }

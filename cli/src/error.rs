@@ -1,36 +1,25 @@
-//! What ends the command, for people, for programs and for shells.
+//! Errors that end the command, for people, programs and shells.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use accretion_core::diagnostic::{ProblemRecord, Report, printable};
-use accretion_core::{Class, Fault};
+use accretion_core::Fault;
+use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_python::request::InputUnsupported;
-use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::args::Format;
+use crate::exit::{USAGE, code_of};
+use crate::print::{self, ErrorRecord};
 
-/// The exit code for [`Class::Internal`].
-pub(crate) const MACHINE_AT_FAULT: u8 = 1;
-/// The exit code for a wrong command line; clap's own.
-pub(crate) const USAGE: u8 = 2;
-/// The exit code for [`Class::User`].
-pub(crate) const INPUT_AT_FAULT: u8 = 3;
-/// The exit code for [`Class::Transient`].
-pub(crate) const UPSTREAM_AT_FAULT: u8 = 4;
-/// The exit code for what was begun in AWS and has failed there.
-#[cfg(feature = "aws")]
-pub(crate) const FAILED_IN_AWS: u8 = 5;
-
-/// What ends the command before there is any result to print.
+/// An error that ends the command before it has a result.
 #[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
     #[fault(User)]
     InputUnreadable { path: PathBuf, error: io::Error },
-    #[error("the folder {} has no lock file and no requirements file", folder.display())]
+    #[error("the folder {} has neither a lock file nor a requirements file", folder.display())]
     #[fault(User, hint = instead_of_folder(folder, *lock_with))]
     InputMissing {
         folder: PathBuf,
@@ -49,7 +38,7 @@ pub(crate) enum Error {
     #[error("the input has problems")]
     #[fault(User)]
     InputInvalid(Report),
-    #[error("the project has no name, and the folder's name `{folder}` cannot serve")]
+    #[error("the project has no name, and the name of the folder, `{folder}`, is no project name")]
     #[fault(
         User,
         hint = "name it with --name: letters, digits, `-` and `_`, at most 70"
@@ -58,12 +47,12 @@ pub(crate) enum Error {
     #[error("the folder {} cannot be written: {error}", path.display())]
     #[fault(Internal)]
     FolderUnwritable { path: PathBuf, error: io::Error },
-    #[error("the folder {} holds nothing that goes into a layer", path.display())]
+    #[error("the folder {} has no files for a layer", path.display())]
     #[fault(
         User,
-        hint = "hidden files, `__pycache__`, a `requirements.txt` at the top and what ignore files \
-                name are left out: --hidden brings hidden files back, a `!` in an .accretionignore \
-                any"
+        hint = "hidden files, `__pycache__`, a `requirements.txt` at the top and ignored files are \
+                left out: include hidden files with --hidden, and any file with a `!` in an \
+                .accretionignore"
     )]
     IncludeEmpty { path: PathBuf },
     #[error("{} cannot be a part of the layer: {problem}", path.display())]
@@ -72,16 +61,16 @@ pub(crate) enum Error {
     #[error("the request names files of an inbox, which only the pipeline reads")]
     #[fault(
         User,
-        hint = "take `Files` out of it, and name a folder of yours with --include"
+        hint = "remove `Files` from the request, and name a local folder with --include"
     )]
     FilesElsewhere,
-    #[error("the lock would take the place of its input, {}", path.display())]
+    #[error("the lock would overwrite its input, {}", path.display())]
     #[fault(
         User,
-        hint = "write it into another folder with --output, or name it with --name"
+        hint = "choose another folder with --output, or another name with --name"
     )]
     LockIsInput { path: PathBuf },
-    #[error("there is no folder for the cache")]
+    #[error("no folder for the cache is known")]
     #[fault(Internal, hint = "set ACCRETION_CACHE_DIR, XDG_CACHE_HOME or HOME")]
     CacheFolderMissing,
     #[error(transparent)]
@@ -114,33 +103,7 @@ fn instead_of_folder(folder: &Path, lock_with: Option<&str>) -> String {
 }
 
 fn listed(paths: &[PathBuf]) -> String {
-    let paths: Vec<_> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    paths.join(", ")
-}
-
-/// An error for programs.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ErrorRecord {
-    code: &'static str,
-    class: String,
-    message: String,
-    hint: Option<String>,
-}
-
-impl From<&dyn Fault> for ErrorRecord {
-    fn from(error: &dyn Fault) -> Self {
-        let (message, hint) = error.displayed();
-        Self {
-            code: error.code(),
-            class: error.class().to_string(),
-            message,
-            hint,
-        }
-    }
+    print::joined(paths.iter().map(|path| path.display()))
 }
 
 #[derive(Serialize)]
@@ -151,7 +114,7 @@ struct Document<'a> {
 }
 
 impl Error {
-    /// Says what happened.
+    /// Prints the error.
     pub(crate) fn print(&self, format: Format) {
         match (format, self) {
             (Format::Json, error) => {
@@ -159,7 +122,7 @@ impl Error {
                     Self::InputInvalid(report) => report.records(),
                     _ => Vec::new(),
                 };
-                crate::print_json(&Document {
+                print::json(&Document {
                     error: ErrorRecord::from(error as &dyn Fault),
                     problems,
                 });
@@ -167,11 +130,11 @@ impl Error {
             (Format::Text, Self::InputInvalid(report)) => {
                 anstream::eprint!("{}", report.render_coloured());
             }
-            (Format::Text, error) => print_fault(error, None),
+            (Format::Text, error) => print::fault(error, None),
         }
     }
 
-    /// What the shell is told.
+    /// The exit code of the command.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::NameMissing { .. } => ExitCode::from(USAGE),
@@ -180,96 +143,6 @@ impl Error {
             error => ExitCode::from(code_of(error.class())),
         }
     }
-}
-
-/// The exit code for a class of errors.
-pub(crate) fn code_of(class: Class) -> u8 {
-    match class {
-        Class::User => INPUT_AT_FAULT,
-        Class::Transient => UPSTREAM_AT_FAULT,
-        Class::Internal => MACHINE_AT_FAULT,
-    }
-}
-
-/// Prints an error for people, and what it is about.
-pub(crate) fn print_fault(error: &dyn Fault, about: Option<&str>) {
-    let (message, hint) = error.displayed();
-    print_failure(error.code(), about, &message, hint.as_deref());
-}
-
-/// Prints for people what an error was elsewhere, and what it is about.
-pub(crate) fn print_failure(code: &str, about: Option<&str>, message: &str, hint: Option<&str>) {
-    let (red, cyan) = (bold(AnsiColor::Red), bold(AnsiColor::Cyan));
-    let about = about.map(|about| format!("{}: ", printable(about)));
-    let about = about.unwrap_or_default();
-    let (code, message) = (printable(code), indent(message));
-    anstream::eprintln!("{red}error[{code}]{red:#}: {about}{message}");
-    if let Some(hint) = hint {
-        anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
-    }
-}
-
-/// Prints for people what they can do next.
-#[cfg(feature = "aws")]
-pub(crate) fn print_hint(hint: &str) {
-    let cyan = bold(AnsiColor::Cyan);
-    anstream::eprintln!("{cyan}hint{cyan:#}: {}", indent(hint));
-}
-
-/// Prints errors for people, each with the name of what it is about.
-pub(crate) fn print_faults<'a>(errors: impl Iterator<Item = (&'a str, &'a dyn Fault)>) {
-    let errors = errors.map(|(about, error)| (about, Said(error)));
-    for (Said(error), names) in grouped(errors) {
-        print_fault(error, Some(&names.join(", ")));
-    }
-}
-
-/// An error, equal to those that say the same.
-struct Said<'a>(&'a dyn Fault);
-
-impl PartialEq for Said<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        let said = |error: &dyn Fault| (error.code(), error.to_string(), error.hint());
-        said(self.0) == said(other.0)
-    }
-}
-
-/// What is said alike of several things is said once, with all of their names.
-pub(crate) fn grouped<'a, T: PartialEq>(
-    said: impl Iterator<Item = (&'a str, T)>,
-) -> Vec<(T, Vec<&'a str>)> {
-    let mut groups: Vec<(T, Vec<&str>)> = Vec::new();
-    for (about, what) in said {
-        match groups.iter_mut().find(|(known, _)| *known == what) {
-            Some((_, names)) => names.push(about),
-            None => groups.push((what, vec![about])),
-        }
-    }
-    groups
-}
-
-/// Prints a warning for people.
-pub(crate) fn print_warning(about: &str, warning: &str) {
-    let yellow = bold(AnsiColor::Yellow);
-    let (about, warning) = (printable(about), indent(warning));
-    anstream::eprintln!("{yellow}warning{yellow:#}: {about}: {warning}");
-}
-
-/// Prints for people what is no problem.
-pub(crate) fn print_note(note: &str) {
-    let green = bold(AnsiColor::Green);
-    anstream::eprintln!("{green}note{green:#}: {}", indent(note));
-}
-
-fn bold(color: AnsiColor) -> Style {
-    color.on_default().bold()
-}
-
-/// The lines after the first one indented, so that they are seen to belong to it. What packages
-/// and servers say is in there: no line may do more than show.
-fn indent(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(printable).collect();
-    lines.join("\n  ")
 }
 
 #[cfg(test)]

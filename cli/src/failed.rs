@@ -1,4 +1,4 @@
-//! Layers that could not be had.
+//! Layers that failed, and warnings about layers.
 
 use std::process::ExitCode;
 
@@ -8,16 +8,17 @@ use accretion_core::target::{Architecture, Compatibility, Runtime};
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::error::{ErrorRecord, code_of, grouped, print_faults, print_warning};
+use crate::exit::{code_of, code_of_all};
+use crate::print::{self, ErrorRecord};
 
-/// A layer that could not be had.
+/// A layer that could not be built or resolved.
 pub(crate) struct Failed {
     pub(crate) target: Compatibility,
     pub(crate) layer: LayerName,
     pub(crate) error: accretion_service::Error,
 }
 
-/// The same for programs.
+/// A failed layer, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct FailureRecord<'a> {
@@ -40,16 +41,16 @@ impl<'a> From<&'a Failed> for FailureRecord<'a> {
     }
 }
 
-/// Says for people why layers could not be had.
+/// Prints the errors of layers.
 pub(crate) fn print(failed: &[Failed]) {
     let errors = failed.iter();
-    print_faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
+    print::faults(errors.map(|failed| (failed.layer.as_str(), &failed.error as &dyn Fault)));
 }
 
-/// A warning about a layer: the layer's name, and the text of the warning.
+/// A warning about a layer: the layer's name and the text.
 pub(crate) type Warning = (String, String);
 
-/// The same for programs.
+/// A warning with its layers, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct WarningRecord<'a> {
@@ -58,31 +59,26 @@ pub(crate) struct WarningRecord<'a> {
 }
 
 fn by_message(warnings: &[Warning]) -> Vec<(&str, Vec<&str>)> {
-    grouped(
-        warnings
-            .iter()
-            .map(|(layer, warning)| (&**layer, &**warning)),
-    )
+    let texts = warnings.iter();
+    print::grouped(texts.map(|(layer, warning)| (layer.as_str(), warning.as_str())))
 }
 
-/// Each warning once, with its layers.
+/// Groups equal warnings, each with its layers.
 pub(crate) fn records(warnings: &[Warning]) -> Vec<WarningRecord<'_>> {
-    let warnings = by_message(warnings).into_iter();
-    warnings
+    by_message(warnings)
+        .into_iter()
         .map(|(message, layers)| WarningRecord { layers, message })
         .collect()
 }
 
-/// Says for people what deserves attention.
+/// Prints warnings.
 pub(crate) fn print_warnings(warnings: &[Warning], global: Global) {
     for (warning, layers) in by_message(warnings).into_iter().filter(|_| !global.quiet) {
-        print_warning(&layers.join(", "), warning);
+        print::warning(&layers.join(", "), warning);
     }
 }
 
-/// What the shell is told.
+/// The exit code of a command with these failures.
 pub(crate) fn exit_code(failed: &[Failed]) -> ExitCode {
-    // The machine's own faults first: they make what the others say doubtful.
-    let codes = failed.iter().map(|failed| code_of(failed.error.class()));
-    codes.min().map_or(ExitCode::SUCCESS, ExitCode::from)
+    code_of_all(failed.iter().map(|failed| code_of(failed.error.class())))
 }

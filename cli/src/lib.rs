@@ -1,5 +1,5 @@
-//! The `accretion` command, as a library of one function, so that tests of other packages can run
-//! it without asking Cargo for a binary of this one.
+//! The `accretion` command as a library with one function, so that tests of other packages can run it
+//! without the binary of this one.
 
 mod args;
 #[cfg(feature = "aws")]
@@ -11,10 +11,12 @@ mod contents;
 mod engine;
 mod environment;
 mod error;
+mod exit;
+mod extra;
 mod failed;
 mod indexes;
 mod input;
-mod own;
+mod print;
 mod progress;
 mod table;
 mod units;
@@ -24,8 +26,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use futures_util::future::select_all;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -35,7 +37,7 @@ use crate::environment::Environment;
 /// Runs the command with the arguments and the environment of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::try_parse().unwrap_or_else(|error| with_advice(without_secrets(error)).exit());
+    let args = parse().unwrap_or_else(|error| with_advice(without_secrets(error)).exit());
     let environment = Environment::read();
     open_more_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -51,17 +53,32 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(async {
         tokio::select! {
             code = run(args, &environment) => code,
-            // What is half-written is removed as the tasks are dropped.
+            // Dropping the tasks removes half-written files.
             code = interrupted() => ExitCode::from(code),
         }
     });
-    // What can't be dropped, such as a name look-up, is not waited for without end.
+    // Some work cannot be dropped, such as a name look-up.
     runtime.shutdown_timeout(PATIENCE);
     code
 }
 
-/// What is wrong with the command line, without the URL of an index: it may open the index, and one
-/// that is not a URL can't be told apart from its password.
+/// Parses the command line. An error shows the usage of the command that it is about.
+fn parse() -> Result<Args, clap::Error> {
+    let mut command = Args::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Args::from_arg_matches(&matches).map_err(|error| {
+        let (mut used, mut given) = (&mut command, &matches);
+        while let Some((name, of_subcommand)) = given.subcommand() {
+            given = of_subcommand;
+            used = used
+                .find_subcommand_mut(name)
+                .expect("clap found it by this name");
+        }
+        error.format(used)
+    })
+}
+
+/// An error of the command line without the URL of an index, which may contain a password.
 fn without_secrets(mut error: clap::Error) -> clap::Error {
     let is_of_index = matches!(
         error.get(ContextKind::InvalidArg),
@@ -74,13 +91,12 @@ fn without_secrets(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// What is wrong with the command line, with the command for an input where one is in the place of
-/// a command.
+/// An error of the command line, with advice if an input stands in the place of a command.
 fn with_advice(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(input)) = error.get(ContextKind::InvalidSubcommand)
         && Path::new(input).exists()
     {
-        let tip = format!("to build layers of it, run `accretion build {input}`");
+        let tip = format!("to build layers from it, run `accretion build {input}`");
         error.insert(
             ContextKind::Suggested,
             ContextValue::StyledStrs(vec![tip.into()]),
@@ -89,17 +105,17 @@ fn with_advice(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// How long unfinished work may take to notice that it is not wanted any more.
+/// The time for unfinished work to notice that the command ends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes as many open files as the system lets us have: each download and each wheel of a layer
-/// holds some, and the usual 1,024 are for programs that use `select`.
+/// Raises the limit of open files: each download and each wheel of a layer needs some, and the usual
+/// 1,024 are for programs that use `select`.
 fn open_more_files() {
     const PLENTY: u64 = 1 << 16;
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(PLENTY).min(PLENTY);
     if limit.current.is_some_and(|current| current < wanted) {
-        // Small layers do with fewer.
+        // Small layers need fewer.
         let _ = setrlimit(
             Resource::Nofile,
             Rlimit {
@@ -114,7 +130,7 @@ async fn run(args: Args, environment: &Environment) -> ExitCode {
     let outcome = match args.command {
         #[cfg(feature = "aws")]
         Command::Cloud(command) => Box::pin(commands::run(command, args.global, environment)).await,
-        Command::Build(build) => commands::build::run(build, args.global, environment).await,
+        Command::Build(build) => commands::build::run(*build, args.global, environment).await,
         Command::Lock(lock) => commands::lock::run(lock, args.global, environment).await,
         Command::Check(check) => commands::check::run(check, args.global, environment).await,
         Command::Schema(_) => Ok(commands::schema::run()),
@@ -133,30 +149,16 @@ async fn interrupted() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
 
     let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-    let signals = kinds.into_iter().filter_map(|kind| {
+    let receiving = kinds.into_iter().filter_map(|kind| {
         let mut signals = signal(kind).ok()?;
         Some(Box::pin(async move {
             signals.recv().await;
             u8::try_from(128 + kind.as_raw_value()).unwrap_or(u8::MAX)
         }))
     });
-    let signals: Vec<_> = signals.collect();
-    if signals.is_empty() {
+    let received: Vec<_> = receiving.collect();
+    if received.is_empty() {
         return std::future::pending().await;
     }
-    select_all(signals).await.0
-}
-
-/// Prints one JSON document to standard output.
-fn print_json(document: &impl serde::Serialize) {
-    let text = serde_json::to_string_pretty(document)
-        .expect("documents of strings, numbers and lists are always JSON");
-    anstream::println!("{text}");
-}
-
-/// Prints what is wrong with an input to standard error; only errors if the user wants quiet.
-fn print_report(report: &accretion_core::diagnostic::Report, global: args::Global) {
-    if !global.quiet || report.has_errors() {
-        anstream::eprint!("{}", report.render_coloured());
-    }
+    select_all(received).await.0
 }

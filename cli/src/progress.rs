@@ -1,4 +1,4 @@
-//! What a command is doing, on a terminal.
+//! Progress of a command on a terminal.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 #[cfg(feature = "aws")]
-use crate::args::{Format, Global};
+use crate::args::Global;
 #[cfg(feature = "aws")]
 use accretion_core::diagnostic::printable;
 use accretion_core::target::LayerTarget;
@@ -22,7 +22,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Shows progress if standard error is a terminal and the user has not asked for quiet.
+    /// Shows progress if standard error is a terminal, unless `quiet` is set.
     pub(crate) fn new(quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
         let all = MultiProgress::with_draw_target(draw_target(shown));
@@ -36,13 +36,13 @@ impl Terminal {
         }
     }
 
-    /// Takes everything off the screen.
+    /// Clears the progress from the terminal.
     pub(crate) fn clear(&self) {
         self.downloads.finish_and_clear();
         for bar in self.lock().values() {
             bar.finish_and_clear();
         }
-        // Nothing to do about a terminal that is gone.
+        // The terminal may be gone.
         let _ = self.all.clear();
     }
 
@@ -53,11 +53,11 @@ impl Terminal {
     fn say(&self, target: LayerTarget, message: String) {
         let mut targets = self.lock();
         let bar = targets.entry(target).or_insert_with(|| {
-            let bar =
-                ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {prefix:<13} {msg}"));
-            let bar = self.all.add(bar).with_prefix(target.slug());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
+            add_spinner(
+                &self.all,
+                "{spinner:.cyan} {prefix:<13} {msg}",
+                target.slug(),
+            )
         });
         bar.set_message(message);
     }
@@ -85,18 +85,17 @@ impl Progress for Terminal {
             }
             Event::Downloaded(bytes) => self.downloads.inc(bytes),
             Event::BuildingWheel { filename } => {
-                // Nothing to do about a terminal that is gone.
+                // The terminal may be gone.
                 let _ = self.all.println(format!("  building {filename}"));
             }
         }
     }
 }
 
-/// Shows that something takes its time, on a terminal, until it is cleared.
+/// Shows a spinner on a terminal until it is cleared.
 #[cfg(feature = "aws")]
 pub(crate) fn spinner(global: Global, message: String) -> ProgressBar {
-    let is_wanted = !global.quiet && global.format == Format::Text;
-    if !is_wanted || !std::io::stderr().is_terminal() {
+    if !global.is_chatty() || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {msg}"));
@@ -105,8 +104,8 @@ pub(crate) fn spinner(global: Global, message: String) -> ProgressBar {
     bar
 }
 
-/// Progress on standard error, a line for each thing that is done. Where that is no terminal, only
-/// what is noted is there.
+/// Progress on standard error, with a line for each task. Without a terminal, only notes and ends of
+/// tasks appear.
 #[cfg(feature = "aws")]
 pub(crate) struct Lines {
     all: MultiProgress,
@@ -117,7 +116,7 @@ pub(crate) struct Lines {
 
 #[cfg(feature = "aws")]
 impl Lines {
-    /// Shows nothing if the user has asked for quiet.
+    /// Shows nothing if `quiet` is set.
     pub(crate) fn new(quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
         Self {
@@ -132,22 +131,19 @@ impl Lines {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says what is being done in one of them.
+    /// Shows the current step of a task.
     pub(crate) fn say(&self, name: &str, message: impl Into<String>) {
-        let message = message.into();
+        let text = message.into();
         let mut lines = self.lock();
         let line = lines.entry(name.to_owned()).or_insert_with(|| {
-            let line = ProgressBar::new_spinner();
-            let line = line.with_style(style("{spinner:.cyan} {prefix:<14} {elapsed:>4}  {msg}"));
-            let line = self.all.add(line).with_prefix(name.to_owned());
-            line.enable_steady_tick(Duration::from_millis(100));
-            line
+            let template = "{spinner:.cyan} {prefix:<14} {elapsed:>4}  {msg}";
+            add_spinner(&self.all, template, name.to_owned())
         });
-        // It may be what another program says.
-        line.set_message(printable(&message));
+        // Another program may have written the text.
+        line.set_message(printable(&text));
     }
 
-    /// The same, as something that is worth a line of a log, too.
+    /// Shows the current step of a task, and logs it if there is no terminal.
     pub(crate) fn note(&self, name: &str, message: &str) {
         if !self.shown && !self.quiet {
             anstream::eprintln!("{name}: {message}");
@@ -155,25 +151,25 @@ impl Lines {
         self.say(name, message);
     }
 
-    /// One of them has come to its end.
+    /// Ends a task.
     pub(crate) fn end(&self, name: &str, message: &str) {
         if let Some(line) = self.lock().remove(name) {
             line.finish_and_clear();
         }
         if self.shown {
-            // Nothing to do about a terminal that is gone.
+            // The terminal may be gone.
             let _ = self.all.println(format!("  {name:<14} {message}"));
         } else if !self.quiet {
             anstream::eprintln!("{name}: {message}");
         }
     }
 
-    /// Takes everything off the screen.
+    /// Clears the progress from the terminal.
     pub(crate) fn clear(&self) {
-        // First of all none may be drawn again.
+        // Stops all redraws first.
         let lines = std::mem::take(&mut *self.lock());
         lines.values().for_each(ProgressBar::disable_steady_tick);
-        // Nothing to do about a terminal that is gone.
+        // The terminal may be gone.
         let _ = self.all.clear();
         self.all.set_draw_target(ProgressDrawTarget::hidden());
     }
@@ -187,6 +183,15 @@ fn draw_target(shown: bool) -> ProgressDrawTarget {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// Adds a spinner with a prefix.
+pub(crate) fn add_spinner(all: &MultiProgress, template: &str, prefix: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_style(style(template));
+    let bar = all.add(spinner).with_prefix(prefix);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// The style of a template, or the default style.
+pub(crate) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

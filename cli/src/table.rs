@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use accretion_core::diagnostic::printable;
 use comfy_table::{CellAlignment, Table, presets};
 
-/// A table without lines, whose columns are as wide as what they hold.
+/// A table without lines, whose columns are as wide as their cells.
 pub(crate) fn new(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -21,7 +21,7 @@ pub(crate) fn print(table: Table, right: &[usize]) {
     }
 }
 
-/// The same, each line cut where the terminal ends: for tables whose last column is a remark.
+/// Prints a table, and cuts each line at the width of the terminal. The last column is a remark.
 #[cfg(feature = "aws")]
 pub(crate) fn print_cut(table: Table, right: &[usize]) {
     let width = terminal_width().unwrap_or(usize::MAX);
@@ -30,11 +30,11 @@ pub(crate) fn print_cut(table: Table, right: &[usize]) {
     }
 }
 
-/// How many characters a line of the terminal has; `None` if standard output is none.
+/// The width of the terminal in characters; `None` if standard output is no terminal.
 #[cfg(feature = "aws")]
 pub(crate) fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    // Some terminals don't know.
+    // Some terminals report 0.
     (size.ws_col > 0).then(|| size.ws_col.into())
 }
 
@@ -43,11 +43,11 @@ fn cut(line: &str, width: usize) -> Cow<'_, str> {
     if line.chars().count() <= width {
         return line.into();
     }
-    let kept: String = line.chars().take(width.saturating_sub(1)).collect();
-    format!("{}…", kept.trim_end()).into()
+    let start: String = line.chars().take(width.saturating_sub(1)).collect();
+    format!("{}…", start.trim_end()).into()
 }
 
-/// The same on standard error.
+/// Prints a table to standard error.
 #[cfg(feature = "aws")]
 pub(crate) fn print_to_stderr(table: Table, right: &[usize]) {
     for line in lines(table, right) {
@@ -55,7 +55,7 @@ pub(crate) fn print_to_stderr(table: Table, right: &[usize]) {
     }
 }
 
-/// The lines, in which nothing does more than show.
+/// The lines of a table, with control characters escaped.
 fn lines(mut table: Table, right: &[usize]) -> Vec<String> {
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
@@ -63,9 +63,11 @@ fn lines(mut table: Table, right: &[usize]) -> Vec<String> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    // What is in the cells may come from anybody.
-    let lines = table.lines();
-    lines.map(|line| printable(line.trim_end())).collect()
+    // Other people may have written the text of the cells.
+    table
+        .lines()
+        .map(|line| printable(line.trim_end()))
+        .collect()
 }
 
 #[cfg(test)]

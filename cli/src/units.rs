@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-/// How many there are: `1 region`, `2 regions`.
-#[cfg(feature = "aws")]
+/// A count with its noun: `1 region`, `2 regions`.
 pub(crate) fn counted(count: usize, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A point in time without what is finer than a second.
+/// A point in time without fractions of a second.
 #[cfg(feature = "aws")]
 pub(crate) fn to_the_second(time: accretion_core::timestamp::Timestamp) -> String {
     format!("{time:.0}")
 }
 
-/// A span of time in the units that it has: `0.42 s`, `3 min 5 s`, `2 h 10 min`.
+/// A span of time in at most two units: `0.42 s`, `3 min 5 s`, `2 h 10 min`.
 pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -51,7 +50,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "aws")]
     fn one_is_no_plural() {
         let said = [0, 1, 2].map(|count| counted(count, "letter"));
         assert_eq!(said, ["0 letters", "1 letter", "2 letters"]);

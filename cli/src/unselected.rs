@@ -1,4 +1,4 @@
-//! What a lock file has that does not go into the layers: groups and extras that are not selected.
+//! Groups and extras of a lock file that are not selected, and so not in the layers.
 
 use accretion_core::excerpt::listed;
 use accretion_python::lock;
@@ -6,7 +6,7 @@ use accretion_python::request::{Request, Requirements};
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::error::print_note;
+use crate::print;
 
 /// The number of groups or extras that are named.
 const SHOWN: usize = 10;
@@ -20,7 +20,7 @@ pub(crate) struct Unselected {
 }
 
 impl Unselected {
-    /// Returns what a request leaves out of its lock file, if anything.
+    /// The groups and extras that a request leaves out of its lock file; `None` if there are none.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         let Requirements::Lock(file) = &request.input.requirements else {
             return None;
@@ -30,14 +30,14 @@ impl Unselected {
         is_any.then_some(Self { groups, extras })
     }
 
-    /// Names what a request leaves out for people.
+    /// Prints the groups and extras that a request leaves out.
     pub(crate) fn print(request: &Request, global: Global) {
         if let Some(unselected) = Self::of(request) {
             unselected.print_all(global);
         }
     }
 
-    /// Names them for people.
+    /// Prints the groups and extras.
     pub(crate) fn print_all(&self, global: Global) {
         if global.quiet {
             return;
@@ -51,8 +51,8 @@ impl Unselected {
                 1 => (one, "it"),
                 _ => (several, "them"),
             };
-            let names = listed(names, SHOWN);
-            print_note(&format!("left out: {what} {names}; {option} adds {it}"));
+            let all = listed(names, SHOWN);
+            print::note(&format!("left out: {what} {all}; {option} adds {it}"));
         }
     }
 }

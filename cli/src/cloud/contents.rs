@@ -1,4 +1,4 @@
-//! What a layer version consists of, as the pipeline has written it down, or the layer itself says.
+//! The contents of a layer version, from the manifests of a pipeline or of the layer itself.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,6 @@ use std::path::Path;
 use accretion_aws::operator::Catalogue;
 use accretion_aws::{Clients, S3Manifests};
 use accretion_core::keys;
-use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_layer::content::ContentManifest;
 use accretion_local::remote;
@@ -14,7 +13,8 @@ use accretion_service::ports::PortError;
 use accretion_service::rollback;
 use indicatif::BinaryBytes;
 
-use super::{Error, OneRegion, Pipeline};
+use super::{Error, Pipeline};
+use crate::args::OneRegion;
 
 /// The contents of a layer version.
 #[derive(Debug)]
@@ -22,16 +22,16 @@ pub(crate) struct Contents {
     pub(crate) content: ContentManifest,
     /// Bytes of its zip.
     pub(crate) artifact_size: u64,
-    /// The pipeline's record, if it has published the version.
+    /// The record of the pipeline, if the pipeline published the version.
     pub(crate) recorded: Option<Recorded>,
 }
 
-/// A pipeline's record of a layer version, and the place where it is written.
+/// The record that a pipeline has of a layer version.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) manifest: Manifest,
     pub(crate) layer_manifest: LayerManifest,
-    /// Where the layer manifest is.
+    /// The key of the layer manifest.
     pub(crate) layer_manifest_key: String,
     /// The bucket of both.
     pub(crate) bucket: String,
@@ -40,8 +40,8 @@ pub(crate) struct Recorded {
 }
 
 impl Contents {
-    /// Reads what there is of a version: the manifests of the region's pipeline, or the one in the
-    /// layer. `None` if there is neither.
+    /// Reads the manifests of the region's pipeline, or the manifest in the layer. `None` if both are
+    /// missing.
     pub(crate) async fn find(
         at: &OneRegion,
         clients: &Clients,
@@ -62,8 +62,7 @@ impl Contents {
             return Ok(None);
         };
         let content = remote::content_manifest(&url, described.size).await;
-        let content = content.map_err(PortError::new)?;
-        Ok(content.map(|content| Self {
+        Ok(content.map_err(PortError::new)?.map(|content| Self {
             content,
             artifact_size: described.size,
             recorded: None,
@@ -72,26 +71,22 @@ impl Contents {
 }
 
 impl Recorded {
-    /// Reads the manifests of a version; `None` if the pipeline has not published it, or if there
-    /// is no pipeline.
+    /// Reads the manifests of a version. `None` if the region has no pipeline, or if the pipeline did
+    /// not publish the version.
     async fn find(
         at: &OneRegion,
         clients: &Clients,
         layer: &str,
         version: u64,
     ) -> Result<Option<Self>, Error> {
-        let stacks = at.stacks()?;
-        let Ok(layer) = layer.parse::<LayerName>() else {
+        let Some((pipeline, layer)) = Pipeline::of_layer(at, clients, layer).await? else {
             return Ok(None);
         };
-        if stacks.names().is_empty() {
-            return Ok(None);
-        }
-        let pipeline = Pipeline::connect(clients, at.region.clone(), &stacks).await?;
         let bucket = pipeline.output("ArtifactsBucketName")?;
         let manifests = S3Manifests::new(&pipeline.clients, bucket);
-        let source = rollback::source(&manifests, &layer, version).await;
-        let source = source.map_err(|error| Error::of_source(error, bucket))?;
+        let source = rollback::source(&manifests, &layer, version)
+            .await
+            .map_err(|error| Error::of_source(error, bucket))?;
         let prefix = pipeline.parameter(Pipeline::POINTER_PREFIX);
         let (project, target) = layer.parts();
         let parameter =
@@ -108,16 +103,15 @@ impl Recorded {
 
 /// Reads a manifest on this machine.
 pub(crate) fn read_manifest(path: &Path) -> Result<Manifest, Error> {
-    let text = fs::read(path).map_err(|error| error.to_string());
-    let manifest =
-        text.and_then(|text| Manifest::from_json(&text).map_err(|error| error.to_string()));
-    manifest.map_err(|problem| Error::ManifestUnreadable {
+    let unreadable = |problem| Error::ManifestUnreadable {
         name: path.display().to_string(),
         problem,
-    })
+    };
+    let text = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    Manifest::from_json(&text).map_err(|error| unreadable(error.to_string()))
 }
 
-/// By how much something has grown, or shrunk.
+/// The difference between two sizes, with a sign.
 pub(crate) fn signed_difference(before: u64, now: u64) -> String {
     let sign = if now < before { '-' } else { '+' };
     format!("{sign}{}", BinaryBytes(now.abs_diff(before)))

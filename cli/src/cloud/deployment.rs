@@ -1,72 +1,28 @@
-//! The deployment file: which stacks there are in which regions.
+//! The deployment file: regions and their stacks.
 //!
 //! Its form is that of Accretion (2019): `{"Deployments": {"<region>": {"Core": STACK,
 //! "ArtifactBuilder": STACK, "LayerBuilder": STACK}}}`. Each key names the stack that holds that
 //! part of the pipeline; with the one flat template of today all three name the same one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Error;
+use crate::args::{OneRegion, Region};
 
-/// A region of AWS, such as `eu-west-1`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Region(String);
-
-impl Region {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for Region {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // Words and a number, as in `us-gov-west-1`. Which of them exist changes every few months.
-        let mut words = text.split('-').rev();
-        let number = words.next().unwrap_or_default();
-        let is_word = |word: &str| word.len() >= 2 && word.bytes().all(|c| c.is_ascii_lowercase());
-        let is_number = !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit());
-        if is_number && words.clone().count() >= 2 && words.all(is_word) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("a region of AWS has a name such as `eu-west-1`".to_owned())
-        }
-    }
-}
-
-impl TryFrom<String> for Region {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-            .map_err(|problem| format!("`{text}` is no region: {problem}"))
-    }
-}
-
-/// What a deployment file says.
+/// The content of a deployment file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Deployments {
     /// The stacks of each region.
     pub(crate) deployments: BTreeMap<Region, Stacks>,
-    /// What somebody else has put there.
+    /// Members that other tools have added.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -78,16 +34,16 @@ pub(crate) struct Stacks {
     /// Holds the inbox, the tables and the topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) core: Option<String>,
-    /// Holds what builds.
+    /// Holds the builder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) artifact_builder: Option<String>,
-    /// Holds what publishes.
+    /// Holds the publisher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) layer_builder: Option<String>,
-    /// What deleted stacks have left behind.
+    /// Resources that deleted stacks have left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) retained: Vec<Retained>,
-    /// What somebody else has put there.
+    /// Members that other tools have added.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
@@ -117,7 +73,7 @@ impl Stacks {
         names
     }
 
-    /// Lets this stack hold what no other one does.
+    /// Assigns all parts without a stack to this one.
     pub(crate) fn adopt(&mut self, stack: &str) {
         for part in [
             &mut self.core,
@@ -128,7 +84,7 @@ impl Stacks {
         }
     }
 
-    /// Lets a stack hold nothing any more.
+    /// Removes a stack.
     pub(crate) fn forget(&mut self, stack: &str) {
         for part in [
             &mut self.core,
@@ -139,7 +95,7 @@ impl Stacks {
         }
     }
 
-    /// Writes down what a stack leaves behind, instead of what was known of that.
+    /// Replaces the record of what a stack leaves.
     pub(crate) fn retain(&mut self, retained: Retained) {
         self.retained.retain(|known| known.stack != retained.stack);
         if !retained.is_empty() {
@@ -148,12 +104,11 @@ impl Stacks {
     }
 }
 
-/// What a stack leaves behind: no other place tells what is still to be removed once the stack is
-/// gone.
+/// Resources that a stack leaves. Once the stack is gone, only this record names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Retained {
-    /// The stack's id: there may have been others of its name.
+    /// The stack's id. Other stacks may have had its name.
     pub(crate) stack: String,
     /// The names of its buckets.
     #[serde(default)]
@@ -161,7 +116,7 @@ pub(crate) struct Retained {
     /// The names of its tables.
     #[serde(default)]
     pub(crate) tables: Vec<String>,
-    /// The one of the tables that says which layers are the stack's.
+    /// The table that lists the layers of the stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) layers_table: Option<String>,
     /// The path of the parameters with the latest versions.
@@ -170,7 +125,7 @@ pub(crate) struct Retained {
 }
 
 impl Retained {
-    /// Takes what was known of the same stack before, too.
+    /// Adds an earlier record of the same stack.
     pub(crate) fn add(&mut self, before: &Self) {
         for (names, known) in [
             (&mut self.buckets, &before.buckets),
@@ -180,47 +135,24 @@ impl Retained {
             names.sort();
             names.dedup();
         }
-        let (layers_table, pointer_prefix) = (&before.layers_table, &before.pointer_prefix);
-        self.layers_table = self.layers_table.take().or_else(|| layers_table.clone());
-        self.pointer_prefix = self
-            .pointer_prefix
-            .take()
-            .or_else(|| pointer_prefix.clone());
+        for (value, known) in [
+            (&mut self.layers_table, &before.layers_table),
+            (&mut self.pointer_prefix, &before.pointer_prefix),
+        ] {
+            if value.is_none() {
+                value.clone_from(known);
+            }
+        }
     }
 
-    /// Whether nothing is left.
+    /// Returns whether nothing is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.buckets.is_empty() && self.tables.is_empty()
     }
 }
 
-/// A region of a deployment file, or any other.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct OneRegion {
-    /// The file, as `accretion init` writes it
-    #[arg(required = true)]
-    deployment_file: Option<PathBuf>,
-    /// A region that it names
-    pub(crate) region: Region,
-}
-
 impl OneRegion {
-    pub(super) fn of_file(file: PathBuf, region: Region) -> Self {
-        Self {
-            deployment_file: Some(file),
-            region,
-        }
-    }
-
-    /// A region by itself: nothing is known of stacks there.
-    pub(super) fn alone(region: Region) -> Self {
-        Self {
-            deployment_file: None,
-            region,
-        }
-    }
-
-    /// The region's stacks, once the file is known to name it.
+    /// The region's stacks. Fails if the deployment file does not name the region.
     pub(crate) fn stacks(&self) -> Result<Stacks, Error> {
         match &self.deployment_file {
             Some(file) => DeploymentFile::new(file).stacks(&self.region),
@@ -244,11 +176,11 @@ impl DeploymentFile {
         &self.path
     }
 
-    /// Writes a new file. One that is there stays what it is.
+    /// Writes a new file. Fails if the file exists.
     pub(crate) fn create(&self, regions: impl IntoIterator<Item = Region>) -> Result<(), Error> {
-        let regions = regions.into_iter();
+        let names = regions.into_iter();
         let deployments = Deployments {
-            deployments: regions.map(|it| (it, Stacks::default())).collect(),
+            deployments: names.map(|it| (it, Stacks::default())).collect(),
             others: BTreeMap::new(),
         };
         match self.stage(&deployments)?.persist_noclobber(&self.path) {
@@ -262,7 +194,7 @@ impl DeploymentFile {
         }
     }
 
-    /// What the file says.
+    /// Reads the file.
     pub(crate) fn read(&self) -> Result<Deployments, Error> {
         let text =
             fs::read_to_string(&self.path).map_err(|error| Error::DeploymentFileUnreadable {
@@ -275,7 +207,7 @@ impl DeploymentFile {
         })
     }
 
-    /// The stacks of a region that the file has to name.
+    /// The stacks of a region. Fails if the file does not name it.
     pub(crate) fn stacks(&self, region: &Region) -> Result<Stacks, Error> {
         let mut deployments = self.read()?.deployments;
         let stacks = deployments.remove(region);
@@ -286,8 +218,8 @@ impl DeploymentFile {
         })
     }
 
-    /// The stacks of these regions, or of all that the file names: each region once, and one at
-    /// least.
+    /// The stacks of these regions, or of all regions of the file. Each region appears once; fails if
+    /// there are none.
     pub(crate) fn chosen(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
         if regions.is_empty() {
             let all = self.read()?.deployments;
@@ -298,14 +230,15 @@ impl DeploymentFile {
             }
             return Ok(all.into_iter().collect());
         }
-        let named: BTreeSet<_> = regions.iter().cloned().collect();
-        let named = named.into_iter();
-        let named = named.map(|region| self.stacks(&region).map(|stacks| (region, stacks)));
-        named.collect()
+        let distinct: BTreeSet<_> = regions.iter().cloned().collect();
+        distinct
+            .into_iter()
+            .map(|region| self.stacks(&region).map(|stacks| (region, stacks)))
+            .collect()
     }
 
-    /// The same to look for something: of all that the file names, those where a pipeline is, if
-    /// there is any.
+    /// The stacks of the regions to search: these, or all regions of the file with a pipeline, or all
+    /// regions if none has one.
     pub(crate) fn searched(&self, regions: &[Region]) -> Result<Vec<(Region, Stacks)>, Error> {
         let mut chosen = self.chosen(regions)?;
         let is_deployed = |(_, stacks): &(Region, Stacks)| !stacks.names().is_empty();
@@ -315,12 +248,12 @@ impl DeploymentFile {
         Ok(chosen)
     }
 
-    /// Changes the file as a whole or not at all, whoever else is about to change it.
+    /// Changes the file as a whole or not at all, even if other processes change it, too.
     pub(crate) fn change<T>(
         &self,
         change: impl FnOnce(&mut Deployments) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        // The file itself is replaced, so its folder is what can be locked.
+        // The change replaces the file, so the lock is on its folder.
         let folder = File::open(self.folder()).map_err(|error| self.unwritable(error))?;
         flock(&folder, FlockOperation::LockExclusive)
             .map_err(|error| self.unwritable(error.into()))?;
@@ -329,7 +262,7 @@ impl DeploymentFile {
         let outcome = change(&mut deployments)?;
         if deployments != before {
             let staged = self.stage(&deployments)?;
-            // Through links: what they lead to is replaced, not they.
+            // Replaces the target of a link, not the link.
             let path = fs::canonicalize(&self.path).map_err(|error| self.unwritable(error))?;
             let mode = fs::metadata(&path).map(|known| known.permissions());
             let kept = mode.and_then(|mode| staged.as_file().set_permissions(mode));
@@ -341,7 +274,7 @@ impl DeploymentFile {
         Ok(outcome)
     }
 
-    /// The folder of the file that a link at the path leads to.
+    /// The folder of the file, or of the target if the path is a link.
     fn folder(&self) -> PathBuf {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
         match path.parent() {
@@ -381,30 +314,6 @@ mod tests {
 
     fn region(name: &str) -> Region {
         name.parse().unwrap()
-    }
-
-    #[test]
-    fn regions_have_names_of_words_and_a_number() {
-        for name in [
-            "eu-west-1",
-            "us-gov-west-1",
-            "ap-southeast-10",
-            "mx-central-1",
-        ] {
-            assert_eq!(region(name).as_str(), name);
-        }
-        for name in [
-            "",
-            "eu",
-            "eu-west",
-            "west-1",
-            "eu-west-1a",
-            "EU-WEST-1",
-            "eu--1",
-            "a-b-1",
-        ] {
-            assert!(name.parse::<Region>().is_err(), "{name}");
-        }
     }
 
     #[test]

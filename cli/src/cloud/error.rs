@@ -1,4 +1,4 @@
-//! What can go wrong between the command and a pipeline.
+//! Errors of commands that call AWS.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,12 @@ use accretion_service::ports::PortError;
 use accretion_service::rollback::SourceError;
 use indicatif::BinaryBytes;
 
-use super::{Failure, Region, StackError};
-use crate::error::{FAILED_IN_AWS, USAGE, code_of, print_fault};
+use super::{Failure, StackError};
+use crate::args::Region;
+use crate::exit::{FAILED_IN_AWS, USAGE, code_of};
+use crate::print;
 
-/// What can go wrong between the command and a pipeline.
+/// An error of a command that calls AWS.
 #[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error("{} cannot be read: {error}", path.display())]
@@ -25,7 +27,7 @@ pub(crate) enum Error {
         hint = (error.kind() == io::ErrorKind::NotFound).then(|| how_to_begin(path))
     )]
     DeploymentFileUnreadable { path: PathBuf, error: io::Error },
-    #[error("{} is there already", path.display())]
+    #[error("{} exists already", path.display())]
     #[fault(
         User,
         hint = format!(
@@ -37,7 +39,7 @@ pub(crate) enum Error {
     #[error("{} is not a deployment file: {problem}", path.display())]
     #[fault(
         User,
-        hint = "it has the form `{{\"Deployments\": {{\"eu-west-1\": {{\"Core\": \"STACK\", \
+        hint = "write it in the form `{{\"Deployments\": {{\"eu-west-1\": {{\"Core\": \"STACK\", \
                 …}}}}}}`"
     )]
     DeploymentFileInvalid { path: PathBuf, problem: String },
@@ -61,7 +63,7 @@ pub(crate) enum Error {
     #[error("{} names another stack in {region}: `{stack}`", path.display())]
     #[fault(
         User,
-        hint = "a region has one pipeline: take the other stack out of the file first"
+        hint = "a region has one pipeline: remove the other stack from the file first"
     )]
     RegionTaken {
         path: PathBuf,
@@ -84,32 +86,32 @@ pub(crate) enum Error {
     #[error("there is no stack `{stack}` in {region}")]
     #[fault(
         User,
-        hint = "look at the account and at the name; `accretion update all` deploys it again"
+        hint = "check the account and the name; `accretion update all` deploys it again"
     )]
     StackMissing { region: Region, stack: String },
     #[error("no stack in {region} has the output `{output}`: {}", stacks.join(", "))]
     #[fault(
         User,
-        hint = "it is of another version of Accretion, or not of Accretion: `accretion update all` \
-                brings it up to date"
+        hint = "the stack is of another version of Accretion, or of another application: update it with \
+                `accretion update all`"
     )]
     OutputMissing {
         region: Region,
         stacks: Vec<String>,
         output: &'static str,
     },
-    #[error("nothing in {region} says what {layer}:{version} consists of")]
+    #[error("the contents of {layer}:{version} in {region} are unknown")]
     #[fault(
         User,
-        hint = "versions have manifests that the pipeline or `accretion publish` has published; \
-                `accretion list versions` shows which versions there are"
+        hint = "only versions of the pipeline or of `accretion publish` have manifests; `accretion list \
+                versions` lists all versions"
     )]
     LayerManifestMissing {
         region: Region,
         layer: String,
         version: u64,
     },
-    #[error("{name}, which {layer}:{version} was published from, is not there any more")]
+    #[error("{name}, the artifact of {layer}:{version}, is gone")]
     #[fault(
         Internal,
         hint = "restore the object, or request the layer again: `accretion request`"
@@ -122,7 +124,7 @@ pub(crate) enum Error {
     #[error("{}", versions_named(layer, named))]
     #[fault(
         User,
-        hint = "name one, as in {layer}:3; `accretion list versions` shows those that there are"
+        hint = "name one, as in {layer}:3; `accretion list versions` lists them"
     )]
     VersionUnclear { layer: String, named: Vec<u64> },
     #[error("{name} is not a manifest: {problem}")]
@@ -131,17 +133,17 @@ pub(crate) enum Error {
         hint = "`accretion build` writes LAYER.manifest beside LAYER.zip"
     )]
     ManifestUnreadable { name: String, problem: String },
-    #[error("nothing says in which region")]
+    #[error("no region given")]
     #[fault(
         User,
-        hint = "name one with --region, set AWS_REGION, or take those of a --deployment-file"
+        hint = "name one with --region, set AWS_REGION, or pass a --deployment-file"
     )]
     RegionMissing,
-    #[error("{} holds nothing for a layer", path.display())]
+    #[error("{} has no files for a layer", path.display())]
     #[fault(
         User,
-        hint = "hidden files, `__pycache__` and what ignore files name do not go into a layer: \
-                --hidden brings hidden files back, a `!` in an .accretionignore any"
+        hint = "hidden files, `__pycache__` and ignored files are left out: include hidden files with \
+                --hidden, and any file with a `!` in an .accretionignore"
     )]
     LayerFolderEmpty { path: PathBuf },
     #[error("{} cannot be read: {error}", path.display())]
@@ -153,7 +155,7 @@ pub(crate) enum Error {
     #[error("--layer names one layer, and there are {zips} zips")]
     #[fault(
         User,
-        hint = "publish each by itself, or leave --layer out: their manifests name them"
+        hint = "publish each zip separately, or omit --layer: the manifests name the layers"
     )]
     LayerNameShared { zips: usize },
     #[error(
@@ -167,11 +169,11 @@ pub(crate) enum Error {
                 there"
     )]
     BucketMissing { size: u64 },
-    #[error("{} is not there in {region}", named(layer, *version))]
+    #[error("{} does not exist in {region}", named(layer, *version))]
     #[fault(
         User,
-        hint = "look at the name and the account: `accretion list layers` and `list versions` show \
-                those that there are"
+        hint = "check the name and the account: `accretion list layers` and `accretion list versions` \
+                list what exists"
     )]
     LayerVersionUnknown {
         region: Region,
@@ -181,7 +183,7 @@ pub(crate) enum Error {
     #[error("the account is a member of no organization")]
     #[fault(User, hint = "name one with --organization")]
     OrganizationMissing,
-    #[error("{arn} is published, but not all that was to be granted is: {error}")]
+    #[error("{arn} is published, but a permission was not granted: {error}")]
     #[fault(transparent = error, hint = granting_again(error))]
     NotGranted {
         arn: String,
@@ -196,27 +198,26 @@ pub(crate) enum Error {
         region: Region,
         problems: Vec<Problem>,
     },
-    #[error("no request `{id}` is known in {}", list(regions))]
+    #[error("the request `{id}` was not found in {}", list(regions))]
     #[fault(
         User,
-        hint = "look at the id; it takes some seconds until a request is known, and `accretion \
-                status --watch` waits for it"
+        hint = "check the id; the pipeline records a request after some seconds, and `accretion status \
+                --watch` waits for it"
     )]
     RequestUnknown { id: RequestId, regions: Vec<Region> },
     #[error("the request `{id}` was rejected in {region}, and is not stored")]
     #[fault(
         User,
-        hint = "`accretion status DEPLOYMENT_FILE {id}` says what is wrong with it: correct that, then \
-                drop it again"
+        hint = "`accretion status DEPLOYMENT_FILE {id}` lists its problems: fix them, then drop it again"
     )]
     RequestNotStored { id: RequestId, region: Region },
-    #[error("what is stored of the request `{id}` cannot be read:\n{problem}")]
+    #[error("the stored request `{id}` cannot be read:\n{problem}")]
     #[fault(
         Internal,
         hint = "drop the request again, with the files that it names"
     )]
     RequestInvalid { id: RequestId, problem: String },
-    #[error("the request `{id}` names files, and {key} is not in the artifacts bucket")]
+    #[error("{key}, a file of the request `{id}`, is not in the artifacts bucket")]
     #[fault(
         Internal,
         hint = "drop the request again, with the files that it names"
@@ -230,22 +231,22 @@ pub(crate) enum Error {
         summary: String,
     },
     #[error(
-        "nothing was heard of the request `{id}` in {} for {} s",
+        "no news of the request `{id}` in {} for {} s",
         list(regions),
         waited.as_secs()
     )]
     #[fault(
         Transient,
-        hint = "look at the id, then at the dispatcher's log; `accretion redrive` shows whether \
-                the request is among the dead letters"
+        hint = "check the id, then the log of the dispatcher; `accretion redrive` shows whether the \
+                request is among the dead letters"
     )]
     RequestNotReceived {
         id: RequestId,
         regions: Vec<Region>,
         waited: Duration,
     },
-    #[error("this needs somebody's consent, and there is no terminal to ask for it")]
-    #[fault(User, hint = "say --yes to go ahead")]
+    #[error("this needs confirmation, and there is no terminal to ask")]
+    #[fault(User, hint = "pass --yes to proceed")]
     ConfirmationMissing,
     #[error("{region}: {error}")]
     #[fault(transparent = error)]
@@ -262,7 +263,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// What went wrong in this region: what a service says does not name it.
+    /// Adds the region to an error of a service, which does not name it.
     pub(crate) fn in_region(self, region: &Region) -> Self {
         match self {
             Self::Aws(_) | Self::Port(_) => Self::InRegion {
@@ -273,7 +274,27 @@ impl Error {
         }
     }
 
-    /// What the shell is told.
+    /// Returns whether the message names the region.
+    fn names_region(&self) -> bool {
+        matches!(
+            self,
+            Self::RegionUnknown { .. }
+                | Self::RegionTaken { .. }
+                | Self::NotDeployed { .. }
+                | Self::StackMissing { .. }
+                | Self::OutputMissing { .. }
+                | Self::LayerManifestMissing { .. }
+                | Self::LayerVersionUnknown { .. }
+                | Self::RequestNotAdmitted { .. }
+                | Self::RequestUnknown { .. }
+                | Self::RequestNotStored { .. }
+                | Self::NothingFailed { .. }
+                | Self::RequestNotReceived { .. }
+                | Self::InRegion { .. }
+        )
+    }
+
+    /// The exit code of the command.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::ConfirmationMissing => USAGE,
@@ -282,7 +303,7 @@ impl Error {
         }
     }
 
-    /// The resources that CloudFormation has failed with.
+    /// The resources that CloudFormation failed to change.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
             Self::Stack(error) => error.failures(),
@@ -292,7 +313,7 @@ impl Error {
 }
 
 impl Error {
-    /// The fault of what a version was published from, in this bucket.
+    /// The error of a version's manifests in this bucket.
     pub(crate) fn of_source(error: SourceError, bucket: &str) -> Self {
         match error {
             SourceError::Port(error) => Self::Port(error),
@@ -312,7 +333,7 @@ impl From<StackError> for Error {
 
 /// The advice about a layer version without its permissions.
 fn granting_again(error: &accretion_aws::Error) -> String {
-    let again = "publish it again: what is unchanged is granted, too";
+    let again = "publish it again, which grants the permissions of an unchanged layer, too";
     match error.hint() {
         Some(hint) => format!("{hint}; then {again}"),
         None => again.to_owned(),
@@ -335,10 +356,9 @@ fn named(layer: &str, version: Option<u64>) -> String {
     }
 }
 
-/// Prints what went wrong in a region, which is named once.
+/// Prints an error of a region, and names the region if the error does not.
 pub(crate) fn print_fault_in(region: &Region, error: &Error) {
-    let is_named = names(&error.to_string(), region);
-    print_fault(error, (!is_named).then(|| region.as_str()));
+    print::fault(error, (!error.names_region()).then(|| region.as_str()));
 }
 
 fn messages(problems: &[Problem]) -> String {
@@ -348,18 +368,11 @@ fn messages(problems: &[Problem]) -> String {
 
 fn how_to_begin(path: &Path) -> String {
     let path = path.display();
-    format!("look at the path; `accretion init {path} REGION` writes a new one")
-}
-
-/// Whether a text says a region's name, and not only as a part of another name.
-fn names(text: &str, region: &Region) -> bool {
-    let mut words = text.split_whitespace();
-    words.any(|word| word.trim_matches(['`', ',', ':', ';', '.']) == region.as_str())
+    format!("check the path; `accretion init {path} REGION` writes a new file")
 }
 
 fn list(regions: &[Region]) -> String {
-    let regions: Vec<_> = regions.iter().map(Region::as_str).collect();
-    regions.join(", ")
+    print::joined(regions)
 }
 
 fn command_for(kind: InputKind) -> &'static str {
@@ -377,30 +390,5 @@ fn described(kind: InputKind) -> &'static str {
         InputKind::RequirementsTxt => "requirements file, and no request",
         InputKind::Lock(_) => "lock file, and no request",
         InputKind::Script => "script, and no request",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_region_is_named_by_its_own_name() {
-        let region = "eu-west-1".parse().unwrap();
-        for text in [
-            "nothing is deployed in eu-west-1",
-            "eu-west-1: no",
-            "no: eu-west-1, b-c-1",
-        ] {
-            assert!(names(text, &region), "{text}");
-        }
-        for text in [
-            "",
-            "inbox-1-eu-west-1",
-            "arn:aws:lambda:eu-west-1:1:layer",
-            "eu-west-12",
-        ] {
-            assert!(!names(text, &region), "{text}");
-        }
     }
 }

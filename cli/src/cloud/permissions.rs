@@ -1,53 +1,29 @@
-//! Who may use a version of a layer.
+//! Permissions to use a layer version.
 
 use accretion_aws::Clients;
 use accretion_aws::operator::{
     Catalogue, Grantee, Identity, ListedVersion, NamedLayers, Statement,
 };
 use accretion_core::layer::LambdaLayerName;
-use accretion_core::request::{AccountId, OrganizationId, Permission, PermissionDocument};
+use accretion_core::request::{Permission, PermissionDocument};
 use serde::Serialize;
 
-use super::{AwsOptions, Error, LayerSpec, Placed, Region};
+use super::Error;
+use crate::args::{AwsOptions, GranteeOptions, LayerSpec, Placed, Region};
+use crate::print;
 
-/// Who is to use a layer version, or not any more.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-#[command(next_help_heading = "Who may use it")]
-pub(crate) struct Who {
-    /// An AWS account, by its id of 12 digits [may be repeated]
-    #[arg(long = "account", value_name = "ID")]
-    accounts: Vec<AccountId>,
-    /// Your own account, which may use it anyway
-    #[arg(long)]
-    my_account: bool,
-    /// All accounts of an organization, by its id
-    #[arg(long, value_name = "ID")]
-    organization: Option<OrganizationId>,
-    /// All accounts of the organization that your account is a member of
-    #[arg(long)]
-    my_organization: bool,
-    /// Everybody
-    #[arg(long)]
-    public: bool,
-}
-
-impl Who {
-    /// As Lambda has it. AWS is asked who calls, if need be.
+impl GranteeOptions {
+    /// The permissions. Asks AWS for the caller's account or organization if necessary.
     pub(crate) async fn permissions(&self, clients: &Clients) -> Result<Vec<Permission>, Error> {
         let identity = Identity::new(clients);
-        let mut permissions: Vec<_> = self
-            .accounts
-            .iter()
-            .cloned()
-            .map(Permission::Account)
-            .collect();
+        let accounts = self.accounts.iter().cloned();
+        let mut permissions: Vec<_> = accounts.map(Permission::Account).collect();
         if self.my_account {
             permissions.push(Permission::Account(identity.account().await?));
         }
         let organization = if self.my_organization {
-            let own = identity.organization().await?;
-            Some(own.ok_or(Error::OrganizationMissing)?)
+            let found = identity.organization().await?;
+            Some(found.ok_or(Error::OrganizationMissing)?)
         } else {
             self.organization.clone()
         };
@@ -61,12 +37,7 @@ impl Who {
     }
 }
 
-/// Somebody, for people.
-pub(crate) fn who(permission: &Permission) -> String {
-    permission.to_string()
-}
-
-/// Somebody, for programs.
+/// A permission, for programs.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct PermissionRecord(PermissionDocument);
@@ -82,7 +53,7 @@ impl From<&Permission> for PermissionRecord {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct StatementRecord {
     statement_id: String,
-    /// What [`Permission`] can't say is said in `Other`.
+    /// `None` for a statement that no [`Permission`] describes; `other` has its text.
     permission: Option<PermissionRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<String>,
@@ -102,30 +73,32 @@ impl From<&Statement> for StatementRecord {
     }
 }
 
-/// What `grant` and `revoke` have in common: which version of which layer.
-#[derive(Debug, clap::Args)]
-pub(crate) struct VersionToShare {
-    #[command(flatten)]
-    placed: Placed<LayerSpec>,
-}
-
-/// A version that is there.
+/// A layer version that the command shares or stops sharing.
 pub(crate) struct Shared {
     pub(crate) region: Region,
-    pub(crate) clients: Clients,
     pub(crate) layer: LambdaLayerName,
     pub(crate) version: ListedVersion,
+    pub(crate) clients: Clients,
+    pub(crate) layers: NamedLayers,
 }
 
-impl VersionToShare {
-    /// The region that it is about.
-    pub(crate) fn region(&self) -> &Region {
-        &self.placed.at.region
-    }
+/// The permissions of a version, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a, T> {
+    region: &'a str,
+    layer: &'a str,
+    version: u64,
+    version_arn: &'a str,
+    #[serde(flatten)]
+    change: T,
+    permissions: Vec<StatementRecord>,
+}
 
-    /// Looks for the version: the latest one, if none is named.
-    pub(crate) async fn find(self, aws: &AwsOptions) -> Result<Shared, Error> {
-        let Placed { at, of } = self.placed;
+impl Shared {
+    /// Finds a version, or the latest version if none is named.
+    pub(crate) async fn find(placed: Placed<LayerSpec>, aws: &AwsOptions) -> Result<Self, Error> {
+        let Placed { at, of } = placed;
         at.stacks()?;
         let region = at.region;
         let clients = aws.clients().await.in_region(region.as_str());
@@ -135,24 +108,37 @@ impl VersionToShare {
             Some(version) => catalogue.describe(layer.as_str(), version).await?,
             None => catalogue.latest(layer.as_str()).await?,
         };
-        let version = found.ok_or_else(|| Error::LayerVersionUnknown {
-            region: region.clone(),
-            layer: layer.to_string(),
-            version,
-        })?;
-        Ok(Shared {
+        let Some(found) = found else {
+            return Err(Error::LayerVersionUnknown {
+                region,
+                layer: layer.to_string(),
+                version,
+            });
+        };
+        Ok(Self {
             region,
-            clients,
             layer,
-            version: version.listed,
+            version: found.listed,
+            layers: NamedLayers::new(&clients),
+            clients,
         })
     }
-}
 
-impl Shared {
     /// The statements of the version's policy.
     pub(crate) async fn statements(&self) -> Result<Vec<Statement>, Error> {
-        let layers = NamedLayers::new(&self.clients);
-        Ok(layers.statements(&self.layer, self.version.version).await?)
+        let statements = self.layers.statements(&self.layer, self.version.version);
+        Ok(statements.await?)
+    }
+
+    /// Prints a change and the statements after it, for programs.
+    pub(crate) fn print_json(&self, change: impl Serialize, statements: &[Statement]) {
+        print::json(&Document {
+            region: self.region.as_str(),
+            layer: self.layer.as_str(),
+            version: self.version.version,
+            version_arn: &self.version.arn,
+            change,
+            permissions: statements.iter().map(StatementRecord::from).collect(),
+        });
     }
 }

@@ -1,28 +1,20 @@
-//! A region's pipeline: the stacks that the deployment file names, and what they consist of.
+//! The pipeline of a region: its stacks, with their outputs and parameters.
 
 use std::collections::BTreeMap;
 
 use accretion_aws::Clients;
 use accretion_aws::operator::{Stack, Stacks as CloudFormation};
 use accretion_core::diagnostic::Problem;
-use accretion_core::request::Permission;
-use accretion_core::request::{Admission, AllowedPermissions};
+use accretion_core::layer::LayerName;
+use accretion_core::request::{Admission, AllowedPermissions, Permission};
 use accretion_python::request::Request;
 use futures_util::future::{join_all, try_join_all};
 
-use super::{Error, Region, Stacks};
-
-/// How AWS is reached.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "AWS options")]
-pub(crate) struct AwsOptions {
-    /// A profile of the AWS configuration files, instead of `AWS_PROFILE` or the default one
-    #[arg(long, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
-}
+use super::{Error, Stacks};
+use crate::args::{AwsOptions, OneRegion, Region};
 
 impl AwsOptions {
-    /// The clients for all regions: credentials are looked for once.
+    /// The clients for all regions. Looks up the credentials once.
     pub(crate) async fn clients(&self) -> Clients {
         Clients::of_profile(self.profile.as_deref()).await
     }
@@ -32,21 +24,21 @@ impl AwsOptions {
 #[derive(Debug, Clone)]
 pub(crate) struct Pipeline {
     pub(crate) region: Region,
-    /// Of that region.
+    /// The clients of the region.
     pub(crate) clients: Clients,
     stacks: Vec<Stack>,
     outputs: BTreeMap<String, String>,
 }
 
 impl Pipeline {
-    /// Outputs by which a stack is known to be one.
+    /// Outputs of every pipeline's stack.
     pub(crate) const OUTPUTS: [&str; 3] =
         ["InboxBucketName", "ArtifactsBucketName", "LayersTableName"];
 
-    /// The parameter of its stack that says where the pointers to the latest versions are.
+    /// The stack parameter with the path of the SSM parameters that hold the latest versions.
     pub(crate) const POINTER_PREFIX: &str = "LatestVersionPrefix";
 
-    /// Asks CloudFormation what the stacks of a region consist of.
+    /// Reads the stacks of a region from CloudFormation.
     pub(crate) async fn connect(
         clients: &Clients,
         region: Region,
@@ -58,14 +50,14 @@ impl Pipeline {
             return Err(Error::NotDeployed { region });
         }
         let cloud_formation = CloudFormation::new(&clients);
-        let stacks = names.into_iter().map(async |name| {
+        let described = names.into_iter().map(async |name| {
             let stack = cloud_formation.describe(name).await?;
             stack.ok_or_else(|| Error::StackMissing {
                 stack: name.to_owned(),
                 region: region.clone(),
             })
         });
-        let stacks = try_join_all(stacks).await?;
+        let stacks = try_join_all(described).await?;
         let outputs = stacks.iter().flat_map(|stack| stack.outputs.clone());
         Ok(Self {
             outputs: outputs.collect(),
@@ -75,8 +67,26 @@ impl Pipeline {
         })
     }
 
-    /// Refuses a request of the command that the pipeline would refuse. Where a stack is of a version
-    /// without these parameters, it has no such rules.
+    /// The pipeline of a region that may have published a layer of this name. `None` if the region has
+    /// no pipeline, or if no pipeline gives layers such names.
+    pub(crate) async fn of_layer(
+        at: &OneRegion,
+        clients: &Clients,
+        layer: &str,
+    ) -> Result<Option<(Self, LayerName)>, Error> {
+        let stacks = at.stacks()?;
+        let Ok(name) = layer.parse() else {
+            return Ok(None);
+        };
+        if stacks.names().is_empty() {
+            return Ok(None);
+        }
+        let pipeline = Self::connect(clients, at.region.clone(), &stacks).await?;
+        Ok(Some((pipeline, name)))
+    }
+
+    /// Refuses a request that the pipeline would refuse. Stacks of versions without these parameters
+    /// have no such rules.
     pub(crate) fn admit(&self, request: &Request) -> Result<(), Error> {
         self.admitted(|admission| {
             let owner = admission.project_from_key.then_some(&request.name);
@@ -84,28 +94,26 @@ impl Pipeline {
         })
     }
 
-    /// The same of a rollback to a version that was shared with these.
+    /// Refuses a rollback to a version with these permissions that the pipeline would refuse.
     pub(crate) fn admit_rollback(&self, permissions: &[Permission]) -> Result<(), Error> {
         self.admitted(|admission| admission.rollback_problems(permissions))
     }
 
     fn admitted(&self, problems: impl Fn(&Admission) -> Vec<Problem>) -> Result<(), Error> {
-        let stack = self.stacks.iter();
-        let mut stack =
-            stack.filter_map(|it| it.parameters.get("AllowedPermissions").map(|of| (it, of)));
-        let Some((stack, allowed)) = stack.next_back() else {
+        let has_rules = |stack: &&Stack| stack.parameter("AllowedPermissions").is_some();
+        let Some(stack) = self.stacks.iter().rev().find(has_rules) else {
             return Ok(());
         };
-        let given = |name: &str| stack.parameters.get(name).map_or("", String::as_str);
+        let given = |name: &str| stack.parameter(name).unwrap_or_default();
         let is_owned = given("ProjectFromKey") == "true"
             || !given("InboxPrincipals").is_empty()
             || !given("InboxOperators").is_empty();
-        // The account itself is always among them, and the stack's id has it.
+        // The account itself is always allowed. The id of the stack contains it.
         let account = stack.id.split(':').nth(4).unwrap_or_default();
-        let permissions = format!("{account},{allowed}").parse();
+        let permissions = format!("{account},{}", given("AllowedPermissions")).parse();
         let admission = Admission {
             project_from_key: is_owned,
-            // What this version can't read, the pipeline decides on.
+            // If this version cannot read the parameter, the pipeline decides.
             permissions: permissions.unwrap_or(AllowedPermissions::ANYONE),
         };
         let problems = problems(&admission);
@@ -120,8 +128,7 @@ impl Pipeline {
 
     /// A parameter of the stacks, such as `LatestVersionPrefix`.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        let mut stacks = self.stacks.iter();
-        stacks.find_map(|stack| stack.parameters.get(name).map(String::as_str))
+        self.stacks.iter().find_map(|stack| stack.parameter(name))
     }
 
     /// An output of the stacks, such as `InboxBucketName`.
@@ -135,12 +142,14 @@ impl Pipeline {
     }
 }
 
-/// Does the same in several regions at once: what comes of each, in their order.
+/// Does the same work in several regions at once. Returns the results in the order of the regions.
 pub(crate) async fn in_each<K, T>(
     regions: impl IntoIterator<Item = (Region, K)>,
     work: impl AsyncFn(Region, K) -> Result<T, Error>,
 ) -> Vec<(Region, Result<T, Error>)> {
-    let work = &work;
-    let regions = regions.into_iter();
-    join_all(regions.map(async |(region, known)| (region.clone(), work(region, known).await))).await
+    let work_in = &work;
+    let results = regions
+        .into_iter()
+        .map(async |(region, known)| (region.clone(), work_in(region, known).await));
+    join_all(results).await
 }

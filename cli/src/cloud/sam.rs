@@ -1,11 +1,12 @@
-//! The SAM CLI, which builds the functions, uploads them and has CloudFormation deploy the stack.
+//! The SAM CLI, which builds the functions, uploads them and deploys the stack through
+//! CloudFormation.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use accretion_core::target::Architecture;
@@ -14,49 +15,26 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 use toml::{Table, Value};
 
-use super::{Region, StackError, Template};
+use super::{StackError, Template};
+use crate::args::{Parameter, Region};
 use crate::environment::Environment;
+use crate::print;
 
-/// How many of its last lines are shown where it fails.
+/// The number of its last lines in a failure.
 const LINES: usize = 12;
 
-/// The parameter that says what the functions are built for.
+/// The template parameter with the architecture of the functions.
 const ARCHITECTURE: &str = "FunctionArchitecture";
 
-/// A parameter of the template, as `--parameter` takes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parameter {
-    name: String,
-    value: String,
-}
-
 impl Parameter {
-    /// As `--parameter-overrides` takes it, whatever the value is.
+    /// The parameter as `--parameter-overrides` takes it, for any value.
     fn as_override(&self) -> String {
         let value = self.value.replace('\\', r"\\").replace('"', "\\\"");
         format!("{}=\"{value}\"", self.name)
     }
 }
 
-impl FromStr for Parameter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((name, value))
-                if !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric()) =>
-            {
-                Ok(Self {
-                    name: name.to_owned(),
-                    value: value.to_owned(),
-                })
-            }
-            _ => Err("a parameter is written as NAME=VALUE".to_owned()),
-        }
-    }
-}
-
-/// How stacks are to be deployed.
+/// The settings of a deployment.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployment {
     pub(crate) template: Template,
@@ -64,6 +42,28 @@ pub(crate) struct Deployment {
     pub(crate) config_env: String,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) profile: Option<String>,
+}
+
+/// A command of the SAM CLI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SamCommand {
+    Build,
+    Deploy,
+}
+
+impl SamCommand {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Deploy => "deploy",
+        }
+    }
+}
+
+impl fmt::Display for SamCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sam {}", self.verb())
+    }
 }
 
 /// The SAM CLI.
@@ -75,10 +75,7 @@ pub(crate) struct Sam {
 }
 
 impl Sam {
-    /// What deploys a stack.
-    pub(crate) const DEPLOY: &str = "sam deploy";
-
-    /// Finds it, and reads its configuration.
+    /// Finds the SAM CLI, and reads its configuration.
     pub(crate) fn find(
         environment: &Environment,
         deployment: Deployment,
@@ -87,14 +84,15 @@ impl Sam {
         let program = named.clone().unwrap_or_else(|| PathBuf::from("sam"));
         let path = environment.path.as_deref().unwrap_or(OsStr::new(""));
         let mut candidates = std::env::split_paths(path).map(|folder| folder.join(&program));
-        let found = match named {
+        let Some(found) = (match named {
             Some(named) => named.is_file().then_some(named),
             None => candidates.find(|candidate| candidate.is_file()),
+        }) else {
+            return Err(StackError::SamMissing {
+                program: program.display().to_string(),
+                problem: "the program does not exist".to_owned(),
+            });
         };
-        let found = found.ok_or_else(|| StackError::SamMissing {
-            program: program.display().to_string(),
-            problem: "there is no such program".to_owned(),
-        })?;
         if let Some(known) = deployment.template.parameters() {
             let mut parameters = deployment.parameters.iter();
             if let Some(unknown) = parameters.find(|it| !known.contains(&it.name)) {
@@ -107,19 +105,21 @@ impl Sam {
         }
         Ok(Self {
             config: Config::read(deployment.template.samconfig(), &deployment.config_env)?,
-            // It is run in the template's folder.
+            // It runs in the folder of the template.
             program: std::path::absolute(&found).unwrap_or(found),
             deployment,
         })
     }
 
-    /// What the functions of a stack are built for, whose parameter says so by now or not.
+    /// The architecture of the functions: from the command line, the configuration, or the parameter
+    /// of the stack.
     pub(crate) fn architecture(&self, known: Option<&str>) -> Architecture {
-        let mut chosen = self.deployment.parameters.iter().rev();
-        let chosen = chosen.find(|it| it.name == ARCHITECTURE);
-        let chosen = chosen.map(|it| it.value.as_str());
-        let chosen = chosen.or_else(|| self.config.value(ARCHITECTURE)).or(known);
-        chosen
+        let mut parameters = self.deployment.parameters.iter().rev();
+        parameters
+            .find(|it| it.name == ARCHITECTURE)
+            .map(|it| it.value.as_str())
+            .or_else(|| self.config.value(ARCHITECTURE))
+            .or(known)
             .and_then(|it| it.parse().ok())
             .unwrap_or(Architecture::X86_64)
     }
@@ -128,21 +128,21 @@ impl Sam {
     pub(crate) async fn build(
         &self,
         architecture: Architecture,
-        said: impl Fn(&str),
+        on_line: impl Fn(&str),
     ) -> Result<PathBuf, StackError> {
         let template = &self.deployment.template;
         let folder = template.build_folder(architecture);
-        let mut command = self.command("build");
+        let mut command = self.command(SamCommand::Build);
         command
             .arg("--template-file")
             .arg(template.path())
-            // They are part of a workspace and are built where they are.
+            // The functions are crates of a workspace, which is built in place.
             .arg("--build-in-source")
             .arg("--build-dir")
             .arg(&folder)
             .arg("--parameter-overrides")
             .arg(format!("{ARCHITECTURE}={}", architecture.name()));
-        self.run(command, "sam build", said).await?;
+        self.run(command, SamCommand::Build, on_line).await?;
         Ok(folder.join("template.yaml"))
     }
 
@@ -152,9 +152,9 @@ impl Sam {
         template: &Path,
         region: &Region,
         stack: &str,
-        said: impl Fn(&str),
+        on_line: impl Fn(&str),
     ) -> Result<(), StackError> {
-        let mut command = self.command("deploy");
+        let mut command = self.command(SamCommand::Deploy);
         command
             .arg("--template-file")
             .arg(template)
@@ -170,8 +170,8 @@ impl Sam {
         if !self.config.names_capabilities {
             command.args(["--capabilities", "CAPABILITY_IAM"]);
         }
-        // Those of the command line would take the place of the configuration's. What neither
-        // names stays what it is on the stack.
+        // Parameters of the command line replace those of the configuration. All others keep their
+        // values on the stack.
         if !self.deployment.parameters.is_empty() {
             let parameters = self.deployment.parameters.iter();
             command
@@ -179,34 +179,35 @@ impl Sam {
                 .args(&self.config.overrides)
                 .args(parameters.map(Parameter::as_override));
         }
-        self.run(command, Self::DEPLOY, said).await
+        self.run(command, SamCommand::Deploy, on_line).await
     }
 
-    fn command(&self, verb: &str) -> Command {
+    fn command(&self, command: SamCommand) -> Command {
         let template = &self.deployment.template;
-        let mut command = Command::new(&self.program);
-        command.arg(verb).current_dir(template.folder());
+        let mut sam = Command::new(&self.program);
+        sam.arg(command.verb()).current_dir(template.folder());
         if let Some(config) = template.samconfig() {
-            command.arg("--config-file").arg(config);
-            command.args(["--config-env", &self.deployment.config_env]);
+            sam.arg("--config-file").arg(config);
+            sam.args(["--config-env", &self.deployment.config_env]);
         }
-        command
+        sam
     }
 
-    /// Runs it to its end. It ends, with all that it has started, with its caller.
+    /// Runs a command to its end. If the caller is dropped, the process ends with all of its
+    /// descendants.
     async fn run(
         &self,
-        mut command: Command,
-        name: &str,
-        said: impl Fn(&str),
+        mut sam: Command,
+        command: SamCommand,
+        on_line: impl Fn(&str),
     ) -> Result<(), StackError> {
-        let child = command
-            // What it says is to be seen as it says it.
+        let spawned = sam
+            // Unbuffered, so that progress is visible at once.
             .env("PYTHONUNBUFFERED", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl-C on a terminal is for the caller, who knows what has begun.
+            // Ctrl-C on a terminal goes only to the caller, which reports what has begun.
             .process_group(0)
             .kill_on_drop(true)
             .spawn();
@@ -214,13 +215,13 @@ impl Sam {
             program: self.program.display().to_string(),
             problem: error.to_string(),
         };
-        let mut child = child.map_err(unusable)?;
+        let mut child = spawned.map_err(unusable)?;
         let mut group = Group::of(child.id());
         let last = Mutex::new(VecDeque::with_capacity(LINES));
         let heard = |line: &str| {
-            said(line);
+            on_line(line);
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            // What went before an error is not what it is about.
+            // The lines before an error do not explain it.
             if line.starts_with("Error:") {
                 last.clear();
             } else if last.len() == LINES {
@@ -236,27 +237,27 @@ impl Sam {
         if status.map_err(unusable)?.success() {
             return Ok(());
         }
-        let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let lines = last.into_inner().unwrap_or_else(PoisonError::into_inner);
         Err(StackError::SamFailed {
-            command: name.to_owned(),
-            said: Vec::from(last).join("\n"),
+            command,
+            said: Vec::from(lines).join("\n"),
         })
     }
 }
 
-/// Hands on each line that says something.
+/// Passes on each line that is not empty.
 async fn lines(from: Option<impl AsyncRead + Unpin>, heard: impl Fn(&str)) {
-    let Some(from) = from else { return };
-    let mut from = BufReader::new(from);
+    let Some(stream) = from else { return };
+    let mut from = BufReader::new(stream);
     let mut bytes = Vec::new();
-    // A line that can't be read is not worth a deployment.
+    // An unreadable line does not stop a deployment.
     while from
         .read_until(b'\n', &mut bytes)
         .await
         .is_ok_and(|it| it > 0)
     {
-        let line = String::from_utf8_lossy(&bytes);
-        let line = line.trim_end();
+        let text = String::from_utf8_lossy(&bytes);
+        let line = text.trim_end();
         if !line.is_empty() {
             heard(line);
         }
@@ -269,11 +270,11 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(leader: Option<u32>) -> Self {
-        let leader = leader.and_then(|it| i32::try_from(it).ok());
-        Self(leader.and_then(Pid::from_raw))
+        let id = leader.and_then(|it| i32::try_from(it).ok());
+        Self(id.and_then(Pid::from_raw))
     }
 
-    /// The number may be another one's by now.
+    /// Forgets the group, since another one may get its number.
     fn has_ended(&mut self) {
         self.0 = None;
     }
@@ -282,23 +283,23 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // Nothing to do about processes that are gone.
+            // The processes may be gone.
             let _ = kill_process_group(group, Signal::TERM);
         }
     }
 }
 
-/// What samconfig.toml says of deployments.
+/// The deployment settings of a samconfig.toml.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Config {
-    /// As `--parameter-overrides` takes them.
+    /// The parameters as `--parameter-overrides` takes them.
     overrides: Vec<String>,
     names_bucket: bool,
     names_capabilities: bool,
 }
 
 impl Config {
-    /// The section for whoever names none.
+    /// The default section.
     const DEFAULT_ENV: &str = "default";
 
     fn read(file: Option<PathBuf>, section: &str) -> Result<Self, StackError> {
@@ -313,13 +314,12 @@ impl Config {
         let table: Table = text
             .parse()
             .map_err(|error: toml::de::Error| invalid(error.to_string()))?;
-        // The one that is taken where nothing is said need not be there.
+        // Only the default section is optional.
         if section != Self::DEFAULT_ENV && !table.contains_key(section) {
             let sections = table.iter().filter(|(_, value)| value.is_table());
-            let sections: Vec<_> = sections.map(|(name, _)| name.as_str()).collect();
-            let sections = sections.join(", ");
+            let names = print::joined(sections.map(|(name, _)| name));
             return Err(invalid(format!(
-                "it has no section `{section}`, but {sections}"
+                "it has no section `{section}`, but {names}"
             )));
         }
         Ok(Self::of(&table, section))
@@ -330,7 +330,7 @@ impl Config {
             let section = config.get(section)?.get(command)?;
             section.get("parameters")?.as_table()
         };
-        // What is for deployments counts before what is for all commands.
+        // Settings for deployments override settings for all commands.
         let tables = [parameters("deploy"), parameters("global")];
         let find = |name| {
             tables
@@ -347,18 +347,13 @@ impl Config {
         }
     }
 
-    /// What a parameter is set to, if it is in the usual form.
+    /// The value of a parameter, if it is in the usual form.
     fn value(&self, parameter: &str) -> Option<&str> {
-        let words = self
-            .overrides
-            .iter()
-            .flat_map(|it| it.split_whitespace())
-            .rev();
-        let mut values = words.filter_map(|word| {
+        let words = self.overrides.iter().flat_map(|it| it.split_whitespace());
+        words.rev().find_map(|word| {
             let value = word.strip_prefix(parameter)?.strip_prefix('=')?;
             Some(value.trim_matches(['"', '\'']))
-        });
-        values.next()
+        })
     }
 }
 

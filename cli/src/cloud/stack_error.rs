@@ -1,4 +1,4 @@
-//! What can go wrong as stacks are deployed and deleted.
+//! Errors of deploying and deleting stacks.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,20 @@ use accretion_aws::operator::StackEvent;
 use accretion_core::Fault;
 use serde::Serialize;
 
-use super::{Outcome, Region, Sam};
+use super::{Outcome, SamCommand};
+use crate::args::Region;
 
-/// What can go wrong as stacks are deployed and deleted.
+/// An error of deploying or deleting a stack.
 #[derive(Debug, Clone, thiserror::Error, Fault)]
 pub(crate) enum StackError {
-    #[error("there is no template {}", path.display())]
+    #[error("the template {} does not exist", path.display())]
     #[fault(
         User,
         hint = if *is_named {
-            "name a SAM template, or leave out --template and ACCRETION_TEMPLATE".to_owned()
+            "name a SAM template, or omit --template and ACCRETION_TEMPLATE".to_owned()
         } else {
             "the checkout that this command was compiled from is gone: name the sam/template.yaml \
-             of another one with --template".to_owned()
+             of another checkout with --template".to_owned()
         }
     )]
     TemplateMissing { path: PathBuf, is_named: bool },
@@ -30,7 +31,7 @@ pub(crate) enum StackError {
     SamMissing { program: String, problem: String },
     #[error("`{command}` failed:\n{said}")]
     #[fault(Internal)]
-    SamFailed { command: String, said: String },
+    SamFailed { command: SamCommand, said: String },
     #[error("{} cannot be used: {problem}", path.display())]
     #[fault(User)]
     SamConfigInvalid { path: PathBuf, problem: String },
@@ -45,7 +46,7 @@ pub(crate) enum StackError {
     #[fault(
         User,
         hint = format!(
-            "one stack is a whole pipeline: leave the one to be updated in {} for {region}, and delete the \
+            "one stack is a whole pipeline: keep only the stack to update in {} for {region}, and delete the \
              others with `aws cloudformation delete-stack`",
             path.display()
         )
@@ -58,19 +59,18 @@ pub(crate) enum StackError {
     #[error("`{stack}` is not a pipeline of Accretion")]
     #[fault(
         User,
-        hint = "name another stack with --stack-name, or look at what the deployment file names"
+        hint = "name another stack with --stack-name, or check the stacks in the deployment file"
     )]
     StackForeign { region: Region, stack: String },
     #[error("`{stack}` cannot be {intent}: it is {status}{}", because(reason.as_deref()))]
-    #[fault(User, hint = getting_unstuck(status, region, stack, removal))]
+    #[fault(User, hint = hint.clone())]
     StackStuck {
-        region: Region,
         stack: String,
         intent: Outcome,
         status: String,
         reason: Option<String>,
-        /// The command that removes it.
-        removal: String,
+        /// The advice.
+        hint: String,
     },
     #[error("`{stack}` was not {intent}, and is {status} now:{}", listed(failures))]
     #[fault(User, hint = hint.clone())]
@@ -79,7 +79,7 @@ pub(crate) enum StackError {
         intent: Outcome,
         status: String,
         failures: Vec<Failure>,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
 }
@@ -98,8 +98,8 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The failures among events, each once. What failed only because something else did is not
-    /// among them, and neither is the stack unless nothing else is.
+    /// The failures among events, each once: without consequences of other failures, and without the
+    /// stack itself if a resource failed.
     pub(crate) fn among(events: &[StackEvent]) -> Vec<Self> {
         let mut failures: Vec<Self> = Vec::new();
         let (of_stack, of_resources): (Vec<_>, Vec<_>) = events
@@ -128,36 +128,21 @@ impl Failure {
 }
 
 impl StackError {
-    /// Whether AWS was asked to deploy or to delete a stack, and it came to no good end there.
+    /// Returns whether a deployment or deletion failed in AWS.
     pub(crate) fn is_of_cloud(&self) -> bool {
         match self {
             Self::StackFailed { .. } | Self::StackStuck { .. } => true,
-            Self::SamFailed { command, .. } => command == Sam::DEPLOY,
+            Self::SamFailed { command, .. } => *command == SamCommand::Deploy,
             _ => false,
         }
     }
 
-    /// The resources that CloudFormation has failed with.
+    /// The failed resources.
     pub(crate) fn failures(&self) -> &[Failure] {
         match self {
             Self::StackFailed { failures, .. } => failures,
             _ => &[],
         }
-    }
-}
-
-/// The advice about a stack that CloudFormation neither updates nor deletes as asked.
-fn getting_unstuck(status: &str, region: &Region, stack: &str, removal: &str) -> String {
-    if status == "UPDATE_ROLLBACK_FAILED" {
-        format!(
-            "remove what the reason names, then let CloudFormation go on: `aws cloudformation \
-             continue-update-rollback --region {region} --stack-name {stack}`"
-        )
-    } else {
-        format!(
-            "CloudFormation can only delete a stack in that state: `{removal}` does, with \
-             --delete-data also what it has left; then try again"
-        )
     }
 }
 
@@ -167,9 +152,10 @@ fn because(reason: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-/// A line for each.
+/// A line for each failure.
 fn listed(failures: &[Failure]) -> String {
-    let lines = failures.iter();
-    let lines = lines.map(|it| format!("\n{} ({}): {}", it.resource, it.resource_type, it.reason));
-    lines.collect()
+    let failed = failures.iter();
+    failed
+        .map(|it| format!("\n{} ({}): {}", it.resource, it.resource_type, it.reason))
+        .collect()
 }

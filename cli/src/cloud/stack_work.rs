@@ -1,51 +1,44 @@
-//! Work on stacks that CloudFormation goes on with, whether it is waited for or not.
+//! Work on stacks, which CloudFormation continues even if the command ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use accretion_aws::operator::{Stack, StackEvent, Stacks as CloudFormation};
+use accretion_core::Fault;
 use serde::Serialize;
 
-use super::{Error, Region};
-use crate::error::{print_hint, print_warning};
+use super::{Error, Failure};
+use crate::args::{Global, Region};
+use crate::print::ErrorRecord;
 use crate::progress::Lines;
+use crate::units::span;
+use crate::{print, table};
 
-/// What has become of a region's stack, or is to become of it.
+/// The outcome of work on a region's stack, or its goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) enum Outcome {
-    /// There was none, and is one.
+    /// The stack is new.
     Created,
-    /// It is another one than before.
+    /// The stack has changed.
     Updated,
-    /// It was up to date.
+    /// The stack was up to date.
     Unchanged,
-    /// It is gone.
+    /// The stack is deleted.
     Deleted,
-    /// There was none to be deleted.
+    /// There was no stack to delete.
     Absent,
-    /// It is not what it was to become.
+    /// The stack did not reach its goal.
     Failed,
 }
 
 impl Outcome {
-    /// What has become of a region, whether that is what was wanted or not.
+    /// The outcome of a region, or [`Self::Failed`].
     pub(crate) fn of(outcome: &Result<Self, Error>) -> Self {
         *outcome.as_ref().unwrap_or(&Self::Failed)
     }
-}
-
-/// What the shell is told of all regions: the machine's own faults first, for they make what the
-/// others say doubtful.
-pub(crate) fn exit_code<'a>(
-    outcomes: impl Iterator<Item = &'a Result<Outcome, Error>>,
-) -> ExitCode {
-    let errors = outcomes.filter_map(|outcome| outcome.as_ref().err());
-    let worst = errors.map(Error::exit_code).min();
-    worst.map_or(ExitCode::SUCCESS, ExitCode::from)
 }
 
 impl fmt::Display for Outcome {
@@ -61,7 +54,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// How long to wait between two looks at the same stack: not long at first.
+/// Growing pauses between two calls about the same stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Pauses(Duration);
 
@@ -78,7 +71,7 @@ impl Pauses {
     }
 }
 
-/// A stack once CloudFormation is done with whatever it does to it; `None` if there is none.
+/// Waits until CloudFormation has finished its work on a stack. `None` if the stack does not exist.
 pub(crate) async fn settled(
     cloud_formation: &CloudFormation,
     stack: &str,
@@ -95,21 +88,94 @@ pub(crate) async fn settled(
     }
 }
 
-/// Work on stacks in several regions: shown while it is done, and named if it is cut off.
+/// The result of a command on the stacks of a region.
+pub(crate) struct Done<T> {
+    pub(crate) region: Region,
+    pub(crate) time: Duration,
+    pub(crate) outcome: Result<Outcome, Error>,
+    /// Results of this command alone.
+    pub(crate) rest: T,
+}
+
+/// The result for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct RegionRecord<'a, T> {
+    region: &'a Region,
+    outcome: Outcome,
+    seconds: f64,
+    failures: &'a [Failure],
+    error: Option<ErrorRecord>,
+    #[serde(flatten)]
+    rest: &'a T,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a, T> {
+    regions: Vec<RegionRecord<'a, T>>,
+}
+
+impl<'a, T> From<&'a Done<T>> for RegionRecord<'a, T> {
+    fn from(done: &'a Done<T>) -> Self {
+        let error = done.outcome.as_ref().err();
+        Self {
+            region: &done.region,
+            outcome: Outcome::of(&done.outcome),
+            seconds: done.time.as_secs_f64(),
+            failures: error.map_or(&[], Error::failures),
+            error: error.map(|error| ErrorRecord::from(error as &dyn Fault)),
+            rest: &done.rest,
+        }
+    }
+}
+
+/// Prints the results of all regions. `stacks` names the stacks of a region, and `remarks` prints what
+/// follows the table.
+pub(crate) fn print_done<T: Serialize>(
+    done: &[Done<T>],
+    global: Global,
+    stacks: impl Fn(&T) -> String,
+    remarks: impl FnOnce(),
+) {
+    if !global.is_text() {
+        let regions = done.iter().map(RegionRecord::from).collect();
+        return print::json(&Document { regions });
+    }
+    if !global.quiet {
+        let mut rows = table::new(&["region", "stack", "outcome", "time"]);
+        for it in done {
+            rows.add_row([
+                it.region.to_string(),
+                stacks(&it.rest),
+                Outcome::of(&it.outcome).to_string(),
+                span(it.time),
+            ]);
+        }
+        table::print(rows, &[]);
+        remarks();
+    }
+    print::faults(done.iter().filter_map(|it| {
+        let error = it.outcome.as_ref().err()?;
+        Some((it.region.as_str(), error as &dyn Fault))
+    }));
+}
+
+/// Work on stacks in several regions, with its progress and a report if it is interrupted.
 pub(crate) struct StackWork {
     pub(crate) lines: Lines,
-    /// What CloudFormation is doing, such as `deployed`.
+    /// The participle of the work, such as `deployed`.
     doing: &'static str,
-    /// What whoever cuts the work off can do next.
+    /// Advice after an interruption.
     next: String,
     begun: Mutex<BTreeMap<Region, Begun>>,
 }
 
 struct Begun {
     stack: String,
-    /// Whether CloudFormation has begun, too.
+    /// Whether CloudFormation has begun.
     in_cloud: bool,
-    /// How many resources there are to be changed, as far as is known.
+    /// The number of resources to change, as far as it is known.
     changes: usize,
 }
 
@@ -127,7 +193,7 @@ impl StackWork {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Work on a stack begins. So many resources are known to be changed.
+    /// Records that work on a stack begins, with the known number of resources to change.
     pub(crate) fn begin(&self, region: &Region, stack: &str, changes: usize) {
         let begun = Begun {
             stack: stack.to_owned(),
@@ -137,41 +203,41 @@ impl StackWork {
         self.lock().insert(region.clone(), begun);
     }
 
-    /// From here on CloudFormation goes on with it by itself.
+    /// Records that CloudFormation has begun, and continues on its own.
     pub(crate) fn is_in_cloud(&self, region: &Region) {
         if let Some(begun) = self.lock().get_mut(region) {
             begun.in_cloud = true;
         }
     }
 
-    /// One more resource is to be changed.
+    /// Counts one more resource to change.
     pub(crate) fn has_change(&self, region: &Region) {
         if let Some(begun) = self.lock().get_mut(region) {
             begun.changes += 1;
         }
     }
 
-    /// Work on a region's stack has ended.
+    /// Records that work on a region's stack has ended.
     pub(crate) fn end(&self, region: &Region) {
         self.lock().remove(region);
     }
 
-    /// Shows what happens to a stack until it is dropped.
+    /// Shows the events of a stack until the future is dropped.
     pub(crate) async fn follow(
         &self,
         cloud_formation: &CloudFormation,
         region: &Region,
         stack: &str,
-        after: Option<String>,
+        mut after: Option<String>,
     ) -> std::convert::Infallible {
-        let mut after = after;
         let mut seen = Seen::default();
         let mut pauses = Pauses::new();
         loop {
             pauses.pause().await;
-            // What could not be seen now, can be later; nothing depends on it.
-            let events = cloud_formation.events(stack, after.as_deref()).await;
-            let Ok(events) = events else { continue };
+            // Events that could not be read now are read later; nothing depends on them.
+            let Ok(events) = cloud_formation.events(stack, after.as_deref()).await else {
+                continue;
+            };
             let Some(last) = events.last() else { continue };
             after = Some(last.id.clone());
             self.is_in_cloud(region);
@@ -185,7 +251,7 @@ impl StackWork {
 }
 
 impl Drop for StackWork {
-    /// Nothing is left to be told of work that came to its end.
+    /// Reports work that has not ended.
     fn drop(&mut self) {
         self.lines.clear();
         let begun = std::mem::take(&mut *self.lock());
@@ -196,30 +262,30 @@ impl Drop for StackWork {
             let (stack, doing) = (begun.stack, self.doing);
             let said = if begun.in_cloud {
                 format!(
-                    "`{stack}` is still being {doing} by CloudFormation; look at it with `aws \
+                    "CloudFormation continues, and `{stack}` is not {doing} yet; check it with `aws \
                      cloudformation describe-stack-events --region {region} --stack-name {stack}`"
                 )
             } else {
                 format!(
-                    "`{stack}` is not {doing}, unless CloudFormation has begun just now; look at \
-                     it with `aws cloudformation describe-stacks --region {region} --stack-name \
+                    "`{stack}` is not {doing}, unless CloudFormation has begun just now; check it \
+                     with `aws cloudformation describe-stacks --region {region} --stack-name \
                      {stack}`"
                 )
             };
-            print_warning(region.as_str(), &said);
+            print::warning(region.as_str(), &said);
         }
-        print_hint(&self.next);
+        print::hint(&self.next);
     }
 }
 
-/// How far an operation on a stack has come.
+/// The progress of an operation on a stack.
 #[derive(Debug, Default)]
 struct Seen {
     done: BTreeSet<String>,
-    /// How many are to be, as far as is known.
+    /// The number of resources to change, as far as it is known.
     of: usize,
     current: String,
-    /// Why it is undone.
+    /// The reason of a rollback.
     rollback: Option<String>,
 }
 
@@ -247,7 +313,7 @@ impl fmt::Display for Seen {
         let done = self.done.len();
         match self.of {
             0 => write!(f, "{done} resources, {}", self.current),
-            // There may be more than were known.
+            // More resources than were known may change.
             of => write!(f, "{done}/{} resources, {}", of.max(done), self.current),
         }
     }

@@ -1,4 +1,4 @@
-//! The SAM template that is deployed.
+//! The SAM template to deploy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use accretion_core::target::Architecture;
 
 use super::StackError;
-use crate::environment::TEMPLATE;
+use crate::args::TemplateOption;
 
 /// The folder in which the SAM CLI leaves what it has built.
 const BUILT: &str = ".aws-sam";
@@ -14,23 +14,14 @@ const BUILT: &str = ".aws-sam";
 /// The template of the checkout that the command was compiled from.
 const OF_CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sam/template.yaml");
 
-/// Which template is meant.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct TemplateOption {
-    /// The SAM template, or one that `sam build` has built [default: that of the checkout that
-    /// this command was compiled from]
-    #[arg(long = "template", value_name = "FILE", env = TEMPLATE, hide_env_values = true)]
-    path: Option<PathBuf>,
-}
-
-/// A SAM template, with what lies beside it.
+/// A SAM template and the files beside it.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
     path: PathBuf,
 }
 
 impl Template {
-    /// Finds the template that is meant.
+    /// Finds the template that an option names, or that of the checkout.
     pub(crate) fn find(option: TemplateOption) -> Result<Self, StackError> {
         let is_named = option.path.is_some();
         let path = option.path.unwrap_or_else(|| PathBuf::from(OF_CHECKOUT));
@@ -45,8 +36,7 @@ impl Template {
         &self.path
     }
 
-    /// The folder that the SAM CLI is used in: that of the template, or the one that it was built
-    /// in.
+    /// The working folder of the SAM CLI: that of the template, or the one it was built in.
     pub(crate) fn folder(&self) -> &Path {
         let mut folders = self.path.ancestors().skip(1);
         let is_build_folder = |folder: &&Path| folder.file_name().is_some_and(|it| it == BUILT);
@@ -56,13 +46,12 @@ impl Template {
             .unwrap_or(Path::new("."))
     }
 
-    /// Whether it can be deployed as it is.
+    /// Returns whether the SAM CLI has built it.
     pub(crate) fn is_built(&self) -> bool {
         self.path.iter().any(|name| name == BUILT)
     }
 
-    /// The folder into which it is built for functions on an architecture. `sam build` by hand
-    /// has another one.
+    /// The build folder for an architecture. `sam build` by hand uses another one.
     pub(crate) fn build_folder(&self, architecture: Architecture) -> PathBuf {
         self.folder()
             .join(BUILT)
@@ -70,15 +59,15 @@ impl Template {
             .join(architecture.name())
     }
 
-    /// The names of its parameters; `None` if it is in a form in which they are not seen at once. The
-    /// SAM CLI passes over a name that a template does not have.
+    /// The names of its parameters; `None` if it is in an unusual form. The SAM CLI ignores names that a
+    /// template does not have.
     pub(crate) fn parameters(&self) -> Option<Vec<String>> {
         let text = fs::read_to_string(&self.path).ok()?;
         let names = parameters(&text);
         (!names.is_empty()).then_some(names)
     }
 
-    /// The configuration of the SAM CLI beside it, if there is one.
+    /// The configuration of the SAM CLI beside it, if it exists.
     pub(crate) fn samconfig(&self) -> Option<PathBuf> {
         let file = self.folder().join("samconfig.toml");
         file.is_file().then_some(file)
@@ -88,9 +77,10 @@ impl Template {
 /// The keys of the section `Parameters`, as people and the SAM CLI write it.
 fn parameters(template: &str) -> Vec<String> {
     let lines = template.lines();
-    let mut lines = lines.skip_while(|line| line.trim_end() != "Parameters:");
-    lines.next();
-    let section = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
+    let from_section = lines.skip_while(|line| line.trim_end() != "Parameters:");
+    let section = from_section
+        .skip(1)
+        .take_while(|line| line.is_empty() || line.starts_with([' ', '#']));
     let names = section.filter_map(|line| {
         let (name, _) = line.strip_prefix("  ")?.split_once(':')?;
         let is_name = !name.is_empty() && name.bytes().all(|it| it.is_ascii_alphanumeric());

@@ -1,35 +1,47 @@
 //! `accretion add`
 
-mod regions;
-mod stack;
-
 use std::process::ExitCode;
 
-use crate::args::Global;
-use crate::cloud::Region;
+use super::init::print_regions;
+use crate::args::{AddRegions, AddStack, Global};
+use crate::cloud::{self, DeploymentFile, Deployments, Pipeline, Stacks};
 use crate::error::Error;
 
-/// Add regions or stacks to a deployment file; deploys nothing
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Add {
-    Regions(regions::Regions),
-    Stack(stack::Stack),
-}
-
-impl Add {
-    /// The region that it is about, if that is one.
-    pub(super) fn region(&self) -> Option<&Region> {
-        match self {
-            Self::Regions(_) => None,
-            Self::Stack(args) => Some(&args.region),
+/// Adds the regions that the file does not name yet.
+pub(super) fn regions(args: AddRegions, global: Global) -> Result<ExitCode, Error> {
+    let file = DeploymentFile::new(args.deployment_file);
+    file.change(|deployments| {
+        for region in args.regions {
+            deployments.deployments.entry(region).or_default();
         }
-    }
+        Ok(())
+    })?;
+    print_regions(&file, global)
 }
 
-/// Adds to a deployment file.
-pub(crate) async fn run(add: Add, global: Global) -> Result<ExitCode, Error> {
-    match add {
-        Add::Regions(args) => regions::run(args, global),
-        Add::Stack(args) => stack::run(args, global).await,
+/// Adds a stack, after checking that it is a pipeline.
+pub(super) async fn stack(args: AddStack, global: Global) -> Result<ExitCode, Error> {
+    let file = DeploymentFile::new(args.deployment_file);
+    let adopt = |deployments: &mut Deployments| {
+        let region = args.region.clone();
+        let stacks = deployments.deployments.entry(region.clone()).or_default();
+        if let Some(other) = stacks.names().into_iter().find(|it| *it != args.name) {
+            return Err(cloud::Error::RegionTaken {
+                path: file.path().to_owned(),
+                region,
+                stack: other.to_owned(),
+            });
+        }
+        stacks.adopt(&args.name);
+        Ok(())
+    };
+    adopt(&mut file.read()?)?;
+    let stacks = Stacks::all_in(&args.name);
+    let clients = args.aws.clients().await;
+    let pipeline = Pipeline::connect(&clients, args.region.clone(), &stacks).await?;
+    for output in Pipeline::OUTPUTS {
+        pipeline.output(output)?;
     }
+    file.change(adopt)?;
+    print_regions(&file, global)
 }

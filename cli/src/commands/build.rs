@@ -1,7 +1,7 @@
 //! `accretion build`
 
 use std::io::{self, IsTerminal as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,48 +16,22 @@ use accretion_python::request::Request;
 use accretion_service::build::{Build as LayerBuild, Built, Options};
 use accretion_service::own::Own;
 use accretion_service::ports::Clock;
-use clap::builder::ArgPredicate;
 use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use crate::args::{Format, Global};
+use crate::args::{Build, Global};
 use crate::contents::LeftOutRecord;
-use crate::engine::{Engine, Sources};
+use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::extra::{self, ExtraPackages};
 use crate::failed::{self, Failed, FailureRecord};
-use crate::input::{self, Input};
-use crate::own::{self, OwnOptions, OwnPackages};
 use crate::progress::Terminal;
-use crate::table;
-use crate::units::span;
+use crate::units::{counted, span};
 use crate::unselected::Unselected;
-
-/// Build layers from a request, a requirements.txt, a script or a lock file
-///
-/// Writes LAYER.zip and LAYER.manifest for each runtime and architecture, or for each architecture
-/// with --merge. Layers whose content has not changed are left as they are. Without INPUT, it is the
-/// one lock or requirements file in the current folder; with --project, what the project requires.
-#[derive(Debug, clap::Args)]
-#[command(mut_arg("path", |arg| arg
-    .default_value_if("projects", ArgPredicate::IsPresent, own::PYPROJECT)
-))]
-pub(crate) struct Build {
-    #[command(flatten)]
-    input: Input,
-    /// The folder that layers are written to
-    #[arg(short, long, value_name = "DIR", default_value = "layers")]
-    output: PathBuf,
-    /// Fail when two wheels put different files at the same path
-    #[arg(long)]
-    strict: bool,
-    #[command(flatten)]
-    own: OwnOptions,
-    #[command(flatten)]
-    sources: Sources,
-}
+use crate::{input, print, table};
 
 struct SystemClock;
 
@@ -73,10 +47,10 @@ pub(crate) async fn run(
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
-    if !args.own.is_input(&args.input.path) {
+    if !args.extra.is_input(&args.input.path) {
         args.input.choose(global)?;
     }
-    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let progress = Arc::new(Terminal::new(!global.is_chatty()));
     let Prepared {
         request,
         mut report,
@@ -84,19 +58,19 @@ pub(crate) async fn run(
         packages,
     } = prepare(&args, environment, &progress).await?;
     report.add_missing(request.targets.warnings());
-    if global.format == Format::Text {
-        crate::print_report(&report, global);
+    if global.is_text() {
+        print::report(&report, global);
         Unselected::print(&request, global);
     }
     let output = OutputFolder::new(&args.output).named(args.input.name.is_some());
     let known = known(&request, &output);
-    own::check_files(&request)?;
-    let packed = args.own.pack().await?;
+    extra::check_files(&request)?;
+    let packed = args.extra.pack().await?;
     let left_out = packed.as_ref().map(|packed| packed.left_out().clone());
-    if global.format == Format::Text
+    if global.is_text()
         && let Some(left_out) = &left_out
     {
-        args.own.print_left_out(left_out, global);
+        args.extra.print_left_out(left_out, global);
     }
     let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
     let own = Own {
@@ -124,14 +98,15 @@ pub(crate) async fn run(
         known,
         left_out,
     };
-    match global.format {
-        Format::Json => print_document(&report, Unselected::of(&request), &outcome, &output),
-        Format::Text => print_text(&outcome, &args.output, global),
+    if global.is_text() {
+        print_text(&outcome, &args.output, global);
+    } else {
+        print_document(&report, Unselected::of(&request), &outcome, &output);
     }
     Ok(failed::exit_code(&outcome.failed))
 }
 
-/// The layers that the folder has something of before it is built into.
+/// The layers of a request that have a file in the output folder before the build.
 fn known(request: &Request, output: &OutputFolder) -> Vec<LayerName> {
     let layers = request.layers().into_iter();
     let names = layers.map(|layer| LayerName::new(&request.name, layer.target()));
@@ -143,14 +118,14 @@ fn known(request: &Request, output: &OutputFolder) -> Vec<LayerName> {
 struct Outcome {
     built: Vec<Built>,
     failed: Vec<Failed>,
-    /// The layers that were there before, with whatever content.
+    /// The layers that existed before.
     known: Vec<LayerName>,
-    /// The files that have stayed out of the folder of `--include`.
+    /// The files of `--include` that were left out.
     left_out: Option<LeftOut>,
 }
 
 impl Outcome {
-    /// Returns whether a layer was not there before.
+    /// Returns whether a layer did not exist before.
     fn is_new(&self, layer: &Built) -> bool {
         layer.changed && !self.known.contains(&layer.layer)
     }
@@ -164,30 +139,29 @@ impl Outcome {
     }
 }
 
-/// What is to be built, and what builds it.
+/// A request and the engine that builds it.
 struct Prepared {
     request: Request,
     report: Report,
     engine: Engine,
-    packages: OwnPackages,
+    packages: ExtraPackages,
 }
 
-/// Reads the input, and builds what there is of the user's own.
+/// Reads the input, and builds local projects.
 async fn prepare(
     args: &Build,
     environment: &Environment,
     progress: &Arc<Terminal>,
 ) -> Result<Prepared, Error> {
-    let (mut request, mut report) = if args.own.is_input(&args.input.path) {
-        args.own.request(&args.input)?
+    let (mut request, report) = if args.extra.is_input(&args.input.path) {
+        args.extra.request(&args.input)?
     } else {
-        input::read(&args.input)?
+        input::read(&args.input, &args.extra.projects)?
     };
-    args.own.check_lock(&args.input.path, &mut report)?;
     let engine = Engine::new(&args.sources, environment, &request, progress)?;
     let given = args.sources.given(&request);
-    let packages = args.own.build(&engine, &request, given, &args.input.path);
-    let packages = packages.await?;
+    let building = args.extra.build(&engine, &request, given, &args.input.path);
+    let packages = building.await?;
     packages.require(&mut request, &args.input.path)?;
     Ok(Prepared {
         request,
@@ -222,8 +196,7 @@ async fn build(
     .with_own(own)
     .with_input(file_name(&args.input.path));
     let layers = request.layers();
-    let outcomes = layers.iter().map(|layer| build.layer(layer));
-    let outcomes = join_all(outcomes).await;
+    let outcomes = join_all(layers.iter().map(|layer| build.layer(layer))).await;
     Ok(layers.into_iter().zip(outcomes).collect())
 }
 
@@ -234,11 +207,15 @@ fn file_name(path: &Path) -> String {
 
 fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
     let Outcome { built, failed, .. } = outcome;
-    let warnings = built.iter().flat_map(|built| {
-        let warnings = built.warnings.iter();
-        warnings.map(|warning| (built.layer.to_string(), warning.clone()))
-    });
-    failed::print_warnings(&warnings.collect::<Vec<_>>(), global);
+    let warnings: Vec<_> = built
+        .iter()
+        .flat_map(|it| {
+            it.warnings
+                .iter()
+                .map(|text| (it.layer.to_string(), text.clone()))
+        })
+        .collect();
+    failed::print_warnings(&warnings, global);
     if !built.is_empty() && !global.quiet {
         let is_merged = built.iter().any(|layer| layer.manifest.shape.is_some());
         let columns = usize::from(is_merged);
@@ -246,12 +223,9 @@ fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
             table(outcome, is_merged),
             &[1, 2, 3, 4].map(|it| it + columns),
         );
-        let layers = match built.len() {
-            1 => "1 layer".to_owned(),
-            layers => format!("{layers} layers"),
-        };
-        let folder = printable(&folder.display().to_string());
-        let folder = folder.trim_end_matches('/');
+        let layers = counted(built.len(), "layer");
+        let path = printable(&folder.display().to_string());
+        let folder = path.trim_end_matches('/');
         anstream::println!("{layers} in {folder}/");
         if cfg!(feature = "aws") && io::stderr().is_terminal() {
             anstream::eprintln!(
@@ -269,7 +243,7 @@ fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
                     wheel,
                     ..
                 } = package;
-                // Of a merged layer, what is not there for all of its runtimes.
+                // A merged layer may have packages for some of its runtimes only.
                 let runtimes = joined(&package.runtimes);
                 let line = format!("  {name} {version}  {wheel}  {runtimes}");
                 anstream::println!("{}", line.trim_end());
@@ -280,8 +254,8 @@ fn print_text(outcome: &Outcome, folder: &Path, global: Global) {
 }
 
 fn joined(runtimes: &[Runtime]) -> String {
-    let runtimes = runtimes.iter().map(ToString::to_string);
-    runtimes.collect::<Vec<_>>().join(" ")
+    let names: Vec<_> = runtimes.iter().map(ToString::to_string).collect();
+    names.join(" ")
 }
 
 fn table(outcome: &Outcome, is_merged: bool) -> Table {
@@ -308,13 +282,13 @@ fn table(outcome: &Outcome, is_merged: bool) -> Table {
     rows
 }
 
-/// The runtimes of a layer, and how it serves them.
+/// The runtimes of a layer, and the way in which it serves them.
 fn runtimes(manifest: &Manifest) -> String {
-    let runtimes = joined(&manifest.runtimes);
+    let names = joined(&manifest.runtimes);
     match manifest.shape {
-        Some(Shape::PerRuntime) => format!("{runtimes}, each its own"),
-        Some(Shape::Shared) => format!("{runtimes}, shared"),
-        None => runtimes,
+        Some(Shape::PerRuntime) => format!("{names}, each its own"),
+        Some(Shape::Shared) => format!("{names}, shared"),
+        None => names,
     }
 }
 
@@ -375,7 +349,7 @@ fn print_document(
         seconds: built.elapsed.as_secs_f64(),
         warnings: &built.warnings,
     });
-    crate::print_json(&Document {
+    print::json(&Document {
         problems: report.records(),
         left_out,
         layers: layers.collect(),

@@ -7,31 +7,17 @@ use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_python::request::Request;
 use serde::Serialize;
 
-use crate::args::{Format, Global};
+use crate::args::{Check, Global, SourceOptions};
 use crate::commands::lock::{self, Resolved};
-use crate::engine::{Engine, Sources};
+use crate::engine::Engine;
 use crate::environment::Environment;
-use crate::error::{Error, INPUT_AT_FAULT};
+use crate::error::Error;
+use crate::exit::INPUT_AT_FAULT;
 use crate::failed::{self, FailureRecord, WarningRecord};
-use crate::input::{self, Input, InputFile};
-use crate::own;
+use crate::input::InputFile;
 use crate::progress::Terminal;
 use crate::unselected::Unselected;
-
-/// Check a request, a requirements.txt, a script or a lock file without building it
-///
-/// Reads the input and the project beside a lock file, and nothing else, unless --resolve is given.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Check {
-    #[command(flatten)]
-    input: Input,
-    /// Resolve it for every target, too, as a build would: say what would end the build, and which
-    /// versions are yanked
-    #[arg(long)]
-    resolve: bool,
-    #[command(flatten)]
-    sources: Sources,
-}
+use crate::{extra, input, print};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -52,7 +38,7 @@ struct Resolution<'a> {
     failures: Vec<FailureRecord<'a>>,
 }
 
-/// Checks an input and says everything that is wrong with it.
+/// Checks an input and prints all of its problems.
 pub(crate) async fn run(
     mut check: Check,
     global: Global,
@@ -83,13 +69,13 @@ pub(crate) async fn run(
 }
 
 async fn resolve(
-    sources: &Sources,
+    sources: &SourceOptions,
     request: &Request,
     global: Global,
     environment: &Environment,
 ) -> Result<Resolved, Error> {
-    own::check_files(request)?;
-    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    extra::check_files(request)?;
+    let progress = Arc::new(Terminal::new(!global.is_chatty()));
     let engine = Engine::new(sources, environment, request, &progress)?;
     lock::resolve(request, &engine, &progress).await
 }
@@ -101,8 +87,8 @@ fn print(
     global: Global,
 ) {
     let valid = !report.has_errors();
-    if global.format == Format::Json {
-        return crate::print_json(&Document {
+    if !global.is_text() {
+        return print::json(&Document {
             valid: valid && resolved.is_none_or(|it| it.failed.is_empty()),
             problems: report.records(),
             left_out,
@@ -112,7 +98,7 @@ fn print(
             }),
         });
     }
-    crate::print_report(report, global);
+    print::report(report, global);
     if let Some(left_out) = left_out {
         left_out.print_all(global);
     }
@@ -126,10 +112,10 @@ fn print(
             }
         }
         None if is_good => {
-            anstream::eprintln!("no problems found; nothing was resolved, --resolve does that");
+            anstream::eprintln!("no problems found; use --resolve to resolve the input, too");
         }
         None if valid && !global.quiet => {
-            anstream::eprintln!("nothing was resolved, --resolve does that");
+            anstream::eprintln!("use --resolve to resolve the input, too");
         }
         None => {}
     }

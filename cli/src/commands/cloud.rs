@@ -1,70 +1,16 @@
-//! The commands that speak to AWS, or of what is deployed there.
+//! Commands that call AWS or read deployment files.
 
 use std::process::ExitCode;
-
-use crate::args::{Format, Global};
-use crate::cloud::{DeploymentFile, Region};
-use crate::environment::Environment;
-use crate::error::Error;
-use crate::{print_json, table};
 
 use super::{
     add, delete, describe, destroy, diff, grant, init, list, publish, redrive, request, revoke,
     rollback, status, template, update,
 };
+use crate::args::{Add, Cloud, Delete, Describe, Global, List, Request, Update};
+use crate::environment::Environment;
+use crate::error::Error;
 
-/// The commands that speak to AWS, or of what is deployed there.
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Cloud {
-    Init(init::Init),
-    #[command(subcommand)]
-    Add(add::Add),
-    #[command(subcommand)]
-    Update(update::Update),
-    Destroy(destroy::Destroy),
-    #[command(subcommand)]
-    Request(request::Request),
-    Rollback(rollback::Rollback),
-    Status(status::Status),
-    #[command(subcommand)]
-    List(list::List),
-    #[command(subcommand)]
-    Describe(describe::Describe),
-    Diff(diff::Diff),
-    #[command(subcommand)]
-    Delete(delete::Delete),
-    Publish(Box<publish::Publish>),
-    Grant(grant::Grant),
-    Revoke(revoke::Revoke),
-    Redrive(redrive::Redrive),
-    Template(template::Template),
-}
-
-impl Cloud {
-    /// The region that it is about, if that is one.
-    fn region(&self) -> Option<&Region> {
-        match self {
-            Self::Init(_)
-            | Self::Update(_)
-            | Self::Destroy(_)
-            | Self::Delete(_)
-            | Self::Request(_)
-            | Self::Status(_)
-            | Self::Publish(_)
-            | Self::Template(_) => None,
-            Self::Add(args) => args.region(),
-            Self::List(args) => Some(args.region()),
-            Self::Describe(args) => Some(args.region()),
-            Self::Diff(args) => Some(&args.placed.at.region),
-            Self::Rollback(args) => Some(&args.region),
-            Self::Grant(args) => Some(args.version.region()),
-            Self::Revoke(args) => Some(args.version.region()),
-            Self::Redrive(args) => Some(&args.at.region),
-        }
-    }
-}
-
-/// Runs one of them.
+/// Runs a command. An error of a command for one region names it.
 pub(crate) async fn run(
     command: Cloud,
     global: Global,
@@ -73,16 +19,25 @@ pub(crate) async fn run(
     let region = command.region().cloned();
     let outcome = match command {
         Cloud::Init(args) => init::run(args, global),
-        Cloud::Add(args) => add::run(args, global).await,
-        Cloud::Update(args) => Box::pin(update::run(args, global, environment)).await,
+        Cloud::Add(Add::Regions(args)) => add::regions(args, global),
+        Cloud::Add(Add::Stack(args)) => add::stack(args, global).await,
+        Cloud::Update(Update::All(args)) => Box::pin(update::run(args, global, environment)).await,
         Cloud::Destroy(args) => Box::pin(destroy::run(args, global)).await,
-        Cloud::Request(args) => Box::pin(request::run(args, global, environment)).await,
+        Cloud::Request(Request::Raw(args)) => Box::pin(request::raw::run(args, global)).await,
+        Cloud::Request(Request::Requirements(args)) => {
+            Box::pin(request::requirements::run(*args, global, environment)).await
+        }
+        Cloud::Request(Request::Again(args)) => Box::pin(request::again::run(args, global)).await,
         Cloud::Rollback(args) => Box::pin(rollback::run(args, global)).await,
         Cloud::Status(args) => status::run(args, global).await,
-        Cloud::List(args) => list::run(args, global).await,
-        Cloud::Delete(args) => Box::pin(delete::run(args, global)).await,
-        Cloud::Describe(args) => Box::pin(describe::run(args, global)).await,
+        Cloud::List(List::Layers(args)) => list::layers(args, global).await,
+        Cloud::List(List::Versions(args)) => list::versions(args, global).await,
+        Cloud::List(List::Requests(args)) => list::requests::run(args, global).await,
+        Cloud::Describe(Describe::LayerVersion(args)) => {
+            Box::pin(describe::run(args, global)).await
+        }
         Cloud::Diff(args) => Box::pin(diff::run(args, global)).await,
+        Cloud::Delete(Delete::Versions(args)) => Box::pin(delete::run(args, global)).await,
         Cloud::Publish(args) => Box::pin(publish::run(*args, global, environment)).await,
         Cloud::Grant(args) => grant::run(args, global).await,
         Cloud::Revoke(args) => revoke::run(args, global).await,
@@ -93,27 +48,4 @@ pub(crate) async fn run(
         (Error::Cloud(error), Some(region)) => error.in_region(&region).into(),
         (error, _) => error,
     })
-}
-
-/// Prints what a deployment file says now.
-pub(super) fn print_regions(file: &DeploymentFile, global: Global) -> Result<(), Error> {
-    let deployments = file.read()?;
-    match global.format {
-        Format::Json => print_json(&deployments),
-        Format::Text if global.quiet => {}
-        Format::Text => {
-            let mut rows = table::new(&["region", "stack"]);
-            for (region, stacks) in &deployments.deployments {
-                let names = stacks.names();
-                let names = if names.is_empty() {
-                    "-".to_owned()
-                } else {
-                    names.join(", ")
-                };
-                rows.add_row([region.to_string(), names]);
-            }
-            table::print(rows, &[]);
-        }
-    }
-    Ok(())
 }

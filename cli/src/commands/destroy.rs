@@ -1,108 +1,49 @@
 //! `accretion destroy`
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+mod found;
+
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use accretion_aws::Clients;
-use accretion_aws::operator::{
-    Resource, Retained as InAws, Stack, StackEvent, Stacks as CloudFormation,
-};
-use accretion_core::Fault;
+use accretion_aws::operator::{Retained as InAws, Stack, StackEvent, Stacks as CloudFormation};
 use accretion_core::keys;
-use accretion_core::layer::LayerName;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-use crate::args::{Format, Global};
+use self::found::{Found, FoundStack, announce};
+use crate::args::{Destroy, Global, Region};
 use crate::cloud::{
-    self, AwsOptions, DeploymentFile, Failure, Outcome, Pauses, Pipeline, Region, Retained,
-    StackError, StackWork, Stacks, exit_code, in_each, settled,
+    self, DeploymentFile, Done, Failure, Outcome, Pauses, Retained, StackError, StackWork, Stacks,
+    in_each, print_done, settled,
 };
-use crate::consent;
-use crate::error::{Error, ErrorRecord, print_faults, print_hint};
-use crate::table;
-use crate::units::{counted, span};
+use crate::error::Error;
+use crate::exit::code_of_all;
+use crate::units::span;
+use crate::{consent, print};
 
-/// How often a bucket is emptied: what was under way when its stack was deleted may still write.
-const EMPTIED_AT_MOST: usize = 3;
+/// The highest number of attempts to empty a bucket: work that was under way when its stack was
+/// deleted may still write to it.
+const EMPTYING_ATTEMPTS: usize = 3;
 
-/// The table that says which layers are a pipeline's, by its name in the template.
-const LAYERS_TABLE: &str = "LayersTable";
-
-/// Delete the stacks of a deployment file
-///
-/// Says first which these are, and asks. What holds data stays, unless --delete-data is given:
-/// buckets, tables, published layers and the parameters that point to them. The file keeps in
-/// mind what that is, so that it can be removed later. Cut off or failed, the command goes on
-/// where it was when it is run again.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Destroy {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// Delete in this region only [may be repeated; default: all of the file]
-    #[arg(long = "region", value_name = "REGION")]
-    regions: Vec<Region>,
-    /// The stack to delete where the file names none: a deployment that failed is not in there
-    #[arg(long, value_name = "NAME")]
-    stack_name: Option<String>,
-    /// Delete without asking
-    #[arg(long)]
-    yes: bool,
-    /// Delete also what holds data: all versions in the buckets, the tables, the published layers
-    /// and the parameters that point to them
-    #[arg(long)]
-    delete_data: bool,
-    #[command(flatten)]
-    aws: AwsOptions,
-}
-
-/// The layers of a region.
-struct Found {
-    clients: Clients,
-    /// The names in the file.
-    names: Vec<String>,
-    /// Those that are there, the last one of the file first.
-    stacks: Vec<FoundStack>,
-    /// What stacks have left that are gone.
-    left: Vec<Retained>,
-    /// The published layers of all of them.
-    published: BTreeMap<LayerName, BTreeSet<u64>>,
-}
-
-struct FoundStack {
-    stack: Stack,
-    resources: usize,
-    retained: Retained,
-}
-
-impl Found {
-    fn retained(&self) -> impl Iterator<Item = &Retained> {
-        let of_stacks = self.stacks.iter().map(|it| &it.retained);
-        of_stacks.chain(&self.left)
-    }
-}
-
-/// What has come of a region.
-struct Done {
-    region: Region,
+/// The stacks of a region, and what is left of them.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Left {
     stacks: Vec<String>,
-    time: Duration,
-    outcome: Result<Outcome, cloud::Error>,
-    /// What is left.
     retained: Vec<Retained>,
 }
 
-/// Deletes stacks.
-pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error> {
+/// Deletes the stacks of a deployment file.
+pub(super) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(&args.deployment_file);
     let regions = file.chosen(&args.regions)?;
     let clients = args.aws.clients().await;
     let start = Instant::now();
     let looked = in_each(regions, async |region, stacks| {
-        let clients = clients.in_region(region.as_str());
-        look(&region, clients, &stacks, args.stack_name.as_deref()).await
+        let here = clients.in_region(region.as_str());
+        Found::look(&region, here, &stacks, args.stack_name.as_deref()).await
     });
     let (mut done, mut found) = (Vec::new(), Vec::new());
     for (region, looked) in looked.await {
@@ -110,203 +51,59 @@ pub(crate) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
             Ok(it) => found.push((region, it)),
             Err(error) => done.push(Done {
                 region,
-                stacks: Vec::new(),
                 time: start.elapsed(),
                 outcome: Err(error),
-                retained: Vec::new(),
+                rest: Left::default(),
             }),
         }
     }
-    let something = found.iter().any(|(_, found)| {
+    let is_needed = found.iter().any(|(_, found)| {
         let has_left = args.delete_data && !found.left.is_empty();
         !found.stacks.is_empty() || has_left
     });
-    if something {
-        if global.format == Format::Text && !global.quiet || !args.yes {
+    if is_needed {
+        if global.is_chatty() || !args.yes {
             announce(&found, args.delete_data);
         }
         if !args.yes && !consent::ask("Delete this?").await? {
-            match global.format {
-                Format::Json => print(&file, &[], global),
-                Format::Text if global.quiet => {}
-                Format::Text => anstream::eprintln!("nothing was deleted"),
+            if !global.is_text() {
+                print_results(&file, &[], global);
+            } else if !global.quiet {
+                anstream::eprintln!("nothing was deleted");
             }
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let quiet = global.quiet || global.format == Format::Json;
+    let path = file.path().display();
+    let again = format!("run `accretion destroy {path}` with the same options to continue");
     let destruction = Destruction {
         file: &file,
         delete_data: args.delete_data,
-        work: StackWork::new(
-            quiet,
-            "deleted",
-            format!(
-                "`accretion destroy {}` with the same options goes on from there",
-                file.path().display()
-            ),
-        ),
+        work: StackWork::new(!global.is_chatty(), "deleted", again),
     };
-    let regions = in_each(found, async |region, found| {
+    let destroyed = in_each(found, async |region, found| {
         let start = Instant::now();
         let outcome = destruction.region(&region, &found).await;
         let time = start.elapsed();
-        let said = format!("{} in {}", Outcome::of(&outcome), span(time));
-        destruction.work.lines.end(region.as_str(), &said);
+        let text = format!("{} in {}", Outcome::of(&outcome), span(time));
+        destruction.work.lines.end(region.as_str(), &text);
         Ok((found.names, time, outcome))
     });
-    for (region, outcome) in regions.await {
-        let (stacks, time, outcome) = outcome?;
+    for (region, result) in destroyed.await {
+        let (stacks, time, outcome) = result?;
+        let retained = file.stacks(&region)?.retained;
         done.push(Done {
-            retained: file.stacks(&region)?.retained,
             region,
-            stacks,
             time,
             outcome,
+            rest: Left { stacks, retained },
         });
     }
     drop(destruction);
     done.sort_by(|one, other| one.region.cmp(&other.region));
-    print(&file, &done, global);
-    Ok(exit_code(done.iter().map(|done| &done.outcome)))
-}
-
-/// Looks at what there is, before anything is deleted: a stack that is gone names nothing.
-async fn look(
-    region: &Region,
-    clients: Clients,
-    stacks: &Stacks,
-    otherwise: Option<&str>,
-) -> Result<Found, cloud::Error> {
-    let mut names: Vec<_> = stacks.names().into_iter().map(str::to_owned).collect();
-    if names.is_empty() {
-        names.extend(otherwise.map(str::to_owned));
-    }
-    let cloud_formation = CloudFormation::new(&clients);
-    // The other way round than they were deployed.
-    let known = names.iter().rev().map(async |name| {
-        let Some(stack) = cloud_formation.describe(name).await? else {
-            return Ok(None);
-        };
-        let resources = cloud_formation.resources(&stack.id).await?;
-        if !is_ours(&stack, &resources) {
-            return Err(StackError::StackForeign {
-                region: region.clone(),
-                stack: stack.name,
-            }
-            .into());
-        }
-        let mut retained = retained(&stack, &resources);
-        // A deletion that failed may have let go of some of it.
-        let before = stacks.retained.iter().find(|it| it.stack == stack.id);
-        if let Some(before) = before {
-            retained.add(before);
-        }
-        Ok::<_, cloud::Error>(Some(FoundStack {
-            resources: resources.len(),
-            retained,
-            stack,
-        }))
-    });
-    let stacks_found: Vec<_> = try_join_all(known).await?.into_iter().flatten().collect();
-    let is_there = |it: &&Retained| !stacks_found.iter().any(|found| found.stack.id == it.stack);
-    let mut found = Found {
-        left: stacks.retained.iter().filter(is_there).cloned().collect(),
-        stacks: stacks_found,
-        published: BTreeMap::new(),
-        names,
-        clients,
-    };
-    let in_aws = InAws::new(&found.clients);
-    let tables: Vec<_> = found
-        .retained()
-        .filter_map(|it| it.layers_table.clone())
-        .collect();
-    let published = tables.iter().map(|table| in_aws.published(table));
-    for (layer, versions) in try_join_all(published).await?.into_iter().flatten() {
-        found.published.entry(layer).or_default().extend(versions);
-    }
-    Ok(found)
-}
-
-/// Whether a stack is a pipeline, or was to become one: a deployment that failed has no outputs.
-fn is_ours(stack: &Stack, resources: &[Resource]) -> bool {
-    let has_table = resources.iter().any(|it| it.logical_id == LAYERS_TABLE);
-    has_table || resources.is_empty() || stack.parameters.contains_key(Pipeline::POINTER_PREFIX)
-}
-
-/// What a stack will leave behind.
-fn retained(stack: &Stack, resources: &[Resource]) -> Retained {
-    let of_type = |resource_type: &str| {
-        let resources = resources.iter().filter(|it| {
-            it.resource_type == resource_type
-                && !it.physical_id.is_empty()
-                // It failed because somebody else has one of that name.
-                && it.status != "CREATE_FAILED"
-                && it.status != "DELETE_COMPLETE"
-        });
-        resources.cloned().collect::<Vec<_>>()
-    };
-    let tables = of_type("AWS::DynamoDB::Table");
-    let layers_table = tables.iter().find(|it| it.logical_id == LAYERS_TABLE);
-    let names = |resources: &[Resource]| {
-        let names = resources.iter().map(|it| it.physical_id.clone());
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        names
-    };
-    Retained {
-        stack: stack.id.clone(),
-        buckets: names(&of_type("AWS::S3::Bucket")),
-        layers_table: layers_table.map(|it| it.physical_id.clone()),
-        tables: names(&tables),
-        pointer_prefix: stack.parameters.get(Pipeline::POINTER_PREFIX).cloned(),
-    }
-}
-
-/// Says what is about to be deleted, and what is not.
-fn announce(found: &[(Region, Found)], delete_data: bool) {
-    let mut stacks = table::new(&["region", "to delete", ""]);
-    let data = if delete_data {
-        "to delete for good"
-    } else {
-        "to keep"
-    };
-    let mut data = table::new(&["region", data, ""]);
-    for (region, found) in found {
-        for FoundStack {
-            stack, resources, ..
-        } in &found.stacks
-        {
-            let what = format!("stack {}", stack.name);
-            stacks.add_row([region.to_string(), what, format!("{resources} resources")]);
-        }
-        // What is not touched now is not told again.
-        if !delete_data && found.stacks.is_empty() {
-            continue;
-        }
-        for retained in found.retained() {
-            for bucket in &retained.buckets {
-                let what = format!("bucket {bucket}");
-                data.add_row([region.to_string(), what, "all versions".to_owned()]);
-            }
-            for name in &retained.tables {
-                data.add_row([region.to_string(), format!("table {name}"), String::new()]);
-            }
-        }
-        for (layer, versions) in &found.published {
-            let versions = counted(versions.len(), "version");
-            data.add_row([region.to_string(), format!("layer {layer}"), versions]);
-        }
-    }
-    if !stacks.is_empty() {
-        table::print_to_stderr(stacks, &[]);
-        anstream::eprintln!();
-    }
-    if !data.is_empty() {
-        table::print_to_stderr(data, &[]);
-        anstream::eprintln!();
-    }
+    print_results(&file, &done, global);
+    let failures = done.iter().filter_map(|it| it.outcome.as_ref().err());
+    Ok(code_of_all(failures.map(cloud::Error::exit_code)))
 }
 
 struct Destruction<'a> {
@@ -317,8 +114,8 @@ struct Destruction<'a> {
 
 impl Destruction<'_> {
     async fn region(&self, region: &Region, found: &Found) -> Result<Outcome, cloud::Error> {
-        // Before anything is deleted that names it.
-        self.write_down(region, |stacks| {
+        // Before the deletion of the stacks, which name their data.
+        self.record(region, |stacks| {
             for known in &found.stacks {
                 stacks.retain(known.retained.clone());
             }
@@ -331,13 +128,13 @@ impl Destruction<'_> {
             let is_left = |name: &String| !gone.contains(name);
             retained.buckets.retain(is_left);
             retained.tables.retain(is_left);
-            self.write_down(region, |stacks| {
+            self.record(region, |stacks| {
                 stacks.forget(&stack.name);
                 stacks.retain(retained.clone());
             })?;
             left.push(retained);
         }
-        self.write_down(region, |stacks| {
+        self.record(region, |stacks| {
             for name in &found.names {
                 stacks.forget(name);
             }
@@ -347,7 +144,7 @@ impl Destruction<'_> {
             for retained in &left {
                 has_deleted = true;
                 self.delete_data(region, &found.clients, retained).await?;
-                self.write_down(region, |stacks| {
+                self.record(region, |stacks| {
                     stacks.retain(Retained {
                         stack: retained.stack.clone(),
                         ..Retained::default()
@@ -362,7 +159,8 @@ impl Destruction<'_> {
         })
     }
 
-    fn write_down(
+    /// Writes the progress in a region into the deployment file.
+    fn record(
         &self,
         region: &Region,
         change: impl FnOnce(&mut Stacks),
@@ -373,7 +171,7 @@ impl Destruction<'_> {
         })
     }
 
-    /// Deletes a stack. Returns what has gone with it, by name.
+    /// Deletes a stack. Returns the physical ids of its deleted resources.
     async fn delete(
         &self,
         region: &Region,
@@ -387,43 +185,23 @@ impl Destruction<'_> {
         let lines = &self.work.lines;
         lines.note(region.as_str(), &format!("deleting `{}`", stack.name));
         let deleting = async {
-            // Only an update has to come to its end first.
-            if stack.status.starts_with("UPDATE_") {
+            // Only an update has to end first.
+            if stack.is_of_update() {
                 settled(&cloud_formation, &stack.id, |_| {}).await?;
             }
             cloud_formation.delete(&stack.id).await?;
             self.work.is_in_cloud(region);
-            let mut pauses = Pauses::new();
-            loop {
-                // By its id: another one may have its name by now.
-                let now = cloud_formation.describe(&stack.id).await?;
-                match now {
-                    None => return Ok(None),
-                    Some(now) if now.status == "DELETE_COMPLETE" => return Ok(None),
-                    // That may be how it was before, and it has not begun yet.
-                    Some(now) if now.status == "DELETE_FAILED" => {
-                        let events = cloud_formation.events(&stack.id, marker.as_deref());
-                        let has_failed = |it: StackEvent| {
-                            it.is_of_stack && it.resource.status == "DELETE_FAILED"
-                        };
-                        if events.await?.into_iter().any(has_failed) {
-                            return Ok(Some(now));
-                        }
-                    }
-                    Some(_) => {}
-                }
-                pauses.pause().await;
-            }
+            deletion(&cloud_formation, &stack.id, marker.as_deref()).await
         };
         let following = self
             .work
             .follow(&cloud_formation, region, &stack.id, marker.clone());
-        let failed: Result<Option<Stack>, cloud::Error> = tokio::select! {
-            failed = deleting => failed,
+        let result: Result<Option<Stack>, cloud::Error> = tokio::select! {
+            result = deleting => result,
             never = following => match never {},
         };
         self.work.end(region);
-        let failed = failed?;
+        let failed = result?;
         let events = cloud_formation.events(&stack.id, marker.as_deref()).await?;
         if let Some(now) = failed {
             return Err(StackError::StackFailed {
@@ -431,17 +209,15 @@ impl Destruction<'_> {
                 intent: Outcome::Deleted,
                 status: now.status,
                 failures: Failure::among(&events),
-                hint: "mend what the reasons name, then run the same command again".to_owned(),
+                hint: "fix the reasons, then run the same command again".to_owned(),
             }
             .into());
         }
-        let has_gone = |it: &StackEvent| it.resource.status == "DELETE_COMPLETE";
-        let gone = events.into_iter().filter(has_gone);
+        let gone = events.into_iter().filter(|it| it.resource.is_deleted());
         Ok(gone.map(|it| it.resource.physical_id).collect())
     }
 
-    /// Deletes what a stack has left. The table of layers says which layers are its own, so it
-    /// goes after them.
+    /// Deletes the data of a stack. The table of layers goes last, since it lists the layers.
     async fn delete_data(
         &self,
         region: &Region,
@@ -454,28 +230,25 @@ impl Destruction<'_> {
             let published = in_aws.published(table).await?;
             say(format!("deleting {} layers", published.len()));
             if let Some(prefix) = &retained.pointer_prefix {
-                let names = published.keys().map(|layer| {
+                let parameters = published.keys().map(|layer| {
                     let (project, target) = layer.parts();
                     keys::latest_version_parameter(prefix, &project, target)
                 });
-                let names: Vec<_> = names.collect();
+                let names: Vec<_> = parameters.collect();
                 in_aws.delete_parameters(&names).await?;
             }
             in_aws.delete_layer_versions(&published).await?;
         }
-        let buckets = retained.buckets.iter();
-        try_join_all(buckets.map(async |bucket| {
-            let mut attempts = EMPTIED_AT_MOST;
-            loop {
-                attempts -= 1;
+        try_join_all(retained.buckets.iter().map(async |bucket| {
+            for attempt in 1..=EMPTYING_ATTEMPTS {
                 let so_far = |count| say(format!("emptying {bucket}: {count} versions"));
                 in_aws.empty_bucket(bucket, so_far).await?;
-                match in_aws.delete_bucket(bucket).await {
-                    Err(error) if attempts == 0 => return Err(error),
-                    Err(error) if error.to_string().contains("BucketNotEmpty") => {}
-                    deleted => return deleted,
+                let is_last = attempt == EMPTYING_ATTEMPTS;
+                if in_aws.delete_bucket(bucket, is_last).await? {
+                    break;
                 }
             }
+            Ok::<_, cloud::Error>(())
         }))
         .await?;
         let tables = retained.tables.iter();
@@ -484,89 +257,54 @@ impl Destruction<'_> {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Document<'a> {
-    regions: Vec<RegionRecord<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct RegionRecord<'a> {
-    region: &'a Region,
-    stacks: &'a [String],
-    outcome: Outcome,
-    seconds: f64,
-    retained: &'a [Retained],
-    failures: &'a [Failure],
-    error: Option<ErrorRecord>,
-}
-
-fn print(file: &DeploymentFile, done: &[Done], global: Global) {
-    match global.format {
-        Format::Json => {
-            let regions = done.iter().map(|done| RegionRecord {
-                region: &done.region,
-                stacks: &done.stacks,
-                outcome: Outcome::of(&done.outcome),
-                seconds: done.time.as_secs_f64(),
-                retained: &done.retained,
-                failures: done
-                    .outcome
-                    .as_ref()
-                    .map_or_else(cloud::Error::failures, |_| &[]),
-                error: done
-                    .outcome
-                    .as_ref()
-                    .err()
-                    .map(|error| ErrorRecord::from(error as &dyn Fault)),
-            });
-            crate::print_json(&Document {
-                regions: regions.collect(),
-            });
-        }
-        Format::Text => {
-            if !global.quiet {
-                print_table(file, done);
+/// Waits for the end of a deletion that began after an event. Returns the stack if it failed.
+async fn deletion(
+    cloud_formation: &CloudFormation,
+    id: &str,
+    marker: Option<&str>,
+) -> Result<Option<Stack>, cloud::Error> {
+    let mut pauses = Pauses::new();
+    loop {
+        // By its id, since another stack may have its name by now.
+        match cloud_formation.describe(id).await? {
+            None => return Ok(None),
+            Some(now) if now.is_deleted() => return Ok(None),
+            // The status may be that of an earlier deletion, until this one begins.
+            Some(now) if now.has_failed_deletion() => {
+                let events = cloud_formation.events(id, marker).await?;
+                if events.iter().any(StackEvent::is_failed_deletion) {
+                    return Ok(Some(now));
+                }
             }
-            print_faults(done.iter().filter_map(|done| {
-                let error = done.outcome.as_ref().err()?;
-                Some((done.region.as_str(), error as &dyn Fault))
-            }));
+            Some(_) => {}
         }
+        pauses.pause().await;
     }
 }
 
-fn print_table(file: &DeploymentFile, done: &[Done]) {
-    let mut rows = table::new(&["region", "stack", "outcome", "time"]);
-    for done in done {
-        let stacks = if done.stacks.is_empty() {
-            "-".to_owned()
-        } else {
-            done.stacks.join(", ")
-        };
-        rows.add_row([
-            done.region.to_string(),
-            stacks,
-            Outcome::of(&done.outcome).to_string(),
-            span(done.time),
-        ]);
+fn print_results(file: &DeploymentFile, done: &[Done<Left>], global: Global) {
+    let stacks = |left: &Left| match &left.stacks[..] {
+        [] => "-".to_owned(),
+        stacks => stacks.join(", "),
+    };
+    print_done(done, global, stacks, || print_left(file, done));
+}
+
+/// Prints how to delete the data that is left, or to reuse it.
+fn print_left(file: &DeploymentFile, done: &[Done<Left>]) {
+    let has_left = |it: &&Done<Left>| it.outcome.is_ok() && !it.rest.retained.is_empty();
+    let left = done.iter().filter(has_left).map(|it| it.region.as_str());
+    let regions: Vec<_> = left.collect();
+    if regions.is_empty() {
+        return;
     }
-    table::print(rows, &[]);
-    let left: Vec<_> = done
-        .iter()
-        .filter(|done| done.outcome.is_ok() && !done.retained.is_empty())
-        .map(|done| done.region.as_str())
-        .collect();
-    if !left.is_empty() {
-        let file = file.path().display();
-        // In other regions of the file there may be stacks that are to stay as they are.
-        let only: String = left.iter().flat_map(|it| [" --region ", it]).collect();
-        print_hint(&format!(
-            "what holds data is still there in {}: `accretion destroy {file}{only} --delete-data` \
-             removes it\nto deploy there again and keep it, name other buckets: `accretion update \
-             all {file}{only} --parameter BucketPrefix=NAME`",
-            left.join(", ")
-        ));
-    }
+    let file = file.path().display();
+    // The stacks of other regions may stay.
+    let only: String = regions.iter().flat_map(|it| [" --region ", it]).collect();
+    print::hint(&format!(
+        "buckets, tables and layers are left in {}: `accretion destroy {file}{only} --delete-data` \
+         deletes them\nto deploy again and keep them, name other buckets: `accretion update all \
+         {file}{only} --parameter BucketPrefix=NAME`",
+        regions.join(", ")
+    ));
 }

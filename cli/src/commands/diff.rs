@@ -1,7 +1,6 @@
 //! `accretion diff`
 
-use std::collections::{BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use accretion_aws::Clients;
@@ -14,109 +13,10 @@ use anstyle::{AnsiColor, Style};
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use crate::args::{Format, Global};
-use crate::cloud::{
-    self, AwsOptions, Contents, LayerSpec, Misread, OneRegion, Placed, Region, Word, Words, next,
-    signed_difference,
-};
+use crate::args::{Diff, Global, OneRegion, Placed, Region, Side, Sides};
+use crate::cloud::{self, Contents, signed_difference};
 use crate::error::Error;
-
-/// Show what has changed between two versions of a layer
-///
-/// Versions are numbers, or named with their layers: `tools 1 2`, `tools:1 tools:2`. In the place of a
-/// version there may be a manifest, such as `accretion build` writes: what is deployed against what
-/// would be.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Diff {
-    #[command(flatten)]
-    pub(in crate::commands) placed: Placed<Sides>,
-    #[command(flatten)]
-    aws: AwsOptions,
-}
-
-/// What is compared.
-#[derive(Debug, Clone)]
-pub(super) struct Sides {
-    layer: String,
-    before: Side,
-    now: Side,
-}
-
-/// One side of the comparison.
-#[derive(Debug, Clone)]
-enum Side {
-    Version { layer: String, version: u64 },
-    Manifest(PathBuf),
-}
-
-impl Side {
-    /// Reads a number of a version of a layer, a layer with a version, or a path.
-    fn read(text: &str, layer: &str) -> Self {
-        let spec = text.parse::<LayerSpec>().ok();
-        let version = |layer: &str, version| Self::Version {
-            layer: layer.to_owned(),
-            version,
-        };
-        match (text.parse(), spec) {
-            (Ok(number), _) => version(layer, number),
-            (
-                Err(_),
-                Some(LayerSpec {
-                    layer,
-                    version: Some(number),
-                }),
-            ) => version(layer.as_str(), number),
-            _ => Self::Manifest(text.into()),
-        }
-    }
-
-    /// A version as it is shown beside the name of a layer.
-    fn beside(&self, of: &str) -> String {
-        match self {
-            Self::Version { layer, version } if layer == of => version.to_string(),
-            Self::Version { layer, version } => format!("{layer}:{version}"),
-            Self::Manifest(path) => path.display().to_string(),
-        }
-    }
-}
-
-impl Words for Sides {
-    const WORDS: &'static [Word] = &[
-        Word {
-            id: "layer",
-            value_name: "LAYER",
-            help: "The layer's name, such as data-tools-py313; left out where a version names it",
-        },
-        Word {
-            id: "version_a",
-            value_name: "VERSION_A",
-            help: "The version before: a number, LAYER:VERSION, or the path of a manifest",
-        },
-        Word {
-            id: "version_b",
-            value_name: "VERSION_B",
-            help: "The version after: a number, LAYER:VERSION, or the path of a manifest",
-        },
-    ];
-
-    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
-        let first = next(words, "LAYER")?;
-        let second = next(words, "VERSION_A")?;
-        // Two words name two versions with their layers, or one and a manifest.
-        let (layer, before, now) = if let Some(third) = words.pop_front() {
-            (first, second, third)
-        } else {
-            let named = first.split_once(':').or(second.split_once(':'));
-            let (layer, _) = named.ok_or(Misread::Missing("VERSION_B"))?;
-            (layer.to_owned(), first, second)
-        };
-        Ok(Self {
-            before: Side::read(&before, &layer),
-            now: Side::read(&now, &layer),
-            layer,
-        })
-    }
-}
+use crate::print;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -142,8 +42,8 @@ struct SideRecord {
     packages: usize,
 }
 
-/// Compares.
-pub(crate) async fn run(args: Diff, global: Global) -> Result<ExitCode, Error> {
+/// Compares two versions.
+pub(super) async fn run(args: Diff, global: Global) -> Result<ExitCode, Error> {
     let Placed { at, of: sides } = args.placed;
     at.stacks()?;
     let clients = args.aws.clients().await;
@@ -152,23 +52,24 @@ pub(crate) async fn run(args: Diff, global: Global) -> Result<ExitCode, Error> {
         read(&at, &clients, &sides.now),
     )?;
     let changes = Changes::between(&before.content.installed, &now.content.installed);
-    match global.format {
-        Format::Json => crate::print_json(&Document {
+    if global.is_text() {
+        print(&sides, &before, &now, &changes);
+    } else {
+        print::json(&Document {
             from: record(&sides.before, &before),
             to: record(&sides.now, &now),
             region: at.region,
             layer: sides.layer,
             changes,
-        }),
-        Format::Text => print(&sides, &before, &now, &changes),
+        });
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is compared of a side.
+/// The compared content of a side.
 struct Compared {
     content: ContentManifest,
-    /// `None` of a layer that says itself what it consists of.
+    /// `None` if only the layer itself has a manifest.
     digest: Option<Digest>,
     artifact_size: u64,
 }
@@ -186,13 +87,14 @@ impl From<&Manifest> for Compared {
 async fn read(at: &OneRegion, clients: &Clients, side: &Side) -> Result<Compared, cloud::Error> {
     match side {
         Side::Version { layer, version } => {
-            let found = Contents::find(at, clients, layer, *version).await?;
             let missing = || cloud::Error::LayerManifestMissing {
                 region: at.region.clone(),
                 layer: layer.clone(),
                 version: *version,
             };
-            let found = found.ok_or_else(missing)?;
+            let found = Contents::find(at, clients, layer, *version)
+                .await?
+                .ok_or_else(missing)?;
             Ok(match &found.recorded {
                 Some(recorded) => (&recorded.manifest).into(),
                 None => Compared {
@@ -232,7 +134,7 @@ fn print(sides: &Sides, before: &Compared, now: &Compared, changes: &Changes) {
     let (from, to) = (sides.before.beside(layer), sides.now.beside(layer));
     let title = format!("{layer}: {from} → {to}");
     anstream::println!("{}", printable(&title));
-    // A manifest of this machine may come from anybody.
+    // Other people may have written a manifest on this machine.
     let say = |colour: Style, change: String| {
         anstream::println!("  {colour}{}{colour:#}", printable(&change));
     };
@@ -250,13 +152,12 @@ fn print(sides: &Sides, before: &Compared, now: &Compared, changes: &Changes) {
         }
     }
     let files = |compared: &Compared| {
-        let files = compared.content.files.as_ref();
-        files.map_or((0, None), |files| (files.count, Some(files.sha256)))
+        let extra = compared.content.files.as_ref();
+        extra.map_or((0, None), |files| (files.count, Some(files.sha256)))
     };
     let (from, to) = (files(before), files(now));
     if from != to {
-        let change = format!("~ files of one's own: {} → {}", from.0, to.0);
-        say(yellow, change);
+        say(yellow, format!("~ extra files: {} → {}", from.0, to.0));
     }
     let names: BTreeSet<_> = now.content.installed.iter().map(|it| &it.name).collect();
     let unchanged = names.len() - changes.added.len() - changes.updated.len();

@@ -1,28 +1,34 @@
 //! `accretion init`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::args::Global;
-use crate::cloud::{DeploymentFile, Region};
+use crate::args::{Global, Init};
+use crate::cloud::DeploymentFile;
 use crate::error::Error;
-
-/// Start a deployment file for these regions; deploys nothing
-///
-/// A file that is there is left as it is.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Init {
-    /// The file to write
-    deployment_file: PathBuf,
-    /// Regions, such as eu-west-1
-    #[arg(required = true)]
-    regions: Vec<Region>,
-}
+use crate::{print, table};
 
 /// Writes a deployment file.
-pub(crate) fn run(args: Init, global: Global) -> Result<ExitCode, Error> {
+pub(super) fn run(args: Init, global: Global) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(args.deployment_file);
     file.create(args.regions)?;
-    super::cloud::print_regions(&file, global)?;
+    print_regions(&file, global)
+}
+
+/// Prints the regions of a deployment file.
+pub(super) fn print_regions(file: &DeploymentFile, global: Global) -> Result<ExitCode, Error> {
+    let deployments = file.read()?;
+    if !global.is_text() {
+        print::json(&deployments);
+    } else if !global.quiet {
+        let mut rows = table::new(&["region", "stack"]);
+        for (region, stacks) in &deployments.deployments {
+            let stack = match stacks.names()[..] {
+                [] => "-".to_owned(),
+                ref names => names.join(", "),
+            };
+            rows.add_row([region.to_string(), stack]);
+        }
+        table::print(rows, &[]);
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,31 +14,14 @@ use accretion_python::request::Request;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use crate::args::{Format, Global};
-use crate::engine::{Engine, Sources};
+use crate::args::{Global, Lock};
+use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::failed::{self, Failed, FailureRecord, Warning, WarningRecord};
-use crate::input::{self, Input};
-use crate::own;
 use crate::progress::Terminal;
 use crate::unselected::Unselected;
-
-/// Write down what the layers of an input consist of, as a pylock.toml (PEP 751)
-///
-/// Writes pylock.NAME.toml, for the project's name, with the exact files of all packages for each
-/// runtime and architecture. `accretion build` makes the same layers of it whenever it is run, and
-/// `uv pip sync` installs the same packages on a machine of the same kind.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Lock {
-    #[command(flatten)]
-    input: Input,
-    /// The folder that the lock is written to [default: this one]
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    #[command(flatten)]
-    sources: Sources,
-}
+use crate::{extra, input, print};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -53,21 +36,21 @@ struct Document<'a> {
     failures: Vec<FailureRecord<'a>>,
 }
 
-/// Locks an input. Nothing is written unless all of its layers can be had.
+/// Locks an input. Writes nothing unless all of its layers resolve.
 pub(crate) async fn run(
     mut args: Lock,
     global: Global,
     environment: &Environment,
 ) -> Result<ExitCode, Error> {
     args.input.choose(global)?;
-    let (request, mut report) = input::read(&args.input)?;
-    own::check_files(&request)?;
+    let (request, mut report) = input::read(&args.input, &[])?;
+    extra::check_files(&request)?;
     report.add_missing(request.targets.warnings());
-    if global.format == Format::Text {
-        crate::print_report(&report, global);
+    if global.is_text() {
+        print::report(&report, global);
         Unselected::print(&request, global);
     }
-    let progress = Arc::new(Terminal::new(global.quiet || global.format == Format::Json));
+    let progress = Arc::new(Terminal::new(!global.is_chatty()));
     let engine = Engine::new(&args.sources, environment, &request, &progress)?;
     let Resolved {
         locked,
@@ -76,31 +59,29 @@ pub(crate) async fn run(
     } = resolve(&request, &engine, &progress).await?;
     let name = format!("pylock.{}.toml", request.name);
     let path = args.output.as_deref().unwrap_or(Path::new("")).join(name);
-    // It may say more than this lock does, such as markers and groups.
+    // The input may contain more than this lock, such as markers and groups.
     if same_file(&path, &args.input.path) {
         return Err(Error::LockIsInput { path });
     }
     if failed.is_empty() {
         let folder = args.output.unwrap_or_else(|| PathBuf::from("."));
-        let written = write(&folder, &path, &locked);
-        written.map_err(|error| Error::FolderUnwritable {
+        write(&folder, &path, &locked).map_err(|error| Error::FolderUnwritable {
             path: folder,
             error,
         })?;
     }
-    match global.format {
-        Format::Json => crate::print_json(&Document {
+    if global.is_text() {
+        failed::print_warnings(&warnings, global);
+        print_text(&path, &locked, &failed, global);
+    } else {
+        print::json(&Document {
             problems: report.records(),
             left_out: Unselected::of(&request),
             lock: failed.is_empty().then(|| path.display().to_string()),
             packages: versions(&locked).len(),
             warnings: failed::records(&warnings),
             failures: failed.iter().map(Into::into).collect(),
-        }),
-        Format::Text => {
-            failed::print_warnings(&warnings, global);
-            print_text(&path, &locked, &failed, global);
-        }
+        });
     }
     Ok(failed::exit_code(&failed))
 }
@@ -144,7 +125,7 @@ pub(super) async fn resolve(
     })
 }
 
-/// Whether two paths lead to one file that there is.
+/// Returns whether two paths lead to the same existing file.
 fn same_file(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     real(one).is_some_and(|one| real(other) == Some(one))

@@ -2,8 +2,7 @@
 
 mod shown;
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use accretion_aws::operator::{RequestsTable, TrackedRequest};
@@ -13,33 +12,15 @@ use accretion_core::request::RequestId;
 use accretion_service::redrive::{InspectedLetter, Inspection, Outcome, Redrive as Service};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, OneRegion, Pipeline, Region};
-use crate::consent;
-use crate::error::{Error, USAGE, code_of, print_fault};
+use crate::args::{Global, Redrive, Region};
+use crate::cloud::{self, Pipeline};
+use crate::error::Error;
+use crate::exit::{USAGE, code_of, code_of_all};
 use crate::units::counted;
+use crate::{consent, print};
 
-/// Requests that are looked up at the same time.
+/// The number of concurrent queries for requests.
 const LOOKUPS: usize = 8;
-
-/// Show the dead letters of a region, and send them back
-///
-/// A request comes back as the request that it was, at its place in the order: mend first what its
-/// letter died of. What can't be read as a request or an event would only come back; it stays where
-/// it is.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Redrive {
-    #[command(flatten)]
-    pub(in crate::commands) at: OneRegion,
-    /// Send them back without asking
-    #[arg(long)]
-    yes: bool,
-    /// Look at so many letters of each of the two queues at most
-    #[arg(long, value_name = "N", default_value = "100")]
-    limit: NonZeroUsize,
-    #[command(flatten)]
-    aws: AwsOptions,
-}
 
 /// A queue of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +38,7 @@ impl Queue {
     }
 }
 
-/// What of a region's pipeline letters come from and go to.
+/// The sources and destinations of dead letters in a region.
 struct Queues {
     requests: SqsDeadLetters,
     publications: SqsDeadLetters,
@@ -66,27 +47,27 @@ struct Queues {
     table: RequestsTable,
 }
 
-/// What is in both queues.
+/// The dead letters of a region.
 struct Letters {
     region: Region,
-    /// By queue.
+    /// The letters by queue.
     inspections: [(Queue, Inspection); 2],
-    /// What is known of the requests that they are about.
+    /// The tracked requests of the letters.
     known: BTreeMap<RequestId, TrackedRequest>,
 }
 
-/// What was sent and what was not, by queue.
+/// The results of sending letters back, by queue.
 type Outcomes = [(Queue, Outcome); 2];
 
 /// Shows dead letters, asks, and sends them back.
-pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error> {
+pub(super) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error> {
     let stacks = args.at.stacks()?;
     let clients = args.aws.clients().await;
     let pipeline = Pipeline::connect(&clients, args.at.region, &stacks).await?;
     let queues = Queues::of(&pipeline)?;
     let limit = args.limit.get();
     let letters = queues.look(pipeline.region.clone(), limit).await?;
-    if global.format == Format::Text {
+    if global.is_text() {
         shown::print_letters(&letters, limit, global);
     }
     let consent = if args.yes || letters.sendable().count() == 0 {
@@ -98,28 +79,26 @@ pub(crate) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error
         Ok(true) => Some(queues.send(&letters, limit).await),
         _ => None,
     };
-    match global.format {
-        Format::Json => {
+    match (&outcomes, &consent) {
+        _ if !global.is_text() => {
             shown::print_document(&letters, outcomes.as_ref(), consent.as_ref().err());
         }
-        Format::Text => match (&outcomes, &consent) {
-            (Some(outcomes), _) => shown::print_outcomes(&letters, outcomes, global),
-            (None, Err(error)) => print_fault(error, None),
-            (None, Ok(_)) if global.quiet => {}
-            (None, Ok(_)) => anstream::eprintln!("nothing was sent"),
-        },
+        (Some(outcomes), _) => shown::print_outcomes(&letters, outcomes, global),
+        (None, Err(error)) => print::fault(error, None),
+        (None, Ok(_)) if global.quiet => {}
+        (None, Ok(_)) => anstream::eprintln!("nothing was sent"),
     }
     if consent.is_err() {
         return Ok(ExitCode::from(USAGE));
     }
     let inspections = letters.inspections.iter();
-    let failures = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
-    let outcomes = outcomes.iter().flatten().flat_map(|(_, outcome)| {
+    let unreadable = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
+    let unsent = outcomes.iter().flatten().flat_map(|(_, outcome)| {
         let left = outcome.left.iter().map(|left| &left.reason);
         left.chain(&outcome.failure)
     });
-    let codes = failures.chain(outcomes).map(|error| code_of(error.class()));
-    Ok(codes.min().map_or(ExitCode::SUCCESS, ExitCode::from))
+    let failures = unreadable.chain(unsent);
+    Ok(code_of_all(failures.map(|error| code_of(error.class()))))
 }
 
 impl Queues {
@@ -139,7 +118,7 @@ impl Queues {
         })
     }
 
-    /// Looks at what there is, and asks what is known of it.
+    /// Reads the letters, and the tracked requests of the letters.
     async fn look(&self, region: Region, limit: usize) -> Result<Letters, cloud::Error> {
         let requests = Service::new(&self.requests, limit);
         let publications = Service::new(&self.publications, limit);
@@ -152,14 +131,12 @@ impl Queues {
             (Queue::Publications, publications),
         ];
         let seen = inspections.iter().flat_map(|(_, it)| &it.letters);
-        let mut ids: Vec<_> = seen.flat_map(|seen| seen.requests.clone()).collect();
-        ids.sort();
-        ids.dedup();
-        let known = stream::iter(ids).map(async |id| {
-            let known = self.table.request(&id).await?;
-            Ok::<_, cloud::Error>(known.map(|known| (id, known)))
+        let ids: BTreeSet<_> = seen.flat_map(|seen| seen.requests.clone()).collect();
+        let queries = stream::iter(ids).map(async |id| {
+            let request = self.table.request(&id).await?;
+            Ok::<_, cloud::Error>(request.map(|request| (id, request)))
         });
-        let known: Vec<_> = known.buffer_unordered(LOOKUPS).try_collect().await?;
+        let known: Vec<_> = queries.buffer_unordered(LOOKUPS).try_collect().await?;
         Ok(Letters {
             region,
             inspections,
@@ -167,16 +144,16 @@ impl Queues {
         })
     }
 
-    /// Sends those back that were seen.
+    /// Sends the seen letters back.
     async fn send(&self, letters: &Letters, limit: usize) -> Outcomes {
         let seen = |queue| {
-            let seen = letters.seen().filter(move |(of, _)| *of == queue);
-            seen.map(|(_, seen)| seen.letter.clone())
+            let of_queue = letters.seen().filter(move |(of, _)| *of == queue);
+            of_queue.map(|(_, seen)| seen.letter.clone())
         };
-        // What has come since then must not keep any of them out.
-        let limit = limit.saturating_mul(2);
-        let requests = Service::new(&self.requests, limit).only(seen(Queue::Requests));
-        let publications = Service::new(&self.publications, limit).only(seen(Queue::Publications));
+        // Letters that have arrived since then must not take the place of these.
+        let most = limit.saturating_mul(2);
+        let requests = Service::new(&self.requests, most).only(seen(Queue::Requests));
+        let publications = Service::new(&self.publications, most).only(seen(Queue::Publications));
         let (requests, publications) = tokio::join!(
             requests.requests(&self.request_queue),
             publications.publications(&self.publisher)
@@ -194,10 +171,10 @@ impl Letters {
         inspections.flat_map(|(queue, it)| it.letters.iter().map(move |seen| (*queue, seen)))
     }
 
-    /// Those that can be sent back.
+    /// The letters that can be sent back.
     fn sendable(&self) -> impl Iterator<Item = &InspectedLetter> {
-        let seen = self.seen().map(|(_, seen)| seen);
-        seen.filter(|seen| seen.obstacle.is_none())
+        let all = self.seen().map(|(_, seen)| seen);
+        all.filter(|seen| seen.obstacle.is_none())
     }
 
     fn question(&self) -> String {

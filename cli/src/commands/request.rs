@@ -1,8 +1,8 @@
 //! `accretion request`
 
-mod again;
-mod raw;
-mod requirements;
+pub(super) mod again;
+pub(super) mod raw;
+pub(super) mod requirements;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,75 +13,41 @@ use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::request::{ProjectName, RequestId};
 use accretion_python::request::Request as LayerRequest;
-use comfy_table::Table;
 use serde::Serialize;
 
 use super::status::{self, Followed, Outcomes, Place, RequestRecord};
-use crate::args::{Format, Global};
-use crate::cloud::{self, AwsOptions, DeploymentFile, Pipeline, Region, in_each, print_fault_in};
+use crate::args::{Destination, Global, Region};
+use crate::cloud::{self, DeploymentFile, Pipeline, in_each, print_fault_in};
 use crate::contents::LeftOutRecord;
-use crate::environment::Environment;
-use crate::error::{Error, ErrorRecord, code_of};
-use crate::table;
+use crate::error::Error;
+use crate::exit::code_of_all;
+use crate::print::ErrorRecord;
+use crate::{print, table};
 
-/// Request layers: drop a request into the inbox of each region
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum Request {
-    Raw(raw::Raw),
-    Requirements(Box<requirements::Requirements>),
-    Again(again::Again),
-}
-
-/// Drops a request.
-pub(crate) async fn run(
-    request: Request,
-    global: Global,
-    environment: &Environment,
-) -> Result<ExitCode, Error> {
-    match request {
-        Request::Raw(args) => raw::run(args, global).await,
-        Request::Requirements(args) => requirements::run(*args, global, environment).await,
-        Request::Again(args) => again::run(args, global).await,
-    }
-}
-
-/// Where a request goes, and whether to wait for what comes of it.
-#[derive(Debug, clap::Args)]
-pub(super) struct Destination {
-    /// Request in this region only [may be repeated; default: all of the file]
-    #[arg(long = "region", value_name = "REGION")]
-    pub(super) regions: Vec<Region>,
-    /// Follow the request until all of its layers have come to an end
-    #[arg(long)]
-    pub(super) watch: bool,
-    #[command(flatten)]
-    pub(super) aws: AwsOptions,
-}
-
-/// What is dropped.
+/// A request to drop.
 pub(super) struct Submission {
     pub(super) project: ProjectName,
-    /// The request; `None` of a rollback, which asks for what there was.
+    /// The request; `None` for a rollback.
     pub(super) request: Option<LayerRequest>,
     pub(super) key: String,
     pub(super) bytes: Vec<u8>,
-    /// What it names, by keys: uploaded first.
+    /// The files of the request by their keys. The command uploads them first.
     pub(super) files: Vec<(String, Vec<u8>)>,
-    /// The files that have stayed out of a folder that is among them.
+    /// The files that were left out of an extra folder.
     pub(super) left_out: Option<LeftOutRecord>,
-    /// What there is to say about the input, none of it an error.
+    /// The warnings about the input.
     pub(super) report: Report,
 }
 
 impl Submission {
-    /// Refuses what the pipeline would refuse.
+    /// Refuses a request that the pipeline would refuse.
     fn admit(&self, pipeline: &Pipeline) -> Result<(), cloud::Error> {
         let request = self.request.as_ref();
         request.map_or(Ok(()), |request| pipeline.admit(request))
     }
 }
 
-/// The report on what is dropped.
+/// Remarks about the dropped requests.
 #[derive(Clone, Copy)]
 struct Said<'a> {
     report: &'a Report,
@@ -105,20 +71,20 @@ impl Destination {
         global: Global,
     ) -> Result<ExitCode, Error> {
         let regions = DeploymentFile::new(deployment_file).chosen(&self.regions)?;
-        if global.format == Format::Text {
-            crate::print_report(&submission.report, global);
+        if global.is_text() {
+            print::report(&submission.report, global);
         }
         let clients = self.aws.clients().await;
-        let pipelines = in_each(regions, async |region, stacks| {
+        let connecting = in_each(regions, async |region, stacks| {
             let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
             submission.admit(&pipeline)?;
             Ok(pipeline)
         });
-        let pipelines = unless_refused(pipelines.await);
-        let outcomes = in_each(pipelines, async |_, pipeline| {
+        let pipelines = unless_refused(connecting.await);
+        let submitting = in_each(pipelines, async |_, pipeline| {
             submit(&pipeline?, &submission).await
         });
-        let outcomes = outcomes.await;
+        let outcomes = submitting.await;
         let said = Said {
             report: &submission.report,
             left_out: submission.left_out,
@@ -126,7 +92,7 @@ impl Destination {
         self.finish(deployment_file, said, outcomes, global).await
     }
 
-    /// Shows what came of dropping requests, and follows them if that is wanted.
+    /// Prints the dropped requests, and follows them with `--watch`.
     async fn finish(
         self,
         deployment_file: &Path,
@@ -141,39 +107,38 @@ impl Destination {
                 Err(error) => failures.push((region, error)),
             }
         }
-        if global.format == Format::Text {
+        if global.is_text() {
             print_dropped(&requested, &failures, global);
-            if !requested.is_empty() && !global.quiet {
-                if self.watch {
-                    anstream::println!();
-                } else {
-                    let ids = requested.iter().map(|it| it.id.as_str());
-                    let command = status::command(deployment_file, ids);
-                    anstream::eprintln!("follow what comes of it: {command}");
-                }
+        }
+        if !requested.is_empty() && global.is_chatty() {
+            if self.watch {
+                anstream::println!();
+            } else {
+                let ids = requested.iter().map(|it| it.id.as_str());
+                let command = status::command(deployment_file, ids);
+                anstream::eprintln!("follow the request: {command}");
             }
         }
-        let outcomes = if self.watch {
-            let followed = requested.iter().map(Requested::followed);
-            let followed: Vec<_> = followed.collect();
-            Some(status::follow(followed, deployment_file, global).await)
-        } else {
-            None
-        };
-        match (global.format, &outcomes) {
-            (Format::Json, outcomes) => {
+        let mut outcomes = None;
+        if self.watch {
+            let followed = requested.iter().map(Requested::followed).collect();
+            outcomes = Some(status::follow(followed, deployment_file, global).await);
+        }
+        match &outcomes {
+            outcomes if !global.is_text() => {
                 print_document(said, &requested, &failures, outcomes.as_ref());
             }
-            (Format::Text, Some(outcomes)) => outcomes.print(!global.quiet),
-            (Format::Text, None) => {}
+            Some(outcomes) => outcomes.print(!global.quiet),
+            None => {}
         }
-        let codes = failures.iter().map(|(_, error)| code_of(error.class()));
-        let codes = codes.chain(outcomes.iter().filter_map(Outcomes::exit_code));
-        Ok(codes.min().map_or(ExitCode::SUCCESS, ExitCode::from))
+        let codes = failures.iter().map(|(_, error)| error.exit_code());
+        Ok(code_of_all(
+            codes.chain(outcomes.iter().flat_map(Outcomes::exit_codes)),
+        ))
     }
 }
 
-/// Drops a request in a region, and first what it names.
+/// Uploads the files of a request, then drops it.
 async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requested, cloud::Error> {
     let clients = &pipeline.clients;
     let table = RequestsTable::new(clients, pipeline.output("RequestsTableName")?);
@@ -187,17 +152,12 @@ async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requeste
         project: submission.project.clone(),
         id: dropped.id(),
         dropped,
-        place: Place {
-            region: pipeline.region.clone(),
-            table,
-            pointer_prefix: pipeline
-                .parameter(Pipeline::POINTER_PREFIX)
-                .map(str::to_owned),
-        },
+        place: Place::of(pipeline, table),
     })
 }
 
-/// The pipelines, or only why some refuse the request: then it is dropped nowhere.
+/// Returns the pipelines. If one refuses the request, returns only the errors, so that it is dropped
+/// nowhere.
 fn unless_refused(
     mut pipelines: Vec<(Region, Result<Pipeline, cloud::Error>)>,
 ) -> Vec<(Region, Result<Pipeline, cloud::Error>)> {
@@ -211,7 +171,16 @@ fn unless_refused(
 
 fn print_dropped(requested: &[Requested], failures: &[(Region, cloud::Error)], global: Global) {
     if !requested.is_empty() && !global.quiet {
-        table::print(rows(requested), &[]);
+        let mut rows = table::new(&["region", "project", "request", "key"]);
+        for it in requested {
+            rows.add_row([
+                it.place.region.as_str(),
+                it.project.as_str(),
+                it.id.as_str(),
+                &it.dropped.key,
+            ]);
+        }
+        table::print(rows, &[]);
     }
     for (region, error) in failures {
         print_fault_in(region, error);
@@ -225,19 +194,6 @@ impl Requested {
             places: vec![self.place.clone()],
         }
     }
-}
-
-fn rows(requested: &[Requested]) -> Table {
-    let mut rows = table::new(&["region", "project", "request", "key"]);
-    for requested in requested {
-        rows.add_row([
-            requested.place.region.as_str(),
-            requested.project.as_str(),
-            requested.id.as_str(),
-            &requested.dropped.key,
-        ]);
-    }
-    rows
 }
 
 #[derive(Serialize)]
@@ -263,7 +219,7 @@ struct DroppedRecord<'a> {
     s3_version_id: &'a str,
 }
 
-/// What could not be done in a region, or for a request.
+/// An error of a region or a request, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct FailureRecord<'a> {
@@ -300,14 +256,15 @@ fn print_document(
         s3_key: &requested.dropped.key,
         s3_version_id: &requested.dropped.version_id,
     });
-    let failures = failures.iter();
-    let failures = failures.map(|(region, error)| FailureRecord::new(Some(region), None, error));
+    let not_dropped = failures
+        .iter()
+        .map(|(region, error)| FailureRecord::new(Some(region), None, error));
     let followed = outcomes.into_iter().flat_map(Outcomes::failures);
-    crate::print_json(&Document {
+    print::json(&Document {
         problems: said.report.records(),
         dropped: dropped.collect(),
         files_left_out: said.left_out,
         requests: outcomes.map(|outcomes| outcomes.records().collect()),
-        failures: failures.chain(followed).collect(),
+        failures: not_dropped.chain(followed).collect(),
     });
 }

@@ -1,6 +1,5 @@
 //! `accretion rollback`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_aws::S3Manifests;
@@ -11,41 +10,16 @@ use accretion_core::request;
 use accretion_service::ports::Manifests as _;
 use accretion_service::rollback;
 
-use super::request::{Destination, Submission};
-use crate::args::Global;
-use crate::cloud::{self, AwsOptions, DeploymentFile, LayerSpec, Pipeline, Region};
+use super::request::Submission;
+use crate::args::{Destination, Global, Rollback};
+use crate::cloud::{self, DeploymentFile, Pipeline};
 use crate::error::Error;
 
-/// Make what an earlier version of a layer holds the latest again
-///
-/// The pipeline publishes the same content as a new version, without a build, and shares it as the
-/// earlier version was shared. It stays the latest until somebody requests something else later: a
-/// request that was received before changes nothing any more, even if its build ends afterwards. A
-/// version that was deleted will do, as long as its artifact is there.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Rollback {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// A region that it names
-    pub(super) region: Region,
-    /// The layer's name, such as data-tools-py313, and the number of the version
-    #[arg(value_name = "LAYER[:VERSION]")]
-    layer: LayerSpec,
-    /// The number of the version, if it does not follow the name
-    #[arg(value_name = "VERSION")]
-    number: Option<u64>,
-    /// Follow the rollback until the layer has come to an end
-    #[arg(long)]
-    watch: bool,
-    #[command(flatten)]
-    aws: AwsOptions,
-}
-
 impl Rollback {
-    /// The one version that is named.
+    /// The version that is named once.
     fn version(&self) -> Result<u64, cloud::Error> {
-        let named = [self.layer.version, self.number];
-        let mut named: Vec<_> = named.into_iter().flatten().collect();
+        let given = [self.layer.version, self.number];
+        let mut named: Vec<_> = given.into_iter().flatten().collect();
         named.dedup();
         match named[..] {
             [version] => Ok(version),
@@ -57,8 +31,8 @@ impl Rollback {
     }
 }
 
-/// Drops a rollback, once there is something to roll back to.
-pub(crate) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Error> {
+/// Drops a rollback, after checking its version.
+pub(super) async fn run(args: Rollback, global: Global) -> Result<ExitCode, Error> {
     let submission = submission(&find(&args).await?);
     let destination = Destination {
         regions: vec![args.region],
@@ -83,7 +57,7 @@ pub(super) fn submission(rollback: &request::Rollback) -> Submission {
     }
 }
 
-/// Looks for what the version was published from.
+/// Finds the manifest and the artifact of the version.
 async fn find(args: &Rollback) -> Result<request::Rollback, cloud::Error> {
     let version = args.version()?;
     let region = &args.region;
@@ -99,9 +73,10 @@ async fn find(args: &Rollback) -> Result<request::Rollback, cloud::Error> {
     let pipeline = Pipeline::connect(&clients, region.clone(), &stacks).await?;
     let bucket = pipeline.output("ArtifactsBucketName")?;
     let manifests = S3Manifests::new(&pipeline.clients, bucket);
-    let source = rollback::source(&manifests, &layer, version).await;
-    let source = source.map_err(|error| cloud::Error::of_source(error, bucket))?;
-    let source = source.ok_or_else(unknown)?;
+    let source = rollback::source(&manifests, &layer, version)
+        .await
+        .map_err(|error| cloud::Error::of_source(error, bucket))?
+        .ok_or_else(unknown)?;
     pipeline.admit_rollback(&source.permissions())?;
     let key = source.manifest.artifact_s3_key;
     if manifests.artifact(&key).await?.is_none() {

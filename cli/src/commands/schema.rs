@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-/// Print the JSON Schema of a request
-#[derive(Debug, clap::Args)]
-pub(crate) struct Schema {}
+use crate::print;
 
-/// Prints the schema, which is JSON in every format.
+/// Prints the JSON Schema of a request, with any `--format`.
 pub(crate) fn run() -> ExitCode {
-    crate::print_json(accretion_python::request::schema().as_value());
+    print::json(accretion_python::request::schema().as_value());
     ExitCode::SUCCESS
 }

@@ -4,16 +4,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::args::{Format, Global};
-use crate::cloud::{self, TemplateOption};
+use crate::args::{Global, Template};
 use crate::error::Error;
-
-/// Print the path of the SAM template that `accretion update all` deploys
-#[derive(Debug, clap::Args)]
-pub(crate) struct Template {
-    #[command(flatten)]
-    template: TemplateOption,
-}
+use crate::{cloud, print};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -21,13 +14,14 @@ struct Document {
     template: String,
 }
 
-/// Prints the path.
-pub(crate) fn run(args: Template, global: Global) -> Result<ExitCode, Error> {
-    let template = cloud::Template::find(args.template)?;
-    let template = template.path().display().to_string();
-    match global.format {
-        Format::Json => crate::print_json(&Document { template }),
-        Format::Text => anstream::println!("{template}"),
+/// Prints the path of the template.
+pub(super) fn run(args: Template, global: Global) -> Result<ExitCode, Error> {
+    let found = cloud::Template::find(args.template)?;
+    let template = found.path().display().to_string();
+    if global.is_text() {
+        anstream::println!("{template}");
+    } else {
+        print::json(&Document { template });
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! The input of a folder, where the user names no file.
+//! The input of a folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,10 @@ use std::path::{Path, PathBuf};
 use accretion_python::lock::LockFormat;
 
 use super::unreadable;
+use crate::args::{HERE, PYPROJECT};
 use crate::error::Error;
-use crate::own::PYPROJECT;
 
-/// The input that stands for what is in the current folder.
-pub(crate) const HERE: &str = ".";
-
-/// The file that a path leads to: itself, or the one lock file or requirements file of a folder. A
+/// The file of a path: itself, or the only lock file or requirements file of a folder. A
 /// `pyproject.toml` stands for its folder.
 pub(super) fn chosen(path: &Path) -> Result<PathBuf, Error> {
     let folder = if path.is_dir() {
@@ -23,7 +20,7 @@ pub(super) fn chosen(path: &Path) -> Result<PathBuf, Error> {
         return Ok(path.to_owned());
     };
     let mut inputs = inputs(folder).map_err(|error| unreadable(path, error))?;
-    // `accretion lock` has written it, of one of the others.
+    // `accretion lock` wrote it from one of the others.
     let is_named_lock = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| name.starts_with("pylock.") && name != "pylock.toml")
@@ -46,7 +43,7 @@ pub(super) fn chosen(path: &Path) -> Result<PathBuf, Error> {
 
 /// The lock files and requirements files of a folder, by name.
 fn inputs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let folder = if folder == Path::new(HERE) {
+    let prefix = if folder == Path::new(HERE) {
         Path::new("")
     } else {
         folder
@@ -54,7 +51,7 @@ fn inputs(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut inputs = Vec::new();
     for entry in fs::read_dir(shown(folder))? {
         let name = entry?.file_name();
-        let path = folder.join(&name);
+        let path = prefix.join(&name);
         if name.to_str().is_some_and(is_input) && path.is_file() {
             inputs.push(path);
         }
@@ -68,7 +65,7 @@ fn is_input(name: &str) -> bool {
     LockFormat::of_name(name).is_some() || is("pylock.", ".toml") || is("requirements", ".txt")
 }
 
-/// A folder as the user would name it.
+/// A folder as a user would write it.
 fn shown(folder: &Path) -> PathBuf {
     if folder.as_os_str().is_empty() {
         PathBuf::from(HERE)
@@ -77,13 +74,13 @@ fn shown(folder: &Path) -> PathBuf {
     }
 }
 
-/// The command that locks the project of a folder, by the tool whose settings it has.
+/// The command of the tool that locks the project of a folder.
 fn lock_command(folder: &Path) -> Option<&'static str> {
     if folder.join("Pipfile").is_file() {
         return Some("pipenv lock");
     }
-    let project = fs::read_to_string(folder.join(PYPROJECT)).ok()?;
-    let project: toml::Table = project.parse().unwrap_or_default();
+    let text = fs::read_to_string(folder.join(PYPROJECT)).ok()?;
+    let project: toml::Table = text.parse().unwrap_or_default();
     let has = |tool| project.get("tool").and_then(|it| it.get(tool)).is_some();
     Some(match () {
         () if has("poetry") => "poetry lock",

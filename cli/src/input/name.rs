@@ -7,11 +7,11 @@ use accretion_core::request::ProjectName;
 use accretion_python::project::{FileKind, ProjectFile};
 use accretion_python::request::InputKind;
 
+use crate::args::PYPROJECT;
 use crate::error::Error;
-use crate::own::PYPROJECT;
 
-/// What an input calls its project: a script by its stem, a lock by its project's name, and
-/// anything else by the folder that it is in.
+/// The name of an input's project: the stem of a script, the project of a lock, and otherwise the name
+/// of the folder.
 pub(super) fn project_name(kind: InputKind, path: &Path) -> Result<ProjectName, Error> {
     let of_file = match kind {
         InputKind::Script => stem(path),
@@ -23,12 +23,12 @@ pub(super) fn project_name(kind: InputKind, path: &Path) -> Result<ProjectName, 
     of_file.map_or_else(|| of_folder(path), Ok)
 }
 
-/// The name of the project in whose folder a file is, or else that of the folder.
+/// The name of the project in the folder of a file, or else the name of the folder.
 pub(crate) fn name_of_project(path: &Path) -> Result<ProjectName, Error> {
     of_project(path).map_or_else(|| of_folder(path), Ok)
 }
 
-/// The `pyproject.toml` beside a file, if there is one that can be read.
+/// The `pyproject.toml` beside a file, if it exists and is readable.
 pub(crate) fn project_file(path: &Path) -> Option<ProjectFile> {
     let text = fs::read_to_string(path.with_file_name(PYPROJECT)).ok()?;
     let (project, _) = ProjectFile::parse(PYPROJECT, &text, FileKind::Pyproject).ok()?;

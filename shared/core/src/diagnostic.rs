@@ -198,13 +198,6 @@ impl Report {
         }
     }
 
-    /// Makes errors of all warnings of a code.
-    pub fn escalate(&mut self, code: &str) {
-        for problem in self.problems.iter_mut().filter(|it| it.code == code) {
-            problem.severity = Severity::Error;
-        }
-    }
-
     /// The value with this report, or the report alone if it has errors.
     ///
     /// # Panics

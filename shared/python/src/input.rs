@@ -1,10 +1,11 @@
 //! The inputs that a request can be read from, recognised by a file's name and content.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::lock::{LockFormat, PROJECT};
 use crate::request::{
-    Request, Requirements, from_lock, from_requirements_txt, from_script, outdated_problem,
+    PythonInput, Request, Requirements, from_lock, from_requirements_txt, from_script, outdated_problem,
 };
 use crate::requirement::Include;
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
@@ -135,32 +136,44 @@ pub fn from_input(
         ),
         InputKind::Lock(format) => {
             let name = named(name, source_name)?;
-            let project = format.takes_project().then(|| include.read(PROJECT));
-            let project = project.and_then(Result::ok);
-            let (mut request, mut report) =
+            let beside = format.takes_project().then(|| include.read(PROJECT));
+            let project = beside.and_then(Result::ok);
+            let (mut request, report) =
                 from_lock(format, name, source_name, bytes, project.as_deref())?;
-            if let Some(problem) = outdated(&mut request, source_name, include) {
-                report.push(problem);
-            }
+            request.input.compare_lock(source_name, include);
             request.input.allow_source_distributions = allow_source_distributions;
             Ok((request, report))
         }
     }
 }
 
-/// A warning that a lock file is not up to date with the project that merely lies beside it. If it
-/// was needed, it is an error, which [`problems`](crate::request::problems) has.
-fn outdated(request: &mut Request, source_name: &str, include: &dyn Include) -> Option<Problem> {
-    let Requirements::Lock(file) = &mut request.input.requirements else {
-        return None;
-    };
-    let name = Path::new(source_name).file_name()?.to_str()?;
-    let beside = |path: &str| include.read(path).ok();
-    let outdated = file.compare(name, &beside)?;
-    Some(Problem {
-        severity: Severity::Warning,
-        ..outdated_problem(&outdated)
-    })
+impl PythonInput {
+    /// Compares a lock file with the project that merely lies beside it, for
+    /// [`Self::outdated_beside`].
+    fn compare_lock(&mut self, source_name: &str, include: &dyn Include) {
+        let name = Path::new(source_name).file_name().and_then(OsStr::to_str);
+        if let (Requirements::Lock(file), Some(name)) = (&mut self.requirements, name) {
+            file.compare(name, &|path| include.read(path).ok());
+        }
+    }
+
+    /// The problem that the lock file is not up to date with the project that merely lies beside it:
+    /// an error if that project is built, a warning otherwise.
+    pub fn outdated_beside(&self, is_built: bool) -> Option<Problem> {
+        let Requirements::Lock(file) = &self.requirements else {
+            return None;
+        };
+        let severity = if is_built {
+            Severity::Error
+        } else {
+            Severity::Warning
+        };
+        let problem = outdated_problem(file.outdated_beside()?);
+        Some(Problem {
+            severity,
+            ..problem
+        })
+    }
 }
 
 fn named(name: Option<ProjectName>, source_name: &str) -> Result<ProjectName, Report> {

@@ -75,7 +75,7 @@ fn good_inputs() {
             (run.stdout.as_str(), run.stderr.as_str()),
             (
                 "",
-                "no problems found; nothing was resolved, --resolve does that\n"
+                "no problems found; use --resolve to resolve the input, too\n"
             )
         );
         let quiet = project.run(&format!("check {input} -q")).exits(0);

@@ -156,7 +156,7 @@ fn lock_files_of_every_tool_give_the_same_layer() {
             run.stderr,
             format!(
                 "note: left out: group {group}; --group adds it\n\
-                 no problems found; nothing was resolved, --resolve does that\n"
+                 no problems found; use --resolve to resolve the input, too\n"
             ),
             "{kind}"
         );

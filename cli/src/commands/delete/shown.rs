@@ -1,31 +1,31 @@
-//! Versions that are deleted or kept, for people and for programs.
+//! Deleted and kept versions, for people and for programs.
 
 use accretion_core::Fault;
 use accretion_core::retention::Reason;
 use accretion_service::deletion::{Outcome, PlannedVersion};
 use serde::Serialize;
 
-use super::versions::Done;
+use super::Done;
 use crate::args::Global;
 use crate::cloud::{self, print_fault_in};
-use crate::error::{ErrorRecord, print_fault, print_warning};
-use crate::table;
+use crate::print::{ErrorRecord, RegionFailure};
 use crate::units::to_the_second;
+use crate::{print, table};
 
-/// Prints what would become of each version.
+/// Prints which versions the command will delete and keep.
 pub(super) fn print_plan(done: &[Done]) {
     let mut rows = table::new(&["region", "version", "created", ""]);
     for it in done {
         let found = it.result.iter().flat_map(|found| &found.versions);
-        for judged in found {
-            let version = &judged.version;
-            let fate = judged.reason.as_ref().map_or_else(
+        for planned in found {
+            let version = &planned.version;
+            let fate = planned.reason.as_ref().map_or_else(
                 || "to delete".to_owned(),
                 |reason| format!("kept: {}", why(reason)),
             );
             rows.add_row([
                 it.region.to_string(),
-                format!("{}:{}", judged.layer, version.number),
+                format!("{}:{}", planned.layer, version.number),
                 version.created_at.map_or_else(String::new, to_the_second),
                 fate,
             ]);
@@ -40,16 +40,13 @@ pub(super) fn print_plan(done: &[Done]) {
 fn why(reason: &Reason) -> String {
     match reason {
         Reason::Latest => "the latest, or being published".to_owned(),
-        Reason::Used(users) => {
-            let users: Vec<_> = users.iter().map(String::as_str).collect();
-            format!("used by {}", users.join(", "))
-        }
+        Reason::Used(users) => format!("used by {}", print::joined(users)),
         Reason::Recent => "one of the newest".to_owned(),
         Reason::Young => "not old enough".to_owned(),
     }
 }
 
-/// Prints what has come of each version that was to be deleted, and what went wrong.
+/// Prints the outcome of each deletion, and the errors.
 pub(super) fn print_outcomes(done: &[Done], global: Global) {
     for it in done {
         if let Err(error) = &it.result {
@@ -63,14 +60,13 @@ pub(super) fn print_outcomes(done: &[Done], global: Global) {
                     }
                 }
                 Outcome::Kept(reason) => {
-                    let kept = format!("kept after all: {}", why(reason));
-                    print_warning(arn, &kept);
+                    print::warning(arn, &format!("kept after all: {}", why(reason)));
                 }
                 Outcome::DeletedUnrecorded(error) => {
-                    print_warning(arn, "it is deleted, and its record does not say so");
-                    print_fault(error, Some(arn));
+                    print::warning(arn, "it is deleted, but its record does not say so");
+                    print::fault(error, Some(arn));
                 }
-                Outcome::Failed(error) => print_fault(error, Some(arn)),
+                Outcome::Failed(error) => print::fault(error, Some(arn)),
             }
         }
     }
@@ -80,7 +76,7 @@ pub(super) fn print_outcomes(done: &[Done], global: Global) {
 #[serde(rename_all = "PascalCase")]
 struct Document<'a> {
     versions: Vec<VersionRecord<'a>>,
-    failures: Vec<FailureRecord<'a>>,
+    failures: Vec<RegionFailure<'a>>,
 }
 
 #[derive(Serialize)]
@@ -97,22 +93,14 @@ struct VersionRecord<'a> {
     error: Option<ErrorRecord>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct FailureRecord<'a> {
-    region: Option<&'a str>,
-    error: ErrorRecord,
-}
-
 impl<'a> VersionRecord<'a> {
-    fn new(done: &'a Done, judged: &'a PlannedVersion) -> Self {
-        let version = &judged.version;
+    fn new(done: &'a Done, planned: &'a PlannedVersion) -> Self {
+        let version = &planned.version;
         let mut outcomes = done.outcomes.iter();
-        let outcome = outcomes.find(|(arn, _)| *arn == version.arn);
-        let outcome = outcome.map(|(_, outcome)| outcome);
+        let outcome = outcomes.find_map(|(arn, it)| (*arn == version.arn).then_some(it));
         let reason = match outcome {
             Some(Outcome::Kept(reason)) => Some(reason),
-            _ => judged.reason.as_ref(),
+            _ => planned.reason.as_ref(),
         };
         let users = match reason {
             Some(Reason::Used(users)) => users.iter().map(String::as_str).collect(),
@@ -120,7 +108,7 @@ impl<'a> VersionRecord<'a> {
         };
         Self {
             region: done.region.as_str(),
-            layer: judged.layer.as_str(),
+            layer: planned.layer.as_str(),
             version: version.number,
             version_arn: &version.arn,
             created_at: version.created_at.map(|at| at.to_string()),
@@ -147,24 +135,19 @@ impl<'a> VersionRecord<'a> {
     }
 }
 
-/// Prints all of it for programs. `refusal` says why nothing was deleted.
+/// Prints everything for programs. `refusal` is the reason if nothing was deleted.
 pub(super) fn print_document(done: &[Done], refusal: Option<&cloud::Error>) {
     let versions = done.iter().flat_map(|it| {
         let found = it.result.iter().flat_map(|found| &found.versions);
-        found.map(move |judged| VersionRecord::new(it, judged))
+        found.map(move |planned| VersionRecord::new(it, planned))
     });
     let failures = done.iter().filter_map(|it| {
         let error = it.result.as_ref().err()?;
-        Some((Some(it.region.as_str()), error))
+        Some(RegionFailure::new(Some(it.region.as_str()), error))
     });
-    let failures = failures.chain(refusal.map(|error| (None, error)));
-    crate::print_json(&Document {
+    let refused = refusal.map(|error| RegionFailure::new(None, error));
+    print::json(&Document {
         versions: versions.collect(),
-        failures: failures
-            .map(|(region, error)| FailureRecord {
-                region,
-                error: ErrorRecord::from(error as &dyn Fault),
-            })
-            .collect(),
+        failures: failures.chain(refused).collect(),
     });
 }

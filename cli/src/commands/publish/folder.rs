@@ -1,4 +1,4 @@
-//! A folder as a layer.
+//! Layers from a folder.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,19 +17,18 @@ use accretion_service::assemble::{self, Assembled, InstalledTree, PackageOf};
 use accretion_tree::LayoutFile;
 use tempfile::NamedTempFile;
 
-use super::{Layer, Publish, local, temporary, zip};
-use crate::args::{Format, Global};
-use crate::cloud;
+use super::{Layer, local, temporary, zip};
+use crate::args::{Global, Input, Publish, TargetOptions};
 use crate::contents::print_left_out;
 use crate::engine::Engine;
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::input::{self, Input};
 use crate::progress::Terminal;
+use crate::{cloud, input, print};
 
 const REQUIRED: &str = "the command line requires it with a folder";
 
-/// Makes the layer of a folder.
+/// Builds the layer of a folder.
 pub(super) async fn layer(
     args: &Publish,
     path: &Path,
@@ -42,8 +41,8 @@ pub(super) async fn layer(
         .with_architectures(args.architectures.iter().copied());
     let (request, mut report) = read(args, path, &folder)?;
     report.add_missing(targets.warnings());
-    if global.format == Format::Text {
-        crate::print_report(&report, global);
+    if global.is_text() {
+        print::report(&report, global);
     }
     let (packed, trees) = gather(
         (args, path),
@@ -54,7 +53,7 @@ pub(super) async fn layer(
     )
     .await?;
     let left_out = packed.left_out().clone();
-    if global.format == Format::Text {
+    if global.is_text() {
         print_left_out(path, &left_out, global);
     }
     let files = files(packed.files());
@@ -119,7 +118,7 @@ fn content(
     }
 }
 
-/// The folder's requirements, if it has some.
+/// Reads the requirements of the folder, if it has some.
 fn read(
     args: &Publish,
     path: &Path,
@@ -129,18 +128,21 @@ fn read(
         let source_name = path.display().to_string();
         return Ok((None, Report::new(source_name, "")));
     };
-    let (request, report) = input::read(&Input {
-        // It names nothing here: the layer has a name of its own.
+    let input = Input {
+        // A placeholder, since the layer has its own name.
         name: "layer".parse().ok(),
-        runtimes: args.runtimes.clone(),
-        architectures: args.architectures.clone(),
+        targets: TargetOptions {
+            runtimes: args.runtimes.clone(),
+            architectures: args.architectures.clone(),
+        },
         allow_source_distributions: args.allow_source_distributions,
         ..Input::of_path(requirements)
-    })?;
+    };
+    let (request, report) = input::read(&input, &[])?;
     Ok((Some(request), report))
 }
 
-/// Packs the folder, and gets what is to be installed.
+/// Packs the folder, and installs its requirements.
 async fn gather(
     (args, path): (&Publish, &Path),
     global: Global,
@@ -150,8 +152,7 @@ async fn gather(
 ) -> Result<(PackedFolder, Vec<InstalledTree>), Error> {
     let rules = args.files.rules(Some(path))?;
     let packed = async { folder.pack(&rules).await.map_err(local) };
-    let quiet = global.quiet || global.format == Format::Json;
-    let watcher = &Arc::new(Terminal::new(quiet));
+    let watcher = &Arc::new(Terminal::new(!global.is_chatty()));
     let trees = async {
         match &request {
             Some(request) => install(args, environment, request, watcher).await,
@@ -162,8 +163,8 @@ async fn gather(
     watcher.clear();
     let (packed, trees) = both?;
     if request.is_none() && packed.files().is_empty() {
-        let path = path.to_owned();
-        return Err(cloud::Error::LayerFolderEmpty { path }.into());
+        let error = cloud::Error::LayerFolderEmpty { path: path.into() };
+        return Err(error.into());
     }
     Ok((packed, trees))
 }

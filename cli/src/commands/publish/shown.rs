@@ -1,4 +1,4 @@
-//! Showing what has come of publishing.
+//! Results of publishing, for people and for programs.
 
 use accretion_core::Fault;
 use accretion_core::diagnostic::ProblemRecord;
@@ -12,17 +12,14 @@ use serde::Serialize;
 use super::{Layer, Outcomes, Plan, Published};
 use crate::args::Global;
 use crate::cloud::PermissionRecord;
+use crate::commands::describe::described_shape;
 use crate::contents::LeftOutRecord;
-use crate::error::{ErrorRecord, print_faults, print_warning};
+use crate::print::RegionFailure;
+use crate::print::{self, joined};
+use crate::table;
 use crate::units::counted;
-use crate::{print_json, table};
 
-fn joined<T: ToString>(items: &[T]) -> String {
-    let items: Vec<_> = items.iter().map(ToString::to_string).collect();
-    items.join(", ")
-}
-
-/// Prints for people what has come of a layer.
+/// Prints the results of a layer, for people.
 pub(super) fn print_text(plan: &Plan, layer: &Layer, outcomes: &Outcomes, global: Global) {
     let Layer {
         publication,
@@ -31,17 +28,13 @@ pub(super) fn print_text(plan: &Plan, layer: &Layer, outcomes: &Outcomes, global
     } = layer;
     if !global.quiet {
         for warning in &layer.warnings {
-            print_warning(publication.layer.as_str(), warning);
+            print::warning(publication.layer.as_str(), warning);
         }
         let mut held = vec![counted(files(content), "file")];
         if !content.installed.is_empty() {
             let packages = counted(content.packages(), "package");
-            let shape = match content.shape {
-                Some(Shape::Shared) => ", the same for all runtimes",
-                Some(Shape::PerRuntime) => ", installed for each runtime",
-                None => "",
-            };
-            held.insert(0, format!("{packages}{shape}"));
+            let shape = content.shape.map(described_shape);
+            held.insert(0, joined([packages.as_str()].into_iter().chain(shape)));
         }
         anstream::println!(
             "{} {} for {} on {}\n{}; {}, unzipped {}",
@@ -57,42 +50,42 @@ pub(super) fn print_text(plan: &Plan, layer: &Layer, outcomes: &Outcomes, global
     if global.verbose {
         for installed in &content.installed {
             let (name, version, wheel) = (&installed.name, &installed.version, &installed.wheel);
-            let runtimes = match content.shape {
+            let of_runtimes = match content.shape {
                 Some(Shape::PerRuntime) => format!("  {}", joined(runtimes(layer, installed))),
                 _ => String::new(),
             };
-            anstream::println!("  {name} {version}  {wheel}{runtimes}");
+            anstream::println!("  {name} {version}  {wheel}{of_runtimes}");
         }
     }
     let published = outcomes.iter().filter_map(|(region, outcome)| {
         let published = outcome.as_ref().ok()?;
         Some((region, published))
     });
-    let mut rows = table::new(&["region", "version", "", "granted to"]);
+    let mut rows = table::new(&["region", "version", "", "shared with"]);
     for (region, Published { arn, is_new, .. }) in published {
         rows.add_row([
             region.to_string(),
             arn.clone(),
             if *is_new { "published" } else { "unchanged" }.to_owned(),
-            plan.granted(),
+            joined(&plan.permissions),
         ]);
     }
     if rows.row_count() > 0 && !global.quiet {
         table::print(rows, &[]);
     }
-    print_faults(outcomes.iter().filter_map(|(region, outcome)| {
+    print::faults(outcomes.iter().filter_map(|(region, outcome)| {
         let error = outcome.as_ref().err()?;
         Some((region.as_str(), error as &dyn Fault))
     }));
 }
 
-/// The number of files that were copied.
+/// The number of copied files.
 fn files(content: &ContentManifest) -> usize {
-    let files = content.files.as_ref().map_or(0, |files| files.count);
-    usize::try_from(files).unwrap_or(usize::MAX)
+    let count = content.files.as_ref().map_or(0, |files| files.count);
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// The runtimes that a package is there for.
+/// The runtimes of a package.
 fn runtimes<'a>(layer: &'a Layer, installed: &'a Installed) -> &'a [Runtime] {
     if installed.runtimes.is_empty() {
         &layer.publication.runtimes
@@ -126,7 +119,7 @@ struct Document<'a> {
     warnings: &'a [String],
     permissions: Vec<PermissionRecord>,
     versions: Vec<VersionRecord<'a>>,
-    failures: Vec<FailureRecord<'a>>,
+    failures: Vec<RegionFailure<'a>>,
 }
 
 #[derive(Serialize)]
@@ -147,24 +140,15 @@ struct VersionRecord<'a> {
     changed: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct FailureRecord<'a> {
-    region: &'a str,
-    error: ErrorRecord,
-}
-
-/// Prints for programs what has come of all layers: a folder's by itself, zips' in a list.
+/// Prints the results of all layers, for programs: an object for a folder, a list for zips.
 pub(super) fn print_documents(plan: &Plan, all: &[(Layer, Outcomes)], is_folder: bool) {
-    let layers = all.iter();
-    let layers = layers.map(|(layer, outcomes)| document(plan, layer, outcomes));
-    let mut layers: Vec<_> = layers.collect();
-    match layers.pop() {
-        Some(layer) if is_folder => print_json(&layer),
-        last => {
-            layers.extend(last);
-            print_json(&Documents { layers });
-        }
+    let results = all.iter();
+    let documents = results.map(|(layer, outcomes)| document(plan, layer, outcomes));
+    if is_folder {
+        documents.for_each(|layer| print::json(&layer));
+    } else {
+        let layers = documents.collect();
+        print::json(&Documents { layers });
     }
 }
 
@@ -191,10 +175,7 @@ fn document<'a>(plan: &Plan, layer: &'a Layer, outcomes: &'a Outcomes) -> Docume
     });
     let failures = outcomes.iter().filter_map(|(region, outcome)| {
         let error = outcome.as_ref().err()?;
-        Some(FailureRecord {
-            region: region.as_str(),
-            error: ErrorRecord::from(error as &dyn Fault),
-        })
+        Some(RegionFailure::new(Some(region.as_str()), error))
     });
     Document {
         problems: layer.report.records(),

@@ -1,6 +1,5 @@
-//! What `accretion build` made, as layers.
+//! Layers from zips that `accretion build` wrote.
 
-use accretion_layer::files;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -12,15 +11,17 @@ use accretion_core::layer::{LambdaLayerName, LayerName};
 use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::FileRules;
 use accretion_layer::content::ContentManifest;
+use accretion_layer::files;
 use accretion_layer::secrets;
 use accretion_local::output;
 use tempfile::NamedTempFile;
 
-use super::{Layer, Publish, temporary};
+use super::{Layer, temporary};
+use crate::args::Publish;
 use crate::cloud::{self, read_manifest};
 use crate::error::Error;
 
-/// Makes layers of zips with their manifests.
+/// Reads zips with their manifests.
 pub(super) async fn layers(args: &Publish) -> Result<Vec<Layer>, Error> {
     if args.layer.is_some() && args.zips.len() > 1 {
         let zips = args.zips.len();
@@ -41,15 +42,14 @@ async fn layer(args: &Publish, path: &Path, rules: &FileRules) -> Result<Layer, 
         path: path.to_owned(),
         problem,
     };
-    let secrets = secrets::of_layer(&zip, manifest.artifact_size);
-    let secrets = secrets.map_err(|error| invalid(error.to_string()))?;
-    let allowed = files::check_secrets(rules, secrets);
+    let found = secrets::of_layer(&zip, manifest.artifact_size)
+        .map_err(|error| invalid(error.to_string()))?;
+    let allowed = files::check_secrets(rules, found);
     allowed.map_err(|error| Error::Service(error.into()))?;
     let name = match &args.layer {
         Some(name) => name.clone(),
-        None => name(&manifest).ok_or_else(|| {
-            invalid("its manifest does not say what the layer is called".to_owned())
-        })?,
+        None => name(&manifest)
+            .ok_or_else(|| invalid("its manifest does not name the layer".to_owned()))?,
     };
     let content = ContentManifest::from(&manifest);
     let (zip, written) = with_content_of(zip, path, &content).await?;
@@ -83,7 +83,7 @@ fn said_or<T: Clone + Ord>(said: &[T], otherwise: &[T]) -> Vec<T> {
     items
 }
 
-/// The name of the layer that a manifest is of.
+/// The name of a manifest's layer.
 fn name(manifest: &Manifest) -> Option<LambdaLayerName> {
     let project = manifest.project_name.parse().ok()?;
     let layer = LayerName::new(&project, manifest.compatibility()?.target());
@@ -103,11 +103,11 @@ fn open(path: &Path, manifest: &Manifest) -> Result<File, cloud::Error> {
     }
     Err(cloud::Error::ZipInvalid {
         path: path.to_owned(),
-        problem: "it is not the zip that the manifest beside it describes".to_owned(),
+        problem: "the manifest beside it describes another zip".to_owned(),
     })
 }
 
-/// Writes a zip that was made here again, with what the layer consists of.
+/// Writes a zip of this command again, with its content manifest.
 pub(super) async fn with_content(
     zip: NamedTempFile,
     content: &ContentManifest,
@@ -133,8 +133,8 @@ async fn with_content_of(
         };
         let length = zip.metadata().map_err(unreadable)?.len();
         let out = temporary()?;
-        let written = content.embed(&zip, length, BufWriter::new(out.as_file()));
-        let written = written.map_err(|error| cloud::Error::ZipInvalid {
+        let embedded = content.embed(&zip, length, BufWriter::new(out.as_file()));
+        let written = embedded.map_err(|error| cloud::Error::ZipInvalid {
             path: path.clone(),
             problem: error.to_string(),
         })?;

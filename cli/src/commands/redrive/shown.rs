@@ -10,31 +10,32 @@ use super::{Letters, Outcomes, Queue};
 use crate::args::Global;
 use crate::cloud::Error;
 use crate::commands::status::summary;
-use crate::error::{ErrorRecord, print_fault, print_warning};
+use crate::print;
+use crate::print::ErrorRecord;
 use crate::units::{counted, to_the_second};
 
-/// How many characters of a text are shown that can't be read.
+/// The number of characters in the excerpt of an unreadable letter.
 const EXCERPT_CHARS: usize = 100;
 
-/// Prints the letters, one after the other, and what is known of each.
+/// Prints the letters, each with its requests.
 pub(super) fn print_letters(letters: &Letters, limit: usize, global: Global) {
     if !global.quiet {
         for (queue, seen) in letters.seen() {
             print_letter(letters, queue, seen);
         }
         if letters.seen().next().is_none() {
-            anstream::eprintln!("there are no dead letters in {}", letters.region);
+            anstream::eprintln!("no dead letters in {}", letters.region);
         }
         for (queue, inspection) in &letters.inspections {
             if inspection.letters.len() >= limit {
                 let name = queue.name().to_lowercase();
-                anstream::eprintln!("there may be more {name} letters: --limit takes more of them");
+                anstream::eprintln!("there may be more {name} letters: raise --limit to see them");
             }
         }
     }
     for (_, inspection) in &letters.inspections {
         if let Some(error) = &inspection.failure {
-            print_fault(error, Some(letters.region.as_str()));
+            print::fault(error, Some(letters.region.as_str()));
         }
     }
 }
@@ -50,29 +51,29 @@ fn print_letter(letters: &Letters, queue: Queue, seen: &InspectedLetter) {
         anstream::println!("  request  {id}{project}: {status}");
     }
     let cause = &seen.cause;
-    let said = [&cause.code, &cause.message].into_iter().flatten();
-    let said: Vec<_> = said.map(|text| printable(text)).collect();
-    if !said.is_empty() {
-        anstream::println!("  died of  {}", said.join(": "));
+    let texts = [&cause.code, &cause.message].into_iter().flatten();
+    let parts: Vec<_> = texts.map(|text| printable(text)).collect();
+    if !parts.is_empty() {
+        anstream::println!("  cause    {}", parts.join(": "));
     } else if let Some(condition) = &cause.condition {
-        anstream::println!("  died of  {}", printable(condition));
+        anstream::println!("  cause    {}", printable(condition));
     }
     if let Some(obstacle) = &seen.obstacle {
         anstream::println!("  stays    {}: {obstacle}", obstacle.code());
-        anstream::println!("  says     {}", excerpt(&seen.body));
+        anstream::println!("  excerpt  {}", excerpt(&seen.body));
     }
     anstream::println!();
 }
 
-/// Whose request it is, and how far it has come.
+/// The project and the status of a request.
 fn known(letters: &Letters, id: &RequestId) -> (String, String) {
     match letters.known.get(id) {
         Some(request) => {
-            let project = request.project.as_deref().map(printable);
-            let project = project.map_or_else(String::new, |project| format!(" of {project}"));
+            let name = request.project.as_deref().map(printable);
+            let project = name.map_or_else(String::new, |name| format!(" of {name}"));
             (project, summary(request))
         }
-        None => (String::new(), "not known".to_owned()),
+        None => (String::new(), "unknown".to_owned()),
     }
 }
 
@@ -86,31 +87,31 @@ fn excerpt(text: &str) -> String {
     printable(&start)
 }
 
-/// Prints what has come of them.
+/// Prints the results of sending letters back.
 pub(super) fn print_outcomes(letters: &Letters, outcomes: &Outcomes, global: Global) {
     let region = &letters.region;
     let left = outcomes.iter().flat_map(|(_, outcome)| &outcome.left);
     if !global.quiet && letters.seen().next().is_some() {
-        let sent = outcomes.iter().map(|(_, outcome)| outcome.sent.len());
-        let (sent, left) = (sent.sum::<usize>(), left.clone().count());
-        anstream::println!("{sent} sent back, {left} left");
+        let counts = outcomes.iter().map(|(_, outcome)| outcome.sent.len());
+        let (sent, unsent) = (counts.sum::<usize>(), left.clone().count());
+        anstream::println!("{sent} sent back, {unsent} left");
         let has_failed = outcomes
             .iter()
             .any(|(_, outcome)| outcome.failure.is_some());
-        let gone = letters.seen().count().saturating_sub(sent + left);
+        let gone = letters.seen().count().saturating_sub(sent + unsent);
         if gone > 0 && !has_failed {
-            let gone = counted(gone, "letter");
-            let gone =
-                format!("{gone} could not be received again: somebody else may have done so");
-            print_warning(region.as_str(), &gone);
+            let letters = counted(gone, "letter");
+            let warning =
+                format!("{letters} could not be received again: another receiver may have them");
+            print::warning(region.as_str(), &warning);
         }
     }
     for Left { letter, reason, .. } in left {
-        print_fault(reason, Some(&format!("{region}: {}", printable(letter))));
+        print::fault(reason, Some(&format!("{region}: {}", printable(letter))));
     }
     for (_, outcome) in outcomes {
         if let Some(error) = &outcome.failure {
-            print_fault(error, Some(region.as_str()));
+            print::fault(error, Some(region.as_str()));
         }
     }
 }
@@ -136,7 +137,7 @@ struct LetterRecord<'a> {
     code: Option<&'a str>,
     reason: Option<&'a str>,
     condition: Option<&'a str>,
-    /// The start of what can't be read.
+    /// The start of an unreadable letter.
     excerpt: Option<String>,
     obstacle: Option<ErrorRecord>,
 }
@@ -156,7 +157,7 @@ struct LeftRecord<'a> {
     error: ErrorRecord,
 }
 
-/// Prints all of it for programs. `refused` is why nothing was sent.
+/// Prints everything for programs. `refused` is the reason if nothing was sent.
 pub(super) fn print_document(
     letters: &Letters,
     outcomes: Option<&Outcomes>,
@@ -164,13 +165,14 @@ pub(super) fn print_document(
 ) {
     let outcomes = || outcomes.into_iter().flatten().map(|(_, outcome)| outcome);
     let inspections = letters.inspections.iter();
-    let failures = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
-    let failures = failures.chain(outcomes().filter_map(|outcome| outcome.failure.as_ref()));
-    let failures = failures.map(|error| ErrorRecord::from(error as &dyn Fault));
-    let refused = refused.map(|error| ErrorRecord::from(error as &dyn Fault));
+    let unreadable = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
+    let failures = unreadable
+        .chain(outcomes().filter_map(|outcome| outcome.failure.as_ref()))
+        .map(|error| error as &dyn Fault)
+        .chain(refused.map(|error| error as &dyn Fault));
     let sent = outcomes().flat_map(|outcome| &outcome.sent);
     let left = outcomes().flat_map(|outcome| &outcome.left);
-    crate::print_json(&Document {
+    print::json(&Document {
         region: letters.region.as_str(),
         letters: letters
             .seen()
@@ -183,7 +185,7 @@ pub(super) fn print_document(
                 error: ErrorRecord::from(&left.reason as &dyn Fault),
             })
             .collect(),
-        failures: failures.chain(refused).collect(),
+        failures: failures.map(ErrorRecord::from).collect(),
     });
 }
 

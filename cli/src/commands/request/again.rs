@@ -1,51 +1,32 @@
 //! `accretion request again`
 
-use accretion_python::request::PythonInput;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_aws::S3Requests;
 use accretion_aws::operator::RequestsTable;
 use accretion_core::diagnostic::Report;
 use accretion_core::keys;
-use accretion_core::request::FileSource;
-use accretion_core::request::{RequestId, Rollback, Targets};
+use accretion_core::request::{FileSource, Rollback, Targets};
 use accretion_core::target::{Architecture, LayerTarget, Runtime};
 use accretion_core::tracking::Status;
+use accretion_python::request::PythonInput;
 use accretion_python::request::Request;
 use accretion_service::ports::Requests as _;
 
-use super::{Destination, Requested, Said, Submission, submit};
-use crate::args::{Format, Global};
+use super::{Requested, Said, Submission, submit};
+use crate::args::{Global, RequestAgain};
 use crate::cloud::{self, DeploymentFile, Pipeline, in_each};
 use crate::commands::rollback;
 use crate::commands::status::summary;
 use crate::error::Error;
-
-/// Request once more what a request has said
-///
-/// The pipeline has stored what it accepted, extra files included: that is dropped again, whatever
-/// has become of the object in the inbox. It is a new request, with a new id, and newer than all that
-/// came before it. Requirements are resolved anew.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Again {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// The id of a request, as `accretion request` and `accretion list requests` print it
-    #[arg(value_name = "REQUEST_ID")]
-    id: RequestId,
-    /// Request only the layers that have failed
-    ///
-    /// Those of both architectures are two requests if other runtimes have failed for each.
-    #[arg(long)]
-    failed: bool,
-    #[command(flatten)]
-    destination: Destination,
-}
+use crate::print;
 
 /// Drops a request again, in the region that knows it.
-pub(super) async fn run(args: Again, global: Global) -> Result<ExitCode, Error> {
+pub(in crate::commands) async fn run(
+    args: RequestAgain,
+    global: Global,
+) -> Result<ExitCode, Error> {
     let file = DeploymentFile::new(&args.deployment_file);
     let regions = file.searched(&args.destination.regions)?;
     let clients = args.destination.aws.clients().await;
@@ -65,7 +46,7 @@ pub(super) async fn run(args: Again, global: Global) -> Result<ExitCode, Error> 
             Err(error) => unreachable.push((region, Err(error))),
         }
     }
-    // A request is known in one region: where that is found, the others don't matter.
+    // Only one region has the request. If it is found, errors of other regions do not matter.
     if outcomes.is_empty() {
         outcomes = unreachable;
     }
@@ -73,8 +54,8 @@ pub(super) async fn run(args: Again, global: Global) -> Result<ExitCode, Error> 
         let (id, regions) = (args.id, asked);
         return Err(cloud::Error::RequestUnknown { id, regions }.into());
     }
-    if global.format == Format::Text {
-        crate::print_report(&report, global);
+    if global.is_text() {
+        print::report(&report, global);
     }
     let file = &args.deployment_file;
     let said = Said {
@@ -84,9 +65,8 @@ pub(super) async fn run(args: Again, global: Global) -> Result<ExitCode, Error> 
     args.destination.finish(file, said, outcomes, global).await
 }
 
-impl Again {
-    /// Requests it again if the region knows it: what there is to say about it, and what came of
-    /// each new request.
+impl RequestAgain {
+    /// Drops the request again if the region has it. Returns the warnings and the new requests.
     async fn request(&self, pipeline: &Pipeline) -> (Report, Vec<Result<Requested, cloud::Error>>) {
         let mut report = Report::new(self.id.as_str(), "");
         let submissions = match self.submissions(pipeline).await {
@@ -104,7 +84,7 @@ impl Again {
         (report, requested)
     }
 
-    /// What is to be dropped; nothing if the region does not know the request.
+    /// The requests to drop; none if the region does not have the request.
     async fn submissions(&self, pipeline: &Pipeline) -> Result<Vec<Submission>, cloud::Error> {
         let clients = &pipeline.clients;
         let bucket = pipeline.output("ArtifactsBucketName")?;
@@ -132,21 +112,22 @@ impl Again {
         })?;
         let mut report = Report::new(self.id.as_str(), "");
         report.add_missing(request.targets.warnings());
-        let requests = if self.failed {
-            let failed = self.failed_targets(pipeline, &table).await?;
-            let files = self.restore(&stored, &mut request).await?;
-            let parts = only(&request, &failed).into_iter();
-            parts.map(|part| (part, files.clone())).collect()
+        let failed = if self.failed {
+            Some(self.failed_targets(pipeline, &table).await?)
         } else {
-            let files = self.restore(&stored, &mut request).await?;
-            vec![(request, files)]
+            None
         };
-        let submissions = requests.into_iter().map(|(request, files)| Submission {
+        let files = self.restore(&stored, &mut request).await?;
+        let requests = match failed {
+            Some(failed) => only(&request, &failed),
+            None => vec![request],
+        };
+        let submissions = requests.into_iter().map(|request| Submission {
             key: keys::dropped_request(&request.name, "request.json"),
             bytes: request.to_json().into(),
             project: request.name.clone(),
             request: Some(request),
-            files,
+            files: files.clone(),
             left_out: None,
             report: report.clone(),
         });
@@ -164,8 +145,10 @@ impl Again {
             return Err(cloud::Error::RequestUnknown { id, regions });
         };
         let targets = known.targets.iter();
-        let failed = targets.filter(|(_, target)| target.status == Status::Failed);
-        let failed: BTreeSet<_> = failed.map(|(&target, _)| target).collect();
+        let failed: BTreeSet<_> = targets
+            .filter(|(_, target)| target.status == Status::Failed)
+            .map(|(&target, _)| target)
+            .collect();
         if failed.is_empty() {
             return Err(cloud::Error::NothingFailed {
                 id: self.id.clone(),
@@ -176,8 +159,8 @@ impl Again {
         Ok(failed)
     }
 
-    /// What was stored of a request's files, by the keys of the inbox that it names from now on: only
-    /// the pipeline itself names what is stored.
+    /// Reads the stored files of a request, and replaces them in it by keys of the inbox: only the
+    /// pipeline itself may name stored files. Returns the files by these keys.
     async fn restore(
         &self,
         stored: &S3Requests,
@@ -201,18 +184,18 @@ impl Again {
                 let id = self.id.clone();
                 return Err(cloud::Error::RequestFileMissing { id, key });
             };
-            let key = format!("{}{}/{name}", keys::FILES, request.name);
-            let source = FileSource::object::<PythonInput>(&key)
-                .expect("it is a file below the folder of files");
-            request.contents.files.insert(source);
-            files.push((key, bytes));
+            let inbox_key = format!("{}{}/{name}", keys::FILES, request.name);
+            let object = FileSource::object::<PythonInput>(&inbox_key)
+                .expect("it lies below the folder of files");
+            request.contents.files.insert(object);
+            files.push((inbox_key, bytes));
         }
         Ok(files)
     }
 }
 
-/// The requests that want some layers of one and no others: architectures that want the same
-/// runtimes have one together.
+/// The requests for exactly these layers of a request: one for each set of runtimes, with all of its
+/// architectures.
 fn only(request: &Request, layers: &BTreeSet<LayerTarget>) -> Vec<Request> {
     let mut wanted: BTreeMap<Architecture, BTreeSet<Runtime>> = BTreeMap::new();
     for layer in layers {
@@ -223,11 +206,11 @@ fn only(request: &Request, layers: &BTreeSet<LayerTarget>) -> Vec<Request> {
     for (architecture, runtimes) in wanted {
         parts.entry(runtimes).or_default().insert(architecture);
     }
-    let parts = parts.into_iter().map(|(runtimes, architectures)| Request {
+    let requests = parts.into_iter().map(|(runtimes, architectures)| Request {
         targets: Targets::new(runtimes, architectures),
         ..request.clone()
     });
-    parts.collect()
+    requests.collect()
 }
 
 #[cfg(test)]

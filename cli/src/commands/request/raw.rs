@@ -1,32 +1,18 @@
 //! `accretion request raw`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use accretion_core::keys;
 use accretion_python::request::InputKind;
 
-use super::{Destination, Submission};
-use crate::args::Global;
-use crate::cloud;
+use super::Submission;
+use crate::args::{Global, Input, RequestRaw};
 use crate::error::Error;
-use crate::input::{self, Input, InputFile};
-
-/// Drop a request as it is
-///
-/// It is checked as `accretion check` does. With an error, nothing is dropped anywhere.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Raw {
-    /// The file, as `accretion init` writes it
-    deployment_file: PathBuf,
-    /// A request (JSON)
-    request_file: PathBuf,
-    #[command(flatten)]
-    destination: Destination,
-}
+use crate::input::InputFile;
+use crate::{cloud, input};
 
 /// Drops the bytes of a request.
-pub(super) async fn run(args: Raw, global: Global) -> Result<ExitCode, Error> {
+pub(in crate::commands) async fn run(args: RequestRaw, global: Global) -> Result<ExitCode, Error> {
     let input = Input::of_path(args.request_file);
     let file = InputFile::read(&input.path)?;
     if file.kind != InputKind::Request {

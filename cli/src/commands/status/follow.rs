@@ -1,4 +1,4 @@
-//! Asking for requests, once or until they have come to their ends.
+//! Queries for the status of requests, once or until they end.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,21 +11,22 @@ use futures_util::future::join_all;
 use super::RequestRecord;
 use super::shown;
 use super::view::View;
-use crate::args::Global;
-use crate::cloud::{Error, Region, print_fault_in};
+use crate::args::{Global, Region};
+use crate::cloud::{Error, Pipeline, print_fault_in};
 use crate::commands::request::FailureRecord;
-use crate::error::{FAILED_IN_AWS, code_of, print_fault};
+use crate::exit::FAILED_IN_AWS;
+use crate::print;
 
-/// How long to wait until a request is known, or until a region answers again.
+/// The longest wait for a request, or for a region that does not answer.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How long to wait before asking again, just after something has happened.
+/// The pause between two queries just after a change.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// The same, where nothing has happened for a while.
+/// The longest pause between two queries.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Where a request may be known.
+/// A region that may have a request.
 #[derive(Debug, Clone)]
 pub(in crate::commands) struct Place {
     pub(in crate::commands) region: Region,
@@ -34,14 +35,26 @@ pub(in crate::commands) struct Place {
     pub(in crate::commands) pointer_prefix: Option<String>,
 }
 
-/// A request that is looked for, in places until one of them knows it.
+impl Place {
+    /// The region of a pipeline, with its table of requests.
+    pub(in crate::commands) fn of(pipeline: &Pipeline, table: RequestsTable) -> Self {
+        let prefix = pipeline.parameter(Pipeline::POINTER_PREFIX);
+        Self {
+            region: pipeline.region.clone(),
+            table,
+            pointer_prefix: prefix.map(str::to_owned),
+        }
+    }
+}
+
+/// A request to find in one of several places.
 #[derive(Debug)]
 pub(in crate::commands) struct Followed {
     pub(in crate::commands) id: RequestId,
     pub(in crate::commands) places: Vec<Place>,
 }
 
-/// What is known of a request in a region.
+/// A request that was found in a region.
 #[derive(Debug)]
 pub(super) struct Sighting {
     pub(super) region: Region,
@@ -49,26 +62,26 @@ pub(super) struct Sighting {
     pub(super) pointer_prefix: Option<String>,
 }
 
-/// What has come of looking for a request.
+/// The result for a request.
 #[derive(Debug)]
 struct Outcome {
     id: RequestId,
     sighting: Option<Sighting>,
-    /// Why nothing is known of it, or nothing more.
+    /// The errors of the queries.
     failures: Vec<(Option<Region>, Error)>,
 }
 
-/// What has come of looking for requests.
+/// The results for requests.
 #[derive(Debug)]
 pub(in crate::commands) struct Outcomes(Vec<Outcome>);
 
-/// Looks once.
+/// Queries each request once.
 pub(in crate::commands) async fn look(followed: Vec<Followed>) -> Outcomes {
     let outcomes = followed.into_iter().map(Followed::look_once);
     Outcomes(join_all(outcomes).await)
 }
 
-/// Looks again and again until all of them have come to their ends, and shows what happens.
+/// Queries the requests until all of them end, and shows their progress.
 pub(in crate::commands) async fn follow(
     followed: Vec<Followed>,
     deployment_file: &Path,
@@ -76,19 +89,17 @@ pub(in crate::commands) async fn follow(
 ) -> Outcomes {
     let ids = followed.iter().map(|followed| followed.id.as_str());
     let view = View::new(global, super::command(deployment_file, ids));
-    let outcomes = followed.into_iter().map(|followed| followed.follow(&view));
-    let outcomes = join_all(outcomes).await;
+    let following = followed.into_iter().map(|followed| followed.follow(&view));
+    let outcomes = join_all(following).await;
     view.finish();
     Outcomes(outcomes)
 }
 
 impl Followed {
-    /// Asks everywhere. Of several places, the one that knows the request is the only one that is
-    /// asked from then on.
+    /// Queries all places. Once a place has the request, only that place is queried.
     async fn look(&mut self) -> (Option<Sighting>, Vec<(Region, Error)>) {
-        let asked = self.places.iter();
-        let asked = asked.map(|place| place.table.request(&self.id));
-        let answers = join_all(asked).await;
+        let places = self.places.iter();
+        let answers = join_all(places.map(|place| place.table.request(&self.id))).await;
         let (mut failures, mut found) = (Vec::new(), None);
         for (place, answer) in self.places.iter().zip(answers) {
             match answer {
@@ -125,14 +136,14 @@ impl Followed {
                 .is_some_and(|sighting| sighting.request.is_terminal());
             if let Some(sighting) = sighting {
                 heard = Instant::now();
-                // Of those that could not be asked, nobody needs to hear any more.
+                // The errors of other places no longer matter.
                 given_up.clear();
                 if view.on(&sighting) {
                     pause = SHORTEST;
                 }
                 known = Some(sighting);
             }
-            // What will not pass is not asked again.
+            // A lasting error ends the queries of its place.
             let (passing, lasting): (Vec<_>, Vec<_>) = failures
                 .into_iter()
                 .partition(|(_, error)| error.class() == Class::Transient);
@@ -154,8 +165,8 @@ impl Followed {
         failures: Vec<(Region, Error)>,
         waited: Option<Duration>,
     ) -> Outcome {
-        let failures = failures.into_iter();
-        let mut failures: Vec<_> = failures
+        let of_regions = failures.into_iter();
+        let mut failures: Vec<_> = of_regions
             .map(|(region, error)| (Some(region), error))
             .collect();
         let has_ended = |sighting: &Sighting| sighting.request.is_terminal();
@@ -182,39 +193,40 @@ impl Followed {
 }
 
 impl Outcomes {
-    /// Whether every request is known.
+    /// Returns whether every request was found.
     pub(super) fn are_known(&self) -> bool {
         self.0.iter().all(|outcome| outcome.sighting.is_some())
     }
 
-    /// Says of no request that nobody knows it: not everybody could be asked.
+    /// Removes the errors of requests that no region has, since some regions did not answer.
     pub(super) fn forget_unknown(&mut self) {
         for outcome in &mut self.0 {
-            // What went wrong in a region is still worth saying.
             outcome.failures.retain(|(region, _)| region.is_some());
         }
     }
 
-    /// What the shell is told; `None` if all is well so far.
-    pub(in crate::commands) fn exit_code(&self) -> Option<u8> {
-        let codes = self.0.iter().flat_map(|outcome| {
-            let failures = outcome.failures.iter();
-            let codes = failures.map(|(_, error)| code_of(error.class()));
-            let has_failed = |it: &Sighting| it.request.has_failed();
-            let has_failed = outcome.sighting.as_ref().is_some_and(has_failed);
-            codes.chain(has_failed.then_some(FAILED_IN_AWS))
-        });
-        codes.min()
+    /// The exit codes of all failures.
+    pub(in crate::commands) fn exit_codes(&self) -> impl Iterator<Item = u8> {
+        let failures = self.0.iter().flat_map(|outcome| &outcome.failures);
+        let failed = self.sightings().filter(|it| it.request.has_failed());
+        failures
+            .map(|(_, error)| error.exit_code())
+            .chain(failed.map(|_| FAILED_IN_AWS))
     }
 
-    /// The requests that are known, for programs.
+    fn sightings(&self) -> impl Iterator<Item = &Sighting> {
+        self.0
+            .iter()
+            .filter_map(|outcome| outcome.sighting.as_ref())
+    }
+
+    /// The requests that were found, for programs.
     pub(in crate::commands) fn records(&self) -> impl Iterator<Item = RequestRecord<'_>> {
-        let sightings = self.0.iter();
-        let sightings = sightings.filter_map(|outcome| outcome.sighting.as_ref());
+        let sightings = self.sightings();
         sightings.map(|it| RequestRecord::new(&it.region, &it.request))
     }
 
-    /// What went wrong on the way to know them, for programs.
+    /// The errors of the queries, for programs.
     pub(in crate::commands) fn failures(&self) -> impl Iterator<Item = FailureRecord<'_>> {
         self.0.iter().flat_map(|outcome| {
             let failures = outcome.failures.iter();
@@ -224,11 +236,9 @@ impl Outcomes {
         })
     }
 
-    /// Prints what is known, unless nobody has asked for it, and what went wrong.
+    /// Prints the errors, and the requests that were found if they are wanted.
     pub(in crate::commands) fn print(&self, is_wanted: bool) {
-        let sightings = self.0.iter();
-        let sightings = sightings.filter_map(|outcome| outcome.sighting.as_ref());
-        for (number, sighting) in sightings.enumerate() {
+        for (number, sighting) in self.sightings().enumerate() {
             if is_wanted {
                 if number > 0 {
                     anstream::println!();
@@ -241,7 +251,7 @@ impl Outcomes {
             for (region, error) in &outcome.failures {
                 match region {
                     Some(region) => print_fault_in(region, error),
-                    None => print_fault(error, None),
+                    None => print::fault(error, None),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What is known of a request, for people and for programs.
+//! The status of a request, for people and for programs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use accretion_core::tracking::Status;
 use serde::Serialize;
 
 use super::follow::Sighting;
-use crate::cloud::Region;
-use crate::error::print_failure;
+use crate::args::Region;
+use crate::print::{self, grouped, joined};
 use crate::table;
 use crate::units::{span, to_the_second};
 
@@ -36,7 +36,7 @@ pub(in crate::commands) struct RequestRecord<'a> {
     targets: Vec<TargetRecord<'a>>,
 }
 
-/// Where a request came from: an object or a message.
+/// The source of a request: an object or a message.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct SourceRecord<'a> {
@@ -136,12 +136,12 @@ impl<'a> TargetRecord<'a> {
     }
 }
 
-/// How old the request was when the target was last heard of.
+/// The age of the request at the last change of the target.
 fn age(target: &TrackedTarget, request: &TrackedRequest) -> Duration {
     target.updated_at.since(request.request.received_at)
 }
 
-/// How far a request has come, in a few words: `1 Failed, 5 Unchanged`.
+/// The status of a request in a few words: `1 Failed, 5 Unchanged`.
 pub(in crate::commands) fn summary(request: &TrackedRequest) -> String {
     let mut counts: BTreeMap<Status, usize> = BTreeMap::new();
     for target in request.targets.values() {
@@ -150,19 +150,16 @@ pub(in crate::commands) fn summary(request: &TrackedRequest) -> String {
     if counts.is_empty() {
         return request.status.to_string();
     }
-    let counts = counts.iter();
-    let counts: Vec<_> = counts
-        .map(|(status, count)| format!("{count} {status}"))
-        .collect();
-    counts.join(", ")
+    joined(
+        counts
+            .iter()
+            .map(|(status, count)| format!("{count} {status}")),
+    )
 }
 
-/// Where a request came from, in a few words.
+/// The source of a request in a few words.
 pub(in crate::commands) fn came_from(request: &TrackedRequest) -> String {
-    if let Some(version) = rollback(request) {
-        return version;
-    }
-    source(request)
+    rollback(request).unwrap_or_else(|| source(request))
 }
 
 fn source(request: &TrackedRequest) -> String {
@@ -173,31 +170,28 @@ fn source(request: &TrackedRequest) -> String {
     }
 }
 
-/// What a target waits for, in a few words; `None` if it does not wait.
+/// The cause of a target's wait in a few words; `None` if it does not wait.
 pub(super) fn pause(target: &TrackedTarget) -> Option<String> {
     if target.status != Status::Waiting {
         return None;
     }
-    let code = target.code.as_deref().map(printable);
-    let reason = target.reason.as_deref().unwrap_or_default();
-    let reason = printable(reason.lines().next().unwrap_or_default());
-    let next = target.next_attempt_at.map(to_the_second);
-    let next = next.map_or_else(String::new, |next| format!(" until {next}"));
-    Some(format!(
-        "{}{next}: {}: {reason}",
-        target.status,
-        code.unwrap_or_default()
-    ))
+    let code = printable(target.code.as_deref().unwrap_or_default());
+    let text = target.reason.as_deref().unwrap_or_default();
+    let reason = printable(text.lines().next().unwrap_or_default());
+    let until = target.next_attempt_at.map_or_else(String::new, |time| {
+        format!(" until {}", to_the_second(time))
+    });
+    Some(format!("{}{until}: {code}: {reason}", target.status))
 }
 
-/// What a rollback goes back to, in a few words.
+/// The version of a rollback in a few words.
 fn rollback(request: &TrackedRequest) -> Option<String> {
     let arn = request.rolled_back_to.as_deref()?;
     let version = arn.rsplit_once(":layer:").map_or(arn, |(_, name)| name);
     Some(format!("rollback to {}", printable(version)))
 }
 
-/// Prints what has failed of a request.
+/// Prints the failures of a request.
 pub(super) fn print_failures(sighting: &Sighting) {
     let Sighting {
         region, request, ..
@@ -210,18 +204,18 @@ pub(super) fn print_failures(sighting: &Sighting) {
     for (failure, layers) in failures(request) {
         let about = format!("{region}: {}", layers.join(", "));
         let code = failure.code.unwrap_or("Failed");
-        let reason = failure.reason.unwrap_or("nobody said why");
-        print_failure(code, Some(&about), reason, failure.hint);
+        let reason = failure.reason.unwrap_or("no reason was recorded");
+        print::failure(code, Some(&about), reason, failure.hint);
     }
 }
 
-/// Prints all that is known of a request: what it is, and a table of its targets.
+/// Prints a request and a table of its targets.
 pub(super) fn print(sighting: &Sighting) {
     let Sighting {
         region, request, ..
     } = sighting;
-    let project = request.project.as_deref().map(printable);
-    let project = project.map_or_else(String::new, |project| format!(" of {project}"));
+    let name = request.project.as_deref().map(printable);
+    let project = name.map_or_else(String::new, |name| format!(" of {name}"));
     anstream::println!("request {}{project} in {region}", request.request.id);
     let from = match &request.source {
         Some(_) => format!(" from {}", source(request)),
@@ -270,7 +264,7 @@ fn parameter(sighting: &Sighting) -> Option<String> {
     Some(keys::latest_version_parameter(prefix, &project, target))
 }
 
-/// What a target has failed of.
+/// The failure of a target.
 #[derive(PartialEq, Eq)]
 struct Failure<'a> {
     code: Option<&'a str>,
@@ -278,20 +272,16 @@ struct Failure<'a> {
     hint: Option<&'a str>,
 }
 
-/// What has failed, each with the layers of which it is so.
+/// The failures of a request, each with its layers.
 fn failures(request: &TrackedRequest) -> Vec<(Failure<'_>, Vec<&str>)> {
-    let mut failures: Vec<(Failure<'_>, Vec<&str>)> = Vec::new();
     let targets = request.targets.values();
-    for target in targets.filter(|target| target.status == Status::Failed) {
+    let failed = targets.filter(|target| target.status == Status::Failed);
+    grouped(failed.map(|target| {
         let failure = Failure {
             code: target.code.as_deref(),
             reason: target.reason.as_deref(),
             hint: target.hint.as_deref(),
         };
-        match failures.iter_mut().find(|(known, _)| *known == failure) {
-            Some((_, layers)) => layers.push(&target.layer),
-            None => failures.push((failure, vec![&target.layer])),
-        }
-    }
-    failures
+        (target.layer.as_str(), failure)
+    }))
 }

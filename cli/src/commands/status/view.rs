@@ -1,28 +1,28 @@
-//! What requests are doing, while somebody watches.
+//! Progress of requests that the command follows.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use accretion_core::diagnostic::printable;
 use accretion_core::request::RequestId;
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 
 use super::follow::Sighting;
 use super::shown;
-use crate::args::{Format, Global};
+use crate::args::Global;
+use crate::progress::{add_spinner, style};
 use crate::units::span;
 
-/// What is being followed, on standard error: on a terminal a line for each target, which changes;
-/// elsewhere a new line for each change.
+/// Progress on standard error: on a terminal, a line for each target that changes; elsewhere, a new line
+/// for each change.
 pub(super) struct View {
     medium: Medium,
     state: Mutex<State>,
-    /// How to follow again what was left.
+    /// The command that follows the requests again.
     command: String,
 }
 
@@ -36,7 +36,7 @@ enum Medium {
 #[derive(Default)]
 struct State {
     is_finished: bool,
-    /// The status that was shown last, and until when it waits: each pause is news.
+    /// The last shown status and the time of the next attempt.
     known: BTreeMap<(RequestId, Option<LayerTarget>), (Status, Option<Timestamp>)>,
     all: MultiProgress,
     bars: BTreeMap<(RequestId, Option<LayerTarget>), ProgressBar>,
@@ -44,7 +44,7 @@ struct State {
 
 impl View {
     pub(super) fn new(global: Global, command: String) -> Self {
-        let medium = if global.quiet || global.format == Format::Json {
+        let medium = if !global.is_chatty() {
             Medium::Nothing
         } else if std::io::stderr().is_terminal() {
             Medium::Terminal
@@ -62,7 +62,7 @@ impl View {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request is waited for that nobody knows yet.
+    /// Shows that the pipeline has not received a request yet.
     pub(super) fn waiting(&self, id: &RequestId) {
         if self.medium == Medium::Terminal {
             let state = &mut *self.lock();
@@ -71,7 +71,7 @@ impl View {
         }
     }
 
-    /// A request was seen. Returns whether anything has changed.
+    /// Shows a request. Returns whether anything has changed.
     pub(super) fn on(&self, sighting: &Sighting) -> bool {
         let request = &sighting.request;
         let id = &request.request.id;
@@ -83,10 +83,10 @@ impl View {
             bar.finish_and_clear();
         }
         if request.status == Status::Rejected && has_changed {
-            let name = request.project.as_deref().unwrap_or(id.as_str());
-            let name = format!("{}  {}", sighting.region, printable(name));
-            let said = request.status.to_string();
-            self.say(state, (id.clone(), None), &name, request.status, said);
+            let project = request.project.as_deref().unwrap_or(id.as_str());
+            let name = format!("{}  {}", sighting.region, printable(project));
+            let text = request.status.to_string();
+            self.say(state, (id.clone(), None), &name, request.status, text);
         }
         let layers = request.targets.values().map(|target| target.layer.len());
         let width = layers.max().unwrap_or_default();
@@ -97,15 +97,15 @@ impl View {
                 continue;
             }
             has_changed = true;
-            let said = if known.status.is_terminal() {
+            let text = if known.status.is_terminal() {
                 let after = span(known.updated_at.since(request.request.received_at));
                 format!("{}  {after}", known.status)
             } else {
                 shown::pause(known).unwrap_or_else(|| known.status.to_string())
             };
-            let name = format!("{:<width$}", known.layer);
-            let name = format!("{}  {}", sighting.region, printable(&name));
-            self.say(state, key, &name, known.status, said);
+            let layer = format!("{:<width$}", known.layer);
+            let name = format!("{}  {}", sighting.region, printable(&layer));
+            self.say(state, key, &name, known.status, text);
         }
         has_changed
     }
@@ -116,11 +116,11 @@ impl View {
         key: (RequestId, Option<LayerTarget>),
         name: &str,
         status: Status,
-        said: String,
+        text: String,
     ) {
         match self.medium {
             Medium::Nothing => {}
-            Medium::Lines => anstream::eprintln!("{name}  {said}"),
+            Medium::Lines => anstream::eprintln!("{name}  {text}"),
             Medium::Terminal => {
                 let bar = state.bar(key, name);
                 if status.is_terminal() {
@@ -128,15 +128,15 @@ impl View {
                         Status::Failed | Status::Rejected => "✗ {prefix}  {msg:.red}",
                         _ => "✓ {prefix}  {msg:.green}",
                     }));
-                    bar.finish_with_message(said);
+                    bar.finish_with_message(text);
                 } else {
-                    bar.set_message(said);
+                    bar.set_message(text);
                 }
             }
         }
     }
 
-    /// All that was followed has come to its end.
+    /// Ends the progress.
     pub(super) fn finish(&self) {
         let state = &mut *self.lock();
         state.is_finished = true;
@@ -147,11 +147,8 @@ impl View {
 impl State {
     fn bar(&mut self, key: (RequestId, Option<LayerTarget>), name: &str) -> &ProgressBar {
         self.bars.entry(key).or_insert_with(|| {
-            let bar = ProgressBar::new_spinner();
-            let bar = bar.with_style(style("{spinner:.cyan} {prefix}  {msg}  {elapsed:.dim}"));
-            let bar = self.all.add(bar).with_prefix(name.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
+            let template = "{spinner:.cyan} {prefix}  {msg}  {elapsed:.dim}";
+            add_spinner(&self.all, template, name.to_owned())
         })
     }
 
@@ -159,13 +156,13 @@ impl State {
         for bar in self.bars.values() {
             bar.finish_and_clear();
         }
-        // Nothing to do about a terminal that is gone.
+        // The terminal may be gone.
         let _ = self.all.clear();
     }
 }
 
-/// Whoever ends the command should know what does not end with it.
 impl Drop for View {
+    /// Reports requests that continue after the command.
     fn drop(&mut self) {
         let state = self.lock();
         if state.is_finished {
@@ -174,13 +171,9 @@ impl Drop for View {
         state.clear();
         if self.medium != Medium::Nothing {
             anstream::eprintln!(
-                "the request goes on in AWS; to follow it again: {}",
+                "the request continues in AWS; to follow it again: {}",
                 self.command
             );
         }
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

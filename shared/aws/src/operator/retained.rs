@@ -223,11 +223,13 @@ impl Retained {
         }
     }
 
-    /// Deletes an empty bucket, and its policy with it.
-    pub async fn delete_bucket(&self, bucket: &str) -> Result<(), Error> {
+    /// Deletes an empty bucket with its policy. Returns whether it is gone: a bucket that is not empty
+    /// stays, unless `is_last_attempt`, when that is an error.
+    pub async fn delete_bucket(&self, bucket: &str, is_last_attempt: bool) -> Result<bool, Error> {
         match self.s3.delete_bucket().bucket(bucket).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("NoSuchBucket") => Ok(()),
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("NoSuchBucket") => Ok(true),
+            Err(error) if error.code() == Some("BucketNotEmpty") && !is_last_attempt => Ok(false),
             Err(error) => Err(failed(Call::new("s3:DeleteBucket", bucket), &error)),
         }
     }

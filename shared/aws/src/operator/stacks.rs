@@ -38,12 +38,52 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Checks if CloudFormation is working on it. It does not work on a stack in review, which has a
-    /// change set only.
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// Returns whether CloudFormation is at work on it. A stack in review only has a change set.
     pub fn is_in_progress(&self) -> bool {
-        self.status.ends_with("_IN_PROGRESS") && self.status != "REVIEW_IN_PROGRESS"
+        self.status.ends_with("_IN_PROGRESS") && !self.is_in_review()
+    }
+
+    /// Returns whether it has a change set and no resources yet.
+    pub fn is_in_review(&self) -> bool {
+        self.status == "REVIEW_IN_PROGRESS"
+    }
+
+    /// Returns whether its last operation is an update.
+    pub fn is_of_update(&self) -> bool {
+        self.status.starts_with("UPDATE_")
+    }
+
+    /// Returns whether it has to be rolled back further before it can be updated.
+    pub fn has_failed_rollback(&self) -> bool {
+        self.status == "UPDATE_ROLLBACK_FAILED"
+    }
+
+    /// Returns whether CloudFormation refuses to update it.
+    pub fn is_stuck(&self) -> bool {
+        let of_creation = ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"];
+        of_creation.contains(&self.status.as_str()) || self.has_failed_rollback()
+    }
+
+    /// Returns whether it is deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.status == DELETED
+    }
+
+    /// Returns whether its deletion has failed.
+    pub fn has_failed_deletion(&self) -> bool {
+        self.status == DELETION_FAILED
     }
 }
+
+/// The status of a stack or resource that is deleted.
+const DELETED: &str = "DELETE_COMPLETE";
+/// The status of a stack or resource that could not be deleted.
+const DELETION_FAILED: &str = "DELETE_FAILED";
 
 /// A resource of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +111,41 @@ pub struct Event {
     pub is_of_stack: bool,
 }
 
+impl Resource {
+    /// Returns whether it exists and belongs to the stack: a resource whose creation failed may be
+    /// that of another stack.
+    pub fn is_of_stack(&self) -> bool {
+        !self.physical_id.is_empty() && self.status != "CREATE_FAILED" && !self.is_deleted()
+    }
+
+    /// Returns whether it is deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.status == DELETED
+    }
+
+    /// Returns whether CloudFormation has finished with it.
+    pub fn is_done(&self) -> bool {
+        self.status.ends_with("_COMPLETE") || self.status == "DELETE_SKIPPED"
+    }
+}
+
 impl Event {
-    /// Checks if it is a failure with its own cause, and no consequence of another one.
+    /// Returns whether the deletion of the stack itself has failed.
+    pub fn is_failed_deletion(&self) -> bool {
+        self.is_of_stack && self.resource.status == DELETION_FAILED
+    }
+
+    /// Returns whether a resource could not be created since another one has its name. Only the text
+    /// of the event says so.
+    pub fn is_name_conflict(&self) -> bool {
+        self.is_cause_of_failure()
+            && self
+                .reason
+                .as_deref()
+                .is_some_and(|it| it.contains("already exists"))
+    }
+
+    /// Whether it is a failure with a cause of its own, and no consequence of another one.
     pub fn is_cause_of_failure(&self) -> bool {
         let reason = self.reason.as_deref().unwrap_or_default();
         let is_consequence = ["Resource creation cancelled", "Resource update cancelled"]

@@ -77,6 +77,7 @@ pub struct LockFile {
     project: Option<String>,
     lock: Arc<Lock>,
     outdated: Option<Outdated>,
+    outdated_beside: Option<Outdated>,
 }
 
 impl LockFile {
@@ -101,6 +102,7 @@ impl LockFile {
             project: project.filter(|_| lock.uses_project).map(ToOwned::to_owned),
             lock: Arc::new(lock),
             outdated,
+            outdated_beside: None,
         })
     }
 
@@ -121,13 +123,18 @@ impl LockFile {
 
     /// Compares it with the project that merely lies beside it. `name` is the file's own name.
     ///
-    /// `None` if the project was needed: what is wrong then, [`Self::outdated`] says.
-    pub(crate) fn compare(&mut self, name: &str, beside: Beside<'_>) -> Option<Outdated> {
-        if self.project.is_some() {
-            return None;
+    /// If the project was needed, [`Self::outdated`] has the differences instead.
+    pub(crate) fn compare(&mut self, name: &str, beside: Beside<'_>) {
+        if self.project.is_none() {
+            self.outdated = None;
+            self.outdated_beside =
+                Outdated::find(self.format, name, &self.text, &self.lock, beside);
         }
-        self.outdated = None;
-        Outdated::find(self.format, name, &self.text, &self.lock, beside)
+    }
+
+    /// The differences from the project that merely lies beside it.
+    pub(crate) fn outdated_beside(&self) -> Option<&Outdated> {
+        self.outdated_beside.as_ref()
     }
 
     /// The differences from the `pyproject.toml` that it was given with.

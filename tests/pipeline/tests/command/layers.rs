@@ -104,10 +104,7 @@ async fn what_others_have_published_is_described_as_far_as_lambda_knows_it() {
     for at in ["deployment.json eu-west-1", "--region eu-west-1"] {
         let run = operator.run(&format!("describe layer-version {at} cmd-foreign:1"));
         let run = run.exits(0);
-        assert!(
-            run.stdout.contains("Nothing says what it consists of"),
-            "{run}"
-        );
+        assert!(run.stdout.contains("Its contents are unknown"), "{run}");
         let run = operator.run(&format!("diff {at} cmd-foreign 1 1"));
         run.fails(3, "LayerManifestMissing");
     }

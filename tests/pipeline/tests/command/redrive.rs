@@ -109,7 +109,7 @@ fn nothing(operator: &Operator) {
     let run = operator.run(&format!("redrive deployment.json {REGION}"));
     let run = run.exits(0);
     assert_eq!(run.stdout, "");
-    let said = format!("there are no dead letters in {REGION}\n");
+    let said = format!("no dead letters in {REGION}\n");
     assert_eq!(run.stderr, said);
     let run = operator.run(&format!("redrive deployment.json {REGION} --format json"));
     seen!("redrive_nothing_json", run.exits(0));

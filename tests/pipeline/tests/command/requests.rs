@@ -593,7 +593,7 @@ fn requests_are_listed_from_all_pages() {
     let (stack, table) = on_cloud(async || table_stack("eu-central-1", "listed").await);
     let run = operator.run(list).exits(0);
     assert_eq!(run.stdout, "");
-    assert_eq!(run.stderr, "no requests are known in eu-central-1\n");
+    assert_eq!(run.stderr, "no requests found in eu-central-1\n");
 
     on_cloud(async || {
         let (stack, table) = (
@@ -729,7 +729,7 @@ fn line(child: &mut Child) -> String {
     String::from_utf8(line).unwrap()
 }
 
-/// What goes on in AWS does not end with the command.
+/// Work in AWS continues after the command.
 #[test]
 fn ctrl_c_says_what_goes_on() {
     let operator = Operator::of_cloud();

@@ -1,4 +1,4 @@
-//! Dead letters that come back once what they died of is mended.
+//! Dead letters that come back after their cause is fixed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,5 @@
-//! Building projects with the local projects that they require.
+//! Building projects with their local dependencies.
 
-use accretion_layer::files;
-use accretion_python::wheel::Rank;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,20 +8,22 @@ use accretion_core::digest::Sha256;
 use accretion_core::request::FileRules;
 use accretion_core::request::Targets;
 use accretion_core::target::Target;
+use accretion_layer::files;
 use accretion_layer::secrets;
 use accretion_python::project::{Dependency, Given, dependencies};
 use accretion_python::requirement::{ExtraName, PackageName, RequirementSet};
+use accretion_python::wheel::Rank;
 use accretion_python::wheel::{Requires, WheelFilename, foreign_code};
 use accretion_service::own::OwnWheel;
 use url::Url;
 
 use super::context::{Context, Local};
-use super::locked::LocalPackage;
-use super::{OwnPackages, local, real};
+use super::{ExtraPackages, local, real};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::input::LocalPackage;
 
-/// A wheel that is at hand.
+/// A wheel of a project.
 struct Built {
     wheel: OwnWheel,
     #[cfg(feature = "aws")]
@@ -31,30 +31,30 @@ struct Built {
     requires: Vec<String>,
 }
 
-/// A project on the disk.
+/// A local project.
 pub(super) struct Found {
     name: PackageName,
     built: Vec<Built>,
     requires: Vec<String>,
-    /// `None` for what is no folder.
+    /// `None` if the path is no folder.
     context: Option<Context>,
     extras: BTreeSet<ExtraName>,
 }
 
-/// Follows what projects require to other projects on the disk.
+/// A walk from projects to their local dependencies.
 pub(super) struct Walk<'a> {
     pub(super) builder: Builder<'a>,
     pub(super) given: Given,
-    /// True if a lock says which versions there are, and where they come from.
+    /// True if a lock file defines the versions and their sources.
     pub(super) is_locked: bool,
-    /// The folder that projects are copied to while they are built, free of links.
+    /// The folder for copies of projects while they are built, without links.
     pub(super) work: PathBuf,
     pub(super) found: BTreeMap<PathBuf, Found>,
     pub(super) requirements: RequirementSet,
 }
 
 impl Walk<'_> {
-    /// Adds a project that the user names, with what it requires.
+    /// Adds a project of the command line with its dependencies.
     pub(super) async fn project(&mut self, path: &Path) -> Result<(), Error> {
         let context = Context::read(path)?;
         let members = context.members_without_root();
@@ -92,7 +92,7 @@ impl Walk<'_> {
                             let problem = format!("it is `{name}`, and `{wanted}` is required");
                             return Err(unusable(&at.path, problem));
                         }
-                        // An index may have a stranger of its name.
+                        // An index may have an unrelated package of this name.
                         if self
                             .found
                             .get(&at.path)
@@ -113,7 +113,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Returns the dependencies of a project, each with its place on the disk, if it is there.
+    /// Returns the dependencies of a project, each with its local path, if it has one.
     fn dependencies(&self, path: &Path) -> Result<Vec<(Dependency, Option<Local>)>, Error> {
         let Some(found) = self.found.get(path) else {
             return Ok(Vec::new());
@@ -128,17 +128,16 @@ impl Walk<'_> {
         for dependency in read {
             let required = &dependency.requirement.specifier.name;
             let applies = |target: &Target| dependency.requirement.applies(*target);
-            let at = if required == name {
-                Some(path.to_owned()).map(|path| Local {
-                    path,
-                    is_package: true,
-                })
-            } else if let Some(url) = &dependency.local {
-                let path = self.original(&file_path(url)?);
+            let package = |path| {
                 Some(Local {
                     path,
                     is_package: true,
                 })
+            };
+            let found_at = if required == name {
+                package(path.to_owned())
+            } else if let Some(url) = &dependency.local {
+                package(self.original(&file_path(url)?))
             } else if let Some(context) = &found.context
                 && targets.iter().any(applies)
             {
@@ -146,7 +145,7 @@ impl Walk<'_> {
             } else {
                 None
             };
-            let at = match at {
+            let at = match found_at {
                 Some(at) => Some(Local {
                     path: real(&at.path)?,
                     ..at
@@ -162,7 +161,7 @@ impl Walk<'_> {
         Ok(dependencies)
     }
 
-    /// A path that may be one in a copy of a project.
+    /// The original of a path that may lie in a copy of a project.
     fn original(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(&self.work) {
             Ok(copied) => Path::new("/").join(copied.components().skip(1).collect::<PathBuf>()),
@@ -170,7 +169,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Builds what is at a path, unless that is done, and returns its name.
+    /// Builds the project or wheel at a path, unless it is built already, and returns its name.
     async fn find(&mut self, path: &Path, is_package: bool) -> Result<PackageName, Error> {
         if let Some(found) = self.found.get(path) {
             return Ok(found.name.clone());
@@ -212,7 +211,7 @@ impl Walk<'_> {
         Ok(name)
     }
 
-    /// Adds a package of a lock file. What it requires is locked.
+    /// Adds a package of a lock file. Its requirements are locked.
     pub(super) async fn locked(&mut self, package: &LocalPackage) -> Result<(), Error> {
         let LocalPackage { name, path, hashes } = package;
         if self.found.values().any(|found| found.name == *name) {
@@ -239,10 +238,10 @@ impl Walk<'_> {
     }
 
     /// Returns the packages that were built.
-    pub(super) fn finish(self) -> OwnPackages {
-        let mut own = OwnPackages {
+    pub(super) fn finish(self) -> ExtraPackages {
+        let mut own = ExtraPackages {
             requirements: RequirementSet::default().with(self.requirements),
-            ..OwnPackages::default()
+            ..ExtraPackages::default()
         };
         for built in self.found.into_values().flat_map(|found| found.built) {
             own.wheels.push(built.wheel);
@@ -269,13 +268,14 @@ fn unusable(path: &Path, problem: String) -> Error {
 
 /// The path of a `file:` URL.
 fn file_path(url: &str) -> Result<PathBuf, Error> {
-    let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
-    path.ok_or_else(|| {
+    let unusable = || {
         unusable(
             Path::new(url),
             "it is not the URL of a local file".to_owned(),
         )
-    })
+    };
+    let parsed = Url::parse(url).map_err(|_| unusable())?;
+    parsed.to_file_path().map_err(|()| unusable())
 }
 
 /// Builds the wheels of projects.
@@ -294,8 +294,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The wheel of what is at a path; of a project with compiled code one for each target that this
-    /// machine can build for.
+    /// The wheel of a project or wheel at a path. A project with compiled code has one for each target
+    /// that this machine can build for.
     async fn build(&self, path: &Path) -> Result<Vec<Built>, Error> {
         if path.extension().is_some_and(|it| it == "whl") {
             return Ok(vec![self.admit(path, &[]).await?]);
@@ -313,7 +313,7 @@ impl<'a> Builder<'a> {
             if !built.iter().any(fits) {
                 built.push(self.build_for(path, *target).await?);
             }
-            // Pure ones are for all of them.
+            // A pure wheel serves all targets.
             let is_for_all = |it: &Built| {
                 let mut targets = self.targets.iter();
                 targets.all(|target| Rank::of_wheel(*target, &it.wheel.filename).is_some())
@@ -335,8 +335,8 @@ impl<'a> Builder<'a> {
         self.admit(&wheel.map_err(local)?, &self.targets).await
     }
 
-    /// Verifies a wheel, which may hold no secrets, and puts it where the build finds it. If its tags
-    /// fit one of these targets, its native code has to fit as well.
+    /// Verifies a wheel, checks it for secrets, and puts it into the cache. If its tags fit one of these
+    /// targets, its native code must fit, too.
     async fn admit(&self, path: &Path, targets: &[Target]) -> Result<Built, Error> {
         let failed = |error: accretion_python::Error| Error::Service(error.into());
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
@@ -351,17 +351,15 @@ impl<'a> Builder<'a> {
         let wheels = &self.engine.wheels;
         let admitted = wheels.admit(&filename, sha256, bytes.clone()).await;
         let stored = admitted.map_err(|error| Error::Service(error.into()))?;
-        let secrets =
-            secrets::of_wheel(&bytes).map_err(|error| unusable(path, error.to_string()))?;
-        files::check_secrets(&self.rules, secrets).map_err(|error| Error::Service(error.into()))?;
+        let found = secrets::of_wheel(&bytes).map_err(|error| unusable(path, error.to_string()))?;
+        files::check_secrets(&self.rules, found).map_err(|error| Error::Service(error.into()))?;
         let open = |path: &Path| File::open(path).map_err(|error| unreadable(path, error));
         let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);
         let requires = Requires::read(&stored.layout, &wheel, &layout).map_err(failed)?;
         let fits = |target: &&Target| Rank::of_wheel(**target, &filename).is_some();
         for target in targets.iter().filter(fits) {
             let foreign = foreign_code(&stored.layout, &wheel, &layout, target.architecture);
-            let foreign = foreign.map_err(|error| unreadable(path, error))?;
-            if let Some((file, machine)) = foreign {
+            if let Some((file, machine)) = foreign.map_err(|error| unreadable(path, error))? {
                 return Err(local(accretion_local::Error::ArchitectureForeign {
                     file: filename.to_string(),
                     target: target.to_string(),

@@ -1,4 +1,4 @@
-//! The files that say where the dependencies of a project come from, found as uv finds them.
+//! The files that define the sources of a project's dependencies, found as uv finds them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,12 +12,12 @@ use accretion_python::project::{
 };
 use accretion_python::requirement::{ExtraName, PackageName, RequirementSet};
 
-use super::PYPROJECT;
+use crate::args::PYPROJECT;
 use crate::error::Error;
 
 const UV_TOML: &str = "uv.toml";
 
-/// A file, and the folder that it is in.
+/// A file and its folder.
 struct Placed {
     folder: PathBuf,
     file: ProjectFile,
@@ -26,7 +26,7 @@ struct Placed {
 /// The surroundings of a project.
 pub(super) struct Context {
     project: Option<Placed>,
-    /// The root of its workspace, where that is another folder.
+    /// The root of its workspace, if that is another folder.
     root: Option<Placed>,
     /// The members of its workspace, by their names.
     members: BTreeMap<PackageName, PathBuf>,
@@ -34,14 +34,14 @@ pub(super) struct Context {
     configuration: Vec<Placed>,
 }
 
-/// A dependency that is on the disk.
+/// A local dependency.
 pub(super) struct Local {
     pub(super) path: PathBuf,
     pub(super) is_package: bool,
 }
 
 impl Context {
-    /// Reads what surrounds a project's folder, which is free of links.
+    /// Reads the surroundings of a project's folder. The path has no links.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let project = read(folder, PYPROJECT, FileKind::Pyproject)?;
         let has_workspace = |it: &Placed| it.file.workspace.is_some();
@@ -75,7 +75,7 @@ impl Context {
         self.project.as_ref()?.file.name.as_ref()
     }
 
-    /// Checks that all settings are honoured that choose versions or indexes, and returns the
+    /// Checks that every setting that chooses versions or indexes is supported, and returns the
     /// constraints.
     pub(super) fn settle(
         &self,
@@ -89,9 +89,8 @@ impl Context {
         };
         let project = self.project.iter().map(|it| (it, of_project));
         let root = self.root.iter().map(|it| (it, SettingsOf::Uv));
-        let configuration = self.configuration.iter();
-        let configuration = configuration.map(|it| (it, SettingsOf::Uv));
-        for (placed, of) in project.chain(root).chain(configuration) {
+        let above = self.configuration.iter().map(|it| (it, SettingsOf::Uv));
+        for (placed, of) in project.chain(root).chain(above) {
             let report = placed.file.unsupported(of, given, targets);
             if report.has_errors() {
                 return Err(Error::InputInvalid(report));
@@ -99,18 +98,17 @@ impl Context {
         }
         let governing = self.root.as_ref().or(self.project.as_ref());
         let is_uv_toml = |it: &&Placed| it.file.kind == FileKind::UvToml;
-        let constraining = governing.into_iter();
-        let mut constraints = RequirementSet::default();
         let configuring = self.configuration.iter().filter(is_uv_toml);
-        for placed in constraining.chain(configuring) {
+        let mut constraints = RequirementSet::default();
+        for placed in governing.into_iter().chain(configuring) {
             let (set, _) = placed.file.constraints().map_err(Error::InputInvalid)?;
             constraints = constraints.with(set);
         }
         Ok(constraints)
     }
 
-    /// Returns the place of a dependency on the disk, if it is there. `given` is `None` if only
-    /// that matters.
+    /// Returns the local path of a dependency, if it has one. `given` is `None` if other sources do not
+    /// matter.
     pub(super) fn local(
         &self,
         name: &PackageName,
@@ -177,8 +175,9 @@ impl Context {
             return Ok(None);
         };
         let source = placed.file.source(name, extras, targets).map_err(invalid)?;
-        let source = source.filter(|source| source.is_of_uv());
-        Ok(source.map(|source| (placed, source)))
+        Ok(source
+            .filter(|source| source.is_of_uv())
+            .map(|source| (placed, source)))
     }
 
     /// The folders of the members, if the project is the root of a workspace and no project itself.
@@ -204,8 +203,8 @@ fn read(folder: &Path, name: &str, kind: FileKind) -> Result<Option<Placed>, Err
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::InputUnreadable { path, error }),
     };
-    let file = ProjectFile::parse(&path.display().to_string(), &text, kind);
-    let (file, _) = file.map_err(invalid)?;
+    let parsed = ProjectFile::parse(&path.display().to_string(), &text, kind);
+    let (file, _) = parsed.map_err(invalid)?;
     Ok(Some(Placed {
         folder: folder.to_owned(),
         file,
@@ -265,22 +264,20 @@ fn add_members(
     Ok(())
 }
 
-/// Returns the files that configure uv in a folder: those of the nearest folder that has some. What
-/// is in the folder's own `pyproject.toml` is known already.
+/// Returns the files that configure uv in a folder: those of the nearest folder that has some, without
+/// the folder's own `pyproject.toml`.
 fn configuration(folder: &Path) -> Result<Vec<Placed>, Error> {
     for above in folder.ancestors() {
-        let pyproject = read(above, PYPROJECT, FileKind::Pyproject);
-        // Far above the project a file may be of whatever kind.
-        let pyproject = if above == folder {
-            pyproject?
-        } else {
-            pyproject.unwrap_or_default()
+        let found = match read(above, PYPROJECT, FileKind::Pyproject) {
+            // A folder far above the project may contain an unrelated file.
+            Err(_) if above != folder => None,
+            found => found?,
         };
-        let pyproject = pyproject.filter(|it| it.file.has_uv);
+        let pyproject = found.filter(|it| it.file.has_uv);
         let uv_toml = read(above, UV_TOML, FileKind::UvToml)?;
         if pyproject.is_some() || uv_toml.is_some() {
-            let pyproject = pyproject.filter(|_| above != folder);
-            return Ok(pyproject.into_iter().chain(uv_toml).collect());
+            let files = pyproject.into_iter().filter(|_| above != folder);
+            return Ok(files.chain(uv_toml).collect());
         }
     }
     Ok(Vec::new())

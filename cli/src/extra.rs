@@ -1,18 +1,14 @@
-//! Files and projects of the user's own, as what layers are made of besides requirements.
+//! Extra files and local projects, which go into layers besides requirements.
 
 mod context;
-mod locked;
 mod walk;
 
-use accretion_python::request::PythonInput;
-#[cfg(feature = "aws")]
-use accretion_python::wheel::Rank;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use accretion_core::diagnostic::Report;
 #[cfg(feature = "aws")]
-use accretion_core::diagnostic::{Problem, printable};
-use accretion_core::diagnostic::{Report, code};
+use accretion_core::diagnostic::{Problem, code, printable};
 #[cfg(feature = "aws")]
 use accretion_core::digest::Sha256;
 #[cfg(feature = "aws")]
@@ -29,41 +25,25 @@ use accretion_layer::files::Selector;
 use accretion_local::layer_folder::{LayerFolder, PackedFolder};
 use accretion_python::lock::{Outdated, Policy};
 use accretion_python::project::Given;
+use accretion_python::request::PythonInput;
 use accretion_python::request::{Request, Requirements};
 use accretion_python::requirement::RequirementSet;
+#[cfg(feature = "aws")]
+use accretion_python::wheel::Rank;
 use accretion_service::own::OwnWheel;
 use accretion_service::ports::PortError;
 
-use crate::args::Global;
-use crate::contents::{FileOptions, HEADING, print_left_out};
+use crate::args::{ExtraOptions, Global, Input, PYPROJECT};
+use crate::contents::print_left_out;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::input::{self, Input};
+use crate::input::{self, local_packages};
 
-pub(crate) use self::locked::local_packages;
 use self::walk::{Builder, Walk};
 
-/// The input that stands for what a project requires.
-pub(crate) const PYPROJECT: &str = "pyproject.toml";
-
-/// Extra files and projects.
-#[derive(Debug, Default, clap::Args)]
-#[command(mut_arg("hidden", |arg| arg.requires("include")))]
-pub(crate) struct OwnOptions {
-    /// Copy what is in this folder into the layers, but for hidden files, `__pycache__`, and what a
-    /// .gitignore or an .accretionignore names
-    #[arg(long, help_heading = HEADING, value_name = "DIR")]
-    include: Option<PathBuf>,
-    #[command(flatten)]
-    files: FileOptions,
-    /// Build and install the project in this folder, with what it requires [may be repeated]
-    #[arg(long = "project", help_heading = HEADING, value_name = "DIR")]
-    projects: Vec<PathBuf>,
-}
-
-/// The result of building the user's own packages.
+/// The wheels of local projects, and their requirements.
 #[derive(Default)]
-pub(crate) struct OwnPackages {
+pub(crate) struct ExtraPackages {
     pub(crate) wheels: Vec<OwnWheel>,
     /// The bytes of the wheels.
     #[cfg(feature = "aws")]
@@ -72,36 +52,24 @@ pub(crate) struct OwnPackages {
     requirements: RequirementSet,
 }
 
-impl OwnOptions {
-    /// Whether there is a project.
+impl ExtraOptions {
+    /// Returns whether there is a project.
     fn has_project(&self) -> bool {
         !self.projects.is_empty()
     }
 
-    /// Whether a folder is copied.
-    #[cfg(feature = "aws")]
-    pub(crate) fn has_files(&self) -> bool {
-        self.include.is_some()
-    }
-
-    /// The folders of the projects, as the user names them.
-    #[cfg(feature = "aws")]
-    pub(crate) fn projects(&self) -> &[PathBuf] {
-        &self.projects
-    }
-
-    /// Returns whether there is anything to build.
+    /// Returns whether there are projects or local packages to build.
     #[cfg(feature = "aws")]
     pub(crate) fn has_packages(&self, request: &Request, input: &Path) -> bool {
         self.has_project() || !local_packages(request, input, &[]).is_empty()
     }
 
-    /// Whether an input is that of the project itself: what it requires, and no more.
+    /// Returns whether an input stands for the requirements of the project.
     pub(crate) fn is_input(&self, path: &Path) -> bool {
         self.has_project() && path == Path::new(PYPROJECT)
     }
 
-    /// The request of a project by itself: nothing is required so far.
+    /// The request of a project without an input. [`ExtraPackages::require`] adds its requirements.
     pub(crate) fn request(&self, input: &Input) -> Result<(Request, Report), Error> {
         let folder = self.projects.first().cloned().unwrap_or_default();
         let path = folder.join(PYPROJECT);
@@ -120,38 +88,23 @@ impl OwnOptions {
         Ok((request, Report::new(folder.display().to_string(), "")))
     }
 
-    /// Makes errors of warnings that the lock file is not up to date with the project beside it, if
-    /// that project is built.
-    pub(crate) fn check_lock(&self, input: &Path, report: &mut Report) -> Result<(), Error> {
-        let folder = input::folder(input);
-        let is_its = |project: &PathBuf| std::fs::canonicalize(project).ok() == folder;
-        if folder.is_some() && self.projects.iter().any(is_its) {
-            report.escalate(code::LOCK_OUTDATED);
-        }
-        if report.has_errors() {
-            return Err(Error::InputInvalid(std::mem::take(report)));
-        }
-        Ok(())
-    }
-
-    /// Builds the projects, their local dependencies, and what a lock file has of folders and files in
-    /// its own folder. `input` is the path of the input, if it is a file.
+    /// Builds the projects, their local dependencies, and the local packages of a lock file.
     pub(crate) async fn build(
         &self,
         engine: &Engine,
         request: &Request,
         given: Given,
         input: &Path,
-    ) -> Result<OwnPackages, Error> {
-        let projects = self.projects.iter().map(|path| real(path));
-        let projects: Vec<_> = projects.collect::<Result<_, _>>()?;
+    ) -> Result<ExtraPackages, Error> {
+        let paths = self.projects.iter().map(|path| real(path));
+        let projects: Vec<_> = paths.collect::<Result<_, _>>()?;
         let locked = local_packages(request, input, &projects);
         if projects.is_empty() && locked.is_empty() {
-            return Ok(OwnPackages::default());
+            return Ok(ExtraPackages::default());
         }
         let is_locked = matches!(request.input.requirements, Requirements::Lock(_));
         let work = engine.projects.clone();
-        // Where that fails, copying says why.
+        // If this fails, copying reports the error.
         let _ = std::fs::create_dir_all(&work);
         let mut walk = Walk {
             builder: Builder::new(engine, &request.targets, self.rules()?),
@@ -170,7 +123,7 @@ impl OwnOptions {
         Ok(walk.finish())
     }
 
-    /// Packs the files that are to be copied.
+    /// Packs the extra files.
     pub(crate) async fn pack(&self) -> Result<Option<PackedFolder>, Error> {
         let Some(path) = &self.include else {
             return Ok(None);
@@ -178,8 +131,7 @@ impl OwnOptions {
         let folder = LayerFolder::open(path).map_err(local)?;
         let packed = folder.pack(&self.rules()?).await.map_err(local)?;
         if packed.files().is_empty() {
-            let path = path.clone();
-            return Err(Error::IncludeEmpty { path });
+            return Err(Error::IncludeEmpty { path: path.clone() });
         }
         Ok(Some(packed))
     }
@@ -188,7 +140,7 @@ impl OwnOptions {
         self.files.rules(self.include.as_deref())
     }
 
-    /// Tells people what has stayed out of the folder that is copied.
+    /// Prints the files of the folder that were left out.
     pub(crate) fn print_left_out(&self, left_out: &LeftOut, global: Global) {
         if let Some(folder) = &self.include {
             print_left_out(folder, left_out, global);
@@ -197,18 +149,19 @@ impl OwnOptions {
 }
 
 #[cfg(feature = "aws")]
-impl OwnOptions {
-    /// What is to be uploaded, by its keys in the inbox, which a request names from now on; and what
-    /// has stayed out of the folder that is copied.
+impl ExtraOptions {
+    /// The files to upload, by their keys in the inbox, and the files that were left out. Adds the keys
+    /// to the request.
     pub(crate) async fn upload(
         &self,
-        own: OwnPackages,
+        packages: ExtraPackages,
         request: &mut Request,
     ) -> Result<(Vec<(String, Vec<u8>)>, LeftOut), Error> {
         let mut uploads = Vec::new();
         let mut left_out = LeftOut::default();
-        for (OwnWheel { filename, sha256 }, bytes) in own.wheels.into_iter().zip(own.bytes) {
-            // The pipeline takes one wheel of each package, which is for all targets.
+        let wheels = packages.wheels.into_iter().zip(packages.bytes);
+        for (OwnWheel { filename, sha256 }, bytes) in wheels {
+            // The pipeline takes one wheel of each package, which serves all targets.
             let mut targets = request.targets.iter();
             if let Some(target) = targets.find(|it| Rank::of_wheel(*it, &filename).is_none()) {
                 return Err(Error::Service(
@@ -235,14 +188,14 @@ impl OwnOptions {
             request.contents.files.insert(source);
         }
         if !uploads.is_empty() {
-            // The pipeline looks for itself.
+            // The pipeline checks the files again.
             request.contents.file_rules = self.rules()?;
         }
         Ok((uploads, left_out))
     }
 }
 
-/// What the pipeline would refuse need not be uploaded.
+/// Refuses files over the limits of the pipeline.
 #[cfg(feature = "aws")]
 fn check_limits(packed: &PackedFolder) -> Result<(), Error> {
     let files = packed.files();
@@ -259,12 +212,12 @@ fn check_limits(packed: &PackedFolder) -> Result<(), Error> {
         Limits::FILES_BYTES >> 20,
         limit >> 20
     );
-    let help = "leave out what no function needs, or make several layers of it";
+    let help = "leave out files that no function needs, or build several layers";
     report.push(Problem::error(code::TOO_LARGE, message).help(help));
     Err(Error::InputInvalid(report))
 }
 
-/// Refuses what an ignore file brings back and the pipeline, which reads none, would leave out.
+/// Refuses files that an ignore file includes and the pipeline, which reads none, would leave out.
 #[cfg(feature = "aws")]
 fn check_hidden(packed: &PackedFolder, rules: &FileRules) -> Result<(), Error> {
     let mut selector = Selector::new(rules);
@@ -274,14 +227,14 @@ fn check_hidden(packed: &PackedFolder, rules: &FileRules) -> Result<(), Error> {
     };
     let mut report = Report::new("the folder of --include", "");
     let message = format!("the pipeline would leave out `{}`", printable(&file.path));
-    let help = "it reads no ignore files: bring hidden files back with --hidden; `__pycache__` \
-                always stays out there";
+    let help = "it reads no ignore files: include hidden files with --hidden; `__pycache__` is always \
+                left out";
     report.push(Problem::error(code::FILES_INVALID, message).help(help));
     Err(Error::InputInvalid(report))
 }
 
-impl OwnPackages {
-    /// Adds what the projects require. A lock file is complete: it has that already, or is outdated.
+impl ExtraPackages {
+    /// Adds the requirements of the projects. A lock file must contain them, or it is outdated.
     pub(crate) fn require(&self, request: &mut Request, input: &Path) -> Result<(), Error> {
         let Requirements::Lock(file) = &request.input.requirements else {
             if let Requirements::Set(set) = &mut request.input.requirements {
@@ -289,8 +242,8 @@ impl OwnPackages {
             }
             return Ok(());
         };
-        let wheels = self.wheels.iter();
-        let own: Vec<_> = wheels.map(|wheel| wheel.filename.name().clone()).collect();
+        let names = self.wheels.iter().map(|wheel| wheel.filename.name());
+        let own: Vec<_> = names.cloned().collect();
         let policy = Policy {
             own: &own,
             ..Policy::default()
@@ -298,15 +251,14 @@ impl OwnPackages {
         let mut unmet: Vec<String> = Vec::new();
         for target in request.targets.iter() {
             let lock = file.lock();
-            // What is wrong with a lock is told for each target, where it is built.
+            // The build reports the problems of a lock, for each target.
             let of_target =
                 lock.unmet(&self.requirements, target, policy, &request.input.selection);
-            let of_target = of_target.unwrap_or_default().into_iter();
-            unmet.extend(
-                of_target
-                    .filter(|it| !unmet.contains(it))
-                    .collect::<Vec<_>>(),
-            );
+            for requirement in of_target.unwrap_or_default() {
+                if !unmet.contains(&requirement) {
+                    unmet.push(requirement);
+                }
+            }
         }
         if unmet.is_empty() {
             return Ok(());
@@ -319,7 +271,7 @@ impl OwnPackages {
     }
 }
 
-/// A path that is there, free of links.
+/// The path of an existing file, without links.
 fn real(path: &Path) -> Result<PathBuf, Error> {
     std::fs::canonicalize(path).map_err(|error| Error::InputUnreadable {
         path: path.to_owned(),
@@ -331,7 +283,7 @@ fn local(error: accretion_local::Error) -> Error {
     Error::Service(PortError::new(error).into())
 }
 
-/// A request that names files of the inbox can be built by the pipeline alone.
+/// Refuses a request that names files of an inbox, which only the pipeline reads.
 pub(crate) fn check_files(request: &Request) -> Result<(), Error> {
     if request.contents.files.is_empty() {
         Ok(())

@@ -1,4 +1,4 @@
-//! The region that a command about layers is for: one of a deployment file, or any.
+//! Arguments of commands about layers in one region: of a deployment file, or any region of AWS.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,23 +15,23 @@ use super::{OneRegion, Region};
 const DEPLOYMENT_FILE: Word = Word {
     id: "deployment_file",
     value_name: "DEPLOYMENT_FILE",
-    help: "The file, as `accretion init` writes it; left out with --region",
+    help: "The deployment file, as `accretion init` writes it; omit it with --region",
 };
 const REGION_OF_FILE: Word = Word {
     id: "region_of_file",
     value_name: "REGION",
-    help: "A region that it names; left out with --region",
+    help: "A region of the deployment file; omit it with --region",
 };
 const REGION: &str = "region";
 
-/// A word of a command line.
+/// A positional argument.
 pub(crate) struct Word {
-    pub(crate) id: &'static str,
-    pub(crate) value_name: &'static str,
-    pub(crate) help: &'static str,
+    id: &'static str,
+    value_name: &'static str,
+    help: &'static str,
 }
 
-/// The words that a command takes behind the region.
+/// The positional arguments that follow the region.
 pub(crate) trait Words: Sized {
     const WORDS: &'static [Word];
 
@@ -39,7 +39,7 @@ pub(crate) trait Words: Sized {
     fn read(words: &mut VecDeque<String>) -> Result<Self, Misread>;
 }
 
-/// A reason why words of a command line can't be read.
+/// An invalid list of positional arguments.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Misread {
     #[error("{0} is missing")]
@@ -57,7 +57,7 @@ impl Misread {
     }
 }
 
-/// A region, `DEPLOYMENT_FILE REGION` or `--region REGION`, and what comes behind it.
+/// A region, `DEPLOYMENT_FILE REGION` or `--region REGION`, and the arguments that follow it.
 #[derive(Debug, Clone)]
 pub(crate) struct Placed<T> {
     pub(crate) at: OneRegion,
@@ -65,7 +65,7 @@ pub(crate) struct Placed<T> {
 }
 
 /// Takes the next word.
-pub(crate) fn next(words: &mut VecDeque<String>, name: &'static str) -> Result<String, Misread> {
+fn next(words: &mut VecDeque<String>, name: &'static str) -> Result<String, Misread> {
     words.pop_front().ok_or(Misread::Missing(name))
 }
 
@@ -77,11 +77,17 @@ fn parsed<T: FromStr<Err: fmt::Display>>(word: &str, name: &str) -> Result<T, Mi
 impl<T: Words> Placed<T> {
     fn read(mut words: VecDeque<String>, region: Option<Region>) -> Result<Self, Misread> {
         let at = if let Some(region) = region {
-            OneRegion::alone(region)
+            OneRegion {
+                deployment_file: None,
+                region,
+            }
         } else {
             let file = next(&mut words, "DEPLOYMENT_FILE, or --region,")?;
             let region = next(&mut words, "REGION")?;
-            OneRegion::of_file(PathBuf::from(file), parsed(&region, "REGION")?)
+            OneRegion {
+                deployment_file: Some(PathBuf::from(file)),
+                region: parsed(&region, "REGION")?,
+            }
         };
         let of = T::read(&mut words)?;
         match words.pop_front() {
@@ -93,11 +99,11 @@ impl<T: Words> Placed<T> {
 
 impl<T: Words> FromArgMatches for Placed<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let ids = [DEPLOYMENT_FILE.id, REGION_OF_FILE.id].into_iter();
-        let ids = ids.chain(T::WORDS.iter().map(|word| word.id));
-        let words = ids.filter_map(|id| matches.get_one::<String>(id).cloned());
+        let of_region = [DEPLOYMENT_FILE, REGION_OF_FILE];
+        let words = of_region.iter().chain(T::WORDS);
+        let given = words.filter_map(|word| matches.get_one::<String>(word.id).cloned());
         let region = matches.get_one::<Region>(REGION).cloned();
-        Self::read(words.collect(), region)
+        Self::read(given.collect(), region)
             .map_err(|misread| clap::Error::raw(misread.kind(), misread))
     }
 
@@ -119,7 +125,7 @@ impl<T: Words> Args for Placed<T> {
                 .long("region")
                 .value_name("REGION")
                 .value_parser(ValueParser::new(Region::from_str))
-                .help("The region, in the place of a deployment file: no pipeline is needed there"),
+                .help("Any region, instead of one of a deployment file; it needs no pipeline"),
         )
     }
 
@@ -128,7 +134,7 @@ impl<T: Words> Args for Placed<T> {
     }
 }
 
-/// Nothing but a region.
+/// No further argument.
 #[derive(Debug, Clone)]
 pub(crate) struct Nothing;
 
@@ -143,7 +149,7 @@ impl Words for Nothing {
 const LAYER: Word = Word {
     id: "layer",
     value_name: "LAYER",
-    help: "The layer's name, such as data-tools-py313",
+    help: "The name of the layer, such as data-tools-py313",
 };
 
 /// The name of a layer.
@@ -177,16 +183,15 @@ impl FromStr for LayerSpec {
             Some((layer, version)) => (layer, Some(version)),
             None => (text, None),
         };
+        let name = layer.parse::<LambdaLayerName>();
         Ok(Self {
-            layer: layer.parse().map_err(
-                |problem: accretion_core::layer::ParseLambdaLayerNameError| problem.to_string(),
-            )?,
+            layer: name.map_err(|problem| problem.to_string())?,
             version: version.map(number).transpose()?,
         })
     }
 }
 
-/// The number of a version.
+/// Reads the number of a version.
 fn number(text: &str) -> Result<u64, String> {
     let digits = text.bytes().all(|c| c.is_ascii_digit());
     let number = text.parse().ok().filter(|it| digits && *it > 0);
@@ -195,13 +200,13 @@ fn number(text: &str) -> Result<u64, String> {
 
 const LAYER_AND_VERSION: Word = Word {
     value_name: "LAYER[:VERSION]",
-    help: "The layer's name, or with the number of a version: data-tools-py313, tools:3",
+    help: "The name of the layer, with or without a version number: data-tools-py313, tools:3",
     ..LAYER
 };
 const VERSION: Word = Word {
     id: "version",
     value_name: "VERSION",
-    help: "The number of the version, where it is not behind the layer's name",
+    help: "The version number, if it does not follow the layer's name",
 };
 
 impl Words for LayerSpec {
@@ -232,8 +237,88 @@ impl Words for OneVersion {
 
     fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
         let LayerSpec { layer, version } = LayerSpec::read(words)?;
-        let version = version.ok_or(Misread::Missing("VERSION"))?;
-        Ok(Self { layer, version })
+        Ok(Self {
+            layer,
+            version: version.ok_or(Misread::Missing("VERSION"))?,
+        })
+    }
+}
+
+/// The two sides of a comparison.
+#[derive(Debug, Clone)]
+pub(crate) struct Sides {
+    pub(crate) layer: String,
+    pub(crate) before: Side,
+    pub(crate) now: Side,
+}
+
+/// One side of the comparison.
+#[derive(Debug, Clone)]
+pub(crate) enum Side {
+    Version { layer: String, version: u64 },
+    Manifest(PathBuf),
+}
+
+impl Side {
+    /// Reads a number of a version of a layer, a layer with a version, or a path.
+    fn read(text: &str, layer: &str) -> Self {
+        let spec = || text.parse::<LayerSpec>().ok();
+        if let Ok(version) = text.parse() {
+            let layer = layer.to_owned();
+            Self::Version { layer, version }
+        } else if let Some((layer, Some(version))) = spec().map(|it| (it.layer, it.version)) {
+            let layer = layer.to_string();
+            Self::Version { layer, version }
+        } else {
+            Self::Manifest(text.into())
+        }
+    }
+
+    /// The version as text beside the name of a layer.
+    pub(crate) fn beside(&self, of: &str) -> String {
+        match self {
+            Self::Version { layer, version } if layer == of => version.to_string(),
+            Self::Version { layer, version } => format!("{layer}:{version}"),
+            Self::Manifest(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl Words for Sides {
+    const WORDS: &'static [Word] = &[
+        Word {
+            id: "layer",
+            value_name: "LAYER",
+            help: "The name of the layer, such as data-tools-py313; omit it if a version names it",
+        },
+        Word {
+            id: "version_a",
+            value_name: "VERSION_A",
+            help: "The version before: a number, LAYER:VERSION, or the path of a manifest",
+        },
+        Word {
+            id: "version_b",
+            value_name: "VERSION_B",
+            help: "The version after: a number, LAYER:VERSION, or the path of a manifest",
+        },
+    ];
+
+    fn read(words: &mut VecDeque<String>) -> Result<Self, Misread> {
+        let first = next(words, "LAYER")?;
+        let second = next(words, "VERSION_A")?;
+        // Two words name two versions with their layers, or one and a manifest.
+        let (layer, before, now) = if let Some(third) = words.pop_front() {
+            (first, second, third)
+        } else {
+            let named = first.split_once(':').or(second.split_once(':'));
+            let (layer, _) = named.ok_or(Misread::Missing("VERSION_B"))?;
+            (layer.to_owned(), first, second)
+        };
+        Ok(Self {
+            before: Side::read(&before, &layer),
+            now: Side::read(&now, &layer),
+            layer,
+        })
     }
 }
 

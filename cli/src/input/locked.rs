@@ -1,4 +1,4 @@
-//! Packages of a lock file that are folders and files beside it.
+//! Packages of a lock file that are local folders and files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,20 +8,20 @@ use accretion_core::digest::Sha256;
 use accretion_python::request::{Request, Requirements};
 use accretion_python::requirement::PackageName;
 
-use crate::input::folder;
+use super::folder;
 
-/// A package of a lock file that is in the folder of the input, or is given.
+/// A local package of a lock file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LocalPackage {
     pub(crate) name: PackageName,
-    /// Free of links.
-    pub(super) path: PathBuf,
-    /// The hashes that a file may have. Any, if there are none.
-    pub(super) hashes: Vec<Sha256>,
+    /// The path without links.
+    pub(crate) path: PathBuf,
+    /// The allowed hashes of a file. Any hash is allowed if there are none.
+    pub(crate) hashes: Vec<Sha256>,
 }
 
-/// The packages of a request's lock file that are on the disk: in the folder of the input, or in one
-/// of these projects. Links are followed first, so that none leads out of the folder.
+/// The packages of a request's lock file in the folder of the input, or in one of these projects.
+/// Resolves links first, so that none leads out of the folder.
 pub(crate) fn local_packages(
     request: &Request,
     input: &Path,
@@ -30,12 +30,12 @@ pub(crate) fn local_packages(
     let Requirements::Lock(file) = &request.input.requirements else {
         return Vec::new();
     };
-    let Some(folder) = folder(input) else {
+    let Ok(folder) = folder(input) else {
         return Vec::new();
     };
     let mut packages = BTreeSet::new();
     for target in request.targets.iter() {
-        // What is wrong with a lock is told for each target, where it is built.
+        // The build reports the problems of a lock, for each target.
         let local = file.lock().local_packages(target, &request.input.selection);
         for package in local.into_iter().flatten() {
             let Ok(path) = fs::canonicalize(folder.join(&package.path)) else {

@@ -1,4 +1,4 @@
-//! A version that Lambda does not have any more, and that the pipeline has published.
+//! A deleted version that the pipeline published.
 
 use accretion_aws::Clients;
 use accretion_aws::operator::{VersionRecord, VersionRecords};
@@ -6,13 +6,13 @@ use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use serde::Serialize;
 
-use super::{facts_of, print_contents, print_facts};
-use crate::args::{Format, Global};
-use crate::cloud::{self, Contents, OneRegion, Pipeline, Region};
-use crate::print_json;
+use super::{print_contents, print_facts, print_recorded, print_title};
+use crate::args::{Global, OneRegion, Region};
+use crate::cloud::{self, Contents, Pipeline};
+use crate::print;
 use crate::units::to_the_second;
 
-/// A version that is gone.
+/// A deleted version.
 pub(super) struct Deleted {
     region: Region,
     layer: LayerName,
@@ -35,7 +35,7 @@ struct Document<'a> {
     layer_manifest: Option<&'a LayerManifest>,
 }
 
-/// The time and the caller, where `accretion delete` has done it.
+/// The time and the caller of `accretion delete`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Deletion<'a> {
@@ -43,21 +43,16 @@ struct Deletion<'a> {
     by: Option<&'a str>,
 }
 
-/// Looks for what is recorded of a version; `None` if nothing is.
+/// Reads the pipeline's record of a version; `None` if there is none.
 pub(super) async fn find(
     at: &OneRegion,
     clients: &Clients,
     layer: &str,
     version: u64,
 ) -> Result<Option<Deleted>, cloud::Error> {
-    let stacks = at.stacks()?;
-    let Ok(layer) = layer.parse::<LayerName>() else {
+    let Some((pipeline, layer)) = Pipeline::of_layer(at, clients, layer).await? else {
         return Ok(None);
     };
-    if stacks.names().is_empty() {
-        return Ok(None);
-    }
-    let pipeline = Pipeline::connect(clients, at.region.clone(), &stacks).await?;
     let table = pipeline.output("LayersTableName")?;
     let records = VersionRecords::new(&pipeline.clients, table);
     let record = records.get(&layer, version).await?;
@@ -69,7 +64,7 @@ pub(super) async fn find(
     }))
 }
 
-/// Prints what is known of it.
+/// Prints a deleted version.
 pub(super) fn print(deleted: &Deleted, contents: Option<&Contents>, global: Global) {
     let Deleted {
         region,
@@ -78,8 +73,8 @@ pub(super) fn print(deleted: &Deleted, contents: Option<&Contents>, global: Glob
         record,
     } = deleted;
     let recorded = contents.and_then(|it| it.recorded.as_ref());
-    if global.format == Format::Json {
-        print_json(&Document {
+    if !global.is_text() {
+        return print::json(&Document {
             region,
             layer: layer.as_str(),
             version: *version,
@@ -92,24 +87,20 @@ pub(super) fn print(deleted: &Deleted, contents: Option<&Contents>, global: Glob
             manifest: recorded.map(|it| &it.manifest),
             layer_manifest: recorded.map(|it| &it.layer_manifest),
         });
-        return;
     }
-    let bold = anstyle::Style::new().bold();
-    anstream::println!("{bold}{layer}:{version}{bold:#}");
-    let by = record.deleted_by.as_deref();
-    let by = by.map_or_else(String::new, |by| format!(" by {by}"));
-    let when = match record.deleted_at {
-        Some(at) => format!("{}{by}", to_the_second(at)),
-        None => "not by `accretion delete`: nothing says when, or by whom".to_owned(),
+    let deleted = match (record.deleted_at, &record.deleted_by) {
+        (Some(at), Some(by)) => format!("{} by {by}", to_the_second(at)),
+        (Some(at), None) => to_the_second(at),
+        (None, _) => "not by `accretion delete`; time and caller are unknown".to_owned(),
     };
-    let mut facts = vec![
-        ("ARN", record.arn.clone()),
-        ("deleted", when),
-        ("published", to_the_second(record.published_at)),
-    ];
-    facts.extend(recorded.map(facts_of).unwrap_or_default());
-    print_facts(facts);
+    print_title(&format!("{layer}:{version}"));
+    print_facts([
+        ("ARN", Some(record.arn.clone())),
+        ("deleted", Some(deleted)),
+        ("published", Some(to_the_second(record.published_at))),
+    ]);
     if let Some(contents) = contents {
+        contents.recorded.iter().for_each(print_recorded);
         print_contents(contents, global);
     }
 }

@@ -1,0 +1,210 @@
+//! The structure of the code: modules of a crate do not import each other in a circle.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The top-level modules of a crate, and the top-level modules that each of them uses.
+type Graph = BTreeMap<String, BTreeSet<String>>;
+
+/// The source files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The code of a file without comments and unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = product.lines();
+    let code: Vec<_> = lines
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    code.join("\n")
+}
+
+/// The first names after `crate::` in a text: `a` and `b` for `crate::a::x` and `crate::{b, b::c}`.
+fn names_after_crate(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        let is_part = |c: &char| c.is_alphanumeric() || *c == '_';
+        text.trim_start().chars().take_while(is_part).collect()
+    };
+    let mut names = BTreeSet::new();
+    for (at, prefix) in code.match_indices("crate::") {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c == '$' || c == '_' || c.is_alphanumeric()) {
+            continue;
+        }
+        let rest = &code[at + prefix.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            names.insert(name(rest));
+            continue;
+        };
+        let (mut depth, mut start) = (0, 0);
+        for (index, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => {
+                    names.insert(name(&list[start..index]));
+                    break;
+                }
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    names.insert(name(&list[start..index]));
+                    start = index + 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// The modules that a crate's root declares.
+fn modules(root: &str) -> BTreeSet<String> {
+    let lines = root.lines().map(|line| {
+        line.trim_start_matches("pub ")
+            .trim_start_matches("pub(crate) ")
+    });
+    lines
+        .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+/// The modules of names that a crate's root re-exports: `Error` is of `error` by
+/// `pub use error::Error`.
+fn exports(root: &str) -> BTreeMap<String, String> {
+    let mut exports = BTreeMap::new();
+    for statement in root.split("pub use ").skip(1) {
+        let statement = statement
+            .split(';')
+            .next()
+            .unwrap()
+            .trim_start_matches("self::");
+        let Some((module, items)) = statement.split_once("::") else {
+            continue;
+        };
+        for item in items.split([',', '{', '}', ':', '\n', ' ']) {
+            exports.insert(item.trim().to_owned(), module.to_owned());
+        }
+    }
+    exports
+}
+
+/// The graph of a crate's top-level modules. `folder` is its `src`.
+fn graph(folder: &Path) -> Graph {
+    let root = code(&folder.join("lib.rs"));
+    let (modules, exports) = (modules(&root), exports(&root));
+    let mut graph: Graph = modules
+        .iter()
+        .map(|it| (it.clone(), BTreeSet::new()))
+        .collect();
+    for path in sources(folder) {
+        let inside = path.strip_prefix(folder).unwrap().with_extension("");
+        let module = inside.iter().next().unwrap().to_str().unwrap();
+        let Some(uses) = graph.get_mut(module) else {
+            continue;
+        };
+        for name in names_after_crate(&code(&path)) {
+            let used = exports.get(&name).unwrap_or(&name);
+            // Macros belong to no module.
+            if modules.contains(used) && used != module {
+                uses.insert(used.clone());
+            } else {
+                let is_item = name.starts_with(char::is_uppercase);
+                assert!(
+                    !is_item || used == module,
+                    "{}: crate::{name}",
+                    path.display()
+                );
+            }
+        }
+    }
+    graph
+}
+
+/// A circle in a graph, if there is one.
+fn cycle(graph: &Graph) -> Option<Vec<String>> {
+    fn visit(
+        graph: &Graph,
+        module: &str,
+        path: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> bool {
+        if let Some(at) = path.iter().position(|it| it == module) {
+            path.drain(..at);
+            return true;
+        }
+        if !done.contains(module) {
+            path.push(module.to_owned());
+            if graph[module].iter().any(|it| visit(graph, it, path, done)) {
+                return true;
+            }
+            path.pop();
+            done.insert(module.to_owned());
+        }
+        false
+    }
+    let mut done = BTreeSet::new();
+    graph.keys().find_map(|module| {
+        let mut path = Vec::new();
+        visit(graph, module, &mut path, &mut done).then_some(path)
+    })
+}
+
+/// Holds that no top-level modules of a crate import each other in a circle.
+#[track_caller]
+fn assert_no_cycle(crate_folder: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(crate_folder)
+        .join("src");
+    let graph = graph(&folder);
+    let count: usize = graph.values().map(BTreeSet::len).sum();
+    assert!(
+        count > graph.len(),
+        "{crate_folder} has {count} imports: are they found?"
+    );
+    let circle = cycle(&graph).map(|path| path.join(" → "));
+    assert_eq!(
+        circle, None,
+        "the modules of {crate_folder} import each other"
+    );
+}
+
+#[test]
+fn the_modules_of_the_command_have_no_import_cycle() {
+    assert_no_cycle("cli");
+}
+
+#[test]
+fn imports_and_cycles_are_found() {
+    let code =
+        "use crate::{a, b::{c, d}, e::f};\nfn x() { crate::g::h() }\nmy_crate::i; $crate::j!()";
+    let names: Vec<_> = names_after_crate(code).into_iter().collect();
+    assert_eq!(names, ["a", "b", "e", "g"]);
+    let graph = |edges: &[(&str, &[&str])]| -> Graph {
+        let edge = |(module, uses): &(&str, &[&str])| {
+            let uses = uses.iter().map(|it| (*it).to_owned()).collect();
+            ((*module).to_owned(), uses)
+        };
+        edges.iter().map(edge).collect()
+    };
+    let tree = graph(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])]);
+    assert_eq!(cycle(&tree), None);
+    let circle = graph(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]);
+    assert_eq!(cycle(&circle), Some(vec!["b".to_owned(), "c".to_owned()]));
+}
