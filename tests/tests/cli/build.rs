@@ -41,7 +41,7 @@ fn request(changes: &Value) -> String {
     request.to_string()
 }
 
-/// What tells that a file was not written again.
+/// The identity of a file, which changes if the file is written again.
 fn identity(project: &Project, file: &str) -> (u64, i64, i64) {
     let metadata = fs::metadata(project.layers().join(file)).expect("the file is there");
     (metadata.ino(), metadata.mtime(), metadata.mtime_nsec())

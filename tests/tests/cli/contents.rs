@@ -1,4 +1,4 @@
-//! What goes into a layer besides what is required, and what stays out of it.
+//! Extra files and projects in layers, and files that are left out.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -299,7 +299,7 @@ fn a_layer_over_the_limit() {
     assert_nothing_is_left(&project);
 }
 
-/// What requirements lead to that no layer can be made of.
+/// The errors of requirements that no layer can be built from.
 #[track_caller]
 fn unresolvable(index: &PackageIndex, requirements: &str, exit: i32, code: &str) -> Run {
     let project = project(index);

@@ -1,4 +1,4 @@
-//! What a newcomer types.
+//! The first commands of a newcomer.
 
 use std::fs;
 
@@ -209,7 +209,7 @@ fn layers_of_another_input_are_not_overwritten() {
         .exits(0);
 }
 
-/// What `accretion lock` writes is there beside what it was made of.
+/// A lock of `accretion lock` lies beside its input.
 #[test]
 fn a_lock_of_an_input_is_no_other_input() {
     let (_index, project) = with(&[("requirements.txt", "a\n")]);

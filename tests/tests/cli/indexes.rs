@@ -178,7 +178,7 @@ fn build(project: &Project, request: &str) -> Run {
     project.finish(command)
 }
 
-/// Where each package of the layer is from, by its name.
+/// The origin of each package of the layer, by its name.
 fn origins(project: &Project) -> BTreeMap<String, String> {
     let content = project.content(LAYER).into_iter();
     let modules = content.filter_map(|(path, (_, bytes))| {
@@ -459,7 +459,7 @@ fn everything(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
-/// Whether a text has what opens the index, as it is or in a header of HTTP.
+/// Returns whether a text contains the credentials of the index, plain or in an HTTP header.
 fn gives_away(bytes: &[u8]) -> bool {
     // `canary-user:canary-p4ssword` in Base64, from each of three places on.
     const ENCODED: [&str; 3] = [
@@ -547,7 +547,7 @@ fn what_opens_an_index_is_found_nowhere() {
     }
 }
 
-/// What opens an index is not shown where it is not understood, either.
+/// Credentials are hidden even in an invalid option.
 #[test]
 fn what_is_wrong_with_an_index_is_said_without_what_opens_it() {
     let index = index([pure("demo").build()]);

@@ -1,4 +1,4 @@
-//! What lies about on the user's machine has no say in what a layer holds.
+//! Files and settings of the user's machine do not change layers.
 
 use std::fs;
 

@@ -21,7 +21,7 @@ fn packages() -> [Wheel; 3] {
 /// A lock file with the name of its format, and the `pyproject.toml` that it needs, if any.
 type Lock = (&'static str, String, Option<&'static str>);
 
-/// What every tool would write of `a`, with `t` in a group of development.
+/// The lock that every tool would write of `a`, with `t` in a group of development.
 fn locks(index: &PackageIndex) -> Vec<Lock> {
     let [a, b, t] = &packages();
     let simple = index.url();

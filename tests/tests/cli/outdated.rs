@@ -99,7 +99,7 @@ fn a_lock_elsewhere_has_to_have_what_the_project_requires() {
     }
 }
 
-/// Where a lock file needs its project, the project is no neighbour by chance.
+/// A lock file that needs its project does not merely lie beside it.
 #[test]
 fn a_lock_whose_project_is_needed() {
     let (index, project) = app();

@@ -271,7 +271,7 @@ fn signals_end_a_build_of_a_source_distribution() {
     }
 }
 
-/// Whether a process runs; one that only waits to be reaped does not.
+/// Returns whether a process runs; one that only waits to be reaped does not.
 fn is_running(pid: &str) -> bool {
     let status = fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
     status.is_ok_and(|stat| {

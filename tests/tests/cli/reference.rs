@@ -1,4 +1,4 @@
-//! What the command says of itself: the reference of the command line, as far as it is the same with
+//! The command's own help: the reference of the command line, as far as it is the same with
 //! and without what speaks to AWS. `tests/pipeline` has all of it.
 
 use integration_tests::{Project, snapshot};

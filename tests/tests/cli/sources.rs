@@ -33,7 +33,7 @@ fn aviary(make: impl FnOnce(&Path) -> Vec<Sdist>) -> (PackageIndex, Project) {
     (index, project)
 }
 
-/// How often code ran.
+/// The number of times that code ran.
 fn runs(project: &Project) -> usize {
     fs::read_to_string(canary(project)).map_or(0, |text| text.lines().count())
 }

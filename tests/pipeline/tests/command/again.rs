@@ -8,7 +8,7 @@ use pipeline_tests::Error;
 use crate::Operator;
 use crate::requests::{inbox, on_cloud, pipeline};
 
-/// Where the requests are dropped.
+/// The region of the dropped requests.
 const REGION: &str = "eu-west-1";
 
 /// The id of the only request that a command has dropped.

@@ -44,7 +44,7 @@ fn uses(version: &Value) {
     });
 }
 
-/// What has become of each version, the newest first.
+/// The outcome of each version, newest first.
 fn outcomes(run: &Run) -> Vec<String> {
     let document = run.json();
     let versions = document["Versions"].as_array().unwrap().iter();

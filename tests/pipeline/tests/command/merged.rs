@@ -1,4 +1,4 @@
-//! What the command says of layers that are merged of several runtimes.
+//! Commands about layers that are merged of several runtimes.
 
 use serde_json::json;
 

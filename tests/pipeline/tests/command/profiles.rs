@@ -1,4 +1,4 @@
-//! Where credentials, region and endpoint come from.
+//! Sources of credentials, region and endpoint.
 
 use std::process::Command;
 

@@ -439,7 +439,7 @@ fn aws_that_does_not_answer() {
     );
 }
 
-/// What a server answers to a request line: status and body, or nothing at all.
+/// The answer of a server to a request line: status and body, or nothing at all.
 type Answer = fn(&str) -> Option<(u16, &'static str)>;
 
 /// A server on loopback that answers by the request line. Returns

@@ -21,7 +21,7 @@ const STACK: &str = "redriven";
 const REQUESTS: &str = "RequestDeadLetterQueueUrl";
 const PUBLICATIONS: &str = "PublicationDeadLetterQueueUrl";
 
-/// How long anything may take that is bound to happen: far longer than it does.
+/// The longest wait for anything that is bound to happen: far longer than it takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One after the other: they share the queues.
@@ -95,7 +95,7 @@ pub(crate) async fn letters(stack: &Stack, queue: &str, count: u32) -> Result<()
     wait_for("dead letters", PATIENCE, are_there).await
 }
 
-/// Whether a request's target has a status.
+/// Returns whether a request's target has a status.
 async fn has_status(stack: &Stack, id: &str, status: &str) -> Result<()> {
     let has = async || {
         let items = stack.items(Table::Requests, id).await?;

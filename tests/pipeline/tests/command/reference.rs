@@ -1,4 +1,4 @@
-//! What the command says of itself.
+//! The command's own help.
 
 use std::fs;
 use std::process::{Command, Stdio};

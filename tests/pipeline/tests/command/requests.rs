@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{Operator, REGIONS, cloud};
 
-/// What a request for one layer says besides.
+/// The options of a request for one layer.
 const ONE: &str = "--runtime python3.13 --architecture x86_64";
 
 /// Runs something against the server.
@@ -32,7 +32,7 @@ pub(crate) async fn pipeline(region: &str) -> Result<Stack> {
     Stack::connect_in(region, &cloud().server.endpoint(), STACK).await
 }
 
-/// What lies in a region's inbox below a folder: versions by key, the newest first.
+/// The objects below a folder of a region's inbox: versions by key, the newest first.
 pub(crate) async fn inbox(region: &str, folder: &str) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
     let stack = pipeline(region).await?;
     let bucket = stack.output("InboxBucketName");
@@ -749,7 +749,7 @@ fn ctrl_c_says_what_goes_on() {
     seen!("status_interrupted", run);
 }
 
-/// What is dropped is read by the pipeline as what was checked.
+/// The pipeline reads the dropped request as the command has checked it.
 #[test]
 fn a_dropped_request_is_the_one_that_was_checked() {
     let operator = Operator::of_cloud();

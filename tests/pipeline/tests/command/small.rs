@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Operator, REGIONS};
 
-/// What the command knows a pipeline by, without functions.
+/// The outputs and parameters of a pipeline, without functions.
 const TEMPLATE: &str = include_str!("small.yaml");
 
 /// Starts a server for the tests of a file. It ends with their process.
@@ -79,7 +79,7 @@ impl Deployer {
         )
     }
 
-    /// What the deployment file says of a region.
+    /// The entry of a region in the deployment file.
     pub(crate) fn region(&self, region: &str) -> Value {
         let file: Value = serde_json::from_str(&self.operator.read("d.json")).unwrap();
         file["Deployments"][region].clone()
@@ -152,7 +152,7 @@ impl Deployer {
     }
 }
 
-/// What a command said, with the lines of standard error in order: regions are worked on at once.
+/// The output of a command, with the lines of standard error in order: regions are worked on at once.
 pub(crate) fn sorted(mut run: integration_tests::Run) -> integration_tests::Run {
     let is_of_region = |line: &&str| line.split_once(": ").is_some_and(|it| it.0.contains("-1"));
     let (mut lines, others): (Vec<_>, Vec<_>) = run.stderr.lines().partition(is_of_region);
@@ -162,7 +162,7 @@ pub(crate) fn sorted(mut run: integration_tests::Run) -> integration_tests::Run 
     run
 }
 
-/// What a command said, without what CloudFormation adds to names.
+/// The output of a command, without what CloudFormation adds to names.
 pub(crate) fn without_suffixes(mut run: integration_tests::Run) -> integration_tests::Run {
     for text in [&mut run.stdout, &mut run.stderr] {
         let lines = text.lines().map(|line| {
