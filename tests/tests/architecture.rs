@@ -1,10 +1,12 @@
-//! The structure of the code: modules of a crate do not import each other in a circle.
+//! The structure of the code: crates depend inward only, and modules of a crate do not import each
+//! other in a circle.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The top-level modules of a crate, and the top-level modules that each of them uses.
 type Graph = BTreeMap<String, BTreeSet<String>>;
@@ -186,6 +188,11 @@ fn assert_no_cycle(crate_folder: &str) {
 }
 
 #[test]
+fn the_modules_of_the_domain_have_no_import_cycle() {
+    assert_no_cycle("shared/core");
+}
+
+#[test]
 fn the_modules_of_the_command_have_no_import_cycle() {
     assert_no_cycle("cli");
 }
@@ -207,4 +214,60 @@ fn imports_and_cycles_are_found() {
     assert_eq!(cycle(&tree), None);
     let circle = graph(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]);
     assert_eq!(cycle(&circle), Some(vec!["b".to_owned(), "c".to_owned()]));
+}
+
+/// The crates of the product, and those of our own that each may depend on. Development
+/// dependencies do not count.
+const DEPENDENCIES: [(&str, &[&str]); 15] = [
+    ("accretion-fault-derive", &[]),
+    ("accretion-archive", &[]),
+    ("accretion-core", &["fault-derive"]),
+    ("accretion-tree", &["archive", "core"]),
+    ("accretion-layer", &["archive", "core", "tree"]),
+    ("accretion-python", &["archive", "core", "tree"]),
+    ("accretion-service", ECOSYSTEMS_AND_LAYERS),
+    ("accretion-local", USE_CASES),
+    ("accretion-aws", USE_CASES),
+    ("accretion-lambda", EVERYTHING),
+    ("dispatcher", EVERYTHING),
+    ("builder", EVERYTHING),
+    ("sandbox", EVERYTHING),
+    ("publisher", EVERYTHING),
+    ("accretion", EVERYTHING),
+];
+const ECOSYSTEMS_AND_LAYERS: &[&str] = &["archive", "core", "tree", "layer", "python"];
+const USE_CASES: &[&str] = &["archive", "core", "tree", "layer", "python", "service"];
+const EVERYTHING: &[&str] = &[
+    "archive", "core", "tree", "layer", "python", "service", "local", "aws", "lambda",
+];
+
+#[test]
+fn crates_depend_inward_only() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--locked"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{metadata:?}");
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let by_name: BTreeMap<_, _> = packages
+        .iter()
+        .map(|package| (package["name"].as_str().unwrap(), package))
+        .collect();
+    for name in by_name.keys() {
+        let is_test = name.ends_with("-tests") || *name == "accretion-testing";
+        let is_listed = DEPENDENCIES.iter().any(|(listed, _)| listed == name);
+        assert!(is_test || is_listed, "{name} has no rule here");
+    }
+    for (name, allowed) in DEPENDENCIES {
+        let dependencies = by_name[name]["dependencies"].as_array().unwrap();
+        for dependency in dependencies.iter().filter(|it| it["kind"].is_null()) {
+            let dependency = dependency["name"].as_str().unwrap();
+            if by_name.contains_key(dependency) {
+                let short = dependency.trim_start_matches("accretion-");
+                assert!(allowed.contains(&short), "{name} depends on {dependency}");
+            }
+        }
+    }
 }

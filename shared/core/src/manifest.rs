@@ -11,7 +11,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::{Digest, Sha256};
 use crate::layer::{Conflict, Shape};
-use crate::notification::{LayerRef, ObjectRef};
 use crate::request::{PermissionDocument, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
 use crate::timestamp::Timestamp;
@@ -282,6 +281,27 @@ impl Manifest {
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
+}
+
+/// A layer and one of its versions, as Accretion names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LayerRef {
+    /// The ARN of the layer, without a version.
+    pub arn: String,
+    /// The number of the version.
+    pub version: u64,
+}
+
+/// An object in S3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// The bucket.
+    #[serde(rename = "S3Bucket")]
+    pub bucket: String,
+    /// The key.
+    #[serde(rename = "S3Key")]
+    pub key: String,
 }
 
 /// The number of distributions among what is installed; one that is there several times counts once.

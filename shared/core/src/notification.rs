@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::manifest::Installed;
+pub use crate::manifest::{LayerRef, ObjectRef};
 use crate::request::{RequestId, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime};
 
@@ -259,27 +260,6 @@ impl Attribute {
             Self::Texts(texts) => serde_json::Value::from(texts).to_string(),
         }
     }
-}
-
-/// A layer and one of its versions, as Accretion names them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct LayerRef {
-    /// The ARN of the layer, without a version.
-    pub arn: String,
-    /// The number of the version.
-    pub version: u64,
-}
-
-/// An object in S3.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectRef {
-    /// The bucket.
-    #[serde(rename = "S3Bucket")]
-    pub bucket: String,
-    /// The key.
-    #[serde(rename = "S3Key")]
-    pub key: String,
 }
 
 /// Bytes of the JSON of [`Changes`] in a message. SNS takes 256 KiB with all that is in it.

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::lock::{LockFormat, PROJECT};
 use crate::request::{
-    PythonInput, Request, Requirements, from_lock, from_requirements_txt, from_script, outdated_problem,
+    PythonInput, Request, Requirements, from_lock, from_requirements_txt, from_script,
+    outdated_problem,
 };
 use crate::requirement::Include;
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
