@@ -94,7 +94,7 @@ pub struct Component<'a> {
     pub name: &'a str,
     /// The hash of its file: of the source, if it is built from one.
     pub sha256: Sha256,
-    /// Whether the file is a source, of which two builds differ.
+    /// True if the file is a source, of which two builds differ.
     pub source: bool,
 }
 
@@ -107,7 +107,7 @@ pub struct Written {
     pub size: u64,
 }
 
-/// What determines a layer's bytes, hashed. Written as `sha256:` and 64 hexadecimal digits.
+/// The hash of everything that determines a layer's bytes. Written as `sha256:` and 64 hexadecimal digits.
 ///
 /// It is known right after resolution, before anything is downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,7 +20,7 @@ pub struct Conflict {
     pub losers: Vec<String>,
 }
 
-/// How a layer serves its runtimes.
+/// The way a layer serves its runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
     /// All of them have the same files, in `python/`.

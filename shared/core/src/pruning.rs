@@ -175,7 +175,7 @@ impl Globs {
         })
     }
 
-    /// Whether a pattern matches the path of a file. `globs` is kept for its memory.
+    /// Returns whether a pattern matches the path of a file. `globs` is kept for its memory.
     pub fn matches(&mut self, path: &str, globs: &mut Vec<usize>) -> bool {
         self.set.matches_into(path, globs);
         for glob in &*globs {

@@ -284,7 +284,7 @@ pub struct Request<I> {
     pub permissions: BTreeSet<Permission>,
     /// Extra files of the layers, and the files that stay out.
     pub contents: Contents,
-    /// Whether one layer serves all runtimes, for each architecture.
+    /// True if one layer serves all runtimes, for each architecture.
     pub merge: bool,
 }
 

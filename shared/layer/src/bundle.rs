@@ -29,13 +29,13 @@ pub struct Copied<'a> {
     pub files: &'a [LayoutFile],
 }
 
-/// What a layer for several runtimes consists of, in the order of its zip.
+/// The contents of a layer for several runtimes, in the order of its zip.
 #[derive(Debug)]
 pub struct Bundle<'a> {
     pub(crate) parts: Vec<Part<'a>>,
     /// Index of the part, and of the entry in its plan.
     pub(crate) order: Vec<(usize, usize)>,
-    /// How it serves its runtimes.
+    /// The way it serves its runtimes.
     pub shape: Shape,
     /// Paths that wheels of one tree claim with different content, each once.
     pub conflicts: Vec<Conflict>,

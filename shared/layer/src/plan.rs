@@ -180,7 +180,7 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// What goes into the zip for an entry.
+    /// The file that goes into the zip for an entry.
     pub(crate) fn file(&self, entry: &Planned<'a>) -> Cow<'a, LayoutFile> {
         match self.record(entry) {
             Some((file, _)) => Cow::Owned(file.clone()),

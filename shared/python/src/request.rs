@@ -34,7 +34,7 @@ pub use crate::input::{InputKind, InputUnsupported, from_input};
 /// A request for layers of Python packages.
 pub type Request = request::Request<PythonInput>;
 
-/// What a layer is made from.
+/// The requirements that a layer is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requirements {
     /// Requirements that are resolved for each target.
@@ -67,7 +67,7 @@ pub struct PythonInput {
     pub selection: Selection,
     /// Distributions that are resolved but left out of the layers.
     pub exclude: BTreeSet<PackageName>,
-    /// Whether packages without a fitting wheel may be built, which runs their code.
+    /// True if packages without a fitting wheel may be built, which runs their code.
     pub allow_source_distributions: bool,
     /// Indexes that are asked before the default one, in this order.
     pub indexes: Vec<Index>,
@@ -141,8 +141,8 @@ impl PythonInput {
     }
 }
 
-/// What a lock file or a script lacks for the request's targets: one problem for each target
-/// that can't be built. Of what has to be resolved only the Python versions are known.
+/// The problems of a lock file or a script with the request's targets: one for each target that
+/// can't be built. For requirements that have to be resolved, only the Python versions are checked.
 ///
 /// `own` are packages whose wheels will be at hand, besides those that the request names.
 ///

@@ -24,7 +24,7 @@ use crate::ports::{Event, Progress, Resolver, StoredWheel, Wheels};
 /// Files that are to be copied into a layer, packed already.
 #[derive(Debug)]
 pub struct PackedFiles {
-    /// Where they come from, in words: `the folder tools`.
+    /// Their origin, in words: `the folder tools`.
     pub folder: String,
     /// The files, ordered by the bytes of their paths.
     pub files: Vec<LayoutFile>,
@@ -32,7 +32,7 @@ pub struct PackedFiles {
     pub packed: PathBuf,
 }
 
-/// What is installed for one target.
+/// The installed packages of one target.
 #[derive(Debug)]
 pub struct InstalledTree {
     target: Target,
@@ -41,7 +41,7 @@ pub struct InstalledTree {
 }
 
 impl InstalledTree {
-    /// What packages come to, whose wheels these are.
+    /// The tree of packages and their wheels.
     pub(crate) fn new(
         target: Target,
         packages: &[LockedPackage],
@@ -60,7 +60,7 @@ impl InstalledTree {
 /// A package of the layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageOf {
-    /// What is installed.
+    /// The package as a manifest lists it.
     pub installed: Installed,
     /// For which runtimes, oldest first.
     pub runtimes: Vec<Runtime>,
@@ -69,23 +69,23 @@ pub struct PackageOf {
 /// A layer that was written.
 #[derive(Debug)]
 pub struct Assembled<S> {
-    /// What it was written to.
+    /// The staged artifact.
     pub staged: S,
     /// The zip.
     pub written: Written,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
-    /// How it serves its runtimes.
+    /// The way it serves its runtimes.
     pub shape: Shape,
-    /// What is installed, ordered by name.
+    /// The installed packages, ordered by name.
     pub packages: Vec<PackageOf>,
-    /// How many files were copied.
+    /// The number of extra files.
     pub copied: usize,
     /// Paths that wheels claim with different content.
     pub conflicts: Vec<Conflict>,
-    /// What was pruned of all of it.
+    /// The pruned files of all trees.
     pub pruned: Pruned,
-    /// What deserves attention.
+    /// Warnings about the layer.
     pub warnings: Vec<String>,
 }
 
@@ -200,7 +200,7 @@ pub(crate) async fn write<S: Write + Send + 'static>(
     }
 }
 
-/// What was pruned of the trees that are in the layer.
+/// Sums up the pruned files of the trees that are in the layer.
 fn pruned_of(trees: &[Pruned], shape: Shape) -> Pruned {
     let there = match shape {
         Shape::Shared => trees.get(..1).unwrap_or_default(),

@@ -28,16 +28,16 @@ use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, Whe
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
 
-/// How a build goes about it.
+/// The options of a build.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Refuse layers in which wheels claim the same path with different content.
     pub strict: bool,
-    /// Whether packages may be built from source.
+    /// The rule for source distributions.
     pub source_distributions: SourceDistributions,
 }
 
-/// Whether packages without a fitting wheel may be built from source, which runs their code.
+/// The rule for packages without a fitting wheel: building them from source runs their code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SourceDistributions {
     /// If the request allows it.
@@ -53,17 +53,17 @@ pub enum SourceDistributions {
 /// One layer, built or found unchanged.
 #[derive(Debug)]
 pub struct Built {
-    /// What it is for.
+    /// The target, or the targets.
     pub target: Compatibility,
-    /// What it is called.
+    /// The layer's name.
     pub layer: LayerName,
-    /// What it consists of.
+    /// The artifact manifest.
     pub manifest: Manifest,
-    /// Whether the artifact is new; otherwise the one of the same digest was there already.
+    /// True if the artifact is new; otherwise one of the same digest existed already.
     pub changed: bool,
-    /// How long it took.
+    /// The time that the build took.
     pub elapsed: Duration,
-    /// What deserves attention.
+    /// Warnings about the layer.
     pub warnings: Vec<String>,
 }
 
@@ -209,8 +209,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         })
     }
 
-    /// What a layer consists of for each of its runtimes, and what deserves attention. They are resolved
-    /// one after the other: each may take as much memory as there is for one.
+    /// Resolves the packages of each runtime, with warnings. It resolves one after the other, because
+    /// each may take all the memory that is allowed for one.
     async fn resolve(
         &self,
         wanted: &Compatibility,
@@ -294,7 +294,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         }
     }
 
-    /// What a new layer's manifest says of its content.
+    /// Describes the content of a new layer for its manifest.
     fn content<S>(&self, wanted: &Compatibility, assembled: &Assembled<S>) -> Content {
         let all = wanted.runtimes().len();
         let installed = assembled.packages.iter().map(|package| Installed {
@@ -390,7 +390,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     }
 }
 
-/// What a layer consists of for one of its runtimes.
+/// The packages of a layer for one of its runtimes.
 struct ResolvedTree {
     target: Target,
     /// Ordered by name.
@@ -460,7 +460,7 @@ fn pins(trees: &[ResolvedTree]) -> Vec<String> {
         .collect()
 }
 
-/// What several trees may have, once and ordered by name.
+/// Returns each item of several trees once, ordered by name.
 fn each_once<T: PartialEq>(all: impl Iterator<Item = T>, name: impl Fn(&T) -> &str) -> Vec<T> {
     let mut all: Vec<T> = all.collect();
     // Stable: versions of one name stay in the order of the runtimes.
@@ -478,7 +478,7 @@ fn each_once<T: PartialEq>(all: impl Iterator<Item = T>, name: impl Fn(&T) -> &s
     once
 }
 
-/// What a manifest says of an artifact that exists.
+/// The part of a manifest that describes an existing artifact.
 struct Content {
     shape: Option<Shape>,
     installed: Vec<Installed>,
@@ -508,7 +508,7 @@ impl From<Manifest> for Content {
     }
 }
 
-/// What a manifest says of what was pruned.
+/// Describes the pruned files for a manifest.
 fn describe_pruned(pruning: &Pruning, pruned: &Pruned) -> Option<manifest::Pruned> {
     (!pruning.is_empty()).then(|| manifest::Pruned {
         prune: pruning.prune().map(ToString::to_string).collect(),

@@ -20,7 +20,7 @@ use crate::ports::{Inbox, Listed, PortError, Requests};
 /// Objects that are read at the same time.
 const READS: usize = 16;
 
-/// Why there are no files.
+/// The reason why no files could be gathered.
 #[derive(Debug)]
 pub(crate) enum Gathered {
     /// They can't go into a layer.

@@ -28,20 +28,20 @@ pub async fn lock_target<R: Resolver, W: Wheels>(
     packages.all(target, Locating::Anew).await
 }
 
-/// What goes into one layer.
+/// The locked packages of one layer.
 #[derive(Debug)]
 pub struct Locked {
     /// The packages, ordered by name.
     pub packages: Vec<LockedPackage>,
-    /// What deserves attention.
+    /// Warnings about the layer.
     pub warnings: Vec<String>,
 }
 
-/// What goes into the layer of each target of a request, in the order of the targets.
+/// Locks the packages of each target of a request, in the order of the targets.
 ///
 /// # Errors
 ///
-/// Those of a lock file that can't be read. What is wrong for one target is its own outcome.
+/// Those of a lock file that can't be read. An error of one target is its own outcome.
 pub async fn lock<R: Resolver, W: Wheels>(
     request: &Request,
     resolver: &R,

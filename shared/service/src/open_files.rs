@@ -26,7 +26,7 @@ struct State {
     files: Vec<Option<Arc<File>>>,
     /// Indices of what is open, the longest open first.
     order: VecDeque<usize>,
-    /// What could not be opened.
+    /// The file that could not be opened.
     failure: Option<(usize, io::Error)>,
 }
 

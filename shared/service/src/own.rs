@@ -1,4 +1,4 @@
-//! What goes into a layer besides what is required: files of one's own, and wheels.
+//! Extra files and user-supplied wheels of a layer.
 
 use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use accretion_tree::LayoutFile;
 
 use crate::assemble::PackedFiles;
 
-/// What goes into layers besides what is required. By default nothing.
+/// The extra files and wheels of layers. By default none.
 #[derive(Debug, Default)]
 pub struct Own {
     /// Files, the same for every target.
@@ -28,7 +28,7 @@ impl Own {
         self.files.as_ref().map_or(&[], |packed| &packed.files)
     }
 
-    /// What a manifest says of the files.
+    /// Describes the files for a manifest.
     pub(crate) fn described(&self) -> Option<manifest::Files> {
         let files = self.files();
         (!files.is_empty()).then(|| manifest::Files {

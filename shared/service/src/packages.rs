@@ -1,4 +1,4 @@
-//! What a request's requirements come to: the packages of each target, and their wheels.
+//! The packages of a request's requirements for each target, and their wheels.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -31,18 +31,18 @@ use crate::ports::{
 /// entries are ordered by path, so few wheels take turns.
 const OPEN_FILES: usize = 64;
 
-/// Where the packages of a layer come from.
+/// The origin of a layer's packages.
 enum Source<'a> {
     Resolve(&'a RequirementSet),
     Locked(&'a Lock),
 }
 
-/// What locating the files of pinned versions goes by.
+/// The source of the locations of pinned files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Locating {
-    /// What was found out before.
+    /// Earlier answers.
     Remembered,
-    /// What the index says now.
+    /// The index, queried anew.
     Anew,
 }
 
@@ -60,13 +60,13 @@ pub(crate) struct Packages<'a, R, W> {
     progress: &'a dyn Progress,
 }
 
-/// What resolution says of a layer.
+/// The result of a resolution.
 pub(crate) struct Resolved {
-    /// What goes into the layer, ordered by name.
+    /// The packages of the layer, ordered by name.
     pub(crate) packages: Vec<LockedPackage>,
-    /// What is left out.
+    /// The packages that are left out.
     pub(crate) excluded: Vec<LeftOut>,
-    /// What deserves attention.
+    /// Warnings about the layer.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -349,7 +349,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         }
     }
 
-    /// Whether a failure may be due to what was remembered of where files are.
+    /// Returns whether remembered locations of files may have caused a failure.
     pub(crate) fn may_be_out_of_date(&self, error: &Error) -> bool {
         matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
             && error.code() == FILE_NOT_FOUND
@@ -433,7 +433,7 @@ fn of_resolver(error: accretion_python::Error) -> accretion_python::Error {
 }
 
 impl LeftOut {
-    /// What the request names.
+    /// A package that the request excludes.
     fn named(package: LockedPackage) -> Self {
         Self {
             package,
@@ -442,7 +442,7 @@ impl LeftOut {
     }
 }
 
-/// What a wheel requires, by its metadata.
+/// Reads the requirements of a wheel from its metadata.
 fn requires(wheel: &StoredWheel) -> Result<Requires, accretion_python::Error> {
     let open = |path: &Path| {
         File::open(path).map_err(|error| accretion_python::Error::WheelRead {
@@ -465,7 +465,7 @@ fn source(package: &LockedPackage) -> Option<(&str, &LockedFile)> {
     }
 }
 
-/// Whether a wheel that was built is the one of a package: its name was the build's to choose.
+/// Checks that a built wheel is the one of its package: the build chose its name.
 fn is_of(
     built: &StoredWheel,
     package: &LockedPackage,
@@ -479,7 +479,7 @@ fn is_of(
     Err(accretion_python::Error::WheelInvalid { wheel, problem })
 }
 
-/// What a manifest says of a package that goes into a layer as it is.
+/// Describes a package for a manifest.
 pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Installed {
     Installed {
         name: package.name.to_string(),
@@ -509,7 +509,7 @@ pub(crate) fn planned(wheel: &StoredWheel) -> Wheel<'_> {
     }
 }
 
-/// What to say of a path that wheels claim with different content.
+/// The warning about a path that wheels claim with different content.
 pub(crate) fn warning(conflict: &Conflict) -> String {
     let (path, winner) = (&conflict.path, &conflict.winner);
     let losers = conflict.losers.join(" or ");

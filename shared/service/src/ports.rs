@@ -1,4 +1,4 @@
-//! What a use case needs of the world.
+//! The ports of the use cases.
 
 mod dead_letters;
 mod pipeline;
@@ -82,29 +82,27 @@ impl Fault for PortError {
     }
 }
 
-/// What is to be resolved.
+/// A resolution that a use case requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Resolution<'a> {
-    /// What is required.
+    /// The requirements.
     pub requirements: &'a RequirementSet,
     /// Packages that are at hand: no index is asked for them, whatever requires them.
     pub own: &'a [PackageName],
-    /// What for.
+    /// The target.
     pub target: Target,
-    /// Whether packages without a fitting wheel may be chosen, whose code may be run for their
-    /// metadata.
+    /// True if packages without a fitting wheel may be chosen, whose code may run for their metadata.
     pub allow_source_distributions: bool,
-    /// Whether what is required is all that is wanted: pinned versions, whose files are to be
-    /// located.
+    /// Set if the requirements are pinned versions whose files the resolver only locates.
     pub located: Option<Location<'a>>,
 }
 
-/// How the files of pinned versions are located.
+/// The way to locate the files of pinned versions.
 #[derive(Debug, Clone, Copy)]
 pub struct Location<'a> {
     /// The index that they are on; the default one if a lock names none.
     pub index: Option<&'a Url>,
-    /// Whether an earlier answer will do.
+    /// True if an earlier answer is good enough.
     pub remembered: bool,
 }
 
@@ -133,11 +131,11 @@ pub trait IndexCredentials: Send + Sync {
 pub struct StoredWheel {
     /// Its file name.
     pub filename: WheelFilename,
-    /// What it puts into a layer.
+    /// The files that it puts into a layer.
     pub layout: Layout,
-    /// Where the wheel is.
+    /// The path of the wheel.
     pub wheel: PathBuf,
-    /// Where the file with its layout is.
+    /// The path of the file with its layout.
     pub layout_file: PathBuf,
 }
 
@@ -170,7 +168,7 @@ pub trait Wheels: Send + Sync {
     ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
 }
 
-/// What describes an artifact.
+/// The documents that describe an artifact.
 #[derive(Debug, Clone, Copy)]
 pub struct Description<'a> {
     /// Its manifest.
@@ -217,7 +215,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> jiff::Timestamp;
 }
 
-/// What happens during a build, for whoever watches.
+/// An event of a build, for progress reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The requirements of a target are being resolved.
@@ -226,7 +224,7 @@ pub enum Event {
     Resolved {
         /// The target.
         target: Target,
-        /// How many packages go into the layer.
+        /// The number of packages that go into the layer.
         packages: usize,
     },
     /// A download has started.

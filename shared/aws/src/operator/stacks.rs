@@ -145,7 +145,7 @@ impl Event {
                 .is_some_and(|it| it.contains("already exists"))
     }
 
-    /// Whether it is a failure with a cause of its own, and no consequence of another one.
+    /// Returns whether it is a failure with its own cause, not a consequence of another one.
     pub fn is_cause_of_failure(&self) -> bool {
         let reason = self.reason.as_deref().unwrap_or_default();
         let is_consequence = ["Resource creation cancelled", "Resource update cancelled"]

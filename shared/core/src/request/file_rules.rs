@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::pruning::{Globs, Pattern, PatternsTooLarge};
 
-/// What users say of extra files. By default no hidden file goes into a layer, and no secret.
+/// The users' rules for extra files. By default no hidden file goes into a layer, and no secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileRules {
     hidden: BTreeSet<Pattern>,

@@ -26,7 +26,7 @@ pub struct RequestDocument {
     /// The programming language: `python`, in any case.
     #[schemars(regex(pattern = r"^[Pp][Yy][Tt][Hh][Oo][Nn]$"), example = &"python")]
     pub language: String,
-    /// What goes into the layers.
+    /// The requirements.
     pub requirements: RequirementsDocument,
     /// Dependency groups of a lock file that go into the layers beside its default ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -36,7 +36,7 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
     pub extras: Vec<String>,
-    /// The Lambda runtimes to build for. If left out, all that AWS has not deprecated and that the
+    /// The Lambda runtimes to build for. If left out, all that AWS supports and that the
     /// `requires-python` of a lock file or script takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<Runtime>", length(min = 1))]
@@ -54,7 +54,7 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 512), example = &"MIT")]
     pub license_info: Option<String>,
-    /// Who may use the layers. Only the account that holds them if left out.
+    /// The principals that may use the layers. Only the account that holds them if left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub permissions: Vec<PermissionDocument>,
@@ -63,11 +63,11 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$")))]
     pub exclude: Vec<String>,
-    /// Whether packages are left out that the runtime has in a version that satisfies all that
+    /// True if packages are left out that the runtime has in a version that satisfies all that
     /// require them, such as `boto3`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub provided_by_runtime: bool,
-    /// Files of one's own: zips, wheels and folders below `files/` in the inbox.
+    /// Extra files: zips, wheels and folders below `files/` in the inbox.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub files: Vec<FileSourceDocument>,
@@ -87,14 +87,14 @@ pub struct RequestDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
     pub include: Vec<String>,
-    /// Whether packages without a fitting wheel may be built from source, which runs their code.
+    /// True if packages without a fitting wheel may be built from source, which runs their code.
     #[serde(default)]
     pub allow_source_distributions: bool,
     /// Package indexes that are asked before the default one, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub indexes: Vec<IndexDocument>,
-    /// Whether one layer for each architecture serves all runtimes, instead of one for each of them.
+    /// True if one layer for each architecture serves all runtimes, instead of one for each of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merge: bool,
 }
@@ -201,7 +201,7 @@ pub struct RequirementDocument {
     /// The name of a distribution.
     #[schemars(regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._-]*[a-zA-Z0-9])?$"))]
     pub name: String,
-    /// What follows the name: nothing, `==1.0`, `[extra]`, ` >= 0.9.0`.
+    /// The text after the name: nothing, `==1.0`, `[extra]`, ` >= 0.9.0`.
     #[schemars(example = &"", example = &"==1.0", example = &"[policy]>=2")]
     pub details: String,
 }

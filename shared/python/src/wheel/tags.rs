@@ -1,4 +1,4 @@
-//! Which wheel fits a target best (PEP 425, PEP 600).
+//! The wheel that fits a target best, by its tags (PEP 425, PEP 600).
 //!
 //! The order is that of `packaging.tags`: tags of the interpreter's own ABI before the stable ABI
 //! before pure Python, newer Python versions before older ones, and within each the platform from
@@ -8,7 +8,7 @@
 use crate::wheel::{Tag, WheelFilename};
 use accretion_core::target::{Architecture, Target};
 
-/// How well a tag fits: the lower, the better.
+/// The rank of a tag for a target: the lower, the better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank(u32);
 

@@ -1,4 +1,4 @@
-//! What builder and build sandboxes hand each other. Build sandboxes run the code of packages, so they get no
+//! The exchange between builder and build sandboxes. Build sandboxes run the code of packages, so they get no
 //! access of their own to anything: an order brings along all that it may read and write.
 
 use std::fmt;
@@ -48,17 +48,17 @@ pub struct Order {
     pub runtime: Runtime,
     /// The architecture that it is for.
     pub architecture: Architecture,
-    /// What is to be built; absent where a request is to be resolved.
+    /// The source distribution to build; absent if a request is to be resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<OrderedSource>,
-    /// Where the source distribution, or the request, can be read.
+    /// The URL to read the source distribution or the request from.
     pub input: SignedUrl,
-    /// Where the result can be written, once.
+    /// The URL to write the result to, once.
     pub output: SignedUrl,
 }
 
 impl Order {
-    /// What it is for.
+    /// The target.
     pub fn target(&self) -> Target {
         Target {
             runtime: self.runtime,
@@ -77,7 +77,7 @@ pub struct OrderedSource {
     pub sha256: Sha256,
 }
 
-/// Where builder and build sandboxes leave things for each other.
+/// The store through which builder and build sandboxes exchange files.
 pub trait Handover: Send + Sync {
     /// The lock that a build sandbox has left, if it has.
     fn lock(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
@@ -90,7 +90,7 @@ pub trait Handover: Send + Sync {
         into: &mut File,
     ) -> impl Future<Output = Result<Option<String>, PortError>> + Send;
 
-    /// Whether there is something of this key.
+    /// Returns whether an object of this key exists.
     fn has(&self, key: &str) -> impl Future<Output = Result<bool, PortError>> + Send;
 
     /// Leaves a source distribution for a build sandbox.
@@ -101,10 +101,10 @@ pub trait Handover: Send + Sync {
         sha256: Sha256,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
-    /// Where an object can be read by whoever gets the URL.
+    /// Signs a URL that reads an object.
     fn readable(&self, key: &str) -> impl Future<Output = Result<SignedUrl, PortError>> + Send;
 
-    /// Where an object can be written by whoever gets the URL, unless it is there already.
+    /// Signs a URL that writes an object, unless it exists already.
     fn writable(&self, key: &str) -> impl Future<Output = Result<SignedUrl, PortError>> + Send;
 }
 
