@@ -97,8 +97,8 @@ impl DynamoTracking {
 
     async fn read_open(&self, before: Timestamp) -> Result<Vec<OpenTarget>, Error> {
         let keys = self.items.table.older(&OPEN, before).await?;
-        let open = stream::iter(keys).map(|keys| self.read_open_target(keys));
-        let open: Vec<_> = open.buffered(READS).try_collect().await?;
+        let reads = stream::iter(keys).map(|keys| self.read_open_target(keys));
+        let open: Vec<_> = reads.buffered(READS).try_collect().await?;
         Ok(open.into_iter().flatten().collect())
     }
 
@@ -309,10 +309,9 @@ pub(crate) fn compatibility(item: Record<'_>) -> Result<Compatibility, String> {
     match target {
         LayerTarget::One(target) => Ok(target.into()),
         LayerTarget::Merged(_) => {
-            let runtimes = item.texts("Runtimes")?;
-            let runtimes = runtimes.iter().map(|it| it.parse::<Runtime>());
-            let runtimes: Result<Vec<_>, _> = runtimes.collect();
-            let runtimes = runtimes.map_err(|error| format!("`Runtimes`: {error}"))?;
+            let texts = item.texts("Runtimes")?;
+            let parsed: Result<Vec<_>, _> = texts.iter().map(|it| it.parse::<Runtime>()).collect();
+            let runtimes = parsed.map_err(|error| format!("`Runtimes`: {error}"))?;
             let lacking = || "it has no usable `Runtimes`".to_owned();
             Compatibility::new(target, runtimes).ok_or_else(lacking)
         }

@@ -47,8 +47,10 @@ impl InstalledTree {
         packages: &[LockedPackage],
         wheels: Vec<Arc<StoredWheel>>,
     ) -> Self {
-        let installed = packages.iter().zip(&wheels);
-        let installed = installed.map(|(package, wheel)| packages::installed(package, wheel));
+        let installed = packages
+            .iter()
+            .zip(&wheels)
+            .map(|(package, wheel)| packages::installed(package, wheel));
         Self {
             target,
             installed: installed.collect(),
@@ -156,8 +158,10 @@ pub(crate) async fn write<S: Write + Send + 'static>(
             files: &copied.files,
         });
         let bundle = Bundle::by(&planned, files, &rules)?;
-        let wheels = trees.iter().flat_map(|tree| tree.wheels.iter().cloned());
-        let wheels: Vec<_> = wheels.collect();
+        let wheels: Vec<_> = trees
+            .iter()
+            .flat_map(|tree| tree.wheels.iter().cloned())
+            .collect();
         let packed = copied.map(|copied| copied.packed.clone());
         let written = with_files(&wheels, packed, |files| {
             let mut files = files.into_iter();
@@ -180,8 +184,11 @@ pub(crate) async fn write<S: Write + Send + 'static>(
         }
         let packages = packages_of(&trees);
         let yanked = packages.iter().filter_map(|it| it.installed.warning());
-        let warnings = conflicts.iter().map(packages::warning).chain(yanked);
-        let warnings = warnings.collect();
+        let warnings = conflicts
+            .iter()
+            .map(packages::warning)
+            .chain(yanked)
+            .collect();
         Ok(Assembled {
             written,
             unzipped,

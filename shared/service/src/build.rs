@@ -195,8 +195,11 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             self.make(wanted, &layer, digest, trees).await?
         };
         let conflicts = manifest.conflicts.iter().map(packages::warning);
-        let unmatched = manifest.pruned.iter().flat_map(|pruned| &pruned.unmatched);
-        let unmatched = unmatched.map(|pattern| format!("the pattern `{pattern}` matches no file"));
+        let unmatched = manifest
+            .pruned
+            .iter()
+            .flat_map(|pruned| &pruned.unmatched)
+            .map(|pattern| format!("the pattern `{pattern}` matches no file"));
         let warnings = bounded(kept.into_iter().chain(conflicts).chain(unmatched).collect());
         let elapsed = start.elapsed();
         Ok(Built {
@@ -219,8 +222,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let mut trees = Vec::with_capacity(wanted.targets().len());
         let mut warnings: Vec<String> = Vec::new();
         for target in wanted.targets() {
-            let resolved = self.packages.resolve(target, locating).await;
-            let resolved = resolved.map_err(|error| of_runtime(wanted, target, error))?;
+            let outcome = self.packages.resolve(target, locating).await;
+            let resolved = outcome.map_err(|error| of_runtime(wanted, target, error))?;
             for warning in resolved.warnings {
                 if !warnings.contains(&warning) {
                     warnings.push(warning);
@@ -243,16 +246,18 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         digest: Digest,
         trees: Vec<ResolvedTree>,
     ) -> Result<Manifest, Error> {
-        let installed = trees.iter().map(async |tree| {
+        let installations = trees.iter().map(async |tree| {
             let (target, packages) = (tree.target, &tree.packages);
             match self.packages.fetch(packages, target).await {
                 Ok(wheels) => Ok(InstalledTree::new(target, packages, wheels)),
                 Err(error) => Err(of_runtime(wanted, target, error.into())),
             }
         });
-        // Each of them is tried, whatever becomes of the others: what they ask for besides is known then.
-        let installed = join_all(installed).await.into_iter();
-        let installed = installed.collect::<Result<_, Error>>()?;
+        // All of them run, even if one fails: then the orders of all are known.
+        let installed = join_all(installations)
+            .await
+            .into_iter()
+            .collect::<Result<_, Error>>()?;
         let _permit = self.splices.acquire().await;
         self.targets_are_finished(wanted);
         self.progress.on(Event::Splicing(wanted.target()));
@@ -352,8 +357,8 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
         };
-        let excluded = trees.into_iter().flat_map(|tree| tree.excluded);
-        let excluded = excluded.map(|left| Excluded {
+        let left_out = trees.into_iter().flat_map(|tree| tree.excluded);
+        let excluded = left_out.map(|left| Excluded {
             name: left.package.name.to_string(),
             version: left.package.version,
             reason: left.runtime_has.map(|_| Reason::ProvidedByRuntime),
@@ -410,8 +415,8 @@ fn note_yanked(installed: &mut [Installed], trees: &[ResolvedTree]) {
 
 /// The lock of what is installed.
 fn lock_of(trees: &[ResolvedTree]) -> String {
-    let selections = trees.iter();
-    let selections: Vec<_> = selections
+    let selections: Vec<_> = trees
+        .iter()
         .map(|tree| (tree.target, tree.packages.as_slice()))
         .collect();
     lock::write(&selections)
@@ -453,10 +458,10 @@ fn of_runtime(wanted: &Compatibility, target: Target, error: Error) -> Error {
 /// The packages that a layer consists of, as `name==version`, ordered by name.
 fn pins(trees: &[ResolvedTree]) -> Vec<String> {
     let packages = trees.iter().flat_map(|tree| &tree.packages);
-    let packages = packages.map(|package| (package.name.as_ref(), &package.version));
-    let pins = each_once(packages, |(name, _)| *name);
-    let pins = pins.iter();
-    pins.map(|(name, version)| format!("{name}=={version}"))
+    let names = packages.map(|package| (package.name.as_ref(), &package.version));
+    each_once(names, |(name, _)| *name)
+        .iter()
+        .map(|(name, version)| format!("{name}=={version}"))
         .collect()
 }
 

@@ -164,11 +164,11 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             return Ok(());
         }
         for (package, wheel) in packages.iter().zip(wheels) {
-            let required = requires(wheel)?.distributions;
-            let required = required
+            let distributions = requires(wheel)?.distributions;
+            let required: Vec<_> = distributions
                 .iter()
-                .filter_map(|it| Requirement::of_metadata(it));
-            let required: Vec<_> = required.collect();
+                .filter_map(|it| Requirement::of_metadata(it))
+                .collect();
             own::check_versions(
                 &self.own_wheels,
                 required.iter(),
@@ -238,8 +238,8 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 is_own: package.is_at_hand(),
             })
         });
-        let requiring: Vec<_> = requiring.collect::<Result<_, accretion_python::Error>>()?;
-        let division = provided::divide(target, requirements, &requiring)?;
+        let all = requiring.collect::<Result<Vec<_>, accretion_python::Error>>()?;
+        let division = provided::divide(target, requirements, &all)?;
         let mut left = Vec::with_capacity(packages.len());
         for package in packages {
             match division.out.get(&package.name) {
