@@ -573,7 +573,7 @@ mod tests {
     /// SNS takes 256 KiB of a message, DynamoDB 400 KB of an item.
     #[test]
     fn the_report_of_the_worst_request_fits_into_a_message_and_an_item() {
-        let fields = (0..1_000).map(|at| format!("\"{}{at}\": 0", "\\\"".repeat(450)));
+        let fields = (0..1_000).map(|at| format!("\"{}{at}\": 0", "𝕏\\\"".repeat(225)));
         let unknown = format!("{{{}}}", fields.collect::<Vec<_>>().join(",\n"));
         let lines = (0..1_000).map(|at| format!("-e \"{}{at}\"", "\u{7f}".repeat(900)));
         let lines = lines.collect::<Vec<_>>().join("\n");
