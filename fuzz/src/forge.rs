@@ -9,12 +9,12 @@ use accretion_testing::forge::zip::{
 use accretion_testing::forge::{Part, WheelForge};
 use arbitrary::{Arbitrary, Unstructured};
 
-/// What is unpacked of a stream that a plan holds, at most.
+/// The largest number of bytes that are unpacked of a stream that a plan holds.
 const UNPACKED: u64 = 64 << 10;
 /// The forge makes them without complaint; the targets would time out.
 const ENTRIES: usize = 40;
 
-/// What a target of plans makes of its bytes.
+/// The plan that a target of plans makes of its bytes.
 pub(crate) fn plan<'a, P: Arbitrary<'a>>(data: &'a [u8]) -> Option<P> {
     P::arbitrary_take_rest(Unstructured::new(data)).ok()
 }
@@ -44,7 +44,7 @@ pub(crate) fn with_metadata(data: &[u8]) -> Vec<u8> {
 #[derive(Debug, Arbitrary)]
 pub(crate) struct WheelPlan {
     entries: Vec<EntryPlan>,
-    /// Which of the entries are there twice.
+    /// The entries that are there twice.
     twice: Vec<u8>,
     metadata: PartPlan,
     wheel: PartPlan,

@@ -121,7 +121,7 @@ fn check(selected: &Selected, target: Target) {
     }
 }
 
-/// What uv is given is one line with a version and hashes for each, and nothing else.
+/// Checks that uv is given one line with a version and hashes for each package, and nothing else.
 fn check_pins(pins: &Pins) {
     if let Some(index) = &pins.index {
         assert!(matches!(index.scheme(), "http" | "https"));

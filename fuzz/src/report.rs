@@ -1,4 +1,4 @@
-//! What is promised of reports and messages: they can be shown, and say what to do.
+//! The promises of reports and messages: they can be shown, and say what to do.
 
 use accretion_core::Fault;
 use accretion_core::diagnostic::{Report, Severity};

@@ -8,7 +8,7 @@ use pep508_rs::VersionOrUrl;
 
 use crate::{choice, report, request};
 
-/// What separates the files: the first is the input, the others are called `1`, `2` and so on.
+/// The separator of the files: the first is the input, the others are called `1`, `2` and so on.
 const SEPARATOR: u8 = 0x1e;
 
 /// Texts of the form of `requirements.txt`, with the files that they include. The lowest bit of the

@@ -5,7 +5,7 @@ use accretion_testing::forge::zip::{
 };
 use accretion_testing::forge::{Part, WheelForge};
 
-/// How many plans there are for a target of plans, and how many bytes each has.
+/// The number of plans for a target of plans, and the number of bytes of each.
 const PLANS: u64 = 48;
 const PLAN_LENGTH: usize = 600;
 

@@ -73,7 +73,7 @@ fn check_alone(filename: &str, bytes: Vec<u8>) {
     }
 }
 
-/// What our reader accepts, Python's reads as well, and finds the same.
+/// Checks that Python reads what our reader accepts, and finds the same.
 fn check_archive(bytes: &[u8]) {
     let limits = limits();
     let directory = match Directory::read(bytes, bytes.len() as u64, limits.entries) {
@@ -180,7 +180,7 @@ impl Inspected {
         })
     }
 
-    /// What the oracle has to know of it besides its bytes.
+    /// The facts that the oracle has to know besides the bytes.
     fn description(&self) -> Value {
         json!({"name": self.layout.name})
     }

@@ -1,5 +1,5 @@
-//! What the test binaries of this package share: a project in a folder of its own, and a way to
-//! run the command on it that nothing of the user's machine reaches.
+//! The shared parts of this package's test binaries: a project in its own folder, and a way to run
+//! the command on it in isolation from the user's machine.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -35,8 +35,8 @@ pub fn tools_python() -> PathBuf {
     std::env::var_os("ACCRETION_TOOLS_PYTHON").map_or_else(default, PathBuf::from)
 }
 
-/// What a Python script of this package writes, which has to be JSON, when it is given the
-/// arguments and the question. `script` is its path in the package.
+/// Returns the JSON that a Python script of this package writes, given the arguments and the
+/// question. `script` is its path in the package.
 pub fn ask_script(script: &str, arguments: &[&OsStr], question: &Value) -> Value {
     let python = tools_python();
     let mut child = Command::new(&python)
@@ -134,7 +134,7 @@ impl Project {
         self.root().join("tools").join(path)
     }
 
-    /// Where layers are written.
+    /// The folder that layers are written to.
     pub fn layers(&self) -> PathBuf {
         self.path("layers")
     }
@@ -263,7 +263,7 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Run {
     /// The exit code; `None` after a signal.
@@ -276,7 +276,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// What came of a command that knows `root`, a folder whose name differs between runs.
+    /// Reads the output of a command that knows `root`, a folder whose name differs between runs.
     pub fn of(output: &Output, root: &Path) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it speaks UTF-8");
         Self {

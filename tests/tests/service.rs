@@ -292,7 +292,7 @@ async fn invocations_share_what_is_not_pruned_between_them() {
     assert!(!builder.canary().exists());
 }
 
-/// What the resolver is led to, by a requirement or by a redirect of the index.
+/// Checks where a requirement, or a redirect of the index, leads the resolver.
 #[tokio::test]
 async fn the_resolver_reaches_nothing_that_is_not_allowed() {
     let (a, b) = (pure("a").build(), pure("b").build());
@@ -361,7 +361,7 @@ async fn the_resolver_reaches_nothing_that_is_not_allowed() {
     assert_eq!(elsewhere.requests(), []);
 }
 
-/// Where uv does not ask indexes by itself, whoever asks them for it is held to the same.
+/// Checks that the code that asks indexes on behalf of uv follows the same rules.
 #[tokio::test]
 async fn private_indexes_lead_to_nothing_that_is_not_allowed() {
     let a = pure("a").build();

@@ -173,7 +173,7 @@ pub(crate) struct StackWork {
 
 struct Begun {
     stack: String,
-    /// Whether CloudFormation has begun.
+    /// True if CloudFormation has begun.
     in_cloud: bool,
     /// The number of resources to change, as far as it is known.
     changes: usize,

@@ -17,7 +17,7 @@ const UNITS: &str = "Seconds Microseconds Milliseconds Bytes Kilobytes Megabytes
     Kilobytes/Second Megabytes/Second Gigabytes/Second Terabytes/Second Bits/Second \
     Kilobits/Second Megabits/Second Gigabits/Second Terabits/Second Count/Second None";
 
-/// How old, and how far in the future, a time may be: two weeks and two hours.
+/// The ages that a time may have: up to two weeks old, and up to two hours in the future.
 const AGE: RangeInclusive<i128> = -7_200_000..=1_209_600_000;
 
 /// A metric that a line holds.
@@ -35,7 +35,7 @@ pub struct MetricValue {
     pub value: Option<f64>,
 }
 
-/// Whether a line of a log holds metrics.
+/// Returns whether a line of a log holds metrics.
 pub fn is_of_metrics(line: &Value) -> bool {
     line["_aws"]["CloudWatchMetrics"].is_array()
 }
@@ -63,7 +63,7 @@ pub fn metrics(line: &Value) -> Vec<MetricValue> {
     metrics
 }
 
-/// What CloudWatch would not take of a line, or would take otherwise than it is meant.
+/// The parts of a line that CloudWatch would refuse, or would take otherwise than intended.
 pub fn problems(line: &Value) -> Vec<String> {
     let mut problems = Problems::default();
     problems.hold(line.is_object(), || "it is not an object".to_owned());
@@ -174,7 +174,7 @@ impl Problems {
 pub struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// What was written so far, as JSON line by line.
+    /// The lines written so far, as JSON.
     #[track_caller]
     pub fn read(&self) -> Vec<Value> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);

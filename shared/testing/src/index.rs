@@ -159,7 +159,7 @@ fn normalize(name: &str) -> String {
     crate::forge::escape(name).replace('_', "-")
 }
 
-/// What goes wrong with the answers for one path.
+/// A fault in the answers for one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// The connection breaks after so many bytes of the body.
@@ -198,7 +198,7 @@ pub struct Request {
     pub user_agent: Option<String>,
 }
 
-/// How the index answers.
+/// The options of the index's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Options {
     json: bool,
@@ -278,7 +278,7 @@ impl PackageIndex {
         format!("{}/simple/", self.origin)
     }
 
-    /// Where a file is served.
+    /// The URL of a file.
     pub fn file_url(&self, filename: &str) -> String {
         format!("{}{}", self.origin, path_of(filename))
     }
@@ -332,8 +332,8 @@ impl PackageIndex {
         self.shared.lock().requests.clone()
     }
 
-    /// How often a file was asked for with GET, or a path if it starts with a slash. Requests
-    /// for ranges count one each.
+    /// The number of requests with GET for a file, or for a path if it starts with a slash.
+    /// Requests for ranges count one each.
     pub fn count(&self, file: &str) -> usize {
         let path = path_of(file);
         let state = self.shared.lock();

@@ -1,4 +1,4 @@
-//! What the SDK's types become here.
+//! Conversions from the SDK's types, and the configuration of its clients.
 
 use std::collections::HashMap;
 

@@ -1,9 +1,9 @@
-//! What can keep the pipeline from running on this machine.
+//! The errors that can keep the pipeline from running on this machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What can keep the pipeline from running on this machine.
+/// An error that can keep the pipeline from running on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder could not be used.
@@ -11,7 +11,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What happened.
+        /// The cause.
         source: std::io::Error,
     },
     /// A program could not be started.
@@ -19,7 +19,7 @@ pub enum Error {
     ToolMissing {
         /// The program.
         program: String,
-        /// What happened.
+        /// The cause.
         source: std::io::Error,
     },
     /// A program failed.
@@ -27,15 +27,15 @@ pub enum Error {
     CommandFailed {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// The status with which it ended.
         status: String,
-        /// What it wrote.
+        /// The output of the program.
         output: String,
     },
     /// The emulator ended or did not answer.
     #[error("MiniStack {problem}; its log ends with\n{log}")]
     Emulator {
-        /// What happened.
+        /// The problem.
         problem: String,
         /// The end of its log.
         log: String,
@@ -51,7 +51,7 @@ pub enum Error {
     /// Something did not come.
     #[error("no {what} within {} s", after.as_secs())]
     Timeout {
-        /// What was waited for.
+        /// The thing that was waited for.
         what: String,
         /// For how long.
         after: Duration,
@@ -61,7 +61,7 @@ pub enum Error {
     Unexpected(String),
 }
 
-/// What comes of the functions here.
+/// The result of the functions here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

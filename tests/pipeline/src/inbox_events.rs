@@ -1,4 +1,4 @@
-//! What S3 says of the inbox, word by word.
+//! The events of S3 about the inbox, word for word.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the functions have logged, and what no line of it may hold.
+//! The logs of the functions, and the content that no line of them may have.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::workspace::{REGION, root};
 use crate::{Error, MiniStack, Result};
 
-/// What tests plant where it is not to be logged: in texts of requests, in credentials, in what is
-/// no request at all. No name of a project, package or host has it.
+/// A marker that tests plant wherever it must not be logged: in texts of requests, in credentials,
+/// and in input that is no request at all. No name of a project, package or host contains it.
 pub const CANARY: &str = "c4n4ry";
 
 /// A line of a log group.
@@ -35,11 +35,11 @@ impl LogLine {
     }
 }
 
-/// How many events the emulator returns at most.
+/// The largest number of events that the emulator returns.
 const PAGE: usize = 10_000;
 
-/// How far before what was searched last it is searched again: lines of an invocation are there
-/// once it is over, and have that time.
+/// The time before the last search that is searched again: the lines of an invocation appear once
+/// it is over, and have that time.
 const OVERLAP: i64 = 60_000;
 
 impl MiniStack {
@@ -104,7 +104,7 @@ impl MiniStack {
         Err(Error::Unexpected(problem))
     }
 
-    /// What functions are given to sign their calls with.
+    /// The secrets with which functions sign their calls.
     fn secrets(&self) -> Vec<String> {
         let functions = self.functions();
         let variables = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
@@ -155,8 +155,8 @@ fn milliseconds_now() -> i64 {
     since.map_or(0, |since| since.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
-/// What is in a line only if something that signs or opens is, in lower case and once what escapes
-/// quotes is gone.
+/// Texts that a line contains only if it holds credentials. The line is compared in lower case and
+/// without the backslashes that escape quotes.
 const OF_CREDENTIALS: [&str; 12] = [
     "x-amz-signature",
     "x-amz-security-token",
@@ -172,8 +172,8 @@ const OF_CREDENTIALS: [&str; 12] = [
     "-----begin",
 ];
 
-/// What is in a line only if a part of a request, of a manifest, of a lock or of an event is, once
-/// what escapes quotes is gone.
+/// Texts that a line contains only if it holds a part of a request, of a manifest, of a lock or of
+/// an event. The line is compared without the backslashes that escape quotes.
 const OF_PAYLOADS: [&str; 12] = [
     "\"Requirements\"",
     "\"Language\"",
@@ -189,7 +189,7 @@ const OF_PAYLOADS: [&str; 12] = [
     "--hash=",
 ];
 
-/// What a line has that no line may have: in words that do not repeat it.
+/// Returns the forbidden contents of a line, in words that do not repeat them.
 pub fn leaks(line: &str, secrets: &[String]) -> Vec<String> {
     let mut leaks = Vec::new();
     if line.contains(CANARY) {
@@ -213,7 +213,7 @@ pub fn leaks(line: &str, secrets: &[String]) -> Vec<String> {
     leaks
 }
 
-/// Whether a text has an access key's id: of a user, or of a session.
+/// Returns whether a text contains the id of an access key, of a user or of a session.
 fn has_access_key(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     words.into_iter().any(|word| {
@@ -224,7 +224,7 @@ fn has_access_key(text: &str) -> bool {
     })
 }
 
-/// Whether a text has a URL with a user in it.
+/// Returns whether a text contains a URL with a user in it.
 fn has_credentials_in_url(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
         let is_end = |c: char| c.is_whitespace() || "/?#\"'`\\<>(),".contains(c);

@@ -31,16 +31,16 @@ pub struct MiniStack {
     pub(crate) searched_until: AtomicI64,
 }
 
-/// How a server is to behave.
+/// The options of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Whether each call needs a policy that allows it.
+    /// True if each call needs a policy that allows it.
     pub enforce_iam: bool,
-    /// Where the builder keeps wheels; by default in a folder that ends with the server.
+    /// The folder in which the builder stores wheels; by default one that ends with the server.
     pub cache: Option<PathBuf>,
 }
 
-/// How long a server may take to answer.
+/// The time limit for a server to answer.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 impl MiniStack {
@@ -142,7 +142,7 @@ impl MiniStack {
         Ok(())
     }
 
-    /// Whether the server of this port is up, and is ours.
+    /// Returns whether the server at this port is up and is ours.
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<Vec<u8>> {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
@@ -156,7 +156,7 @@ impl MiniStack {
         ask().is_ok_and(|answer| answer.split(|byte| *byte == b' ').nth(1) == Some(b"200"))
     }
 
-    /// Where AWS SDKs reach it.
+    /// The URL at which AWS SDKs reach it.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -171,7 +171,7 @@ impl MiniStack {
         self.guard.id()
     }
 
-    /// What it says, in full.
+    /// The path of its full log.
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -187,7 +187,7 @@ impl MiniStack {
 }
 
 impl Drop for MiniStack {
-    /// Whatever was logged by then, nothing of it may be secret.
+    /// Checks that no secret was logged until then, and ends the server.
     fn drop(&mut self) {
         let is_to_be_searched = self.is_up && !std::thread::panicking();
         let searched = is_to_be_searched.then(|| self.search_logs());

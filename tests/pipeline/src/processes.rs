@@ -61,15 +61,15 @@ impl FunctionProcess {
         variable(self.pid, name)
     }
 
-    /// Whether it does something: over some milliseconds it is woken. One that waits for its next
-    /// event sleeps.
+    /// Returns whether the process is doing something: it is woken within a few milliseconds. A
+    /// process that waits for its next event sleeps.
     pub fn is_at_work(&self) -> bool {
         let before = self.switches();
         std::thread::sleep(Duration::from_millis(10));
         before.is_some() && before != self.switches()
     }
 
-    /// How often it was given a processor and gave it back.
+    /// The counts of its context switches, as the kernel writes them.
     fn switches(&self) -> Option<Vec<String>> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
@@ -121,7 +121,7 @@ fn processes() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// What the kernel says of a process.
+/// The state of a process, as the kernel reports it.
 struct Stat {
     has_ended: bool,
     parent: i32,

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use crate::workspace::{command, root, run, tool};
 use crate::{MiniStack, Result};
 
-/// How the functions are compiled.
+/// The profile with which the functions are compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// Unoptimised, like the tests themselves.

@@ -20,7 +20,7 @@ use crate::{Error, Filter, InboxEvents, Result, Subscription};
 pub struct Stack {
     /// The stack's name.
     pub name: String,
-    /// What the stack says of itself.
+    /// The stack's outputs.
     pub outputs: BTreeMap<String, String>,
     /// AWS CloudFormation.
     pub cloudformation: aws_sdk_cloudformation::Client,
@@ -306,7 +306,7 @@ impl Stack {
         }
     }
 
-    /// How many messages a queue holds, whether they can be received by now or not.
+    /// Returns the number of messages in a queue, whether they can be received yet or not.
     pub async fn queued(&self, queue: &str) -> Result<u32> {
         let counts = [
             QueueAttributeName::ApproximateNumberOfMessages,

@@ -14,14 +14,14 @@ pub struct Subscription {
     queue: Queue,
 }
 
-/// What a subscription wants to hear of: a filter policy, and what it is about.
+/// The notifications that a subscription receives: a filter policy and its scope.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
     /// Everything.
     None,
-    /// What has such message attributes.
+    /// Those whose message attributes match.
     Attributes(Value),
-    /// What has such members. MiniStack's Step Functions leaves out the attributes.
+    /// Those whose members match. MiniStack's Step Functions leaves out the attributes.
     Body(Value),
 }
 

@@ -1,4 +1,4 @@
-//! Where things are in the workspace, and the environment in which its tools run.
+//! The paths of the workspace, and the environment in which its tools run.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

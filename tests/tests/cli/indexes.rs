@@ -21,7 +21,7 @@ use crate::{LAYER, ONE, PROGRAM, index, own_target, pure};
 const USER: &str = "canary-user";
 const PASSWORD: &str = "canary-p4ssword";
 
-/// What `make pypiserver` installs.
+/// A program that `make pypiserver` installs.
 fn tool(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/pypiserver/bin");
     let tool = folder.join(name);

@@ -1,4 +1,4 @@
-//! What a row of the tables says.
+//! The contents of a row of the tables.
 
 use accretion_core::request::{Admission, AllowedPermissions};
 use accretion_service::dispatch::Message;
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::manifests::Forgery;
 use crate::site::Site;
 
-/// What allows every host.
+/// The setting that allows every host.
 pub(crate) const EVERY_HOST: &str = "*";
 
-/// What kind of input a case is about.
+/// The kind of input that a case is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A request in JSON.
@@ -41,7 +41,7 @@ pub(crate) type Wanted = Box<dyn Fn(&Site) -> (&'static str, String)>;
 /// Changes a manifest, and what belongs to it.
 pub(crate) type Forge = Box<dyn Fn(&mut Forgery)>;
 
-/// What is put in.
+/// The input of a case.
 pub(crate) enum Input {
     /// An object of the inbox, which S3 tells of.
     Object { key: String, bytes: Vec<u8> },
@@ -58,7 +58,7 @@ pub(crate) enum Input {
     Manifest(Forge),
 }
 
-/// What it comes to.
+/// The outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// The request is rejected with these codes, recorded as such, and told.

@@ -436,7 +436,7 @@ fn pipfile(index: &str) -> String {
     )
 }
 
-/// Where lock files of other tools would lead the builder.
+/// The places to which lock files of other tools would lead the builder.
 fn not_built_of_other_tools() -> Vec<Case> {
     let index = |url: &str| {
         poetry(

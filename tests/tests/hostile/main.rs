@@ -105,7 +105,7 @@ async fn what_is_left_behind_is_noticed() {
     }
 }
 
-/// What is recorded of a request is removed some time; what is kept of it is not.
+/// The records of a request are removed at some time; the stored request is not.
 #[tokio::test]
 async fn a_message_in_the_name_of_an_expired_request_is_that_request() {
     let site = Site::new(case::EVERY_HOST).await;
@@ -116,7 +116,8 @@ async fn a_message_in_the_name_of_an_expired_request_is_that_request() {
     assert_eq!(order.project.as_str(), "tools");
 }
 
-/// What is delivered again, or was accepted before, is what it was, whatever has become of the inbox.
+/// A request that is delivered again, or was accepted before, stays the same, whatever has become
+/// of the inbox.
 #[tokio::test]
 async fn files_are_those_of_the_first_delivery() {
     let site = Site::new(case::EVERY_HOST).await;

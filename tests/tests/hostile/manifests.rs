@@ -10,13 +10,13 @@ use crate::case::{Case, End, Forge};
 
 /// A manifest that a build has just written, and what belongs to it, to be changed.
 pub(crate) struct Forgery<'a> {
-    /// What S3 tells the publisher of.
+    /// The key in the event that S3 sends to the publisher.
     pub(crate) key: String,
-    /// What is there under that key.
+    /// The manifest under that key.
     pub(crate) manifest: Value,
     /// The same, where it is not JSON.
     pub(crate) text: Option<Vec<u8>>,
-    /// Whether there is nothing at all.
+    /// True if there is no object under that key.
     is_absent: bool,
     /// Everything else.
     pub(crate) cloud: &'a mut Cloud,

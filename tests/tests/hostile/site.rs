@@ -38,10 +38,10 @@ use tempfile::TempDir;
 use crate::case::{Case, End, Input, request};
 use crate::manifests::Forgery;
 
-/// What is in hostile files, and must not turn up anywhere.
+/// A marker in hostile files, which must not turn up anywhere.
 pub(crate) const CANARY: &str = "0f8ce35c-canary";
 
-/// How long an invocation may take.
+/// The time limit for an invocation.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 struct Unwatched;
@@ -74,7 +74,7 @@ pub(crate) struct Site {
     downloader: Arc<Downloader>,
     /// Wheels that may be in the cache, by their SHA-256: there is nothing wrong with them alone.
     sound: Mutex<Vec<String>>,
-    /// What listens on the builder's machine, and is none of anybody's business.
+    /// A service on the builder's machine, which no request may reach.
     service: TcpListener,
     /// The rules of the operator for requests.
     pub(crate) admission: Admission,
@@ -146,7 +146,7 @@ impl Site {
         site
     }
 
-    /// What has happened before anything hostile comes.
+    /// Goes through all that happens before anything hostile comes.
     async fn live_through(&self) {
         for (request_ref, name) in [(&self.accepted, "tools"), (&self.expired, "tools")] {
             let mut request = request();
@@ -200,7 +200,7 @@ impl Site {
         }
     }
 
-    /// What S3 tells of a new object. Puts it there.
+    /// Stores a new object, and returns the event that S3 sends about it.
     pub(crate) fn drop(&self, key: &str, bytes: &[u8]) -> Value {
         let object = (key.to_owned(), "v1".to_owned());
         lock(&self.shared)
@@ -531,7 +531,7 @@ impl Site {
     }
 }
 
-/// What uv keeps to itself: what it has learned from the index.
+/// Returns whether a path is private to uv: what it has learned from the index.
 fn is_uvs(root: &Path, path: &Path) -> bool {
     path.starts_with(root.join("cache/uv"))
 }
@@ -548,7 +548,7 @@ pub(crate) fn harmless() -> Wheel {
     forge.file("harmless/__init__.py", "x = 1\n").build()
 }
 
-/// What S3 tells of a new object of the inbox.
+/// The event that S3 sends about a new object of the inbox.
 pub(crate) fn event(key: &str, at: Timestamp) -> Value {
     let key: String = percent_encoded(key);
     json!({"Records": [{
@@ -579,7 +579,7 @@ fn percent_encoded(key: &str) -> String {
 pub(crate) struct Snapshot(BTreeMap<String, String>);
 
 impl Snapshot {
-    /// What is new (`+`), gone (`-`), or different (`~`).
+    /// The differences: new (`+`), gone (`-`), or different (`~`).
     pub(crate) fn changes(&self, after: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         for (name, value) in &after.0 {

@@ -438,7 +438,7 @@ fn servers() -> Vec<Case> {
     ]
 }
 
-/// Where uv is led to, which asks for metadata itself.
+/// The places to which uv is led, which asks for metadata itself.
 fn resolutions() -> Vec<Case> {
     let mut cases = Vec::new();
     let local = "LocalAddressRefused";

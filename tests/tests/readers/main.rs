@@ -119,7 +119,7 @@ fn trees(readings: &BTreeMap<String, Reading>, installed: bool) -> Vec<(&str, Tr
     trees.collect()
 }
 
-/// Which readers refuse the wheel.
+/// The refusals of the wheel, by reader.
 fn refusals(readings: &BTreeMap<String, Reading>) -> Vec<String> {
     let refusals = readings.iter().filter_map(|(name, reading)| match reading {
         Reading::Refusal(why) => Some(format!("{name} refuses: {why}")),
@@ -128,7 +128,7 @@ fn refusals(readings: &BTreeMap<String, Reading>) -> Vec<String> {
     refusals.collect()
 }
 
-/// Which of the others see different files.
+/// The differences between the files that the other readers see.
 fn differences(readings: &BTreeMap<String, Reading>) -> Vec<String> {
     let mut differences = Vec::new();
     for installed in [false, true] {

@@ -37,7 +37,7 @@ impl Wheel {
     }
 }
 
-/// What becomes of a file that the forge would write by itself.
+/// The treatment of a file that the forge would write by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Part {
     /// It is written as it should be.

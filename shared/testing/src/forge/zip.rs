@@ -36,7 +36,7 @@ pub const EXTRA_UNICODE_PATH: u16 = 0x7075;
 const WIDE: u64 = 0xffff_ffff;
 const DIRECTORY_ATTRIBUTE: u32 = 0x10;
 
-/// What an entry holds, before compression.
+/// The content of an entry, before compression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// These bytes.
@@ -54,7 +54,7 @@ impl Content {
         }
     }
 
-    /// Whether there is no byte at all.
+    /// Returns whether there is no byte at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -127,7 +127,7 @@ impl From<String> for Content {
     }
 }
 
-/// How an entry's content is written.
+/// The method that writes an entry's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
     /// As it is.
@@ -232,9 +232,9 @@ fn deflate_zeros(len: u64, level: u32) -> Vec<u8> {
 /// A data descriptor behind an entry's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Whether it starts with the signature that is customary, but not required.
+    /// True if it starts with the signature, which is customary but not required.
     pub signature: bool,
-    /// Whether its sizes have 64 bits. Sizes that need them have them anyway.
+    /// True if its sizes have 64 bits. Sizes that need them have them anyway.
     pub zip64: bool,
 }
 
@@ -257,7 +257,7 @@ impl Place {
     }
 }
 
-/// What a header says of its entry, whatever the entry is.
+/// A statement of a header about its entry, whatever the entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     /// The name's bytes.
@@ -276,7 +276,7 @@ pub enum Claim {
     VersionNeeded(u16),
     /// The number of the disk the entry starts on. Central only.
     Disk(u16),
-    /// Where the local header starts. Central only.
+    /// The offset of the local header. Central only.
     Offset(u64),
 }
 
@@ -498,12 +498,12 @@ impl Entry {
         &self.name
     }
 
-    /// What the entry holds.
+    /// The content of the entry.
     pub fn content(&self) -> &Content {
         &self.content
     }
 
-    /// Whether the name or the mode is that of a directory.
+    /// Returns whether the name or the mode is that of a directory.
     pub fn is_directory(&self) -> bool {
         self.name.ends_with(b"/") || self.external_attributes >> 28 == 0o04
     }
@@ -543,7 +543,7 @@ impl Entry {
     }
 }
 
-/// What is said of an entry in one place.
+/// The description of an entry in one place.
 #[derive(Debug, Clone)]
 struct Header {
     name: Vec<u8>,
@@ -687,7 +687,7 @@ fn extra_field(id: u16, data: &[u8]) -> Vec<u8> {
     [&id.to_le_bytes(), &len16(data), data].concat()
 }
 
-/// Whether an archive has the zip64 end records.
+/// The condition under which an archive has the zip64 end records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Zip64End {
     /// If a number does not fit otherwise.
@@ -712,7 +712,7 @@ pub enum EndPlace {
     Both,
 }
 
-/// What an end record says, whatever the archive is.
+/// A statement of an end record, whatever the archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndClaim {
     /// The number of this disk.
@@ -725,11 +725,11 @@ pub enum EndClaim {
     Entries(u64),
     /// The number of bytes in the central directory.
     CentralSize(u64),
-    /// Where the central directory starts.
+    /// The offset of the central directory.
     CentralOffset(u64),
     /// The length of the archive's comment. Only in the old record.
     CommentLength(u16),
-    /// Where the zip64 record starts, as its locator has it.
+    /// The offset of the zip64 record, as its locator has it.
     Zip64Offset(u64),
     /// The number of disks, as the zip64 locator has it.
     Disks(u32),
@@ -786,7 +786,7 @@ pub struct Archive {
     truncate_to: Option<usize>,
 }
 
-/// Where the parts of an archive ended up.
+/// The positions of an archive's parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The local headers, one for each entry in the order they were added.

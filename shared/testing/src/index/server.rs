@@ -281,10 +281,10 @@ fn whole(answer: Answer, head: bool) -> Response<Body> {
     )
 }
 
-/// How much of a body is sent at a time.
+/// The number of bytes of a body that are sent at a time.
 const PIECE: usize = 64 << 10;
 
-/// How a body is sent that is not sent at once.
+/// The pace of a body that is not sent at once.
 #[derive(Clone, Copy)]
 enum Pace {
     Free,

@@ -47,7 +47,7 @@ fn bodies<'a>(letters: impl IntoIterator<Item = &'a DeadLetter>) -> BTreeSet<&'a
     letters.into_iter().map(|it| it.body.as_str()).collect()
 }
 
-/// What the identity and the order of a redriven request rest on.
+/// Checks the id and the time, on which the identity and the order of a redriven request rest.
 #[test]
 fn a_message_that_dies_keeps_its_id_and_its_time() {
     on_aws(async |world| {

@@ -1,5 +1,5 @@
-//! What opens package indexes: secrets on the emulator, and tokens of `CodeArtifact`, which it does not
-//! have, from a server that answers as the API reference says.
+//! The credentials of package indexes: secrets on the emulator, and tokens of `CodeArtifact`, which
+//! it does not have, from a server that answers as the API reference says.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What becomes of calls whose answers are refusals, or are lost.
+//! The outcomes of calls whose answers are refusals, or are lost.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::versions::manifest;
 use crate::{configuration, on_aws};
 
-/// What a server does with a call.
+/// The way in which a server treats a call.
 #[derive(Debug, Clone, Copy)]
 enum Behaviour {
     /// Answers with a status, the code of an error, and a body.

@@ -1,5 +1,5 @@
-//! What was counted, against what there is: nothing twice, however often it was said or tried; and
-//! all of it, where nobody was killed before it could be counted.
+//! The counts against the tables: nothing is counted twice, however often it was sent or tried; and
+//! everything is counted, unless a process was killed before it counted.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use pipeline_tests::{MiniStack, Result, Stack, Table};
 
 use crate::PATIENCE;
 
-/// How often something was counted, by whatever tells it apart.
+/// The number of times that each thing was counted, by what tells it apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Requests, by their ids.
@@ -22,7 +22,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// What the functions have logged so far.
+    /// Reads the counts that the functions have logged so far.
     pub(crate) fn logged(server: &MiniStack) -> Result<Self> {
         let mut counts = Self::default();
         let lines = server.log_lines(0)?;
@@ -48,7 +48,7 @@ impl Counts {
         Ok(counts)
     }
 
-    /// What it has to be by the table of requests, but for repetitions.
+    /// The counts that follow from the table of requests, without repetitions.
     async fn tracked(stack: &Stack) -> Result<Self> {
         let mut counts = Self::default();
         for item in stack.all_items(Table::Requests, None).await? {
@@ -63,7 +63,7 @@ impl Counts {
         Ok(counts)
     }
 
-    /// What was counted more than once.
+    /// The requests and targets that were counted more than once.
     pub(crate) fn twice(&self) -> Vec<String> {
         let accepted = self.accepted.iter().filter(|(_, count)| **count > 1);
         let accepted = accepted.map(|(id, count)| format!("{id}: {count}"));

@@ -1,4 +1,4 @@
-//! How requests and events come in a run of chaos: once, twice, late, out of order.
+//! Deliveries of requests and events in a run of chaos: once, twice, late, out of order.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,19 +16,19 @@ use serde_json::{Value, json};
 use crate::plan::{Planned, Way, millis};
 use crate::{PATIENCE, event};
 
-/// How many targets may be in the making for more requests to be made, and how often that is looked
-/// at.
+/// The number of unfinished targets up to which more requests are made, and the pause between two
+/// checks of it.
 const ROOM: usize = 60;
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What is said again.
+/// The events that are sent again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repetition {
     /// Of ten events of the inbox, so many.
     pub(crate) requests: u8,
     /// Of ten events of manifests, so many.
     pub(crate) manifests: u8,
-    /// How many milliseconds later at most.
+    /// The longest delay, in milliseconds.
     pub(crate) latest: u64,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Deliveries<'a> {
     pub(crate) expected: RefCell<BTreeMap<String, Expected>>,
     /// The times of S3's own events, by the requests' ids.
     times: RefCell<BTreeMap<String, String>>,
-    /// When it was made sure last that there is room for more.
+    /// The time at which the last check found room for more.
     looked_at: Cell<Instant>,
     /// Repetitions of events of the inbox, and of manifests.
     pub(crate) repeated: RefCell<[usize; 2]>,

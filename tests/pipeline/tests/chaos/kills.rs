@@ -1,4 +1,4 @@
-//! Who is killed in a run of chaos, and when.
+//! The kills in a run of chaos: which processes, and when.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,19 +12,20 @@ use serde_json::Value;
 use crate::plan::millis;
 use crate::wire::LEASE;
 
-/// How many publishers with a claim on a layer are killed, each on another layer: as many however
-/// long it takes, and more of them while that is soon; and then how many of those that take over what
-/// they have left.
+/// The number of publishers to kill that have a claim on a layer, each on another layer: the
+/// minimum however long it takes, and the maximum while it is early. Then the number to kill of
+/// those that take over the claims left behind.
 const CLAIMS_AT_LEAST: usize = 10;
 const CLAIMS: usize = 12;
 const TAKE_OVERS: usize = 3;
 
-/// How long after the first one more of them are killed than there have to be, and how long after its
-/// lease those that take over: every claim that is left takes as long as a lease again.
+/// The time after the first kill in which more of them are killed than the minimum, and the time
+/// after its lease in which those that take over are killed: every claim left behind takes as long
+/// as a lease again.
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// How many are killed at any moment, by function. A build is tried once more if its process dies,
-/// and no more: [`BUILDERS_APART`] sees to that.
+/// The number of processes to kill at any moment, by function. A build is tried once more if its
+/// process dies, and no more: [`BUILDERS_APART`] takes care of that.
 const PUBLISHERS: usize = 16;
 const DISPATCHERS: usize = 5;
 const BUILDERS: usize = 4;
@@ -36,7 +37,7 @@ const BUILDERS_APART: Duration = Duration::from_secs(6);
 /// others of its function, too.
 const GROWN_UP: Duration = Duration::from_secs(2);
 
-/// What was killed.
+/// The processes that were killed.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Kills {
     /// With a claim on a layer, and no version made under it.
@@ -68,11 +69,11 @@ pub(crate) struct Killer<'a> {
     stack: &'a Stack,
     random: RefCell<Rng>,
     pub(crate) kills: RefCell<Kills>,
-    /// How often a claim on a layer was left, by layer.
+    /// The number of times that a claim was left behind, by layer.
     struck: RefCell<BTreeMap<String, usize>>,
-    /// When the first claim was left.
+    /// The time at which the first claim was left behind.
     first: Cell<Option<Instant>>,
-    /// When a process was first seen, by its number.
+    /// The times at which processes were first seen, by their numbers.
     seen: RefCell<BTreeMap<i32, Instant>>,
 }
 

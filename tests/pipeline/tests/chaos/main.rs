@@ -29,10 +29,10 @@ use pipeline_tests::testbed::Testbed;
 use pipeline_tests::{Options, Result, Stack};
 use serde_json::{Value, json};
 
-/// How long anything may take that is bound to happen: far longer than it does.
+/// The time limit for anything that is bound to happen: far longer than it takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How long to look out for what must not happen.
+/// The time to look out for what must not happen.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// Runs a test on a server of its own while no other one runs.
@@ -91,7 +91,7 @@ async fn deliver_again_after(stack: &Stack, seconds: u32) {
     set.send().await.unwrap();
 }
 
-/// What S3 says of a new object, for events that it has not sent.
+/// The message of S3 about a new object, for events that it has not sent.
 fn event(bucket: &str, key: &str, version: (&str, &str), time: &str) -> Value {
     let mut object = json!({"key": key, "size": 1});
     let (member, version) = version;

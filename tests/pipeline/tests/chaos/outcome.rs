@@ -1,5 +1,5 @@
-//! What there has to be once all is at rest: worked out from the requests alone, and held against
-//! every place that says something of it.
+//! The expected state once all is at rest: derived from the requests alone, and compared with every
+//! place that says something about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::deliveries::Expected;
 /// Calls at the same time.
 const CALLS: usize = 8;
 
-/// What decides which of two requests is the newer one: its time, then its id.
+/// The order that decides which of two requests is the newer one: its time, then its id.
 type Order = (String, String);
 
 /// A target of a request, with what the tables and its manifest say.
@@ -55,7 +55,7 @@ impl Differences {
     }
 }
 
-/// What has come of a run.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) differences: Differences,
@@ -328,8 +328,8 @@ impl Layer<'_> {
         self.compare_grants(number, arn, record, differences).await
     }
 
-    /// Who was promised a version may use it, and nobody else but those that were to be promised it
-    /// when a newer request came.
+    /// Checks that those that were promised a version may use it, and no others except those that
+    /// were about to be promised it when a newer request came.
     async fn compare_grants(
         &self,
         number: i64,
@@ -358,7 +358,7 @@ impl Layer<'_> {
         Ok(())
     }
 
-    /// What stands is what the newest request asked for.
+    /// Checks that the published state is what the newest request asked for.
     async fn compare_newest(
         &self,
         records: &[&Value],

@@ -1,4 +1,4 @@
-//! What is asked for in a run of chaos: decided beforehand, from a seed.
+//! The requests of a run of chaos: decided beforehand, from a seed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const SPREAD: Duration = Duration::from_secs(15);
 const SMALL: usize = 12;
 const LARGE: usize = 6;
 
-/// What a layer may hold. Small, pinned, and the same everywhere.
+/// The contents that a layer may have. Small, pinned, and the same everywhere.
 pub(crate) const CONTENTS: [&[&str]; 10] = [
     &["six==1.16.0"],
     &["six==1.17.0"],
@@ -29,10 +29,10 @@ pub(crate) const CONTENTS: [&[&str]; 10] = [
     &["attrs==25.3.0", "six==1.16.0"],
 ];
 
-/// How many of them a project alternates between.
+/// The number of contents that a project alternates between.
 const CONTENTS_OF_PROJECT: usize = 4;
 
-/// How a request comes.
+/// The way in which a request comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Dropped into the inbox: S3's event tells of it.
@@ -42,7 +42,7 @@ pub(crate) enum Way {
     /// An event of the object before it with another version and an older time, which comes after
     /// so long.
     Late {
-        /// How much older its time is than the moment of the drop.
+        /// The age of its time at the moment of the drop.
         older: Duration,
         after: Duration,
     },

@@ -16,7 +16,7 @@ use crate::{PATIENCE, QUIET, alone, deliver_again_after, event, request};
 /// Good requests at once, and as many of each poison.
 const EACH: usize = 10;
 
-/// What is no request and no event.
+/// Messages that are neither a request nor an event.
 const UNREADABLE: [&str; 3] = [
     "{\"Name\": \"cut-off",
     "[]",
@@ -182,7 +182,7 @@ impl Lost {
         invoke_publisher(stack, &self.event(stack)).await
     }
 
-    /// Whoever wants that layer next gets it.
+    /// Checks that the next request for that layer gets it.
     async fn next_one_is_published(&self, stack: &Stack) -> Result<()> {
         let text = request(LOST, &["idna==3.10"], &["py313"]).to_string();
         stack.drop_into_inbox("poison/found.json", text).await?;
@@ -193,7 +193,7 @@ impl Lost {
         wait_for("version of the layer that was lost", PATIENCE, published).await
     }
 
-    /// What was tried in vain is kept for people, with the reason.
+    /// Checks that the event that failed is stored for people, with the reason.
     async fn is_kept(&self, stack: &Stack) -> Result<()> {
         let queue = stack.output("PublicationDeadLetterQueueUrl");
         let record = stack.take_message(queue, PATIENCE).await?;

@@ -19,7 +19,7 @@ use crate::{PATIENCE, QUIET, alone, counts, number, seed};
 const REQUESTS: usize = 100;
 const EACH: usize = REQUESTS / CONTENTS.len();
 
-/// How often somebody else's time is taken on a stack that does nothing else.
+/// The number of times that another project's time is measured on an otherwise idle stack.
 const USUAL: usize = 7;
 
 /// Every event of the inbox comes again, once or twice, soon.
@@ -93,7 +93,7 @@ async fn storm(testbed: &Testbed, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// When a notification came, and what it says.
+/// The notifications, each with the time at which it came.
 type Said = RefCell<Vec<(Instant, Notification)>>;
 
 struct Storm<'a> {

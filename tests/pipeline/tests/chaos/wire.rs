@@ -20,7 +20,7 @@ use crate::{PATIENCE, QUIET, alone, deliver_again_after, number, seed};
 /// The shortest time that leaves the publisher something to wait with: leases end the sooner.
 const PUBLISHER_SECONDS: i32 = 30;
 
-/// How long a claim is then kept from others: a minute longer than its owner can live.
+/// The time for which a claim is then kept from others: a minute longer than its owner can live.
 pub(crate) const LEASE: Duration = Duration::from_secs(90);
 
 const REPETITION: Repetition = Repetition {
@@ -29,8 +29,8 @@ const REPETITION: Repetition = Repetition {
     latest: 30_000,
 };
 
-/// What a run has to have seen to be worth anything. Far less than there is on a machine that does
-/// nothing else.
+/// The kills that a run must have seen to be worth anything. Far fewer than there are on a machine
+/// that does nothing else.
 const KILLS: usize = 20;
 const KILLS_WITH_CLAIM: usize = 6;
 

@@ -1,4 +1,4 @@
-//! What is the operator's to allow: source distributions, and hosts.
+//! The operator's choices: source distributions, and hosts.
 
 use accretion_core::target::Runtime;
 use accretion_testing::forge::{Sdist, SdistForge};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{codes, good, one, request, wheels};
 
-/// What has to be built, which leaves no wheel in the index.
+/// A source distribution without a wheel in the index, which has to be built.
 pub(crate) fn source() -> Sdist {
     SdistForge::new("source", "1.0")
         .builds(&wheels::pure("source").build())

@@ -1,4 +1,4 @@
-//! What functions cost: the memory of their processes, with those that they start.
+//! The costs of functions: the memory of their processes, including those that they start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use pipeline_tests::MiniStack;
 
-/// How often it is looked.
+/// The pause between two measurements.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Watches the processes of a server's functions.

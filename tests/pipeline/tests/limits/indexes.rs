@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{codes, one, request};
 
-/// What lets somebody into an index.
+/// The credentials of an index.
 struct Key {
     username: String,
     password: String,
@@ -128,7 +128,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// What becomes of a request: a code, or where each package of the layer is from.
+    /// Returns the outcome of a request: a code, or the index of each package of the layer.
     async fn ask(&self, name: &str, request: &mut Value) -> Result<Vec<String>> {
         request["Name"] = json!(name);
         let stack = &self.testbed.stack;
@@ -195,7 +195,8 @@ fn private_indexes_are_the_operators_to_open() {
     });
 }
 
-/// What is pinned comes from its index, whoever requires it and whatever the request says.
+/// Checks that a pinned package comes from its index, whichever package requires it and whatever
+/// the request says.
 async fn pinned(world: &World<'_>) -> Result<()> {
     let expected = ["app public", "common public", "corplib corp"];
     let built = world.ask("pinned", &mut requires("app", json!([]))).await?;

@@ -1,6 +1,6 @@
-//! What an operator allows, on the deployed stack. Requests that are made to exhaust each limit: what
-//! they cost, and that the functions do the next request's work as if nothing had been. Sources are
-//! built, and hosts reached, only where that is allowed.
+//! The limits and choices of an operator, on the deployed stack. Requests try to exhaust each
+//! limit: the tests measure their cost, and check that the functions do the next request's work as
+//! if nothing had happened. Sources are built, and hosts reached, only if that is allowed.
 
 #![expect(
     clippy::print_stdout,
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::costs::Watch;
 
-/// How long anything may take that is bound to happen: far longer than it does, and less than the
+/// The time limit for anything that is bound to happen: far longer than it takes, and less than the
 /// builder's timeout, which must not be what ends a build.
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -38,14 +38,14 @@ const PARAMETERS: [(&str, &str); 4] = [
     ("MaximumResolutionSeconds", "20"),
 ];
 
-/// What pages, a wheel of some kilobytes and full buffers of a few sockets come to.
+/// The size of pages, a wheel of some kilobytes and full buffers of a few sockets.
 const SLACK: u64 = 24 * MIB;
 
 /// A request that goes for a limit.
 struct Case {
     name: &'static str,
     body: Vec<u8>,
-    /// What becomes of it.
+    /// The code of its outcome.
     code: &'static str,
     /// Bytes that may be read from the index on the way.
     traffic: u64,
@@ -185,7 +185,7 @@ fn cases(index: &PackageIndex) -> Vec<Case> {
     cases
 }
 
-/// What costs no download.
+/// Requests that are refused without a download.
 fn refused_as_they_are() -> Vec<Case> {
     let large = " ".repeat(Limits::REQUEST_BYTES).replacen(' ', "{", 1) + "}";
     let names: Vec<_> = (0..=Limits::REQUIREMENTS)
@@ -206,7 +206,7 @@ fn refused_as_they_are() -> Vec<Case> {
     ]
 }
 
-/// What is resolved, downloaded and unpacked until it is too much.
+/// Requests that are resolved, downloaded and unpacked until they exceed a limit.
 fn stopped_on_the_way(index: &PackageIndex) -> Vec<Case> {
     const RESOLUTION: &str = "ResolutionOverLimit";
     const WHEEL: &str = "WheelOverLimit";

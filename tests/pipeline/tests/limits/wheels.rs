@@ -1,4 +1,4 @@
-//! What the index has: one good wheel, and for each limit one that is over it.
+//! The wheels of the index: a good one, and for each limit one that is over it.
 
 use accretion_testing::forge::zip::{Entry, Method};
 use accretion_testing::forge::{Part, WheelForge};

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{PATIENCE, alone, deliver_again_soon};
 
-/// How often the template has a message delivered before it is given up.
+/// The number of times that the template has a message delivered before it is given up.
 const DELIVERIES: u8 = 5;
 
 #[test]

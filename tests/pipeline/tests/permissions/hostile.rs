@@ -173,7 +173,7 @@ async fn poison(stack: &Stack, known: &RequestId) -> Result<usize> {
     Ok(events.len() + 3)
 }
 
-/// What S3 would say of a new object.
+/// The event that S3 would send about a new object.
 pub(crate) fn event(bucket: &str, key: &str, time: jiff::Timestamp) -> Value {
     json!({"Records": [{
         "eventVersion": "2.1",
@@ -231,7 +231,7 @@ pub(crate) async fn settled(
     wait_for(&format!("{status} {item} of {id}"), PATIENCE, is_there).await
 }
 
-/// What there is, by name.
+/// The keys, items and layers that exist, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remains {
     /// Keys of the artifacts bucket.
@@ -272,14 +272,14 @@ impl Remains {
         }
     }
 
-    /// What an accepted request for one target leaves.
+    /// Adds what an accepted request for one target leaves.
     fn accepted(&mut self, id: &RequestId) {
         self.keys.insert(format!("accretion/requests/{id}.json"));
         self.items.insert(format!("{id}/request"));
         self.items.insert(format!("{id}/py313"));
     }
 
-    /// What the published layer leaves.
+    /// Adds what the published layer leaves.
     fn published(&mut self, said: &Value, id: &RequestId) {
         let digest = said["Digest"].as_str().unwrap();
         let digest = digest.trim_start_matches("sha256:");

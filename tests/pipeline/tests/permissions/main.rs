@@ -1,6 +1,6 @@
-//! What needs the stack for itself: policies with a statement missing, the policies of one role
-//! against the work of another, hostile input, messages that nobody can read, and dead letters that
-//! come back. Policies are enforced.
+//! Tests that need the stack for themselves: policies with a statement missing, the policies of one
+//! role against the work of another, hostile input, unreadable messages, and dead letters that come
+//! back. Policies are enforced.
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 #![expect(clippy::print_stdout, reason = "shown where a test fails")]
@@ -34,7 +34,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use pipeline_tests::testbed::Testbed;
 use pipeline_tests::{Options, Result, Stack};
 
-/// How long anything may take that is bound to happen: far longer than it does.
+/// The time limit for anything that is bound to happen: far longer than it takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 static TESTBED: LazyLock<Result<Testbed>> = LazyLock::new(|| {
@@ -64,7 +64,7 @@ fn alone_on(
     testbed.run(test(testbed));
 }
 
-/// Where the server is.
+/// The server's URL.
 fn endpoint() -> String {
     let testbed = TESTBED.as_ref().unwrap_or_else(|error| panic!("{error}"));
     testbed.server.endpoint()

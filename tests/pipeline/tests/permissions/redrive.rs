@@ -221,7 +221,7 @@ async fn said(all: &Subscription, project: &str) -> Result<(String, Value)> {
     Ok((said.text("Event").to_owned(), said.body.clone()))
 }
 
-/// When requests were received, as the table has it.
+/// The times at which requests were received, as the table has them.
 async fn received_at(stack: &Stack, ids: &[&RequestId]) -> Result<Vec<Value>> {
     let mut times = Vec::new();
     for id in ids {

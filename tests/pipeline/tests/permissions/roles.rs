@@ -36,7 +36,7 @@ fn no_role_may_do_the_work_of_another() {
     });
 }
 
-/// What each of them may do, of all that [`all_calls`] tries.
+/// The calls that each of them may make, of all that [`all_calls`] tries.
 const DISPATCHER: &[&str] = &[
     "read from the inbox",
     "write a request",

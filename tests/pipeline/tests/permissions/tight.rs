@@ -51,7 +51,7 @@ pub(crate) struct Statement {
     policy: String,
     /// The whole policy.
     document: Value,
-    /// Which of its statements.
+    /// The index of the statement in it.
     index: usize,
 }
 
@@ -64,7 +64,7 @@ impl Statement {
         self.statement()["Sid"].as_str().unwrap()
     }
 
-    /// Why it is not evaluated, if it is not.
+    /// The reason why it is not evaluated, if it is not.
     fn reason(&self) -> Option<&'static str> {
         let mut known = NOT_EVALUATED.iter();
         let (_, _, reason) =

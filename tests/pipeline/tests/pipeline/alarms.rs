@@ -98,7 +98,7 @@ async fn fail_to_publish(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// What the alarm asks for is what the function's failure was counted as.
+/// Checks that the alarm's metric is the one that counted the function's failure.
 async fn is_on_the_metric_of_failures(server: &MiniStack, alarm: &Value) -> Result<()> {
     let statistic = alarm["Statistic"].as_str().unwrap();
     let ask = json!({

@@ -46,7 +46,7 @@ pub(crate) fn build(file: &str, content: &[u8], name: Option<&str>) -> BTreeMap<
     .collect()
 }
 
-/// What `accretion check` says of an input that can't be used.
+/// The message of `accretion check` about an input that can't be used.
 pub(crate) fn complaint(file: &str, content: &[u8]) -> String {
     let (_folder, output) = run(file, content, &["check"]);
     assert!(!output.status.success(), "{file} is not faulty");

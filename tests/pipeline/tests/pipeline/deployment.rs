@@ -7,7 +7,7 @@ use pipeline_tests::{MiniStack, Options, Result, Stack, sam};
 
 use crate::{PATIENCE, listen, small_request};
 
-/// What keeps data is kept: by logical id, the resources that the template says to retain.
+/// The resources that hold data, which the template says to retain, by logical id.
 const RETAINED: [&str; 4] = [
     "ArtifactsBucket",
     "InboxBucket",

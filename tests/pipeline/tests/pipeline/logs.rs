@@ -1,5 +1,5 @@
-//! What operators see: one request through all of the logs, what was counted, and nothing that is
-//! nobody's business.
+//! The operator's view: one request through all of the logs, the counts, and nothing that must not
+//! be logged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ fn messages(lines: &[Value]) -> BTreeSet<&str> {
     messages.collect()
 }
 
-/// What was counted: name, dimension's value and how much, but for times.
+/// The counts, except times: the name, the dimension's value and the amount.
 fn counted(lines: &[Value]) -> BTreeSet<String> {
     let of_metrics = lines.iter().filter(|line| emf::is_of_metrics(line));
     let counted = of_metrics.flat_map(|line| {

@@ -25,10 +25,10 @@ use pipeline_tests::testbed::Testbed;
 use pipeline_tests::{Error, Filter, Notification, Options, Result, Stack, Subscription};
 use serde_json::{Value, json};
 
-/// How long anything may take that is bound to happen: far longer than it does.
+/// The time limit for anything that is bound to happen: far longer than it takes.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How long to look out for what must not happen.
+/// The time to look out for what must not happen.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// The short forms of the targets that are built without being named.

@@ -19,7 +19,7 @@ fn merged(project: &str, requirements: &[&str]) -> Value {
     request
 }
 
-/// What a module of an unpacked layer is to a runtime: its file, below `/opt`.
+/// The file that a runtime imports for a module of an unpacked layer, below `/opt`.
 fn imported(python: &Path, opt: &Path, runtime: &str, module: &str) -> String {
     // As Lambda has it, in this order.
     let [shared, own] = ["python", &format!("python/lib/{runtime}/site-packages")];
@@ -130,7 +130,7 @@ fn a_project_goes_from_one_to_the_other() {
     });
 }
 
-/// What the pointers of a project for arm64 point to: for each runtime, and for both.
+/// The values of a project's latest-version parameters for arm64: for each runtime, and for both.
 async fn pointers(stack: &Stack, project: &str) -> Result<[Option<String>; 3]> {
     let pointer = async |python: &str| {
         let name = format!("/accretion/{project}/{python}/arm64");

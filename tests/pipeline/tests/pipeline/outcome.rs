@@ -1,4 +1,4 @@
-//! What there has to be once a layer is published: in every place, and the same everywhere.
+//! The expected state once a layer is published: in every place, and the same everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::PATIENCE;
 /// The runtimes of merged layers.
 pub(crate) const MERGED_RUNTIMES: [&str; 2] = ["python3.12", "python3.13"];
 
-/// What is expected of each layer of a request.
+/// The expected properties of each layer of a request.
 pub(crate) struct Expected<'a> {
     pub(crate) project: &'a str,
     /// Short forms of the targets.

@@ -157,7 +157,7 @@ fn keys_of_any_characters() {
     });
 }
 
-/// Whoever drops an object can tell what the request's id will be.
+/// Checks that the sender of an object can tell the request's id beforehand.
 #[test]
 fn ids_can_be_told_beforehand() {
     on_stack(async |stack| -> Result<()> {

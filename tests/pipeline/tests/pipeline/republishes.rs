@@ -1,4 +1,4 @@
-//! What comes after the first version.
+//! Requests after the first version.
 
 use pipeline_tests::{Result, Table};
 use serde_json::{Value, json};

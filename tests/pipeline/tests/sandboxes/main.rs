@@ -16,10 +16,10 @@ use pipeline_tests::testbed::{STACK, Testbed, wait_for};
 use pipeline_tests::{Error, Filter, Notification, Options, Result, Subscription, Table, sam};
 use serde_json::json;
 
-/// How long anything may take that is bound to happen.
+/// The time limit for anything that is bound to happen.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What the emulator runs natively: another architecture is nowhere at hand.
+/// The architecture that the emulator runs natively: no other one is at hand.
 const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") {
     "arm64"
 } else {
@@ -210,7 +210,8 @@ async fn builds(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Where only the build sandbox needs an index that is down, its order waits, and is made again.
+/// Checks that an order waits, and is made again, if only the build sandbox needs an index that is
+/// down.
 async fn waits(bench: &Bench<'_>) -> Result<()> {
     // uv tries by itself for about as long as the others may take.
     bench.change(("MaximumSourceBuildSeconds", "60")).await?;

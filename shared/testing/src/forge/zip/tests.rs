@@ -9,7 +9,8 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect()
 }
 
-/// What the `zip` crate reads: name and content of each entry, in the central directory's order.
+/// Returns what the `zip` crate reads: name and content of each entry, in the central directory's
+/// order.
 fn read(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let mut found = Vec::new();
@@ -449,7 +450,7 @@ proptest! {
         prop_assert_eq!(zeros.crc(), crc32fast::hash(&vec![0; len]));
     }
 
-    /// What is told to the archive's layout is where the bytes are.
+    /// Checks that the archive's layout says where the bytes are.
     #[test]
     fn layout_covers_the_archive(prefix in "[a-z]{0,9}", comment in "[a-z]{0,9}") {
         let (bytes, layout) = sample().prefix(prefix.as_str()).comment(comment).build_with_layout();

@@ -17,7 +17,7 @@ use pipeline_tests::{Error, Filter, MiniStack, Options, Result, Stack, Subscript
 /// The stack's name.
 const STACK: &str = "accretion";
 
-/// How long anything may take that is bound to happen.
+/// The time limit for anything that is bound to happen.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 /// Rounds of each measurement.
@@ -29,7 +29,7 @@ const BURST: usize = 40;
 /// Layers of a request.
 const TARGETS: usize = 6;
 
-/// What is asked for: a name, and a file of the examples.
+/// The requests: a name, and a file of the examples.
 const SETS: [(&str, &str); 2] = [
     ("web", "examples/web/requirements.txt"),
     ("data-tools", "examples/data-tools.json"),
@@ -73,7 +73,7 @@ async fn run() -> Result<String> {
     Ok(report)
 }
 
-/// What the functions weigh, and how soon they begin to work.
+/// Measures the size of the functions, and how soon they begin to work.
 async fn packages(template: &Path, report: &mut String) -> Result<()> {
     line(
         report,

@@ -1,4 +1,4 @@
-//! How soon a function's process asks for its first event.
+//! The time until a function's process asks for its first event.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use pipeline_tests::{Error, Result};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-/// How long a process may take.
+/// The time limit for a process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What one function or another has to be told.
+/// The variables that one function or another needs.
 const CONFIGURATION: [&str; 8] = [
     "ARTIFACTS_BUCKET",
     "AWS_ACCESS_KEY_ID",

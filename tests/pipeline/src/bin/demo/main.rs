@@ -21,13 +21,13 @@ use serde_json::Value;
 
 use crate::screen::{Progress, bold, good, heading, say};
 
-/// How long anything may take that is bound to happen. Large wheels come over the network.
+/// The time limit for anything that is bound to happen. Large wheels come over the network.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 /// The stack's name.
 const STACK: &str = "accretion";
 
-/// What is dropped: a file of the examples, and its key in the inbox.
+/// The objects that are dropped: a file of the examples, and its key in the inbox.
 const EXAMPLES: [(&str, &str); 2] = [
     ("examples/data-tools.json", "data-tools.json"),
     (

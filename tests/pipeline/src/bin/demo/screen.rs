@@ -1,4 +1,4 @@
-//! What the demo shows: lines on a terminal that change in place, and plain ones elsewhere.
+//! The output of the demo: lines on a terminal that change in place, and plain ones elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -38,7 +38,7 @@ fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// How far layers have come: a line for each.
+/// The progress of layers, with a line for each.
 #[derive(Default)]
 pub(crate) struct Progress {
     lines: BTreeMap<String, Line>,
@@ -51,7 +51,7 @@ struct Line {
 }
 
 impl Progress {
-    /// How many layers there are.
+    /// The number of layers.
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
