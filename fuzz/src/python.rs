@@ -8,8 +8,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde_json::{Value, json};
 
-/// The variable that names the Python for [`ORACLE`], the one of the tests' own scripts; the default
-/// is the one on `PATH`.
+/// The variable that names the Python for [`ORACLE`], the one of the tests' own scripts. The
+/// default is `python3` on `PATH`.
 const PYTHON: &str = "ACCRETION_TOOLS_PYTHON";
 const ORACLE: &str = include_str!("../oracle.py");
 
