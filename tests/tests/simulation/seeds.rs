@@ -6,11 +6,9 @@ use std::thread::{self, ScopedJoinHandle};
 use crate::mutations::Mutation;
 use crate::simulation::{Failure, Figures, run};
 
-/// The number of seeds; `SEEDS` in the environment sets another one.
+/// The number of seeds, also the most for a mutation; `SEEDS` in the environment sets another one
+/// for the first.
 const SEEDS: u64 = 20_000;
-
-/// The most seeds for a mutation.
-const MUTATION_SEEDS: u64 = 100_000;
 
 impl Failure {
     /// Returns whether it is one that a mutation is to be caught by.
@@ -107,7 +105,7 @@ fn every_mutation_is_caught() {
     }
     let mut missed = Vec::new();
     for mutation in Mutation::ALL {
-        match run_all(0, MUTATION_SEEDS, Some(mutation)) {
+        match run_all(0, SEEDS, Some(mutation)) {
             Ok(_) => missed.push(mutation),
             Err(failure) => {
                 let mut violations = failure.violations.iter();
