@@ -116,22 +116,18 @@ fn graph(folder: &Path) -> Graph {
         .collect();
     for path in sources(folder) {
         let inside = path.strip_prefix(folder).unwrap().with_extension("");
-        let module = inside.iter().next().unwrap().to_str().unwrap();
-        let Some(uses) = graph.get_mut(module) else {
+        let own = inside.iter().next().unwrap().to_str().unwrap();
+        let Some(uses) = graph.get_mut(own) else {
             continue;
         };
         for name in names_after_crate(&code(&path)) {
             let used = exports.get(&name).unwrap_or(&name);
             // Macros belong to no module.
-            if modules.contains(used) && used != module {
+            if modules.contains(used) && used != own {
                 uses.insert(used.clone());
             } else {
                 let is_item = name.starts_with(char::is_uppercase);
-                assert!(
-                    !is_item || used == module,
-                    "{}: crate::{name}",
-                    path.display()
-                );
+                assert!(!is_item || used == own, "{}: crate::{name}", path.display());
             }
         }
     }

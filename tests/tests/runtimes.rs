@@ -24,8 +24,8 @@ fn regenerated(text: &str, name: &str, lines: &[String]) -> String {
     let begin = begin + text[begin..].find('\n').unwrap() + 1;
     let end = begin + text[begin..].find("end of generated").unwrap();
     let end = text[..end].rfind('\n').unwrap() + 1;
-    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    format!("{}{lines}{}", &text[..begin], &text[end..])
+    let block = lines.join("\n");
+    format!("{}{block}\n{}", &text[..begin], &text[end..])
 }
 
 /// Asserts that a file has these lines between the marks of each name, or writes them there.

@@ -1,5 +1,7 @@
 //! Errors of deploying and deleting stacks.
 
+use std::fmt::Write as _;
+
 use std::path::PathBuf;
 
 use accretion_aws::operator::StackEvent;
@@ -154,8 +156,13 @@ fn because(reason: Option<&str>) -> String {
 
 /// A line for each failure.
 fn listed(failures: &[Failure]) -> String {
-    let failed = failures.iter();
-    failed
-        .map(|it| format!("\n{} ({}): {}", it.resource, it.resource_type, it.reason))
-        .collect()
+    failures.iter().fold(String::new(), |mut lines, it| {
+        // Writing to a String can't fail.
+        let _ = write!(
+            lines,
+            "\n{} ({}): {}",
+            it.resource, it.resource_type, it.reason
+        );
+        lines
+    })
 }

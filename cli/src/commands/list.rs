@@ -116,7 +116,7 @@ pub(super) async fn layers(args: ListLayers, global: Global) -> Result<ExitCode,
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Versions {
+struct VersionList {
     region: Region,
     layer: String,
     versions: Vec<VersionRecord>,
@@ -147,7 +147,7 @@ pub(super) async fn versions(args: ListVersions, global: Global) -> Result<ExitC
         .into());
     }
     if !global.is_text() {
-        print::json(&Versions {
+        print::json(&VersionList {
             region,
             layer,
             versions: versions.into_iter().map(Into::into).collect(),

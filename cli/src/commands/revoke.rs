@@ -36,7 +36,7 @@ pub(super) async fn run(args: Revoke, global: Global) -> Result<ExitCode, Error>
         shared.print_json(Revoked { revoked }, &after);
     } else if !global.quiet {
         anstream::println!("{}", shared.version.arn);
-        for Statement { grantee, id, .. } in revoked.iter().copied() {
+        for Statement { grantee, id, .. } in &revoked {
             let text = format!("revoked from {grantee} ({id})");
             anstream::println!("{}", printable(&text));
         }

@@ -194,7 +194,7 @@ impl RequestItems {
     }
 
     /// The change of a target's item by a failed build that is tried again later.
-    fn delaying(&self, failure: &Failure, next_attempt_at: Timestamp, now: Timestamp) -> Update {
+    fn delaying(failure: &Failure, next_attempt_at: Timestamp, now: Timestamp) -> Update {
         Update::new()
             .set("Status", text(&Status::Waiting))
             .set("StatusRank", number(Status::Waiting.rank()))
@@ -270,7 +270,7 @@ impl Tracking for DynamoTracking {
         failure: &Failure,
         next_attempt_at: Timestamp,
     ) -> Result<(), PortError> {
-        let update = self.items.delaying(failure, next_attempt_at, now());
+        let update = RequestItems::delaying(failure, next_attempt_at, now());
         let (id, slug) = (build.request.id.as_str(), build.target.target().slug());
         match self.items.table.update(id, &slug, &update).await? {
             // A higher status is recorded already.

@@ -161,9 +161,10 @@ fn arms_of(variant: &Variant) -> syn::Result<Arms> {
                     use ::accretion_core::Fault as _;
                     (error.code(), error.class())
                 }),
-                hint: match hint {
-                    Some(hint) => quote!(#pattern => #hint,),
-                    None => quote!(#forwarded => #inherited),
+                hint: if let Some(hint) = hint {
+                    quote!(#pattern => #hint,)
+                } else {
+                    quote!(#forwarded => #inherited)
                 },
             }
         }

@@ -13,12 +13,12 @@ pub async fn each_message<E: Fault>(
     event: &SqsEvent,
     handle: impl AsyncFn(&SqsMessage) -> Result<(), E>,
 ) -> SqsBatchResponse {
-    let handler = &handle;
+    let handle_one = &handle;
     let outcomes = event.records.iter().map(|message| {
         let id = message.message_id.clone().unwrap_or_default();
         let span = info_span!("message", message_id = id, request_id = field::Empty);
         let handled = async move {
-            let fault = handler(message).await.err()?;
+            let fault = handle_one(message).await.err()?;
             let (code, class, (text, hint)) = (fault.code(), fault.class(), fault.logged());
             error!(code, %class, hint, "{text}");
             Some(id)

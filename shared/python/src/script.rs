@@ -1,6 +1,7 @@
 //! Scripts with inline metadata (PEP 723), of which only the comment block `script` counts.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use pep440_rs::VersionSpecifiers;
@@ -242,7 +243,9 @@ impl RequirementSet {
         };
         let mut dependencies = String::new();
         for requirement in &self.requirements {
-            dependencies += &format!("#   {},\n", quoted(requirement.to_string()));
+            let line = quoted(requirement.to_string());
+            // Writing to a String can't fail.
+            let _ = writeln!(dependencies, "#   {line},");
         }
         format!("{START}\n{requires}# dependencies = [\n{dependencies}# ]\n{END}\n")
     }

@@ -549,7 +549,7 @@ impl LatestVersions for Invocation {
     ) -> Result<(), PortError> {
         let (project, version_arn) = (project.clone(), version_arn.to_owned());
         let set = move |cloud: &mut Cloud, now| {
-            cloud.set_latest_version(&project, target, &version_arn, now)
+            cloud.set_latest_version(&project, target, &version_arn, now);
         };
         self.port(Call::SetLatestVersion, set).await
     }

@@ -1231,10 +1231,10 @@ fn a_version_that_somebody_is_publishing_raises_no_alarm() {
     world.run_to(reconciler, Call::ListVersions);
     let publisher = world.begin(Job::Publish(second.manifest(X86_64)), 0);
     world.run_to(publisher, Call::Record);
-    let Some(Ended::Reconciled(reconciled)) = world.finish(reconciler) else {
+    let Some(Ended::Reconciled(outcome)) = world.finish(reconciler) else {
         panic!("it reconciles");
     };
-    assert_eq!(reconciled.unwrap().orphans, 0);
+    assert_eq!(outcome.unwrap().orphans, 0);
     world.published(publisher).unwrap().unwrap();
     world.pass(REVIEW);
     assert_eq!(world.reconcile().unwrap().unwrap().orphan_checks, 1);

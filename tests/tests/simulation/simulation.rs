@@ -1002,10 +1002,9 @@ impl Simulation {
         let error = match ended {
             None => None,
             Some(Ended::Dispatched(result)) => result.as_ref().err(),
-            Some(Ended::Built(result)) => result.as_ref().err(),
+            Some(Ended::Built(result) | Ended::FailureRecorded(result)) => result.as_ref().err(),
             Some(Ended::Published(result)) => result.as_ref().err(),
             Some(Ended::Reconciled(result)) => result.as_ref().err(),
-            Some(Ended::FailureRecorded(result)) => result.as_ref().err(),
             Some(Ended::Redriven(outcome)) => outcome.failure.as_ref(),
             Some(Ended::DeletedOld(result)) => result.as_ref().err(),
         };

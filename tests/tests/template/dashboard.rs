@@ -129,6 +129,7 @@ fn charts() -> [Value; 18] {
 }
 
 /// A chart of lines, which are arrays of a namespace, a name, dimensions and options.
+#[expect(clippy::needless_pass_by_value, reason = "the JSON takes them")]
 fn chart(title: &str, stat: &str, lines: Vec<Value>) -> Value {
     json!({
         "title": title, "region": "${AWS::Region}", "view": "timeSeries", "stat": stat,
@@ -143,6 +144,7 @@ fn with(mut chart: Value, name: &str, value: Value) -> Value {
 }
 
 /// A line of a metric of the functions without a dimension.
+#[expect(clippy::needless_pass_by_value, reason = "the JSON takes them")]
 fn ours(metric: &Metric, options: Value) -> Value {
     assert_eq!(metric.dimension, None, "{metric:?}");
     json!([NAMESPACE, metric.name, options])

@@ -293,7 +293,7 @@ impl Package {
         let mut sdist = None;
         for file in &self.files {
             let filename = file.filename(name)?;
-            if filename.ends_with(".whl") {
+            if filename.strip_suffix(".whl").is_some() {
                 let parsed: WheelFilename = filename
                     .parse()
                     .map_err(|error| invalid(format!("{error}")))?;

@@ -1,4 +1,4 @@
-//! LatestVersions, notifications, builds.
+//! Latest-version parameters, notifications, builds.
 
 use accretion_aws::{SnsTopic, SsmLatestVersions, StepFunctionsBuilds};
 use accretion_core::notification::{Event, Notification};
