@@ -121,13 +121,13 @@ fn graph(folder: &Path) -> Graph {
             continue;
         };
         for name in names_after_crate(&code(&path)) {
-            let used = exports.get(&name).unwrap_or(&name);
+            let module = exports.get(&name).unwrap_or(&name);
             // Macros belong to no module.
-            if modules.contains(used) && used != own {
-                uses.insert(used.clone());
+            if modules.contains(module) && module != own {
+                uses.insert(module.clone());
             } else {
                 let is_item = name.starts_with(char::is_uppercase);
-                assert!(!is_item || used == own, "{}: crate::{name}", path.display());
+                assert!(!is_item || module == own, "{}: crate::{name}", path.display());
             }
         }
     }
