@@ -127,7 +127,11 @@ fn graph(folder: &Path) -> Graph {
                 uses.insert(module.clone());
             } else {
                 let is_item = name.starts_with(char::is_uppercase);
-                assert!(!is_item || module == own, "{}: crate::{name}", path.display());
+                assert!(
+                    !is_item || module == own,
+                    "{}: crate::{name}",
+                    path.display()
+                );
             }
         }
     }
