@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pep440_rs::Version;
 
-use super::place::{ENTRY_POINTS, Roots, installed_path};
+use super::place::{ENTRY_POINTS, Roots};
 use super::{WheelFilename, metadata, scripts};
 use crate::error::Error;
 use crate::requirement::distribution_name;
@@ -17,8 +17,7 @@ use accretion_archive::{
 use accretion_core::digest::Sha256;
 use accretion_core::excerpt::shown;
 use accretion_core::limits::{Limits, WheelLimits};
-use accretion_tree::record;
-use accretion_tree::{Layout, LayoutFile, Origin};
+use accretion_tree::{Layout, LayoutFile, Origin, installed_path, record};
 
 /// The content of `INSTALLER` (PEP 376).
 const INSTALLER: &[u8] = b"accretion\n";

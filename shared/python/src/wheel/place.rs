@@ -5,7 +5,6 @@ use pep440_rs::Version;
 use super::WheelFilename;
 use super::inspect::ArchiveFile;
 use crate::requirement::distribution_name;
-use accretion_archive::EntryKind;
 use accretion_core::excerpt::shown;
 
 /// The file of the metadata that scripts are generated from.
@@ -21,56 +20,6 @@ const NOT_TAKEN: [&str; 6] = [
     "REQUESTED",
     "direct_url.json",
 ];
-
-/// The problem with a path that leads elsewhere.
-const NOT_RELATIVE: &str = "is no relative path below the wheel's root";
-
-/// The characters that Python takes for the end of a line besides control characters: a path with
-/// one of them would be two lines of `RECORD`.
-const LINE_SEPARATORS: [char; 2] = ['\u{2028}', '\u{2029}'];
-
-/// Returns the reason why a file of a layer can't have this path below `python/`, as the rest of a
-/// sentence.
-pub(crate) fn path_problem(path: &str) -> Option<&'static str> {
-    let is_drive = |path: &[u8]| path.get(1) == Some(&b':') && path[0].is_ascii_alphabetic();
-    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        Some(NOT_RELATIVE)
-    } else if path.contains('\\') {
-        Some("has a backslash")
-    } else if path.contains(char::is_control) {
-        Some("has a control character")
-    } else if path.contains(LINE_SEPARATORS) {
-        Some("has a line separator")
-    } else if path.split('/').any(|part| part.len() > 255) {
-        Some("has a part of more than 255 bytes")
-    } else if is_drive(path.as_bytes()) {
-        Some("starts with a drive letter")
-    } else {
-        None
-    }
-}
-
-/// The path of an archive's entry as installers have it: without `.` and empty parts. The error is
-/// the rest of a sentence.
-pub(crate) fn installed_path(name: &str, kind: EntryKind) -> Result<String, &'static str> {
-    let is_part = |part: &&str| !matches!(*part, "" | ".");
-    let path = name
-        .split('/')
-        .filter(is_part)
-        .collect::<Vec<_>>()
-        .join("/");
-    // Info-ZIP gives a file `.` another name.
-    let is_named =
-        kind == EntryKind::Directory || name.rsplit('/').next().is_some_and(|last| is_part(&last));
-    let is_root = path.is_empty() && kind == EntryKind::Directory;
-    if name.starts_with('/') || !is_named {
-        return Err(NOT_RELATIVE);
-    }
-    match path_problem(&path) {
-        Some(problem) if !is_root => Err(problem),
-        _ => Ok(path),
-    }
-}
 
 /// The places where the parts of a wheel lie.
 pub(super) struct Roots {
