@@ -12,6 +12,7 @@ use accretion_local::uv::{Settings, Uv};
 use accretion_python::project::Given;
 use accretion_python::request::{Request, Requirements};
 use accretion_service::ports::Progress;
+use accretion_service::python::PythonPorts;
 
 use crate::args::SourceOptions;
 #[cfg(feature = "aws")]
@@ -55,6 +56,14 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// The ports of Python packages.
+    pub(crate) fn ports(&self) -> PythonPorts<'_> {
+        PythonPorts {
+            resolver: &*self.uv,
+            wheels: &self.wheels,
+        }
+    }
+
     /// Prepares the engine for a request, and starts to connect to the index.
     pub(crate) fn new(
         sources: &SourceOptions,

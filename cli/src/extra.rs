@@ -30,8 +30,8 @@ use accretion_python::request::{Request, Requirements};
 use accretion_python::requirement::RequirementSet;
 #[cfg(feature = "aws")]
 use accretion_python::wheel::Rank;
-use accretion_service::own::OwnWheel;
 use accretion_service::ports::PortError;
+use accretion_service::python::OwnWheel;
 
 use crate::args::{ExtraOptions, Global, Input, PYPROJECT};
 use crate::contents::print_left_out;

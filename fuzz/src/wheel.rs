@@ -5,8 +5,11 @@ use std::str;
 use accretion_archive::{Directory, Method};
 use accretion_core::digest::Sha256;
 use accretion_core::limits::WheelLimits;
-use accretion_layer as layer;
-use accretion_layer::{Plan, WheelFiles};
+use accretion_core::target::{Architecture, Runtime, Target};
+use accretion_layer::{
+    Bundle, Copied, Files, LayerZip, Output as _, Package, PackageFiles, Rules, SizeLimit, Tree,
+};
+use accretion_python::SitePackages;
 use accretion_python::wheel::{WheelFilename, inspect};
 use accretion_tree::{Layout, Origin};
 use serde_json::{Value, json};
@@ -162,7 +165,7 @@ impl Inspected {
         );
         for file in &layout.files {
             let of = match file.origin {
-                Origin::Wheel => wheel.len(),
+                Origin::Archive => wheel.len(),
                 Origin::Layout => layout_file.len(),
             };
             let end = file.offset.checked_add(file.compressed_size);
@@ -202,33 +205,39 @@ fn check_layer(wheels: &[Inspected]) {
 }
 
 fn splice(wheels: &[&Inspected]) -> Option<Vec<u8>> {
-    let planned: Vec<_> = wheels
-        .iter()
-        .map(|wheel| layer::Wheel {
-            name: wheel.filename.name().as_ref(),
-            filename: wheel.filename.as_str(),
-            layout: &wheel.layout,
-        })
-        .collect();
-    let strict = Plan::new(&planned, true);
-    let plan = match Plan::new(&planned, false) {
-        Ok(plan) => plan,
+    let packages = wheels.iter().map(|wheel| Package {
+        filename: wheel.filename.as_str(),
+        layout: &wheel.layout,
+    });
+    let trees = [Tree {
+        target: Target {
+            runtime: Runtime::Python313,
+            architecture: Architecture::X86_64,
+        },
+        packages: packages.collect(),
+    }];
+    let rules = |strict| Rules {
+        strict,
+        ..Rules::new(&SitePackages, SizeLimit::LAYER)
+    };
+    let strict = Bundle::new(&trees, Copied::NONE, &rules(true));
+    let bundle = match Bundle::new(&trees, Copied::NONE, &rules(false)) {
+        Ok(bundle) => bundle,
         Err(error) => {
             assert!(strict.is_err());
             report::check_error(&error);
             return None;
         }
     };
-    assert_eq!(strict.is_ok(), plan.conflicts.is_empty());
-    let files: Vec<_> = wheels
-        .iter()
-        .map(|wheel| WheelFiles {
-            wheel: wheel.wheel.clone(),
-            layout: wheel.layout_file.clone(),
-        })
-        .collect();
+    assert_eq!(strict.is_ok(), bundle.conflicts.is_empty());
+    let files = wheels.iter().map(|wheel| PackageFiles {
+        archive: &wheel.wheel,
+        layout: &wheel.layout_file,
+    });
+    let files = [files.collect()];
     let mut zip = Vec::new();
-    let written = layer::splice(&plan, &files, &mut zip).expect("all of it is in memory");
+    let written = LayerZip.write(Files::new(&bundle, &files, None), &mut zip);
+    let written = written.expect("all of it is in memory");
     assert_eq!(written.size, zip.len() as u64);
     assert_eq!(written.sha256, Sha256::of(&zip));
     Some(zip)

@@ -177,8 +177,8 @@ fn assert_no_cycle(crate_folder: &str) {
     let graph = graph(&folder);
     let count: usize = graph.values().map(BTreeSet::len).sum();
     assert!(
-        count > graph.len(),
-        "{crate_folder} has {count} imports: are they found?"
+        count > 0,
+        "no import among the modules of {crate_folder}: are they found?"
     );
     let circle = cycle(&graph).map(|path| path.join(" → "));
     assert_eq!(
@@ -188,13 +188,17 @@ fn assert_no_cycle(crate_folder: &str) {
 }
 
 #[test]
-fn the_modules_of_the_domain_have_no_import_cycle() {
-    assert_no_cycle("shared/core");
-}
-
-#[test]
-fn the_modules_of_the_command_have_no_import_cycle() {
-    assert_no_cycle("cli");
+fn the_modules_of_a_crate_have_no_import_cycle() {
+    for crate_folder in [
+        "shared/core",
+        "shared/layer",
+        "shared/service",
+        "shared/aws",
+        "shared/lambda",
+        "cli",
+    ] {
+        assert_no_cycle(crate_folder);
+    }
 }
 
 #[test]

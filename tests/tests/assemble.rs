@@ -19,14 +19,17 @@ use accretion_core::limits::Limits;
 use accretion_core::request::FileRules;
 use accretion_core::request::Targets;
 use accretion_core::target::Architecture;
+use accretion_layer::{LayerZip, Output as _, Rules};
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::layer_folder::LayerFolder;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Settings, Uv};
+use accretion_python::SitePackages;
 use accretion_python::request::Request;
 use accretion_service::assemble::{Assembled, assemble, install, install_nothing};
 use accretion_service::ports::{Event, PortError, Progress};
+use accretion_service::python::{PythonPackages, PythonPorts, SourceDistributions};
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
 use accretion_testing::interpreters::{python_of, untested};
@@ -92,7 +95,9 @@ impl Site {
         };
         let packed = folder.pack(&FileRules::default()).await;
         let (files, _until_written) = packed.map_err(PortError::new)?.into_parts();
-        let assembled = assemble(trees, files, tempfile::tempfile().unwrap()).await?;
+        let rules = Rules::new(&SitePackages, LayerZip.limit());
+        let staged = tempfile::tempfile().unwrap();
+        let assembled = assemble(trees, Some(files.into()), rules, &LayerZip, staged).await?;
         Ok(Layer::read(assembled))
     }
 
@@ -118,7 +123,13 @@ impl Site {
             Limits::default(),
             Arc::new(Unwatched),
         );
-        install(request, &*uv, &wheels, &Unwatched).await
+        let ports = PythonPorts {
+            resolver: &*uv,
+            wheels: &wheels,
+        };
+        let allowed = SourceDistributions::AsRequested;
+        let packages = PythonPackages::new(request, allowed, ports, &Unwatched)?;
+        install(&request.targets, &packages, &Unwatched).await
     }
 }
 

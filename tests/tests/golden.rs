@@ -23,7 +23,7 @@ use accretion_core::notification::{Event, LayerRef, Notification};
 use accretion_core::request::{RequestId, RequestRef, Rollback};
 use accretion_core::target::{Compatibility, LayerTarget, Target};
 use accretion_core::tracking::Status;
-use accretion_layer::content::{CONTENT_PATH, ContentManifest};
+use accretion_layer::content::ContentManifest;
 use accretion_python::lock::{Locked, LockedFile, LockedPackage};
 use accretion_python::request::Request;
 use accretion_testing::forge::zip::Method;
@@ -191,17 +191,18 @@ fn layers_have_the_same_digests_bytes_and_manifests() {
     hold("layers.txt", &text);
 
     // Publishing a layer writes its content manifest into it.
+    let path = "python/.accretion/manifest.json";
     let manifest = Manifest::from_json(golden("artifact.manifest").as_bytes()).unwrap();
     let mut published = Vec::new();
     let content = ContentManifest::from(&manifest);
     content
-        .embed(&zip[..], zip.len() as u64, &mut published)
+        .embed("python/", &zip[..], zip.len() as u64, &mut published)
         .unwrap();
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&published)).unwrap();
-    let embedded = archive.by_name(CONTENT_PATH).unwrap();
+    let embedded = archive.by_name(path).unwrap();
     let embedded = std::io::read_to_string(embedded).unwrap();
     let zip = Sha256::of(&published);
-    hold("content.txt", &format!("{zip}\n{CONTENT_PATH}\n{embedded}"));
+    hold("content.txt", &format!("{zip}\n{path}\n{embedded}"));
 }
 
 #[test]

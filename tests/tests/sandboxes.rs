@@ -15,6 +15,7 @@ use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::request::RequestId;
 use accretion_core::target::{Architecture, Target};
+use accretion_layer::LayerZip;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
@@ -23,9 +24,9 @@ use accretion_local::{Downloader, Sandboxes};
 use accretion_python::lock;
 use accretion_python::request::Request;
 use accretion_service::Error;
-use accretion_service::build::{Build, Built, Options};
-use accretion_service::lock::lock_target;
+use accretion_service::build::{Build, Built, Ports};
 use accretion_service::ports::{Clock, Event, Handover, Order, PortError, Progress, SignedUrl};
+use accretion_service::python::{PythonPackages, PythonPorts, SourceDistributions};
 use accretion_testing::forge::{SdistForge, Wheel, WheelForge};
 use accretion_testing::index::{Distribution, PackageIndex};
 use integration_tests::{python, uv};
@@ -147,17 +148,19 @@ impl Site {
         );
         let sandboxes = Sandboxes::new(id, &uv, &wheels, &self.bucket);
         let output = OutputFolder::new(self.root.path().join("layers").join(builder));
-        let build = Build::new(
-            request,
-            None,
-            Options::default(),
-            &sandboxes,
-            &sandboxes,
-            &output,
-            &SystemClock,
-            &Unwatched,
-        )
-        .expect("the request is one");
+        let ports = PythonPorts {
+            resolver: &sandboxes,
+            wheels: &sandboxes,
+        };
+        let allowed = SourceDistributions::AsRequested;
+        let packages = PythonPackages::new(request, allowed, ports, &Unwatched);
+        let ports = Ports {
+            artifacts: &output,
+            clock: &SystemClock,
+            progress: &Unwatched,
+        };
+        let packages = packages.expect("the request is one");
+        let build = Build::new(request, packages, &LayerZip, ports);
         let outcome = Box::pin(build.target(own_target())).await;
         (outcome, sandboxes.orders())
     }
@@ -175,8 +178,13 @@ impl Site {
                 Arc::new(Unwatched),
             );
             let target = order.target();
-            let packages = lock_target(request, target, &*uv, &wheels, &Unwatched);
-            let text = lock::write(&[(target, &packages.await.unwrap())]);
+            let ports = PythonPorts {
+                resolver: &*uv,
+                wheels: &wheels,
+            };
+            let allowed = SourceDistributions::AsRequested;
+            let packages = PythonPackages::new(request, allowed, ports, &Unwatched).unwrap();
+            let text = lock::write(&[(target, &packages.all(target).await.unwrap())]);
             return self.bucket.put(&order.key, "pylock.toml", text.into());
         };
         let work = tempfile::tempdir().unwrap();

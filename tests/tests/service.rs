@@ -10,6 +10,7 @@ use std::sync::Arc;
 use accretion_core::limits::{Limits, ResolutionLimits};
 use accretion_core::target::Target;
 use accretion_core::{Class, Fault as _};
+use accretion_layer::LayerZip;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::output::OutputFolder;
 use accretion_local::python::Interpreters;
@@ -18,8 +19,9 @@ use accretion_local::{Downloader, Indexes, NamedIndex};
 use accretion_python::index::Credentials;
 use accretion_python::request::{Request, read_indexes};
 use accretion_service::Error;
-use accretion_service::build::{Build, Built, Options, SourceDistributions};
+use accretion_service::build::{Build, Built, Ports};
 use accretion_service::ports::{Clock, Event, Progress};
+use accretion_service::python::{PythonPackages, PythonPorts, SourceDistributions};
 use accretion_testing::forge::{Part, Sdist, SdistForge, Wheel, WheelForge};
 use accretion_testing::index::{Fault, PackageIndex};
 use integration_tests::{names, python, snapshot, uv};
@@ -94,21 +96,18 @@ impl Builder {
             Limits::default(),
             Arc::new(Unwatched),
         );
-        let options = Options {
-            source_distributions,
-            ..Options::default()
-        };
         let output = OutputFolder::new(self.root.path().join("layers"));
-        let build = Build::new(
-            request,
-            None,
-            options,
-            &*self.uv,
-            &wheels,
-            &output,
-            &SystemClock,
-            &Unwatched,
-        )?;
+        let ports = PythonPorts {
+            resolver: &*self.uv,
+            wheels: &wheels,
+        };
+        let packages = PythonPackages::new(request, source_distributions, ports, &Unwatched)?;
+        let ports = Ports {
+            artifacts: &output,
+            clock: &SystemClock,
+            progress: &Unwatched,
+        };
+        let build = Build::new(request, packages, &LayerZip, ports);
         build.target(own_target()).await
     }
 }

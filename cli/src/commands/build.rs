@@ -9,13 +9,15 @@ use accretion_core::diagnostic::{ProblemRecord, Report, printable};
 use accretion_core::layer::{LayerName, Shape};
 use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::target::{Architecture, Compatibility, Runtime};
+use accretion_layer::LayerZip;
 use accretion_layer::files::LeftOut;
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::output::OutputFolder;
 use accretion_python::request::Request;
-use accretion_service::build::{Build as LayerBuild, Built, Options};
-use accretion_service::own::Own;
+use accretion_service::assemble::PackedFiles;
+use accretion_service::build::{Build as LayerBuild, Built, Ports};
 use accretion_service::ports::Clock;
+use accretion_service::python::{OwnWheel, PythonPackages, SourceDistributions};
 use comfy_table::Table;
 use futures_util::future::join_all;
 use indicatif::BinaryBytes;
@@ -73,11 +75,8 @@ pub(crate) async fn run(
         args.extra.print_left_out(left_out, global);
     }
     let (files, _until_written) = packed.map(PackedFolder::into_parts).unzip();
-    let own = Own {
-        files,
-        wheels: packages.wheels,
-    };
-    let outcomes = build(&request, &args, &engine, own, &output, &progress).await?;
+    let extra = (files, packages.wheels);
+    let outcomes = build(&request, &args, &engine, extra, &output, &progress).await?;
     progress.clear();
 
     let (mut built, mut failed) = (Vec::new(), Vec::new());
@@ -175,26 +174,21 @@ async fn build(
     request: &Request,
     args: &Build,
     engine: &Engine,
-    own: Own,
+    (files, wheels): (Option<PackedFiles>, Vec<OwnWheel>),
     output: &OutputFolder,
     progress: &Terminal,
 ) -> Result<Vec<(Compatibility, Result<Built, accretion_service::Error>)>, Error> {
-    let options = Options {
-        strict: args.strict,
-        ..Options::default()
-    };
-    let build = LayerBuild::new(
-        request,
-        None,
-        options,
-        &*engine.uv,
-        &engine.wheels,
-        output,
-        &SystemClock,
+    let allowed = SourceDistributions::AsRequested;
+    let packages = PythonPackages::new(request, allowed, engine.ports(), progress)?;
+    let ports = Ports {
+        artifacts: output,
+        clock: &SystemClock,
         progress,
-    )?
-    .with_own(own)
-    .with_input(file_name(&args.input.path));
+    };
+    let build = LayerBuild::new(request, packages.with_wheels(wheels), &LayerZip, ports)
+        .strict(args.strict)
+        .with_files(files)
+        .with_input(file_name(&args.input.path));
     let layers = request.layers();
     let outcomes = join_all(layers.iter().map(|layer| build.layer(layer))).await;
     Ok(layers.into_iter().zip(outcomes).collect())

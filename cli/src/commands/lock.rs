@@ -11,6 +11,7 @@ use accretion_core::layer::LayerName;
 use accretion_core::target::Target;
 use accretion_python::lock::{self, LockedPackage};
 use accretion_python::request::Request;
+use accretion_service::python::{PythonPackages, SourceDistributions};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
@@ -99,8 +100,9 @@ pub(super) async fn resolve(
     engine: &Engine,
     progress: &Terminal,
 ) -> Result<Resolved, Error> {
-    let (uv, wheels) = (&*engine.uv, &engine.wheels);
-    let outcomes = accretion_service::lock::lock(request, uv, wheels, progress).await?;
+    let allowed = SourceDistributions::AsRequested;
+    let packages = PythonPackages::new(request, allowed, engine.ports(), progress)?;
+    let outcomes = accretion_service::lock::lock(&request.targets, &packages, progress).await;
     progress.clear();
     let (mut locked, mut warnings, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for (target, outcome) in outcomes {

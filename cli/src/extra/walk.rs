@@ -14,7 +14,7 @@ use accretion_python::project::{Dependency, Given, dependencies};
 use accretion_python::requirement::{ExtraName, PackageName, RequirementSet};
 use accretion_python::wheel::Rank;
 use accretion_python::wheel::{Requires, WheelFilename, foreign_code};
-use accretion_service::own::OwnWheel;
+use accretion_service::python::OwnWheel;
 use url::Url;
 
 use super::context::{Context, Local};
@@ -351,7 +351,7 @@ impl<'a> Builder<'a> {
         let wheels = &self.engine.wheels;
         let admitted = wheels.admit(&filename, sha256, bytes.clone()).await;
         let stored = admitted.map_err(|error| Error::Service(error.into()))?;
-        let found = secrets::of_wheel(&bytes).map_err(|error| unusable(path, error.to_string()))?;
+        let found = secrets::of_zip(&bytes).map_err(|error| unusable(path, error.to_string()))?;
         files::check_secrets(&self.rules, found).map_err(|error| Error::Service(error.into()))?;
         let open = |path: &Path| File::open(path).map_err(|error| unreadable(path, error));
         let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);

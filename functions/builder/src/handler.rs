@@ -12,6 +12,7 @@ use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Fault, keys};
 use accretion_lambda::{Invocation, SystemClock};
+use accretion_layer::LayerZip;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
@@ -19,11 +20,13 @@ use accretion_local::{
     DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, Sandboxes,
 };
 use accretion_python::request::Request;
-use accretion_service::build::{Build, Options, SourceDistributions};
-use accretion_service::indexes::{Chosen, Offer};
-use accretion_service::own::{Own, OwnWheel};
+use accretion_service::assemble::PackedFiles;
+use accretion_service::build::{Build, Ports};
 use accretion_service::ports::{
     self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
+};
+use accretion_service::python::{
+    Chosen, Offer, OwnWheel, PythonPackages, PythonPorts, SourceDistributions,
 };
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
@@ -85,6 +88,15 @@ pub(crate) enum Error {
     Local(#[from] LocalError),
 }
 
+/// The extra files and wheels of a request.
+#[derive(Default)]
+struct Extra {
+    files: Option<PackedFiles>,
+    /// The path of the packed files, which are deleted with it.
+    packed: Option<tempfile::TempPath>,
+    wheels: Vec<OwnWheel>,
+}
+
 /// The adapters and settings, made once for all invocations.
 pub(crate) struct Builder {
     pub(crate) clients: accretion_aws::Clients,
@@ -140,7 +152,7 @@ impl Builder {
             self.limits,
             Arc::clone(&watch) as _,
         );
-        let (own, _until_written) = self.own(&order.request_id, &request, &wheels).await?;
+        let extra = self.extra(&order.request_id, &request, &wheels).await?;
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
         let origin = RequestRef {
@@ -148,27 +160,31 @@ impl Builder {
             received_at: order.received_at,
         };
         let manifest_key = keys::manifest(&project, &origin.id, target);
-        let options = Options {
-            strict: false,
-            source_distributions: if self.sandboxes {
-                SourceDistributions::InSandboxes
-            } else {
-                SourceDistributions::Never
-            },
+        let allowed = if self.sandboxes {
+            SourceDistributions::InSandboxes
+        } else {
+            SourceDistributions::Never
         };
         let id = origin.id.clone();
         let sandboxes = Sandboxes::new(id, &uv, &wheels, &self.handover);
+        let ports = PythonPorts {
+            resolver: &sandboxes,
+            wheels: &sandboxes,
+        };
+        let packages = PythonPackages::new(&request, allowed, ports, &*watch)?;
+        let ports = Ports {
+            artifacts: &artifacts,
+            clock: &SystemClock,
+            progress: &*watch,
+        };
         let build = Build::new(
             &request,
-            Some(origin),
-            options,
-            &sandboxes,
-            &sandboxes,
-            &artifacts,
-            &SystemClock,
-            &*watch,
-        )?
-        .with_own(own);
+            packages.with_wheels(extra.wheels),
+            &LayerZip,
+            ports,
+        )
+        .with_origin(origin)
+        .with_files(extra.files);
         let layer = match Box::pin(build.layer(&wanted)).await {
             Ok(layer) => layer,
             Err(error) => return pending(sandboxes.orders(), &order.made, &watch, error),
@@ -185,12 +201,12 @@ impl Builder {
     }
 
     /// The extra files and wheels of a request, as the dispatcher stored them.
-    async fn own(
+    async fn extra(
         &self,
         id: &RequestId,
         request: &Request,
         wheels: &WheelCache,
-    ) -> Result<(Own, Option<tempfile::TempPath>), Error> {
+    ) -> Result<Extra, Error> {
         let stored = async |key: String| -> Result<Vec<u8>, Error> {
             let content = self.requests.stored_file(&key).await?;
             Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
@@ -199,21 +215,21 @@ impl Builder {
             id: id.clone(),
             codes: "FilesInvalid".to_owned(),
         };
-        let (mut own, mut packed) = (Own::default(), None);
+        let mut extra = Extra::default();
         for source in &request.contents.files {
             match source {
                 FileSource::Packed(sha256) => {
                     let zip = stored(keys::packed_files(*sha256)).await?;
                     let folder = PackedFolder::of_zip(zip, *sha256).await?;
                     let (files, path) = folder.into_parts();
-                    (own.files, packed) = (Some(files), Some(path));
+                    (extra.files, extra.packed) = (Some(files), Some(path));
                 }
                 FileSource::Package { filename, sha256 } => {
                     let wheel = stored(keys::own_wheel(*sha256)).await?;
                     let filename = filename.parse().map_err(|_| invalid())?;
                     wheels.admit(&filename, *sha256, wheel).await?;
                     let sha256 = *sha256;
-                    own.wheels.push(OwnWheel { filename, sha256 });
+                    extra.wheels.push(OwnWheel { filename, sha256 });
                 }
                 // The dispatcher replaces these before it stores a request.
                 FileSource::Object(_) | FileSource::Prefix(_) => {
@@ -221,7 +237,7 @@ impl Builder {
                 }
             }
         }
-        Ok((own, packed))
+        Ok(extra)
     }
 
     /// The request as the dispatcher stored it.

@@ -15,7 +15,7 @@ use accretion_local::cache::{Budget, CacheFolder};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_local::{AllowedHosts, Downloader};
-use accretion_service::indexes::{Offer, OfferedIndexes};
+use accretion_service::python::{Offer, OfferedIndexes};
 
 use crate::handler::{Builder, Log};
 

@@ -11,6 +11,7 @@ use accretion_core::timestamp::Timestamp;
 use accretion_lambda::{Invocation, each_message};
 use accretion_service::Error;
 use accretion_service::dispatch::{Dispatch, Message, Ports};
+use accretion_service::python::Python;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 
 use self::tally::Tally;
@@ -43,7 +44,7 @@ impl Dispatcher {
                 builds: &self.builds,
                 topic: &self.topic,
             };
-            let dispatch = Dispatch::new(ports)
+            let dispatch = Dispatch::<Python>::new(ports)
                 .admitting(&self.admission)
                 .observed_by(&tally);
             let outcome = match message(record) {

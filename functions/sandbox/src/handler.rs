@@ -18,9 +18,8 @@ use accretion_local::{
 };
 use accretion_python::lock::{self, Lock};
 use accretion_python::request::Request;
-use accretion_service::indexes::{Chosen, Offer};
-use accretion_service::lock::lock_target;
 use accretion_service::ports::{Event, Order, OrderedSource, Progress};
+use accretion_service::python::{Chosen, Offer, PythonPackages, PythonPorts, SourceDistributions};
 use serde::Serialize;
 use tracing::{Span, error, info};
 
@@ -135,10 +134,15 @@ impl Sandbox {
             Arc::new(Unwatched),
         );
         let target = order.target();
-        let packages = lock_target(&request, target, &*uv, &wheels, &Unwatched).await?;
+        let ports = PythonPorts {
+            resolver: &*uv,
+            wheels: &wheels,
+        };
+        let allowed = SourceDistributions::AsRequested;
+        let packages = PythonPackages::new(&request, allowed, ports, &Unwatched)?;
+        let locked = packages.all(target).await?;
         let path = folder.join(LOCK);
-        fs::write(&path, lock::write(&[(target, &packages)]))
-            .map_err(|error| files(&path, error))?;
+        fs::write(&path, lock::write(&[(target, &locked)])).map_err(|error| files(&path, error))?;
         Ok((path, LOCK.to_owned()))
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use accretion_core::limits::{Limits, ResolutionLimits};
 use accretion_lambda::{Environment, Error};
 use accretion_local::{AllowedHosts, descendants};
-use accretion_service::indexes::{Offer, OfferedIndexes};
+use accretion_service::python::{Offer, OfferedIndexes};
 
 use crate::handler::Sandbox;
 use crate::transfer::Transfer;

@@ -9,10 +9,6 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use crate::excerpt::shown;
 use crate::limits::Limits;
 
-/// The end of the name of a folder with a distribution's metadata. It is never pruned: without it
-/// nothing says any more what is installed.
-const METADATA: &str = ".dist-info";
-
 /// A pattern over paths below `python/`, written as in a `.gitignore`.
 ///
 /// One without a slash, but for one at its end, is about files and folders of that name, wherever they
@@ -206,10 +202,7 @@ impl Pruner {
         if self.prune.patterns.is_empty() {
             return false;
         }
-        let (folders, _) = path.rsplit_once('/').unwrap_or_default();
-        let is_metadata = folders.split('/').any(|name| name.ends_with(METADATA));
-        !is_metadata
-            && self.prune.matches(path, &mut self.matches)
+        self.prune.matches(path, &mut self.matches)
             && !self.include.matches(path, &mut self.matches)
     }
 
@@ -261,21 +254,6 @@ mod tests {
             for path in kept {
                 assert!(!pruner.prunes(path), "{pattern} {path}");
             }
-        }
-    }
-
-    #[test]
-    fn metadata_is_never_pruned() {
-        let mut pruner = pruning(&["*", "**/RECORD", "*.dist-info/"], &[]).pruner();
-        for path in [
-            "a-1.dist-info/RECORD",
-            "a-1.dist-info/licenses/LICENSE",
-            "setuptools/_vendor/b-1.dist-info/METADATA",
-        ] {
-            assert!(!pruner.prunes(path), "{path}");
-        }
-        for path in ["a.dist-info", "RECORD", "dist-info/a"] {
-            assert!(pruner.prunes(path), "{path}");
         }
     }
 

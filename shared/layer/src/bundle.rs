@@ -1,23 +1,23 @@
 //! One layer for several runtimes: what is installed for each, and files that all of them share.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use accretion_core::layer::{Conflict, Shape};
+use accretion_core::target::{Runtime, Target};
+use accretion_tree::{Installation, LayoutFile};
 
 use crate::error::Error;
-use crate::oversize::Oversize;
-use crate::plan::{Plan, Planned, Pruned, Rules, Wheel};
-use accretion_core::layer::{Conflict, Shape};
-use accretion_core::limits::Limits;
-use accretion_core::target::{Runtime, Target};
-use accretion_tree::LayoutFile;
+use crate::plan::{Package, Plan, Planned, Pruned, Rules};
+use crate::size;
 
 /// The files that are installed for a target.
 #[derive(Debug, Clone)]
 pub struct Tree<'a> {
     /// The target.
     pub target: Target,
-    /// The wheels.
-    pub wheels: Vec<Wheel<'a>>,
+    /// The packages.
+    pub packages: Vec<Package<'a>>,
 }
 
 /// Files that are copied into a layer as they are.
@@ -32,12 +32,14 @@ pub struct Copied<'a> {
 /// The contents of a layer for several runtimes, in the order of its zip.
 #[derive(Debug)]
 pub struct Bundle<'a> {
+    /// The folder that everything is in, with a slash in the end.
+    pub(crate) root: &'static str,
     pub(crate) parts: Vec<Part<'a>>,
     /// Index of the part, and of the entry in its plan.
     pub(crate) order: Vec<(usize, usize)>,
     /// The way it serves its runtimes.
     pub shape: Shape,
-    /// Paths that wheels of one tree claim with different content, each once.
+    /// Paths that packages of one tree claim with different content, each once.
     pub conflicts: Vec<Conflict>,
     /// Bytes of all files, unpacked.
     pub unzipped: u64,
@@ -48,10 +50,10 @@ pub struct Bundle<'a> {
 /// A plan below a folder of its own.
 #[derive(Debug)]
 pub(crate) struct Part<'a> {
-    /// Below `python/`: empty, or with a slash in the end.
+    /// Below the root: empty, or with a slash in the end.
     pub(crate) folder: String,
     pub(crate) plan: Plan<'a>,
-    /// Index of the tree whose wheels it is of; `None` for what is copied.
+    /// Index of the tree whose packages it is of; `None` for what is copied.
     pub(crate) tree: Option<usize>,
 }
 
@@ -67,40 +69,33 @@ impl<'a> Bundle<'a> {
     /// Decides what a layer of these trees and files consists of. If all trees have the same
     /// content, it is there once; otherwise each runtime's is in a folder of its own, as a whole.
     ///
-    /// Within a tree wheels that claim the same path are treated as by [`Plan::new`]. A copied file with the path of an installed one is an error, unless both are the
-    /// same, and so is one that belongs to a package which is in another folder of the layer.
+    /// Where packages of a tree claim the same path with different content, the one whose name sorts
+    /// last wins. A copied file with the path of an installed one is an error, unless both are the
+    /// same, and so is one that belongs to a package which is in another folder of the layer. No
+    /// rule but the limit is about what is copied.
     ///
     /// # Errors
     ///
-    /// Besides those of [`Plan::new`]: [`Error::ArchitecturesDiffer`], [`Error::FileConflict`],
-    /// [`Error::PackageSplit`], [`Error::LayerEmpty`], [`Error::LayerTooLarge`] for all of it.
-    pub fn new(trees: &[Tree<'a>], copied: Copied<'a>, strict: bool) -> Result<Self, Error> {
-        let rules = Rules {
-            strict,
-            ..Rules::default()
-        };
-        Self::by(trees, copied, &rules)
-    }
-
-    /// [`Self::new`] by these rules, which are not about what is copied.
-    pub fn by(trees: &[Tree<'a>], copied: Copied<'a>, rules: &Rules) -> Result<Self, Error> {
+    /// [`Error::LayerConflict`], [`Error::ArchitecturesDiffer`], [`Error::FileConflict`],
+    /// [`Error::PackageSplit`], [`Error::LayerEmpty`], [`Error::LayerTooLarge`].
+    pub fn new(trees: &[Tree<'a>], copied: Copied<'a>, rules: &Rules) -> Result<Self, Error> {
         let mut pruned = Vec::new();
         let mut of_runtimes: BTreeMap<Runtime, (usize, Plan<'a>)> = BTreeMap::new();
         let mut conflicts: Vec<Conflict> = Vec::new();
         for (at, tree) in trees.iter().enumerate() {
-            let plan = Plan::of_any_size(&tree.wheels, rules)?;
+            let plan = Plan::new(&tree.packages, rules)?;
             pruned.push(plan.pruned.clone());
             for conflict in &plan.conflicts {
                 if !conflicts.contains(conflict) {
                     conflicts.push(conflict.clone());
                 }
             }
-            check_clashes("", &plan, &tree.wheels, copied)?;
+            check_clashes("", &plan, &tree.packages, copied)?;
             let Some((first, known)) = of_runtimes.get(&tree.target.runtime) else {
                 of_runtimes.insert(tree.target.runtime, (at, plan));
                 continue;
             };
-            if let Some(path) = first_difference(known, &plan) {
+            if let Some(path) = first_difference(known, &plan, rules.installation) {
                 let of = |at: usize| trees[at].target.architecture;
                 return Err(Error::ArchitecturesDiffer {
                     runtime: tree.target.runtime,
@@ -113,19 +108,19 @@ impl<'a> Bundle<'a> {
         let mut plans = of_runtimes.values();
         let first = plans.next();
         let is_shared = first.is_none_or(|(_, first)| {
-            plans.all(|(_, plan)| first_difference(first, plan).is_none())
+            plans.all(|(_, plan)| first_difference(first, plan, rules.installation).is_none())
         });
         let mut parts = Vec::new();
         for (runtime, (tree, plan)) in of_runtimes {
             let folder = if is_shared {
                 String::new()
             } else {
-                let minor = runtime.python_minor();
-                format!("lib/python3.{minor}/site-packages/")
+                rules.installation.runtime_folder(runtime)
             };
             if !is_shared {
-                check_clashes(&folder, &plan, &trees[tree].wheels, copied)?;
-                check_splits(&plan, &trees[tree].wheels, copied)?;
+                let packages = &trees[tree].packages;
+                check_clashes(&folder, &plan, packages, copied)?;
+                check_splits(&plan, packages, copied, rules.installation)?;
             }
             parts.push(Part {
                 folder,
@@ -138,7 +133,7 @@ impl<'a> Bundle<'a> {
         }
         parts.push(Part {
             folder: String::new(),
-            plan: plan_of(copied),
+            plan: Plan::of_files(copied.files),
             tree: None,
         });
         let shape = if is_shared {
@@ -146,13 +141,18 @@ impl<'a> Bundle<'a> {
         } else {
             Shape::PerRuntime
         };
-        let bundle = Self::merge(parts, shape, conflicts)?;
+        let bundle = Self::merge(parts, rules.installation.root(), shape, conflicts)?;
         bundle.check_size(trees, copied, rules)?;
         Ok(Self { pruned, ..bundle })
     }
 
     /// Puts all entries into the order of their names.
-    fn merge(parts: Vec<Part<'a>>, shape: Shape, conflicts: Vec<Conflict>) -> Result<Self, Error> {
+    fn merge(
+        parts: Vec<Part<'a>>,
+        root: &'static str,
+        shape: Shape,
+        conflicts: Vec<Conflict>,
+    ) -> Result<Self, Error> {
         let mut names: Vec<(String, usize, usize)> = Vec::new();
         for (part, Part { folder, plan, .. }) in parts.iter().enumerate() {
             for (at, entry) in plan.entries.iter().enumerate() {
@@ -174,6 +174,7 @@ impl<'a> Bundle<'a> {
         };
         let unzipped = order.iter().map(size).sum();
         Ok(Self {
+            root,
             parts,
             order,
             shape,
@@ -189,36 +190,27 @@ impl<'a> Bundle<'a> {
         copied: Copied<'a>,
         rules: &Rules,
     ) -> Result<(), Error> {
-        if self.unzipped <= Limits::LAYER_BYTES {
+        if self.unzipped <= rules.limit.bytes {
             return Ok(());
         }
         let trees = self.parts.iter().filter_map(|part| {
-            let wheels = trees.get(part.tree?)?.wheels.as_slice();
-            Some((wheels, &part.plan))
+            let packages = trees.get(part.tree?)?.packages.as_slice();
+            Some((packages, &part.plan))
         });
-        let trees: Vec<_> = trees.collect();
         let files = copied.files.iter().map(|file| file.size).sum();
         let copied = (!copied.files.is_empty()).then_some((copied.folder, files));
-        let oversize = Oversize::of_trees(self.unzipped, &trees, copied, rules);
+        let oversize = size::oversize(self.unzipped, &trees.collect::<Vec<_>>(), copied, rules);
         Err(Error::LayerTooLarge(Box::new(oversize)))
     }
 }
 
-/// Copied files as the plan of one wheel that they all are in.
-fn plan_of(copied: Copied<'_>) -> Plan<'_> {
-    let entries = copied.files.iter().map(|file| Planned { wheel: 0, file });
-    Plan {
-        entries: entries.collect(),
-        records: HashMap::new(),
-        conflicts: Vec::new(),
-        unzipped: copied.files.iter().map(|file| file.size).sum(),
-        pruned: Pruned::default(),
-    }
-}
-
 /// A path at which two plans differ in what is there: the first one that is no metadata, if there is
-/// such a one, for that of a distribution differs with its files.
-fn first_difference(one: &Plan<'_>, other: &Plan<'_>) -> Option<String> {
+/// such a one, for that of a package differs with its files.
+fn first_difference(
+    one: &Plan<'_>,
+    other: &Plan<'_>,
+    installation: &dyn Installation,
+) -> Option<String> {
     let mut ones = one.entries.iter().map(|entry| one.file(entry)).peekable();
     let mut others = other
         .entries
@@ -240,7 +232,7 @@ fn first_difference(one: &Plan<'_>, other: &Plan<'_>) -> Option<String> {
         if file.as_ref().map(content) == against.as_ref().map(content) {
             continue;
         }
-        if !path.contains(".dist-info/") {
+        if !installation.is_metadata(&path) {
             return Some(path);
         }
         metadata = metadata.or(Some(path));
@@ -252,13 +244,13 @@ fn first_difference(one: &Plan<'_>, other: &Plan<'_>) -> Option<String> {
 fn check_clashes(
     folder: &str,
     plan: &Plan<'_>,
-    wheels: &[Wheel<'_>],
+    packages: &[Package<'_>],
     copied: Copied<'_>,
 ) -> Result<(), Error> {
     let conflict = |path: &str, entry: &Planned<'_>| Error::FileConflict {
         path: path.to_owned(),
         folder: copied.folder.to_owned(),
-        wheel: wheels[entry.wheel].filename.to_owned(),
+        package: packages[entry.package].filename.to_owned(),
     };
     let installed = |path: &str| {
         let below = path.strip_prefix(folder)?;
@@ -294,12 +286,21 @@ fn check_clashes(
     Ok(())
 }
 
-/// Refuses copied files in a package that is installed in another folder, and the other way round:
-/// Python takes a package from the first folder of `sys.path` that has it, unless it is a namespace.
-fn check_splits(plan: &Plan<'_>, wheels: &[Wheel<'_>], copied: Copied<'_>) -> Result<(), Error> {
+/// Refuses copied files in a package that is installed in another folder, and the other way round, if
+/// runtimes take packages from one folder as a whole: Python takes one from the first folder of
+/// `sys.path` that has it, unless it is a namespace.
+fn check_splits(
+    plan: &Plan<'_>,
+    packages: &[Package<'_>],
+    copied: Copied<'_>,
+    installation: &dyn Installation,
+) -> Result<(), Error> {
+    let Some(marker) = installation.package_marker() else {
+        return Ok(());
+    };
     for file in copied.files {
-        for package in folders(&file.path) {
-            let inside = format!("{package}/");
+        for folder in folders(&file.path) {
+            let inside = format!("{folder}/");
             let from = plan
                 .entries
                 .partition_point(|entry| entry.file.path.as_str() < inside.as_str());
@@ -309,14 +310,14 @@ fn check_splits(plan: &Plan<'_>, wheels: &[Wheel<'_>], copied: Copied<'_>) -> Re
             let Some(one) = installed.next() else {
                 break;
             };
-            let init = format!("{inside}__init__.py");
-            let is_package = find(&plan.entries, |entry| &entry.file.path, &init).is_some()
-                || find(copied.files, |file| &file.path, &init).is_some();
+            let marker = format!("{inside}{marker}");
+            let is_package = find(&plan.entries, |entry| &entry.file.path, &marker).is_some()
+                || find(copied.files, |file| &file.path, &marker).is_some();
             if is_package {
                 return Err(Error::PackageSplit {
-                    package: package.to_owned(),
+                    package: folder.to_owned(),
                     folder: copied.folder.to_owned(),
-                    wheel: wheels[one.wheel].filename.to_owned(),
+                    archive: packages[one.package].filename.to_owned(),
                 });
             }
         }

@@ -12,11 +12,13 @@ use accretion_core::layer::{Conflict, Shape};
 use accretion_core::limits::WheelLimits;
 use accretion_core::manifest::{Files, Installed, Manifest, Pruned};
 
+use crate::files::METADATA_FOLDER;
+
 /// The version of this form.
 pub const CONTENT_VERSION: u32 = 1;
 
-/// The path of the content manifest in a layer's zip.
-pub const CONTENT_PATH: &str = "python/.accretion/manifest.json";
+/// The path of the content manifest below the root of a layer.
+pub const CONTENT_FILE: &str = ".accretion/manifest.json";
 
 /// Bytes that a content manifest may have: some ten times what the largest layer comes to.
 const CONTENT_BYTES: u64 = 16 << 20;
@@ -40,7 +42,7 @@ pub struct ContentManifest {
     /// The pruned files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
-    /// Paths that several wheels claim with different content.
+    /// Paths that several packages claim with different content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
     /// Bytes of the layer's files, unpacked, without this one.
@@ -82,20 +84,26 @@ impl ContentManifest {
         accretion_core::manifest::packages(&self.installed)
     }
 
-    /// Writes the zip of a layer again, with this in it.
+    /// Writes the zip of a layer again, with this in it. `root` is the folder that the layer's files
+    /// are in, with a slash in the end.
     ///
     /// # Errors
     ///
     /// [`EmbedError`], for a zip that has one already, too.
     pub fn embed(
         &self,
+        root: &str,
         zip: &(impl ReadAt + ?Sized),
         length: u64,
         out: impl Write,
     ) -> Result<Written, EmbedError> {
+        let path = format!("{root}{CONTENT_FILE}");
         let directory = Directory::read(zip, length, WheelLimits::default().entries)?;
-        let folder = CONTENT_PATH.rsplit_once('/').unwrap_or_default().0;
-        let is_taken = |name: &str| name == folder || name.starts_with(&format!("{folder}/"));
+        let folder = format!("{root}{METADATA_FOLDER}");
+        let is_taken = |name: &str| {
+            name.strip_prefix(&folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         let mut writer = Writer::new(out);
         let mut own = Some(self.packed());
         for (index, entry) in directory.entries.iter().enumerate() {
@@ -105,10 +113,10 @@ impl ContentManifest {
             if entry.kind != EntryKind::File {
                 continue;
             }
-            if entry.name.as_str() > CONTENT_PATH
+            if entry.name > path
                 && let Some(own) = own.take()
             {
-                own.add_to(&mut writer)?;
+                own.add_to(&path, &mut writer)?;
             }
             let verified = directory.unpack(zip, index, |_| Ok(()))?;
             let header = Header {
@@ -122,7 +130,7 @@ impl ContentManifest {
             writer.copy(header, zip, verified.data_offset)?;
         }
         if let Some(own) = own {
-            own.add_to(&mut writer)?;
+            own.add_to(&path, &mut writer)?;
         }
         Ok(crate::written(writer.finish()?))
     }
@@ -135,7 +143,8 @@ impl ContentManifest {
     pub fn read(zip: &(impl ReadAt + ?Sized), length: u64) -> Result<Option<Self>, ArchiveError> {
         let directory = Directory::read(zip, length, WheelLimits::default().entries)?;
         let mut entries = directory.entries.iter();
-        let Some(index) = entries.position(|entry| entry.name == CONTENT_PATH) else {
+        let Some(index) = entries.position(|entry| below_root(&entry.name) == Some(CONTENT_FILE))
+        else {
             return Ok(None);
         };
         let mut text = Vec::new();
@@ -171,6 +180,11 @@ impl ContentManifest {
     }
 }
 
+/// The part of a name after the folder that all files of a layer are in.
+fn below_root(name: &str) -> Option<&str> {
+    name.split_once('/').map(|(_, path)| path)
+}
+
 /// A content manifest on its way into a zip.
 struct Packed {
     method: accretion_archive::Method,
@@ -180,9 +194,9 @@ struct Packed {
 }
 
 impl Packed {
-    fn add_to(&self, writer: &mut Writer<impl Write>) -> Result<(), WriteError> {
+    fn add_to(&self, path: &str, writer: &mut Writer<impl Write>) -> Result<(), WriteError> {
         let header = Header {
-            name: CONTENT_PATH,
+            name: path,
             method: self.method,
             crc32: self.crc32,
             compressed_size: self.data.len() as u64,
@@ -196,6 +210,8 @@ impl Packed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CONTENT: &str = "python/.accretion/manifest.json";
 
     fn content() -> ContentManifest {
         let text = r#"{"ContentVersion": 1, "UnzippedSize": 3, "Installed":
@@ -224,7 +240,7 @@ mod tests {
 
     fn embed(content: &ContentManifest, zip: &[u8]) -> Result<Vec<u8>, EmbedError> {
         let mut out = Vec::new();
-        content.embed(zip, zip.len() as u64, &mut out)?;
+        content.embed("python/", zip, zip.len() as u64, &mut out)?;
         Ok(out)
     }
 
@@ -251,7 +267,7 @@ mod tests {
             assert_eq!(read.installed[0].yanked, None);
             let mut archive = zip::ZipArchive::new(std::io::Cursor::new(&with)).unwrap();
             let mut expected: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
-            expected.push(CONTENT_PATH.to_owned());
+            expected.push(CONTENT.to_owned());
             expected.sort();
             let mut found = Vec::new();
             for at in 0..archive.len() {
@@ -259,7 +275,7 @@ mod tests {
                 let name = file.name().unwrap().into_owned();
                 let mut content = String::new();
                 io::Read::read_to_string(&mut file, &mut content).unwrap();
-                assert!(name == CONTENT_PATH || content == name);
+                assert!(name == CONTENT || content == name);
                 found.push(name);
             }
             assert_eq!(found, expected);

@@ -2,7 +2,6 @@
 
 use accretion_core::excerpt::shown;
 use accretion_core::fault::Fault;
-use accretion_core::limits::Limits;
 
 use crate::oversize::{Oversize, mebibytes};
 use crate::secrets::{self, Secret};
@@ -10,31 +9,31 @@ use crate::secrets::{self, Secret};
 /// An error of making a layer.
 #[derive(Debug, thiserror::Error, Fault)]
 pub enum Error {
-    /// Two wheels claim paths that can't both exist, or differ in what they put there.
+    /// Two packages claim paths that can't both exist, or differ in what they put there.
     #[error("`{path}` is claimed by {}", claimants.join(" and "))]
     #[fault(
         User,
         hint = "leave one of the packages out, or let the one that sorts last win (no --strict)"
     )]
     LayerConflict {
-        /// The path below `python/`.
+        /// The path below the layer's root.
         path: String,
-        /// The wheels that claim it.
+        /// The archives of the packages that claim it.
         claimants: Vec<String>,
     },
     /// An extra file has the path of an installed one.
-    #[error("`{path}` is in {folder}, and is installed by {wheel}, too")]
+    #[error("`{path}` is in {folder}, and is installed by {package}, too")]
     #[fault(
         User,
         hint = "rename the file, or take the package out of the requirements"
     )]
     FileConflict {
-        /// The path below `python/`.
+        /// The path below the layer's root.
         path: String,
         /// A description of its folder.
         folder: String,
-        /// The wheel.
-        wheel: String,
+        /// The archive of the package.
+        package: String,
     },
     /// Extra files contain secrets.
     #[error("files for the layer contain secrets: {}", secrets::listed(secrets))]
@@ -55,7 +54,7 @@ pub enum Error {
     },
     /// Extra files belong to a package that is not in the same folder of the layer.
     #[error(
-        "{folder} adds files to the package `{package}`, which {wheel} installs, and which is not \
+        "{folder} adds files to the package `{package}`, which {archive} installs, and which is not \
          the same for all runtimes"
     )]
     #[fault(
@@ -63,12 +62,12 @@ pub enum Error {
         hint = "publish one layer for each runtime, or move the files to a package of their own"
     )]
     PackageSplit {
-        /// The package's path below `python/`.
+        /// The package's path below the layer's root.
         package: String,
         /// A description of their folder.
         folder: String,
-        /// The wheel.
-        wheel: String,
+        /// The archive of the package.
+        archive: String,
     },
     /// The installed files differ between the architectures of one layer.
     #[error("what is installed for {runtime} differs between {} and {}: `{path}`", architectures[0], architectures[1])]
@@ -92,16 +91,25 @@ pub enum Error {
         /// The folders of the workspace's members, if the project is a workspace's root.
         members: Vec<String>,
     },
-    /// The layer is over Lambda's limit.
+    /// The layer is over the limit of its output.
     #[error(
-        "the layer would have {} MiB unzipped, {} MiB more than the {} MiB that Lambda takes of a \
-         function and all of its layers together",
+        "the layer would have {} MiB unzipped, {} MiB more than the {} MiB that {}",
         mebibytes(_0.unzipped),
-        mebibytes(_0.unzipped.saturating_sub(Limits::LAYER_BYTES)),
-        Limits::LAYER_BYTES >> 20
+        mebibytes(_0.excess()),
+        _0.limit.bytes >> 20,
+        _0.limit.of
     )]
     #[fault(User, hint = _0.hint())]
     LayerTooLarge(Box<Oversize>),
+    /// The archive of a package could not be read.
+    #[error("the archive `{archive}` could not be read: {error}")]
+    #[fault(Internal)]
+    ArchiveRead {
+        /// The archive's file name.
+        archive: String,
+        /// The system's error.
+        error: std::io::Error,
+    },
     /// The layer's archive could not be written.
     #[error("the layer could not be written: {0}")]
     #[fault(Internal)]

@@ -126,7 +126,7 @@ impl OwnFiles {
         path != REQUIREMENTS && self.selector.takes(path)
     }
 
-    /// Adds a file. `path` is that below `python/`, `name` where it comes from.
+    /// Adds a file. `path` is that below the layer's root, `name` where it comes from.
     pub fn add(
         &mut self,
         name: &str,
@@ -253,7 +253,7 @@ pub fn packed_files(zip: &(impl ReadAt + ?Sized), length: u64) -> Result<Vec<Lay
         }
         files.push(LayoutFile {
             path: entry.name.clone(),
-            origin: Origin::Wheel,
+            origin: Origin::Archive,
             offset: verified.data_offset,
             method: entry.method,
             compressed_size: entry.compressed_size,

@@ -4,10 +4,12 @@ mod bundle;
 pub mod content;
 mod error;
 pub mod files;
+mod output;
 mod oversize;
 mod packer;
 mod plan;
 pub mod secrets;
+mod size;
 mod splice;
 
 use accretion_core::digest::{Sha256, Written};
@@ -15,13 +17,11 @@ use accretion_core::digest::{Sha256, Written};
 pub use bundle::{Bundle, Copied, Tree};
 pub use error::Error;
 pub use files::of_files;
-pub use oversize::Oversize;
+pub use output::{LayerZip, Output};
+pub use oversize::{Oversize, SizeLimit};
 pub use packer::{PackError, Packer};
-pub use plan::{Plan, Pruned, Rules, Wheel, conflict_error};
-pub use splice::{WheelFiles, splice, splice_bundle};
-
-/// The folder of a layer that the runtime has on `sys.path`.
-pub const ROOT: &str = "python/";
+pub use plan::{Package, Pruned, Rules, conflict_error};
+pub use splice::{Data, Files, PackageFiles};
 
 fn written(written: accretion_archive::Written) -> Written {
     Written {

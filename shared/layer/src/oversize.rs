@@ -3,35 +3,42 @@
 //! Lambda counts a function and all of its layers together, so several layers instead of one do not
 //! help. Files that no function needs do, and packages that the runtime has.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::plan::{Plan, Rules, Wheel};
 use accretion_core::excerpt::listed;
 use accretion_core::limits::Limits;
-use accretion_core::pruning::{Pattern, Pruner, Pruning};
-
-/// Patterns of files that functions hardly ever need: tests of packages, stubs for type checkers,
-/// static archives, headers and sources of extension modules, and bytecode of some other Python.
-/// `docs/` and `examples/` are not among them: packages import what is in there.
-const PRUNABLE: [&str; 5] = [
-    "tests/",
-    "*.pyi",
-    "*.{a,lib}",
-    "*.{c,cc,cpp,h,hh,hpp,pxd,pxi,pyx}",
-    "__pycache__/",
-];
 
 /// The number of the largest packages that are named.
 const LARGEST: usize = 5;
 
 /// The least that a package has, or that a pattern saves, to be named.
-const NOTABLE: u64 = 1 << 20;
+pub(crate) const NOTABLE: u64 = 1 << 20;
+
+/// The most that an output takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// Bytes of all files, unpacked.
+    pub bytes: u64,
+    /// A description, after "the 250 MiB that".
+    pub of: &'static str,
+    /// An output that takes more.
+    pub instead: &'static str,
+}
+
+impl SizeLimit {
+    /// Lambda's limit for layers.
+    pub const LAYER: Self = Self {
+        bytes: Limits::LAYER_BYTES,
+        of: "Lambda takes of a function and all of its layers together",
+        instead: "a function that is a container image may have 10 GB",
+    };
+}
 
 /// A layer over the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oversize {
     /// Bytes of all files.
     pub unzipped: u64,
+    /// The limit.
+    pub limit: SizeLimit,
     /// The content with its bytes, the largest first: packages, or what a folder has at its top.
     pub largest: Vec<(String, u64)>,
     /// For how many runtimes there is a tree of its own: more than one in a merged layer, none where
@@ -48,6 +55,7 @@ impl Oversize {
     pub fn of_folder(unzipped: u64, tops: impl IntoIterator<Item = (String, u64)>) -> Self {
         Self {
             unzipped,
+            limit: SizeLimit::LAYER,
             largest: ordered(tops),
             trees: 0,
             prunable: Vec::new(),
@@ -55,34 +63,9 @@ impl Oversize {
         }
     }
 
-    /// The layer of these trees, each with its wheels, and of what is copied, with its name.
-    pub(crate) fn of_trees(
-        unzipped: u64,
-        trees: &[(&[Wheel<'_>], &Plan<'_>)],
-        copied: Option<(&str, u64)>,
-        rules: &Rules,
-    ) -> Self {
-        let mut packages: BTreeMap<String, u64> = BTreeMap::new();
-        let wheels = trees.iter().flat_map(|(wheels, plan)| {
-            let pruned = plan.pruned.of_wheels.iter();
-            wheels.iter().zip(pruned)
-        });
-        for (wheel, (pruned, _)) in wheels {
-            let size = wheel.layout.size().saturating_sub(*pruned);
-            *packages.entry(wheel.name.to_owned()).or_default() += size;
-        }
-        let provided = packages
-            .iter()
-            .filter(|(name, _)| rules.provided.contains(name.as_str()));
-        let provided = ordered(provided.map(|(name, size)| (name.clone(), *size)));
-        packages.extend(copied.map(|(folder, size)| (folder.to_owned(), size)));
-        Self {
-            unzipped,
-            largest: ordered(packages),
-            trees: trees.len(),
-            prunable: prunable(trees, &rules.pruning),
-            provided,
-        }
+    /// Bytes over the limit.
+    pub(crate) fn excess(&self) -> u64 {
+        self.unzipped.saturating_sub(self.limit.bytes)
     }
 
     /// Returns advice on how to make it smaller, or on what else to do.
@@ -107,7 +90,7 @@ impl Oversize {
 
     /// The options that leave something out, no more than it takes, and whether that is enough.
     fn of_leaving_out(&self) -> Option<String> {
-        let over = self.unzipped.saturating_sub(Limits::LAYER_BYTES);
+        let over = self.excess();
         let (mut saved, mut chosen) = (0, Vec::new());
         for (pattern, size) in &self.prunable {
             if saved < over {
@@ -158,10 +141,7 @@ impl Oversize {
         let largest = listed(sizes, LARGEST);
         match self.trees {
             0 => format!("take files out of the folder; the largest are {largest}"),
-            _ => format!(
-                "the largest packages are {largest}; a function that is a container image may \
-                 have 10 GB"
-            ),
+            _ => format!("the largest packages are {largest}; {}", self.limit.instead),
         }
     }
 }
@@ -183,39 +163,8 @@ fn decimal(tenths: u64) -> String {
     }
 }
 
-fn ordered(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
+pub(crate) fn ordered(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
     let mut largest_first: Vec<_> = sizes.into_iter().collect();
     largest_first.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     largest_first
-}
-
-/// Bytes of what each pattern would leave out: a file counts for the first one that matches it.
-fn prunable(trees: &[(&[Wheel<'_>], &Plan<'_>)], pruning: &Pruning) -> Vec<(&'static str, u64)> {
-    let include: BTreeSet<Pattern> = pruning.include().cloned().collect();
-    let pruner = |pattern: &str| {
-        let prune = BTreeSet::from([pattern.parse().ok()?]);
-        Some(Pruning::new(prune, include.clone()).ok()?.pruner())
-    };
-    let mut patterns: Vec<(&str, Pruner, u64)> = PRUNABLE
-        .iter()
-        .filter_map(|pattern| Some((*pattern, pruner(pattern)?, 0)))
-        .collect();
-    for (_, plan) in trees {
-        for entry in &plan.entries {
-            let path = &entry.file.path;
-            let size = patterns
-                .iter_mut()
-                .find_map(|(_, pruner, size)| pruner.prunes(path).then_some(size));
-            if let Some(size) = size {
-                *size += entry.file.size;
-            }
-        }
-    }
-    let mut sizes: Vec<_> = patterns
-        .into_iter()
-        .map(|(pattern, _, size)| (pattern, size))
-        .filter(|(_, size)| *size >= NOTABLE)
-        .collect();
-    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    sizes
 }

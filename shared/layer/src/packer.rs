@@ -1,4 +1,4 @@
-//! Packing files that come from no wheel.
+//! Packing files that come from no package.
 
 use std::io::{self, Read, Write};
 
@@ -47,7 +47,7 @@ impl<W: Write> Packer<W> {
         }
     }
 
-    /// Packs a file. `path` is that below `python/`; no two files may have the same.
+    /// Packs a file. `path` is that below the layer's root; no two files may have the same.
     pub fn add(
         &mut self,
         path: String,
@@ -65,7 +65,7 @@ impl<W: Write> Packer<W> {
         read.map_err(PackError::Read)?;
         let mut file = LayoutFile {
             path,
-            origin: Origin::Wheel,
+            origin: Origin::Archive,
             offset: self.offset,
             method: Method::Deflated,
             compressed_size: 0,

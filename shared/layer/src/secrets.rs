@@ -1,7 +1,7 @@
 //! Secrets in extra files, found by their well-known forms: what is plainly one must not get into a
 //! layer by mistake.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::LazyLock;
@@ -320,11 +320,10 @@ pub(crate) fn listed(secrets: &[Secret]) -> String {
     }
 }
 
-/// Returns the secrets of a wheel's files.
-pub fn of_wheel(wheel: &[u8]) -> Result<Vec<Secret>, ArchiveError> {
-    let length = wheel.len() as u64;
-    let directory = Directory::read(wheel, length, WheelLimits::default().entries)?;
-    of_archive(wheel, &directory, |_| true)
+/// Returns the secrets of the files of a zip.
+pub fn of_zip(zip: &[u8]) -> Result<Vec<Secret>, ArchiveError> {
+    let directory = Directory::read(zip, zip.len() as u64, WheelLimits::default().entries)?;
+    of_archive(zip, &directory, |_| true)
 }
 
 /// Returns the secrets of the files of a zip whose paths are to be searched.
@@ -347,48 +346,6 @@ pub fn of_archive(
         secrets.extend(scanner.finish(&entry.name));
     }
     Ok(secrets)
-}
-
-/// Returns the secrets of a layer's extra files: those that no `RECORD` of a package lists. Their paths
-/// are those below `python/`.
-pub fn of_layer(zip: &(impl ReadAt + ?Sized), length: u64) -> Result<Vec<Secret>, ArchiveError> {
-    let directory = Directory::read(zip, length, WheelLimits::default().entries)?;
-    let mut installed = BTreeSet::new();
-    for (index, entry) in directory.entries.iter().enumerate() {
-        let Some(metadata) = entry.name.strip_suffix(".dist-info/RECORD") else {
-            continue;
-        };
-        let folder = metadata.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let mut record = Vec::new();
-        directory.unpack(zip, index, |bytes| {
-            record.extend_from_slice(bytes);
-            Ok(())
-        })?;
-        let record = String::from_utf8_lossy(&record);
-        let paths = record
-            .lines()
-            .map(|line| format!("{folder}/{}", recorded(line)));
-        installed.extend(paths);
-    }
-    let mut secrets = of_archive(zip, &directory, |name| !installed.contains(name))?;
-    for secret in &mut secrets {
-        if let Some(inside) = secret.path.strip_prefix("python/") {
-            secret.path = inside.to_owned();
-        }
-    }
-    Ok(secrets)
-}
-
-/// The path of a line of a `RECORD`.
-fn recorded(line: &str) -> String {
-    match line.strip_prefix('"') {
-        // A quotation mark in a path is there twice.
-        Some(quoted) => quoted
-            .rsplit_once("\",")
-            .map_or(quoted, |(path, _)| path)
-            .replace("\"\"", "\""),
-        None => line.split(',').next().unwrap_or_default().to_owned(),
-    }
 }
 
 /// A reader whose bytes are searched on their way.

@@ -1,21 +1,18 @@
-//! Writing a planned layer: copying raw streams out of the wheels.
+//! The files of a layer with their packed data, as they lie in the archives of packages.
 
-use std::io::Write;
-
-use crate::error::Error;
-use crate::plan::{Plan, Planned};
-use crate::{Bundle, ROOT};
-use accretion_archive::{Header, ReadAt, WriteError, Writer};
-use accretion_core::digest::Written;
+use accretion_archive::{Header, ReadAt, WriteError};
 use accretion_tree::{LayoutFile, Origin};
 
-/// The files that one wheel's packed data lies in.
-#[derive(Debug)]
-pub struct WheelFiles<F> {
-    /// The wheel.
-    pub wheel: F,
+use crate::bundle::Bundle;
+use crate::plan::{Plan, Planned};
+
+/// The files that one package's packed data lies in.
+#[derive(Clone, Copy)]
+pub struct PackageFiles<'a> {
+    /// The package's archive.
+    pub archive: &'a dyn ReadAt,
     /// The file that its layout is stored in.
-    pub layout: F,
+    pub layout: &'a dyn ReadAt,
 }
 
 /// Small files that lie close together are read in one go, up to this many bytes.
@@ -23,60 +20,53 @@ const WINDOW: u64 = 256 << 10;
 /// The largest gap between two files of one window: headers, and files that are not taken.
 const GAP: u64 = 4 << 10;
 
-/// Writes the layer's zip to `out`. `files` are in the order of the wheels that were planned.
-///
-/// The zip's bytes depend on the plan's content alone.
-pub fn splice<F: ReadAt, W: Write>(
-    plan: &Plan<'_>,
-    files: &[WheelFiles<F>],
-    out: W,
-) -> Result<Written, Error> {
-    let mut source = Source::new("", plan, files);
-    let mut writer = Writer::new(out);
-    for entry in 0..plan.entries.len() {
-        source.write(entry, &mut writer)?;
-    }
-    writer
-        .finish()
-        .map(crate::written)
-        .map_err(Error::LayerWrite)
+/// The files of a [`Bundle`] with their packed data, in the order of their names.
+pub struct Files<'a> {
+    order: std::slice::Iter<'a, (usize, usize)>,
+    sources: Vec<Source<'a>>,
 }
 
-/// Writes the zip of a layer for several runtimes to `out`. `trees` are in the order of the trees
-/// that were bundled, each in the order of its wheels; `copied` is what the other files' packed data
-/// lies in, if there are such.
-///
-/// The zip's bytes depend on the bundle's content alone.
-pub fn splice_bundle<F: ReadAt, W: Write>(
-    bundle: &Bundle<'_>,
-    trees: &[Vec<WheelFiles<F>>],
-    copied: Option<&WheelFiles<F>>,
-    out: W,
-) -> Result<Written, Error> {
-    let of_copied = copied.map_or(&[][..], std::slice::from_ref);
-    let mut sources: Vec<_> = bundle
-        .parts
-        .iter()
-        .map(|part| {
+/// The packed data of a file.
+pub enum Data<'a> {
+    /// All of it.
+    Bytes(&'a [u8]),
+    /// It begins at an offset of an archive.
+    At(&'a dyn ReadAt, u64),
+}
+
+impl<'a> Files<'a> {
+    /// `trees` are in the order of the trees that were bundled, each in the order of its packages;
+    /// `copied` is what the other files' packed data lies in, if there are such.
+    pub fn new(
+        bundle: &'a Bundle<'a>,
+        trees: &'a [Vec<PackageFiles<'a>>],
+        copied: Option<&'a PackageFiles<'a>>,
+    ) -> Self {
+        let of_copied = copied.map_or(&[][..], std::slice::from_ref);
+        let sources = bundle.parts.iter().map(|part| {
             let files = part.tree.map_or(of_copied, |tree| &trees[tree]);
-            Source::new(&part.folder, &part.plan, files)
-        })
-        .collect();
-    let mut writer = Writer::new(out);
-    for &(part, entry) in &bundle.order {
-        sources[part].write(entry, &mut writer)?;
+            Source::new(format!("{}{}", bundle.root, part.folder), &part.plan, files)
+        });
+        Self {
+            order: bundle.order.iter(),
+            sources: sources.collect(),
+        }
     }
-    writer
-        .finish()
-        .map(crate::written)
-        .map_err(Error::LayerWrite)
+
+    /// Reads the next file; `None` after the last one.
+    pub fn read(&mut self) -> Result<Option<(Header<'_>, Data<'_>)>, WriteError> {
+        match self.order.next() {
+            Some((part, entry)) => self.sources[*part].file(*entry).map(Some),
+            None => Ok(None),
+        }
+    }
 }
 
-/// The source that a plan's entries are written from.
-struct Source<'a, F> {
+/// The source that a plan's entries are read from.
+struct Source<'a> {
     plan: &'a Plan<'a>,
-    files: &'a [WheelFiles<F>],
-    /// For each entry how far its wheel can be read on.
+    files: &'a [PackageFiles<'a>],
+    /// For each entry how far its archive can be read on.
     ends: Vec<u64>,
     window: Window,
     /// The name of an entry; the part before its path stays.
@@ -84,45 +74,41 @@ struct Source<'a, F> {
     prefix: usize,
 }
 
-impl<'a, F: ReadAt> Source<'a, F> {
-    fn new(folder: &str, plan: &'a Plan<'a>, files: &'a [WheelFiles<F>]) -> Self {
-        let name = format!("{ROOT}{folder}");
+impl<'a> Source<'a> {
+    fn new(folder: String, plan: &'a Plan<'a>, files: &'a [PackageFiles<'a>]) -> Self {
         Self {
             plan,
             files,
             ends: window_ends(plan, files.len()),
             window: Window::default(),
-            prefix: name.len(),
-            name,
+            prefix: folder.len(),
+            name: folder,
         }
     }
 
-    fn write<W: Write>(&mut self, entry: usize, writer: &mut Writer<W>) -> Result<(), Error> {
+    fn file(&mut self, entry: usize) -> Result<(Header<'_>, Data<'_>), WriteError> {
         let (entry, end) = (&self.plan.entries[entry], self.ends[entry]);
         self.name.truncate(self.prefix);
         self.name.push_str(&entry.file.path);
         let name = &self.name;
-        if let Some((record, data)) = self.plan.record(entry) {
-            let written = writer.add(header(name, record), data);
-            return written.map_err(Error::LayerWrite);
+        if let Some((list, data)) = self.plan.file_list(entry) {
+            return Ok((header(name, list), Data::Bytes(data)));
         }
-        let (file, header) = (entry.file, header(name, entry.file));
-        let files = &self.files[entry.wheel];
-        let copied = match file.origin {
-            Origin::Layout => writer.copy(header, &files.layout, file.offset),
-            Origin::Wheel if file.compressed_size > WINDOW / 4 => {
-                writer.copy(header, &files.wheel, file.offset)
+        let (file, files) = (entry.file, self.files[entry.package]);
+        let data = match file.origin {
+            Origin::Layout => Data::At(files.layout, file.offset),
+            Origin::Archive if file.compressed_size > WINDOW / 4 => {
+                Data::At(files.archive, file.offset)
             }
-            Origin::Wheel => self
-                .window
-                .read(entry.wheel, &files.wheel, file, end)
-                .map_err(|error| WriteError::Read {
+            Origin::Archive => {
+                let read = self.window.read(entry.package, files.archive, file, end);
+                Data::Bytes(read.map_err(|error| WriteError::Read {
                     name: name.clone(),
                     error,
-                })
-                .and_then(|data| writer.add(header, data)),
+                })?)
+            }
         };
-        copied.map_err(Error::LayerWrite)
+        Ok((header(name, file), data))
     }
 }
 
@@ -137,29 +123,30 @@ fn header<'a>(name: &'a str, file: &LayoutFile) -> Header<'a> {
     }
 }
 
-/// For each entry how far its wheel can be read on to serve the entries after it.
-fn window_ends(plan: &Plan<'_>, wheels: usize) -> Vec<u64> {
-    // Of each wheel, the window that the next entry starts.
-    let mut next: Vec<Option<(u64, u64)>> = vec![None; wheels];
+/// For each entry how far its archive can be read on to serve the entries after it.
+fn window_ends(plan: &Plan<'_>, packages: usize) -> Vec<u64> {
+    // Of each package, the window that the next entry starts.
+    let mut next: Vec<Option<(u64, u64)>> = vec![None; packages];
     let mut ends = vec![0; plan.entries.len()];
-    for (end, Planned { wheel, file }) in ends.iter_mut().zip(&plan.entries).rev() {
-        if file.origin != Origin::Wheel {
+    for (end, Planned { package, file }) in ends.iter_mut().zip(&plan.entries).rev() {
+        if file.origin != Origin::Archive {
             continue;
         }
         let own_end = file.offset + file.compressed_size;
-        *end = match next[*wheel] {
+        *end = match next[*package] {
             Some((start, end)) if (own_end..own_end + GAP).contains(&start) => end,
             _ => own_end,
         };
-        next[*wheel] = Some((file.offset, *end));
+        next[*package] = Some((file.offset, *end));
     }
     ends
 }
 
-/// A part of a wheel that is in memory. One is enough: a wheel's paths mostly follow each other.
+/// A part of an archive that is in memory. One is enough: a package's paths mostly follow each
+/// other.
 #[derive(Default)]
 struct Window {
-    wheel: usize,
+    package: usize,
     start: u64,
     bytes: Vec<u8>,
 }
@@ -169,14 +156,14 @@ impl Window {
     /// to `end`.
     fn read(
         &mut self,
-        wheel: usize,
-        archive: &impl ReadAt,
+        package: usize,
+        archive: &dyn ReadAt,
         file: &LayoutFile,
         end: u64,
     ) -> std::io::Result<&[u8]> {
         let size = usize::try_from(file.compressed_size).unwrap_or(usize::MAX);
         let held = |window: &Self| {
-            if window.wheel != wheel {
+            if window.package != package {
                 return None;
             }
             let at = usize::try_from(file.offset.checked_sub(window.start)?).ok()?;
@@ -185,7 +172,7 @@ impl Window {
         };
         if held(self).is_none() {
             let length = (end - file.offset).clamp(file.compressed_size, WINDOW);
-            (self.wheel, self.start) = (wheel, file.offset);
+            (self.package, self.start) = (package, file.offset);
             self.bytes
                 .resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
             archive.read_exact_at(&mut self.bytes, file.offset)?;

@@ -21,7 +21,7 @@ use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::target::Target;
 use accretion_python::lock::LockedFile;
 use accretion_python::wheel::{WheelFilename, inspect};
-use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels};
+use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels, async_trait};
 use accretion_tree::{LAYOUT_EXTENSION, Layout};
 use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
@@ -165,7 +165,7 @@ impl WheelCache {
             .await?;
         let paths = self.paths(file.sha256);
         let stored = self.add(filename.clone(), Some(partial), paths).await?;
-        let downloaded = Some(stored.layout.wheel_size);
+        let downloaded = Some(stored.layout.archive_size);
         self.progress.on(Event::WheelReady { downloaded });
         Ok(stored)
     }
@@ -359,6 +359,7 @@ impl WheelCache {
     }
 }
 
+#[async_trait]
 impl Wheels for WheelCache {
     async fn get(
         &self,
@@ -439,7 +440,7 @@ fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
     let size = fs::metadata(&paths.wheel).ok()?.len();
     let file = File::open(&paths.layout).ok()?;
     let layout = Layout::decode(&file, file.metadata().ok()?.len()).ok()??;
-    if layout.wheel_size != size || !filename.is_of(&layout) {
+    if layout.archive_size != size || !filename.is_of(&layout) {
         return None;
     }
     // What was used last is pruned last. A cache that can't be written serves as it is.

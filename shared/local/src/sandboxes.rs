@@ -11,6 +11,7 @@ use accretion_python::lock::{Lock, LockedFile};
 use accretion_python::wheel::WheelFilename;
 use accretion_service::ports::{
     Handover, Order, OrderedSource, PortError, Resolution, Resolver, StoredWheel, Wheels,
+    async_trait,
 };
 use futures_util::future::try_join_all;
 
@@ -145,11 +146,12 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
             .parse()
             .map_err(|error| invalid(format!("of `{filename}`: {error}")))?;
         let kept = self.cache.keep(file.sha256, target, built, partial).await?;
-        let downloaded = kept.layout.wheel_size;
+        let downloaded = kept.layout.archive_size;
         Ok(Some((kept, Some(downloaded))))
     }
 }
 
+#[async_trait]
 impl<H: Handover> Resolver for Sandboxes<'_, H> {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
         if !resolution.allow_source_distributions {
@@ -186,6 +188,7 @@ impl<H: Handover> Resolver for Sandboxes<'_, H> {
     }
 }
 
+#[async_trait]
 impl<H: Handover> Wheels for Sandboxes<'_, H> {
     async fn get(
         &self,

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use accretion_core::limits::ResolutionLimits;
 use accretion_core::target::Target;
 use accretion_python::lock::Lock;
-use accretion_service::ports::{Location, PortError, Resolution, Resolver};
+use accretion_service::ports::{Location, PortError, Resolution, Resolver, async_trait};
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
@@ -487,6 +487,7 @@ impl Uv {
     }
 }
 
+#[async_trait]
 impl Resolver for Uv {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
         Ok(match resolution.located {

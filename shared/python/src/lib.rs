@@ -14,7 +14,9 @@ pub mod release;
 pub mod request;
 pub mod requirement;
 mod script;
+mod site_packages;
 mod uv_settings;
 pub mod wheel;
 
 pub use error::{Error, substitute, without_wheel};
+pub use site_packages::SitePackages;

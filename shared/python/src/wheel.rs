@@ -5,6 +5,7 @@ mod inspect;
 mod metadata;
 mod native;
 mod place;
+pub(crate) mod record;
 mod requires;
 mod scripts;
 mod tags;

@@ -6,20 +6,21 @@ use std::sync::Arc;
 
 use accretion_core::digest::Written;
 use accretion_core::layer::{Conflict, Shape};
-use accretion_core::manifest::Installed;
+use accretion_core::manifest::{self, Installed};
 use accretion_core::request::Targets;
 use accretion_core::target::{Runtime, Target};
-use accretion_layer::{Bundle, Copied, Pruned, Rules, Tree, splice_bundle};
-use accretion_python::lock::LockedPackage;
-use accretion_python::request::Request;
+use accretion_layer::{Bundle, Copied, Files, Output, PackageFiles, Pruned, Rules, Tree, of_files};
 use accretion_tree::LayoutFile;
 use futures_util::future::join_all;
 
 use crate::Error;
-use crate::build::SourceDistributions;
-use crate::own::Own;
-use crate::packages::{self, Packages, with_files};
-use crate::ports::{Event, Progress, Resolver, StoredWheel, Wheels};
+use crate::ecosystem::{self, Package, Packages};
+use crate::open_files::OpenFiles;
+use crate::ports::{Event, Progress, StoredPackage};
+
+/// Files that are open at the same time, for each layer that is being written. A layer's entries are
+/// ordered by path, so few packages take turns.
+const OPEN_FILES: usize = 64;
 
 /// Files that are to be copied into a layer, packed already.
 #[derive(Debug)]
@@ -32,29 +33,52 @@ pub struct PackedFiles {
     pub packed: PathBuf,
 }
 
+impl PackedFiles {
+    /// The files as a manifest describes them; `None` if there are none.
+    pub fn described(&self) -> Option<manifest::Files> {
+        (!self.files.is_empty()).then(|| manifest::Files {
+            count: self.files.len() as u64,
+            unzipped_size: self.files.iter().map(|file| file.size).sum(),
+            sha256: of_files(&self.files),
+        })
+    }
+}
+
 /// The installed packages of one target.
 #[derive(Debug)]
 pub struct InstalledTree {
     target: Target,
-    wheels: Vec<Arc<StoredWheel>>,
+    stored: Vec<Arc<dyn StoredPackage>>,
     installed: Vec<Installed>,
 }
 
 impl InstalledTree {
-    /// The tree of packages and their wheels.
-    pub(crate) fn new(
+    /// The tree of packages and their archives.
+    pub(crate) fn new<P: Package>(
         target: Target,
-        packages: &[LockedPackage],
-        wheels: Vec<Arc<StoredWheel>>,
+        packages: &[P],
+        stored: Vec<Arc<dyn StoredPackage>>,
     ) -> Self {
         let installed = packages
             .iter()
-            .zip(&wheels)
-            .map(|(package, wheel)| packages::installed(package, wheel));
+            .zip(&stored)
+            .map(|(package, stored)| package.installed(&**stored));
         Self {
             target,
             installed: installed.collect(),
-            wheels,
+            stored,
+        }
+    }
+
+    /// The tree as it is bundled.
+    fn planned(&self) -> Tree<'_> {
+        let packages = self.stored.iter().map(|stored| accretion_layer::Package {
+            filename: stored.filename(),
+            layout: stored.layout(),
+        });
+        Tree {
+            target: self.target,
+            packages: packages.collect(),
         }
     }
 }
@@ -83,7 +107,7 @@ pub struct Assembled<S> {
     pub packages: Vec<PackageOf>,
     /// The number of extra files.
     pub copied: usize,
-    /// Paths that wheels claim with different content.
+    /// Paths that packages claim with different content.
     pub conflicts: Vec<Conflict>,
     /// The pruned files of all trees.
     pub pruned: Pruned,
@@ -91,27 +115,20 @@ pub struct Assembled<S> {
     pub warnings: Vec<String>,
 }
 
-/// Resolves a request's requirements for all of its targets and gets the wheels.
+/// Resolves a request's requirements for all of its targets and gets the packages.
 ///
 /// # Errors
 ///
 /// Those of the first target that fails, in their order.
-pub async fn install<R: Resolver, W: Wheels>(
-    request: &Request,
-    resolver: &R,
-    wheels: &W,
+pub async fn install<P: Packages>(
+    targets: &Targets,
+    packages: &P,
     progress: &dyn Progress,
 ) -> Result<Vec<InstalledTree>, Error> {
-    let allowed = SourceDistributions::AsRequested;
-    let packages = &Packages::new(request, allowed, resolver, wheels, progress)?;
-    let trees = request.targets.iter().map(async |target| {
-        let tree = async {
-            let (chosen, wheels) = packages.install(target).await?;
-            Ok(InstalledTree::new(target, &chosen, wheels))
-        };
-        let tree: Result<_, Error> = tree.await;
+    let trees = targets.iter().map(async |target| {
+        let installed = ecosystem::install(packages, target).await;
         progress.on(Event::Finished(target.into()));
-        tree
+        installed.map(|(chosen, stored)| InstalledTree::new(target, &chosen, stored))
     });
     join_all(trees).await.into_iter().collect()
 }
@@ -120,62 +137,36 @@ pub async fn install<R: Resolver, W: Wheels>(
 pub fn install_nothing(targets: &Targets) -> Vec<InstalledTree> {
     let tree = |target| InstalledTree {
         target,
-        wheels: Vec::new(),
+        stored: Vec::new(),
         installed: Vec::new(),
     };
     targets.iter().map(tree).collect()
 }
 
-/// Writes the zip of a layer. The same trees and files give the same bytes.
+/// Writes a layer by these rules, with extra files, if there are any. The same trees, files and rules
+/// give the same bytes.
 pub async fn assemble<S: Write + Send + 'static>(
-    trees: Vec<InstalledTree>,
-    copied: PackedFiles,
-    staged: S,
-) -> Result<Assembled<S>, Error> {
-    let own = Own {
-        files: Some(copied),
-        ..Own::default()
-    };
-    write(trees, Arc::new(own), Rules::default(), staged).await
-}
-
-/// Writes the zip of a layer by these rules, with the files of one's own, if there are any.
-pub(crate) async fn write<S: Write + Send + 'static>(
     mut trees: Vec<InstalledTree>,
-    own: Arc<Own>,
+    files: Option<Arc<PackedFiles>>,
     rules: Rules,
+    output: &'static dyn Output,
     mut staged: S,
 ) -> Result<Assembled<S>, Error> {
     let work = move || {
-        let copied = own.files.as_ref();
-        let planned = trees.iter().map(|tree| Tree {
-            target: tree.target,
-            wheels: tree.wheels.iter().map(|it| packages::planned(it)).collect(),
+        let planned: Vec<_> = trees.iter().map(InstalledTree::planned).collect();
+        let copied = files.as_ref().map_or(Copied::NONE, |packed| Copied {
+            folder: &packed.folder,
+            files: &packed.files,
         });
-        let planned: Vec<_> = planned.collect();
-        let files = copied.map_or(Copied::NONE, |copied| Copied {
-            folder: &copied.folder,
-            files: &copied.files,
-        });
-        let bundle = Bundle::by(&planned, files, &rules)?;
-        let wheels: Vec<_> = trees
-            .iter()
-            .flat_map(|tree| tree.wheels.iter().cloned())
-            .collect();
-        let packed = copied.map(|copied| copied.packed.clone());
-        let written = with_files(&wheels, packed, |files| {
-            let mut files = files.into_iter();
-            let of_tree = |tree: &InstalledTree| files.by_ref().take(tree.wheels.len()).collect();
-            let of_trees: Vec<Vec<_>> = trees.iter().map(of_tree).collect();
-            // What was packed comes last.
-            let packed = files.next();
-            splice_bundle(&bundle, &of_trees, packed.as_ref(), &mut staged)
-        })?;
+        let bundle = Bundle::new(&planned, copied, &rules)?;
+        let packed = files.as_ref().map(|packed| packed.packed.clone());
+        let written = write(&bundle, &trees, packed, output, &mut staged)?;
         let (unzipped, shape) = (bundle.unzipped, bundle.shape);
         let (pruned, conflicts) = (bundle.pruned, bundle.conflicts);
-        let copied = files.files.len();
+        let copied = copied.files.len();
         for (tree, pruned) in trees.iter_mut().zip(&pruned) {
-            for (installed, (unpacked, packed)) in tree.installed.iter_mut().zip(&pruned.of_wheels)
+            for (installed, (unpacked, packed)) in
+                tree.installed.iter_mut().zip(&pruned.of_packages)
             {
                 let less = |size: Option<u64>, by: &u64| size.map(|it| it.saturating_sub(*by));
                 installed.unzipped_size = less(installed.unzipped_size, unpacked);
@@ -186,7 +177,7 @@ pub(crate) async fn write<S: Write + Send + 'static>(
         let yanked = packages.iter().filter_map(|it| it.installed.warning());
         let warnings = conflicts
             .iter()
-            .map(packages::warning)
+            .map(conflict_warning)
             .chain(yanked)
             .collect();
         Ok(Assembled {
@@ -207,6 +198,48 @@ pub(crate) async fn write<S: Write + Send + 'static>(
     }
 }
 
+/// Writes a bundle out of the archives of packages, and of what else was packed.
+fn write(
+    bundle: &Bundle<'_>,
+    trees: &[InstalledTree],
+    packed: Option<PathBuf>,
+    output: &dyn Output,
+    staged: &mut dyn Write,
+) -> Result<Written, Error> {
+    let stored: Vec<_> = trees.iter().flat_map(|tree| &tree.stored).collect();
+    let pairs = stored
+        .iter()
+        .map(|it| [it.archive().to_owned(), it.layout_file().to_owned()]);
+    let packed = packed.map(|path| [path.clone(), path]);
+    let open = OpenFiles::new(pairs.chain(packed).flatten().collect(), OPEN_FILES);
+    let all = open.all();
+    let mut pairs = all.chunks(2).map(|pair| PackageFiles {
+        archive: &pair[0],
+        layout: &pair[1],
+    });
+    let of_trees: Vec<Vec<_>> = trees
+        .iter()
+        .map(|tree| pairs.by_ref().take(tree.stored.len()).collect())
+        .collect();
+    // What was packed comes last.
+    let packed = pairs.next();
+    let written = output.write(Files::new(bundle, &of_trees, packed.as_ref()), staged);
+    written.map_err(|error| match open.failure() {
+        Some((index, error)) if index / 2 < stored.len() => {
+            let archive = stored[index / 2].filename().to_owned();
+            accretion_layer::Error::ArchiveRead { archive, error }.into()
+        }
+        _ => accretion_layer::Error::LayerWrite(error).into(),
+    })
+}
+
+/// The warning about a path that packages claim with different content.
+pub(crate) fn conflict_warning(conflict: &Conflict) -> String {
+    let (path, winner) = (&conflict.path, &conflict.winner);
+    let losers = conflict.losers.join(" or ");
+    format!("`{path}` comes from {winner}, not from {losers}")
+}
+
 /// Sums up the pruned files of the trees that are in the layer.
 fn pruned_of(trees: &[Pruned], shape: Shape) -> Pruned {
     let there = match shape {
@@ -220,7 +253,7 @@ fn pruned_of(trees: &[Pruned], shape: Shape) -> Pruned {
     Pruned {
         files: there.iter().map(|tree| tree.files).sum(),
         unzipped: there.iter().map(|tree| tree.unzipped).sum(),
-        of_wheels: Vec::new(),
+        of_packages: Vec::new(),
         unmatched: unmatched.cloned().collect(),
     }
 }

@@ -8,46 +8,31 @@ use accretion_core::excerpt::displayed;
 use accretion_core::keys;
 use accretion_core::layer::{Conflict, LayerName, Shape};
 use accretion_core::limits::Limits;
-use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish, Reason};
+use accretion_core::manifest::{self, Builder, Excluded, Installed, Manifest, Publish};
 use accretion_core::pruning::Pruning;
-use accretion_core::request::RequestRef;
+use accretion_core::request::{Request, RequestRef};
 use accretion_core::target::{Compatibility, LayerTarget, Target};
-use accretion_layer::{Pruned, Rules, conflict_error, of_files};
-use accretion_python::lock::{self, LockedPackage};
-use accretion_python::request::{Request, Requirements};
+use accretion_layer::{Output, Pruned, Rules, conflict_error, of_files};
 use accretion_tree::LayoutFile;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::Error;
-use crate::assemble::{self, Assembled, InstalledTree};
-use crate::own::Own;
-use crate::packages::{self, LeftOut, Locating, Packages};
-use crate::ports::{Artifacts, Clock, Description, Event, Progress, Resolver, Wheels};
+use crate::assemble::{self, Assembled, InstalledTree, PackedFiles, conflict_warning};
+use crate::ecosystem::{Locating, Package, Packages, Requirement};
+use crate::ports::{Artifacts, Clock, Description, Event, Progress};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
 const SPLICES: usize = 2;
 
-/// The options of a build.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Refuse layers in which wheels claim the same path with different content.
-    pub strict: bool,
-    /// The rule for source distributions.
-    pub source_distributions: SourceDistributions,
-}
-
-/// The rule for packages without a fitting wheel: building them from source runs their code.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SourceDistributions {
-    /// If the request allows it.
-    #[default]
-    AsRequested,
-    /// If the request allows it, for the runtimes that there are build sandboxes for: those in which
-    /// functions can be made.
-    InSandboxes,
-    /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
-    Never,
+/// The ports of the use case.
+pub struct Ports<'a, A> {
+    /// The store of artifacts.
+    pub artifacts: &'a A,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// The observer.
+    pub progress: &'a dyn Progress,
 }
 
 /// One layer, built or found unchanged.
@@ -68,60 +53,59 @@ pub struct Built {
 }
 
 /// Builds the layers of one request.
-pub struct Build<'a, R, W, A, C> {
-    request: &'a Request,
+pub struct Build<'a, P: Packages, A> {
+    request: &'a Request<P::Input>,
+    packages: P,
+    output: &'static dyn Output,
+    ports: Ports<'a, A>,
+    strict: bool,
     origin: Option<RequestRef>,
     input: Option<String>,
-    own: Arc<Own>,
-    packages: Packages<'a, R, W>,
-    options: Options,
-    artifacts: &'a A,
-    clock: &'a C,
-    progress: &'a dyn Progress,
+    files: Option<Arc<PackedFiles>>,
     splices: Semaphore,
 }
 
-impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
-    /// Prepares to build a request's layers. `origin` is the request's identity in the pipeline.
-    ///
-    /// A lock file is parsed here, once for all targets.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the ports are what a use case is given"
-    )]
+impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
+    /// Prepares to build a request's layers of its packages.
     pub fn new(
-        request: &'a Request,
-        origin: Option<RequestRef>,
-        options: Options,
-        resolver: &'a R,
-        wheels: &'a W,
-        artifacts: &'a A,
-        clock: &'a C,
-        progress: &'a dyn Progress,
-    ) -> Result<Self, Error> {
-        let allowed = options.source_distributions;
-        let packages = Packages::new(request, allowed, resolver, wheels, progress)?;
-        let splices = Semaphore::new(SPLICES);
-        Ok(Self {
+        request: &'a Request<P::Input>,
+        packages: P,
+        output: &'static dyn Output,
+        ports: Ports<'a, A>,
+    ) -> Self {
+        Self {
             request,
-            origin,
-            input: None,
-            own: Arc::default(),
             packages,
-            options,
-            artifacts,
-            clock,
-            progress,
-            splices,
-        })
+            output,
+            ports,
+            strict: false,
+            origin: None,
+            input: None,
+            files: None,
+            splices: Semaphore::new(SPLICES),
+        }
     }
 
-    /// With what goes into the layers besides what is required.
+    /// Refuses layers in which packages claim the same path with different content.
     #[must_use]
-    pub fn with_own(self, own: Own) -> Self {
+    pub fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
+    }
+
+    /// Notes the request's identity in the pipeline.
+    #[must_use]
+    pub fn with_origin(self, origin: RequestRef) -> Self {
         Self {
-            packages: self.packages.with_own(own.wheels.clone()),
-            own: Arc::new(own),
+            origin: Some(origin),
+            ..self
+        }
+    }
+
+    /// With files that go into the layers besides the packages.
+    #[must_use]
+    pub fn with_files(self, files: Option<PackedFiles>) -> Self {
+        Self {
+            files: files.map(Arc::new),
             ..self
         }
     }
@@ -148,7 +132,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     pub async fn layer(&self, wanted: &Compatibility) -> Result<Built, Error> {
         let built = self.build(wanted).await;
         self.targets_are_finished(wanted);
-        self.progress.on(Event::Finished(wanted.target()));
+        self.ports.progress.on(Event::Finished(wanted.target()));
         built
     }
 
@@ -166,22 +150,22 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, wanted.target());
         let (trees, kept) = self.resolve(wanted, locating).await?;
-        let files = self.own.files();
+        let files = self.files.as_ref().map_or(&[][..], |packed| &packed.files);
         if files.is_empty() && trees.iter().all(|tree| tree.packages.is_empty()) {
             return Err(self.packages.nothing_left().into());
         }
         let pruning = &self.request.contents.pruning;
         let digest = digest(wanted.target(), &trees, files, pruning);
-        let found = self.artifacts.find(&layer, digest).await?;
+        let found = self.ports.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();
         let manifest = if let Some(found) = found {
             // It may have been built when conflicts were allowed.
-            if self.options.strict
+            if self.strict
                 && let Some(conflict) = found.conflicts.first()
             {
                 return Err(conflict_error(conflict.clone()).into());
             }
-            let lock = lock_of(&trees);
+            let lock = self.lock(&trees);
             let mut content = Content::from(found);
             note_yanked(&mut content.installed, &trees);
             let manifest = self.manifest(wanted, digest, trees, content);
@@ -189,12 +173,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
                 manifest: &manifest,
                 lock: &lock,
             };
-            self.artifacts.keep(&layer, description).await?;
+            self.ports.artifacts.keep(&layer, description).await?;
             manifest
         } else {
             self.make(wanted, &layer, digest, trees).await?
         };
-        let conflicts = manifest.conflicts.iter().map(packages::warning);
+        let conflicts = manifest.conflicts.iter().map(conflict_warning);
         let unmatched = manifest
             .pruned
             .iter()
@@ -218,7 +202,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         &self,
         wanted: &Compatibility,
         locating: Locating,
-    ) -> Result<(Vec<ResolvedTree>, Vec<String>), Error> {
+    ) -> Result<(Vec<ResolvedTree<P::Package>>, Vec<String>), Error> {
         let mut trees = Vec::with_capacity(wanted.targets().len());
         let mut warnings: Vec<String> = Vec::new();
         for target in wanted.targets() {
@@ -244,12 +228,12 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         wanted: &Compatibility,
         layer: &LayerName,
         digest: Digest,
-        trees: Vec<ResolvedTree>,
+        trees: Vec<ResolvedTree<P::Package>>,
     ) -> Result<Manifest, Error> {
         let installations = trees.iter().map(async |tree| {
             let (target, packages) = (tree.target, &tree.packages);
             match self.packages.fetch(packages, target).await {
-                Ok(wheels) => Ok(InstalledTree::new(target, packages, wheels)),
+                Ok(stored) => Ok(InstalledTree::new(target, packages, stored)),
                 Err(error) => Err(of_runtime(wanted, target, error.into())),
             }
         });
@@ -260,23 +244,25 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
             .collect::<Result<_, Error>>()?;
         let _permit = self.splices.acquire().await;
         self.targets_are_finished(wanted);
-        self.progress.on(Event::Splicing(wanted.target()));
-        let staged = self.artifacts.stage(layer)?;
+        self.ports.progress.on(Event::Splicing(wanted.target()));
+        let staged = self.ports.artifacts.stage(layer)?;
         let rules = Rules {
-            strict: self.options.strict,
+            strict: self.strict,
             pruning: self.request.contents.pruning.clone(),
             provided: self.packages.providable(),
+            ..Rules::new(self.packages.installation(), self.output.limit())
         };
-        let own = Arc::clone(&self.own);
-        let assembled = assemble::write(installed, own, rules, staged).await?;
-        self.progress.on(Event::Storing(wanted.target()));
+        let assembled =
+            assemble::assemble(installed, self.files.clone(), rules, self.output, staged).await?;
+        self.ports.progress.on(Event::Storing(wanted.target()));
         let content = self.content(wanted, &assembled);
-        let lock = lock_of(&trees);
+        let lock = self.lock(&trees);
         let manifest = self.manifest(wanted, digest, trees, content);
         let Assembled {
             staged, written, ..
         } = assembled;
-        self.artifacts
+        self.ports
+            .artifacts
             .commit(
                 layer,
                 staged,
@@ -294,7 +280,7 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
     fn targets_are_finished(&self, wanted: &Compatibility) {
         if let LayerTarget::Merged(_) = wanted.target() {
             for target in wanted.targets() {
-                self.progress.on(Event::Finished(target.into()));
+                self.ports.progress.on(Event::Finished(target.into()));
             }
         }
     }
@@ -317,53 +303,51 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
         Content {
             shape,
             installed: installed.collect(),
-            files: self.own.described(),
+            files: self.files.as_ref().and_then(|packed| packed.described()),
             pruned: describe_pruned(&self.request.contents.pruning, &assembled.pruned),
             conflicts: assembled.conflicts.clone(),
             artifact: assembled.written,
             unzipped_size: assembled.unzipped,
             builder: Builder {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                built_at: format!("{:.3}", self.clock.now()),
+                built_at: format!("{:.3}", self.ports.clock.now()),
             },
         }
+    }
+
+    /// The lock of what is installed.
+    fn lock(&self, trees: &[ResolvedTree<P::Package>]) -> String {
+        let selections = trees
+            .iter()
+            .map(|tree| (tree.target, tree.packages.as_slice()));
+        self.packages.lock(&selections.collect::<Vec<_>>())
     }
 
     fn manifest(
         &self,
         wanted: &Compatibility,
         digest: Digest,
-        trees: Vec<ResolvedTree>,
+        trees: Vec<ResolvedTree<P::Package>>,
         content: Content,
     ) -> Manifest {
         let request = self.request;
-        let requirements = match &request.input.requirements {
-            Requirements::Set(set) => set
-                .requirements
-                .iter()
-                .map(|r| r.specifier.to_string())
-                .collect(),
-            // A lock file does not say what was asked for, only what came of it.
-            Requirements::Lock(_) => pins(&trees),
-        };
+        let required = self.packages.requirements();
         let description = request.description.clone();
         let publish = Publish {
             description: description.unwrap_or_else(|| match &content.files {
                 Some(files) if trees.iter().all(|tree| tree.packages.is_empty()) => {
                     format!("{} files", files.count)
                 }
-                _ => describe(&required_first(pins(&trees), &request.input.requirements)),
+                _ => describe(&required_first(pins(&trees), required.as_deref())),
             }),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
         };
-        let left_out = trees.into_iter().flat_map(|tree| tree.excluded);
-        let excluded = left_out.map(|left| Excluded {
-            name: left.package.name.to_string(),
-            version: left.package.version,
-            reason: left.runtime_has.map(|_| Reason::ProvidedByRuntime),
-            runtime_version: left.runtime_has.map(|at_least| format!(">={at_least}")),
-        });
+        let requirements = match required {
+            Some(required) => required.into_iter().map(|it| it.specifier).collect(),
+            None => pins(&trees),
+        };
+        let excluded = trees.into_iter().flat_map(|tree| tree.excluded);
         Manifest {
             manifest_version: manifest::VERSION,
             project_name: request.name.to_string(),
@@ -396,42 +380,33 @@ impl<'a, R: Resolver, W: Wheels, A: Artifacts, C: Clock> Build<'a, R, W, A, C> {
 }
 
 /// The packages of a layer for one of its runtimes.
-struct ResolvedTree {
+struct ResolvedTree<P> {
     target: Target,
     /// Ordered by name.
-    packages: Vec<LockedPackage>,
-    excluded: Vec<LeftOut>,
+    packages: Vec<P>,
+    excluded: Vec<Excluded>,
 }
 
 /// Says of what was installed earlier what is known now of yanked versions.
-fn note_yanked(installed: &mut [Installed], trees: &[ResolvedTree]) {
+fn note_yanked<P: Package>(installed: &mut [Installed], trees: &[ResolvedTree<P>]) {
     let packages = || trees.iter().flat_map(|tree| &tree.packages);
     for it in installed {
-        let known = packages()
-            .find(|known| *known.name.as_ref() == *it.name && known.version == it.version);
-        it.yanked = known.and_then(|known| known.yanked.clone());
+        let known =
+            packages().find(|known| known.name() == it.name && known.version() == it.version);
+        it.yanked = known.and_then(|known| known.yanked().map(ToOwned::to_owned));
     }
 }
 
-/// The lock of what is installed.
-fn lock_of(trees: &[ResolvedTree]) -> String {
-    let selections: Vec<_> = trees
-        .iter()
-        .map(|tree| (tree.target, tree.packages.as_slice()))
-        .collect();
-    lock::write(&selections)
-}
-
-fn digest(
+fn digest<P: Package>(
     layer: LayerTarget,
-    trees: &[ResolvedTree],
+    trees: &[ResolvedTree<P>],
     files: &[LayoutFile],
     pruning: &Pruning,
 ) -> Digest {
     let files = (!files.is_empty()).then(|| of_files(files));
     let contents = || {
         trees.iter().map(|tree| {
-            let components = tree.packages.iter().map(LockedPackage::component);
+            let components = tree.packages.iter().map(Package::component);
             (tree.target, components)
         })
     };
@@ -456,9 +431,9 @@ fn of_runtime(wanted: &Compatibility, target: Target, error: Error) -> Error {
 }
 
 /// The packages that a layer consists of, as `name==version`, ordered by name.
-fn pins(trees: &[ResolvedTree]) -> Vec<String> {
+fn pins<P: Package>(trees: &[ResolvedTree<P>]) -> Vec<String> {
     let packages = trees.iter().flat_map(|tree| &tree.packages);
-    let names = packages.map(|package| (package.name.as_ref(), &package.version));
+    let names = packages.map(|package| (package.name(), package.version()));
     each_once(names, |(name, _)| *name)
         .iter()
         .map(|(name, version)| format!("{name}=={version}"))
@@ -539,13 +514,12 @@ fn bounded(mut warnings: Vec<String>) -> Vec<String> {
     warnings
 }
 
-/// The packages with those first that the requirements name. A lock file does not say which these are.
-fn required_first(mut pins: Vec<String>, requirements: &Requirements) -> Vec<String> {
-    if let Requirements::Set(set) = requirements {
+/// The packages with those first that are required, if it is known which these are.
+fn required_first(mut pins: Vec<String>, required: Option<&[Requirement]>) -> Vec<String> {
+    if let Some(required) = required {
         pins.sort_by_key(|pin| {
             let name = pin.split("==").next().unwrap_or_default();
-            let mut required = set.requirements.iter();
-            !required.any(|requirement| requirement.specifier.name.as_ref() == name)
+            !required.iter().any(|requirement| requirement.name == name)
         });
     }
     pins
@@ -592,15 +566,10 @@ mod tests {
 
     #[test]
     fn what_is_required_is_described_first() {
-        let set = |names: &str| {
-            let read = accretion_python::requirement::parse(
-                "requirements.txt",
-                names,
-                &accretion_python::requirement::NoInclude,
-                false,
-            );
-            Requirements::Set(read.unwrap().0)
-        };
+        let required = ["d", "b", "nothing"].map(|name| Requirement {
+            name: name.to_owned(),
+            specifier: format!("{name}>=1"),
+        });
         let pins = || {
             vec![
                 "a==1".to_owned(),
@@ -609,8 +578,9 @@ mod tests {
                 "d==4".into(),
             ]
         };
-        let ordered = required_first(pins(), &set("D\nb>=1\nnothing"));
+        let ordered = required_first(pins(), Some(&required));
         assert_eq!(describe(&ordered), "b==2, d==4, a==1, c==3");
+        assert_eq!(required_first(pins(), None), pins());
     }
 
     #[test]

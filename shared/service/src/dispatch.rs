@@ -4,6 +4,7 @@
 //! A message may be delivered twice, and a dispatch may die between any two steps: every step does
 //! nothing if it was done before.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use accretion_core::delivery::{Delivery, InboxObject};
@@ -12,17 +13,18 @@ use accretion_core::excerpt::excerpt;
 use accretion_core::keys;
 use accretion_core::limits::Limits;
 use accretion_core::notification::Notification;
-use accretion_core::request::{Admission, Contents};
-use accretion_core::request::{IdentityAttributes, ProjectName, RequestId, RequestRef, Rollback};
+use accretion_core::request::{
+    Admission, Contents, IdentityAttributes, Input, ProjectName, Request, RequestId, RequestRef,
+    Rollback,
+};
 use accretion_core::target::Compatibility;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
-use accretion_python::request::{InputKind, Request};
-use accretion_python::requirement::NoInclude;
 use futures_util::future::try_join_all;
 use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Error;
+use crate::ecosystem::Ecosystem;
 use crate::gather::{self, Gathered};
 use crate::ports::{
     Acceptance, Accepted, BuildOrder, Builds, Inbox, Manifests, Milestone, Observer, Origin,
@@ -81,8 +83,9 @@ pub struct Ports<'a> {
     pub topic: &'a dyn Topic,
 }
 
-/// Dispatches requests.
-pub struct Dispatch<'a> {
+/// Dispatches requests of an ecosystem.
+pub struct Dispatch<'a, E> {
+    ecosystem: PhantomData<E>,
     ports: Ports<'a>,
     admission: &'a Admission,
     observer: &'a dyn Observer,
@@ -101,24 +104,25 @@ struct Received {
 
 /// A request that is valid by itself.
 #[expect(clippy::large_enum_variant, reason = "there is one of a message")]
-enum Parsed {
-    Layers(Request),
+enum Parsed<I> {
+    Layers(Request<I>),
     Rollback(Rollback),
 }
 
 /// A request with everything that accepting it takes.
 #[expect(clippy::large_enum_variant, reason = "there is one of a message")]
-enum Complete {
+enum Complete<I> {
     /// Layers to build.
-    Layers(Request),
+    Layers(Request<I>),
     /// The content of an earlier version.
     Rollback(Rollback, Box<Source>),
 }
 
-impl<'a> Dispatch<'a> {
+impl<'a, E: Ecosystem> Dispatch<'a, E> {
     /// Prepares to dispatch.
     pub fn new(ports: Ports<'a>) -> Self {
         Self {
+            ecosystem: PhantomData,
             ports,
             admission: &DEFAULT,
             observer: &(),
@@ -226,7 +230,7 @@ impl<'a> Dispatch<'a> {
         let id = received.request.id.clone();
         let span = info_span!("request", request_id = %id);
         let dispatch = async {
-            let checked = match received.check(self.admission) {
+            let checked = match received.check::<E>(self.admission) {
                 Ok(Parsed::Layers(request)) => self.with_files(&received, request).await?,
                 Ok(Parsed::Rollback(rollback)) => self.with_source(&received, rollback).await?,
                 Err(report) => Err(report),
@@ -265,8 +269,8 @@ impl<'a> Dispatch<'a> {
     async fn with_files(
         &self,
         received: &Received,
-        request: Request,
-    ) -> Result<Result<Complete, Report>, Error> {
+        request: Request<E::Input>,
+    ) -> Result<Result<Complete<E::Input>, Report>, Error> {
         let id = &received.request.id;
         if request.contents.files.is_empty() {
             return Ok(Ok(Complete::Layers(request)));
@@ -275,7 +279,7 @@ impl<'a> Dispatch<'a> {
         if ports.requests.stored(id).await?.is_some() {
             return self.stored(id).await.map(Ok);
         }
-        match gather::files(&request, ports.inbox, ports.requests).await {
+        match gather::files::<E>(&request, ports.inbox, ports.requests).await {
             Ok(files) => {
                 let contents = Contents {
                     files,
@@ -300,7 +304,7 @@ impl<'a> Dispatch<'a> {
         &self,
         received: &Received,
         rollback: Rollback,
-    ) -> Result<Result<Complete, Report>, Error> {
+    ) -> Result<Result<Complete<E::Input>, Report>, Error> {
         let Rollback { layer, version } = &rollback;
         let mut report = Report::new(received.name.as_str(), "");
         let Some(source) = rollback::source(self.ports.manifests, layer, *version).await? else {
@@ -322,8 +326,8 @@ impl<'a> Dispatch<'a> {
     async fn first_sent(
         &self,
         received: &Received,
-        complete: Complete,
-    ) -> Result<Option<Complete>, Error> {
+        complete: Complete<E::Input>,
+    ) -> Result<Option<Complete<E::Input>>, Error> {
         let id = &received.request.id;
         if !received.was_sent_before {
             return Ok(Some(complete));
@@ -337,7 +341,7 @@ impl<'a> Dispatch<'a> {
     }
 
     /// A request that was accepted before. Its object of the inbox may be deleted by now.
-    async fn stored(&self, id: &RequestId) -> Result<Complete, Error> {
+    async fn stored(&self, id: &RequestId) -> Result<Complete<E::Input>, Error> {
         let missing = || Error::RequestMissing { id: id.clone() };
         let text = self.ports.requests.stored(id).await?.ok_or_else(missing)?;
         let key = keys::request(id);
@@ -358,7 +362,11 @@ impl<'a> Dispatch<'a> {
     /// Stores and records a request, then starts its builds or publishes its rollback, which read
     /// it. `false` if it was rejected before: its object existed for one delivery, and not for
     /// another.
-    async fn accept(&self, complete: &Complete, received: Received) -> Result<bool, Error> {
+    async fn accept(
+        &self,
+        complete: &Complete<E::Input>,
+        received: Received,
+    ) -> Result<bool, Error> {
         let ports = &self.ports;
         let accepted = complete.accepted(received);
         let id = &accepted.request.id;
@@ -439,7 +447,7 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-impl Complete {
+impl<I: Input> Complete<I> {
     fn accepted(&self, received: Received) -> Accepted {
         let (project, targets, rolled_back_to) = match self {
             Self::Layers(request) => (request.name.clone(), request.layers(), None),
@@ -469,7 +477,7 @@ impl Complete {
 
 impl Received {
     /// Checks all of it, as the command `accretion check` does.
-    fn check(&self, admission: &Admission) -> Result<Parsed, Report> {
+    fn check<E: Ecosystem>(&self, admission: &Admission) -> Result<Parsed<E::Input>, Report> {
         let name = self.name.as_str();
         let owner = self.owner(admission).map_err(|problem| {
             let mut report = Report::new(name, "");
@@ -483,20 +491,16 @@ impl Received {
                 .push(Problem::error(code::OBJECT_MISSING, message).help("drop the request again"));
             return Err(report);
         };
-        let kind = match self.origin {
-            Origin::Message(_) if bytes.len() > Limits::MESSAGE_BYTES => {
-                let mut report = Report::new(name, "");
-                let message = "a request may have 256 KiB as a message";
-                report.push(
-                    Problem::error(code::TOO_LARGE, message)
-                        .help("drop it into the inbox: objects may have 4 MiB"),
-                );
-                return Err(report);
-            }
-            Origin::Message(_) => InputKind::Request,
-            Origin::Object(_) => InputKind::of(name, bytes)?,
-        };
-        if kind == InputKind::Request
+        if matches!(self.origin, Origin::Message(_)) && bytes.len() > Limits::MESSAGE_BYTES {
+            let mut report = Report::new(name, "");
+            let message = "a request may have 256 KiB as a message";
+            report.push(
+                Problem::error(code::TOO_LARGE, message)
+                    .help("drop it into the inbox: objects may have 4 MiB"),
+            );
+            return Err(report);
+        }
+        if E::is_request(name, bytes)
             && let Some(checked) = Rollback::from_json(name, bytes)
         {
             let (rollback, mut report) = checked?;
@@ -506,12 +510,10 @@ impl Received {
             return Ok(Parsed::Rollback(rollback));
         }
         let project = owner.clone().or_else(|| self.folder());
-        let checked =
-            accretion_python::request::from_input(kind, project, name, bytes, &NoInclude, false);
-        let (request, mut report) = checked?;
+        let (request, mut report) = E::read(project, name, bytes)?;
         report.add_missing(admission.problems(&request, owner.as_ref()));
         report.add_missing(request.targets.warnings());
-        report.add_missing(accretion_python::request::problems(&request, &[]));
+        report.add_missing(E::problems(&request));
         report.add_missing(request.kept_files_problem());
         let (request, _warnings) = report.conclude(Some(request))?;
         Ok(Parsed::Layers(request))
@@ -569,6 +571,7 @@ fn codes(report: &Report) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python::Python;
 
     /// SNS takes 256 KiB of a message, DynamoDB 400 KB of an item.
     #[test]
@@ -578,13 +581,8 @@ mod tests {
         let lines = (0..1_000).map(|at| format!("-e \"{}{at}\"", "\u{7f}".repeat(900)));
         let lines = lines.collect::<Vec<_>>().join("\n");
         for (name, text) in [("request.json", unknown), ("requirements.txt", lines)] {
-            let kind = InputKind::of(name, text.as_bytes()).unwrap();
             let project = Some("tools".parse().unwrap());
-            let bytes = text.as_bytes();
-            let checked = accretion_python::request::from_input(
-                kind, project, name, bytes, &NoInclude, false,
-            );
-            let report = checked.unwrap_err();
+            let report = Python::read(project, name, text.as_bytes()).unwrap_err();
             let (reason, codes) = (reason(&report), codes(&report));
             let is_cut = reason.contains(" bytes left out ");
             assert_eq!(is_cut, report.render().len() > MAX_REASON_BYTES, "{name}");

@@ -1,20 +1,17 @@
 //! Gathering the files that a request names: out of the inbox, where they may change, to where nobody
 //! changes them.
 
-use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
 
 use accretion_core::diagnostic::{Problem, code};
 use accretion_core::digest::Sha256;
-use accretion_core::limits::{Limits, WheelLimits};
-use accretion_core::request::FileSource;
-use accretion_core::{Fault as _, keys};
+use accretion_core::keys;
+use accretion_core::limits::Limits;
+use accretion_core::request::{FileSource, Request};
 use accretion_layer::files::OwnFiles;
-use accretion_layer::{files, secrets};
-use accretion_python::request::Request;
-use accretion_python::wheel::{Requires, WheelFilename, inspect};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use crate::ecosystem::Ecosystem;
 use crate::ports::{Inbox, Listed, PortError, Requests};
 
 /// Objects that are read at the same time.
@@ -42,37 +39,38 @@ impl From<PortError> for Gathered {
 }
 
 /// Checks and keeps what a request names, and returns what it is to name instead.
-pub(crate) async fn files(
-    request: &Request,
+pub(crate) async fn files<E: Ecosystem>(
+    request: &Request<E::Input>,
     inbox: &dyn Inbox,
     requests: &dyn Requests,
 ) -> Result<BTreeSet<FileSource>, Gathered> {
     let mut sources = BTreeSet::new();
     let mut own = OwnFiles::new(&request.contents.file_rules);
-    let mut wheels = Vec::new();
-    let (mut names, mut in_wheels) = (BTreeSet::new(), 0);
+    let mut packages = Vec::new();
+    let (mut names, mut in_packages) = (BTreeSet::new(), 0);
     for source in &request.contents.files {
         match source {
             FileSource::Object(key) => {
                 let bytes = read(inbox, key).await?;
-                if let Some(filename) = wheel(key) {
-                    in_wheels += bytes.len() as u64;
-                    if in_wheels > Limits::FILES_BYTES {
+                let filename = key.rsplit('/').next().unwrap_or_default();
+                if let Some(name) = E::package_name(filename) {
+                    in_packages += bytes.len() as u64;
+                    if in_packages > Limits::FILES_BYTES {
                         let mib = Limits::FILES_BYTES >> 20;
-                        let message = format!("the wheels of `Files` have over {mib} MiB");
+                        let message = format!("the packages of `Files` have over {mib} MiB");
                         let help = "put them into a package index, or make several layers of them";
                         return Err(problem_of(code::TOO_LARGE, message, help).into());
                     }
-                    if let Some(name) = names.replace(filename.name().clone()) {
-                        let message = format!("there are two wheels of `{name}`");
+                    if let Some(name) = names.replace(name) {
+                        let message = format!("there are two packages of the name `{name}`");
                         let help = "name one of them";
                         return Err(problem_of(code::FILES_INVALID, message, help).into());
                     }
-                    check_wheel(request, &filename, &bytes)?;
+                    E::check_package(request, filename, &bytes)?;
                     let sha256 = Sha256::of(&bytes);
-                    wheels.push((keys::own_wheel(sha256), bytes));
+                    packages.push((keys::own_wheel(sha256), bytes));
                     sources.insert(FileSource::Package {
-                        filename: filename.to_string(),
+                        filename: filename.to_owned(),
                         sha256,
                     });
                 } else {
@@ -98,7 +96,7 @@ pub(crate) async fn files(
         return Err(problem_of(code::FILES_INVALID, problem, "remove `Files`").into());
     }
     // Nothing is left of what is rejected.
-    for (key, content) in wheels.into_iter().chain(packed) {
+    for (key, content) in packages.into_iter().chain(packed) {
         requests.store_file(&key, content).await?;
     }
     Ok(sources)
@@ -106,11 +104,6 @@ pub(crate) async fn files(
 
 fn problem_of(code: &'static str, message: impl Into<String>, help: &str) -> Problem {
     Problem::error(code, message).help(help)
-}
-
-/// The file name of a key that is a wheel's.
-fn wheel(key: &str) -> Option<WheelFilename> {
-    key.rsplit('/').next()?.parse().ok()
 }
 
 async fn read(inbox: &dyn Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
@@ -171,34 +164,4 @@ async fn read_listed<'o>(
         return Err(problem_of(code::OBJECT_MISSING, message, help).into());
     };
     Ok((key, content))
-}
-
-/// A wheel has to be sound, and to fit everything that it is for.
-fn check_wheel(request: &Request, filename: &WheelFilename, bytes: &[u8]) -> Result<(), Gathered> {
-    let mut targets = request.targets.iter();
-    if let Some(target) = targets.find(|target| Rank::of_wheel(*target, filename).is_none()) {
-        let message = format!("the wheel `{filename}` does not fit {target}");
-        let help = "leave this target out, or build the wheel for it";
-        return Err(problem_of(code::FILES_INVALID, message, help).into());
-    }
-    let limits = WheelLimits {
-        unzipped: Limits::FILES_BYTES,
-        ..WheelLimits::default()
-    };
-    let length = bytes.len() as u64;
-    let mut packed = Vec::new();
-    let inspected = inspect(bytes, length, filename, &limits, 1, &mut packed);
-    let checked = inspected.and_then(|layout| {
-        let requires = Requires::read(&layout, bytes, &packed)?;
-        let mut targets = request.targets.iter();
-        targets.try_for_each(|target| requires.check_python(filename.as_str(), target))
-    });
-    checked.map_err(|error| {
-        let help = error.hint().unwrap_or_else(|| "build it again".to_owned());
-        problem_of(code::FILES_INVALID, error.to_string(), &help)
-    })?;
-    let secrets = secrets::of_wheel(bytes)
-        .map_err(|error| problem_of(code::FILES_INVALID, error.to_string(), "build it again"))?;
-    let allowed = files::check_secrets(&request.contents.file_rules, secrets);
-    Ok(allowed.map_err(|error| files::secret_problem(&error))?)
 }

@@ -4,15 +4,14 @@ pub mod assemble;
 pub mod build;
 pub mod deletion;
 pub mod dispatch;
+pub mod ecosystem;
 mod error;
 mod gather;
-pub mod indexes;
 pub mod lock;
 mod open_files;
-pub mod own;
-mod packages;
 pub mod ports;
 pub mod publish;
+pub mod python;
 pub mod redrive;
 pub mod rollback;
 

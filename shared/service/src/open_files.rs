@@ -52,15 +52,16 @@ impl OpenFiles {
         }
     }
 
-    /// The file of a path, by its index.
-    pub(crate) fn file(&self, index: usize) -> OpenFile<'_> {
-        OpenFile { all: self, index }
+    /// The files, in the order of their paths.
+    pub(crate) fn all(&self) -> Vec<OpenFile<'_>> {
+        let indices = 0..self.paths.len();
+        indices.map(|index| OpenFile { all: self, index }).collect()
     }
 
     /// The index of the path that could not be opened, and why.
-    pub(crate) fn into_failure(self) -> Option<(usize, io::Error)> {
-        let state = self.state.into_inner();
-        state.unwrap_or_else(PoisonError::into_inner).failure
+    pub(crate) fn failure(&self) -> Option<(usize, io::Error)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failure.take()
     }
 
     fn open(&self, index: usize) -> io::Result<Arc<File>> {
@@ -119,7 +120,8 @@ mod tests {
         assert_eq!(is_open(&files), [0; 0]);
         let read = |index| {
             let mut buffer = [0];
-            files.file(index).read_exact_at(&mut buffer, 1).unwrap();
+            let file = OpenFile { all: &files, index };
+            file.read_exact_at(&mut buffer, 1).unwrap();
             assert_eq!(usize::from(buffer[0]), index + 100);
         };
         for (index, open) in [
@@ -134,16 +136,16 @@ mod tests {
             read(index);
             assert_eq!(is_open(&files), open);
         }
-        assert!(files.into_failure().is_none());
+        assert!(files.failure().is_none());
     }
 
     #[test]
     fn what_cannot_be_opened_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let files = OpenFiles::new(vec![folder.path().join("gone")], 3);
-        let error = files.file(0).read_exact_at(&mut [0], 0).unwrap_err();
+        let error = files.all()[0].read_exact_at(&mut [0], 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        let (index, error) = files.into_failure().unwrap();
+        let (index, error) = files.failure().unwrap();
         assert_eq!((index, error.kind()), (0, io::ErrorKind::NotFound));
     }
 }

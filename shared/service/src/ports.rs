@@ -2,29 +2,25 @@
 
 mod dead_letters;
 mod pipeline;
+mod python;
 mod sandboxes;
 
 pub use async_trait::async_trait;
 pub use dead_letters::*;
 pub use pipeline::*;
+pub use python::*;
 pub use sandboxes::*;
 
 use std::fmt;
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 
 use accretion_core::digest::Written;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::{Class, Fault};
-use accretion_python::index::{Credentials, CredentialsReference};
-use accretion_python::lock::{Lock, LockedFile};
-use accretion_python::requirement::{PackageName, RequirementSet};
-use accretion_python::wheel::WheelFilename;
 use accretion_tree::Layout;
-use url::Url;
 
 /// A port's failure, whatever is behind the port.
 #[derive(Debug)]
@@ -82,90 +78,19 @@ impl Fault for PortError {
     }
 }
 
-/// A resolution that a use case requests.
-#[derive(Debug, Clone, Copy)]
-pub struct Resolution<'a> {
-    /// The requirements.
-    pub requirements: &'a RequirementSet,
-    /// Packages that are at hand: no index is asked for them, whatever requires them.
-    pub own: &'a [PackageName],
-    /// The target.
-    pub target: Target,
-    /// True if packages without a fitting wheel may be chosen, whose code may run for their metadata.
-    pub allow_source_distributions: bool,
-    /// Set if the requirements are pinned versions whose files the resolver only locates.
-    pub located: Option<Location<'a>>,
-}
+/// A verified package that is on this machine.
+pub trait StoredPackage: fmt::Debug + Send + Sync {
+    /// The file name of its archive.
+    fn filename(&self) -> &str;
 
-/// The way to locate the files of pinned versions.
-#[derive(Debug, Clone, Copy)]
-pub struct Location<'a> {
-    /// The index that they are on; the default one if a lock names none.
-    pub index: Option<&'a Url>,
-    /// True if an earlier answer is good enough.
-    pub remembered: bool,
-}
-
-/// Turns requirements into locked packages.
-pub trait Resolver: Send + Sync {
-    /// Resolves requirements for one target, or locates the files of pinned versions.
-    ///
-    /// Runs no package's code unless source distributions are allowed.
-    fn resolve(
-        &self,
-        resolution: Resolution<'_>,
-    ) -> impl Future<Output = Result<Lock, PortError>> + Send;
-}
-
-/// Knows what opens package indexes.
-pub trait IndexCredentials: Send + Sync {
-    /// The credentials that are kept somewhere.
-    fn get(
-        &self,
-        reference: &CredentialsReference,
-    ) -> impl Future<Output = Result<Credentials, PortError>> + Send;
-}
-
-/// A verified wheel that is on this machine.
-#[derive(Debug)]
-pub struct StoredWheel {
-    /// Its file name.
-    pub filename: WheelFilename,
     /// The files that it puts into a layer.
-    pub layout: Layout,
-    /// The path of the wheel.
-    pub wheel: PathBuf,
+    fn layout(&self) -> &Layout;
+
+    /// The path of the archive.
+    fn archive(&self) -> &Path;
+
     /// The path of the file with its layout.
-    pub layout_file: PathBuf,
-}
-
-/// Has wheels, or gets them.
-pub trait Wheels: Send + Sync {
-    /// Gets a wheel: out of the store, or downloaded and verified in full.
-    fn get(
-        &self,
-        filename: &WheelFilename,
-        file: &LockedFile,
-    ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
-
-    /// Is told of all source distributions of a layer before the first of them is asked for: what
-    /// others have to build is ordered at once.
-    fn prepare(
-        &self,
-        _sources: &[(&str, &LockedFile)],
-        _target: Target,
-    ) -> impl Future<Output = Result<(), PortError>> + Send {
-        async { Ok(()) }
-    }
-
-    /// Gets the wheel of a source distribution: out of the store, or built for the target, which
-    /// runs the package's code.
-    fn build(
-        &self,
-        filename: &str,
-        file: &LockedFile,
-        target: Target,
-    ) -> impl Future<Output = Result<Arc<StoredWheel>, PortError>> + Send;
+    fn layout_file(&self) -> &Path;
 }
 
 /// The documents that describe an artifact.
@@ -173,7 +98,7 @@ pub trait Wheels: Send + Sync {
 pub struct Description<'a> {
     /// Its manifest.
     pub manifest: &'a Manifest,
-    /// A `pylock.toml` of what is installed, which is kept where the manifest says, if it does.
+    /// A lock of what is installed, which is kept where the manifest says, if it does.
     pub lock: &'a str,
 }
 

@@ -1,8 +1,8 @@
-//! The layout of a wheel's files in a layer, worked out once.
+//! The layout of a package's files in a layer, worked out once.
 //!
-//! A [`Layout`] holds everything that the splice needs to know of a wheel. It is stored beside the
-//! wheel, in a file that also holds the packed data of the files that the installation adds or
-//! changes: `[packed data][layout][trailer]`.
+//! A [`Layout`] holds everything that the splice needs to know of a package. It is stored beside the
+//! package's archive, in a file that also holds the packed data of the files that the installation
+//! adds or changes: `[packed data][layout][trailer]`.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use accretion_archive::{Method, ReadAt};
 use accretion_core::digest::Sha256;
 
 /// The extension of layout files, and their last bytes. It changes with the form of [`Layout`] and
-/// with what a layout says about a wheel, so that versions of Accretion can share a cache.
+/// with what a layout says about a package, so that versions of Accretion can share a cache.
 pub const LAYOUT_EXTENSION: &str = "layout01";
 /// Length of the layout, its CRC-32, [`LAYOUT_EXTENSION`].
 const TRAILER: u64 = 8 + 4 + 8;
@@ -20,8 +20,8 @@ const TRAILER: u64 = 8 + 4 + 8;
 /// The file that the packed data of a [`LayoutFile`] lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// The wheel itself.
-    Wheel,
+    /// The package's archive.
+    Archive,
     /// The file that the layout is stored in.
     Layout,
 }
@@ -29,7 +29,7 @@ pub enum Origin {
 /// One file of the layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayoutFile {
-    /// Path below `python/`.
+    /// Path below the [root](crate::Installation::root).
     pub path: String,
     /// The file that the packed data lies in.
     pub origin: Origin,
@@ -49,17 +49,17 @@ pub struct LayoutFile {
     pub executable: bool,
 }
 
-/// The files that a wheel puts into a layer.
+/// The files that a package puts into a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// The distribution's normalised name.
+    /// The package's normalised name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Bytes of the wheel.
-    pub wheel_size: u64,
-    /// The path of its `RECORD`.
-    pub record: String,
+    /// Bytes of the archive.
+    pub archive_size: u64,
+    /// The path of its list of files, such as the `RECORD` of a wheel; empty if it has none.
+    pub file_list: String,
     /// The files, ordered by the bytes of their paths; no path twice.
     pub files: Vec<LayoutFile>,
 }

@@ -3,9 +3,10 @@
 //!
 //! An ecosystem makes a [`Layout`] of each package; outputs are written of layouts.
 
+mod installation;
 mod layout;
 mod path;
-pub mod record;
 
+pub use installation::Installation;
 pub use layout::{LAYOUT_EXTENSION, Layout, LayoutFile, Origin};
 pub use path::installed_path;

@@ -9,7 +9,10 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::limits::WheelLimits;
 use accretion_core::pruning::Pruning;
 use accretion_core::target::{LayerTarget, Target};
-use accretion_layer::{Plan, Wheel, WheelFiles, splice};
+use accretion_layer::{
+    Bundle, Copied, Files, LayerZip, Output as _, Package, PackageFiles, Rules, Tree,
+};
+use accretion_python::SitePackages;
 use accretion_python::lock::{Lock, LockedPackage, Policy};
 use accretion_python::wheel::inspect;
 use accretion_service::ports::StoredWheel;
@@ -63,9 +66,9 @@ impl Content {
             filename,
             layout,
         };
-        let files = WheelFiles {
-            wheel: wheel.bytes,
-            layout: layout_file,
+        let files = PackageFiles {
+            archive: &wheel.bytes,
+            layout: &layout_file,
         };
         let lock = Lock::parse(&pylock).unwrap();
         Self {
@@ -141,12 +144,16 @@ fn digest(lock: &Lock, target: LayerTarget) -> Digest {
     }
 }
 
-fn written(layout: &Layout, files: WheelFiles<Vec<u8>>) -> Written {
-    let wheels = [Wheel {
-        name: "attrs",
-        filename: "attrs",
-        layout,
-    }];
-    let plan = Plan::new(&wheels, false).unwrap();
-    splice(&plan, &[files], std::io::sink()).unwrap()
+fn written(layout: &Layout, files: PackageFiles<'_>) -> Written {
+    let LayerTarget::One(target) = X86_64 else {
+        unreachable!("it is of one runtime");
+    };
+    let filename = "attrs";
+    let packages = vec![Package { filename, layout }];
+    let tree = Tree { target, packages };
+    let rules = Rules::new(&SitePackages, LayerZip.limit());
+    let bundle = Bundle::new(&[tree], Copied::NONE, &rules).unwrap();
+    let trees = [vec![files]];
+    let files = Files::new(&bundle, &trees, None);
+    LayerZip.write(files, &mut std::io::sink()).unwrap()
 }

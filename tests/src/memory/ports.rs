@@ -633,6 +633,7 @@ impl Layers for Invocation {
     }
 }
 
+#[async_trait]
 impl Resolver for Invocation {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
         let requirement = &resolution.requirements.requirements[0];
@@ -644,6 +645,7 @@ impl Resolver for Invocation {
     }
 }
 
+#[async_trait]
 impl Wheels for Invocation {
     async fn get(
         &self,

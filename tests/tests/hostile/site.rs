@@ -16,16 +16,18 @@ use accretion_core::request::{IdentityAttributes, RequestId, RequestRef};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
+use accretion_layer::LayerZip;
 use accretion_local::Downloader;
 use accretion_local::cache::{CacheFolder, WheelCache};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
 use accretion_python::request::Request;
 use accretion_service::Error;
-use accretion_service::build::{Build, Built, Options, SourceDistributions};
+use accretion_service::build::{self, Build, Built};
 use accretion_service::dispatch::{self, Dispatch, Message, Outcome};
 use accretion_service::ports::{BuildOrder, Event, Progress};
 use accretion_service::publish::{self, Publish};
+use accretion_service::python::{Python, PythonPackages, PythonPorts, SourceDistributions};
 use accretion_testing::forge::{Wheel, WheelForge};
 use accretion_testing::index::PackageIndex;
 use integration_tests::memory::X86_64;
@@ -290,7 +292,7 @@ impl Site {
 
     pub(crate) async fn dispatch(&self, message: &Message) -> Result<Vec<Outcome>, Error> {
         let it = &self.ports;
-        let dispatch = Dispatch::new(dispatch::Ports {
+        let dispatch = Dispatch::<Python>::new(dispatch::Ports {
             inbox: it,
             requests: it,
             manifests: it,
@@ -343,13 +345,19 @@ impl Site {
             Limits::default(),
             Arc::new(Unwatched),
         );
-        let options = Options {
-            strict: false,
-            source_distributions: SourceDistributions::Never,
-        };
         let it = &self.ports;
-        let origin = Some(order.request.clone());
-        let build = Build::new(&request, origin, options, &*self.uv, &wheels, it, it, it)?;
+        let ports = PythonPorts {
+            resolver: &*self.uv,
+            wheels: &wheels,
+        };
+        let packages = PythonPackages::new(&request, SourceDistributions::Never, ports, it)?;
+        let ports = build::Ports {
+            artifacts: it,
+            clock: it,
+            progress: it,
+        };
+        let build =
+            Build::new(&request, packages, &LayerZip, ports).with_origin(order.request.clone());
         build.layer(&order.target).await
     }
 

@@ -817,12 +817,14 @@ impl Layers for Mutant {
     }
 }
 
+#[async_trait]
 impl Resolver for Mutant {
     async fn resolve(&self, resolution: Resolution<'_>) -> Result<Lock, PortError> {
         self.inner.resolve(resolution).await
     }
 }
 
+#[async_trait]
 impl Wheels for Mutant {
     async fn get(
         &self,

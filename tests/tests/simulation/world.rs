@@ -21,6 +21,7 @@ use accretion_core::retention::Policy;
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::{Failure, Status};
+use accretion_layer::LayerZip;
 use accretion_python::request::Request;
 use accretion_service::Error;
 use accretion_service::build::{self, Build};
@@ -31,6 +32,7 @@ use accretion_service::ports::{
     Progress, Requests, Resolver, Timer, Topic, Tracking, Wheels,
 };
 use accretion_service::publish::{self, Publish, Reconciled};
+use accretion_service::python::{Python, PythonPackages, PythonPorts, SourceDistributions};
 use accretion_service::redrive;
 use serde_json::json;
 
@@ -589,7 +591,7 @@ where
     };
     match job {
         Job::Dispatch(message) => {
-            let dispatch = Dispatch::new(dispatch::Ports {
+            let dispatch = Dispatch::<Python>::new(dispatch::Ports {
                 inbox: it,
                 requests: it,
                 manifests: it,
@@ -627,9 +629,19 @@ where
     let missing = || Error::RequestMissing { id: id.clone() };
     let text = ports.stored(id).await?.ok_or_else(missing)?;
     let (request, _) = Request::from_json(&keys::request(id), &text).expect("it is a request");
-    let origin = Some(order.request.clone());
-    let options = build::Options::default();
-    let build = Build::new(&request, origin, options, ports, ports, ports, ports, ports)?;
+    let of_packages = PythonPorts {
+        resolver: ports,
+        wheels: ports,
+    };
+    let allowed = SourceDistributions::AsRequested;
+    let packages = PythonPackages::new(&request, allowed, of_packages, ports)?;
+    let of_build = build::Ports {
+        artifacts: ports,
+        clock: ports,
+        progress: ports,
+    };
+    let build =
+        Build::new(&request, packages, &LayerZip, of_build).with_origin(order.request.clone());
     build.layer(&order.target).await.map(|_| ())
 }
 

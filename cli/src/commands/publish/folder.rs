@@ -10,11 +10,12 @@ use accretion_core::manifest::{Files, Installed};
 use accretion_core::request::Targets;
 use accretion_core::target::Runtime;
 use accretion_layer::content::{CONTENT_VERSION, ContentManifest};
-use accretion_layer::of_files;
+use accretion_layer::{LayerZip, Output as _, Rules};
 use accretion_local::layer_folder::{LayerFolder, PackedFolder};
+use accretion_python::SitePackages;
 use accretion_python::request::Request;
 use accretion_service::assemble::{self, Assembled, InstalledTree, PackageOf};
-use accretion_tree::LayoutFile;
+use accretion_service::python::{PythonPackages, SourceDistributions};
 use tempfile::NamedTempFile;
 
 use super::{Layer, local, temporary, zip};
@@ -56,9 +57,12 @@ pub(super) async fn layer(
     if global.is_text() {
         print_left_out(path, &left_out, global);
     }
-    let files = files(packed.files());
-    let assembled = assemble(packed, trees).await?;
-    let content = content(&assembled, files, &targets.runtimes().collect());
+    let (files, _until_written) = packed.into_parts();
+    let described = files.described();
+    let rules = Rules::new(&SitePackages, LayerZip.limit());
+    let assembled =
+        assemble::assemble(trees, Some(files.into()), rules, &LayerZip, temporary()?).await?;
+    let content = content(&assembled, described, &targets.runtimes().collect());
     let (zip, written) = zip::with_content(assembled.staged, &content).await?;
     Ok(Layer {
         publication: Publication {
@@ -75,15 +79,6 @@ pub(super) async fn layer(
         left_out: Some(left_out),
         report,
         warnings: assembled.warnings,
-    })
-}
-
-/// The manifest's entry of copied files.
-fn files(files: &[LayoutFile]) -> Option<Files> {
-    (!files.is_empty()).then(|| Files {
-        count: files.len() as u64,
-        unzipped_size: files.iter().map(|file| file.size).sum(),
-        sha256: of_files(files),
     })
 }
 
@@ -169,15 +164,6 @@ async fn gather(
     Ok((packed, trees))
 }
 
-/// Writes the zip.
-async fn assemble(
-    packed: PackedFolder,
-    trees: Vec<InstalledTree>,
-) -> Result<Assembled<NamedTempFile>, Error> {
-    let (files, _until_written) = packed.into_parts();
-    Ok(assemble::assemble(trees, files, temporary()?).await?)
-}
-
 async fn install(
     args: &Publish,
     environment: &Environment,
@@ -185,6 +171,7 @@ async fn install(
     progress: &Arc<Terminal>,
 ) -> Result<Vec<InstalledTree>, Error> {
     let engine = Engine::new(&args.sources, environment, request, progress)?;
-    let trees = assemble::install(request, &*engine.uv, &engine.wheels, &**progress).await?;
-    Ok(trees)
+    let allowed = SourceDistributions::AsRequested;
+    let packages = PythonPackages::new(request, allowed, engine.ports(), &**progress)?;
+    Ok(assemble::install(&request.targets, &packages, &**progress).await?)
 }

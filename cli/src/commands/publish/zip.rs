@@ -12,8 +12,10 @@ use accretion_core::manifest::{Installed, Manifest};
 use accretion_core::request::FileRules;
 use accretion_layer::content::ContentManifest;
 use accretion_layer::files;
-use accretion_layer::secrets;
 use accretion_local::output;
+use accretion_python::SitePackages;
+use accretion_service::python::extra_file_secrets;
+use accretion_tree::Installation as _;
 use tempfile::NamedTempFile;
 
 use super::{Layer, temporary};
@@ -42,7 +44,7 @@ async fn layer(args: &Publish, path: &Path, rules: &FileRules) -> Result<Layer, 
         path: path.to_owned(),
         problem,
     };
-    let found = secrets::of_layer(&zip, manifest.artifact_size)
+    let found = extra_file_secrets(&zip, manifest.artifact_size)
         .map_err(|error| invalid(error.to_string()))?;
     let allowed = files::check_secrets(rules, found);
     allowed.map_err(|error| Error::Service(error.into()))?;
@@ -133,7 +135,12 @@ async fn with_content_of(
         };
         let length = zip.metadata().map_err(unreadable)?.len();
         let out = temporary()?;
-        let embedded = content.embed(&zip, length, BufWriter::new(out.as_file()));
+        let embedded = content.embed(
+            SitePackages.root(),
+            &zip,
+            length,
+            BufWriter::new(out.as_file()),
+        );
         let written = embedded.map_err(|error| cloud::Error::ZipInvalid {
             path: path.clone(),
             problem: error.to_string(),

@@ -5,7 +5,7 @@ use crate::secrets::Secret;
 use accretion_core::pruning::{Globs, Pattern};
 use accretion_core::request::FileRules;
 
-/// The folder of a layer, below `python/`, that describes the layer.
+/// The folder of a layer, below the layer's root, that describes the layer.
 pub const METADATA_FOLDER: &str = ".accretion";
 
 /// A reason why an extra file or folder stays out.

@@ -1,47 +1,20 @@
 //! Layers for several runtimes: in which order they are given, and how large they are.
 
-use accretion_archive::ReadAt;
 use accretion_core::Fault as _;
 use accretion_core::layer::Shape;
 use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_layer as layer;
-use accretion_layer::{Bundle, Copied, Packer, Tree, WheelFiles};
+use accretion_layer::{Bundle, Copied, Files, LayerZip, Output as _, PackageFiles, Packer, Tree};
 use accretion_testing::forge::WheelForge;
 use accretion_tree::{Layout, LayoutFile};
 
-use crate::harness::{Inspected, inspect_wheel, refusal};
+use crate::harness::{Inspected, inspect_wheel, refusal, rules};
 
 fn target(runtime: Runtime) -> Target {
     let architecture = Architecture::X86_64;
     Target {
         runtime,
         architecture,
-    }
-}
-
-fn wheel(inspected: &Inspected) -> layer::Wheel<'_> {
-    layer::Wheel {
-        name: inspected.filename.name().as_ref(),
-        filename: inspected.filename.as_str(),
-        layout: &inspected.layout,
-    }
-}
-
-/// Some bytes in memory.
-#[derive(Debug)]
-struct Bytes<'a>(&'a [u8]);
-
-impl ReadAt for Bytes<'_> {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
-    }
-}
-
-fn files(inspected: &Inspected) -> WheelFiles<Bytes<'_>> {
-    let [wheel, layout] = inspected.bytes();
-    WheelFiles {
-        wheel: Bytes(wheel),
-        layout: Bytes(layout),
     }
 }
 
@@ -65,21 +38,22 @@ fn the_order_of_trees_and_wheels_does_not_matter() {
     let write = |trees: &[(Runtime, Vec<&Inspected>)]| {
         let planned = trees.iter().map(|(runtime, wheels)| Tree {
             target: target(*runtime),
-            wheels: wheels.iter().map(|it| wheel(it)).collect(),
+            packages: wheels.iter().map(|it| it.package()).collect(),
         });
         let planned: Vec<_> = planned.collect();
-        let bundle = Bundle::new(&planned, copied, false).unwrap();
+        let bundle = Bundle::new(&planned, copied, &rules()).unwrap();
         assert_eq!(bundle.shape, Shape::PerRuntime);
         let wheels = trees
             .iter()
-            .map(|(_, wheels)| wheels.iter().map(|it| files(it)).collect());
+            .map(|(_, wheels)| wheels.iter().map(|it| it.files()).collect());
         let wheels: Vec<Vec<_>> = wheels.collect();
-        let of_copied = WheelFiles {
-            wheel: Bytes(&data),
-            layout: Bytes(&data),
+        let of_copied = PackageFiles {
+            archive: &data,
+            layout: &data,
         };
         let mut zip = Vec::new();
-        layer::splice_bundle(&bundle, &wheels, Some(&of_copied), &mut zip).unwrap();
+        let files = Files::new(&bundle, &wheels, Some(&of_copied));
+        LayerZip.write(files, &mut zip).unwrap();
         let conflicts: Vec<_> = bundle
             .conflicts
             .iter()
@@ -132,8 +106,7 @@ fn all_trees_together_are_under_the_limit() {
     let [one, other] = [large("one", 130), large("other", 100)];
     let tree = |runtime, layout| Tree {
         target: target(runtime),
-        wheels: vec![layer::Wheel {
-            name: "large",
+        packages: vec![layer::Package {
             filename: "large.whl",
             layout,
         }],
@@ -155,14 +128,14 @@ fn all_trees_together_are_under_the_limit() {
         tree(Runtime::Python312, &one),
         tree(Runtime::Python313, &other),
     ];
-    let bundle = Bundle::new(&trees, none, false).unwrap();
+    let bundle = Bundle::new(&trees, none, &rules()).unwrap();
     assert!(bundle.unzipped > 230 << 20);
-    let refused = refusal(Bundle::new(&trees, some, false));
+    let refused = refusal(Bundle::new(&trees, some, &rules()));
     assert!(
         refused.starts_with("LayerTooLarge: the layer would have 260.1 MiB"),
         "{refused}"
     );
-    let hint = Bundle::new(&trees, some, false)
+    let hint = Bundle::new(&trees, some, &rules())
         .unwrap_err()
         .hint()
         .unwrap();
@@ -175,7 +148,7 @@ fn all_trees_together_are_under_the_limit() {
         tree(Runtime::Python312, &one),
         tree(Runtime::Python313, &one),
     ];
-    let bundle = Bundle::new(&shared, some, false).unwrap();
+    let bundle = Bundle::new(&shared, some, &rules()).unwrap();
     assert!(bundle.shape == Shape::Shared && bundle.unzipped < 161 << 20);
-    assert!(refusal(Bundle::new(&[], none, false)).starts_with("LayerEmpty"));
+    assert!(refusal(Bundle::new(&[], none, &rules())).starts_with("LayerEmpty"));
 }

@@ -5,12 +5,11 @@ use accretion_core::Fault as _;
 use accretion_core::layer::Conflict;
 use accretion_core::limits::Limits;
 use accretion_layer::Error;
-use accretion_layer::{Plan, Wheel as Planned};
 use accretion_testing::forge::WheelForge;
 use accretion_testing::forge::zip::{Entry, Method};
 use insta::assert_snapshot;
 
-use crate::harness::{Inspected, Layer, inspect_wheel, refusal, splice, splice_with};
+use crate::harness::{Inspected, Layer, inspect_wheel, plan, refusal, rules, splice, splice_with};
 
 fn forge(name: &str) -> WheelForge {
     WheelForge::new(name, "1.0").file(&format!("{name}/__init__.py"), name)
@@ -178,12 +177,6 @@ fn a_file_where_another_wheel_needs_a_folder() {
     );
 }
 
-#[test]
-fn a_layer_of_nothing_is_an_empty_archive() {
-    let layer = splice(&[]).unwrap();
-    assert_eq!(layer.files().len(), 0);
-}
-
 /// Plans wheels that claim these sizes.
 fn planned(sizes: &[(&str, u64)]) -> Result<u64, Error> {
     let wheels: Vec<_> = sizes
@@ -195,15 +188,7 @@ fn planned(sizes: &[(&str, u64)]) -> Result<u64, Error> {
             wheel
         })
         .collect();
-    let planned: Vec<_> = wheels
-        .iter()
-        .map(|wheel| Planned {
-            name: wheel.filename.name().as_ref(),
-            filename: wheel.filename.as_str(),
-            layout: &wheel.layout,
-        })
-        .collect();
-    Plan::new(&planned, false).map(|plan| plan.unzipped)
+    plan(&wheels, &rules()).map(|bundle| bundle.unzipped)
 }
 
 #[test]

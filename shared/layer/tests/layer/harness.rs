@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Cursor, Read as _};
 
-use accretion_archive::ReadAt;
 use accretion_core::Fault;
 use accretion_core::digest::{Sha256, Written};
 use accretion_core::layer::Conflict;
 use accretion_core::limits::WheelLimits;
-use accretion_core::pruning::Pruning;
+use accretion_core::target::{Architecture, Runtime, Target};
 use accretion_layer as layer;
-use accretion_layer::{Plan, Pruned, Rules, WheelFiles};
-use accretion_python::Error;
+use accretion_layer::{
+    Bundle, Copied, Files, LayerZip, Output as _, PackageFiles, Pruned, Rules, SizeLimit, Tree,
+};
 use accretion_python::wheel::{WheelFilename, inspect};
+use accretion_python::{Error, SitePackages};
 use accretion_testing::forge::Wheel;
 use accretion_tree::Layout;
 
@@ -34,9 +35,20 @@ impl Inspected {
         String::from_utf8(content.clone()).unwrap()
     }
 
+    /// The wheel as a plan takes it.
+    pub(crate) fn package(&self) -> layer::Package<'_> {
+        layer::Package {
+            filename: self.filename.as_str(),
+            layout: &self.layout,
+        }
+    }
+
     /// The wheel, and the file that its layout is in.
-    pub(crate) fn bytes(&self) -> [&[u8]; 2] {
-        [&self.wheel, &self.layout_file]
+    pub(crate) fn files(&self) -> PackageFiles<'_> {
+        PackageFiles {
+            archive: &self.wheel,
+            layout: &self.layout_file,
+        }
     }
 
     pub(crate) fn paths(&self) -> Vec<&str> {
@@ -119,57 +131,42 @@ pub(crate) struct File {
     pub(crate) mode: u32,
 }
 
-/// A wheel, or the file of its layout, in memory.
-#[derive(Debug)]
-struct Bytes<'a>(&'a [u8]);
-
-impl ReadAt for Bytes<'_> {
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
-    }
-}
-
 pub(crate) fn splice(wheels: &[Inspected]) -> Result<Layer, layer::Error> {
     splice_with(wheels, false)
 }
 
 pub(crate) fn splice_with(wheels: &[Inspected], strict: bool) -> Result<Layer, layer::Error> {
-    let pruning = Pruning::default();
-    splice_by(
-        wheels,
-        &Rules {
-            strict,
-            pruning,
-            ..Rules::default()
+    splice_by(wheels, &Rules { strict, ..rules() })
+}
+
+/// The rules of Python layers.
+pub(crate) fn rules() -> Rules {
+    Rules::new(&SitePackages, SizeLimit::LAYER)
+}
+
+/// Plans a layer of wheels.
+pub(crate) fn plan<'a>(wheels: &'a [Inspected], rules: &Rules) -> Result<Bundle<'a>, layer::Error> {
+    let tree = Tree {
+        target: Target {
+            runtime: Runtime::Python313,
+            architecture: Architecture::X86_64,
         },
-    )
+        packages: wheels.iter().map(Inspected::package).collect(),
+    };
+    Bundle::new(&[tree], Copied::NONE, rules)
 }
 
 pub(crate) fn splice_by(wheels: &[Inspected], rules: &Rules) -> Result<Layer, layer::Error> {
-    let planned: Vec<_> = wheels
-        .iter()
-        .map(|wheel| layer::Wheel {
-            name: wheel.filename.name().as_ref(),
-            filename: wheel.filename.as_str(),
-            layout: &wheel.layout,
-        })
-        .collect();
-    let plan = Plan::by(&planned, rules)?;
-    let files: Vec<_> = wheels
-        .iter()
-        .map(|wheel| WheelFiles {
-            wheel: Bytes(&wheel.wheel),
-            layout: Bytes(&wheel.layout_file),
-        })
-        .collect();
+    let bundle = plan(wheels, rules)?;
+    let files = [wheels.iter().map(Inspected::files).collect()];
     let mut zip = Vec::new();
-    let written = layer::splice(&plan, &files, &mut zip)?;
+    let written = LayerZip.write(Files::new(&bundle, &files, None), &mut zip);
     Ok(Layer {
         zip,
-        written,
-        unzipped: plan.unzipped,
-        conflicts: plan.conflicts,
-        pruned: plan.pruned,
+        written: written.map_err(layer::Error::LayerWrite)?,
+        unzipped: bundle.unzipped,
+        conflicts: bundle.conflicts,
+        pruned: bundle.pruned.into_iter().next().unwrap_or_default(),
     })
 }
 

@@ -193,8 +193,8 @@ fn every_form_of_archive() {
 #[test]
 fn streams_are_copied() {
     for (method, packing, origin) in [
-        (Method::Stored, Packing::Stored, Origin::Wheel),
-        (Method::Deflate(1), Packing::Deflated, Origin::Wheel),
+        (Method::Stored, Packing::Stored, Origin::Archive),
+        (Method::Deflate(1), Packing::Deflated, Origin::Archive),
         (Method::Zstd, Packing::Deflated, Origin::Layout),
     ] {
         let (bytes, places) = demo().method(method.clone()).archive().build_with_layout();
@@ -208,7 +208,7 @@ fn streams_are_copied() {
         let raw = &bytes[places.data[2].clone()];
         let layer = splice(std::slice::from_ref(&inspected)).unwrap().zip;
         let is_copied = layer.windows(raw.len()).any(|window| window == raw);
-        assert_eq!(is_copied, origin == Origin::Wheel, "{method:?}");
+        assert_eq!(is_copied, origin == Origin::Archive, "{method:?}");
     }
 }
 

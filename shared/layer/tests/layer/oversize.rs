@@ -1,15 +1,15 @@
 //! Layers over the limit: what the error advises, and that the advice works.
 
-use accretion_python::provided;
 use std::collections::BTreeSet;
 
 use accretion_core::Fault as _;
 use accretion_core::pruning::{Pattern, Pruning};
 use accretion_layer::Error;
-use accretion_layer::{Plan, Rules, Wheel};
+use accretion_layer::Rules;
+use accretion_python::provided;
 use accretion_testing::forge::WheelForge;
 
-use crate::harness::{Inspected, inspect_wheel};
+use crate::harness::{self, Inspected, inspect_wheel, rules};
 
 /// A wheel whose files take so many MiB of a layer, and nothing on any disk.
 fn wheel(name: &str, files: &[(&str, u64)]) -> Inspected {
@@ -26,15 +26,7 @@ fn wheel(name: &str, files: &[(&str, u64)]) -> Inspected {
 }
 
 fn plan(wheels: &[Inspected], rules: &Rules) -> Result<u64, Error> {
-    let wheels: Vec<_> = wheels
-        .iter()
-        .map(|wheel| Wheel {
-            name: wheel.filename.name().as_ref(),
-            filename: wheel.filename.as_str(),
-            layout: &wheel.layout,
-        })
-        .collect();
-    Plan::by(&wheels, rules).map(|plan| plan.unzipped)
+    harness::plan(wheels, rules).map(|bundle| bundle.unzipped)
 }
 
 fn pruning(prune: &[&str], include: &[&str]) -> Rules {
@@ -43,7 +35,7 @@ fn pruning(prune: &[&str], include: &[&str]) -> Rules {
     };
     Rules {
         pruning: Pruning::new(patterns(prune), patterns(include)).unwrap(),
-        ..Rules::default()
+        ..rules()
     }
 }
 
@@ -108,7 +100,7 @@ fn the_advice_is_computed_and_works() {
         ),
     ] {
         let wheels = [wheel("a", files), wheel("b", &[("b/small.py", 0)])];
-        let error = plan(&wheels, &Rules::default()).unwrap_err();
+        let error = plan(&wheels, &rules()).unwrap_err();
         let (text, hint) = (error.to_string(), error.hint().unwrap());
         assert!(text.contains(over), "{text}");
         assert!(hint.contains(advice), "{hint}");
@@ -152,7 +144,7 @@ fn packages_of_the_runtime_are_advised_to_be_left_out_once() {
         };
         let rules = Rules {
             provided,
-            ..Rules::default()
+            ..rules()
         };
         plan(&wheels, &rules).unwrap_err().hint().unwrap()
     };

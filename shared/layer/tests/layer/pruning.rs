@@ -7,7 +7,7 @@ use accretion_layer::Rules;
 use accretion_testing::forge::WheelForge;
 use proptest::prelude::*;
 
-use crate::harness::{File, Inspected, inspected, splice, splice_by};
+use crate::harness::{File, Inspected, inspected, rules, splice, splice_by};
 
 pub(crate) fn pruning(prune: &[&str], include: &[&str]) -> Pruning {
     let patterns = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
@@ -21,7 +21,7 @@ fn pruned(wheels: &[Inspected], prune: &[&str], strict: bool) -> BTreeMap<String
         &Rules {
             strict,
             pruning,
-            ..Rules::default()
+            ..rules()
         },
     )
     .unwrap()
@@ -39,12 +39,12 @@ fn what_is_pruned_claims_no_path() {
     let rules = Rules {
         strict: true,
         pruning: pruning(&["tests/"], &[]),
-        ..Rules::default()
+        ..rules()
     };
     let layer = splice_by(&wheels, &rules).unwrap();
     assert_eq!(layer.conflicts, []);
     assert_eq!((layer.pruned.files, layer.pruned.unzipped), (2, 4));
-    assert_eq!(layer.pruned.of_wheels.len(), 2);
+    assert_eq!(layer.pruned.of_packages.len(), 2);
     assert!(!layer.files().contains_key("python/tests/a.py"));
 
     // Nor is a file in the way of a folder that another one needs.
@@ -59,6 +59,8 @@ fn what_is_pruned_claims_no_path() {
 fn whatever_the_patterns_metadata_stays() {
     let wheel = WheelForge::new("aa", "1.0")
         .file("aa.py", "x")
+        .file("vendor/b-1.dist-info/METADATA", "x")
+        .file("dist-info/x", "x")
         .entry_point("console_scripts", "aa", "aa:main")
         .build();
     let left = pruned(
@@ -68,8 +70,9 @@ fn whatever_the_patterns_metadata_stays() {
     );
     assert!(
         left.keys()
-            .all(|path| path.starts_with("python/aa-1.0.dist-info/"))
+            .all(|path| path.contains("-1.0.dist-info/") || path.contains("/b-1.dist-info/"))
     );
+    assert!(left.contains_key("python/vendor/b-1.dist-info/METADATA"));
     assert!(left.contains_key("python/aa-1.0.dist-info/RECORD"));
 }
 
@@ -96,8 +99,11 @@ proptest! {
         let pruning = Pruning::new(patterns.into_iter().collect(), [].into()).unwrap();
         let mut expected = splice(&wheels).unwrap().files();
         let mut pruner = pruning.pruner();
-        expected.retain(|path, _| !pruner.prunes(path.strip_prefix("python/").unwrap()));
-        let rules = Rules { pruning, ..Rules::default() };
+        expected.retain(|path, _| {
+            let path = path.strip_prefix("python/").unwrap();
+            path.contains(".dist-info/") || !pruner.prunes(path)
+        });
+        let rules = Rules { pruning, ..rules() };
         let layer = splice_by(&wheels, &rules).unwrap();
         let mut left = layer.files();
         for files in [&mut expected, &mut left] {

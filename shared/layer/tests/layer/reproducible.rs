@@ -226,7 +226,7 @@ fn the_text_that_is_digested_of_more_contents_is_pinned() {
 fn own_file(path: &str, content: u8, executable: bool) -> LayoutFile {
     LayoutFile {
         path: path.to_owned(),
-        origin: Origin::Wheel,
+        origin: Origin::Archive,
         // Where and how it is packed says nothing about what it is.
         offset: u64::from(content),
         method: Method::Stored,

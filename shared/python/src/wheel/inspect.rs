@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pep440_rs::Version;
 
 use super::place::{ENTRY_POINTS, Roots};
-use super::{WheelFilename, metadata, scripts};
+use super::{WheelFilename, metadata, record, scripts};
 use crate::error::Error;
 use crate::requirement::distribution_name;
 use accretion_archive::{
@@ -17,7 +17,7 @@ use accretion_archive::{
 use accretion_core::digest::Sha256;
 use accretion_core::excerpt::shown;
 use accretion_core::limits::{Limits, WheelLimits};
-use accretion_tree::{Layout, LayoutFile, Origin, installed_path, record};
+use accretion_tree::{Layout, LayoutFile, Origin, installed_path};
 
 /// The content of `INSTALLER` (PEP 376).
 const INSTALLER: &[u8] = b"accretion\n";
@@ -64,7 +64,7 @@ pub fn inspect(
         let data = verified[*index];
         let file = LayoutFile {
             path,
-            origin: Origin::Wheel,
+            origin: Origin::Archive,
             offset: data.data_offset,
             method: entry.method,
             compressed_size: entry.compressed_size,
@@ -97,10 +97,7 @@ pub fn inspect(
     for (name, content) in [("INSTALLER", INSTALLER.to_vec()), ("RECORD", Vec::new())] {
         let path = format!("{}/{name}", roots.dist_info);
         let content = if name == "RECORD" {
-            let lines = files
-                .values()
-                .map(|file| (file.path.as_str(), file.sha256, file.size));
-            record::write(&path, lines).into_bytes()
+            record::write(&path, files.values()).into_bytes()
         } else {
             content
         };
@@ -115,8 +112,8 @@ pub fn inspect(
     Ok(Layout {
         name: filename.name().to_string(),
         version: filename.version().to_string(),
-        wheel_size: length,
-        record,
+        archive_size: length,
+        file_list: record,
         files: files.into_values().collect(),
     })
 }

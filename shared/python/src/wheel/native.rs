@@ -25,7 +25,7 @@ pub fn foreign_code<'a>(
     let mut foreign = None;
     for file in &layout.files {
         let head = match file.origin {
-            Origin::Wheel => head(file, wheel)?,
+            Origin::Archive => head(file, wheel)?,
             Origin::Layout => head(file, layout_file)?,
         };
         match machine(&head) {

@@ -55,13 +55,13 @@ fn text(
         error,
     };
     let broken = || failed(std::io::ErrorKind::InvalidData.into());
-    let path = layout.record.replace("/RECORD", "/METADATA");
+    let path = layout.file_list.replace("/RECORD", "/METADATA");
     let at = layout.files.binary_search_by(|file| file.path.cmp(&path));
     let file = at.map(|at| &layout.files[at]).map_err(|_| broken())?;
     let size = |bytes: u64| usize::try_from(bytes).map_err(|_| broken());
     let mut packed = vec![0; size(file.compressed_size)?];
     match file.origin {
-        Origin::Wheel => wheel.read_exact_at(&mut packed, file.offset),
+        Origin::Archive => wheel.read_exact_at(&mut packed, file.offset),
         Origin::Layout => layout_file.read_exact_at(&mut packed, file.offset),
     }
     .map_err(failed)?;

@@ -2,34 +2,41 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use accretion_core::layer::Conflict;
+use accretion_core::digest::Component;
 use accretion_core::limits::Limits;
-use accretion_core::manifest::{Installed, yanked_warning};
+use accretion_core::manifest::{Excluded, Installed, Reason, yanked_warning};
 use accretion_core::target::Target;
 use accretion_core::{Class, Fault as _};
-use accretion_layer::{Wheel, WheelFiles};
-use accretion_python::Error as CoreError;
-use accretion_python::lock::{Lock, Locked, LockedFile, LockedPackage, Policy};
+use accretion_python::lock::{self, Lock, Locked, LockedFile, LockedPackage, Policy};
 use accretion_python::provided::{self, Requiring};
-use accretion_python::request::{Request, Requirements, own_packages};
+use accretion_python::request::{PythonInput, Request, Requirements, own_packages};
 use accretion_python::requirement::{PackageName, Requirement, RequirementSet};
 use accretion_python::wheel::Requires;
+use accretion_python::{Error as PythonError, SitePackages};
+use accretion_tree::Installation;
 use futures_util::future::try_join_all;
 
+use super::PythonPorts;
+use super::own::{self, OwnWheel};
 use crate::Error;
-use crate::build::SourceDistributions;
-use crate::open_files::{OpenFile, OpenFiles};
-use crate::own::{self, OwnWheel};
-use crate::ports::{
-    Event, Location, PortError, Progress, Resolution, Resolver, StoredWheel, Wheels,
-};
+use crate::ecosystem::{self, Locating, Package, Packages, Resolved};
+use crate::ports::{Event, Location, PortError, Progress, Resolution, StoredPackage, StoredWheel};
 
-/// Files of wheels that are open at the same time, for each layer that is being written. A layer's
-/// entries are ordered by path, so few wheels take turns.
-const OPEN_FILES: usize = 64;
+/// The rule for packages without a fitting wheel: building them from source runs their code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceDistributions {
+    /// If the request allows it.
+    #[default]
+    AsRequested,
+    /// If the request allows it, for the runtimes that there are build sandboxes for: those in which
+    /// functions can be made.
+    InSandboxes,
+    /// Never, whatever the request says: neither the resolver nor the wheels' port is asked to.
+    Never,
+}
 
 /// The origin of a layer's packages.
 enum Source<'a> {
@@ -37,53 +44,29 @@ enum Source<'a> {
     Locked(&'a Lock),
 }
 
-/// The source of the locations of pinned files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Locating {
-    /// Earlier answers.
-    Remembered,
-    /// The index, queried anew.
-    Anew,
-}
-
 /// The code of downloads for a file that is not where it was.
 const FILE_NOT_FOUND: &str = "FileNotFound";
 
-/// Finds out which packages a request's layers consist of, and gets them.
-pub(crate) struct Packages<'a, R, W> {
+/// The Python packages of one request.
+pub struct PythonPackages<'a> {
     request: &'a Request,
     own_wheels: Vec<OwnWheel>,
     source: Source<'a>,
     source_distributions: SourceDistributions,
-    resolver: &'a R,
-    wheels: &'a W,
+    ports: PythonPorts<'a>,
     progress: &'a dyn Progress,
 }
 
-/// The result of a resolution.
-pub(crate) struct Resolved {
-    /// The packages of the layer, ordered by name.
-    pub(crate) packages: Vec<LockedPackage>,
-    /// The packages that are left out.
-    pub(crate) excluded: Vec<LeftOut>,
-    /// Warnings about the layer.
-    pub(crate) warnings: Vec<String>,
-}
-
-/// A package that is left out.
-pub(crate) struct LeftOut {
-    pub(crate) package: LockedPackage,
-    /// The oldest version that the runtime has, where that is why; otherwise the request names it.
-    pub(crate) runtime_has: Option<&'static str>,
-}
-
-impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
-    /// Nothing is asked of anybody yet.
-    pub(crate) fn new(
+impl<'a> PythonPackages<'a> {
+    /// The packages of a request. No port is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of a request that selects groups or extras of what is no lock file.
+    pub fn new(
         request: &'a Request,
         source_distributions: SourceDistributions,
-        resolver: &'a R,
-        wheels: &'a W,
+        ports: PythonPorts<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Self, Error> {
         let source = match &request.input.requirements {
@@ -98,19 +81,25 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             own_wheels: Vec::new(),
             source,
             source_distributions,
-            resolver,
-            wheels,
+            ports,
             progress,
         })
     }
 
-    /// With wheels of one's own.
-    pub(crate) fn with_own(self, own_wheels: Vec<OwnWheel>) -> Self {
+    /// With wheels that the user supplies, which the port of wheels has already.
+    #[must_use]
+    pub fn with_wheels(self, own_wheels: Vec<OwnWheel>) -> Self {
         Self { own_wheels, ..self }
     }
 
+    /// All that the layer of a target could consist of, what the request leaves out included, ordered
+    /// by name.
+    pub async fn all(&self, target: Target) -> Result<Vec<LockedPackage>, Error> {
+        self.candidates(target, Locating::Anew).await
+    }
+
     /// All that the layer could consist of, what is left out included, ordered by name.
-    pub(crate) async fn all(
+    async fn candidates(
         &self,
         target: Target,
         locating: Locating,
@@ -132,7 +121,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         self.check_own(&packages, target).await?;
         if packages.len() > Limits::PACKAGES {
             let packages = packages.len();
-            return Err(accretion_python::Error::TooManyPackages { packages }.into());
+            return Err(PythonError::TooManyPackages { packages }.into());
         }
         Ok(packages)
     }
@@ -142,7 +131,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
     async fn check_own(&self, packages: &[LockedPackage], target: Target) -> Result<(), Error> {
         for package in packages.iter().filter(|package| package.is_at_hand()) {
             if let Locked::Wheel { filename, file } = &package.locked {
-                let wheel = self.wheels.get(filename, file).await?;
+                let wheel = self.ports.wheels.get(filename, file).await?;
                 requires(&wheel)?.check_python(filename.as_str(), target)?;
             }
         }
@@ -159,7 +148,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         packages: &[LockedPackage],
         wheels: &[Arc<StoredWheel>],
         target: Target,
-    ) -> Result<(), accretion_python::Error> {
+    ) -> Result<(), PythonError> {
         if self.own_wheels.is_empty() {
             return Ok(());
         }
@@ -179,45 +168,12 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         Ok(())
     }
 
-    /// The packages that go into the layer, and those that are left out.
-    pub(crate) async fn resolve(
-        &self,
-        target: Target,
-        locating: Locating,
-    ) -> Result<Resolved, Error> {
-        let packages = self.all(target, locating).await?;
-        let (excluded, packages): (Vec<_>, Vec<_>) = packages
-            .into_iter()
-            .partition(|package| self.request.input.exclude.contains(&package.name));
-        let mut excluded: Vec<_> = excluded.into_iter().map(LeftOut::named).collect();
-        let (packages, mut warnings) = self
-            .without_provided(packages, target, &mut excluded)
-            .await?;
-        warnings.extend(packages.iter().filter_map(|package| {
-            let reason = package.yanked.as_deref()?;
-            Some(yanked_warning(
-                package.name.as_ref(),
-                &package.version,
-                reason,
-            ))
-        }));
-        self.progress.on(Event::Resolved {
-            target,
-            packages: packages.len(),
-        });
-        Ok(Resolved {
-            packages,
-            excluded,
-            warnings,
-        })
-    }
-
     /// Leaves out what the runtime has, if the request says so, and says why something stays.
     async fn without_provided(
         &self,
         packages: Vec<LockedPackage>,
         target: Target,
-        excluded: &mut Vec<LeftOut>,
+        excluded: &mut Vec<Excluded>,
     ) -> Result<(Vec<LockedPackage>, Vec<String>), Error> {
         let names = provided::names();
         let is_any = packages.iter().any(|it| names.contains(it.name.as_ref()));
@@ -229,7 +185,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             let warning = "a lock is installed as it is: `ProvidedByRuntime` leaves nothing out";
             return Ok((packages, vec![warning.to_owned()]));
         };
-        let wheels = self.fetch(&packages, target).await?;
+        let wheels = self.wheels(&packages, target).await?;
         let requiring = packages.iter().zip(&wheels).map(|(package, wheel)| {
             Ok(Requiring {
                 name: package.name.clone(),
@@ -238,19 +194,20 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 is_own: package.is_at_hand(),
             })
         });
-        let all = requiring.collect::<Result<Vec<_>, accretion_python::Error>>()?;
+        let all = requiring.collect::<Result<Vec<_>, PythonError>>()?;
         let division = provided::divide(target, requirements, &all)?;
         let mut left = Vec::with_capacity(packages.len());
         for package in packages {
             match division.out.get(&package.name) {
                 None => left.push(package),
-                Some(at_least) => excluded.push(LeftOut {
-                    package,
-                    runtime_has: Some(at_least),
+                Some(at_least) => excluded.push(Excluded {
+                    reason: Some(Reason::ProvidedByRuntime),
+                    runtime_version: Some(format!(">={at_least}")),
+                    ..excluded_by_name(package)
                 }),
             }
         }
-        excluded.sort_by(|one, other| one.package.name.cmp(&other.package.name));
+        excluded.sort_by(|one, other| one.name.cmp(&other.name));
         let warnings = division.kept.iter().map(ToString::to_string);
         Ok((left, warnings.collect()))
     }
@@ -296,7 +253,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                             remembered: locating == Locating::Remembered,
                         }),
                     };
-                    let found = self.resolver.resolve(resolution).await?;
+                    let found = self.ports.resolver.resolve(resolution).await?;
                     let located = pins.locate(&found, target, allow_source_distributions)?;
                     selected = selected.with(located);
                 }
@@ -316,7 +273,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         policy: Policy<'_>,
     ) -> Result<Vec<LockedPackage>, Error> {
         let mut narrowed = set.clone();
-        let mut first_unfit: Option<CoreError> = None;
+        let mut first_unfit: Option<PythonError> = None;
         let mut left = Limits::RESOLUTIONS;
         loop {
             let resolution = Resolution {
@@ -326,7 +283,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
                 allow_source_distributions: policy.allow_source_distributions,
                 located: None,
             };
-            let lock = match self.resolver.resolve(resolution).await {
+            let lock = match self.ports.resolver.resolve(resolution).await {
                 Ok(lock) => lock,
                 Err(error) => {
                     return Err(match first_unfit {
@@ -338,7 +295,7 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
             };
             left -= 1;
             match lock.select(target, policy) {
-                Err(unfit @ CoreError::WheelNotFound { .. }) if left > 0 => {
+                Err(unfit @ PythonError::WheelNotFound { .. }) if left > 0 => {
                     for (name, version) in lock.unfit(target, policy)? {
                         narrowed.exclude(&name, &version);
                     }
@@ -349,42 +306,21 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         }
     }
 
-    /// Returns whether remembered locations of files may have caused a failure.
-    pub(crate) fn may_be_out_of_date(&self, error: &Error) -> bool {
-        matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
-            && error.code() == FILE_NOT_FOUND
-    }
-
-    /// The packages that go into the layer, and their wheels.
-    pub(crate) async fn install(
-        &self,
-        target: Target,
-    ) -> Result<(Vec<LockedPackage>, Vec<Arc<StoredWheel>>), Error> {
-        let attempt = async |locating| {
-            let packages = self.resolve(target, locating).await?.packages;
-            let wheels = self.fetch(&packages, target).await?;
-            Ok((packages, wheels))
-        };
-        match attempt(Locating::Remembered).await {
-            Err(error) if self.may_be_out_of_date(&error) => attempt(Locating::Anew).await,
-            installed => installed,
-        }
-    }
-
     /// The wheels of packages, in their order.
-    pub(crate) async fn fetch(
+    async fn wheels(
         &self,
         packages: &[LockedPackage],
         target: Target,
     ) -> Result<Vec<Arc<StoredWheel>>, PortError> {
+        let port = self.ports.wheels;
         let sources: Vec<_> = packages.iter().filter_map(source).collect();
         if !sources.is_empty() {
-            self.wheels.prepare(&sources, target).await?;
+            port.prepare(&sources, target).await?;
         }
         let fetches = packages.iter().map(async |package| match &package.locked {
-            Locked::Wheel { filename, file } => self.wheels.get(filename, file).await,
+            Locked::Wheel { filename, file } => port.get(filename, file).await,
             Locked::SourceDistribution { filename, file } => {
-                let built = self.wheels.build(filename, file, target).await?;
+                let built = port.build(filename, file, target).await?;
                 is_of(&built, package, filename)?;
                 Ok(built)
             }
@@ -392,23 +328,6 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
         let wheels = try_join_all(fetches).await?;
         self.check_required(packages, &wheels, target)?;
         Ok(wheels)
-    }
-
-    /// The packages that the runtime has and that could still be left out. Nothing of a lock is.
-    pub(crate) fn providable(&self) -> BTreeSet<&'static str> {
-        match &self.source {
-            Source::Resolve(_) if !self.request.contents.provided_by_runtime => provided::names(),
-            _ => BTreeSet::new(),
-        }
-    }
-
-    /// That there is nothing to make a layer of.
-    pub(crate) fn nothing_left(&self) -> accretion_layer::Error {
-        let members = match &self.source {
-            Source::Locked(lock) => lock.members_without_root(),
-            Source::Resolve(_) => Vec::new(),
-        };
-        accretion_layer::Error::LayerEmpty { members }
     }
 
     /// The packages that come from no index: their wheels are at hand, or will be where the layer is
@@ -421,31 +340,157 @@ impl<'a, R: Resolver, W: Wheels> Packages<'a, R, W> {
     }
 }
 
+impl Packages for PythonPackages<'_> {
+    type Input = PythonInput;
+    type Package = LockedPackage;
+
+    fn installation(&self) -> &'static dyn Installation {
+        &SitePackages
+    }
+
+    async fn resolve(
+        &self,
+        target: Target,
+        locating: Locating,
+    ) -> Result<Resolved<LockedPackage>, Error> {
+        let candidates = self.candidates(target, locating).await?;
+        let (named, packages): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .partition(|package| self.request.input.exclude.contains(&package.name));
+        let mut excluded: Vec<_> = named.into_iter().map(excluded_by_name).collect();
+        let (packages, mut warnings) = self
+            .without_provided(packages, target, &mut excluded)
+            .await?;
+        warnings.extend(packages.iter().filter_map(|package| {
+            let reason = package.yanked.as_deref()?;
+            Some(yanked_warning(
+                package.name.as_ref(),
+                &package.version,
+                reason,
+            ))
+        }));
+        self.progress.on(Event::Resolved {
+            target,
+            packages: packages.len(),
+        });
+        Ok(Resolved {
+            packages,
+            excluded,
+            warnings,
+        })
+    }
+
+    async fn fetch(
+        &self,
+        packages: &[LockedPackage],
+        target: Target,
+    ) -> Result<Vec<Arc<dyn StoredPackage>>, PortError> {
+        let wheels = self.wheels(packages, target).await?;
+        Ok(wheels.into_iter().map(|wheel| wheel as _).collect())
+    }
+
+    fn may_be_out_of_date(&self, error: &Error) -> bool {
+        matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
+            && error.code() == FILE_NOT_FOUND
+    }
+
+    fn requirements(&self) -> Option<Vec<ecosystem::Requirement>> {
+        let Source::Resolve(set) = self.source else {
+            // A lock file does not say what was asked for, only what came of it.
+            return None;
+        };
+        let required = set
+            .requirements
+            .iter()
+            .map(|requirement| ecosystem::Requirement {
+                name: requirement.specifier.name.to_string(),
+                specifier: requirement.specifier.to_string(),
+            });
+        Some(required.collect())
+    }
+
+    fn providable(&self) -> BTreeSet<&'static str> {
+        match &self.source {
+            Source::Resolve(_) if !self.request.contents.provided_by_runtime => provided::names(),
+            // Nothing of a lock is left out.
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn nothing_left(&self) -> accretion_layer::Error {
+        let members = match &self.source {
+            Source::Locked(lock) => lock.members_without_root(),
+            Source::Resolve(_) => Vec::new(),
+        };
+        accretion_layer::Error::LayerEmpty { members }
+    }
+
+    fn lock(&self, trees: &[(Target, &[LockedPackage])]) -> String {
+        lock::write(trees)
+    }
+}
+
+impl Package for LockedPackage {
+    fn name(&self) -> &str {
+        self.name.as_ref()
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn yanked(&self) -> Option<&str> {
+        self.yanked.as_deref()
+    }
+
+    fn component(&self) -> Component<'_> {
+        self.component()
+    }
+
+    fn installed(&self, stored: &dyn StoredPackage) -> Installed {
+        Installed {
+            name: self.name.to_string(),
+            version: self.version.clone(),
+            wheel: match &self.locked {
+                Locked::Wheel { filename, .. } => filename.to_string(),
+                Locked::SourceDistribution { .. } => stored.filename().to_owned(),
+            },
+            sha256: Some(self.locked.file().sha256),
+            built_from: match &self.locked {
+                Locked::Wheel { .. } => None,
+                Locked::SourceDistribution { filename, .. } => Some(filename.clone()),
+            },
+            size: Some(stored.layout().compressed_size()),
+            unzipped_size: Some(stored.layout().size()),
+            yanked: self.yanked.clone(),
+            runtimes: Vec::new(),
+        }
+    }
+}
+
 /// Returns the error for a lock that the resolver wrote: the user did not give it, and so can't fix
 /// it.
-fn of_resolver(error: accretion_python::Error) -> accretion_python::Error {
+fn of_resolver(error: PythonError) -> PythonError {
     match error {
-        accretion_python::Error::LockInvalid { problem } => {
-            accretion_python::Error::PackageUnusable { problem }
-        }
+        PythonError::LockInvalid { problem } => PythonError::PackageUnusable { problem },
         error => error,
     }
 }
 
-impl LeftOut {
-    /// A package that the request excludes.
-    fn named(package: LockedPackage) -> Self {
-        Self {
-            package,
-            runtime_has: None,
-        }
+/// A package that the request excludes.
+fn excluded_by_name(package: LockedPackage) -> Excluded {
+    Excluded {
+        name: package.name.to_string(),
+        version: package.version,
+        reason: None,
+        runtime_version: None,
     }
 }
 
 /// Reads the requirements of a wheel from its metadata.
-fn requires(wheel: &StoredWheel) -> Result<Requires, accretion_python::Error> {
+fn requires(wheel: &StoredWheel) -> Result<Requires, PythonError> {
     let open = |path: &Path| {
-        File::open(path).map_err(|error| accretion_python::Error::WheelRead {
+        File::open(path).map_err(|error| PythonError::WheelRead {
             wheel: wheel.filename.to_string(),
             error,
         })
@@ -466,80 +511,11 @@ fn source(package: &LockedPackage) -> Option<(&str, &LockedFile)> {
 }
 
 /// Checks that a built wheel is the one of its package: the build chose its name.
-fn is_of(
-    built: &StoredWheel,
-    package: &LockedPackage,
-    source: &str,
-) -> Result<(), accretion_python::Error> {
+fn is_of(built: &StoredWheel, package: &LockedPackage, source: &str) -> Result<(), PythonError> {
     if package.is_in(&built.filename) {
         return Ok(());
     }
     let problem = format!("it was built from `{source}`");
     let wheel = built.filename.to_string();
-    Err(accretion_python::Error::WheelInvalid { wheel, problem })
-}
-
-/// Describes a package for a manifest.
-pub(crate) fn installed(package: &LockedPackage, wheel: &StoredWheel) -> Installed {
-    Installed {
-        name: package.name.to_string(),
-        version: package.version.clone(),
-        wheel: match &package.locked {
-            Locked::Wheel { filename, .. } => filename.to_string(),
-            Locked::SourceDistribution { .. } => wheel.filename.to_string(),
-        },
-        sha256: Some(package.locked.file().sha256),
-        built_from: match &package.locked {
-            Locked::Wheel { .. } => None,
-            Locked::SourceDistribution { filename, .. } => Some(filename.clone()),
-        },
-        size: Some(wheel.layout.compressed_size()),
-        unzipped_size: Some(wheel.layout.size()),
-        yanked: package.yanked.clone(),
-        runtimes: Vec::new(),
-    }
-}
-
-/// A wheel as a plan takes it.
-pub(crate) fn planned(wheel: &StoredWheel) -> Wheel<'_> {
-    Wheel {
-        name: wheel.filename.name().as_ref(),
-        filename: wheel.filename.as_str(),
-        layout: &wheel.layout,
-    }
-}
-
-/// The warning about a path that wheels claim with different content.
-pub(crate) fn warning(conflict: &Conflict) -> String {
-    let (path, winner) = (&conflict.path, &conflict.winner);
-    let losers = conflict.losers.join(" or ");
-    format!("`{path}` comes from {winner}, not from {losers}")
-}
-
-/// Lets a layer be written out of the files of wheels, in their order, and of what else was packed,
-/// which comes last.
-pub(crate) fn with_files<T>(
-    wheels: &[Arc<StoredWheel>],
-    packed: Option<PathBuf>,
-    write: impl FnOnce(Vec<WheelFiles<OpenFile<'_>>>) -> Result<T, accretion_layer::Error>,
-) -> Result<T, Error> {
-    let paths = wheels
-        .iter()
-        .map(|it| [it.wheel.clone(), it.layout_file.clone()]);
-    let packed = packed.map(|path| [path.clone(), path]);
-    let paths: Vec<_> = paths.chain(packed).flatten().collect();
-    let pairs = paths.len() / 2;
-    let open = OpenFiles::new(paths, OPEN_FILES);
-    let files = (0..pairs).map(|index| WheelFiles {
-        wheel: open.file(2 * index),
-        layout: open.file(2 * index + 1),
-    });
-    let written = write(files.collect());
-    written.map_err(|error| match open.into_failure() {
-        Some((index, error)) if index / 2 < wheels.len() => {
-            let wheel = wheels[index / 2].filename.to_string();
-            accretion_python::Error::WheelRead { wheel, error }.into()
-        }
-        _ => error.into(),
-    })
+    Err(PythonError::WheelInvalid { wheel, problem })
 }

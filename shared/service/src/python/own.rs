@@ -1,45 +1,14 @@
-//! Extra files and user-supplied wheels of a layer.
+//! Wheels that a user supplies.
 
-use accretion_python::wheel::Rank;
 use std::collections::BTreeSet;
 
 use accretion_core::digest::Sha256;
-use accretion_core::manifest;
 use accretion_core::target::Target;
 use accretion_python::lock::LockedPackage;
 use accretion_python::requirement::{PackageName, Requirement};
-use accretion_python::wheel::WheelFilename;
-use accretion_tree::LayoutFile;
+use accretion_python::wheel::{Rank, WheelFilename};
 
-use crate::assemble::PackedFiles;
-
-/// The extra files and wheels of layers. By default none.
-#[derive(Debug, Default)]
-pub struct Own {
-    /// Files, the same for every target.
-    pub files: Option<PackedFiles>,
-    /// Wheels, which the [`Wheels`](crate::ports::Wheels) of the build have already.
-    pub wheels: Vec<OwnWheel>,
-}
-
-impl Own {
-    /// The files.
-    pub(crate) fn files(&self) -> &[LayoutFile] {
-        self.files.as_ref().map_or(&[], |packed| &packed.files)
-    }
-
-    /// Describes the files for a manifest.
-    pub(crate) fn described(&self) -> Option<manifest::Files> {
-        let files = self.files();
-        (!files.is_empty()).then(|| manifest::Files {
-            count: files.len() as u64,
-            unzipped_size: files.iter().map(|file| file.size).sum(),
-            sha256: accretion_layer::of_files(files),
-        })
-    }
-}
-
-/// A wheel of one's own.
+/// A wheel that the user supplies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnWheel {
     /// Its file name.
@@ -48,8 +17,8 @@ pub struct OwnWheel {
     pub sha256: Sha256,
 }
 
-/// Adds wheels of one's own to what was resolved: of each name the one that fits best. A package of
-/// the same name gives way: what is one's own is never taken from an index.
+/// Adds the user's wheels to what was resolved: of each name the one that fits best. A package of the
+/// same name gives way: what the user supplies is never taken from an index.
 pub(crate) fn install(
     wheels: &[OwnWheel],
     target: Target,

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use accretion_core::digest::Sha256;
+use accretion_tree::LayoutFile;
 
 /// The text of a `RECORD` whose own path is `record`; paths are relative to `python/`.
-pub fn write<'a>(record: &str, files: impl Iterator<Item = (&'a str, Sha256, u64)>) -> String {
+pub(crate) fn write<'a>(record: &str, files: impl Iterator<Item = &'a LayoutFile>) -> String {
     let mut text = String::new();
-    for (path, sha256, size) in files {
-        let hash = URL_SAFE_NO_PAD.encode(sha256.0);
+    for file in files {
+        let (hash, size) = (URL_SAFE_NO_PAD.encode(file.sha256.0), file.size);
         // Writing to a String can't fail.
-        let _ = writeln!(text, "{},sha256={hash},{size}", quoted(path));
+        let _ = writeln!(text, "{},sha256={hash},{size}", quoted(&file.path));
     }
     let _ = writeln!(text, "{},,", quoted(record));
     text
