@@ -192,6 +192,7 @@ fn the_modules_of_a_crate_have_no_import_cycle() {
     for crate_folder in [
         "shared/core",
         "shared/layer",
+        "shared/python",
         "shared/service",
         "shared/aws",
         "shared/lambda",

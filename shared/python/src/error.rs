@@ -1,7 +1,8 @@
-//! The errors of this crate.
+//! The errors of this crate, and the texts of their messages and hints. Every other module may use it,
+//! and it uses none of them.
 
-use crate::requirement::{ALL_HASHES, no_hashes};
-use crate::wheel::WheelFilename;
+use std::fmt;
+
 use accretion_core::excerpt::{listed, shown};
 use accretion_core::fault::Fault;
 use accretion_core::limits::Limits;
@@ -104,8 +105,8 @@ pub enum Error {
     },
     /// A lock file is not up to date with its project.
     #[error("{0}")]
-    #[fault(User, hint = _0.hint())]
-    LockOutdated(crate::lock::Outdated),
+    #[fault(User, hint = _0.way_out.clone())]
+    LockOutdated(Outdated),
     /// A selected dependency group does not exist.
     #[error("there is no dependency group `{name}`")]
     #[fault(User, hint = selectable(meant.as_deref(), known, "group"))]
@@ -216,6 +217,28 @@ pub enum Error {
     },
 }
 
+/// A lock file that is not up to date, and how it is brought up to date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outdated {
+    /// The file that says otherwise, such as `pyproject.toml`.
+    pub(crate) project: String,
+    /// The differences, each as a sentence without a full stop.
+    pub(crate) differences: Vec<String>,
+    /// The command or the edit that makes it again.
+    pub(crate) way_out: String,
+}
+
+impl fmt::Display for Outdated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let differences = listed(&self.differences, SHOWN);
+        let project = &self.project;
+        write!(
+            f,
+            "the lock file is not up to date with {project}: {differences}"
+        )
+    }
+}
+
 /// Packages that have no wheels for Linux, and those that their maintainers recommend instead.
 ///
 /// Sources: the installation page of psycopg2's documentation ("Quick Install"), that of psycopg 3
@@ -255,13 +278,11 @@ fn instead_of_wheel(package: &str, files: &[String]) -> String {
     if substitute(package).is_some() {
         return without_wheel(package, true);
     }
-    let has_source = files
-        .iter()
-        .any(|file| file.parse::<WheelFilename>().is_err());
+    let has_source = files.iter().any(|it| it.strip_suffix(".whl").is_none());
     let advice = without_wheel("", has_source);
     match files {
         [] => advice,
-        files => format!("{advice}; there is {}", listed(files, FILES)),
+        files => format!("{advice}; there is {}", listed(files, SHOWN)),
     }
 }
 
@@ -269,8 +290,18 @@ fn instead_of_wheel(package: &str, files: &[String]) -> String {
 const ALLOW_SOURCES: &str = "allow source distributions (--allow-source-distributions, in a \
                              request `AllowSourceDistributions`)";
 
-/// The number of files of a package that a hint names.
-const FILES: usize = 5;
+/// The number of files, packages or differences that a text names.
+const SHOWN: usize = 5;
+
+/// The way out where some packages have hashes and others have none.
+pub(crate) const ALL_HASHES: &str = "give the hashes of all packages, dependencies included, as \
+                                     `uv pip compile --generate-hashes` does, or of none";
+
+/// Says which requirements or packages have no hash: the first of them, and how many more.
+pub(crate) fn no_hashes(names: &[String]) -> String {
+    let names = listed(names, SHOWN);
+    format!("there is no hash for {names}, but one for another requirement")
+}
 
 /// The advice about a lock file that needs its project.
 pub(crate) const PROJECT_MISSING: &str = "put pyproject.toml beside it, or into a request as `Project`; newer versions of the tool write \

@@ -7,13 +7,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use accretion_core::diagnostic::code;
+use accretion_core::loopback::is_loopback;
 use pep508_rs::PackageName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
-
-use accretion_core::diagnostic::code;
-use accretion_core::loopback::is_loopback;
 
 /// The name of an index: 1 to 64 letters, digits, `-` and `_`, all ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,6 @@
 
 mod error;
 pub mod index;
-mod input;
 pub mod lock;
 pub mod project;
 pub mod provided;

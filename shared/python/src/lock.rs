@@ -24,6 +24,8 @@ mod uv;
 mod write;
 mod yanked;
 
+use accretion_core::digest::{Component, Sha256};
+use accretion_core::excerpt::shown;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 use url::Url;
@@ -36,19 +38,17 @@ use self::outdated::Beside;
 use crate::error::Error;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::wheel::WheelFilename;
-use accretion_core::digest::{Component, Sha256};
-use accretion_core::excerpt::shown;
 
 pub use self::choice::Policy;
 pub(crate) use self::environment::marker_applies;
 pub use self::format::{LockFile, LockFormat};
 pub use self::local::LocalPackage;
-pub use self::outdated::Outdated;
 pub use self::pin::{Pins, Selected};
 pub use self::selection::{GroupName, Selection, Unselected};
 pub(crate) use self::syntax::NotALock;
 pub use self::write::write;
 pub use self::yanked::Yanked;
+pub use crate::error::Outdated;
 
 /// The file of a project that most lock files are of.
 pub(crate) const PROJECT: &str = "pyproject.toml";

@@ -12,6 +12,8 @@ mod workspace;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use accretion_core::diagnostic::{Checked, Problem, Report, code};
+use accretion_core::target::Target;
 use pep440_rs::VersionSpecifiers;
 use toml::de::DeTable;
 use url::Url;
@@ -22,8 +24,6 @@ use crate::requirement::{
     ExtraName, NoInclude, PackageName, Requirement, RequirementSet, distribution_name, parse,
     parse_constraints,
 };
-use accretion_core::diagnostic::{Checked, Problem, Report, code};
-use accretion_core::target::Target;
 
 pub use self::source::{Origin, Source};
 pub use self::workspace::Workspace;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use accretion_core::target::{Runtime, Target};
 use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, PackageName, VersionOrUrl};
 
@@ -15,7 +16,6 @@ use crate::error::Error;
 use crate::requirement::{
     LineContext, MarkerCosts, Requirement, RequirementSet, distribution_name, parse_line,
 };
-use accretion_core::target::{Runtime, Target};
 
 /// A package of the managed runtimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,9 +308,10 @@ pub fn names() -> BTreeSet<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use accretion_core::target::Architecture;
+
     use super::*;
     use crate::requirement::{NoInclude, parse};
-    use accretion_core::target::Architecture;
 
     const TARGET: Target = Target {
         runtime: Runtime::Python313,

@@ -8,10 +8,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use accretion_core::target::{Architecture, Runtime, Target};
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder};
-
-use accretion_core::target::{Architecture, Runtime, Target};
 
 /// The patch version that stands for the recent one that Lambda keeps a runtime at.
 const RECENT_PATCH: u8 = 99;
@@ -126,8 +125,9 @@ fn patches(minor: u8, statement: &str) -> impl Iterator<Item = u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use accretion_core::target::{Architecture, Runtime};
+
+    use super::*;
 
     const TARGET: Target = Target {
         runtime: Runtime::Python312,

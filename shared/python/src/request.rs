@@ -25,11 +25,12 @@ use crate::wheel::WheelFilename;
 mod document;
 mod exclude;
 pub(crate) mod indexes;
+mod input;
 mod locked;
 mod requirements;
 
 pub use self::document::{RequestDocument, RequirementDocument, RequirementsDocument, schema};
-pub use crate::input::{InputKind, InputUnsupported, from_input};
+pub use self::input::{InputKind, InputUnsupported, from_input};
 
 /// A request for layers of Python packages.
 pub type Request = request::Request<PythonInput>;
@@ -278,7 +279,7 @@ pub fn read_indexes(source_name: &str, text: &str) -> Checked<Vec<Index>> {
 }
 
 /// The problem that a lock file is not up to date.
-pub(crate) fn outdated_problem(outdated: &Outdated) -> Problem {
+fn outdated_problem(outdated: &Outdated) -> Problem {
     of_error(&Error::LockOutdated(outdated.clone()))
 }
 

@@ -8,17 +8,17 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use pep440_rs::{Version, VersionSpecifiers};
-pub use pep508_rs::{ExtraName, PackageName};
-use pep508_rs::{MarkerEnvironment, VerbatimUrl, VersionOrUrl};
-
-use crate::error::Error;
-use crate::release::PythonRelease;
 use accretion_core::diagnostic::{Checked, Problem, code};
 use accretion_core::digest::Sha256;
 use accretion_core::encoding::{decode_requirements, undecodable};
 use accretion_core::excerpt::shown;
 use accretion_core::target::Target;
+use pep440_rs::{Version, VersionSpecifiers};
+pub use pep508_rs::{ExtraName, PackageName};
+use pep508_rs::{MarkerEnvironment, VerbatimUrl, VersionOrUrl};
+
+use crate::error::{ALL_HASHES, Error, no_hashes};
+use crate::release::PythonRelease;
 
 mod line;
 mod logical;
@@ -223,22 +223,6 @@ impl RequirementSet {
             .map(|line| line.hashes.iter().copied().collect::<BTreeSet<_>>())
             .reduce(|accepted, hashes| &accepted & &hashes)
     }
-}
-
-/// The way out where some packages have hashes and others have none.
-pub(crate) const ALL_HASHES: &str = "give the hashes of all packages, dependencies included, as \
-                                     `uv pip compile --generate-hashes` does, or of none";
-
-/// Says which requirements or packages have no hash: the first of them, and how many more.
-pub(crate) fn no_hashes(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>();
-    let more = match names.len() - first.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let names = first.join(", ");
-    format!("there is no hash for {names}{more}, but one for another requirement")
 }
 
 /// The release of a target's Python that something is for; `what` says what, in words.

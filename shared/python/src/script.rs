@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use accretion_core::diagnostic::{Checked, Problem, Report, closest, code};
+use accretion_core::encoding::decode;
+use accretion_core::excerpt::shown;
+use accretion_core::limits::Limits;
 use pep440_rs::VersionSpecifiers;
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
 use crate::requirement::{LineContext, MarkerCosts, Requirement, RequirementSet, parse_line, sort};
 use crate::uv_settings::is_harmless;
-use accretion_core::diagnostic::{Checked, Problem, Report, closest, code};
-use accretion_core::encoding::decode;
-use accretion_core::excerpt::shown;
-use accretion_core::limits::Limits;
 
 const START: &str = "# /// script";
 const END: &str = "# ///";

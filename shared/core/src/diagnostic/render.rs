@@ -2,9 +2,8 @@
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
-use crate::excerpt::{printable, without_c1};
-
 use super::{Location, Problem, Report, Severity};
+use crate::excerpt::{printable, without_c1};
 
 /// The characters of a line that are shown around a problem.
 const WIDTH: usize = 140;

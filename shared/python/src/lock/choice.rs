@@ -1,9 +1,11 @@
 //! The choice of files: the packages that a target gets, each with the wheel that fits best.
 
-use crate::wheel::Rank;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::excerpt::shown;
+use accretion_core::limits::Limits;
+use accretion_core::target::Target;
 use pep440_rs::Version;
 use pep508_rs::{MarkerEnvironment, PackageName};
 
@@ -15,10 +17,8 @@ use super::{File, Lock, Locked, LockedPackage, Package, invalid, outdated, same_
 use crate::error::Error;
 use crate::release::PythonRelease;
 use crate::requirement::RequirementSet;
+use crate::wheel::Rank;
 use crate::wheel::WheelFilename;
-use accretion_core::excerpt::shown;
-use accretion_core::limits::Limits;
-use accretion_core::target::Target;
 
 /// The limits of a choice of files.
 #[derive(Debug, Clone, Copy, Default)]

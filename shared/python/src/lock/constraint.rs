@@ -2,11 +2,11 @@
 //!
 //! Source: Poetry's documentation, "Dependency specification".
 
+use accretion_core::excerpt::shown;
 use pep440_rs::{Operator, Version, VersionSpecifier, VersionSpecifiers};
 
 use super::invalid;
 use crate::error::Error;
-use accretion_core::excerpt::shown;
 
 /// A constraint: one of some sets of specifiers has to be satisfied.
 #[derive(Debug, Clone)]

@@ -1,5 +1,8 @@
 //! The environments that a lock file is for, and the one that markers are evaluated in.
 
+use accretion_core::excerpt::shown;
+use accretion_core::limits::Limits;
+use accretion_core::target::{Architecture, Runtime, Target};
 use pep440_rs::VersionSpecifiers;
 use pep508_rs::MarkerEnvironment;
 
@@ -8,9 +11,6 @@ use super::marker::{self, Activated};
 use super::{Applies, Known, Lock, Package, Selection, invalid};
 use crate::error::Error;
 use crate::release::PythonRelease;
-use accretion_core::excerpt::shown;
-use accretion_core::limits::Limits;
-use accretion_core::target::{Architecture, Runtime, Target};
 
 /// The Python versions that a lock file is for.
 #[derive(Debug, Clone, Default)]

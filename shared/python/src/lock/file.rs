@@ -1,5 +1,7 @@
 //! A file that a lock file lists for a package.
 
+use accretion_core::digest::Sha256;
+use accretion_core::excerpt::shown;
 use pep508_rs::PackageName;
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -7,8 +9,6 @@ use url::Url;
 use super::local::Foreign;
 use super::{LockedFile, invalid};
 use crate::error::Error;
-use accretion_core::digest::Sha256;
-use accretion_core::excerpt::shown;
 
 /// A file, as the lock file lists it. It is read only if the file is chosen.
 #[derive(Debug, Clone, Default)]

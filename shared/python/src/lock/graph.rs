@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use accretion_core::excerpt::shown;
+use accretion_core::limits::Limits;
 use pep508_rs::{ExtraName, MarkerEnvironment, PackageName};
 
 use super::constraint::Constraint;
@@ -11,8 +13,6 @@ use super::marker::Activated;
 use super::selection::normalised;
 use super::{Lock, invalid};
 use crate::error::Error;
-use accretion_core::excerpt::shown;
-use accretion_core::limits::Limits;
 
 /// The packages of a lock file, by index, and what each requires.
 #[derive(Debug, Clone, Default)]

@@ -1,15 +1,15 @@
 //! Packages of a lock file that are not downloaded: from repositories, and from folders and files on
 //! the disk.
 
-use crate::wheel::Rank;
+use accretion_core::digest::Sha256;
+use accretion_core::excerpt::shown;
+use accretion_core::target::Target;
 use pep508_rs::PackageName;
 
 use super::{Lock, Package, Policy, Selection};
 use crate::error::Error;
+use crate::wheel::Rank;
 use crate::wheel::WheelFilename;
-use accretion_core::digest::Sha256;
-use accretion_core::excerpt::shown;
-use accretion_core::target::Target;
 
 /// The origin of a package that is not downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]

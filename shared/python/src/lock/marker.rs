@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use accretion_core::excerpt::{shown, shown_within};
+use accretion_core::limits::Limits;
 use pep508_rs::{ExtraName, MarkerEnvironment, MarkerTree};
 
 use super::selection::{Selection, normalised};
 use crate::requirement::fragment;
-use accretion_core::excerpt::{shown, shown_within};
-use accretion_core::limits::Limits;
 
 /// The groups and extras that a marker may ask for.
 #[derive(Debug, Clone, Default)]

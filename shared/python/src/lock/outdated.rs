@@ -8,38 +8,11 @@ mod hash;
 mod named;
 mod uv;
 
-use std::fmt;
-
 use toml::Table;
 
 pub(super) use self::named::not_locked;
 use super::{Lock, LockFormat, PROJECT};
-use accretion_core::excerpt::listed;
-
-/// The number of differences that are told.
-const SHOWN: usize = 5;
-
-/// A lock file that is not up to date, and how it is brought up to date.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outdated {
-    /// The file that says otherwise, such as `pyproject.toml`.
-    project: String,
-    /// The differences, each as a sentence without a full stop.
-    differences: Vec<String>,
-    /// The command or the edit that makes it again.
-    way_out: String,
-}
-
-impl fmt::Display for Outdated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let differences = listed(&self.differences, SHOWN);
-        write!(
-            f,
-            "the lock file is not up to date with {}: {differences}",
-            self.project
-        )
-    }
-}
+use crate::error::Outdated;
 
 /// Reads a file beside the lock file.
 pub(super) type Beside<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -89,11 +62,6 @@ impl Outdated {
             differences,
             way_out: way_out(format, name, text),
         }
-    }
-
-    /// The command that makes the lock file again.
-    pub fn hint(&self) -> String {
-        self.way_out.clone()
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use accretion_core::excerpt::shown;
 use serde::Deserialize;
 
 use super::graph::{Edge, Graph, When};
@@ -16,7 +17,6 @@ use super::selection::normalised;
 use super::{
     Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
 };
-use accretion_core::excerpt::shown;
 
 /// The group of what the project itself requires.
 const DEFAULT: &str = "default";

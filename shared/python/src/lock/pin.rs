@@ -1,18 +1,18 @@
 //! Packages of lock files that name files and hashes, but not where the files are.
 
-use crate::wheel::Rank;
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::digest::Sha256;
+use accretion_core::excerpt::shown;
+use accretion_core::target::Target;
 use pep508_rs::PackageName;
 use url::Url;
 
 use super::{File, Lock, LockedPackage, Package, Policy, invalid, same_version};
 use crate::error::Error;
 use crate::requirement::{Requirement, RequirementSet};
+use crate::wheel::Rank;
 use crate::wheel::WheelFilename;
-use accretion_core::digest::Sha256;
-use accretion_core::excerpt::shown;
-use accretion_core::target::Target;
 
 /// The choice for a package that applies.
 #[derive(Debug, Clone, PartialEq, Eq)]

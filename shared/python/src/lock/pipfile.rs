@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::excerpt::shown;
+use accretion_core::fault::json_problem;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::local::Foreign;
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder};
-use accretion_core::excerpt::shown;
-use accretion_core::fault::json_problem;
 
 /// The category of what the project itself requires.
 const DEFAULT: &str = "default";

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::excerpt::shown;
 use serde::Deserialize;
 use toml::Value;
 
@@ -13,7 +14,6 @@ use super::local::Foreign;
 use super::project::{Project, poetry_edges};
 use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
-use accretion_core::excerpt::shown;
 
 /// The group of what the project itself requires.
 const MAIN: &str = "main";

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::excerpt::shown;
+use accretion_core::limits::Limits;
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::NotALock;
 use super::graph::{Edge, When};
 use super::selection::normalised;
-use accretion_core::excerpt::shown;
-use accretion_core::limits::Limits;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]

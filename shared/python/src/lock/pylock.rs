@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use accretion_core::excerpt::shown;
 use serde::Deserialize;
 
 use super::local::Foreign;
@@ -10,7 +11,6 @@ use super::yanked::Notes;
 use super::{
     Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
 };
-use accretion_core::excerpt::shown;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]

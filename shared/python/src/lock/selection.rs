@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use accretion_core::diagnostic::closest;
 use pep508_rs::ExtraName;
 
 use super::{Known, Lock};
 use crate::error::Error;
-use accretion_core::diagnostic::closest;
 
 /// The name of a dependency group (PEP 735), normalised: it has the form of an extra's.
 pub type GroupName = ExtraName;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
 
+use accretion_core::target::{Architecture, Runtime, Target};
 use serde::Serialize;
 use url::Url;
 
 use super::{Locked, LockedFile, LockedPackage, Yanked};
-use accretion_core::target::{Architecture, Runtime, Target};
 
 #[derive(Serialize)]
 struct File {

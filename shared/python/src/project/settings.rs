@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use accretion_core::diagnostic::{Problem, code};
+use accretion_core::excerpt::shown;
+use accretion_core::target::Target;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -9,9 +12,6 @@ use super::document::{at, strings, tables, text_at};
 use super::{Given, source};
 use crate::lock::marker_applies;
 use crate::uv_settings::is_harmless;
-use accretion_core::diagnostic::{Problem, code};
-use accretion_core::excerpt::shown;
-use accretion_core::target::Target;
 
 /// Values that some settings have anyway.
 const DEFAULTS: [(&str, &str); 4] = [

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
+use accretion_core::target::Target;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::{at, tables, text_at};
 use crate::lock::marker_applies;
 use crate::requirement::{ExtraName, PackageName, distribution_name};
-use accretion_core::target::Target;
 
 /// The source of a dependency.
 #[derive(Debug, Clone)]

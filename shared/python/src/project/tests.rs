@@ -1,7 +1,8 @@
 use std::path::Path;
 
-use super::*;
 use accretion_core::target::{Architecture, Runtime};
+
+use super::*;
 
 const TARGETS: [Target; 2] = [
     Target {

@@ -1,5 +1,7 @@
 //! The JSON of a request as serde types: what is written, and where the JSON Schema comes from.
 
+use accretion_core::request::{FileSourceDocument, PermissionDocument};
+use accretion_core::target::{Architecture, Runtime};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +9,6 @@ use super::{Request, Requirements};
 use crate::index::IndexDocument;
 use crate::lock::{LockFile, LockFormat};
 use crate::requirement::RequirementSet;
-use accretion_core::request::{FileSourceDocument, PermissionDocument};
-use accretion_core::target::{Architecture, Runtime};
 
 /// A request for AWS Lambda layers with Python packages.
 ///

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::diagnostic::{Checked, Problem, code};
+use accretion_core::json::ast::Value;
+use accretion_core::json::{self, Reader, span};
+use accretion_core::limits::Limits;
 use pep508_rs::PackageName;
 use url::Url;
 
 use super::exclude::distribution_name;
 use crate::index::{CodeArtifactDomain, CredentialsReference, Index, index_url};
-use accretion_core::diagnostic::{Checked, Problem, code};
-use accretion_core::json::ast::Value;
-use accretion_core::json::{self, Reader, span};
-use accretion_core::limits::Limits;
 
 /// The author of a list of indexes.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use pep508_rs::ExtraName;
-
-use crate::lock::{LockFile, LockFormat, Selection};
-use crate::request::{Requirements, lock_empty, lock_invalid, lock_warnings};
 use accretion_core::diagnostic::{Problem, code};
 use accretion_core::excerpt::shown;
 use accretion_core::json::ast::Value;
 use accretion_core::json::{Fields, Reader, span};
 use accretion_core::limits::Limits;
+use pep508_rs::ExtraName;
+
+use crate::lock::{LockFile, LockFormat, Selection};
+use crate::request::{Requirements, lock_empty, lock_invalid, lock_warnings};
 
 pub(super) fn read_lock(
     reader: &mut Reader<'_>,

@@ -2,6 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use accretion_core::diagnostic::{Problem, code};
+use accretion_core::excerpt::shown;
+use accretion_core::json::ast::{Array, Value};
+use accretion_core::json::{Fields, Reader, span, suggestion};
+use accretion_core::limits::Limits;
+use accretion_core::request::Contents;
+
 use super::exclude::distribution_name;
 use super::locked::read_lock;
 use crate::lock::LockFormat;
@@ -10,12 +17,6 @@ use crate::requirement::{
     self, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,
 };
 use crate::script::parse_script_text;
-use accretion_core::diagnostic::{Problem, code};
-use accretion_core::excerpt::shown;
-use accretion_core::json::ast::{Array, Value};
-use accretion_core::json::{Fields, Reader, span, suggestion};
-use accretion_core::limits::Limits;
-use accretion_core::request::Contents;
 
 /// Types of requirements, lock files left out.
 const TYPES: [&str; 3] = ["accretion", "requirements.txt", "script"];

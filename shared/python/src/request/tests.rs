@@ -1,14 +1,14 @@
+use accretion_core::digest::Sha256;
 use accretion_core::limits::Limits;
+use accretion_core::pruning::Pruning;
+use accretion_core::request::{FileRules, FileSource, Permission, Targets};
+use accretion_core::target::{Architecture, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::lock::{LockFile, LockFormat, Selection};
 use crate::requirement::{NoInclude, RequirementSet};
-use accretion_core::digest::Sha256;
-use accretion_core::pruning::Pruning;
-use accretion_core::request::{FileRules, FileSource, Permission, Targets};
-use accretion_core::target::{Architecture, Target};
 
 mod indexes;
 

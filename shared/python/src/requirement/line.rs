@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
 
-use pep508_rs::{ExtraName, VerbatimUrl, VersionOrUrl};
-
-use super::{Requirement, distribution_name, option, url};
 use accretion_core::diagnostic::{Problem, code};
 use accretion_core::digest::Sha256;
 use accretion_core::limits::Limits;
+use pep508_rs::{ExtraName, VerbatimUrl, VersionOrUrl};
+
+use super::{Requirement, distribution_name, option, url};
 
 /// The context that the rules for a line depend on.
 #[derive(Debug, Clone, Copy)]

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use accretion_core::diagnostic::{Checked, Location, Problem, Report, code};
+use accretion_core::limits::Limits;
+
 use super::line::{Finding, LineContext, MarkerCosts, parse_line, wrong_option};
 use super::logical::{LogicalLine, logical_lines};
 use super::option::{self, OptionKind};
 use super::{Requirement, RequirementSet, sort, url};
-use accretion_core::diagnostic::{Checked, Location, Problem, Report, code};
-use accretion_core::limits::Limits;
 
 /// Reads the files that a requirements file includes.
 ///

@@ -1,11 +1,11 @@
-use accretion_core::diagnostic::Report;
 use std::collections::BTreeMap;
 
+use accretion_core::diagnostic::Report;
+use accretion_core::diagnostic::Severity;
 use accretion_core::limits::Limits;
 use proptest::prelude::*;
 
 use super::*;
-use accretion_core::diagnostic::Severity;
 
 const HASH: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
+use accretion_core::diagnostic::code;
+use accretion_core::digest::Sha256;
+use accretion_core::loopback::is_loopback;
 use pep508_rs::PackageName;
 use url::Url;
 
 use super::distribution_name;
 use super::line::{Finding, LineContext};
-use accretion_core::diagnostic::code;
-use accretion_core::digest::Sha256;
-use accretion_core::loopback::is_loopback;
 
 /// Returns whether a text is a location in a version control system, as pip takes it.
 pub(super) fn is_vcs(text: &str) -> bool {

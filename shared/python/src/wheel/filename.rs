@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use accretion_core::excerpt::shown_within;
+use accretion_tree::Layout;
 use pep440_rs::Version;
 use pep508_rs::PackageName;
 
 use crate::requirement::distribution_name;
-use accretion_core::excerpt::shown_within;
-use accretion_tree::Layout;
 
 /// The bytes that a name may have: no file system takes more, and the tags multiply.
 const MAX_BYTES: usize = 255;

@@ -5,12 +5,6 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pep440_rs::Version;
-
-use super::place::{ENTRY_POINTS, Roots};
-use super::{WheelFilename, metadata, record, scripts};
-use crate::error::Error;
-use crate::requirement::distribution_name;
 use accretion_archive::{
     ArchiveError, Directory, Entry, EntryKind, Method, ReadAt, Verified, pack,
 };
@@ -18,6 +12,12 @@ use accretion_core::digest::Sha256;
 use accretion_core::excerpt::shown;
 use accretion_core::limits::{Limits, WheelLimits};
 use accretion_tree::{Layout, LayoutFile, Origin, installed_path};
+use pep440_rs::Version;
+
+use super::place::{ENTRY_POINTS, Roots};
+use super::{WheelFilename, metadata, record, scripts};
+use crate::error::Error;
+use crate::requirement::distribution_name;
 
 /// The content of `INSTALLER` (PEP 376).
 const INSTALLER: &[u8] = b"accretion\n";

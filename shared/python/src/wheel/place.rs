@@ -1,11 +1,11 @@
 //! The places where a wheel's files go.
 
+use accretion_core::excerpt::shown;
 use pep440_rs::Version;
 
 use super::WheelFilename;
 use super::inspect::ArchiveFile;
 use crate::requirement::distribution_name;
-use accretion_core::excerpt::shown;
 
 /// The file of the metadata that scripts are generated from.
 pub(super) const ENTRY_POINTS: &str = "entry_points.txt";

@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
+use accretion_tree::LayoutFile;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use accretion_tree::LayoutFile;
 
 /// The text of a `RECORD` whose own path is `record`; paths are relative to `python/`.
 pub(crate) fn write<'a>(record: &str, files: impl Iterator<Item = &'a LayoutFile>) -> String {

@@ -1,13 +1,13 @@
 //! The requirements in a wheel's metadata.
 
+use accretion_archive::{Method, ReadAt};
+use accretion_core::target::Target;
+use accretion_tree::{Layout, Origin};
 use pep440_rs::VersionSpecifiers;
 
 use super::metadata;
 use crate::error::Error;
 use crate::requirement::python_of;
-use accretion_archive::{Method, ReadAt};
-use accretion_core::target::Target;
-use accretion_tree::{Layout, Origin};
 
 /// The requirements of a wheel, as its `METADATA` states them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,8 +79,9 @@ fn text(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use accretion_core::target::{Architecture, Runtime};
+
+    use super::*;
 
     #[test]
     fn the_python_versions_of_metadata() {

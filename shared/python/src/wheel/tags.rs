@@ -5,8 +5,9 @@
 //! the newest C library that the runtime satisfies to the oldest. Only `linux_*` is last, as uv has
 //! it, where `packaging` has it first: it asks for the machine such a wheel was built on.
 
-use crate::wheel::{Tag, WheelFilename};
 use accretion_core::target::{Architecture, Target};
+
+use crate::wheel::{Tag, WheelFilename};
 
 /// The rank of a tag for a target: the lower, the better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use accretion_core::digest::Sha256;
 use pep440_rs::Version;
 use toml::{Table, Value};
 
@@ -13,7 +14,6 @@ use super::named;
 use crate::lock::Lock;
 use crate::lock::project::Project;
 use crate::lock::selection::normalised;
-use accretion_core::digest::Sha256;
 
 /// The differences of a lock file of Poetry.
 pub(super) fn of_poetry(text: &str, project: &str, lock: &Lock) -> Option<Vec<String>> {

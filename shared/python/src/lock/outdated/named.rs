@@ -1,5 +1,7 @@
 //! Requirements that a lock file does not satisfy, by their names and versions.
 
+use accretion_core::excerpt::shown;
+use accretion_core::target::Target;
 use pep440_rs::Version;
 use toml::Table;
 
@@ -10,8 +12,6 @@ use crate::lock::graph::{Edge, When};
 use crate::lock::project::{pep508_edge, poetry_edges};
 use crate::lock::selection::normalised;
 use crate::lock::{Lock, marker_applies};
-use accretion_core::excerpt::shown;
-use accretion_core::target::Target;
 
 /// The differences of a `pylock.toml`, which need not say what it was made from.
 pub(super) fn of_pylock(text: &str, project: &str, lock: &Lock) -> Option<Vec<String>> {

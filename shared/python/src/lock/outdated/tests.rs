@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
 use accretion_core::fault::Fault as _;
+
+use super::*;
 
 /// Differences of a lock file from what lies beside it.
 fn differences(name: &str, text: &str, beside: &[(&str, &str)]) -> Option<String> {

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accretion_core::excerpt::shown;
+use accretion_core::limits::Limits;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerTree, VerbatimUrl, VersionOrUrl};
 use serde::Deserialize;
@@ -16,8 +18,6 @@ use crate::lock::project::pep508_edge;
 use crate::lock::selection::normalised;
 use crate::requirement::Requirement;
 use crate::script;
-use accretion_core::excerpt::shown;
-use accretion_core::limits::Limits;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,15 +3,16 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::lock::{LockFormat, PROJECT};
-use crate::request::{
-    PythonInput, Request, Requirements, from_lock, from_requirements_txt, from_script,
-    outdated_problem,
-};
-use crate::requirement::Include;
 use accretion_core::diagnostic::{Checked, Problem, Report, Severity, code};
 use accretion_core::encoding::BYTE_ORDER_MARK;
 use accretion_core::request::ProjectName;
+
+use super::{
+    PythonInput, Request, Requirements, from_lock, from_requirements_txt, from_script,
+    outdated_problem,
+};
+use crate::lock::{LockFormat, PROJECT};
+use crate::requirement::Include;
 
 /// The kind of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +194,6 @@ fn named(name: Option<ProjectName>, source_name: &str) -> Result<ProjectName, Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Requirements;
     use crate::requirement::NoInclude;
 
     #[test]
