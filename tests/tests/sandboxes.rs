@@ -25,6 +25,7 @@ use accretion_python::lock;
 use accretion_python::request::Request;
 use accretion_service::Error;
 use accretion_service::build::{Build, Built, Ports};
+use accretion_service::ecosystem::Locating;
 use accretion_service::ports::{Clock, Event, Handover, Order, PortError, Progress, SignedUrl};
 use accretion_service::python::{PythonPackages, PythonPorts, SourceDistributions};
 use accretion_testing::forge::{SdistForge, Wheel, WheelForge};
@@ -184,7 +185,10 @@ impl Site {
             };
             let allowed = SourceDistributions::AsRequested;
             let packages = PythonPackages::new(request, allowed, ports, &Unwatched).unwrap();
-            let text = lock::write(&[(target, &packages.all(target).await.unwrap())]);
+            let text = lock::write(&[(
+                target,
+                &packages.candidates(target, Locating::Anew).await.unwrap(),
+            )]);
             return self.bucket.put(&order.key, "pylock.toml", text.into());
         };
         let work = tempfile::tempdir().unwrap();

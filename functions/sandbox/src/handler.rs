@@ -18,6 +18,7 @@ use accretion_local::{
 };
 use accretion_python::lock::{self, Lock};
 use accretion_python::request::Request;
+use accretion_service::ecosystem::Locating;
 use accretion_service::ports::{Event, Order, OrderedSource, Progress};
 use accretion_service::python::{Chosen, Offer, PythonPackages, PythonPorts, SourceDistributions};
 use serde::Serialize;
@@ -140,7 +141,7 @@ impl Sandbox {
         };
         let allowed = SourceDistributions::AsRequested;
         let packages = PythonPackages::new(&request, allowed, ports, &Unwatched)?;
-        let locked = packages.all(target).await?;
+        let locked = packages.candidates(target, Locating::Anew).await?;
         let path = folder.join(LOCK);
         fs::write(&path, lock::write(&[(target, &locked)])).map_err(|error| files(&path, error))?;
         Ok((path, LOCK.to_owned()))

@@ -8,7 +8,7 @@ use accretion_core::Fault;
 use accretion_core::digest::Sha256;
 use accretion_core::limits::Limits;
 use accretion_python::{substitute, without_wheel};
-use accretion_service::ports::PortError;
+use accretion_service::ports::{Condition, PortError};
 
 use crate::uv::OLDEST_UV;
 
@@ -487,7 +487,12 @@ impl Error {
 
 impl From<Error> for PortError {
     fn from(error: Error) -> Self {
-        Self::new(error)
+        let condition = match error {
+            Error::WheelNotFound { .. } => Some(Condition::NoFittingFile),
+            Error::FileNotFound { .. } => Some(Condition::FileMoved),
+            _ => None,
+        };
+        Self::new(error).with_condition(condition)
     }
 }
 

@@ -6,9 +6,8 @@ use accretion_core::invocation::ParseFailedInvocationError;
 use accretion_core::request::{IdentityAttributesError, Permission, RequestId};
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
-use accretion_python::wheel::WheelFilename;
 
-use crate::ports::PortError;
+use crate::ports::{Condition, PortError};
 
 /// An error of a use case: a rule of the domain, or a port.
 #[derive(Debug, thiserror::Error, Fault)]
@@ -244,37 +243,12 @@ impl Error {
         }
     }
 
-    /// Explains a missing wheel where a request allows source distributions and the builder takes
-    /// none: the usual advice would be to allow them.
-    pub(crate) fn for_want_of_sources(self) -> Self {
-        if self.is_for_want_of_a_wheel() {
-            let problem = self.to_string();
-            Self::SourceDistributionUnsupported { problem }
-        } else {
-            self
-        }
-    }
-
-    /// The same where no build sandbox exists for the target.
-    pub(crate) fn for_want_of_a_sandbox(self) -> Self {
-        if self.is_for_want_of_a_wheel() {
-            let problem = self.to_string();
-            Self::SandboxMissing { problem }
-        } else {
-            self
-        }
-    }
-
-    /// Checks if a source distribution would prevent it.
-    fn is_for_want_of_a_wheel(&self) -> bool {
+    /// The condition of a port that caused it.
+    pub fn condition(&self) -> Option<Condition> {
         match self {
-            Self::Python(accretion_python::Error::WheelNotFound { instead, .. }) => instead
-                .iter()
-                .any(|file| file.parse::<WheelFilename>().is_err()),
-            // A resolver that was told to take no source distribution does not say whether there
-            // is one.
-            Self::Port(error) => error.code() == WHEEL_NOT_FOUND,
-            _ => false,
+            Self::Port(error) => error.condition(),
+            Self::OfRuntime { error, .. } => error.condition(),
+            _ => None,
         }
     }
 }
@@ -304,9 +278,6 @@ fn instead_of_sources(problem: &str) -> String {
          AllowSourceDistributions of the stack set"
     )
 }
-
-/// The code of resolvers for a package without a fitting wheel; core's own.
-const WHEEL_NOT_FOUND: &str = "WheelNotFound";
 
 #[cfg(test)]
 mod tests {

@@ -24,18 +24,44 @@ use accretion_tree::Layout;
 
 /// A port's failure, whatever is behind the port.
 #[derive(Debug)]
-pub struct PortError(Box<dyn Fault>);
+pub struct PortError {
+    fault: Box<dyn Fault>,
+    condition: Option<Condition>,
+}
+
+/// A condition by which a use case decides what to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// A required package has no file that the target can use as it is.
+    NoFittingFile,
+    /// A file is not where an index said that it is.
+    FileMoved,
+}
 
 impl PortError {
     /// A port's failure out of an adapter's error. An adapter's own error type implements `From`
     /// with it.
     pub fn new(error: impl Fault) -> Self {
-        Self(Box::new(error))
+        Self {
+            fault: Box::new(error),
+            condition: None,
+        }
+    }
+
+    /// Says by which condition use cases may decide.
+    #[must_use]
+    pub fn with_condition(self, condition: Option<Condition>) -> Self {
+        Self { condition, ..self }
+    }
+
+    /// The condition by which use cases may decide, if there is one.
+    pub fn condition(&self) -> Option<Condition> {
+        self.condition
     }
 
     /// The adapter's error, if it is of this type.
     pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        let error: &dyn std::error::Error = &*self.0;
+        let error: &dyn std::error::Error = &*self.fault;
         error.downcast_ref()
     }
 }
@@ -54,27 +80,27 @@ impl From<accretion_layer::Error> for PortError {
 
 impl fmt::Display for PortError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.fault.fmt(f)
     }
 }
 
 impl std::error::Error for PortError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
+        self.fault.source()
     }
 }
 
 impl Fault for PortError {
     fn code(&self) -> &'static str {
-        self.0.code()
+        self.fault.code()
     }
 
     fn class(&self) -> Class {
-        self.0.class()
+        self.fault.class()
     }
 
     fn hint(&self) -> Option<String> {
-        self.0.hint()
+        self.fault.hint()
     }
 }
 

@@ -14,7 +14,7 @@ use accretion_python::lock::{self, Lock, Locked, LockedFile, LockedPackage, Poli
 use accretion_python::provided::{self, Requiring};
 use accretion_python::request::{PythonInput, Request, Requirements, own_packages};
 use accretion_python::requirement::{PackageName, Requirement, RequirementSet};
-use accretion_python::wheel::Requires;
+use accretion_python::wheel::{Requires, WheelFilename};
 use accretion_python::{Error as PythonError, SitePackages};
 use accretion_tree::Installation;
 use futures_util::future::try_join_all;
@@ -23,7 +23,9 @@ use super::PythonPorts;
 use super::own::{self, OwnWheel};
 use crate::Error;
 use crate::ecosystem::{self, Locating, Package, Packages, Resolved};
-use crate::ports::{Event, Location, PortError, Progress, Resolution, StoredPackage, StoredWheel};
+use crate::ports::{
+    Condition, Event, Location, PortError, Progress, Resolution, StoredPackage, StoredWheel,
+};
 
 /// The rule for packages without a fitting wheel: building them from source runs their code.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,9 +45,6 @@ enum Source<'a> {
     Resolve(&'a RequirementSet),
     Locked(&'a Lock),
 }
-
-/// The code of downloads for a file that is not where it was.
-const FILE_NOT_FOUND: &str = "FileNotFound";
 
 /// The Python packages of one request.
 pub struct PythonPackages<'a> {
@@ -94,12 +93,7 @@ impl<'a> PythonPackages<'a> {
 
     /// All that the layer of a target could consist of, what the request leaves out included, ordered
     /// by name.
-    pub async fn all(&self, target: Target) -> Result<Vec<LockedPackage>, Error> {
-        self.candidates(target, Locating::Anew).await
-    }
-
-    /// All that the layer could consist of, what is left out included, ordered by name.
-    async fn candidates(
+    pub async fn candidates(
         &self,
         target: Target,
         locating: Locating,
@@ -110,13 +104,18 @@ impl<'a> PythonPackages<'a> {
             SourceDistributions::InSandboxes => target.runtime.is_supported(),
             SourceDistributions::Never => false,
         };
+        let is_refused = requested && !can_be_built;
         let allowed = requested && can_be_built;
         let selected = self.select(target, allowed, locating).await;
-        let mut packages = match self.source_distributions {
-            _ if !requested || can_be_built => selected?,
-            SourceDistributions::InSandboxes => selected.map_err(Error::for_want_of_a_sandbox)?,
-            _ => selected.map_err(Error::for_want_of_sources)?,
-        };
+        // The usual advice would be to allow source distributions.
+        let mut packages = selected.map_err(|error| {
+            let problem = error.to_string();
+            match self.source_distributions {
+                _ if !is_refused || !is_for_want_of_a_wheel(&error) => error,
+                SourceDistributions::InSandboxes => Error::SandboxMissing { problem },
+                _ => Error::SourceDistributionUnsupported { problem },
+            }
+        })?;
         own::install(&self.own_wheels, target, &mut packages)?;
         self.check_own(&packages, target).await?;
         if packages.len() > Limits::PACKAGES {
@@ -391,7 +390,7 @@ impl Packages for PythonPackages<'_> {
 
     fn may_be_out_of_date(&self, error: &Error) -> bool {
         matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
-            && error.code() == FILE_NOT_FOUND
+            && error.condition() == Some(Condition::FileMoved)
     }
 
     fn requirements(&self) -> Option<Vec<ecosystem::Requirement>> {
@@ -484,6 +483,18 @@ fn excluded_by_name(package: LockedPackage) -> Excluded {
         version: package.version,
         reason: None,
         runtime_version: None,
+    }
+}
+
+/// Returns whether a package that was to be installed from a wheel may have a source distribution
+/// instead.
+fn is_for_want_of_a_wheel(error: &Error) -> bool {
+    match error {
+        Error::Python(PythonError::WheelNotFound { instead, .. }) => instead
+            .iter()
+            .any(|file| file.parse::<WheelFilename>().is_err()),
+        // A resolver that was told to take no source distribution does not say whether there is one.
+        error => error.condition() == Some(Condition::NoFittingFile),
     }
 }
 
