@@ -155,6 +155,7 @@ mod tests {
         let tables = [
             accretion_python::Error::CODES,
             accretion_layer::Error::CODES,
+            accretion_egress::Error::CODES,
             accretion_local::Error::CODES,
             accretion_service::Error::CODES,
             #[cfg(feature = "aws")]

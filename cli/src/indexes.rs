@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use accretion_local::{DefaultIndex, Indexes, NamedIndex, Netrc};
+use accretion_egress::{DefaultIndex, Indexes, NamedIndex, Netrc};
 use accretion_python::index::{Credentials, CredentialsReference, Index, IndexName};
 use url::Url;
 

@@ -11,14 +11,13 @@ use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Fault, keys};
+use accretion_egress::{DefaultIndex, Indexes, NamedIndex};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_layer::LayerZip;
 use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
-use accretion_local::{
-    DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, Sandboxes,
-};
+use accretion_local::{Downloader, Error as LocalError, Sandboxes};
 use accretion_python::request::Request;
 use accretion_service::assemble::PackedFiles;
 use accretion_service::build::{Build, Ports};
@@ -398,6 +397,7 @@ mod tests {
             accretion_aws::Error::CODES,
             accretion_python::Error::CODES,
             accretion_lambda::Error::CODES,
+            accretion_egress::Error::CODES,
             accretion_local::Error::CODES,
             accretion_service::Error::CODES,
             Error::CODES,

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use accretion_aws::{AwsIndexCredentials, Clients, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
+use accretion_egress::AllowedHosts;
 use accretion_lambda::{Environment, Error};
+use accretion_local::Downloader;
 use accretion_local::cache::{Budget, CacheFolder};
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
-use accretion_local::{AllowedHosts, Downloader};
 use accretion_service::python::{Offer, OfferedIndexes};
 
 use crate::handler::{Builder, Log};

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use accretion_core::Fault;
 use accretion_core::digest::Sha256;
 use accretion_core::limits::{Limits, ResolutionLimits};
+use accretion_egress::{AllowedHosts, DefaultIndex, Indexes, NamedIndex};
 use accretion_lambda::Invocation;
 use accretion_local::cache::WheelCache;
 use accretion_local::python::Interpreters;
 use accretion_local::uv::{Guard, Settings, Uv};
-use accretion_local::{
-    AllowedHosts, DefaultIndex, Downloader, Error as LocalError, Indexes, NamedIndex, descendants,
-};
+use accretion_local::{Downloader, Error as LocalError, descendants};
 use accretion_python::lock::{self, Lock};
 use accretion_python::request::Request;
 use accretion_service::ecosystem::Locating;
@@ -273,7 +272,7 @@ fn hash(path: &Path) -> io::Result<Sha256> {
 }
 
 fn files(path: &Path, error: io::Error) -> LocalError {
-    LocalError::temporary("could not use", path, error)
+    LocalError::temporary("could not use", path)(error)
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use accretion_core::limits::{Limits, ResolutionLimits};
+use accretion_egress::AllowedHosts;
 use accretion_lambda::{Environment, Error};
-use accretion_local::{AllowedHosts, descendants};
+use accretion_local::descendants;
 use accretion_service::python::{Offer, OfferedIndexes};
 
 use crate::handler::Sandbox;

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use accretion_core::{Class, Fault as _};
 use accretion_local::Error;
 use accretion_service::ports::SignedUrl;
 use backon::{ExponentialBuilder, Retryable as _};
@@ -48,7 +49,7 @@ impl Transfer {
     ) -> Result<(), Error> {
         let attempt = async |client: &Client, url: Url| {
             let mut response = accepted(key, client.get(url).send().await)?;
-            let unwritable = |error| Error::temporary("could not write", into, error);
+            let unwritable = Error::temporary("could not write", into);
             let mut file = File::create(into).map_err(unwritable)?;
             let mut received = 0;
             while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
@@ -73,7 +74,7 @@ impl Transfer {
     ) -> Result<(), Error> {
         let mut bytes = Vec::new();
         let read = File::open(from).and_then(|mut file| file.read_to_end(&mut bytes));
-        read.map_err(|error| Error::temporary("could not read", from, error))?;
+        read.map_err(Error::temporary("could not read", from))?;
         let disposition = format!("attachment; filename=\"{filename}\"");
         let attempt = async |client: &Client, url: Url| {
             let request = client
@@ -110,7 +111,7 @@ impl Transfer {
             .map_err(|_| invalid(key, "it has no valid URL".to_owned()))?;
         (|| attempt(client, parsed.clone()))
             .retry(PAUSES)
-            .when(|error| matches!(error, Error::UpstreamUnavailable { .. }))
+            .when(|error| error.class() == Class::Transient)
             .await
     }
 }
@@ -141,7 +142,7 @@ fn unavailable(error: reqwest::Error) -> Error {
 
 fn unreachable(problem: String) -> Error {
     let host = "the artifacts bucket".to_owned();
-    Error::UpstreamUnavailable { host, problem }
+    accretion_egress::Error::UpstreamUnavailable { host, problem }.into()
 }
 
 fn invalid(key: &str, problem: String) -> Error {

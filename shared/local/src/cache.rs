@@ -8,7 +8,6 @@
 
 mod folder;
 
-use accretion_python::wheel::Rank;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -20,7 +19,7 @@ use accretion_core::digest::Sha256;
 use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::target::Target;
 use accretion_python::lock::LockedFile;
-use accretion_python::wheel::{WheelFilename, inspect};
+use accretion_python::wheel::{Rank, WheelFilename, inspect};
 use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels, async_trait};
 use accretion_tree::{LAYOUT_EXTENSION, Layout};
 use tempfile::NamedTempFile;
@@ -30,15 +29,13 @@ use crate::Error;
 use crate::blocking::blocking;
 use crate::download::{Allowance, Downloader};
 use crate::foreign;
-use crate::temporary::Folder;
+use crate::output::hash;
+use crate::temporary::{self, Folder};
 use crate::uv::Uv;
 
-pub use self::folder::{Budget, CacheFolder, Lease, Pruned};
+pub use crate::temporary::PARTIAL;
 
-/// The prefix of the names of half-done files. Pruning removes all that there are in the cache's
-/// folder itself, among the wheels, among the records of what was built, and among the answers of
-/// where files are.
-pub const PARTIAL: &str = ".partial-";
+pub use self::folder::{Budget, CacheFolder, Lease, Pruned};
 
 /// Wheels that are verified at the same time; each uses every core.
 const VERIFICATIONS: usize = 2;
@@ -99,10 +96,10 @@ impl WheelCache {
         }
     }
 
-    fn temporary(&self) -> Result<NamedTempFile, Error> {
-        self.files
-            .file()
-            .map_err(|error| Error::cache("could not write to the cache", self.files.path(), error))
+    /// A file for a wheel that is about to come.
+    pub(crate) fn temporary(&self) -> Result<NamedTempFile, Error> {
+        let unwritable = Error::cache("could not write to the cache", self.files.path());
+        self.files.file().map_err(unwritable)
     }
 
     /// A wheel that is in the cache. One without a layout that can be used is verified again.
@@ -117,7 +114,7 @@ impl WheelCache {
             return Ok(Some(Arc::new(stored)));
         }
         let wheel = paths.wheel.clone();
-        match blocking(move || crate::output::hash(&wheel)).await {
+        match blocking(move || hash(&wheel)).await {
             Ok(hash) if hash == sha256 => self.add(filename.clone(), None, paths).await.map(Some),
             _ => Ok(None),
         }
@@ -139,9 +136,8 @@ impl WheelCache {
                 return Err(accretion_python::Error::WheelInvalid { wheel, problem }.into());
             }
             let mut partial = self.temporary()?;
-            partial.write_all(&wheel).map_err(|error| {
-                Error::cache("could not write to the cache", self.files.path(), error)
-            })?;
+            let unwritable = Error::cache("could not write to the cache", self.files.path());
+            partial.write_all(&wheel).map_err(unwritable)?;
             self.add(filename.clone(), Some(partial), self.paths(sha256))
                 .await
         };
@@ -154,19 +150,13 @@ impl WheelCache {
         file: &LockedFile,
     ) -> Result<Arc<StoredWheel>, Error> {
         if let Some(stored) = self.load(file.sha256, filename).await? {
-            self.progress.on(Event::WheelReady { downloaded: None });
+            self.ready(None);
             return Ok(stored);
         }
-        let turn = self.downloader.turn().await;
-        let mut partial = self.temporary()?;
-        let into = partial.as_file_mut();
-        self.downloader
-            .download(turn, filename.as_str(), file, &self.allowance, into)
-            .await?;
+        let partial = self.fetch(filename.as_str(), file).await?;
         let paths = self.paths(file.sha256);
         let stored = self.add(filename.clone(), Some(partial), paths).await?;
-        let downloaded = Some(stored.layout.archive_size);
-        self.progress.on(Event::WheelReady { downloaded });
+        self.ready(Some(stored.layout.archive_size));
         Ok(stored)
     }
 
@@ -182,19 +172,14 @@ impl WheelCache {
         let _permit = self.verifications.acquire().await;
         let layout_file = self.temporary()?;
         let work = move || {
-            let unusable =
-                |path: &Path, error| Error::cache("could not write to the cache", path, error);
-            let layout = if let Some(wheel) = &wheel {
-                write_layout(wheel.as_file(), &filename, &limits, &layout_file)?
-            } else {
-                let wheel =
-                    File::open(&paths.wheel).map_err(|error| unusable(&paths.wheel, error))?;
-                write_layout(&wheel, &filename, &limits, &layout_file)?
-            };
+            let path = wheel.as_ref().map_or(&*paths.wheel, NamedTempFile::path);
+            let content = File::open(path).map_err(Error::cache("could not read", path))?;
+            let layout = write_layout(&content, &filename, &limits, &layout_file)?;
             let files = wheel.map(|wheel| (wheel, &paths.wheel));
             for (file, path) in files.into_iter().chain([(layout_file, &paths.layout)]) {
+                let unwritable = Error::cache("could not write to the cache", path);
                 file.persist(path)
-                    .map_err(|error| unusable(path, error.error))?;
+                    .map_err(|error| unwritable(error.error))?;
             }
             let Paths {
                 wheel,
@@ -220,12 +205,10 @@ impl WheelCache {
             self.ready(None);
             return Ok(stored);
         }
-        let builder = self.uv.builder(filename, target).await?;
+        let python = self.uv.python_of(target, filename).await?;
         let turn = self.downloader.turn().await;
-        let work = tempfile::tempdir().map_err(|error| {
-            Error::temporary("could not write to", &std::env::temp_dir(), error)
-        })?;
-        let unwritable = |error| Error::temporary("could not write to", work.path(), error);
+        let work = tempfile::tempdir().map_err(temporary::unwritable)?;
+        let unwritable = Error::temporary("could not write to", work.path());
         let source = work.path().join(filename);
         let mut into = File::create_new(&source).map_err(unwritable)?;
         self.downloader
@@ -236,16 +219,9 @@ impl WheelCache {
         self.progress.on(Event::BuildingWheel {
             filename: filename.to_owned(),
         });
-        let wheel = builder.build(&source, &work.path().join("wheel")).await?;
-
-        let invalid = |problem: String| {
-            let wheel = wheel.display().to_string();
-            Error::from(accretion_python::Error::WheelInvalid { wheel, problem })
-        };
-        let name = wheel.file_name().unwrap_or_default().to_string_lossy();
-        let built: WheelFilename = name
-            .parse()
-            .map_err(|error| invalid(format!("it was built with this name: {error}")))?;
+        let into = work.path().join("wheel");
+        let wheel = self.uv.build_with(&python, &source, &into).await?;
+        let built = foreign::built_filename(&wheel)?;
         let mut copy = self.temporary()?;
         let copied = blocking(move || {
             let mut bytes = File::open(&wheel)?;
@@ -274,16 +250,19 @@ impl WheelCache {
         source: Sha256,
         target: Target,
     ) -> Result<Option<Arc<StoredWheel>>, Error> {
-        self.load_built(&self.record(source, target)).await
+        let read = || {
+            let text = fs::read_to_string(self.record(source, target)).ok()?;
+            let (sha256, filename) = text.trim().split_once(' ')?;
+            Some((sha256.parse().ok()?, filename.parse().ok()?))
+        };
+        match read() {
+            Some((sha256, filename)) => self.load(sha256, &filename).await,
+            None => Ok(None),
+        }
     }
 
-    /// A file for a wheel that is about to come.
-    pub(crate) fn partial(&self) -> Result<NamedTempFile, Error> {
-        self.temporary()
-    }
-
-    /// Downloads a source distribution, which is not kept.
-    pub(crate) async fn source(
+    /// Downloads a file, which is removed when it is dropped.
+    pub(crate) async fn fetch(
         &self,
         filename: &str,
         file: &LockedFile,
@@ -312,30 +291,13 @@ impl WheelCache {
             }));
         }
         let path = wheel.path().to_owned();
-        let unreadable = |error| Error::cache("could not read", &path, error);
-        let hashed = path.clone();
-        let hash = blocking(move || crate::output::hash(&hashed)).await;
-        let sha256 = hash.map_err(unreadable)?;
+        let hash = move || hash(&path).map_err(Error::cache("could not read", &path));
+        let sha256 = blocking(hash).await?;
         let paths = self.paths(sha256);
         let stored = self.add(built.clone(), Some(wheel), paths).await?;
-        let record = self.record(source, target);
-        self.keep_built(&record, sha256, &built)?;
+        self.keep_built(&self.record(source, target), sha256, &built)?;
         // Another process may have been first: all processes use its wheel.
-        Ok(self.load_built(&record).await?.unwrap_or(stored))
-    }
-
-    /// Loads what was built from a source distribution for a target before: the hash and the file name
-    /// of the wheel.
-    async fn load_built(&self, record: &Path) -> Result<Option<Arc<StoredWheel>>, Error> {
-        let read = || {
-            let text = fs::read_to_string(record).ok()?;
-            let (sha256, filename) = text.trim().split_once(' ')?;
-            Some((sha256.parse().ok()?, filename.parse().ok()?))
-        };
-        match read() {
-            Some((sha256, filename)) => self.load(sha256, &filename).await,
-            None => Ok(None),
-        }
+        Ok(self.built(source, target).await?.unwrap_or(stored))
     }
 
     /// Remembers what was built, unless another process was first.
@@ -355,7 +317,7 @@ impl WheelCache {
                 _ => Ok(()),
             }
         };
-        write().map_err(|error| Error::cache("could not write to the cache", record, error))
+        write().map_err(Error::cache("could not write to the cache", record))
     }
 }
 
@@ -459,7 +421,7 @@ fn write_layout(
     limits: &WheelLimits,
     into: &NamedTempFile,
 ) -> Result<Layout, Error> {
-    let unwritable = |error| Error::cache("could not write", into.path(), error);
+    let unwritable = Error::cache("could not write", into.path());
     let length = wheel.metadata().map_err(unwritable)?.len();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut packed = BufWriter::new(into.as_file());

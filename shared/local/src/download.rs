@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use accretion_core::digest::Sha256;
 use accretion_core::limits::DownloadLimits;
-use accretion_python::index::Credentials;
+use accretion_core::{Class, Fault as _};
+use accretion_egress::{
+    AllowedHosts, Error as EgressError, Indexes, Origins, client, describe, refusal,
+    with_credentials,
+};
 use accretion_python::lock::LockedFile;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
@@ -18,10 +22,6 @@ use url::Url;
 
 use crate::Error;
 use crate::blocking::blocking;
-use crate::dns::SharedLookups;
-use crate::hosts::AllowedHosts;
-use crate::indexes::Indexes;
-use crate::origin::{Origins, Refusal};
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;
@@ -29,10 +29,6 @@ const DOWNLOADS: usize = 16;
 const ATTEMPTS: u32 = 4;
 /// The pause after the first failed attempt; it doubles after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A server that does not take the connection by then is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A server that sends nothing for so long sends nothing more.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Downloads files, and makes sure that they are the right ones.
 #[derive(Clone)]
@@ -139,14 +135,9 @@ impl Downloader {
     /// A request with the credentials of an index where that is the same server. A URL that has its
     /// own keeps them. A redirect takes none to another server.
     fn request(&self, client: &reqwest::Client, url: &Url) -> reqwest::RequestBuilder {
-        let request = client.get(url.clone());
         let has_own = !url.username().is_empty() || url.password().is_some();
-        match self.indexes.credentials(url).filter(|_| !has_own) {
-            Some(Credentials { username, password }) => {
-                request.basic_auth(username.reveal(), Some(password.reveal()))
-            }
-            None => request,
-        }
+        let credentials = self.indexes.credentials(url).filter(|_| !has_own);
+        with_credentials(client.get(url.clone()), credentials)
     }
 
     /// Makes the client before it is needed, which takes a while: it reads the certificates that
@@ -181,7 +172,7 @@ impl Downloader {
             });
         }
         if let Err(refusal) = self.origins.check(&file.url) {
-            return Err(refusal.of(quoted(filename)));
+            return Err(refusal.of(quoted(filename)).into());
         }
         let attempts = self.attempts(filename, file, allowance, into);
         let limit = allowance.limits.time;
@@ -202,7 +193,7 @@ impl Downloader {
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             match self.attempt(filename, file, allowance, into).await {
-                Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
+                Err(error) if attempt < ATTEMPTS && error.class() == Class::Transient => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -221,26 +212,21 @@ impl Downloader {
     ) -> Result<(), Error> {
         let name = || filename.to_owned();
         let host = || host(&locked.url);
-        let unavailable = |error: reqwest::Error| Error::UpstreamUnavailable {
-            host: host(),
-            problem: describe(&error.without_url()),
+        let unavailable = |problem: String| {
+            let host = host();
+            Error::from(EgressError::UpstreamUnavailable { host, problem })
         };
-        let unwritable =
-            |error| Error::cache("could not write the download", filename.as_ref(), error);
+        let unwritable = Error::cache("could not write the download", filename.as_ref());
         into.rewind()
             .and_then(|()| into.set_len(0))
             .map_err(unwritable)?;
 
         let client = self.client().await?;
-        let mut response = match self.request(client, &locked.url).send().await {
-            Ok(response) => response,
-            Err(error) => {
-                return Err(match cause::<Refusal>(&error) {
-                    Some(refusal) => refusal.clone().of(quoted(filename)),
-                    None => unavailable(error),
-                });
-            }
-        };
+        let answered = self.request(client, &locked.url).send().await;
+        let mut response = answered.map_err(|error| match refusal(&error) {
+            Some(refusal) => refusal.clone().of(quoted(filename)).into(),
+            None => unavailable(describe(&error.without_url())),
+        })?;
         let status = response.status();
         if status.is_server_error()
             || matches!(
@@ -248,11 +234,7 @@ impl Downloader {
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
             )
         {
-            let problem = format!("HTTP status {}", status.as_u16());
-            return Err(Error::UpstreamUnavailable {
-                host: host(),
-                problem,
-            });
+            return Err(unavailable(format!("HTTP status {}", status.as_u16())));
         }
         if !status.is_success() {
             return Err(Error::FileNotFound {
@@ -270,23 +252,16 @@ impl Downloader {
             size: expected,
         });
         let (mut received, mut hasher) = (0, sha2::Sha256::new());
-        loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => {
-                    return Err(match expected {
-                        Some(expected) if received < expected && !error.is_timeout() => {
-                            Error::DownloadIncomplete {
-                                file: name(),
-                                received,
-                                expected,
-                            }
-                        }
-                        _ => unavailable(error),
-                    });
+        while let Some(chunk) = response.chunk().await.map_err(|error| match expected {
+            Some(expected) if received < expected && !error.is_timeout() => {
+                Error::DownloadIncomplete {
+                    file: name(),
+                    received,
+                    expected,
                 }
-            };
+            }
+            _ => unavailable(describe(&error.without_url())),
+        })? {
             let length = chunk.len() as u64;
             received += length;
             allowance.check(filename, received, length)?;
@@ -312,46 +287,8 @@ impl Downloader {
             let origins = self.origins.clone();
             blocking(move || client(origins))
         };
-        self.client.get_or_try_init(make).await
+        Ok(self.client.get_or_try_init(make).await?)
     }
-}
-
-/// Makes a client, which reads the certificates that the machine trusts.
-pub(crate) fn client(origins: Origins) -> Result<reqwest::Client, Error> {
-    let lookups = SharedLookups::new(origins.clone());
-    let redirects = reqwest::redirect::Policy::custom(move |attempt| {
-        if attempt.previous().len() > 10 {
-            return attempt.error("too many redirects");
-        }
-        match origins.check(attempt.url()) {
-            Ok(()) => attempt.follow(),
-            Err(refusal) => attempt.error(refusal),
-        }
-    });
-    reqwest::Client::builder()
-        .user_agent(concat!("accretion/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirects)
-        .dns_resolver(lookups)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build()
-        .map_err(|error| Error::UpstreamUnavailable {
-            host: "any server".to_owned(),
-            problem: describe(&error),
-        })
-}
-
-/// The error of a type among the causes of another.
-pub(crate) fn cause<E: std::error::Error + 'static>(error: &dyn std::error::Error) -> Option<&E> {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .find_map(<dyn std::error::Error>::downcast_ref)
-}
-
-fn is_transient(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::UpstreamUnavailable { .. } | Error::DownloadIncomplete { .. }
-    )
 }
 
 fn quoted(filename: &str) -> String {
@@ -360,40 +297,4 @@ fn quoted(filename: &str) -> String {
 
 fn host(url: &Url) -> String {
     url.host_str().unwrap_or("the server").to_owned()
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_the_resolver_refuses_is_told_from_what_fails() {
-        let client = |refuse_local| {
-            client(Origins {
-                refuse_local,
-                ..Origins::default()
-            })
-            .unwrap()
-        };
-        // Nothing listens on this port; to be refused comes before to find out.
-        let url = "https://localhost:1/";
-        let error = client(true).get(url).send().await.unwrap_err();
-        assert!(cause::<Refusal>(&error).is_some(), "{error:?}");
-        let error = client(false).get(url).send().await.unwrap_err();
-        assert!(cause::<Refusal>(&error).is_none(), "{error:?}");
-    }
 }

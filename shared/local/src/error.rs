@@ -10,7 +10,9 @@ use accretion_core::limits::Limits;
 use accretion_python::{substitute, without_wheel};
 use accretion_service::ports::{Condition, PortError};
 
-use crate::uv::OLDEST_UV;
+/// The oldest uv that will do: the first one that has all options, and says why it fails in the words
+/// that are known.
+pub(crate) const OLDEST_UV: &str = "0.13.0";
 
 /// An error of an adapter on this machine.
 #[derive(Debug, thiserror::Error, Fault)]
@@ -102,18 +104,6 @@ pub enum Error {
         /// The distribution without a wheel.
         problem: String,
     },
-    /// An index or file server did not answer as it should.
-    #[error("{host} could not be reached or did not answer as it should: {problem}")]
-    #[fault(
-        Transient,
-        hint = "check the network and try again; finished downloads stay in the cache"
-    )]
-    UpstreamUnavailable {
-        /// The server; never a whole URL, which may hold a secret.
-        host: String,
-        /// The failure.
-        problem: String,
-    },
     /// The package index refuses access.
     #[error("the package index refused to answer: {explanation}")]
     #[fault(User, hint = "{SERVER_ACCESS}")]
@@ -132,18 +122,6 @@ pub enum Error {
         packages: String,
         /// uv's explanation.
         explanation: String,
-    },
-    /// A package would come from elsewhere than it may.
-    #[error("`{package}` would not come from `{index}`, or `{index}` is not for it")]
-    #[fault(
-        User,
-        hint = "require it by name and version, or correct the index's `Packages`"
-    )]
-    PinNotKept {
-        /// The package.
-        package: String,
-        /// The name of the index that it comes from alone.
-        index: String,
     },
     /// A server does not have a file that the lock names, or does not give it out.
     #[error("{host} does not {} `{file}` (HTTP status {status})", if is_gone(*status) { "have" } else { "give out" })]
@@ -172,7 +150,7 @@ pub enum Error {
     },
     /// A file is larger than the limit.
     #[error("`{file}` has more than {limit} bytes, the limit for one download")]
-    #[fault(User, hint = within_limit(*limit).to_owned())]
+    #[fault(User, hint = within_limit(*limit))]
     DownloadTooLarge {
         /// The file's name.
         file: String,
@@ -216,43 +194,9 @@ pub enum Error {
         /// Its description.
         what: String,
     },
-    /// Something would not be encrypted on its way.
-    #[error("{what} would come over plain HTTP from {host}")]
-    #[fault(User, hint = "use https")]
-    InsecureUrl {
-        /// The server.
-        host: String,
-        /// Its description.
-        what: String,
-    },
-    /// An address is one of this machine, where they are refused.
-    #[error("{what} would come from {host}, an address of the machine that builds the layer")]
-    #[fault(
-        User,
-        hint = "put it on a server that can be reached from there, such as a package index"
-    )]
-    LocalAddressRefused {
-        /// The server.
-        host: String,
-        /// Its description.
-        what: String,
-    },
-    /// A server is not among those that the operator allows.
-    #[error("{what} would come from {host}, which is not among the allowed hosts")]
-    #[fault(
-        User,
-        hint = "require it from the package index, or have the host added to the parameter \
-                AllowedHosts of the stack"
-    )]
-    HostNotAllowed {
-        /// The server.
-        host: String,
-        /// Its description.
-        what: String,
-    },
     /// The files of a build are larger than the limit.
     #[error("the files of the layer have more than {limit} bytes, the limit for one build")]
-    #[fault(User, hint = within_limit(*limit).to_owned())]
+    #[fault(User, hint = within_limit(*limit))]
     DownloadsTooLarge {
         /// The number of bytes that they may have.
         limit: u64,
@@ -413,41 +357,24 @@ pub enum Error {
         problem: String,
     },
     /// A file of the output could not be read or written.
-    #[error("{action} {}: {error}", path.display())]
+    #[error(transparent)]
     #[fault(Internal, hint = "choose another folder with --output")]
-    OutputUnwritable {
-        /// The attempt: "could not write", for example.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
+    OutputUnwritable(FileFailure),
     /// A file of the cache could not be read or written.
-    #[error("{action} {}: {error}", path.display())]
+    #[error(transparent)]
     #[fault(
         Internal,
         hint = "set ACCRETION_CACHE_DIR to a folder that can be written"
     )]
-    CacheUnusable {
-        /// The attempt: "could not write", for example.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
+    CacheUnusable(FileFailure),
     /// A temporary file could not be read or written.
-    #[error("{action} {}: {error}", path.display())]
+    #[error(transparent)]
     #[fault(Internal, hint = "set TMPDIR to a folder that can be written")]
-    TemporaryFolderUnusable {
-        /// The attempt: "could not write", for example.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
+    TemporaryFolderUnusable(FileFailure),
+    /// The network can't be used.
+    #[error(transparent)]
+    #[fault(transparent)]
+    Egress(#[from] accretion_egress::Error),
     /// A Python package can't be used.
     #[error(transparent)]
     #[fault(transparent)]
@@ -458,29 +385,50 @@ pub enum Error {
     Layer(#[from] accretion_layer::Error),
 }
 
-impl Error {
-    pub(crate) fn cache(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::CacheUnusable {
+/// A failure to read or write a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {}: {problem}", path.display())]
+pub struct FileFailure {
+    action: &'static str,
+    path: PathBuf,
+    problem: String,
+}
+
+impl FileFailure {
+    /// `action` is the attempt: "could not write", for example.
+    fn new(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        // `tempfile` adds the path, which is named already.
+        let text = error.to_string();
+        let (problem, _) = text.split_once(" at path \"").unwrap_or((&text, ""));
+        Self {
             action,
             path: path.to_owned(),
-            error: plain(error),
+            problem: problem.to_owned(),
         }
     }
+}
 
-    pub(crate) fn output(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::OutputUnwritable {
-            action,
-            path: path.to_owned(),
-            error: plain(error),
-        }
+impl Error {
+    /// The error about a file or folder of the cache.
+    pub(crate) fn cache(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |error| Self::CacheUnusable(FileFailure::new(action, path, &error))
+    }
+
+    /// The error about a file or folder of the output.
+    pub(crate) fn output(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |error| Self::OutputUnwritable(FileFailure::new(action, path, &error))
     }
 
     /// The error about a file or folder for temporary files.
-    pub fn temporary(action: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::TemporaryFolderUnusable {
-            action,
+    pub fn temporary(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |error| Self::TemporaryFolderUnusable(FileFailure::new(action, path, &error))
+    }
+
+    /// The error about an extra file.
+    pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |error| Self::LayerFileUnreadable {
             path: path.to_owned(),
-            error: plain(error),
+            error,
         }
     }
 }
@@ -495,13 +443,6 @@ impl From<Error> for PortError {
         Self::new(error).with_condition(condition)
     }
 }
-
-/// The advice about files that are larger than any layer.
-const SMALLER_BUILD: &str = "it cannot fit: Lambda takes 250 MiB unzipped of a function and all of \
-                             its layers together. Builds for GPUs are that large: take one for \
-                             CPUs, if it is smaller, from an index that has it (--index NAME=URL, \
-                             in a request `Indexes`), or make the function a container image, \
-                             which may have 10 GB";
 
 /// The advice about requirements that contradict each other.
 fn instead_of_contradiction(explanation: &str, lacks_wheels: bool) -> String {
@@ -522,13 +463,20 @@ fn instead_of_file(status: u16) -> &'static str {
 }
 
 /// The advice about downloads over a limit.
-fn within_limit(limit: u64) -> &'static str {
-    if limit >= Limits::LAYER_BYTES {
-        SMALLER_BUILD
-    } else {
-        "require smaller packages, or have the parameters MaximumWheelMiB and MaximumDownloadMiB of \
-         the stack raised"
+fn within_limit(limit: u64) -> String {
+    let largest = Limits::LAYER_BYTES;
+    if limit < largest {
+        return "require smaller packages, or have the parameters MaximumWheelMiB and \
+                MaximumDownloadMiB of the stack raised"
+            .to_owned();
     }
+    format!(
+        "it cannot fit: Lambda takes {} MiB unzipped of a function and all of its layers together. \
+         Builds for GPUs are that large: take one for CPUs, if it is smaller, from an index that has \
+         it (--index NAME=URL, in a request `Indexes`), or make the function a container image, which \
+         may have 10 GB",
+        largest >> 20
+    )
 }
 
 /// The advice about a server that refuses to answer.
@@ -536,13 +484,4 @@ const SERVER_ACCESS: &str = "check the URL, and the credentials that open its se
 
 fn is_gone(status: u16) -> bool {
     matches!(status, 404 | 410)
-}
-
-/// The system's error without the path that `tempfile` adds: ours names it already.
-fn plain(error: io::Error) -> io::Error {
-    let text = error.to_string();
-    match text.split_once(" at path \"") {
-        Some((text, _)) => io::Error::new(error.kind(), text),
-        None => error,
-    }
 }

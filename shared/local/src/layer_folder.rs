@@ -20,11 +20,12 @@ use accretion_layer::secrets::Scanned;
 use accretion_layer::{Oversize, PackError, Packer};
 use accretion_service::assemble::PackedFiles;
 use accretion_tree::LayoutFile;
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 
 use self::ignored::{IgnoreFiles, Verdict};
 use crate::Error;
 use crate::blocking::blocking;
+use crate::temporary::unwritable;
 
 /// The folder of a layer.
 #[derive(Debug, Clone)]
@@ -59,9 +60,7 @@ impl PackedFolder {
             return Err(accretion_layer::Error::OwnFilesInvalid { problem }.into());
         }
         let files = packed_files(zip, zip.len() as u64)?;
-        let temporary = std::env::temp_dir();
-        let unwritable = |error| Error::temporary("could not write to", &temporary, error);
-        let mut file = tempfile::NamedTempFile::new().map_err(unwritable)?;
+        let mut file = NamedTempFile::new().map_err(unwritable)?;
         file.write_all(zip).map_err(unwritable)?;
         let packed = file.into_temp_path();
         let files = PackedFiles {
@@ -90,7 +89,7 @@ impl PackedFolder {
     pub async fn zip(&self) -> Result<Vec<u8>, Error> {
         let (files, packed) = (self.files.files.clone(), self.packed.to_path_buf());
         let work = move || {
-            let unreadable = |error| Error::temporary("could not read", &packed, error);
+            let unreadable = Error::temporary("could not read", &packed);
             let mut zip = Vec::new();
             let packed_data = File::open(&packed).map_err(unreadable)?;
             write_zip(&files, &packed_data, &mut zip)
@@ -112,10 +111,8 @@ impl LayerFolder {
         let path = path.into();
         // Reading it says what is wrong with what is no folder.
         let root = fs::read_dir(&path).and_then(|_| fs::canonicalize(&path));
-        match root {
-            Ok(root) => Ok(Self { path, root }),
-            Err(error) => Err(Error::LayerFileUnreadable { path, error }),
-        }
+        let root = root.map_err(Error::unreadable(&path))?;
+        Ok(Self { path, root })
     }
 
     /// The `requirements.txt` at the top, if there is one.
@@ -153,9 +150,7 @@ impl LayerFolder {
         found.sort_by(|a, b| a.path.cmp(&b.path));
         check_size(&found)?;
 
-        let temporary = std::env::temp_dir();
-        let unwritable = |error| Error::temporary("could not write to", &temporary, error);
-        let file = tempfile::NamedTempFile::new().map_err(unwritable)?;
+        let file = NamedTempFile::new().map_err(unwritable)?;
         let (file, path) = file.into_parts();
         let mut packer = Packer::new(BufWriter::new(file));
         for Found {
@@ -165,23 +160,14 @@ impl LayerFolder {
             ..
         } in found
         {
-            let shown = || self.path.join(&inside);
-            let content = File::open(file).map_err(|error| Error::LayerFileUnreadable {
-                path: shown(),
-                error,
-            })?;
-            let mut content = Scanned::new(content);
+            let shown = self.path.join(&inside);
+            let unreadable = Error::unreadable(&shown);
+            let mut content = Scanned::new(File::open(file).map_err(unreadable)?);
             let added = packer.add(inside.clone(), executable, &mut content);
             added.map_err(|error| match error {
-                PackError::Read(error) => Error::LayerFileUnreadable {
-                    path: shown(),
-                    error,
-                },
+                PackError::Read(error) => unreadable(error),
                 PackError::Write(error) => unwritable(error),
-                PackError::Path(_) => Error::LayerFileRefused {
-                    path: shown(),
-                    problem: error.to_string(),
-                },
+                PackError::Path(_) => refused(&shown, &error.to_string()),
             })?;
             selector.hold(content.finish(&inside));
         }
@@ -229,10 +215,7 @@ impl Walk<'_> {
     fn enter(&mut self, folder: &Path, inside: &str, is_hidden: bool) -> Result<(), Error> {
         let path = self.folder.path.join(inside);
         self.ignored.enter(folder, &self.folder.root.join(inside))?;
-        let unreadable = |error| Error::LayerFileUnreadable {
-            path: path.clone(),
-            error,
-        };
+        let unreadable = Error::unreadable(&path);
         for entry in fs::read_dir(folder).map_err(unreadable)? {
             let name = entry.map_err(unreadable)?.file_name();
             if inside.is_empty() && name == REQUIREMENTS {
@@ -289,10 +272,7 @@ impl Walk<'_> {
 
     fn visit(&mut self, file: &Path, inside: String, is_hidden: bool) -> Result<(), Error> {
         let shown = self.folder.path.join(&inside);
-        let unreadable = |error| Error::LayerFileUnreadable {
-            path: shown.clone(),
-            error,
-        };
+        let unreadable = Error::unreadable(&shown);
         self.seen += 1;
         // Links may make a few folders look like any number of them.
         if self.seen > WheelLimits::default().entries {

@@ -51,8 +51,9 @@ impl OutputFolder {
         self.folder.path().join(format!("{layer}.manifest"))
     }
 
-    fn unwritable(&self) -> impl Fn(io::Error) -> PortError + '_ {
-        |error| Error::output("could not write to", self.folder.path(), error).into()
+    fn unwritable(&self) -> impl Fn(io::Error) -> PortError {
+        let unwritable = Error::output("could not write to", self.folder.path());
+        move |error| unwritable(error).into()
     }
 
     fn known(&self, layer: &LayerName) -> Option<Manifest> {

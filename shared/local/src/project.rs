@@ -37,7 +37,7 @@ pub(crate) struct ProjectCopy {
 impl ProjectCopy {
     /// Copies a folder, or the folder of a file, below a working folder. Both are free of links.
     pub(crate) fn new(original: &Path, work: &Path) -> Result<Self, Error> {
-        let failed = |error| Error::cache("could not copy the project to", work, error);
+        let failed = Error::cache("could not copy the project to", work);
         let name = Sha256::of(original.as_os_str().as_bytes()).to_string();
         fs::create_dir_all(work).map_err(failed)?;
         let work = &fs::canonicalize(work).map_err(failed)?;

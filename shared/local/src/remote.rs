@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use accretion_archive::{ArchiveError, ReadAt};
+use accretion_egress::describe;
 use accretion_layer::content::ContentManifest;
 use reqwest::header::RANGE;
 use reqwest::{Client, StatusCode};
 
 use crate::Error;
-use crate::download::describe;
 
 /// Bytes that are asked for at least: the end of most layers, with their lists of files.
 const PIECE: u64 = 256 << 10;

@@ -91,7 +91,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
     ) -> Result<Order, PortError> {
         let input = keys::source(file.sha256);
         if !self.handover.has(&input).await? {
-            let source = self.cache.source(filename, file).await?;
+            let source = self.cache.fetch(filename, file).await?;
             let left = self
                 .handover
                 .leave_source(&input, source.path(), file.sha256);
@@ -132,7 +132,7 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         if let Some(known) = self.cache.built(file.sha256, target).await? {
             return Ok(Some((known, None)));
         }
-        let mut partial = self.cache.partial()?;
+        let mut partial = self.cache.temporary()?;
         let key = keys::built_wheel(file.sha256, target);
         let left = self.handover.wheel(&key, partial.as_file_mut()).await?;
         let Some(name) = left else {

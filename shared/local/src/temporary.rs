@@ -1,5 +1,6 @@
 //! Folders whose files get their names only once they are whole.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,20 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::Error;
+
+/// The prefix of the names of half-done files in the cache. Pruning removes all that there are in its
+/// folder itself, among the wheels, among the records of what was built, and among the answers of
+/// where files are.
+pub const PARTIAL: &str = ".partial-";
+
 /// No build takes so long.
 const STALE: Duration = Duration::from_hours(24);
+
+/// The error about the folder for temporary files.
+pub(crate) fn unwritable(error: io::Error) -> Error {
+    Error::temporary("could not write to", &env::temp_dir())(error)
+}
 
 /// A folder, and what the names of half-done files in it start with.
 #[derive(Debug)]

@@ -14,43 +14,37 @@ use std::sync::{Arc, OnceLock};
 
 use accretion_core::limits::ResolutionLimits;
 use accretion_core::target::Target;
+use accretion_egress::{
+    EgressProxy, Error as EgressError, Findings, Indexes, Origins, Routes, client,
+};
 use accretion_python::lock::Lock;
 use accretion_service::ports::{Location, PortError, Resolution, Resolver, async_trait};
+use pep440_rs::Version;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use crate::Error;
 use crate::blocking::blocking;
-use crate::egress::EgressProxy;
-use crate::foreign;
-use crate::indexes::Indexes;
-use crate::origin::Origins;
-use crate::project::ProjectCopy;
+use crate::error::OLDEST_UV;
 use crate::python::Interpreters;
-use crate::routes::Routes;
+use crate::temporary;
 
 mod answers;
+mod build;
 mod process;
 mod stderr;
 
 use self::answers::{Answer, Answers};
 pub use self::process::Guard;
 use self::process::Ran;
-use self::stderr::{build_failure, explain, failed, misused, said, unreachable};
-
-/// The oldest uv that will do: the first one that has all options, and says why it fails in the words
-/// that are known.
-pub(crate) const OLDEST_UV: &str = "0.13.0";
+use self::stderr::{explain, said};
 
 /// uv processes at the same time.
 const PROCESSES: usize = 4;
 
-/// 1980-01-01, the first moment that a wheel's entry can have, in seconds.
-const FIRST_MOMENT: &str = "315532800";
-
-/// The variables of the user's environment that uv gets: whom to trust, where temporary files go, and where
-/// Lambda's interpreters have their libraries.
+/// The variables of the user's environment that uv gets: whom to trust, where temporary files go, and
+/// where Lambda's interpreters have their libraries.
 const ENVIRONMENT: [&str; 7] = [
     "LD_LIBRARY_PATH",
     "SSL_CERT_DIR",
@@ -64,7 +58,8 @@ const ENVIRONMENT: [&str; 7] = [
 /// The variable that tells uv which index to take packages from.
 const DEFAULT_INDEX: &str = "UV_DEFAULT_INDEX";
 
-/// The variables that say how to reach the network. uv gets these of the user's environment too, unless it is guarded.
+/// The variables that say how to reach the network. uv gets these of the user's environment too, unless
+/// it is guarded.
 const PROXIES: [&str; 8] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
@@ -100,7 +95,7 @@ pub struct Settings {
 }
 
 /// uv.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Uv {
     settings: Arc<Settings>,
     indexes: Arc<Indexes>,
@@ -129,19 +124,13 @@ impl Uv {
     /// The same with other indexes than that of the settings, for one build.
     #[must_use]
     pub fn using(&self, indexes: Arc<Indexes>) -> Self {
-        Self {
-            settings: Arc::clone(&self.settings),
-            indexes,
-            program: Arc::clone(&self.program),
-            any_python: Arc::clone(&self.any_python),
+        let mut other = self.clone();
+        other.indexes = indexes;
+        if self.settings.guard.is_none() {
             // What a user's own indexes are is told by them.
-            client: match self.settings.guard {
-                Some(_) => Arc::clone(&self.client),
-                None => Arc::default(),
-            },
-            processes: Arc::clone(&self.processes),
-            answers: self.answers.clone(),
+            other.client = Arc::default();
         }
+        other
     }
 
     /// The indexes of a build; where the files of a lock are located that names an index, that one.
@@ -150,6 +139,11 @@ impl Uv {
             Some(index) => Arc::new(self.indexes.at(index)),
             None => Arc::clone(&self.indexes),
         }
+    }
+
+    /// Returns whether any of its indexes has credentials.
+    pub(crate) fn is_private(&self) -> bool {
+        self.indexes.are_private()
     }
 
     /// The servers that uv may reach.
@@ -169,11 +163,11 @@ impl Uv {
             return Ok(None);
         }
         let origins = self.origins();
-        let client = || blocking(move || crate::download::client(origins));
-        let client = self.client.get_or_try_init(client).await?.clone();
+        let make = || blocking(move || client(origins));
+        let client = self.client.get_or_try_init(make).await?.clone();
         let cache = &self.settings.cache;
         let routes = Routes::new(indexes, client, cache);
-        let unusable = |error| Error::cache("could not write to the cache", cache, error);
+        let unusable = Error::cache("could not write to the cache", cache);
         routes.map(Some).map_err(unusable)
     }
 
@@ -199,11 +193,10 @@ impl Uv {
             return error;
         };
         let said = String::from_utf8_lossy(&output.stdout);
-        match said
-            .strip_prefix("uv ")
-            .and_then(|rest| rest.split_whitespace().next())
-        {
-            Some(found) if is_older(found, OLDEST_UV) => Error::UvOutdated {
+        let version = said.strip_prefix("uv ").unwrap_or_default();
+        let found = version.split_whitespace().next().unwrap_or_default();
+        match (found.parse::<Version>(), OLDEST_UV.parse()) {
+            (Ok(version), Ok(oldest)) if version < oldest => Error::UvOutdated {
                 program: program.to_owned(),
                 found: found.to_owned(),
             },
@@ -215,9 +208,8 @@ impl Uv {
     fn command(&self, verb: &[&str], python: &Path, indexes: &Indexes) -> Result<Command, Error> {
         let settings = &self.settings;
         let mut command = Command::new(self.program()?);
-        fs::create_dir_all(&settings.cache).map_err(|error| {
-            Error::cache("could not write to the cache", &settings.cache, error)
-        })?;
+        let unwritable = Error::cache("could not write to the cache", &settings.cache);
+        fs::create_dir_all(&settings.cache).map_err(unwritable)?;
         command
             .args(verb)
             .arg("--no-config")
@@ -228,23 +220,14 @@ impl Uv {
         }
         let proxies = PROXIES.iter().filter(|_| settings.guard.is_none());
         let names = ENVIRONMENT.iter().chain(proxies).map(OsStr::new);
-        let passed = |name: &OsStr| names.clone().any(|passed| passed == name);
+        let all = settings.environment.iter().cloned();
+        let passed = all.filter(|(name, _)| names.clone().any(|passed| passed == name));
+        let default = indexes.default.iter();
         command
             .env_clear()
-            .envs(
-                settings
-                    .environment
-                    .iter()
-                    .filter(|(name, _)| passed(name))
-                    .cloned(),
-            )
+            .envs(passed)
             // Not on the command line, which every user of the machine can read.
-            .envs(
-                indexes
-                    .default
-                    .iter()
-                    .map(|index| (DEFAULT_INDEX, index.url.as_str())),
-            )
+            .envs(default.map(|index| (DEFAULT_INDEX, index.url.as_str())))
             .env("UV_CACHE_DIR", &settings.cache)
             // The certificates that the downloads trust too.
             .env("UV_SYSTEM_CERTS", "true")
@@ -259,12 +242,13 @@ impl Uv {
 
     async fn run(&self, command: &mut Command, routes: Option<Routes>) -> Result<Ran, Error> {
         let _process = self.processes.acquire().await;
-        let (origins, cache) = (self.origins(), &self.settings.cache);
-        match (&self.settings.guard, routes) {
-            (Some(guard), routes) => guard.run(command, origins, routes, cache).await,
-            (None, Some(routes)) => process::run_routed(command, origins, routes).await,
-            (None, None) => process::run(command, ResolutionLimits::default().output).await,
-        }
+        let guard = self.settings.guard.as_ref();
+        let proxy = if guard.is_some() || routes.is_some() {
+            Some(process::proxied(command, self.origins(), routes, guard).await?)
+        } else {
+            None
+        };
+        process::run(command, proxy, guard, &self.settings.cache).await
     }
 
     /// An interpreter for uv to run: for a target's own version if it has to be.
@@ -292,8 +276,8 @@ impl Uv {
     ) -> Result<Lock, Error> {
         if let Some(index) = location.index {
             let what = "the index that the lock names".to_owned();
-            let checked = self.origins().check(index);
-            checked.map_err(|refusal| refusal.of(what))?;
+            let refused = self.origins().check(index);
+            refused.map_err(|refusal| refusal.of(what))?;
         }
         let Some(answers) = &self.answers else {
             return self.compile(resolution).await?.lock();
@@ -312,47 +296,66 @@ impl Uv {
     }
 
     /// Lets uv resolve, into a `pylock.toml`.
-    async fn compile(
+    async fn compile(&self, resolution: Resolution<'_>) -> Result<Answer, Error> {
+        let target = resolution.target;
+        let release = resolution.requirements.python(target)?.to_string();
+        let work = tempfile::tempdir().map_err(temporary::unwritable)?;
+        let indexes = self.indexes_of(resolution.located);
+        let command = self.compile_command(&resolution, &release, &indexes, work.path());
+        let mut command = command.await?;
+        let routes = self.routes(indexes).await?;
+        let Ran { output, proxy } = self.run(&mut command, routes).await?;
+        let routes = proxy.as_ref().and_then(EgressProxy::routes);
+        let words = said(&output.stderr, routes);
+        if !output.status.success() {
+            // The patch version is ours, not the user's.
+            let requested = format!("(>={release})");
+            let of_runtime = words.replace(&requested, &format!("({})", target.runtime));
+            let error = explain(stderr::error(&of_runtime), target);
+            let findings = routes.map(Routes::findings).unwrap_or_default();
+            return Err(because_of(findings, self.blame(error).await));
+        }
+        let mut text = read_lock(&work.path().join("pylock.toml"))?;
+        if let Some(routes) = routes {
+            routes.check(&Lock::parse(&text)?)?;
+            text = routes.restore(&text);
+        }
+        let yanked = stderr::yanked(&words);
+        Ok(Answer { text, yanked })
+    }
+
+    /// The command that resolves in a working folder, which gets its input.
+    async fn compile_command(
         &self,
-        Resolution {
+        resolution: &Resolution<'_>,
+        release: &str,
+        indexes: &Indexes,
+        work: &Path,
+    ) -> Result<Command, Error> {
+        let Resolution {
             requirements,
             own,
             target,
             allow_source_distributions,
             located,
-        }: Resolution<'_>,
-    ) -> Result<Answer, Error> {
-        let release = requirements.python(target)?;
-        let work = tempfile::tempdir()
-            .map_err(|error| Error::temporary("could not write to", &env::temp_dir(), error))?;
+        } = *resolution;
         let write = |name: &str, text: String| {
-            let path = work.path().join(name);
-            fs::write(&path, text)
-                .map_err(|error| Error::temporary("could not write", &path, error))
+            let path = work.join(name);
+            fs::write(&path, text).map_err(Error::temporary("could not write", &path))
         };
         write("requirements.txt", requirements.to_requirements_txt())?;
         write("constraints.txt", requirements.to_constraints_txt())?;
         // Metadata of a source distribution may take running it, with the target's Python.
         let python = self.python_for(target, allow_source_distributions).await?;
-        let indexes = self.indexes_of(located);
         let verb = ["pip", "compile", "requirements.txt"];
-        let mut command = self.command(&verb, &python, &indexes)?;
+        let mut command = self.command(&verb, &python, indexes)?;
         command
-            .args([
-                "--constraint",
-                "constraints.txt",
-                "--output-file",
-                "pylock.toml",
-            ])
-            .args([
-                "--format",
-                "pylock.toml",
-                "--generate-hashes",
-                "--no-header",
-            ])
-            .args(["--python-version", &release.to_string()])
+            .args(["--constraint", "constraints.txt"])
+            .args(["--output-file", "pylock.toml", "--format", "pylock.toml"])
+            .args(["--generate-hashes", "--no-header"])
+            .args(["--python-version", release])
             .args(["--python-platform", &target.uv_platform()])
-            .current_dir(work.path());
+            .current_dir(work);
         if located.is_some() {
             command.arg("--no-deps");
         }
@@ -366,124 +369,7 @@ impl Uv {
         } else {
             command.arg("--no-build");
         }
-        let routes = self.routes(indexes).await?;
-        let Ran { output, proxy } = self.run(&mut command, routes).await?;
-        let routes = proxy.as_ref().and_then(EgressProxy::routes);
-        let words = said(&output.stderr, routes);
-        if !output.status.success() {
-            // The patch version is ours, not the user's.
-            let requested = format!("(>={release})");
-            let of_runtime = words.replace(&requested, &format!("({})", target.runtime));
-            let error = self
-                .blame(explain(stderr::error(&of_runtime), target))
-                .await;
-            return Err(match routes {
-                Some(routes) => routes.reason(error),
-                None => error,
-            });
-        }
-        let path = work.path().join("pylock.toml");
-        let mut text = String::new();
-        let limit = ResolutionLimits::default().output;
-        let read =
-            File::open(&path).and_then(|file| file.take(limit + 1).read_to_string(&mut text));
-        let length = read.map_err(|error| Error::temporary("could not read uv's", &path, error))?;
-        if length as u64 > limit {
-            let problem = format!("the lock has more than {limit} bytes");
-            return Err(Error::ResolutionOverLimit { problem });
-        }
-        if let Some(routes) = routes {
-            routes.check(&Lock::parse(&text)?)?;
-            text = routes.restore(&text);
-        }
-        let yanked = stderr::yanked(&words);
-        Ok(Answer { text, yanked })
-    }
-
-    /// Builds the wheel of a project's folder, or of a source distribution, into another folder,
-    /// which runs the project's code. Returns the wheel's path.
-    ///
-    /// It is built for the target, if this machine has its Python, from a copy below the folder
-    /// `work`. `project` is free of links.
-    pub async fn wheel_of(
-        self: &Arc<Self>,
-        project: &Path,
-        target: Target,
-        work: &Path,
-        into: &Path,
-    ) -> Result<PathBuf, Error> {
-        let python = self.python_for(target, true).await?;
-        let builder = WheelBuilder {
-            uv: Arc::clone(self),
-            python,
-        };
-        let (original, work) = (project.to_owned(), work.to_owned());
-        let copy = blocking(move || ProjectCopy::new(&original, &work)).await?;
-        let built = builder.build(&copy.path(), into).await;
-        built.map_err(|error| match error {
-            Error::SourceBuildFailed { file, output } => Error::SourceBuildFailed {
-                file,
-                output: copy.restore(&output),
-            },
-            Error::SourceNeedsCompiler {
-                file,
-                program,
-                output,
-            } => Error::SourceNeedsCompiler {
-                file,
-                program,
-                output: copy.restore(&output),
-            },
-            error => error,
-        })
-    }
-
-    /// Returns whether this machine can build for a target: it has its architecture and its Python.
-    pub async fn is_native(&self, target: Target) -> bool {
-        target.architecture.machine() == env::consts::ARCH
-            && self.matching_python(target).await.is_some()
-    }
-
-    /// Returns whether any of its indexes has credentials.
-    pub(crate) fn is_private(&self) -> bool {
-        self.indexes.are_private()
-    }
-
-    /// Builds a source distribution for a target into a folder, with the target's own interpreter,
-    /// which runs the package's code. Returns the wheel's path.
-    pub async fn build(
-        self: &Arc<Self>,
-        source: &Path,
-        target: Target,
-        into: &Path,
-    ) -> Result<PathBuf, Error> {
-        let file = file_name(source);
-        let builder = self.builder(&file, target).await?;
-        let wheel = builder.build(source, into).await?;
-        let built = wheel.clone();
-        blocking(move || foreign::check_file(&file, &built, target)).await?;
-        Ok(wheel)
-    }
-
-    /// Returns the builder of a source distribution for a target's Python, as it comes out on this
-    /// machine: whether that will do is for [`foreign`] to say.
-    pub(crate) async fn builder(
-        self: &Arc<Self>,
-        filename: &str,
-        target: Target,
-    ) -> Result<WheelBuilder, Error> {
-        let file = filename.to_owned();
-        let python =
-            self.matching_python(target)
-                .await
-                .ok_or_else(|| Error::InterpreterMissing {
-                    file,
-                    python: target.runtime.identifier().to_owned(),
-                })?;
-        Ok(WheelBuilder {
-            uv: Arc::clone(self),
-            python,
-        })
+        Ok(command)
     }
 }
 
@@ -497,67 +383,38 @@ impl Resolver for Uv {
     }
 }
 
-/// Builds wheels with one interpreter.
-pub(crate) struct WheelBuilder {
-    uv: Arc<Uv>,
-    python: PathBuf,
-}
-
-impl WheelBuilder {
-    /// Builds a source distribution into a folder, which runs its code. Returns the wheel's path.
-    pub(crate) async fn build(&self, source: &Path, into: &Path) -> Result<PathBuf, Error> {
-        let file = file_name(source);
-        let mut command = self
-            .uv
-            .command(&["build", "--wheel"], &self.python, &self.uv.indexes)?;
-        command
-            .arg("--out-dir")
-            .arg(into)
-            .arg(source)
-            // Backends that know it give the same wheel again.
-            .env("SOURCE_DATE_EPOCH", FIRST_MOMENT)
-            // Asking git for a version writes nothing into a repository.
-            .env("GIT_OPTIONAL_LOCKS", "0")
-            .envs(self.uv.settings.path.iter().map(|path| ("PATH", path)))
-            .current_dir(source.parent().unwrap_or(into));
-        let routes = self.uv.routes(Arc::clone(&self.uv.indexes)).await?;
-        let Ran { output, proxy } = match self.uv.run(&mut command, routes).await {
-            Err(Error::ResolutionOverLimit { problem }) => {
-                return Err(Error::SourceBuildOverLimit { file, problem });
-            }
-            ran => ran?,
-        };
-        if !output.status.success() {
-            let said = said(&output.stderr, proxy.as_ref().and_then(EgressProxy::routes));
-            let error = unreachable(&said)
-                .or_else(|| misused(&said))
-                .unwrap_or_else(|| failed(file, build_failure(&said).1, &said));
-            return Err(self.uv.blame(error).await);
-        }
-        let wheels = fs::read_dir(into)
-            .map_err(|error| Error::temporary("could not read", into, error))?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension() == Some(OsStr::new("whl")));
-        match wheels.collect::<Vec<_>>().as_slice() {
-            [wheel] => Ok(wheel.clone()),
-            wheels => Err(Error::SourceBuildFailed {
-                file,
-                output: format!("it gave {} wheels instead of one", wheels.len()),
-            }),
-        }
+/// The lock that uv has written.
+fn read_lock(path: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    let limit = ResolutionLimits::default().output;
+    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_string(&mut text));
+    let length = read.map_err(Error::temporary("could not read uv's", path))?;
+    if length as u64 > limit {
+        let problem = format!("the lock has more than {limit} bytes");
+        return Err(Error::ResolutionOverLimit { problem });
     }
+    Ok(text)
 }
 
-/// Returns whether a version has a lower number than another.
-fn is_older(version: &str, than: &str) -> bool {
-    let numbers = |text: &str| -> Option<Vec<u32>> {
-        let parts = text.split('.').map(str::parse);
-        parts.collect::<Result<_, _>>().ok()
-    };
-    matches!((numbers(version), numbers(than)), (Some(one), Some(other)) if one < other)
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
+/// The error of a failed resolution, in the light of what the indexes answered.
+fn because_of(findings: Findings, error: Error) -> Error {
+    match (error, findings.unavailable) {
+        (
+            Error::PackageNotFound { explanation }
+            | Error::RequirementsUnsatisfiable { explanation, .. },
+            _,
+        ) if !findings.missing.is_empty() => {
+            let all = findings.missing.into_iter();
+            let packages = all.map(|(package, index)| format!("`{package}` of `{index}`"));
+            Error::PinnedPackageNotFound {
+                packages: packages.collect::<Vec<_>>().join(", "),
+                explanation,
+            }
+        }
+        (
+            Error::Egress(EgressError::UpstreamUnavailable { .. }) | Error::UvFailed { .. },
+            Some(unavailable),
+        ) => unavailable.into(),
+        (error, _) => error,
+    }
 }

@@ -10,9 +10,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::PARTIAL;
 use crate::Error;
 use crate::blocking::blocking;
+use crate::temporary::PARTIAL;
 
 /// The file that leases and pruning lock. It is never removed: a lock on a file without a name locks
 /// no process out.
@@ -118,8 +118,8 @@ impl CacheFolder {
         let folder = self.clone();
         blocking(move || {
             let lock = folder.lock_file()?;
-            lock.lock_shared()
-                .map_err(|error| folder.error("could not lock", LOCK, error))?;
+            let unable = Error::cache("could not lock", &folder.root);
+            lock.lock_shared().map_err(unable)?;
             Ok(Lease { lock })
         })
         .await
@@ -141,7 +141,9 @@ impl CacheFolder {
                     pruned.map(Some)
                 }
                 Err(TryLockError::WouldBlock) => Ok(None),
-                Err(TryLockError::Error(error)) => Err(folder.error("could not lock", LOCK, error)),
+                Err(TryLockError::Error(error)) => {
+                    Err(Error::cache("could not lock", &folder.root)(error))
+                }
             }
         })
         .await
@@ -156,16 +158,12 @@ impl CacheFolder {
                 .write(true)
                 .open(self.root.join(LOCK))
         };
-        open().map_err(|error| Error::cache("could not write to the cache", &self.root, error))
-    }
-
-    fn error(&self, action: &'static str, path: impl AsRef<Path>, error: io::Error) -> Error {
-        Error::cache(action, &self.root.join(path), error)
+        open().map_err(Error::cache("could not write to the cache", &self.root))
     }
 
     /// [`Self::prune`] by who has the folder for itself.
     fn prune_locked(&self, budget: Budget) -> Result<Pruned, Error> {
-        let unable = |error| self.error("could not prune the cache", "", error);
+        let unable = Error::cache("could not prune the cache", &self.root);
         for folder in [&self.root, &self.wheels(), &self.records(), &self.located()] {
             remove_partial(folder).map_err(unable)?;
         }

@@ -93,10 +93,7 @@ impl IgnoreFiles {
 
 /// Reads an ignore file, if it is there. As with git, one behind a link does not count.
 fn read(path: &Path, at: &Path) -> Result<Gitignore, Error> {
-    let unreadable = |error| Error::LayerFileUnreadable {
-        path: path.to_owned(),
-        error,
-    };
+    let unreadable = Error::unreadable(path);
     let text = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => fs::read(path).map_err(unreadable)?,
         Ok(_) => return Ok(Gitignore::empty()),

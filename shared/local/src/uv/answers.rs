@@ -15,8 +15,7 @@ use accretion_python::lock::{Lock, Yanked};
 use accretion_service::ports::Resolution;
 
 use crate::Error;
-use crate::cache::PARTIAL;
-use crate::temporary::Folder;
+use crate::temporary::{Folder, PARTIAL};
 
 /// The version of the form of questions and answers.
 const FORM: u32 = 2;
@@ -102,7 +101,7 @@ impl Question<'_> {
         if answer.text.contains(['?', '@']) {
             return Ok(());
         }
-        let unwritable = |error| Error::cache("could not write to the cache", &self.path, error);
+        let unwritable = Error::cache("could not write to the cache", &self.path);
         let mut file = self.folder.file().map_err(unwritable)?;
         let noted = answer.noted();
         let sha256 = Sha256::of(noted.as_bytes());

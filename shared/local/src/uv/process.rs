@@ -1,5 +1,6 @@
 //! Running uv, within limits where it runs for others.
 
+use std::future::pending;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -7,19 +8,18 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use accretion_core::limits::ResolutionLimits;
+use accretion_egress::{AllowedHosts, EgressProxy, Origins, Routes, Stop};
 use rustix::fs::statvfs;
 use rustix::process::{Pid, Signal, kill_process_group};
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, prlimit};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
+use tokio::time::sleep;
 use url::Url;
 
+use super::{DEFAULT_INDEX, PROXIES};
 use crate::Error;
-use crate::egress::{EgressProxy, Stop};
-use crate::hosts::AllowedHosts;
-use crate::origin::Origins;
-use crate::routes::Routes;
 
 /// The guard of a uv that resolves requirements of others.
 ///
@@ -44,49 +44,6 @@ impl Guard {
             hosts: self.hosts.clone(),
         }
     }
-
-    /// Runs a command that may reach an index, and nothing that is not allowed, and that keeps in
-    /// `cache` what it finds.
-    pub(super) async fn run(
-        &self,
-        command: &mut Command,
-        origins: Origins,
-        routes: Option<Routes>,
-        cache: &Path,
-    ) -> Result<Ran, Error> {
-        let limits = self.limits;
-        if let Some(routes) = &routes {
-            command.envs([routes.variable()]);
-        }
-        let mut proxy = EgressProxy::open(origins, limits.traffic, routes)
-            .await
-            .map_err(|error| unable(command, &error))?;
-        let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
-        command.envs(proxies.map(|name| (name, proxy.url())));
-        let child = spawn(command)?;
-        limit(&child, &limits);
-        let over = |problem: String| Error::ResolutionOverLimit { problem };
-        tokio::select! {
-            biased;
-            stop = proxy.stopped() => Err(match stop {
-                Stop::Traffic => over(format!("it read more than {} bytes", limits.traffic)),
-                stop => stopped(stop),
-            }),
-            () = tokio::time::sleep(limits.time) => {
-                Err(over(format!("it took more than {} seconds", limits.time.as_secs())))
-            }
-            () = disk_is_full(cache, limits.free) => {
-                Err(over(format!("it left less than {} bytes free of the disk", limits.free)))
-            }
-            ended = output(child, limits.output) => {
-                let output = ended.map_err(|error| unable(command, &error))?;
-                match limit_hit(&output, &limits) {
-                    Some(problem) => Err(over(problem)),
-                    None => Ok(Ran { output, proxy: Some(proxy) }),
-                }
-            }
-        }
-    }
 }
 
 /// A command that has run, and what it reached the network through.
@@ -95,28 +52,30 @@ pub(super) struct Ran {
     pub(super) proxy: Option<EgressProxy>,
 }
 
-/// Runs a command as a user would.
-pub(super) async fn run(command: &mut Command, limit: u64) -> Result<Ran, Error> {
-    let child = spawn(command)?;
-    let output = output(child, limit)
-        .await
-        .map_err(|error| unable(command, &error))?;
-    Ok(Ran {
-        output,
-        proxy: None,
-    })
-}
-
-/// Runs a command as a user would who has but one index, with no credentials.
-pub(super) async fn run_routed(
+/// Has a command reach the network through a proxy: a guarded one at all, any other one only the
+/// index that stands for several.
+pub(super) async fn proxied(
     command: &mut Command,
     origins: Origins,
-    routes: Routes,
-) -> Result<Ran, Error> {
-    command.envs([routes.variable()]);
-    let mut proxy = EgressProxy::open(origins, u64::MAX, Some(routes))
-        .await
-        .map_err(|error| unable(command, &error))?;
+    routes: Option<Routes>,
+    guard: Option<&Guard>,
+) -> Result<EgressProxy, Error> {
+    if let Some(routes) = &routes {
+        let name = if routes.have_default() {
+            DEFAULT_INDEX
+        } else {
+            "UV_INDEX"
+        };
+        command.env(name, routes.url());
+    }
+    let traffic = guard.map_or(u64::MAX, |guard| guard.limits.traffic);
+    let opened = EgressProxy::open(origins, traffic, routes).await;
+    let proxy = opened.map_err(|error| unable(command, &error))?;
+    if guard.is_some() {
+        let proxies = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"];
+        command.envs(proxies.map(|name| (name, proxy.url())));
+        return Ok(proxy);
+    }
     // What is encrypted goes the way that it always does.
     command
         .env_remove("http_proxy")
@@ -127,38 +86,61 @@ pub(super) async fn run_routed(
         values.any(|(_, value)| value.is_some_and(|value| value.to_string_lossy().contains('*')))
     };
     if ["NO_PROXY", "no_proxy"].iter().any(everything) {
-        let others = [
-            "NO_PROXY",
-            "no_proxy",
-            "ALL_PROXY",
-            "all_proxy",
-            "HTTPS_PROXY",
-            "https_proxy",
-        ];
-        for name in others {
+        for name in PROXIES.iter().filter(|name| **name != "HTTP_PROXY") {
             command.env_remove(name);
         }
     }
+    Ok(proxy)
+}
+
+/// Runs a command, which keeps in `cache` what it finds; a guarded one within its limits.
+pub(super) async fn run(
+    command: &mut Command,
+    mut proxy: Option<EgressProxy>,
+    guard: Option<&Guard>,
+    cache: &Path,
+) -> Result<Ran, Error> {
+    let limits = guard.map_or_else(ResolutionLimits::default, |guard| guard.limits);
     let child = spawn(command)?;
-    let limit = ResolutionLimits::default().output;
-    tokio::select! {
-        biased;
-        stop = proxy.stopped() => Err(stopped(stop)),
-        ended = output(child, limit) => {
-            let output = ended.map_err(|error| unable(command, &error))?;
-            Ok(Ran { output, proxy: Some(proxy) })
+    if guard.is_some() {
+        limit(&child, &limits);
+    }
+    let over = |problem: String| Error::ResolutionOverLimit { problem };
+    let stopped = async {
+        match &mut proxy {
+            Some(proxy) => proxy.stopped().await,
+            None => pending().await,
         }
+    };
+    let output = tokio::select! {
+        biased;
+        stop = stopped => return Err(match stop {
+            Stop::Refused(refusal) => {
+                refusal.of("something that the requirements lead to".to_owned()).into()
+            }
+            Stop::Forbidden(explanation) => Error::IndexForbidden { explanation },
+            Stop::Traffic => over(format!("it read more than {} bytes", limits.traffic)),
+        }),
+        problem = over_limit(guard, cache) => return Err(over(problem)),
+        ended = output(child, limits.output) => ended.map_err(|error| unable(command, &error))?,
+    };
+    match guard.and_then(|_| limit_hit(&output, &limits)) {
+        Some(problem) => Err(over(problem)),
+        None => Ok(Ran { output, proxy }),
     }
 }
 
-/// The error for a uv that was stopped.
-fn stopped(stop: Stop) -> Error {
-    match stop {
-        Stop::Refused(refusal) => refusal.of("something that the requirements lead to".to_owned()),
-        Stop::Forbidden(explanation) => Error::IndexForbidden { explanation },
-        Stop::Traffic => Error::ResolutionOverLimit {
-            problem: "it read more than it may".to_owned(),
-        },
+/// Waits until a guarded command costs more than it may.
+async fn over_limit(guard: Option<&Guard>, cache: &Path) -> String {
+    let Some(Guard { limits, .. }) = guard else {
+        return pending().await;
+    };
+    tokio::select! {
+        biased;
+        () = sleep(limits.time) => format!("it took more than {} seconds", limits.time.as_secs()),
+        () = disk_is_full(cache, limits.free) => {
+            format!("it left less than {} bytes free of the disk", limits.free)
+        }
     }
 }
 
@@ -178,9 +160,13 @@ fn unable(command: &Command, error: &io::Error) -> Error {
 /// The output of a process, up to a limit, and its exit status. Dropped before, this ends it, with all
 /// that it runs.
 fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Output>> {
-    let group = Group::led_by(&child);
+    let group = Group(pid(&child));
     async move {
-        let stderr = read(child.stderr.take(), limit).await?;
+        let mut stderr = Vec::new();
+        if let Some(pipe) = child.stderr.take() {
+            // Output beyond the limit is dropped.
+            pipe.take(limit).read_to_end(&mut stderr).await?;
+        }
         let status = child.wait().await?;
         // It has ended by itself, and no process is left to end.
         std::mem::forget(group);
@@ -192,25 +178,21 @@ fn output(mut child: Child, limit: u64) -> impl Future<Output = io::Result<Outpu
     }
 }
 
-/// Reads a pipe. Output beyond the limit is dropped.
-async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        pipe.take(limit).read_to_end(&mut bytes).await?;
-    }
-    Ok(bytes)
-}
-
 /// Waits until there is little left of the disk that a folder is on.
 async fn disk_is_full(folder: &Path, free: u64) {
     const PAUSE: Duration = Duration::from_millis(200);
     loop {
-        tokio::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
         // A disk that cannot be asked is not to be in the way.
         if statvfs(folder).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < free) {
             return;
         }
     }
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    id.and_then(Pid::from_raw)
 }
 
 /// Has the system end a process, or what it runs, that takes too much. Only functions have limits, and
@@ -221,8 +203,7 @@ fn limit(_child: &Child, _limits: &ResolutionLimits) {}
 /// Has the system end a process, or what it runs, that takes too much.
 #[cfg(target_os = "linux")]
 fn limit(child: &Child, limits: &ResolutionLimits) {
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    let Some(process) = id.and_then(Pid::from_raw) else {
+    let Some(process) = pid(child) else {
         return;
     };
     for (resource, limit) in [
@@ -263,13 +244,6 @@ fn limit_hit(output: &Output, limits: &ResolutionLimits) -> Option<String> {
 /// uv and what it runs, ended when dropped: to end uv alone would leave the build of a source
 /// distribution running.
 struct Group(Option<Pid>);
-
-impl Group {
-    fn led_by(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
-    }
-}
 
 impl Drop for Group {
     fn drop(&mut self) {

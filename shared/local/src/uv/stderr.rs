@@ -2,11 +2,11 @@
 
 use accretion_core::excerpt::excerpt;
 use accretion_core::target::Target;
+use accretion_egress::{Error as EgressError, Routes};
 use accretion_python::lock::Yanked;
 use url::Url;
 
 use crate::Error;
-use crate::routes::Routes;
 
 mod reasoning;
 
@@ -309,7 +309,7 @@ pub(super) fn unreachable(stderr: &str) -> Option<Error> {
         // The host says enough; a URL may hold a secret.
         let without_url = cause.split(" for url (").next().unwrap_or_default();
         let problem = excerpt(without_url, 500);
-        return Some(Error::UpstreamUnavailable { host, problem });
+        return Some(EgressError::UpstreamUnavailable { host, problem }.into());
     }
     None
 }

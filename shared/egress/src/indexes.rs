@@ -59,13 +59,6 @@ pub struct Indexes {
 }
 
 impl Indexes {
-    /// Returns whether any of them has credentials.
-    pub(crate) fn are_private(&self) -> bool {
-        let default = self.default.iter().map(|index| &index.credentials);
-        let named = self.named.iter().map(|index| &index.credentials);
-        default.chain(named).any(Option::is_some)
-    }
-
     /// Nothing but a default index, whose URL may have credentials.
     pub fn of_default(default: Option<&Url>) -> Self {
         Self {
@@ -74,14 +67,9 @@ impl Indexes {
         }
     }
 
-    /// Returns whether uv can do with the default index alone, and needs no credentials.
-    pub(crate) fn is_plain(&self) -> bool {
-        let open = |default: &DefaultIndex| default.credentials.is_none();
-        self.named.is_empty() && self.default.as_ref().is_none_or(open)
-    }
-
     /// Nothing but an index that a lock names.
-    pub(crate) fn at(&self, index: &Url) -> Self {
+    #[must_use]
+    pub fn at(&self, index: &Url) -> Self {
         let mut default = DefaultIndex::of_url(index.clone());
         if default.credentials.is_none() {
             default.credentials = self.credentials(index).cloned();
@@ -93,9 +81,32 @@ impl Indexes {
         }
     }
 
+    /// All that were named, in their order, with their credentials.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Url, Option<&Credentials>)> {
+        let named = self.named.iter().map(|it| (&it.index.url, &it.credentials));
+        let default = self.default.iter().map(|it| (&it.url, &it.credentials));
+        let all = named.chain(default);
+        all.map(|(url, credentials)| (url, credentials.as_ref()))
+    }
+
+    /// The URLs of all that were named.
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
+        self.all().map(|(url, _)| url)
+    }
+
+    /// Returns whether any of them has credentials.
+    pub fn are_private(&self) -> bool {
+        self.all().any(|(_, credentials)| credentials.is_some())
+    }
+
+    /// Returns whether a resolver can do with the default index alone, and needs no credentials.
+    pub fn is_plain(&self) -> bool {
+        self.named.is_empty() && !self.are_private()
+    }
+
     /// The identity of these indexes: a user with other credentials must not read what is
     /// remembered of these.
-    pub(crate) fn identity(&self) -> String {
+    pub fn identity(&self) -> String {
         let mut identity = String::new();
         for NamedIndex { index, .. } in &self.named {
             let reference = index.credentials.as_ref().map(ToString::to_string);
@@ -111,30 +122,18 @@ impl Indexes {
         identity
     }
 
-    /// The URLs of all that were named.
-    pub fn urls(&self) -> impl Iterator<Item = &Url> {
-        let named = self.named.iter().map(|named| &named.index.url);
-        named.chain(self.default.iter().map(|default| &default.url))
-    }
-
     /// The credentials for a URL: those of an index on the very same server, of the one
     /// whose path the URL's goes along with for longest where there are several.
-    pub(crate) fn credentials(&self, url: &Url) -> Option<&Credentials> {
-        let of_default = self.default.iter().map(|it| (&it.url, &it.credentials));
-        let with_credentials: Vec<_> = self
-            .named
-            .iter()
-            .map(|it| (&it.index.url, &it.credentials))
-            .chain(of_default)
-            .filter(|(index, _)| index.origin() == url.origin())
-            .filter_map(|(index, credentials)| Some((index, credentials.as_ref()?)))
-            .collect();
-        // Of equals, the last of these is the first of them.
-        let best = with_credentials
-            .into_iter()
-            .rev()
-            .max_by_key(|(index, _)| common_segments(index, url));
-        best.map(|(_, credentials)| credentials)
+    pub fn credentials(&self, url: &Url) -> Option<&Credentials> {
+        let of_server = self
+            .all()
+            .filter(|(index, _)| index.origin() == url.origin());
+        let with_credentials = of_server.filter_map(|(index, it)| Some((index, it?)));
+        // Of equals, the first: the last of these.
+        let nearest_last = with_credentials.collect::<Vec<_>>().into_iter().rev();
+        nearest_last
+            .max_by_key(|(index, _)| common_segments(index, url))
+            .map(|(_, credentials)| credentials)
             .or_else(|| self.netrc.of_url(url))
     }
 
@@ -147,16 +146,23 @@ impl Indexes {
         let mut named = self.named.iter().enumerate();
         named.find(|(_, named)| is_for(named))
     }
+
+    /// Returns whether a package may come from the index at a place in the order of all.
+    pub(crate) fn may_have(&self, at: usize, package: &str) -> bool {
+        let is_open = |named: &NamedIndex| named.index.packages.is_none();
+        match self.pinned(package) {
+            Some((pinned, _)) => at == pinned,
+            None => self.named.get(at).is_none_or(is_open),
+        }
+    }
 }
 
 /// The number of segments that two paths have in common from the start.
 fn common_segments(one: &Url, other: &Url) -> usize {
-    let segments = |url: &Url| -> Vec<String> {
-        let segments = url.path().split('/').filter(|part| !part.is_empty());
-        segments.map(ToOwned::to_owned).collect()
-    };
-    let pairs = segments(one).into_iter().zip(segments(other));
-    pairs.take_while(|(one, other)| one == other).count()
+    let [one, other] = [one, other].map(|url| url.path().split('/').filter(|it| !it.is_empty()));
+    one.zip(other)
+        .take_while(|(one, other)| one == other)
+        .count()
 }
 
 #[cfg(test)]

@@ -1,100 +1,80 @@
-//! The only way from uv to the network, if others choose what it asks for.
+//! The only way from a resolver to the network, if others choose what it asks for.
 //!
-//! uv follows whatever an index, a requirement or a redirect names. Where it runs for others, it is
-//! given a proxy that listens on loopback and connects to nothing that [`Origins`] refuse. What is
-//! encrypted passes through as it is: the proxy sees the server's name and counts bytes.
+//! A resolver follows whatever an index, a requirement or a redirect names. Where it runs for others,
+//! it is given a proxy that listens on loopback and connects to nothing that [`Origins`] refuse. What
+//! is encrypted passes through as it is: the proxy sees the server's name and counts bytes.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode, Uri, client, server};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use crate::origin::{Origins, Refusal};
+use crate::origin::Origins;
 use crate::routes::{self, Routes};
+use crate::rules::{Body, Rules, Stop, empty};
 
-/// A server that does not take the connection by then is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The bytes that pass at a time.
 const CHUNK: usize = 16 << 10;
 
-pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
-
-/// A proxy for one run of uv, gone when dropped, with every connection.
+/// A proxy for one run of a resolver, gone when dropped, with every connection.
 #[derive(Debug)]
-pub(crate) struct EgressProxy {
+pub struct EgressProxy {
     address: SocketAddr,
-    rules: Arc<Rules>,
+    shared: Arc<Shared>,
     connections: JoinHandle<()>,
     stops: mpsc::Receiver<Stop>,
 }
 
-/// The reason to stop uv.
+/// What all connections share.
 #[derive(Debug)]
-pub(crate) enum Stop {
-    /// It has asked for what is not allowed.
-    Refused(Refusal),
-    /// It has read more bytes than it may.
-    Traffic,
-    /// An index refuses access: its answer, as a sentence.
-    Forbidden(String),
+struct Shared {
+    rules: Arc<Rules>,
+    routes: Option<Routes>,
 }
 
 impl EgressProxy {
-    /// Listens for uv, which may read `traffic` bytes. `routes` lead to indexes that uv is not to ask
-    /// by itself.
-    pub(crate) async fn open(
-        origins: Origins,
-        traffic: u64,
-        routes: Option<Routes>,
-    ) -> io::Result<Self> {
+    /// Listens for a resolver, which may read `traffic` bytes. `routes` lead to indexes that it is not
+    /// to ask by itself.
+    pub async fn open(origins: Origins, traffic: u64, routes: Option<Routes>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let (stop, stops) = mpsc::channel(1);
-        let rules = Arc::new(Rules {
-            origins,
-            left: AtomicU64::new(traffic),
-            stop,
-            routes,
-        });
+        let (rules, stops) = Rules::new(origins, traffic);
+        let rules = Arc::new(rules);
+        let shared = Arc::new(Shared { rules, routes });
         Ok(Self {
-            address,
-            rules: Arc::clone(&rules),
-            connections: tokio::spawn(accept(listener, rules)),
+            address: listener.local_addr()?,
+            shared: Arc::clone(&shared),
+            connections: tokio::spawn(accept(listener, shared)),
             stops,
         })
     }
 
     /// The value for proxy variables.
-    pub(crate) fn url(&self) -> String {
-        match &self.rules.routes {
+    pub fn url(&self) -> String {
+        match self.routes() {
             Some(routes) => routes.proxy(self.address),
             None => format!("http://{}", self.address),
         }
     }
 
-    /// The routes to indexes that uv does not ask by itself.
-    pub(crate) fn routes(&self) -> Option<&Routes> {
-        self.rules.routes.as_ref()
+    /// The routes to indexes that the resolver does not ask by itself.
+    pub fn routes(&self) -> Option<&Routes> {
+        self.shared.routes.as_ref()
     }
 
     /// Waits until there is a reason to stop.
-    pub(crate) async fn stopped(&mut self) -> Stop {
+    pub async fn stopped(&mut self) -> Stop {
         match self.stops.recv().await {
             Some(stop) => stop,
             None => future::pending().await,
@@ -108,63 +88,13 @@ impl Drop for EgressProxy {
     }
 }
 
-/// The rules for every connection.
-#[derive(Debug)]
-pub(crate) struct Rules {
-    pub(crate) origins: Origins,
-    /// Bytes that may still be read.
-    left: AtomicU64,
-    stop: mpsc::Sender<Stop>,
-    routes: Option<Routes>,
-}
-
-impl Rules {
-    /// Tells that uv is not to go on. The first reason counts.
-    pub(crate) fn stop(&self, stop: Stop) {
-        let _ = self.stop.try_send(stop);
-    }
-
-    /// Counts bytes that were read. Whether there may be more.
-    pub(crate) fn count(&self, bytes: usize) -> bool {
-        let take = |left: u64| left.checked_sub(bytes as u64);
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        if taken.is_err() {
-            self.stop(Stop::Traffic);
-        }
-        taken.is_ok()
-    }
-
-    /// A connection to the host and port of a URL, if that is allowed.
-    async fn connect(&self, url: &Url) -> io::Result<TcpStream> {
-        let refused = |refusal: Refusal| {
-            self.stop(Stop::Refused(refusal.clone()));
-            io::Error::new(io::ErrorKind::PermissionDenied, refusal)
-        };
-        self.origins.check(url).map_err(refused)?;
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        // An IPv6 address stands in brackets.
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let connect = async {
-            let addresses = lookup_host((name, port)).await?;
-            let addresses = self.origins.reachable(host, addresses).map_err(refused)?;
-            TcpStream::connect(&*addresses).await
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, connect)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-async fn accept(listener: TcpListener, rules: Arc<Rules>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     // Dropped with this task, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(serve(stream, Arc::clone(&rules)));
+                connections.spawn(serve(stream, Arc::clone(&shared)));
             },
             // Those that have ended need not be kept.
             Some(_) = connections.join_next() => {}
@@ -175,9 +105,9 @@ async fn accept(listener: TcpListener, rules: Arc<Rules>) {
 /// The tunnel that a connection becomes after `CONNECT`.
 type Tunnel = Mutex<Option<(OnUpgrade, TcpStream)>>;
 
-async fn serve(stream: TcpStream, rules: Arc<Rules>) {
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let tunnel = Tunnel::default();
-    let service = service_fn(|request| answer(request, &rules, &tunnel));
+    let service = service_fn(|request| answer(request, &shared, &tunnel));
     let served = server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
@@ -186,12 +116,12 @@ async fn serve(stream: TcpStream, rules: Arc<Rules>) {
     if let (Ok(()), Some((upgrade, upstream))) = (served, upgraded_to)
         && let Ok(upgraded) = upgrade.await
     {
-        let (from_uv, to_uv) = tokio::io::split(TokioIo::new(upgraded));
+        let (from_resolver, to_resolver) = tokio::io::split(TokioIo::new(upgraded));
         let (from_server, to_server) = upstream.into_split();
         // Either side may hang up whenever it likes.
         let _ = tokio::try_join!(
-            pass(from_uv, to_server, &rules),
-            pass(from_server, to_uv, &rules),
+            pass(from_resolver, to_server, &shared.rules),
+            pass(from_server, to_resolver, &shared.rules),
         );
     }
 }
@@ -214,22 +144,22 @@ async fn pass(
     }
 }
 
-/// Answers with what an error means; uv gets no details, who runs uv gets the reason to stop.
+/// Answers with the status of an error: the resolver gets no details, its caller gets the reason to stop.
 async fn answer(
     request: Request<Incoming>,
-    rules: &Arc<Rules>,
+    shared: &Shared,
     tunnel: &Tunnel,
 ) -> Result<Response<Body>, hyper::Error> {
     let authorization = request.headers().get(PROXY_AUTHORIZATION);
-    if let Some(routes) = &rules.routes
+    if let Some(routes) = &shared.routes
         && !routes.let_in(authorization)
     {
         return Ok(empty(StatusCode::PROXY_AUTHENTICATION_REQUIRED));
     }
     let answered = if request.method() == Method::CONNECT {
-        connect(request, rules, tunnel).await
+        connect(request, &shared.rules, tunnel).await
     } else {
-        forward(request, rules).await
+        forward(request, shared).await
     };
     Ok(answered.unwrap_or_else(|error| {
         let status = match error.kind() {
@@ -239,13 +169,6 @@ async fn answer(
         };
         empty(status)
     }))
-}
-
-pub(crate) fn empty(status: StatusCode) -> Response<Body> {
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response
 }
 
 /// Connects, and lets through whatever comes once that is answered.
@@ -263,15 +186,16 @@ async fn connect(
 }
 
 /// Hands on a request over plain HTTP, which only an index may have that the operator chose.
-async fn forward(mut request: Request<Incoming>, rules: &Arc<Rules>) -> io::Result<Response<Body>> {
+async fn forward(mut request: Request<Incoming>, shared: &Shared) -> io::Result<Response<Body>> {
     let url = url_of(&request.uri().to_string())?;
-    if let Some(routes) = &rules.routes
+    if let Some(routes) = &shared.routes
         && url.host_str() == Some(routes::HOST)
     {
         let (method, path) = (request.method(), url.path());
-        return routes.answer(method, path, request.headers(), rules).await;
+        let answered = routes.answer(method, path, request.headers(), &shared.rules);
+        return Ok(answered.await.unwrap_or_else(empty));
     }
-    let upstream = rules.connect(&url).await?;
+    let upstream = shared.rules.connect(&url).await?;
     let path = url[url::Position::BeforePath..url::Position::AfterQuery].parse::<Uri>();
     *request.uri_mut() = path.map_err(|_| io::ErrorKind::InvalidInput)?;
     request.headers_mut().remove(PROXY_AUTHORIZATION);
@@ -284,14 +208,9 @@ async fn forward(mut request: Request<Incoming>, rules: &Arc<Rules>) -> io::Resu
     // Ends with the response, or when that is dropped.
     tokio::spawn(connection);
     let response = sender.send_request(request).await;
-    let rules = Arc::clone(rules);
-    Ok(response.map_err(io::Error::other)?.map(|body| {
-        let counted = body.map_frame(move |frame| {
-            rules.count(frame.data_ref().map_or(0, Bytes::len));
-            frame
-        });
-        counted.map_err(io::Error::other).boxed_unsync()
-    }))
+    Ok(response
+        .map_err(io::Error::other)?
+        .map(|body| shared.rules.counted(body)))
 }
 
 fn url_of(text: &str) -> io::Result<Url> {
@@ -300,7 +219,10 @@ fn url_of(text: &str) -> io::Result<Url> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::origin::Refusal;
 
     const HOUR: Duration = Duration::from_hours(1);
 

@@ -129,7 +129,7 @@ fn nobody_else_uses_the_proxy() {
     let cache = tempfile::tempdir().unwrap();
     let routes = routes(indexes(), cache.path());
     let given = |token: &str| {
-        let text = format!("Basic {}", STANDARD.encode(format!("uv:{token}")));
+        let text = format!("Basic {}", STANDARD.encode(format!("resolver:{token}")));
         HeaderValue::from_str(&text).unwrap()
     };
     assert!(routes.let_in(Some(&given(&routes.token))));

@@ -5,35 +5,47 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use accretion_core::loopback::is_loopback;
 use url::{Host, Url};
 
-use crate::Error;
+use crate::error::Error;
 use crate::hosts::AllowedHosts;
 
-/// The servers that downloads may come from. Checked before the first request, for each redirect, and for each
-/// address that a host name turns out to have.
+/// The servers that downloads may come from. Checked before the first request, for each redirect,
+/// and for each address that a host name turns out to have.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Origins {
+pub struct Origins {
     /// The package indexes that the user chose.
-    pub(crate) indexes: Vec<Url>,
+    pub indexes: Vec<Url>,
     /// True if addresses of the machine itself are refused, unless the index is there.
-    pub(crate) refuse_local: bool,
+    pub refuse_local: bool,
     /// Hosts that are allowed beside the index.
-    pub(crate) hosts: AllowedHosts,
+    pub hosts: AllowedHosts,
 }
 
 /// The reason why nothing is downloaded from a server.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
+    /// It would not be encrypted.
     #[error("{host} would send it over plain HTTP")]
-    Plain { host: String },
+    Plain {
+        /// The server.
+        host: String,
+    },
+    /// It is this machine itself.
     #[error("{host} is an address of this machine")]
-    Local { host: String },
+    Local {
+        /// The server.
+        host: String,
+    },
+    /// The operator does not allow it.
     #[error("{host} is not among the hosts that are allowed")]
-    Host { host: String },
+    Host {
+        /// The server.
+        host: String,
+    },
 }
 
 impl Refusal {
     /// The error for what would come from there, in words.
-    pub(crate) fn of(self, what: String) -> Error {
+    pub fn of(self, what: String) -> Error {
         match self {
             Self::Plain { host } => Error::InsecureUrl { host, what },
             Self::Local { host } => Error::LocalAddressRefused { host, what },
@@ -44,7 +56,7 @@ impl Refusal {
 
 impl Origins {
     /// Returns whether a URL is encrypted, or does not leave this machine, or is where the user said so.
-    pub(crate) fn check(&self, url: &Url) -> Result<(), Refusal> {
+    pub fn check(&self, url: &Url) -> Result<(), Refusal> {
         let name = || url.host_str().unwrap_or("the server").to_owned();
         let host = url.host();
         let mut indexes = self.indexes.iter();
