@@ -11,9 +11,8 @@ use reqwest::{Client, RequestBuilder};
 use crate::dns::SharedLookups;
 use crate::error::Error;
 use crate::origin::{Origins, Refusal};
+use crate::rules::CONNECT_TIMEOUT;
 
-/// A server that does not take the connection by then is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that sends nothing for so long sends nothing more.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -16,7 +16,7 @@ use url::Url;
 use crate::origin::{Origins, Refusal};
 
 /// A server that does not take the connection by then is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The body of an answer to the resolver.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;

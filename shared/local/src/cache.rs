@@ -92,7 +92,7 @@ impl WheelCache {
         let folder = self.files.path();
         Paths {
             wheel: folder.join(format!("{sha256}.whl")),
-            layout: folder.join(format!("{sha256}.{LAYOUT_EXTENSION}")),
+            layout_file: folder.join(format!("{sha256}.{LAYOUT_EXTENSION}")),
         }
     }
 
@@ -176,15 +176,12 @@ impl WheelCache {
             let content = File::open(path).map_err(Error::cache("could not read", path))?;
             let layout = write_layout(&content, &filename, &limits, &layout_file)?;
             let files = wheel.map(|wheel| (wheel, &paths.wheel));
-            for (file, path) in files.into_iter().chain([(layout_file, &paths.layout)]) {
+            for (file, path) in files.into_iter().chain([(layout_file, &paths.layout_file)]) {
                 let unwritable = Error::cache("could not write to the cache", path);
                 file.persist(path)
                     .map_err(|error| unwritable(error.error))?;
             }
-            let Paths {
-                wheel,
-                layout: layout_file,
-            } = paths;
+            let Paths { wheel, layout_file } = paths;
             Ok(Arc::new(StoredWheel {
                 filename,
                 layout,
@@ -393,14 +390,14 @@ where
 
 struct Paths {
     wheel: PathBuf,
-    layout: PathBuf,
+    layout_file: PathBuf,
 }
 
 /// A wheel that is in the cache. What is not whole, or was written by another version, is not
 /// there.
 fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
     let size = fs::metadata(&paths.wheel).ok()?.len();
-    let file = File::open(&paths.layout).ok()?;
+    let file = File::open(&paths.layout_file).ok()?;
     let layout = Layout::decode(&file, file.metadata().ok()?.len()).ok()??;
     if layout.archive_size != size || !filename.is_of(&layout) {
         return None;
@@ -411,7 +408,7 @@ fn load(paths: &Paths, filename: &WheelFilename) -> Option<StoredWheel> {
         filename: filename.clone(),
         layout,
         wheel: paths.wheel.clone(),
-        layout_file: paths.layout.clone(),
+        layout_file: paths.layout_file.clone(),
     })
 }
 

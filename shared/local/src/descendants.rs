@@ -44,23 +44,16 @@ pub async fn end() -> Result<(), Error> {
         if since.elapsed() > PATIENCE {
             return Err(unable(format!("{} are left", found.len())));
         }
-        let new: Vec<_> = found.iter().filter(|it| !stopped.contains(*it)).collect();
-        let signal = if new.is_empty() {
-            Signal::KILL
+        let new = &found - &stopped;
+        let (signal, signalled) = if new.is_empty() {
+            (Signal::KILL, &found)
         } else {
-            Signal::STOP
+            (Signal::STOP, &new)
         };
-        let signalled: Vec<_> = if new.is_empty() {
-            found.iter().collect()
-        } else {
-            new
-        };
-        for process in signalled {
-            if let Some(pid) = Pid::from_raw(*process) {
-                // It may have ended by itself just now, or have no parent any more.
-                let _ = kill_process(pid, signal);
-                let _ = waitpid(Some(pid), WaitOptions::NOHANG);
-            }
+        for pid in signalled.iter().copied().filter_map(Pid::from_raw) {
+            // It may have ended by itself just now, or have no parent any more.
+            let _ = kill_process(pid, signal);
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
         stopped.extend(found);
         tokio::time::sleep(PAUSE).await;

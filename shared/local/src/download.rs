@@ -25,10 +25,8 @@ use crate::blocking::blocking;
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;
-/// The number of attempts at a download.
-const ATTEMPTS: u32 = 4;
-/// The pause after the first failed attempt; it doubles after each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The pauses between the attempts at a download, in milliseconds.
+const PAUSES: [u64; 3] = [250, 500, 1_000];
 
 /// Downloads files, and makes sure that they are the right ones.
 #[derive(Clone)]
@@ -190,17 +188,15 @@ impl Downloader {
         allowance: &Allowance,
         into: &mut File,
     ) -> Result<(), Error> {
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
+        for pause in PAUSES {
             match self.attempt(filename, file, allowance, into).await {
-                Err(error) if attempt < ATTEMPTS && error.class() == Class::Transient => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
+                Err(error) if error.class() == Class::Transient => {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 outcome => return outcome,
             }
         }
-        Ok(())
+        self.attempt(filename, file, allowance, into).await
     }
 
     async fn attempt(
@@ -211,9 +207,8 @@ impl Downloader {
         into: &mut File,
     ) -> Result<(), Error> {
         let name = || filename.to_owned();
-        let host = || host(&locked.url);
         let unavailable = |problem: String| {
-            let host = host();
+            let host = host(&locked.url);
             Error::from(EgressError::UpstreamUnavailable { host, problem })
         };
         let unwritable = Error::cache("could not write the download", filename.as_ref());
@@ -238,7 +233,7 @@ impl Downloader {
         }
         if !status.is_success() {
             return Err(Error::FileNotFound {
-                host: host(),
+                host: host(&locked.url),
                 file: name(),
                 status: status.as_u16(),
             });

@@ -107,11 +107,11 @@ impl PackedFolder {
 
 impl LayerFolder {
     /// A folder that has to be there.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let path = path.into();
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = folder.into();
         // Reading it says what is wrong with what is no folder.
-        let root = fs::read_dir(&path).and_then(|_| fs::canonicalize(&path));
-        let root = root.map_err(Error::unreadable(&path))?;
+        let real = fs::read_dir(&path).and_then(|_| fs::canonicalize(&path));
+        let root = real.map_err(Error::unreadable(&path))?;
         Ok(Self { path, root })
     }
 
@@ -150,26 +150,20 @@ impl LayerFolder {
         found.sort_by(|a, b| a.path.cmp(&b.path));
         check_size(&found)?;
 
-        let file = NamedTempFile::new().map_err(unwritable)?;
-        let (file, path) = file.into_parts();
-        let mut packer = Packer::new(BufWriter::new(file));
-        for Found {
-            path: inside,
-            file,
-            executable,
-            ..
-        } in found
-        {
-            let shown = self.path.join(&inside);
+        let temporary = NamedTempFile::new().map_err(unwritable)?;
+        let (out, packed) = temporary.into_parts();
+        let mut packer = Packer::new(BufWriter::new(out));
+        for entry in found {
+            let shown = self.path.join(&entry.path);
             let unreadable = Error::unreadable(&shown);
-            let mut content = Scanned::new(File::open(file).map_err(unreadable)?);
-            let added = packer.add(inside.clone(), executable, &mut content);
+            let mut content = Scanned::new(File::open(entry.file).map_err(unreadable)?);
+            let added = packer.add(entry.path.clone(), entry.executable, &mut content);
             added.map_err(|error| match error {
                 PackError::Read(error) => unreadable(error),
                 PackError::Write(error) => unwritable(error),
                 PackError::Path(_) => refused(&shown, &error.to_string()),
             })?;
-            selector.hold(content.finish(&inside));
+            selector.hold(content.finish(&entry.path));
         }
         let left_out = selector.finish()?;
         let (files, sink) = packer.finish();
@@ -178,10 +172,10 @@ impl LayerFolder {
         let files = PackedFiles {
             folder: format!("the folder {}", self.path.display()),
             files,
-            packed: path.to_path_buf(),
+            packed: packed.to_path_buf(),
         };
         Ok(PackedFolder {
-            packed: path,
+            packed,
             files,
             left_out,
         })

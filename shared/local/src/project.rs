@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use accretion_core::digest::Sha256;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::Error;
 
@@ -75,8 +76,7 @@ impl ProjectCopy {
     fn fill(&self, work: &Path) -> io::Result<()> {
         let mut ancestors = self.original.ancestors();
         let repository = ancestors.find(|it| it.join(".git").exists());
-        let is_small = |it: &&Path| Budget::default().measure(it, &self.original);
-        let copied = repository.filter(is_small);
+        let copied = repository.filter(|it| is_small(it, &self.original));
         let mut next = self.original.as_path();
         for folder in self.original.ancestors().skip(1) {
             fs::create_dir_all(self.at(folder))?;
@@ -164,35 +164,17 @@ fn copy_file(from: &Path, to: &Path, metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// The cost of copying.
-#[derive(Default)]
-struct Budget {
-    bytes: u64,
-    files: usize,
-}
-
-impl Budget {
-    /// Returns whether the content of a folder beside a project is small enough to be copied.
-    fn measure(&mut self, folder: &Path, project: &Path) -> bool {
-        let (bytes, files) = BESIDE;
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| entry.path() != project) {
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            self.files += 1;
-            self.bytes += metadata.len();
-            let path = entry.path();
-            let is_entered = metadata.is_dir() && !is_linked(&path);
-            if self.bytes > bytes
-                || self.files > files
-                || (is_entered && !self.measure(&path, project))
-            {
-                return false;
-            }
-        }
-        true
-    }
+/// Returns whether the content of a folder beside a project is small enough to be copied.
+fn is_small(folder: &Path, project: &Path) -> bool {
+    let is_copied = |entry: &DirEntry| {
+        let is_folder = entry.depth() > 0 && entry.file_type().is_dir();
+        entry.path() != project && !(is_folder && is_linked(entry.path()))
+    };
+    let entries = WalkDir::new(folder).into_iter().filter_entry(is_copied);
+    let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
+    let counted = sizes.take(BESIDE.1 + 1);
+    let (bytes, files) = counted.fold((0, 0), |(bytes, files), size| (bytes + size, files + 1));
+    bytes <= BESIDE.0 && files <= BESIDE.1
 }
 
 #[cfg(test)]

@@ -29,12 +29,9 @@ impl Interpreters {
 
     /// Any interpreter, for uv to run.
     pub fn any(&self) -> Option<PathBuf> {
-        let newest_first: Vec<_> = Runtime::all().collect();
-        let versioned = newest_first
-            .iter()
-            .rev()
-            .map(|runtime| runtime.identifier());
-        let names = ["python3", "python"].into_iter().chain(versioned);
+        let oldest_first: Vec<_> = Runtime::all().map(Runtime::identifier).collect();
+        let newest_first = oldest_first.into_iter().rev();
+        let names = ["python3", "python"].into_iter().chain(newest_first);
         self.preferred
             .iter()
             .cloned()

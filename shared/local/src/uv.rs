@@ -283,15 +283,15 @@ impl Uv {
             return self.compile(resolution).await?.lock();
         };
         let indexes = self.indexes_of(Some(location));
-        let question = answers.question(&resolution, &indexes.identity());
+        let path = answers.path(&resolution, &indexes.identity());
         if location.remembered
-            && let Some(lock) = question.remembered()
+            && let Some(lock) = answers::remembered(&path)
         {
             return Ok(lock);
         }
         let answer = self.compile(resolution).await?;
         let lock = answer.lock()?;
-        question.remember(&answer)?;
+        answers.remember(&path, &answer)?;
         Ok(lock)
     }
 
@@ -301,8 +301,8 @@ impl Uv {
         let release = resolution.requirements.python(target)?.to_string();
         let work = tempfile::tempdir().map_err(temporary::unwritable)?;
         let indexes = self.indexes_of(resolution.located);
-        let command = self.compile_command(&resolution, &release, &indexes, work.path());
-        let mut command = command.await?;
+        let prepared = self.compile_command(&resolution, &release, &indexes, work.path());
+        let mut command = prepared.await?;
         let routes = self.routes(indexes).await?;
         let Ran { output, proxy } = self.run(&mut command, routes).await?;
         let routes = proxy.as_ref().and_then(EgressProxy::routes);

@@ -10,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use walkdir::WalkDir;
+
 use crate::Error;
 use crate::blocking::blocking;
 use crate::temporary::PARTIAL;
@@ -168,28 +170,19 @@ impl CacheFolder {
             remove_partial(folder).map_err(unable)?;
         }
         let mut pruned = Pruned::default();
-        let uv = tree_bytes(&self.uv()).map_err(unable)?;
-        if uv > budget.bytes / UV_SHARE {
-            self.remove_uv().map_err(unable)?;
-            pruned.uv = true;
-            pruned.removed += uv;
-        } else {
-            pruned.left += uv;
-        }
-        let located = tree_bytes(&self.located()).map_err(unable)?;
-        if located > budget.bytes / LOCATED_SHARE {
-            self.remove_located().map_err(unable)?;
-            pruned.removed += located;
-        } else {
-            pruned.left += located;
+        for (folder, share) in [(self.uv(), UV_SHARE), (self.located(), LOCATED_SHARE)] {
+            let bytes = tree_bytes(&folder).map_err(unable)?;
+            if bytes > budget.bytes / share {
+                self.remove(&folder).map_err(unable)?;
+                pruned.uv |= folder == self.uv();
+                pruned.removed += bytes;
+            } else {
+                pruned.left += bytes;
+            }
         }
         let mut wheels = self.cached_wheels().map_err(unable)?;
         pruned.left += wheels.iter().map(|wheel| wheel.bytes).sum::<u64>();
-        wheels.sort_by(|one, other| {
-            (one.used, &one.files)
-                .cmp(&(other.used, &other.files))
-                .reverse()
-        });
+        wheels.sort_by(|a, b| (b.used, &b.files).cmp(&(a.used, &a.files)));
         while pruned.left > budget.bytes
             && let Some(oldest) = wheels.pop()
         {
@@ -204,18 +197,11 @@ impl CacheFolder {
         Ok(pruned)
     }
 
-    /// Removes uv's folder in one step: uv is not to find half of what it wrote.
-    fn remove_uv(&self) -> io::Result<()> {
-        let removed = self.root.join(format!("{PARTIAL}uv"));
-        fs::rename(self.uv(), &removed)?;
+    /// Removes a folder in one step: uv is not to find half of what it wrote.
+    fn remove(&self, folder: &Path) -> io::Result<()> {
+        let removed = self.root.join(format!("{PARTIAL}removed"));
+        fs::rename(folder, &removed)?;
         fs::remove_dir_all(removed)
-    }
-
-    fn remove_located(&self) -> io::Result<()> {
-        for entry in entries(&self.located())? {
-            remove(entry.path())?;
-        }
-        Ok(())
     }
 
     /// Each wheel with the files that go with it, which have its SHA-256 in their names.
@@ -283,20 +269,12 @@ fn remove_partial(folder: &Path) -> io::Result<()> {
 
 /// The bytes that a folder takes on disk with all that is below it; zero if there is none.
 fn tree_bytes(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in entries(&folder)? {
-            let Some(metadata) = metadata(&entry)? else {
-                continue;
-            };
-            bytes += blocks(&metadata);
-            if metadata.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    Ok(bytes)
+    let below = WalkDir::new(folder).min_depth(1).into_iter();
+    let sizes = below.map(|entry| {
+        let metadata = entry.and_then(|entry| entry.metadata());
+        Ok(found(metadata.map_err(io::Error::from))?.map_or(0, |it| blocks(&it)))
+    });
+    sizes.sum()
 }
 
 /// The bytes that a file or folder takes on disk. Systems that write late do not tell it at once, so it

@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use accretion_core::digest::Sha256;
@@ -48,12 +48,6 @@ pub(super) struct Answers {
     folder: Folder,
 }
 
-/// A question, and where its answer is.
-pub(super) struct Question<'a> {
-    folder: &'a Folder,
-    path: PathBuf,
-}
-
 impl Answers {
     /// The folder is made when the first answer is remembered.
     pub(super) fn new(folder: PathBuf) -> Self {
@@ -62,8 +56,8 @@ impl Answers {
         }
     }
 
-    /// The question of a resolution; `indexes` names the indexes, without their credentials.
-    pub(super) fn question(&self, resolution: &Resolution<'_>, indexes: &str) -> Question<'_> {
+    /// The path of the answer to a resolution; `indexes` names the indexes, without their credentials.
+    pub(super) fn path(&self, resolution: &Resolution<'_>, indexes: &str) -> PathBuf {
         let Resolution {
             requirements,
             target,
@@ -77,36 +71,21 @@ impl Answers {
             requirements.to_requirements_txt(),
         );
         let name = Sha256::of(question.as_bytes()).to_string();
-        Question {
-            folder: &self.folder,
-            path: self.folder.path().join(name),
-        }
-    }
-}
-
-impl Question<'_> {
-    /// The answer, if there is one and it is whole.
-    pub(super) fn remembered(&self) -> Option<Lock> {
-        let answer = fs::read_to_string(&self.path).ok()?;
-        let (sha256, text) = answer.split_once('\n')?;
-        if Sha256::of(text.as_bytes()).to_string() != sha256 {
-            return None;
-        }
-        Lock::parse(text).ok()
+        self.folder.path().join(name)
     }
 
     /// Remembers an answer, unless it opens something, or holds for a while only, as URLs do that
     /// are signed.
-    pub(super) fn remember(&self, answer: &Answer) -> Result<(), Error> {
+    pub(super) fn remember(&self, path: &Path, answer: &Answer) -> Result<(), Error> {
         if answer.text.contains(['?', '@']) {
             return Ok(());
         }
-        let unwritable = Error::cache("could not write to the cache", &self.path);
+        let unwritable = Error::cache("could not write to the cache", path);
         let mut file = self.folder.file().map_err(unwritable)?;
         let noted = answer.noted();
         let sha256 = Sha256::of(noted.as_bytes());
         write!(file, "{sha256}\n{noted}").map_err(unwritable)?;
-        file.persist(&self.path)
+        file.persist(path)
             .map_err(|error| unwritable(error.error))?;
         self.forget_oldest();
         Ok(())
@@ -128,4 +107,12 @@ impl Question<'_> {
             }
         }
     }
+}
+
+/// The answer that is remembered, if it is whole.
+pub(super) fn remembered(path: &Path) -> Option<Lock> {
+    let answer = fs::read_to_string(path).ok()?;
+    let (sha256, text) = answer.split_once('\n')?;
+    let is_whole = Sha256::of(text.as_bytes()).to_string() == sha256;
+    Lock::parse(text).ok().filter(|_| is_whole)
 }

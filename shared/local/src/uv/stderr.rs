@@ -71,31 +71,9 @@ pub(super) fn failed(file: String, output: String, all: &str) -> Error {
 }
 
 /// Programs that builds need, which no runtime of Lambda has.
-const PROGRAMS: [&str; 24] = [
-    "ar",
-    "c++",
-    "c99",
-    "cargo",
-    "cc",
-    "clang",
-    "clang++",
-    "cmake",
-    "g++",
-    "gcc",
-    "gfortran",
-    "go",
-    "ld",
-    "make",
-    "meson",
-    "nasm",
-    "ninja",
-    "patchelf",
-    "pkg-config",
-    "protoc",
-    "rustc",
-    "swig",
-    "tar",
-    "yasm",
+const PROGRAMS: [&str; 23] = [
+    "ar", "c++", "c99", "cargo", "cc", "clang", "clang++", "cmake", "g++", "gcc", "gfortran", "go",
+    "ld", "make", "meson", "nasm", "ninja", "patchelf", "protoc", "rustc", "swig", "tar", "yasm",
 ];
 
 /// The messages of build backends for want of a program that they do not name as the system does.
@@ -134,9 +112,8 @@ fn missing_program(output: &str) -> Option<String> {
         };
         let name = named?.rsplit('/').next()?;
         // A cross compiler is named after its machine, another version after that.
-        let parts: Vec<_> = name.split('-').collect();
         let is_program =
-            PROGRAMS.contains(&name) || parts.iter().any(|part| PROGRAMS.contains(part));
+            name.ends_with("pkg-config") || name.split('-').any(|part| PROGRAMS.contains(&part));
         is_program.then(|| name.to_owned())
     })
 }

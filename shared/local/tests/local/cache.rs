@@ -185,6 +185,23 @@ async fn uv_may_take_a_quarter() {
 }
 
 #[tokio::test]
+async fn urls_of_files_may_take_a_thirty_second() {
+    let cache = Cache::new();
+    cache.write("located/answer", [0; 9000], 0);
+    let pruned = cache.prune(Budget { bytes: 384 * KIB }).await;
+    assert_eq!((pruned.removed, pruned.left), (0, 12 * KIB));
+    let budget = Budget {
+        bytes: 384 * KIB - 1,
+    };
+    let pruned = cache.prune(budget).await;
+    assert_eq!(
+        (pruned.uv, pruned.removed, pruned.left),
+        (false, 12 * KIB, 0)
+    );
+    assert_eq!(names(cache.root.path()), [".lock"]);
+}
+
+#[tokio::test]
 async fn nothing_is_pruned_while_a_build_uses_the_folder() {
     let cache = Cache::new();
     cache.wheel('a', 9);
@@ -247,7 +264,7 @@ async fn a_build_waits_while_the_folder_is_pruned() {
 async fn what_killed_processes_left_is_removed() {
     let cache = Cache::new();
     let sha256 = cache.wheel('a', 0);
-    for folder in ["", "wheels/", "built/"] {
+    for folder in ["", "wheels/", "built/", "located/"] {
         cache.write(&format!("{folder}{PARTIAL}file"), "half", 0);
         cache.write(&format!("{folder}{PARTIAL}folder/deep/file"), "half", 0);
         cache.write(&format!("{folder}other"), "", 0);
@@ -257,8 +274,9 @@ async fn what_killed_processes_left_is_removed() {
     assert_eq!(cache.prune(PLENTY).await.wheels, 0);
     assert_eq!(
         names(cache.root.path()),
-        [".lock", "built", "other", "wheels"]
+        [".lock", "built", "located", "other", "wheels"]
     );
+    assert_eq!(names(&cache.path("located")), ["other"]);
     assert_eq!(names(&cache.path("built")), ["other", "record"]);
     assert_eq!(cache.wheels(), "a");
 }
