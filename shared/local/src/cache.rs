@@ -384,7 +384,8 @@ where
         {
             cells.remove(&key);
         }
-        PortError::new(error)
+        let condition = error.condition();
+        PortError::new(error).with_condition(condition)
     })
 }
 

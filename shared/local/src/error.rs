@@ -409,6 +409,15 @@ impl FileFailure {
 }
 
 impl Error {
+    /// The condition by which a use case decides what to do about it.
+    pub(crate) fn condition(&self) -> Option<Condition> {
+        match self {
+            Self::WheelNotFound { .. } => Some(Condition::NoFittingFile),
+            Self::FileNotFound { .. } => Some(Condition::FileMoved),
+            _ => None,
+        }
+    }
+
     /// The error about a file or folder of the cache.
     pub(crate) fn cache(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
         move |error| Self::CacheUnusable(FileFailure::new(action, path, &error))
@@ -435,11 +444,7 @@ impl Error {
 
 impl From<Error> for PortError {
     fn from(error: Error) -> Self {
-        let condition = match error {
-            Error::WheelNotFound { .. } => Some(Condition::NoFittingFile),
-            Error::FileNotFound { .. } => Some(Condition::FileMoved),
-            _ => None,
-        };
+        let condition = error.condition();
         Self::new(error).with_condition(condition)
     }
 }
