@@ -37,7 +37,7 @@ pub struct EgressProxy {
     stops: mpsc::Receiver<Stop>,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 struct Shared {
     rules: Arc<Rules>,

@@ -20,13 +20,13 @@ use accretion_core::limits::{Limits, WheelLimits};
 use accretion_core::target::Target;
 use accretion_python::lock::LockedFile;
 use accretion_python::wheel::{Rank, WheelFilename, inspect};
+use accretion_service::blocking;
 use accretion_service::ports::{Event, PortError, Progress, StoredWheel, Wheels, async_trait};
 use accretion_tree::{LAYOUT_EXTENSION, Layout};
 use tempfile::NamedTempFile;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::Error;
-use crate::blocking::blocking;
 use crate::download::{Allowance, Downloader};
 use crate::foreign;
 use crate::output::hash;

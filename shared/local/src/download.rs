@@ -14,6 +14,7 @@ use accretion_egress::{
     with_credentials,
 };
 use accretion_python::lock::LockedFile;
+use accretion_service::blocking;
 use accretion_service::ports::{Event, Progress};
 use reqwest::StatusCode;
 use sha2::Digest as _;
@@ -21,7 +22,6 @@ use tokio::sync::{AcquireError, OnceCell, Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::Error;
-use crate::blocking::blocking;
 
 /// Downloads at the same time.
 const DOWNLOADS: usize = 16;

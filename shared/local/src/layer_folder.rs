@@ -19,12 +19,12 @@ use accretion_layer::files::{
 use accretion_layer::secrets::Scanned;
 use accretion_layer::{Oversize, PackError, Packer};
 use accretion_service::assemble::PackedFiles;
+use accretion_service::blocking;
 use accretion_tree::LayoutFile;
 use tempfile::{NamedTempFile, TempPath};
 
 use self::ignored::{IgnoreFiles, Verdict};
 use crate::Error;
-use crate::blocking::blocking;
 use crate::temporary::unwritable;
 
 /// The folder of a layer.

@@ -1,7 +1,6 @@
 //! The ports of `accretion-service` on one machine, for the command and for functions alike: uv as
 //! a subprocess, downloads over HTTP, the wheel cache, an output folder.
 
-mod blocking;
 pub mod cache;
 #[cfg(target_os = "linux")]
 pub mod descendants;

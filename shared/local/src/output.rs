@@ -10,12 +10,12 @@ use accretion_core::digest::{Digest, Sha256};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
 use accretion_python::lock::LockFormat;
+use accretion_service::blocking;
 use accretion_service::ports::{Artifacts, Description, PortError};
 use sha2::Digest as _;
 use tempfile::NamedTempFile;
 
 use crate::Error;
-use crate::blocking::blocking;
 use crate::temporary::Folder;
 
 /// A folder that layers are written to.

@@ -23,7 +23,7 @@ const MARKS: [&str; 2] = ["pyvenv.cfg", "CACHEDIR.TAG"];
 
 /// A copy of a project's folder, at the same path below a root.
 ///
-/// What lies beside the project in its git repository is copied, too, and everything else that its
+/// The files beside the project in its git repository are copied, too, and everything else that its
 /// path leads by is linked. So what a build reads by a relative path is there, and what it writes
 /// is lost with the copy. The root's own path is the same each time, for compilers write it into
 /// what they make.

@@ -18,6 +18,7 @@ use accretion_egress::{
     EgressProxy, Error as EgressError, Findings, Indexes, Origins, Routes, client,
 };
 use accretion_python::lock::Lock;
+use accretion_service::blocking;
 use accretion_service::ports::{Location, PortError, Resolution, Resolver, async_trait};
 use pep440_rs::Version;
 use tokio::process::Command;
@@ -25,7 +26,6 @@ use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use crate::Error;
-use crate::blocking::blocking;
 use crate::error::OLDEST_UV;
 use crate::python::Interpreters;
 use crate::temporary;

@@ -14,6 +14,7 @@ use accretion_tree::LayoutFile;
 use futures_util::future::join_all;
 
 use crate::Error;
+use crate::blocking::blocking;
 use crate::ecosystem::{self, Package, Packages};
 use crate::open_files::OpenFiles;
 use crate::ports::{Event, Progress, StoredPackage};
@@ -192,10 +193,7 @@ pub async fn assemble<S: Write + Send + 'static>(
             staged,
         })
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(assembled) => assembled,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    blocking(work).await
 }
 
 /// Writes a bundle out of the archives of packages, and of what else was packed.

@@ -1,6 +1,7 @@
 //! The use cases of Accretion over narrow ports: no AWS, no terminal, no network of its own.
 
 pub mod assemble;
+mod blocking;
 pub mod build;
 pub mod deletion;
 pub mod dispatch;
@@ -15,4 +16,5 @@ pub mod python;
 pub mod redrive;
 pub mod rollback;
 
+pub use blocking::blocking;
 pub use error::Error;

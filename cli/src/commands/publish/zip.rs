@@ -14,6 +14,7 @@ use accretion_layer::content::ContentManifest;
 use accretion_layer::files;
 use accretion_local::output;
 use accretion_python::SitePackages;
+use accretion_service::blocking;
 use accretion_service::python::extra_file_secrets;
 use accretion_tree::Installation as _;
 use tempfile::NamedTempFile;
@@ -147,8 +148,5 @@ async fn with_content_of(
         })?;
         Ok((out, written))
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    blocking(work).await
 }

@@ -10,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use accretion_service::blocking;
 use walkdir::WalkDir;
 
 use crate::Error;
-use crate::blocking::blocking;
 use crate::temporary::PARTIAL;
 
 /// The file that leases and pruning lock. It is never removed: a lock on a file without a name locks

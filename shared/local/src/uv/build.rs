@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use accretion_core::target::Target;
 use accretion_egress::EgressProxy;
+use accretion_service::blocking;
 
 use super::Uv;
 use super::process::Ran;
 use super::stderr::{build_failure, failed, misused, said, unreachable};
 use crate::Error;
-use crate::blocking::blocking;
 use crate::foreign;
 use crate::project::ProjectCopy;
 

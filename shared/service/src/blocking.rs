@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 /// Does work on a thread where it may take its time. A panic there goes on here.
 ///
 /// Does not return while the runtime shuts down, which drops work that has not begun.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
