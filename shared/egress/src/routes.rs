@@ -248,7 +248,7 @@ impl Routes {
         let status = response.status();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let host = host(&url);
+                let host = host_of(&url);
                 rules.stop(Stop::Forbidden(format!(
                     "{host} answers {status} to a request for `{what}`"
                 )));
@@ -268,7 +268,7 @@ impl Routes {
 
     /// Notes that the server of a URL did not answer as it should.
     fn unavailable(&self, url: &Url, problem: String) {
-        let host = host(url).to_owned();
+        let host = host_of(url).to_owned();
         self.locked().unavailable = Some(Error::UpstreamUnavailable { host, problem });
     }
 
@@ -385,7 +385,7 @@ fn is_usable(status: StatusCode) -> bool {
         )
 }
 
-fn host(url: &Url) -> &str {
+fn host_of(url: &Url) -> &str {
     url.host_str().unwrap_or("the package index")
 }
 

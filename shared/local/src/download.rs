@@ -176,7 +176,7 @@ impl Downloader {
         let limit = allowance.limits.time;
         let in_time = tokio::time::timeout(limit, attempts).await;
         in_time.unwrap_or_else(|_| {
-            let (host, file) = (host(&file.url), filename.to_owned());
+            let (host, file) = (host_of(&file.url), filename.to_owned());
             Err(Error::DownloadTooSlow { host, file, limit })
         })
     }
@@ -199,6 +199,34 @@ impl Downloader {
         self.attempt(filename, file, allowance, into).await
     }
 
+    /// Asks for a file. The response is a success.
+    async fn response(&self, filename: &str, url: &Url) -> Result<reqwest::Response, Error> {
+        let client = self.client().await?;
+        let answered = self.request(client, url).send().await;
+        let response = answered.map_err(|error| match refusal(&error) {
+            Some(refusal) => refusal.clone().of(quoted(filename)).into(),
+            None => unavailable(url, describe(&error.without_url())),
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            Ok(response)
+        } else if status.is_server_error()
+            || matches!(
+                status,
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+            )
+        {
+            let problem = format!("HTTP status {}", status.as_u16());
+            Err(unavailable(url, problem))
+        } else {
+            Err(Error::FileNotFound {
+                host: host_of(url),
+                file: filename.to_owned(),
+                status: status.as_u16(),
+            })
+        }
+    }
+
     async fn attempt(
         &self,
         filename: &str,
@@ -207,37 +235,11 @@ impl Downloader {
         into: &mut File,
     ) -> Result<(), Error> {
         let name = || filename.to_owned();
-        let unavailable = |problem: String| {
-            let host = host(&locked.url);
-            Error::from(EgressError::UpstreamUnavailable { host, problem })
-        };
         let unwritable = Error::cache("could not write the download", filename.as_ref());
         into.rewind()
             .and_then(|()| into.set_len(0))
             .map_err(unwritable)?;
-
-        let client = self.client().await?;
-        let answered = self.request(client, &locked.url).send().await;
-        let mut response = answered.map_err(|error| match refusal(&error) {
-            Some(refusal) => refusal.clone().of(quoted(filename)).into(),
-            None => unavailable(describe(&error.without_url())),
-        })?;
-        let status = response.status();
-        if status.is_server_error()
-            || matches!(
-                status,
-                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-            )
-        {
-            return Err(unavailable(format!("HTTP status {}", status.as_u16())));
-        }
-        if !status.is_success() {
-            return Err(Error::FileNotFound {
-                host: host(&locked.url),
-                file: name(),
-                status: status.as_u16(),
-            });
-        }
+        let mut response = self.response(filename, &locked.url).await?;
         let expected = response.content_length();
         if let Some(expected) = expected {
             allowance.check(filename, expected, expected)?;
@@ -255,7 +257,7 @@ impl Downloader {
                     expected,
                 }
             }
-            _ => unavailable(describe(&error.without_url())),
+            _ => unavailable(&locked.url, describe(&error.without_url())),
         })? {
             let length = chunk.len() as u64;
             received += length;
@@ -286,10 +288,15 @@ impl Downloader {
     }
 }
 
+fn unavailable(url: &Url, problem: String) -> Error {
+    let host = host_of(url);
+    EgressError::UpstreamUnavailable { host, problem }.into()
+}
+
 fn quoted(filename: &str) -> String {
     format!("`{filename}`")
 }
 
-fn host(url: &Url) -> String {
+fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or("the server").to_owned()
 }
