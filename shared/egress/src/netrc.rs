@@ -28,6 +28,16 @@ impl Netrc {
     pub fn of_url(&self, url: &Url) -> Option<&Credentials> {
         self.hosts.get(url.host_str().filter(|_| is_private(url))?)
     }
+
+    /// Adds an entry; the first of a host counts.
+    fn add(&mut self, entry: Option<(Option<String>, [String; 2])>) {
+        if let Some((Some(host), [username, password])) = entry {
+            let credentials = Credentials::new(username, password);
+            self.hosts
+                .entry(host.to_ascii_lowercase())
+                .or_insert(credentials);
+        }
+    }
 }
 
 impl FromStr for Netrc {
@@ -66,18 +76,6 @@ impl FromStr for Netrc {
         }
         netrc.add(entry);
         Ok(netrc)
-    }
-}
-
-impl Netrc {
-    /// Adds an entry; the first of a host counts.
-    fn add(&mut self, entry: Option<(Option<String>, [String; 2])>) {
-        if let Some((Some(host), [username, password])) = entry {
-            let credentials = Credentials::new(username, password);
-            self.hosts
-                .entry(host.to_ascii_lowercase())
-                .or_insert(credentials);
-        }
     }
 }
 

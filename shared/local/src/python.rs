@@ -32,27 +32,26 @@ impl Interpreters {
         let oldest_first: Vec<_> = Runtime::all().map(Runtime::identifier).collect();
         let newest_first = oldest_first.into_iter().rev();
         let names = ["python3", "python"].into_iter().chain(newest_first);
-        self.preferred
-            .iter()
-            .cloned()
-            .chain(names.flat_map(|name| self.named(name)))
+        self.candidates(names)
             .find(|candidate| is_program(candidate) || version(candidate).is_some())
     }
 
     /// An interpreter of a runtime's minor version.
     pub fn of(&self, runtime: Runtime) -> Option<PathBuf> {
         let wanted = (3, runtime.python_minor());
-        self.preferred
-            .iter()
-            .cloned()
-            .chain(self.named(runtime.identifier()))
-            .chain(self.named("python3"))
+        self.candidates([runtime.identifier(), "python3"])
             .find(|candidate| version(candidate) == Some(wanted))
     }
 
-    fn named(&self, name: &str) -> Vec<PathBuf> {
-        let candidates = self.folders.iter().map(|folder| folder.join(name));
-        candidates.filter(|candidate| candidate.is_file()).collect()
+    /// The files of these names, after the preferred interpreter.
+    fn candidates<'a>(
+        &'a self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> impl Iterator<Item = PathBuf> {
+        let of_name = |name: &'a str| self.folders.iter().map(move |folder| folder.join(name));
+        let named = names.into_iter().flat_map(of_name);
+        let files = named.filter(|candidate| candidate.is_file());
+        self.preferred.iter().cloned().chain(files)
     }
 }
 

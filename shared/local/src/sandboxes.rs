@@ -51,8 +51,8 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
 
     /// The orders that build sandboxes have to fulfil before the build can succeed.
     pub fn orders(&self) -> Vec<Order> {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut orders = std::mem::take(&mut *orders);
+        let mut all = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = std::mem::take(&mut *all);
         // A merged layer has those of several runtimes; the others come in the next round.
         orders.truncate(ORDERS);
         orders
@@ -138,13 +138,10 @@ impl<'a, H: Handover> Sandboxes<'a, H> {
         let Some(name) = left else {
             return Ok(None);
         };
-        let invalid = |problem: String| accretion_python::Error::WheelInvalid {
-            wheel: key.clone(),
-            problem,
-        };
-        let built: WheelFilename = name
-            .parse()
-            .map_err(|error| invalid(format!("of `{filename}`: {error}")))?;
+        let built: WheelFilename = name.parse().map_err(|error| {
+            let (wheel, problem) = (key.clone(), format!("of `{filename}`: {error}"));
+            accretion_python::Error::WheelInvalid { wheel, problem }
+        })?;
         let kept = self.cache.keep(file.sha256, target, built, partial).await?;
         let downloaded = kept.layout.archive_size;
         Ok(Some((kept, Some(downloaded))))
