@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use accretion_core::request::ProjectName;
-use accretion_core::target::{Architecture, ParseArchitectureError, ParseRuntimeError, Runtime};
+use accretion_core::target::{Architecture, Runtime};
+use accretion_core::text::ParseTextError;
 use accretion_python::index::{IndexName, index_url};
 use accretion_python::lock::GroupName;
 use url::Url;
@@ -94,13 +95,13 @@ pub(crate) struct IndexArgument {
 }
 
 /// Reads a runtime: its identifier, or the version of Python alone, such as `3.13`.
-pub(super) fn runtime(text: &str) -> Result<Runtime, ParseRuntimeError> {
+pub(super) fn runtime(text: &str) -> Result<Runtime, ParseTextError> {
     text.parse()
         .or_else(|error| format!("python{text}").parse().map_err(|_| error))
 }
 
 /// Reads an architecture: the name that AWS, Linux or Debian has for it.
-pub(super) fn architecture(text: &str) -> Result<Architecture, ParseArchitectureError> {
+pub(super) fn architecture(text: &str) -> Result<Architecture, ParseTextError> {
     match text {
         "aarch64" => Ok(Architecture::Arm64),
         "amd64" => Ok(Architecture::X86_64),
@@ -134,7 +135,10 @@ fn index(text: &str) -> Result<IndexArgument, String> {
     let (name, url) = text.split_once('=').ok_or_else(form)?;
     Ok(IndexArgument {
         name: name.parse().map_err(|_| form())?,
-        url: index_url(url).map_err(|problem| format!("{}; {}", problem.message, problem.help))?,
+        url: index_url(url).map_err(|problem| {
+            let help = problem.help.unwrap_or_default();
+            format!("{}; {help}", problem.message)
+        })?,
     })
 }
 

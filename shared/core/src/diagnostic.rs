@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use strum::IntoStaticStr;
+
 use crate::limits::Limits;
 
 mod record;
@@ -12,7 +14,8 @@ pub use self::record::ProblemRecord;
 pub use crate::excerpt::printable;
 
 /// The severity of a [`Problem`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Severity {
     /// The input can be used; something about it deserves attention.
     Warning,

@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use sha2::Digest as _;
 
-use crate::excerpt::shown;
 use crate::pruning::{Pattern, Pruning};
 use crate::target::Target;
+use crate::text::ParseTextError;
 
 /// The version of the layer archive's form. It changes whenever the same wheels would give other
 /// bytes, and so every digest with it. Where the change is in what is worked out of a wheel (its
@@ -39,16 +40,14 @@ impl fmt::Debug for Sha256 {
     }
 }
 
-/// A text that is no SHA-256: not 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a SHA-256: 64 hexadecimal digits are expected")]
-pub struct ParseSha256Error(String);
+/// The rule that texts of hashes follow.
+const RULE: &str = "`{}` is not a SHA-256: 64 hexadecimal digits are expected";
 
 impl FromStr for Sha256 {
-    type Err = ParseSha256Error;
+    type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParseSha256Error(shown(text));
+        let error = || ParseTextError::new(RULE, text);
         if text.len() != 64 || !text.is_ascii() {
             return Err(error());
         }
@@ -110,7 +109,9 @@ pub struct Written {
 /// The hash of everything that determines a layer's bytes. Written as `sha256:` and 64 hexadecimal digits.
 ///
 /// It is known right after resolution, before anything is downloaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct Digest(pub Sha256);
 
 impl Digest {
@@ -133,18 +134,12 @@ impl Digest {
         files: Option<Sha256>,
         pruning: &Pruning,
     ) -> Self {
-        let wheels = sorted(packages);
-        let canonical = serde_json::to_vec(&LayerContent {
-            archive_format: ARCHIVE_FORMAT,
-            architecture: target.architecture.name(),
-            files,
-            include: pruning.include().map(Pattern::as_str).collect(),
-            prune: pruning.prune().map(Pattern::as_str).collect(),
-            runtime: target.runtime.identifier(),
-            wheels,
+        Self::of(&Content {
+            architecture: Some(target.architecture.name()),
+            runtime: Some(target.runtime.identifier()),
+            wheels: Some(sorted(packages)),
+            ..Content::new(files, pruning)
         })
-        .expect("strings, numbers and lists are always JSON");
-        Self(Sha256::of(&canonical))
     }
 
     /// The digest of the layer that is merged of what these packages make for several targets, all
@@ -157,67 +152,69 @@ impl Digest {
         files: Option<Sha256>,
         pruning: &Pruning,
     ) -> Self {
-        let trees = trees.into_iter().map(|(target, packages)| TreeContent {
+        let tree = |(target, packages): (Target, P)| Tree {
             architecture: target.architecture.name(),
             runtime: target.runtime.identifier(),
             wheels: sorted(packages),
-        });
-        let mut trees: Vec<_> = trees.collect();
-        trees.sort();
-        let canonical = serde_json::to_vec(&MergedContent {
-            archive_format: ARCHIVE_FORMAT,
-            files,
-            include: pruning.include().map(Pattern::as_str).collect(),
-            prune: pruning.prune().map(Pattern::as_str).collect(),
-            trees,
+        };
+        Self::of(&Content {
+            trees: Some(sorted(trees.into_iter().map(tree))),
+            ..Content::new(files, pruning)
         })
-        .expect("strings, numbers and lists are always JSON");
+    }
+
+    fn of(content: &Content<'_>) -> Self {
+        let canonical =
+            serde_json::to_vec(content).expect("strings, numbers and lists are always JSON");
         Self(Sha256::of(&canonical))
     }
 }
 
 /// Sorts what a layer is made of: its order says nothing.
-fn sorted<'a>(components: impl IntoIterator<Item = Component<'a>>) -> Vec<Component<'a>> {
-    let mut components: Vec<_> = components.into_iter().collect();
-    components.sort();
-    components
+fn sorted<T: Ord>(parts: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut sorted: Vec<_> = parts.into_iter().collect();
+    sorted.sort();
+    sorted
 }
 
-/// Members in the order of their names.
+/// The content of a layer for one target, or of a merged one: of that, `trees` says more. Members
+/// are in the order of their names.
+#[serde_with::skip_serializing_none]
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct MergedContent<'a> {
+struct Content<'a> {
     archive_format: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    architecture: Option<&'a str>,
     files: Option<Sha256>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     include: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     prune: Vec<&'a str>,
-    trees: Vec<TreeContent<'a>>,
+    runtime: Option<&'a str>,
+    trees: Option<Vec<Tree<'a>>>,
+    wheels: Option<Vec<Component<'a>>>,
+}
+
+impl<'a> Content<'a> {
+    fn new(files: Option<Sha256>, pruning: &'a Pruning) -> Self {
+        Self {
+            archive_format: ARCHIVE_FORMAT,
+            architecture: None,
+            files,
+            include: pruning.include().map(Pattern::as_str).collect(),
+            prune: pruning.prune().map(Pattern::as_str).collect(),
+            runtime: None,
+            trees: None,
+            wheels: None,
+        }
+    }
 }
 
 /// Members in the order of their names.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct TreeContent<'a> {
+struct Tree<'a> {
     architecture: &'a str,
-    runtime: &'a str,
-    wheels: Vec<Component<'a>>,
-}
-
-/// Members in the order of their names.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct LayerContent<'a> {
-    archive_format: u32,
-    architecture: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<Sha256>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    include: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    prune: Vec<&'a str>,
     runtime: &'a str,
     wheels: Vec<Component<'a>>,
 }
@@ -229,26 +226,12 @@ impl fmt::Display for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = ParseSha256Error;
+    type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hash = text
-            .strip_prefix("sha256:")
-            .ok_or_else(|| ParseSha256Error(text.to_owned()))?;
-        hash.parse().map(Self)
-    }
-}
-
-impl Serialize for Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
+        let hash = text.strip_prefix("sha256:");
+        hash.ok_or_else(|| ParseTextError::new(RULE, text))?
             .parse()
-            .map_err(serde::de::Error::custom)
+            .map(Self)
     }
 }

@@ -32,16 +32,6 @@ impl Undecodable {
             at: None,
         }
     }
-
-    /// The edit that makes a text of it.
-    pub fn help(&self) -> &'static str {
-        self.help
-    }
-
-    /// The first bad byte, where one is to blame.
-    pub fn at(&self) -> Option<usize> {
-        self.at
-    }
 }
 
 /// Decodes a text that has to be UTF-8, without its byte order mark.
@@ -66,8 +56,8 @@ pub fn decode<'a>(source_name: &str, bytes: &'a [u8]) -> Result<&'a str, Report>
 
 /// The report of bytes that are not a text: at the first bad byte, in a copy that shows it.
 pub fn undecodable(source_name: &str, bytes: &[u8], error: &Undecodable) -> Report {
-    let problem = Problem::error(code::NOT_UTF8, error.to_string()).help(error.help());
-    let Some(at) = error.at() else {
+    let problem = Problem::error(code::NOT_UTF8, error.to_string()).help(error.help);
+    let Some(at) = error.at else {
         let mut report = Report::new(source_name, "");
         report.push(problem);
         return report;
@@ -211,61 +201,42 @@ mod tests {
     fn requirements_are_decoded_as_pip_and_uv_both_do() {
         let le = |text: &str| utf16(text, u16::to_le_bytes);
         let be = |text: &str| utf16(text, u16::to_be_bytes);
-        let latin = b"# -*- coding: latin-1 -*-\n# f\xe9\nsix".to_vec();
         for (bytes, expected) in [
-            (b"six\n".to_vec(), Ok("six\n")),
-            (b"\xef\xbb\xbfsix".to_vec(), Ok("six")),
-            (le("\u{feff}six==1\r\n"), Ok("six==1\r\n")),
-            (be("\u{feff}six==1\r\n"), Ok("six==1\r\n")),
-            (le("\u{feff}# 日本 𝄞"), Ok("# 日本 𝄞")),
-            (le("\u{feff}"), Ok("")),
+            (b"six\n".as_slice(), Ok("six\n")),
+            (b"\xef\xbb\xbfsix", Ok("six")),
+            (&le("\u{feff}six==1\r\n"), Ok("six==1\r\n")),
+            (&be("\u{feff}six==1\r\n"), Ok("six==1\r\n")),
+            (&le("\u{feff}# 日本 𝄞"), Ok("# 日本 𝄞")),
+            (&le("\u{feff}"), Ok("")),
+            (b"# coding: utf-8\n# \xc3\xa9", Ok("# coding: utf-8\n# é")),
             (
-                b"# coding: utf-8\n# \xc3\xa9".to_vec(),
-                Ok("# coding: utf-8\n# é"),
-            ),
-            (
-                b"# vim: set fileencoding=UTF_8 :\nsix".to_vec(),
+                b"# vim: set fileencoding=UTF_8 :\nsix",
                 Ok("# vim: set fileencoding=UTF_8 :\nsix"),
             ),
+            (b"# coding: latin-1\nsix", Ok("# coding: latin-1\nsix")),
             (
-                b"# coding: latin-1\nsix".to_vec(),
-                Ok("# coding: latin-1\nsix"),
-            ),
-            (
-                b"#\n\n# coding: utf-7\nsix".to_vec(),
+                b"#\n\n# coding: utf-7\nsix",
                 Ok("#\n\n# coding: utf-7\nsix"),
             ),
-            (b"six # coding: utf-7".to_vec(), Ok("six # coding: utf-7")),
+            (b"six # coding: utf-7", Ok("six # coding: utf-7")),
             (
-                b"\xef\xbb\xbf# coding: latin-1\n# \xc3\x85".to_vec(),
+                b"\xef\xbb\xbf# coding: latin-1\n# \xc3\x85",
                 Ok("# coding: latin-1\n# Å"),
             ),
-            (latin, Err("the encoding `latin-1`")),
-            (
-                b"# coding: latin-1\n# \xc3\x85 six".to_vec(),
-                Err("the encoding `latin-1`"),
-            ),
-            (
-                b"#\n# coding=utf-7\nsix".to_vec(),
-                Err("the encoding `utf-7`"),
-            ),
-            (
-                b"# coding: utf-16\nsix".to_vec(),
-                Err("the encoding `utf-16`"),
-            ),
-            (
-                b"# encoding: rot13\nfvk".to_vec(),
-                Err("the encoding `rot13`"),
-            ),
-            (le("six==1"), Err("without a byte order mark")),
-            (be("six==1"), Err("without a byte order mark")),
-            (b"\xff\xfe\0\0s\0\0\0".to_vec(), Err("is UTF-32")),
-            (b"\0\0\xfe\xff\0\0\0s".to_vec(), Err("is UTF-32")),
-            (b"\xff\xfes".to_vec(), Err("is damaged")),
-            (b"\xff\xfe\0\xd8s\0".to_vec(), Err("is damaged")),
-            (b"caf\xe9".to_vec(), Err("is not UTF-8")),
+            (b"# -*- coding: latin-1 -*-\n# f\xe9", Err("`latin-1`")),
+            (b"# coding: latin-1\n# \xc3\x85 six", Err("`latin-1`")),
+            (b"#\n# coding=utf-7\nsix", Err("`utf-7`")),
+            (b"# coding: utf-16\nsix", Err("`utf-16`")),
+            (b"# encoding: rot13\nfvk", Err("`rot13`")),
+            (&le("six==1"), Err("without a byte order mark")),
+            (&be("six==1"), Err("without a byte order mark")),
+            (b"\xff\xfe\0\0s\0\0\0", Err("is UTF-32")),
+            (b"\0\0\xfe\xff\0\0\0s", Err("is UTF-32")),
+            (b"\xff\xfes", Err("is damaged")),
+            (b"\xff\xfe\0\xd8s\0", Err("is damaged")),
+            (b"caf\xe9", Err("is not UTF-8")),
         ] {
-            match (decode_requirements(&bytes), expected) {
+            match (decode_requirements(bytes), expected) {
                 (Ok(text), Ok(expected)) => assert_eq!(text, expected),
                 (Err(error), Err(problem)) => {
                     assert!(error.to_string().contains(problem), "{error}");

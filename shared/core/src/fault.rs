@@ -1,7 +1,8 @@
 //! Errors with stable codes, classes and hints, and their texts for people and logs.
 
-use std::fmt;
 use std::sync::Arc;
+
+use strum::Display;
 
 pub use accretion_fault_derive::Fault;
 
@@ -9,7 +10,7 @@ use crate::excerpt::{self, HINT_BYTES, REASON_BYTES};
 
 /// The side that has to act after a failure. It decides on retries in the pipeline and on the
 /// command's exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display)]
 pub enum Class {
     /// The input is at fault: a retry changes nothing.
     User,
@@ -17,16 +18,6 @@ pub enum Class {
     Transient,
     /// A defect of Accretion or of the machine.
     Internal,
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::User => "User",
-            Self::Transient => "Transient",
-            Self::Internal => "Internal",
-        })
-    }
 }
 
 /// An error with a stable code, a class and, where there is something to do, a hint.
@@ -146,41 +137,28 @@ impl<F: Fault> Fault for Arc<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use serde::Deserialize;
     use serde::de::DeserializeOwned;
 
     use super::*;
 
-    #[derive(Debug, thiserror::Error)]
-    #[error("the disk is full")]
-    struct Full;
-
-    impl Fault for Full {
-        fn code(&self) -> &'static str {
-            "Full"
-        }
-
-        fn class(&self) -> Class {
-            Class::Internal
-        }
-
-        fn hint(&self) -> Option<String> {
-            Some("buy another".to_owned())
-        }
-    }
-
     #[derive(Debug, thiserror::Error, Fault)]
-    enum Refused {
+    enum Failure {
         #[error("`{0}` is no version")]
-        #[fault(User)]
+        #[fault(User, hint = "{_0} is none")]
         NotAVersion(&'static str),
+        #[error("the disk is full")]
+        #[fault(Internal, hint = "buy another")]
+        Full,
     }
 
     #[test]
     fn a_log_does_not_quote_the_input() {
-        let (text, hint) = Refused::NotAVersion("secret").logged();
+        let (text, hint) = Failure::NotAVersion("secret").logged();
         assert_eq!((text.as_str(), hint), (LOGGED_OF_USERS, None));
-        let (text, hint) = Full.logged();
+        let (text, hint) = Failure::Full.logged();
         assert_eq!(text, "the disk is full");
         assert_eq!(hint.as_deref(), Some("buy another"));
     }
@@ -217,7 +195,7 @@ mod tests {
             ),
             (
                 r#"{"_number": 7, "_id": "secret"}"#,
-                "a value is invalid at line 1 column 31",
+                "a value is invalid at line 1 column 30",
             ),
         ] {
             assert_eq!(problem::<Order>(text), expected, "{text}");

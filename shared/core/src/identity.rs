@@ -1,55 +1,31 @@
 //! The names of projects, the identities of requests, and the order of requests.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 use crate::digest::Sha256;
 use crate::limits::Limits;
-use crate::timestamp::{ParseTimestampError, Timestamp};
+use crate::text::{ParseTextError, is_name};
+use crate::text_types;
+use crate::timestamp::{self, Timestamp};
 
-/// The name of a project: 1 to 70 letters, digits, `-` and `_`, all ASCII.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProjectName(String);
-
-impl ProjectName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text_types! {
+    /// The name of a project: 1 to 70 letters, digits, `-` and `_`, all ASCII.
+    ProjectName, |text| is_name(text, Limits::NAME_CHARS),
+        "a project name has 1 to 70 letters, digits, `-` and `_`";
+    /// The identity of a request: 32 lowercase hexadecimal digits.
+    ///
+    /// A sender can work it out from S3's answer to the request's upload: it is the first half of
+    /// the SHA-256 over the bucket, the key and the version id, each followed by a newline.
+    #[derive(SerializeDisplay, DeserializeFromStr)]
+    RequestId, is_request_id,
+        "`{}` is not the id of a request: 32 lowercase hexadecimal digits are expected";
 }
 
-impl fmt::Display for ProjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+fn is_request_id(text: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == RequestId::DIGITS && text.bytes().all(is_digit)
 }
-
-/// A text that is no project name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a project name has 1 to 70 letters, digits, `-` and `_`")]
-pub struct ParseProjectNameError;
-
-impl FromStr for ProjectName {
-    type Err = ParseProjectNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if (1..=Limits::NAME_CHARS).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseProjectNameError)
-        }
-    }
-}
-
-/// The identity of a request: 32 lowercase hexadecimal digits.
-///
-/// A sender can work it out from S3's answer to the request's upload: it is the first half of
-/// the SHA-256 over the bucket, the key and the version id, each followed by a newline.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(String);
 
 impl RequestId {
     /// The identity of the request in a version of an object.
@@ -77,52 +53,9 @@ impl RequestId {
 
     const DIGITS: usize = 32;
 
-    /// The identity as a string.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// One of 16 equally likely digits: what indexes of the tables are spread by.
     pub fn shard(&self) -> &str {
         &self.0[..1]
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no request's identity.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the id of a request: 32 lowercase hexadecimal digits are expected")]
-pub struct ParseRequestIdError(String);
-
-impl FromStr for RequestId {
-    type Err = ParseRequestIdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() == Self::DIGITS && text.bytes().all(digit) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseRequestIdError(crate::excerpt::shown(text)))
-        }
-    }
-}
-
-impl Serialize for RequestId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for RequestId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -164,16 +97,19 @@ impl RequestRef {
             (Some(id), Some(received_at)) => (id, received_at),
             _ => return Err(IdentityAttributesError::Incomplete),
         };
-        let time: Timestamp = received_at.parse()?;
+        let time: Timestamp = received_at
+            .parse()
+            .map_err(IdentityAttributesError::ReceivedAt)?;
         if time.to_string() != *received_at {
-            return Err(ParseTimestampError::new(received_at).into());
+            let error = ParseTextError::new(timestamp::RULE, received_at);
+            return Err(IdentityAttributesError::ReceivedAt(error));
         }
         if time > sent_at {
             return Err(IdentityAttributesError::Future { time, sent_at });
         }
         Ok(Self {
             received_at: time,
-            id: id.parse()?,
+            id: id.parse().map_err(IdentityAttributesError::RequestId)?,
         })
     }
 }
@@ -211,10 +147,10 @@ pub enum IdentityAttributesError {
     Incomplete,
     /// The identity is none.
     #[error("`RequestId`: {0}")]
-    RequestId(#[from] ParseRequestIdError),
+    RequestId(ParseTextError),
     /// The time is none, or is written in another way.
     #[error("`ReceivedAt`: {0}")]
-    ReceivedAt(#[from] ParseTimestampError),
+    ReceivedAt(ParseTextError),
     /// The time is after the message's own.
     #[error("`ReceivedAt`: {time} is later than {sent_at}, when the message was sent")]
     Future {

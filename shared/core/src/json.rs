@@ -9,6 +9,7 @@ use std::str::FromStr;
 use jsonc_parser::ast::{Array, Object, StringLit, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use serde::Serialize;
 
 use crate::diagnostic::{Checked, Problem, Report, closest, code};
 use crate::excerpt::shown;
@@ -28,6 +29,16 @@ const STRICT: ParseOptions = ParseOptions {
     allow_non_finite_numbers: false,
     allow_extended_string_escapes: false,
 };
+
+/// Writes indented JSON with a final newline.
+///
+/// # Panics
+///
+/// Never for documents of strings, numbers, booleans and lists, which are always JSON.
+pub fn pretty(document: &impl Serialize) -> String {
+    let text = serde_json::to_string_pretty(document).expect("documents are always JSON");
+    text + "\n"
+}
 
 /// Reads a JSON text with `read`. The report has the problems in the order of the text.
 ///
@@ -81,12 +92,10 @@ fn parse<'a>(source_name: &str, text: &'a str) -> Checked<Option<Value<'a>>> {
 }
 
 fn json_invalid(message: &str, span: Range<usize>) -> Problem {
-    Problem::error(
-        code::JSON_INVALID,
-        format!("the text is not JSON: {message}"),
-    )
-    .at(0, span)
-    .help("JSON has neither comments nor trailing commas")
+    let problem = format!("the text is not JSON: {message}");
+    Problem::error(code::JSON_INVALID, problem)
+        .at(0, span)
+        .help("JSON has neither comments nor trailing commas")
 }
 
 /// The place of a line and a column (in bytes, from 1) of `serde_json`.
@@ -206,14 +215,10 @@ impl Reader<'_> {
     ) -> Option<&'v Value<'a>> {
         let value = fields.get(name);
         if value.is_none() {
-            self.push(
-                Problem::error(
-                    code::FIELD_MISSING,
-                    format!("the field `{name}` is missing"),
-                )
-                .help(format!("add `{name}`")),
-                fields.start.clone(),
-            );
+            let message = format!("the field `{name}` is missing");
+            let problem = Problem::error(code::FIELD_MISSING, message);
+            let place = fields.start.clone();
+            self.push(problem.help(format!("add `{name}`")), place);
         }
         value
     }
@@ -227,14 +232,9 @@ impl Reader<'_> {
             Value::Array(_) => "a list",
             Value::NullKeyword(_) => "null",
         };
-        self.push(
-            Problem::error(
-                code::WRONG_TYPE,
-                format!("{what} must be {expected}, not {found}"),
-            )
-            .help("docs/formats.md shows the form"),
-            span(value),
-        );
+        let message = format!("{what} must be {expected}, not {found}");
+        let problem = Problem::error(code::WRONG_TYPE, message);
+        self.push(problem.help("docs/formats.md shows the form"), span(value));
     }
 
     /// A string. `what` names the value in the message: "`Name`", "an item of `Files`".
@@ -268,6 +268,11 @@ impl Reader<'_> {
         array
     }
 
+    /// The list of a field, if the object has it.
+    pub fn list<'v, 'a>(&mut self, fields: &Fields<'v, 'a>, field: &str) -> Option<&'v Array<'a>> {
+        self.array(fields.get(field)?, &format!("`{field}`"))
+    }
+
     /// An object.
     pub fn object<'v, 'a>(&mut self, value: &'v Value<'a>, what: &str) -> Option<&'v Object<'a>> {
         let object = value.as_object();
@@ -282,14 +287,9 @@ impl Reader<'_> {
         let lit = self.string(fields.get(field)?, &format!("`{field}`"))?;
         let length = lit.value.chars().count();
         if length > max {
-            self.push(
-                Problem::error(
-                    code::TEXT_TOO_LONG,
-                    format!("`{field}` has {length} characters, and Lambda takes {max}"),
-                )
-                .help("shorten it"),
-                span(lit),
-            );
+            let message = format!("`{field}` has {length} characters, and Lambda takes {max}");
+            let problem = Problem::error(code::TEXT_TOO_LONG, message);
+            self.push(problem.help("shorten it"), span(lit));
         }
         (!lit.value.is_empty()).then(|| lit.value.clone().into_owned())
     }
@@ -362,8 +362,7 @@ impl Reader<'_> {
         known: &[&str],
     ) -> Vec<(T, Range<usize>)> {
         let mut chosen: Vec<(T, Range<usize>)> = Vec::new();
-        let value = fields.get(field);
-        let Some(array) = value.and_then(|value| self.array(value, &format!("`{field}`"))) else {
+        let Some(array) = self.list(fields, field) else {
             return chosen;
         };
         if array.elements.is_empty() {

@@ -5,7 +5,7 @@ mod path;
 
 use serde::{Deserialize, Serialize};
 
-pub use name::{LambdaLayerName, LayerName, ParseLambdaLayerNameError, ParseLayerNameError};
+pub use name::{LambdaLayerName, LayerName};
 pub use path::{NOT_RELATIVE, path_problem};
 
 /// A path that several wheels claim with different content.

@@ -30,6 +30,7 @@ pub mod publication;
 pub mod request;
 pub mod retention;
 pub mod target;
+pub mod text;
 pub mod timestamp;
 pub mod tracking;
 

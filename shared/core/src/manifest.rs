@@ -4,12 +4,11 @@
 //! documentation differ, both forms are read.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::{Digest, Sha256};
+use crate::json::pretty;
 use crate::layer::{Conflict, Shape};
 use crate::request::{PermissionDocument, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime, Target};
@@ -19,6 +18,7 @@ use crate::timestamp::Timestamp;
 pub const VERSION: u32 = 2;
 
 /// The artifact manifest.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Manifest {
@@ -35,7 +35,6 @@ pub struct Manifest {
     #[serde(default)]
     pub architectures: Vec<Architecture>,
     /// The way a merged layer serves its runtimes; absent from any other layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Shape>,
     /// The requirements, by PEP 508.
     #[serde(deserialize_with = "requirements")]
@@ -46,10 +45,8 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<Excluded>,
     /// Extra files in the layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
     /// The pruned files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned: Option<Pruned>,
     /// Paths that several wheels claim with different content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -64,24 +61,22 @@ pub struct Manifest {
     pub unzipped_size: u64,
     /// The key of a `pylock.toml` that installs the same packages; absent where a person built the
     /// layer.
-    #[serde(rename = "LockS3Key", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "LockS3Key")]
     pub lock_s3_key: Option<String>,
     /// The arguments of its publication.
     pub publish: Publish,
     /// The request that the layer was built for; absent where a person built it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestRef>,
     /// The name of the file that the layer was built from; absent where the pipeline built it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
     /// The version that holds the same content; absent where the layer is no rollback.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_to: Option<LayerRef>,
     /// The builder of the layer.
     pub builder: Builder,
 }
 
 /// A distribution in a layer.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Installed {
@@ -94,20 +89,15 @@ pub struct Installed {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wheel: String,
     /// SHA-256 of the wheel, or of the source distribution that it was built from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
     /// The file name of the source distribution that the wheel was built from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub built_from: Option<String>,
     /// Bytes of its files in the zip.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Bytes of its files, unpacked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unzipped_size: Option<u64>,
     /// The reason why its index has yanked the version, as far as the build knew; empty where the
     /// index gives none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<String>,
     /// The runtimes of a merged layer that it is there for, oldest first; empty if it is there for
     /// all of them.
@@ -116,6 +106,7 @@ pub struct Installed {
 }
 
 /// A distribution that was resolved and left out.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Excluded {
@@ -124,10 +115,8 @@ pub struct Excluded {
     /// The version that was resolved.
     pub version: String,
     /// The reason; absent if the request names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The versions that the runtime may have, where that is the reason: `>=1.27.1`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_version: Option<String>,
 }
 
@@ -170,13 +159,13 @@ pub struct Pruned {
 
 /// The publication of a layer: arguments of `PublishLayerVersion` and
 /// `AddLayerVersionPermission`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Publish {
     /// The layer version's description.
     pub description: String,
     /// The layer version's licence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_info: Option<String>,
     /// The principals that may use the layer version, besides the account itself.
     #[serde(default)]
@@ -228,10 +217,7 @@ pub fn yanked_warning(name: &str, version: &str, reason: &str) -> String {
 impl LayerManifest {
     /// The manifest as it is written: indented JSON with a final newline.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self)
-            .expect("a manifest of strings and numbers is always JSON");
-        text.push('\n');
-        text
+        pretty(self)
     }
 }
 
@@ -271,10 +257,7 @@ impl Manifest {
 
     /// The manifest as it is written: indented JSON with a final newline.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self)
-            .expect("a manifest of strings, numbers and lists is always JSON");
-        text.push('\n');
-        text
+        pretty(self)
     }
 
     /// Reads a manifest of this form.
@@ -310,47 +293,30 @@ pub fn packages(installed: &[Installed]) -> usize {
     names.collect::<BTreeSet<_>>().len()
 }
 
-/// Requirements as strings, or as Accretion's `{"Name", "Details"}`.
+/// Requirements in either form.
 fn requirements<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let requirements = Vec::<AnyRequirement>::deserialize(deserializer)?;
-    Ok(requirements
-        .into_iter()
-        .map(|requirement| requirement.0)
-        .collect())
+    let requirements = Vec::<AnyRequirement>::deserialize(deserializer)?.into_iter();
+    let texts = requirements.map(|requirement| match requirement {
+        AnyRequirement::Text(text) => text,
+        AnyRequirement::Parts { name, details } => name + &details,
+    });
+    Ok(texts.collect())
 }
 
-struct AnyRequirement(String);
-
-impl<'de> Deserialize<'de> for AnyRequirement {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Form;
-
-        impl<'de> Visitor<'de> for Form {
-            type Value = AnyRequirement;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a requirement, or an object with `Name` and `Details`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(AnyRequirement(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                #[derive(Deserialize)]
-                #[serde(rename_all = "PascalCase")]
-                struct NameDetails {
-                    name: String,
-                    #[serde(default, alias = "Version")]
-                    details: String,
-                }
-                let parts = NameDetails::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(AnyRequirement(parts.name + &parts.details))
-            }
-        }
-
-        deserializer.deserialize_any(Form)
-    }
+/// A requirement as a string, or as Accretion's `{"Name", "Details"}`.
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    rename_all_fields = "PascalCase",
+    expecting = "a requirement is a string, or an object with Name and Details"
+)]
+enum AnyRequirement {
+    Text(String),
+    Parts {
+        name: String,
+        #[serde(default, alias = "Version")]
+        details: String,
+    },
 }
 
 #[cfg(test)]

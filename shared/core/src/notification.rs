@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::digest::Digest;
 use crate::manifest::Installed;
@@ -14,7 +15,7 @@ use crate::request::{RequestId, RequestRef};
 use crate::target::{Architecture, Compatibility, LayerTarget, Runtime};
 
 /// The event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 pub enum Event {
     /// There is a new layer version.
     LayerPublished,
@@ -31,18 +32,12 @@ pub enum Event {
 impl Event {
     /// The name, as in the message and in its attribute `Event`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::LayerPublished => "LayerPublished",
-            Self::LayerUnchanged => "LayerUnchanged",
-            Self::LayerSuperseded => "LayerSuperseded",
-            Self::BuildFailed => "BuildFailed",
-            Self::RequestRejected => "RequestRejected",
-        }
+        self.into()
     }
 }
 
 /// The cause of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 pub enum Cause {
     /// A rollback to the contents of an earlier version.
     Rollback,
@@ -51,13 +46,12 @@ pub enum Cause {
 impl Cause {
     /// The name, as in the message and in its attribute `Cause`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Rollback => "Rollback",
-        }
+        self.into()
     }
 }
 
 /// A notification. Delivered at least once; a repetition has the same `EventId`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Notification {
@@ -69,52 +63,39 @@ pub struct Notification {
     /// The request that it is about.
     pub request_id: RequestId,
     /// The project; absent if a rejected request does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project_name: Option<String>,
     /// The runtime; absent for a merged layer and for a rejected request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
     /// The runtimes, oldest first; empty for a rejected request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runtimes: Vec<Runtime>,
     /// The architecture; absent for a rejected request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
     /// The layer version that stands now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<LayerRef>,
     /// The ARN of the layer version that stands now: what a function's `Layers` takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_arn: Option<String>,
     /// The artifact manifest of the request's layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ObjectRef>,
     /// The digest of the request's layer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// The reason for the request; absent if people asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// The version whose content is wanted again, where the cause is a rollback.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back_to: Option<LayerRef>,
     /// The changes in a published version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
     /// Packages of the layer that their index has yanked: the first [`Notification::YANKED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yanked: Vec<YankedDistribution>,
     /// The code of what failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The codes of the problems for which a request was rejected, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
     /// The failure, or the problem of the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The remedy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
@@ -198,37 +179,20 @@ impl Notification {
     /// `Runtime` is there for a merged layer, too: with all of its runtimes, any of which a filter
     /// may ask for.
     pub fn attributes(&self) -> Vec<(&'static str, Attribute)> {
-        let runtime = match self.runtime {
-            Some(runtime) => Some(Attribute::Text(runtime.to_string())),
-            None if self.runtimes.is_empty() => None,
-            None => {
-                let runtimes = self.runtimes.iter();
-                Some(Attribute::Texts(
-                    runtimes.map(ToString::to_string).collect(),
-                ))
-            }
-        };
-        let optional = [
-            (
-                "ProjectName",
-                self.project_name.clone().map(Attribute::Text),
-            ),
-            ("Runtime", runtime),
-            (
-                "Architecture",
-                self.architecture.map(|it| Attribute::Text(it.to_string())),
-            ),
-            (
-                "Cause",
-                self.cause.map(|it| Attribute::Text(it.name().to_owned())),
-            ),
+        let text = |text: &str| Attribute::Text(text.to_owned());
+        let texts: Vec<_> = self.runtimes.iter().map(ToString::to_string).collect();
+        let runtimes = (!texts.is_empty()).then_some(Attribute::Texts(texts));
+        let runtime = self.runtime.map(|it| text(it.identifier()));
+        let attributes = [
+            ("Event", Some(text(self.event.name()))),
+            ("ProjectName", self.project_name.as_deref().map(text)),
+            ("Runtime", runtime.or(runtimes)),
+            ("Architecture", self.architecture.map(|it| text(it.name()))),
+            ("Cause", self.cause.map(|it| text(it.name()))),
         ];
-        let known = optional
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)));
-        [("Event", Attribute::Text(self.event.name().to_owned()))]
-            .into_iter()
-            .chain(known)
+        let known = attributes.into_iter();
+        known
+            .filter_map(|(name, value)| Some((name, value?)))
             .collect()
     }
 }
@@ -430,6 +394,16 @@ mod tests {
         installed.collect()
     }
 
+    fn of_layer(slug: &str, runtimes: &[Runtime]) -> Notification {
+        let request = RequestRef {
+            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
+            id: RequestId::of_message("1"),
+        };
+        let target = LayerTarget::from_slug(slug).unwrap();
+        let layer = Compatibility::new(target, runtimes.iter().copied()).unwrap();
+        Notification::of_layer(Event::LayerPublished, &request, "tools", &layer)
+    }
+
     #[test]
     fn changes_name_what_differs() {
         let before = installed(&[("attrs", "25.3"), ("idna", "3.10"), ("six", "1.16")]);
@@ -452,12 +426,7 @@ mod tests {
                 .map(|(name, it)| (name.as_str(), it.as_str()));
             installed(&packages.collect::<Vec<_>>())
         };
-        let request = RequestRef {
-            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
-            id: RequestId::of_message("1"),
-        };
-        let target = LayerTarget::from_slug("py-arm64").unwrap();
-        let layer = Compatibility::new(target, [Runtime::Python312, Runtime::Python313]).unwrap();
+        let published = of_layer("py-arm64", &[Runtime::Python312, Runtime::Python313]);
         for (before, now) in [
             (all("1"), all("2")),
             (Vec::new(), all("1")),
@@ -473,7 +442,7 @@ mod tests {
                 changes: Some(changes),
                 reason: Some(text.clone()),
                 hint: Some(text),
-                ..Notification::of_layer(Event::LayerPublished, &request, "tools", &layer)
+                ..published.clone()
             };
             let attributes = notification.attributes().into_iter();
             let attributes = attributes.map(|(name, value)| name.len() + value.into_value().len());
@@ -530,22 +499,13 @@ mod tests {
 
     #[test]
     fn a_notification_of_a_merged_layer_names_its_runtimes() {
-        let request = RequestRef {
-            received_at: "2026-11-20T10:00:00.000Z".parse().unwrap(),
-            id: RequestId::of_message("1"),
-        };
-        let of = |slug: &str, runtimes: &[Runtime]| {
-            let target = LayerTarget::from_slug(slug).unwrap();
-            let layer = Compatibility::new(target, runtimes.iter().copied()).unwrap();
-            Notification::of_layer(Event::LayerPublished, &request, "tools", &layer)
-        };
         let runtime = |notification: &Notification| {
             let attributes = notification.attributes().into_iter();
             let mut runtime = attributes.filter(|(name, _)| *name == "Runtime");
             let (_, runtime) = runtime.next().unwrap();
             (runtime.data_type(), runtime.into_value())
         };
-        let merged = of("py-arm64", &[Runtime::Python312, Runtime::Python313]);
+        let merged = of_layer("py-arm64", &[Runtime::Python312, Runtime::Python313]);
         let both = r#"["python3.12","python3.13"]"#.to_owned();
         assert_eq!(runtime(&merged), ("String.Array", both));
         let json = serde_json::to_value(&merged).unwrap();
@@ -556,7 +516,7 @@ mod tests {
         assert!(json.get("Runtime").is_none());
         assert!(merged.event_id.ends_with("-py-arm64-LayerPublished"));
 
-        let one = of("py313", &[Runtime::Python313]);
+        let one = of_layer("py313", &[Runtime::Python313]);
         assert_eq!(runtime(&one), ("String", "python3.13".to_owned()));
         let json = serde_json::to_value(&one).unwrap();
         assert_eq!(json["Runtime"], "python3.13");

@@ -5,16 +5,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::Serialize;
 
 use crate::diagnostic::{Checked, Problem, Report, code};
 use crate::encoding::decode;
-use crate::json::{Fields, Reader};
+use crate::json::{Fields, Reader, pretty};
 use crate::language::Language;
 use crate::limits::Limits;
 use crate::target::{Architecture, Compatibility, LayerTarget, Lifecycle, Runtime, Target};
+use crate::text::is_account;
+use crate::text_types;
 
 mod admission;
 mod contents;
@@ -26,73 +27,30 @@ mod rollback;
 mod sample;
 
 pub use crate::identity::{
-    IdentityAttributes, IdentityAttributesError, ParseProjectNameError, ParseRequestIdError,
-    ProjectName, RequestId, RequestRef,
+    IdentityAttributes, IdentityAttributesError, ProjectName, RequestId, RequestRef,
 };
 
-pub use self::admission::{Admission, AllowedPermissions, ParseAllowedPermissionsError};
+pub use self::admission::{Admission, AllowedPermissions};
 pub use self::contents::{Contents, FileSource, FileSourceDocument, ParseFileSourceError};
-pub use self::document::{ParsePermissionError, PermissionDocument};
+pub use self::document::PermissionDocument;
 pub use self::file_rules::FileRules;
 pub use self::json::read_flag;
 pub use self::rollback::Rollback;
 
-/// The id of an AWS account: 12 digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountId(String);
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+text_types! {
+    /// The id of an AWS account: 12 digits.
+    AccountId, is_account, "an account id has 12 digits";
+    /// The id of an AWS organization: `o-` and 10 to 32 lowercase letters or digits.
+    ///
+    /// Source: the API reference of `AddLayerVersionPermission`.
+    OrganizationId, is_organization,
+        "an organization id is `o-` and 10 to 32 lowercase letters or digits";
 }
 
-/// A text that is no account id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an account id has 12 digits")]
-pub struct ParseAccountIdError;
-
-impl FromStr for AccountId {
-    type Err = ParseAccountIdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseAccountIdError)
-        }
-    }
-}
-
-/// The id of an AWS organization: `o-` and 10 to 32 lowercase letters or digits.
-///
-/// Source: the API reference of `AddLayerVersionPermission`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OrganizationId(String);
-
-impl fmt::Display for OrganizationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no organization id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an organization id is `o-` and 10 to 32 lowercase letters or digits")]
-pub struct ParseOrganizationIdError;
-
-impl FromStr for OrganizationId {
-    type Err = ParseOrganizationIdError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        match text.strip_prefix("o-") {
-            Some(id) if (10..=32).contains(&id.len()) && id.bytes().all(allowed) => {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(ParseOrganizationIdError),
-        }
-    }
+fn is_organization(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.strip_prefix("o-")
+        .is_some_and(|id| (10..=32).contains(&id.len()) && id.bytes().all(allowed))
 }
 
 /// A permission to use the layers, besides that of the account that holds them.
@@ -156,9 +114,9 @@ impl Targets {
     /// With other runtimes, unless there are none.
     #[must_use]
     pub fn with_runtimes(mut self, runtimes: impl IntoIterator<Item = Runtime>) -> Self {
-        let runtimes: BTreeSet<_> = runtimes.into_iter().collect();
-        if !runtimes.is_empty() {
-            self.runtimes = runtimes;
+        let chosen: BTreeSet<_> = runtimes.into_iter().collect();
+        if !chosen.is_empty() {
+            self.runtimes = chosen;
         }
         self
     }
@@ -169,9 +127,9 @@ impl Targets {
         mut self,
         architectures: impl IntoIterator<Item = Architecture>,
     ) -> Self {
-        let architectures: BTreeSet<_> = architectures.into_iter().collect();
-        if !architectures.is_empty() {
-            self.architectures = architectures;
+        let chosen: BTreeSet<_> = architectures.into_iter().collect();
+        if !chosen.is_empty() {
+            self.architectures = chosen;
         }
         self
     }
@@ -214,13 +172,11 @@ impl Default for Targets {
 /// A warning, without a location, if AWS does not support a runtime.
 fn unsupported(runtime: Runtime) -> Option<Problem> {
     let Some(lifecycle) = runtime.lifecycle() else {
-        let preview = Problem::warning(
-            code::RUNTIME_PREVIEW,
-            format!(
-                "AWS offers the runtime `{runtime}` only as a preview: it may change, and functions \
-                 in production should not use it"
-            ),
+        let message = format!(
+            "AWS offers the runtime `{runtime}` only as a preview: it may change, and functions in \
+             production should not use it"
         );
+        let preview = Problem::warning(code::RUNTIME_PREVIEW, message);
         return Some(preview.help("remove it, unless the layer is for trying the preview"));
     };
     runtime.is_deprecated().then(|| {
@@ -229,14 +185,12 @@ fn unsupported(runtime: Runtime) -> Option<Problem> {
             create_blocked,
             update_blocked,
         } = lifecycle;
-        Problem::warning(
-            code::RUNTIME_DEPRECATED,
-            format!(
-                "AWS deprecated the runtime `{runtime}` on {deprecated}: no function can be created \
-                 with it from {create_blocked} on, and none updated from {update_blocked} on"
-            ),
-        )
-        .help("move its functions to a newer runtime, then remove it here")
+        let message = format!(
+            "AWS deprecated the runtime `{runtime}` on {deprecated}: no function can be created with \
+             it from {create_blocked} on, and none updated from {update_blocked} on"
+        );
+        Problem::warning(code::RUNTIME_DEPRECATED, message)
+            .help("move its functions to a newer runtime, then remove it here")
     })
 }
 
@@ -350,12 +304,14 @@ impl<I: Input> Request<I> {
     ///
     /// Never: strings, lists and booleans are always JSON.
     pub fn to_json(&self) -> String {
-        let document = I::document(self);
-        let mut text = serde_json::to_string_pretty(&document)
-            .expect("strings, lists and booleans are always JSON");
-        text.push('\n');
-        text
+        pretty(&I::document(self))
     }
+}
+
+fn too_large(what: &str, bytes: usize) -> Problem {
+    let limit = Limits::REQUEST_BYTES;
+    let message = format!("{what} has {bytes} bytes, and {limit} are allowed");
+    Problem::error(code::TOO_LARGE, message).help("make several layers of it")
 }
 
 /// Refuses an input of more bytes than a request may have.
@@ -364,17 +320,7 @@ pub fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
         return Ok(());
     }
     let mut report = Report::new(source_name, "");
-    report.push(
-        Problem::error(
-            code::TOO_LARGE,
-            format!(
-                "the input has {} bytes, and {} are allowed",
-                bytes.len(),
-                Limits::REQUEST_BYTES
-            ),
-        )
-        .help("make several layers of it"),
-    );
+    report.push(too_large("the input", bytes.len()));
     Err(report)
 }
 
@@ -383,16 +329,7 @@ pub fn check_size(source_name: &str, bytes: &[u8]) -> Result<(), Report> {
 pub fn check_written<I: Input>((request, mut report): (Request<I>, Report)) -> Checked<Request<I>> {
     let written = request.to_json().len();
     if written > Limits::REQUEST_BYTES {
-        report.push(
-            Problem::error(
-                code::TOO_LARGE,
-                format!(
-                    "the normalised request has {written} bytes, and {} are allowed",
-                    Limits::REQUEST_BYTES
-                ),
-            )
-            .help("make several layers of it"),
-        );
+        report.push(too_large("the normalised request", written));
     }
     report.conclude(Some(request))
 }

@@ -10,9 +10,10 @@ use std::str::FromStr;
 use jiff::civil::{Date, date};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
 
-use crate::excerpt::shown;
 use crate::language::Language;
+use crate::text::ParseTextError;
 
 mod layer;
 
@@ -22,17 +23,20 @@ pub use self::layer::{Compatibility, LayerTarget};
 macro_rules! runtimes {
     ($($(#[doc = $about:literal])+ $variant:ident, $identifier:literal => $facts:expr;)+) => {
         /// A Python runtime of AWS Lambda, by its identifier.
-        #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-            JsonSchema,
-        )]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Serialize, Deserialize, JsonSchema, Display, EnumString, IntoStaticStr)]
+        #[strum(parse_err_ty = ParseTextError, parse_err_fn = no_runtime)]
         pub enum Runtime {
-            $($(#[doc = $about])+ #[serde(rename = $identifier)] $variant,)+
+            $(
+                $(#[doc = $about])+
+                #[serde(rename = $identifier)]
+                #[strum(serialize = $identifier)]
+                $variant,
+            )+
         }
 
-        /// The runtimes, their identifiers in AWS's API, and their other facts.
-        const RUNTIMES: &[(Runtime, &str, RuntimeFacts)] =
-            &[$((Runtime::$variant, $identifier, $facts)),+];
+        /// The runtimes, and their facts.
+        const RUNTIMES: &[(Runtime, RuntimeFacts)] = &[$((Runtime::$variant, $facts)),+];
     };
 }
 
@@ -159,7 +163,7 @@ pub const TABLE_DATE: Date = date(2026, 11, 30);
 
 impl Runtime {
     fn facts(self) -> &'static RuntimeFacts {
-        &RUNTIMES[self as usize].2
+        &RUNTIMES[self as usize].1
     }
 
     /// Every runtime that layers can be built for, oldest first.
@@ -175,7 +179,7 @@ impl Runtime {
 
     /// The identifier in AWS's API, such as `python3.13`.
     pub fn identifier(self) -> &'static str {
-        RUNTIMES[self as usize].1
+        self.into()
     }
 
     /// The language of its functions.
@@ -219,30 +223,11 @@ impl Runtime {
     }
 }
 
-impl fmt::Display for Runtime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.identifier())
-    }
-}
-
-/// A text that names no runtime Accretion builds for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a runtime that Accretion builds for: {known} are", known = known_runtimes())]
-pub struct ParseRuntimeError(String);
-
-fn known_runtimes() -> String {
+fn no_runtime(text: &str) -> ParseTextError {
     let identifiers: Vec<_> = Runtime::all().map(Runtime::identifier).collect();
-    identifiers.join(", ")
-}
-
-impl FromStr for Runtime {
-    type Err = ParseRuntimeError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::all()
-            .find(|runtime| runtime.identifier() == text)
-            .ok_or_else(|| ParseRuntimeError(shown(text)))
-    }
+    let known = identifiers.join(", ");
+    let rule = format!("`{{}}` is not a runtime that Accretion builds for: {known} are");
+    ParseTextError::new(&rule, text)
 }
 
 /// A CPU architecture of AWS Lambda, by its name in AWS's API.
@@ -286,19 +271,14 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// A text that names no architecture of AWS Lambda.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an architecture of AWS Lambda: `x86_64` and `arm64` are")]
-pub struct ParseArchitectureError(String);
-
 impl FromStr for Architecture {
-    type Err = ParseArchitectureError;
+    type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|architecture| architecture.name() == text)
-            .ok_or_else(|| ParseArchitectureError(shown(text)))
+        const RULE: &str = "`{}` is not an architecture of AWS Lambda: `x86_64` and `arm64` are";
+        let mut all = Self::ALL.into_iter();
+        all.find(|it| it.name() == text)
+            .ok_or_else(|| ParseTextError::new(RULE, text))
     }
 }
 

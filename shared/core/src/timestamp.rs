@@ -4,12 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
+
+use crate::text::ParseTextError;
 
 /// A point in time, to the millisecond. Written as RFC 3339 in UTC, always as long, so that texts
 /// sort as times do: `2026-11-20T10:00:00.000Z`. A precision asks for other fractions of a second:
 /// `{:.0}` for none. From the year 0 to the year 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct Timestamp(jiff::Timestamp);
 
 /// The start of the year 0, in milliseconds since 1970. What is before it is written longer.
@@ -75,40 +79,18 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text that is no point in time by RFC 3339.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a point in time such as 2026-11-20T10:00:00.000Z")]
-pub struct ParseTimestampError(String);
-
-impl ParseTimestampError {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(crate::excerpt::shown(text))
-    }
-}
+/// The rule that texts of points in time follow.
+pub(crate) const RULE: &str = "`{}` is not a point in time such as 2026-11-20T10:00:00.000Z";
 
 impl FromStr for Timestamp {
-    type Err = ParseTimestampError;
+    type Err = ParseTextError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse::<jiff::Timestamp>()
             .ok()
             .map(jiff::Timestamp::as_millisecond)
             .and_then(Self::from_milliseconds)
-            .ok_or_else(|| ParseTimestampError::new(text))
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+            .ok_or_else(|| ParseTextError::new(RULE, text))
     }
 }
 

@@ -1,18 +1,20 @@
 //! The progress of requests and targets.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde_json::Value;
+use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::excerpt::{HINT_BYTES, REASON_BYTES, displayed};
 use crate::fault::Fault;
+use crate::text::ParseTextError;
 
 /// The status of a request or of one of its targets.
 ///
 /// Statuses have ranks and are never lowered, so that late and repeated events change nothing. They
 /// are listed in the order of their ranks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumString, IntoStaticStr,
+)]
+#[strum(parse_err_ty = ParseTextError, parse_err_fn = no_status)]
 pub enum Status {
     /// It is recorded.
     Received,
@@ -50,17 +52,7 @@ impl Status {
 
     /// The name in the tables.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Received => "Received",
-            Self::Building => "Building",
-            Self::Waiting => "Waiting",
-            Self::Built => "Built",
-            Self::Failed => "Failed",
-            Self::Rejected => "Rejected",
-            Self::Superseded => "Superseded",
-            Self::Unchanged => "Unchanged",
-            Self::Published => "Published",
-        }
+        self.into()
     }
 
     /// The rank in the tables. A success replaces a failure.
@@ -136,25 +128,8 @@ impl Failure {
 /// The text between reason and hint in the error message of a function.
 pub const HINT: &str = "\nhint: ";
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A text that is no status.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no status")]
-pub struct ParseStatusError(String);
-
-impl FromStr for Status {
-    type Err = ParseStatusError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|status| status.name() == text)
-            .ok_or_else(|| ParseStatusError(crate::excerpt::shown(text)))
-    }
+fn no_status(text: &str) -> ParseTextError {
+    ParseTextError::new("`{}` is no status", text)
 }
 
 #[cfg(test)]

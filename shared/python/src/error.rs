@@ -327,8 +327,8 @@ fn selectable(meant: Option<&str>, known: &[String], what: &str) -> String {
         (Some(meant), _) => format!("did you mean `{meant}`?"),
         (None, []) => format!("leave it out: there is no {what} to select"),
         (None, known) => {
-            let known = known.iter().map(|it| format!("`{}`", shown(it)));
-            format!("there are {}", listed(known, 10))
+            let names = known.iter().map(|it| format!("`{}`", shown(it)));
+            format!("there are {}", listed(names, 10))
         }
     }
 }

@@ -7,102 +7,51 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use accretion_core::diagnostic::code;
+use accretion_core::diagnostic::{Problem, code};
 use accretion_core::loopback::is_loopback;
+use accretion_core::text::{ParseTextError, is_account, is_name};
+use accretion_core::text_types;
 use pep508_rs::PackageName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The name of an index: 1 to 64 letters, digits, `-` and `_`, all ASCII.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IndexName(String);
-
-impl IndexName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+text_types! {
+    /// The name of an index: 1 to 64 letters, digits, `-` and `_`, all ASCII.
+    IndexName, |text| is_name(text, 64),
+        "the name of an index has 1 to 64 letters, digits, `-` and `_`";
+    /// The ARN of a secret of AWS Secrets Manager.
+    SecretArn, is_secret_arn,
+        "a secret's ARN is `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`";
 }
-
-impl fmt::Display for IndexName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no name of an index.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name of an index has 1 to 64 letters, digits, `-` and `_`")]
-pub struct ParseIndexNameError;
-
-impl FromStr for IndexName {
-    type Err = ParseIndexNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseIndexNameError)
-        }
-    }
-}
-
-/// The ARN of a secret of AWS Secrets Manager.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SecretArn(String);
 
 impl SecretArn {
-    /// The ARN.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The region that the secret is in.
     pub fn region(&self) -> &str {
         self.0.split(':').nth(3).unwrap_or_default()
     }
 }
 
-impl fmt::Display for SecretArn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no ARN of a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a secret's ARN is `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`")]
-pub struct ParseSecretArnError;
-
-impl FromStr for SecretArn {
-    type Err = ParseSecretArnError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<_> = text.splitn(7, ':').collect();
-        let [
-            "arn",
-            partition,
-            "secretsmanager",
-            region,
-            account,
-            "secret",
-            name,
-        ] = parts[..]
-        else {
-            return Err(ParseSecretArnError);
-        };
-        let of_name = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
-        let is_arn = is_label(partition)
-            && is_label(region)
-            && is_account(account)
-            && (1..=519).contains(&name.len())
-            && name.chars().all(of_name);
-        is_arn
-            .then(|| Self(text.to_owned()))
-            .ok_or(ParseSecretArnError)
-    }
+fn is_secret_arn(text: &str) -> bool {
+    let parts: Vec<_> = text.splitn(7, ':').collect();
+    let [
+        "arn",
+        partition,
+        "secretsmanager",
+        region,
+        account,
+        "secret",
+        name,
+    ] = parts[..]
+    else {
+        return false;
+    };
+    let of_name = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
+    is_label(partition)
+        && is_label(region)
+        && is_account(account)
+        && (1..=519).contains(&name.len())
+        && name.chars().all(of_name)
 }
 
 /// A domain of AWS `CodeArtifact`, which gives out tokens for its repositories.
@@ -125,6 +74,10 @@ impl CodeArtifactDomain {
         let host = ENDS.iter().find_map(|end| host.strip_suffix(end))?;
         let (label, region) = host.split_once(".d.codeartifact.")?;
         let (name, owner) = label.rsplit_once('-')?;
+        Self::new(name, owner, region)
+    }
+
+    fn new(name: &str, owner: &str, region: &str) -> Option<Self> {
         (is_domain(name) && is_account(owner) && is_label(region)).then(|| Self {
             name: name.to_owned(),
             owner: owner.to_owned(),
@@ -144,29 +97,20 @@ impl fmt::Display for CodeArtifactDomain {
     }
 }
 
-/// A text that is no ARN of a domain of `CodeArtifact`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a domain's ARN is `arn:aws:codeartifact:REGION:ACCOUNT:domain/NAME`")]
-pub struct ParseDomainArnError;
-
 impl FromStr for CodeArtifactDomain {
-    type Err = ParseDomainArnError;
+    type Err = ParseTextError;
 
     /// Reads a domain's ARN.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const RULE: &str = "a domain's ARN is `arn:aws:codeartifact:REGION:ACCOUNT:domain/NAME`";
+        let error = || ParseTextError::new(RULE, text);
         let parts: Vec<_> = text.splitn(6, ':').collect();
         let ["arn", partition, "codeartifact", region, owner, domain] = parts[..] else {
-            return Err(ParseDomainArnError);
+            return Err(error());
         };
         let name = domain.strip_prefix("domain/").unwrap_or_default();
-        let is_arn =
-            is_label(partition) && is_label(region) && is_account(owner) && is_domain(name);
-        let domain = Self {
-            name: name.to_owned(),
-            owner: owner.to_owned(),
-            region: region.to_owned(),
-        };
-        is_arn.then_some(domain).ok_or(ParseDomainArnError)
+        let domain = Self::new(name, owner, region).filter(|_| is_label(partition));
+        domain.ok_or_else(error)
     }
 }
 
@@ -180,10 +124,6 @@ fn is_domain(text: &str) -> bool {
         && text
             .split('-')
             .all(|part| part.is_empty() || is_label(part))
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The place of an index's credentials.
@@ -227,33 +167,12 @@ impl Index {
     }
 }
 
-/// The reason why a text is no URL of an index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexUrlProblem {
-    /// One of the codes of [`code`].
-    pub code: &'static str,
-    /// The problem: a lowercase fragment.
-    pub message: &'static str,
-    /// The remedy.
-    pub help: &'static str,
-}
-
 /// The URL of an index: https, or on the machine itself, and with nothing that opens it.
-pub fn index_url(text: &str) -> Result<Url, IndexUrlProblem> {
-    let problem = |code, message, help| {
-        Err(IndexUrlProblem {
-            code,
-            message,
-            help,
-        })
-    };
-    let url = text.parse::<Url>().ok().filter(Url::has_host);
-    let Some(url) = url else {
-        return problem(
-            code::URL_INVALID,
-            "the index's URL can't be parsed",
-            "correct the URL",
-        );
+pub fn index_url(text: &str) -> Result<Url, Problem> {
+    let problem = |code, message: &str, help: &str| Err(Problem::error(code, message).help(help));
+    let Some(url) = text.parse::<Url>().ok().filter(Url::has_host) else {
+        let message = "the index's URL can't be parsed";
+        return problem(code::URL_INVALID, message, "correct the URL");
     };
     if !url.username().is_empty() || url.password().is_some() {
         return problem(
@@ -265,11 +184,8 @@ pub fn index_url(text: &str) -> Result<Url, IndexUrlProblem> {
     }
     let on_loopback = url.host().is_some_and(|host| is_loopback(&host));
     if url.scheme() != "https" && !(url.scheme() == "http" && on_loopback) {
-        return problem(
-            code::URL_UNSUPPORTED,
-            "an index is asked over https",
-            "use https",
-        );
+        let message = "an index is asked over https";
+        return problem(code::URL_UNSUPPORTED, message, "use https");
     }
     if url.query().is_some() || url.fragment().is_some() || text.contains('\\') {
         return problem(
@@ -279,6 +195,15 @@ pub fn index_url(text: &str) -> Result<Url, IndexUrlProblem> {
         );
     }
     Ok(url)
+}
+
+/// A URL without its user and password.
+pub(crate) fn without_credentials(url: &Url) -> Url {
+    let mut plain = url.clone();
+    // Only URLs that can't have any refuse.
+    let _ = plain.set_username("");
+    let _ = plain.set_password(None);
+    plain
 }
 
 /// A secret text: it shows nowhere unless it is revealed.
@@ -318,6 +243,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// The user that package indexes expect with a token.
+const TOKEN_USER: &str = "__token__";
+
 /// A secret whose text is no credentials. It is not quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is neither a token nor a JSON object with `username` and `password`, or `token`")]
@@ -332,9 +260,9 @@ impl Credentials {
         }
     }
 
-    /// Credentials of a token, with the user that package indexes expect then.
+    /// Credentials of a token.
     pub fn of_token(token: &str) -> Self {
-        Self::new("__token__", token)
+        Self::new(TOKEN_USER, token)
     }
 
     /// Reads the text of a secret: a JSON object with `username` and `password` or with `token`, or
@@ -350,17 +278,10 @@ impl Credentials {
         let credentials = if trimmed.starts_with('{') {
             let document: Document =
                 serde_json::from_str(trimmed).map_err(|_| ParseCredentialsError)?;
-            match document {
-                Document {
-                    username,
-                    password: Some(password),
-                    token: None,
-                } => Self::new(username.unwrap_or_default(), password),
-                Document {
-                    username,
-                    password: None,
-                    token: Some(token),
-                } => Self::new(username.unwrap_or_else(|| "__token__".into()), token),
+            let user = document.username;
+            match (document.password, document.token) {
+                (Some(password), None) => Self::new(user.unwrap_or_default(), password),
+                (None, Some(token)) => Self::new(user.as_deref().unwrap_or(TOKEN_USER), token),
                 _ => return Err(ParseCredentialsError),
             }
         } else {
@@ -461,33 +382,21 @@ mod tests {
     #[test]
     fn what_is_an_index_url() {
         for (text, expected) in [
-            ("https://index.example.com/simple/", None),
-            ("https://index.example.com:8443", None),
-            ("http://127.0.0.1:8080/simple", None),
-            ("http://localhost/simple", None),
-            (
-                "http://index.example.com/simple/",
-                Some(code::URL_UNSUPPORTED),
-            ),
-            ("ftp://127.0.0.1/simple/", Some(code::URL_UNSUPPORTED)),
-            ("file:///simple/", Some(code::URL_INVALID)),
-            ("index.example.com", Some(code::URL_INVALID)),
-            (
-                "https://user@index.example.com/",
-                Some(code::URL_CREDENTIALS),
-            ),
-            ("https://:p@index.example.com/", Some(code::URL_CREDENTIALS)),
-            (
-                "https://index.example.com/?t=1",
-                Some(code::URL_UNSUPPORTED),
-            ),
-            ("https://index.example.com/#t", Some(code::URL_UNSUPPORTED)),
-            (
-                r"https://index.example.com\@evil.example/",
-                Some(code::URL_UNSUPPORTED),
-            ),
+            ("https://example.com/simple/", ""),
+            ("https://example.com:8443", ""),
+            ("http://127.0.0.1:8080/simple", ""),
+            ("http://localhost/simple", ""),
+            ("http://example.com/simple/", code::URL_UNSUPPORTED),
+            ("ftp://127.0.0.1/simple/", code::URL_UNSUPPORTED),
+            ("file:///simple/", code::URL_INVALID),
+            ("example.com", code::URL_INVALID),
+            ("https://user@example.com/", code::URL_CREDENTIALS),
+            ("https://:p@example.com/", code::URL_CREDENTIALS),
+            ("https://example.com/?t=1", code::URL_UNSUPPORTED),
+            ("https://example.com/#t", code::URL_UNSUPPORTED),
+            (r"https://example.com\@evil.com/", code::URL_UNSUPPORTED),
         ] {
-            let found = index_url(text).err().map(|problem| problem.code);
+            let found = index_url(text).err().map_or("", |problem| problem.code);
             assert_eq!(found, expected, "{text}");
         }
     }
@@ -500,42 +409,31 @@ mod tests {
             .unwrap();
         for (url, expected) in [
             (
-                "https://my-corp-123456789012.d.codeartifact.eu-west-1.amazonaws.com/pypi/a/simple/",
+                "https://my-corp-123456789012.d.@.amazonaws.com/pypi/a/",
                 true,
             ),
             (
-                "https://my-corp-123456789012.d.codeartifact.eu-west-1.on.aws/pypi/a/simple/",
+                "https://my-corp-123456789012.d.@.on.aws/pypi/a/simple/",
                 true,
             ),
+            ("http://my-corp-123456789012.d.@.amazonaws.com/", false),
             (
-                "http://my-corp-123456789012.d.codeartifact.eu-west-1.amazonaws.com/pypi/a/simple/",
+                "https://my-corp-123456789012.d.@.amazonaws.com.evil.com/",
                 false,
             ),
             (
-                "https://my-corp-123456789012.d.codeartifact.eu-west-1.amazonaws.com.evil.example/",
+                "https://my-corp-123456789012.d.@.evil.amazonaws.com/",
                 false,
             ),
             (
-                "https://my-corp-123456789012.d.codeartifact.eu-west-1.evil.amazonaws.com/",
+                "https://evil.com/my-corp-123456789012.d.@.amazonaws.com/",
                 false,
             ),
-            (
-                "https://evil.example/my-corp-123456789012.d.codeartifact.eu-west-1.amazonaws.com/",
-                false,
-            ),
-            (
-                "https://my-corp-123456789013.d.codeartifact.eu-west-1.amazonaws.com/",
-                false,
-            ),
-            (
-                "https://corp-123456789012.d.codeartifact.eu-west-1.amazonaws.com/",
-                false,
-            ),
-            (
-                "https://a.my-corp-123456789012.d.codeartifact.eu-west-1.amazonaws.com/",
-                false,
-            ),
+            ("https://my-corp-123456789013.d.@.amazonaws.com/", false),
+            ("https://corp-123456789012.d.@.amazonaws.com/", false),
+            ("https://a.my-corp-123456789012.d.@.amazonaws.com/", false),
         ] {
+            let url = &url.replace('@', "codeartifact.eu-west-1");
             assert_eq!(domain(url).as_ref() == Some(&corp), expected, "{url}");
         }
     }

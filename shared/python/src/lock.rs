@@ -24,6 +24,8 @@ mod uv;
 mod write;
 mod yanked;
 
+use std::collections::BTreeSet;
+
 use accretion_core::digest::{Component, Sha256};
 use accretion_core::excerpt::shown;
 use pep440_rs::Version;
@@ -35,6 +37,7 @@ use self::file::File;
 use self::graph::Graph;
 use self::local::Foreign;
 use self::outdated::Beside;
+use self::selection::normalised;
 use crate::error::Error;
 use crate::requirement::{RequirementSet, distribution_name};
 use crate::wheel::WheelFilename;
@@ -145,7 +148,7 @@ impl LockedPackage {
 }
 
 /// A parsed lock file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Lock {
     /// The Python versions that it is for.
     python: PythonRange,
@@ -153,9 +156,9 @@ pub struct Lock {
     environments: Vec<Environment>,
     /// Groups that are selected unasked.
     default_groups: Vec<String>,
-    /// Groups that may be selected; normalised.
+    /// Groups that may be selected.
     groups: Known,
-    /// Extras that may be selected; normalised.
+    /// Extras that may be selected.
     extras: Known,
     packages: Vec<Package>,
     /// True if a package may be there more than once, as long as it says the same: in pdm's format
@@ -177,8 +180,15 @@ enum Known {
     /// Unknown: the format need not list them.
     #[default]
     Unsaid,
-    /// One of these.
-    Named(Vec<String>),
+    /// One of these, normalised.
+    Named(BTreeSet<String>),
+}
+
+impl Known {
+    /// These names, however they are written.
+    fn names<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {
+        Self::Named(names.into_iter().map(|it| normalised(it)).collect())
+    }
 }
 
 /// A package of a lock file. What it says is looked at only where it applies.

@@ -20,6 +20,7 @@ use url::Url;
 
 use self::document::{at, strings, text_at};
 use self::settings::Setting;
+use crate::index::without_credentials;
 use crate::requirement::{
     ExtraName, NoInclude, PackageName, Requirement, RequirementSet, distribution_name, parse,
     parse_constraints,
@@ -51,16 +52,17 @@ pub enum SettingsOf {
 }
 
 /// A kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum FileKind {
     /// A `pyproject.toml`.
+    #[default]
     Pyproject,
     /// A `uv.toml`, which holds what `tool.uv` holds otherwise.
     UvToml,
 }
 
 /// A `pyproject.toml` or a `uv.toml`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ProjectFile {
     source_name: String,
     text: String,
@@ -104,16 +106,9 @@ impl ProjectFile {
             source_name: source_name.to_owned(),
             text: text.to_owned(),
             kind,
-            name: None,
             has_uv: true,
-            workspace: None,
             is_package: true,
-            requires_python: None,
-            dependencies: None,
-            sources: BTreeMap::new(),
-            indexes: BTreeMap::new(),
-            settings: Vec::new(),
-            constraints: Vec::new(),
+            ..Self::default()
         };
         match kind {
             FileKind::UvToml => file.read_uv(&document, ""),
@@ -265,10 +260,7 @@ impl Given {
 /// Returns whether two URLs are of one index: credentials and a last slash make no difference.
 fn is_same_index(given: &Url, url: &str) -> bool {
     let plain = |url: &Url| {
-        let mut plain = url.clone();
-        // Only URLs that can't have any refuse.
-        let _ = plain.set_username("");
-        let _ = plain.set_password(None);
+        let plain = without_credentials(url);
         plain.as_str().trim_end_matches('/').to_owned()
     };
     url.parse().is_ok_and(|url| plain(&url) == plain(given))

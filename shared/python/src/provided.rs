@@ -156,7 +156,7 @@ pub fn divide(
 ) -> Result<Division, Error> {
     let environment = requirements.python(target)?.markers();
     let table = provided(target.runtime);
-    let mut inside: BTreeMap<&str, Option<Because>> = BTreeMap::new();
+    let mut inside: BTreeMap<&str, Because> = BTreeMap::new();
     let mut claims = claims_of_request(requirements, &environment);
     for package in packages {
         claims.extend(claims_of_package(package, &environment));
@@ -169,7 +169,7 @@ pub fn divide(
     let own = candidates
         .iter()
         .filter(|it| of_name(it.name).is_some_and(|it| it.is_own));
-    inside.extend(own.map(|it| (it.name, Some(Because::Own))));
+    inside.extend(own.map(|it| (it.name, Because::Own)));
     loop {
         let before = inside.len();
         for provided in &candidates {
@@ -195,7 +195,7 @@ pub fn divide(
                 (None, Some(needed)) => Because::Needs(needed),
                 (None, None) => continue,
             };
-            inside.insert(provided.name, Some(because));
+            inside.insert(provided.name, because);
         }
         if inside.len() == before {
             break;
@@ -204,7 +204,7 @@ pub fn divide(
     let mut division = Division::default();
     for provided in candidates {
         let package: PackageName = provided.name.parse().expect("the table has names");
-        match inside.remove(provided.name).flatten() {
+        match inside.remove(provided.name) {
             Some(because) => division.kept.push(Kept {
                 package,
                 at_least: provided.at_least,
@@ -354,20 +354,20 @@ mod tests {
             .0
     }
 
+    fn requiring((name, version, requires): (&str, &str, &[&str])) -> Requiring {
+        Requiring {
+            name: name.parse().unwrap(),
+            version: version.to_owned(),
+            requires: requires.iter().map(ToString::to_string).collect(),
+            is_own: false,
+        }
+    }
+
     fn divided(requirements: &str, more: &[(&str, &[&str])]) -> (Vec<String>, Vec<String>) {
         let more = more
             .iter()
             .map(|(name, requires)| (*name, "1.0", *requires));
-        let packages: Vec<_> = SDK
-            .into_iter()
-            .chain(more)
-            .map(|(name, version, requires)| Requiring {
-                is_own: false,
-                name: name.parse().unwrap(),
-                version: version.to_owned(),
-                requires: requires.iter().map(ToString::to_string).collect(),
-            })
-            .collect();
+        let packages: Vec<_> = SDK.into_iter().chain(more).map(requiring).collect();
         let division = divide(TARGET, &set(requirements), &packages).unwrap();
         let out = division.out.keys().map(ToString::to_string).collect();
         (out, division.kept.iter().map(ToString::to_string).collect())
@@ -457,13 +457,7 @@ mod tests {
     fn constraints_count_as_what_is_required() {
         let mut requirements = set("boto3");
         requirements.constraints = set("urllib3<2").requirements;
-        let packages = SDK.map(|(name, version, requires)| Requiring {
-            is_own: false,
-            name: name.parse().unwrap(),
-            version: version.to_owned(),
-            requires: requires.iter().map(ToString::to_string).collect(),
-        });
-        let division = divide(TARGET, &requirements, &packages).unwrap();
+        let division = divide(TARGET, &requirements, &SDK.map(requiring)).unwrap();
         assert!(!division.out.contains_key(&"urllib3".parse().unwrap()));
         assert!(!division.out.contains_key(&"boto3".parse().unwrap()));
     }

@@ -149,15 +149,12 @@ impl PythonInput {
 ///
 /// A lock file that is not up to date with the project it was given with is another one.
 pub fn problems(request: &Request, own: &[PackageName]) -> Vec<Problem> {
-    let own: Vec<_> = own
-        .iter()
-        .cloned()
-        .chain(own_packages(&request.contents))
-        .collect();
+    let named = own_packages(&request.contents).into_iter();
+    let at_hand: Vec<_> = own.iter().cloned().chain(named).collect();
     let policy = Policy {
         allow_source_distributions: request.input.allow_source_distributions,
         requirements: None,
-        own: &own,
+        own: &at_hand,
     };
     let mut problems: Vec<Problem> = request.input.outdated_problem().into_iter().collect();
     for target in request.targets.iter() {
@@ -208,7 +205,15 @@ pub fn from_requirements_txt(
     allow_source_distributions: bool,
 ) -> Checked<Request> {
     check_size(source_name, bytes)?;
-    let (set, report) = parse_bytes(source_name, bytes, include, allow_source_distributions)?;
+    let checked = parse_bytes(source_name, bytes, include, allow_source_distributions)?;
+    of_set(name, checked, allow_source_distributions)
+}
+
+fn of_set(
+    name: ProjectName,
+    (set, report): (RequirementSet, Report),
+    allow_source_distributions: bool,
+) -> Checked<Request> {
     let input = PythonInput {
         allow_source_distributions,
         ..PythonInput::new(Requirements::Set(set))
@@ -262,12 +267,8 @@ pub fn from_script(
     allow_source_distributions: bool,
 ) -> Checked<Request> {
     check_size(source_name, bytes)?;
-    let (set, report) = parse_script(source_name, bytes, allow_source_distributions)?;
-    let input = PythonInput {
-        allow_source_distributions,
-        ..PythonInput::new(Requirements::Set(set))
-    };
-    check_written((Request::new(name, input), report))
+    let checked = parse_script(source_name, bytes, allow_source_distributions)?;
+    of_set(name, checked, allow_source_distributions)
 }
 
 /// Reads the indexes that whoever runs the pipeline offers, in the form of a request's `Indexes`. One

@@ -20,12 +20,14 @@ use pep508_rs::{MarkerEnvironment, VerbatimUrl, VersionOrUrl};
 use crate::error::{ALL_HASHES, Error, no_hashes};
 use crate::release::PythonRelease;
 
+mod collected;
 mod line;
 mod logical;
 mod option;
 mod parse;
 mod url;
 
+pub(crate) use self::collected::Collected;
 pub(crate) use self::line::{LineContext, MarkerCosts, fragment, parse_line};
 pub(crate) use self::parse::parse_constraints;
 pub use self::parse::{Include, IncludeError, NoInclude, parse};
@@ -60,9 +62,7 @@ impl Requirement {
         }
         written
     }
-}
 
-impl Requirement {
     /// A requirement as metadata write it. `None` for what cannot be read, which says nothing.
     pub fn of_metadata(text: &str) -> Option<Self> {
         let markers = MarkerCosts::default();
@@ -124,10 +124,9 @@ impl RequirementSet {
     pub fn exclude(&mut self, name: &PackageName, version: &str) {
         // A name and a version are a requirement.
         if let Ok(specifier) = format!("{name}!={version}").parse() {
-            let hashes = Vec::new();
             self.constraints.push(Requirement {
                 specifier,
-                hashes,
+                hashes: Vec::new(),
                 hash_in_url: false,
             });
         }
@@ -252,7 +251,7 @@ fn lines(requirements: &[Requirement]) -> String {
 
 /// Sorts by normalised lines. PEP 508 types have an order too, but that of markers depends on what
 /// the process parsed before.
-pub(crate) fn sort(requirements: &mut Vec<Requirement>) {
+fn sort(requirements: &mut Vec<Requirement>) {
     requirements.sort_by_cached_key(ToString::to_string);
     requirements.dedup();
 }

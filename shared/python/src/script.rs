@@ -1,6 +1,5 @@
 //! Scripts with inline metadata (PEP 723), of which only the comment block `script` counts.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -12,7 +11,9 @@ use pep440_rs::VersionSpecifiers;
 use serde::Deserialize;
 use toml::{Spanned, Table};
 
-use crate::requirement::{LineContext, MarkerCosts, Requirement, RequirementSet, parse_line, sort};
+use crate::requirement::{
+    Collected, LineContext, MarkerCosts, Requirement, RequirementSet, parse_line,
+};
 use crate::uv_settings::is_harmless;
 
 const START: &str = "# /// script";
@@ -126,13 +127,10 @@ fn read_requirements(
         allow_source_distributions,
         markers: &markers,
     };
-    let mut requirements = Vec::new();
-    let mut lines = BTreeSet::new();
+    let mut collected = Collected::new("requirements", Limits::REQUIREMENTS, "it");
     if dependencies.len() > Limits::REQUIREMENTS {
-        let message = format!("there are over {} requirements", Limits::REQUIREMENTS);
-        let problem = Problem::error(code::TOO_MANY_REQUIREMENTS, message);
-        report.push(problem.help("make several layers of them"));
-        return requirements;
+        report.push(collected.too_many());
+        return Vec::new();
     }
     let before = report.problems.len();
     for dependency in dependencies {
@@ -156,25 +154,15 @@ fn read_requirements(
         let Some(requirement) = requirement.filter(|_| is_sound) else {
             continue;
         };
-        if requirement.specifier.marker.is_false() {
-            let name = &requirement.specifier.name;
-            let message = format!("the marker of `{name}` is never true");
-            let problem = Problem::warning(code::REQUIREMENT_NEVER_APPLIES, message);
-            report.push(problem.help("remove it, or correct its marker").at(0, span));
-        } else if lines.insert(requirement.to_string()) {
-            requirements.push(requirement);
-        } else {
-            let message = format!("`{}` appears twice", requirement.specifier);
-            let problem = Problem::warning(code::REQUIREMENT_REPEATED, message);
-            report.push(problem.help("remove one").at(0, span));
+        if let Some(problem) = collected.add(requirement, ()) {
+            report.push(problem.at(0, span));
         }
     }
-    if requirements.is_empty() && report.problems.len() == before && !report.has_errors() {
+    if collected.is_empty() && report.problems.len() == before && !report.has_errors() {
         let problem = Problem::error(code::REQUIREMENTS_EMPTY, "the script requires nothing");
         report.push(problem.help(FORM));
     }
-    sort(&mut requirements);
-    requirements
+    collected.into_sorted()
 }
 
 /// A place in a text that is as long.

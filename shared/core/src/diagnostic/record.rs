@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Problem, Report, Severity};
+use super::{Problem, Report};
 
 /// A problem for programs: what `accretion check --format json` writes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,10 +39,7 @@ impl<'a> ProblemRecord<'a> {
         let place = location.map(|location| report.line_column(location));
         Self {
             code: problem.code,
-            severity: match problem.severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
+            severity: problem.severity.into(),
             message: &problem.message,
             file: report
                 .sources

@@ -1,26 +1,29 @@
 //! The names of layers.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::Serialize;
 
 use crate::identity::ProjectName;
 use crate::target::LayerTarget;
+use crate::text::is_name;
+use crate::text_types;
 
-/// The name of a layer in AWS Lambda: `<project>-<target slug>`, at most 140 characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct LayerName(String);
+text_types! {
+    /// The name of a layer in AWS Lambda: `<project>-<target slug>`, at most 140 characters.
+    #[derive(Serialize)]
+    LayerName, |text| parts(text).is_some(),
+        "`{}` is not the name of a layer: a project's and a target's, such as tools-py313-arm64";
+    /// The name of any layer in AWS Lambda: 1 to 140 letters, digits, `-` and `_`, all ASCII.
+    ///
+    /// Source: the API reference of `PublishLayerVersion`.
+    #[derive(Serialize)]
+    LambdaLayerName, |text| is_name(text, 140),
+        "a layer's name has 1 to 140 letters, digits, `-` and `_`";
+}
 
 impl LayerName {
     /// The name of a project's layer for a target.
     pub fn new(project: &ProjectName, target: impl Into<LayerTarget>) -> Self {
         Self(format!("{project}-{}", target.into().slug()))
-    }
-
-    /// The name as a string.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// The project and the target that it is made of.
@@ -35,65 +38,6 @@ fn parts(text: &str) -> Option<(ProjectName, LayerTarget)> {
         let project = text.strip_suffix(&target.slug())?.strip_suffix('-')?;
         Some((project.parse().ok()?, target))
     })
-}
-
-impl fmt::Display for LayerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no layer's name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the name of a layer: a project's and a target's, such as tools-py313-arm64")]
-pub struct ParseLayerNameError(String);
-
-impl FromStr for LayerName {
-    type Err = ParseLayerNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match parts(text) {
-            Some((project, target)) => Ok(Self::new(&project, target)),
-            None => Err(ParseLayerNameError(crate::excerpt::shown(text))),
-        }
-    }
-}
-
-/// The name of any layer in AWS Lambda: 1 to 140 letters, digits, `-` and `_`, all ASCII.
-///
-/// Source: the API reference of `PublishLayerVersion`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct LambdaLayerName(String);
-
-impl LambdaLayerName {
-    /// The name as a string.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for LambdaLayerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that is no name of a layer in AWS Lambda.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a layer's name has 1 to 140 letters, digits, `-` and `_`")]
-pub struct ParseLambdaLayerNameError;
-
-impl FromStr for LambdaLayerName {
-    type Err = ParseLambdaLayerNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if (1..=140).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseLambdaLayerNameError)
-        }
-    }
 }
 
 #[cfg(test)]

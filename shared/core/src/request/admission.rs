@@ -7,6 +7,7 @@ use super::{FileSource, Input, Permission, ProjectName, Request};
 use crate::diagnostic::{Problem, code};
 use crate::excerpt::shown;
 use crate::keys;
+use crate::text::ParseTextError;
 
 /// The rules of a pipeline's operator for requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,16 +155,12 @@ impl AllowedPermissions {
     }
 }
 
-/// A text that names neither everyone nor an account nor an organization.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither `*` nor the id of an account or an organization")]
-pub struct ParseAllowedPermissionsError(String);
-
 impl FromStr for AllowedPermissions {
-    type Err = ParseAllowedPermissionsError;
+    type Err = ParseTextError;
 
     /// Reads account ids, organization ids and `*`, with commas between them.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const RULE: &str = "`{}` is neither `*` nor the id of an account or an organization";
         let mut allowed = Self::NONE;
         let items = text.split(',').map(str::trim);
         for item in items.filter(|it| !it.is_empty()) {
@@ -176,7 +173,7 @@ impl FromStr for AllowedPermissions {
             let named = account.ok().or_else(|| organization().ok());
             allowed
                 .named
-                .insert(named.ok_or_else(|| ParseAllowedPermissionsError(shown(item)))?);
+                .insert(named.ok_or_else(|| ParseTextError::new(RULE, item))?);
         }
         Ok(allowed)
     }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Permission;
+use crate::text::ParseTextError;
 
 /// A grant of `lambda:GetLayerVersion`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,15 +32,8 @@ impl From<&Permission> for PermissionDocument {
     }
 }
 
-/// A principal or an organization that is none, or two that do not go together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "it is no permission: `*`, an account id, or `*` with the id of an organization is expected"
-)]
-pub struct ParsePermissionError;
-
 impl TryFrom<&PermissionDocument> for Permission {
-    type Error = ParsePermissionError;
+    type Error = ParseTextError;
 
     fn try_from(document: &PermissionDocument) -> Result<Self, Self::Error> {
         let permission = match (document.principal.as_str(), &document.organization_id) {
@@ -48,6 +42,8 @@ impl TryFrom<&PermissionDocument> for Permission {
             (account, None) => account.parse().ok().map(Self::Account),
             (_, Some(_)) => None,
         };
-        permission.ok_or(ParsePermissionError)
+        let rule = "it is no permission: `*`, an account id, or `*` with the id of an organization \
+                    is expected";
+        permission.ok_or_else(|| ParseTextError::new(rule, &document.principal))
     }
 }

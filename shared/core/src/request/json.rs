@@ -56,23 +56,21 @@ fn read_request<I: Input>(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<
     let (runtimes, architectures) = read_targets(reader, &fields);
     let description = reader.limited(&fields, "Description", Limits::DESCRIPTION_CHARS);
     let license_info = reader.limited(&fields, "LicenseInfo", Limits::LICENSE_INFO_CHARS);
-    let permissions = fields
-        .get("Permissions")
-        .map(|value| read_permissions(reader, value));
+    let permissions = read_permissions(reader, &fields);
     let merge = read_flag(reader, &fields, "Merge");
-    let input = input?;
+    let packages = input?;
     let built_for = if runtimes.is_empty() {
-        input.runtimes()
+        packages.runtimes()
     } else {
         runtimes
     };
     Some(Request {
         name: name?,
-        input,
+        input: packages,
         targets: Targets::new(built_for, architectures),
         description,
         license_info,
-        permissions: permissions.unwrap_or_default(),
+        permissions,
         contents,
         merge: merge?,
     })
@@ -128,9 +126,9 @@ fn check_language(reader: &mut Reader<'_>, value: &Value<'_>, expected: Language
     }
 }
 
-fn read_permissions(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<Permission> {
+fn read_permissions(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> BTreeSet<Permission> {
     let mut permissions = BTreeSet::new();
-    let Some(array) = reader.array(value, "`Permissions`") else {
+    let Some(array) = reader.list(fields, "Permissions") else {
         return permissions;
     };
     for element in &array.elements {
@@ -176,14 +174,10 @@ fn read_permission(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Permiss
     let what = "`{}` is neither `*` nor the id of an account";
     let account = reader.parsed(lit, code::PRINCIPAL_INVALID, what);
     if let Some((_, span)) = organization? {
-        reader.push(
-            Problem::error(
-                code::ORGANIZATION_ID_INVALID,
-                "`OrganizationId` goes only with the principal `*`",
-            )
-            .help("make `Principal` `*`, or remove `OrganizationId`"),
-            span,
-        );
+        let message = "`OrganizationId` goes only with the principal `*`";
+        let problem = Problem::error(code::ORGANIZATION_ID_INVALID, message);
+        let help = "make `Principal` `*`, or remove `OrganizationId`";
+        reader.push(problem.help(help), span);
         return None;
     }
     account.map(Permission::Account)

@@ -58,8 +58,10 @@ impl Rollback {
 
     fn of_document(document: Document) -> Result<Self, String> {
         let VersionDocument { layer, version } = document.rollback;
-        let layer: LayerName = layer.parse().map_err(|error| format!("{error}"))?;
-        let rollback = Self { layer, version };
+        let rollback = Self {
+            layer: layer.parse().map_err(|error| format!("{error}"))?,
+            version,
+        };
         if rollback.project().as_str() != document.name {
             let Self { layer, .. } = rollback;
             return Err(format!(
@@ -126,38 +128,33 @@ mod tests {
 
     #[test]
     fn a_rollback_names_one_version_of_a_layer_of_its_project() {
+        let of = |name: &str, layer: &str, version: &str| {
+            let rollback = format!(r#"{{"Layer": "{layer}", "Version": {version}}}"#);
+            format!(r#"{{"Name": {name}, "Rollback": {rollback}}}"#)
+        };
+        let tools = "tools-py313";
         for (text, problem) in [
             (r#"{"Rollback": {}}"#, "missing field"),
             (r#"{"Name": "tools", "Rollback": 3}"#, "invalid type"),
+            (&of(r#""a""#, tools, r#"3, "x": 1"#), "unknown field `x`"),
             (
-                r#"{"Name": "tools", "Rollback": {"Layer": "tools-py313"}}"#,
-                "missing field `Version`",
+                &of(r#""tools""#, "tools", "3"),
+                "is not the name of a layer",
             ),
+            (&of(r#""data""#, tools, "3"), "not a layer of the project"),
+            (&of(r#""tools""#, tools, "0"), "from 1 on"),
+            (&of(r#""tools""#, tools, "-3"), "invalid value"),
             (
-                r#"{"Name": "tools", "Rollback": {"Layer": "tools", "Version": 3}}"#,
-                "`tools` is not the name of a layer",
-            ),
-            (
-                r#"{"Name": "data", "Rollback": {"Layer": "tools-py313", "Version": 3}}"#,
-                "not a layer of the project",
-            ),
-            (
-                r#"{"Name": "tools", "Rollback": {"Layer": "tools-py313", "Version": 0}}"#,
-                "from 1 on",
-            ),
-            (
-                r#"{"Name": "tools", "Rollback": {"Layer": "tools-py313", "Version": -3}}"#,
-                "invalid value",
-            ),
-            (
-                r#"{"Name": "tools", "Language": "python",
-                    "Rollback": {"Layer": "tools-py313", "Version": 3}}"#,
+                &of(r#""tools", "Language": "python""#, tools, "3"),
                 "unknown field `Language`",
             ),
             (
-                r#"{"Name": "data", "Name": "tools",
-                    "Rollback": {"Layer": "tools-py313", "Version": 3}}"#,
+                &of(r#""data", "Name": "tools""#, tools, "3"),
                 "duplicate field `Name`",
+            ),
+            (
+                r#"{"Name": "tools", "Rollback": {"Layer": "tools-py313"}}"#,
+                "missing field `Version`",
             ),
         ] {
             let told = read(text).unwrap().unwrap_err();

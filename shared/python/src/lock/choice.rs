@@ -129,10 +129,7 @@ impl Lock {
         };
         let environment = python.markers();
         let chosen: BTreeSet<usize> = match &self.graph {
-            Some(graph) => graph
-                .reach(self, &environment, &activated, policy.own)?
-                .into_iter()
-                .collect(),
+            Some(graph) => graph.reach(self, &environment, &activated, policy.own)?,
             None => (0..self.packages.len()).collect(),
         };
         let mut applying: BTreeMap<PackageName, Vec<&Package>> = BTreeMap::new();
@@ -165,19 +162,10 @@ impl Lock {
                 unmet.push(outdated::not_locked(name.as_ref()));
                 continue;
             };
-            let versions = packages
-                .iter()
-                .filter_map(|package| package.version.as_deref());
-            for version in versions {
-                if version
-                    .parse()
-                    .is_ok_and(|version| requirement.is_unmet_by(&version, target))
-                {
-                    unmet.push(format!(
-                        "`{specifier}` is required, and {version} is locked"
-                    ));
-                }
-            }
+            let is_unmet = |version: &Version| requirement.is_unmet_by(version, target);
+            let locked = packages.iter().filter_map(|it| it.version.as_deref());
+            let others = locked.filter(|it| it.parse().is_ok_and(|it| is_unmet(&it)));
+            unmet.extend(others.map(|it| format!("`{specifier}` is required, and {it} is locked")));
         }
         Ok(unmet)
     }

@@ -8,7 +8,7 @@ use pep508_rs::MarkerEnvironment;
 
 use super::constraint::Constraint;
 use super::marker::{self, Activated};
-use super::{Applies, Known, Lock, Package, Selection, invalid};
+use super::{Applies, Known, Lock, Package, invalid};
 use crate::error::Error;
 use crate::release::PythonRelease;
 
@@ -24,6 +24,11 @@ pub(super) enum PythonRange {
 }
 
 impl PythonRange {
+    /// Those of a `requires-python`; any without one.
+    pub(super) fn of_specifiers(text: Option<String>) -> Self {
+        text.map_or(Self::Any, Self::Specifiers)
+    }
+
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Any => "",
@@ -197,11 +202,7 @@ pub(super) fn applies(
 /// Returns whether a marker is true in a target's runtime, at a recent patch version.
 pub(crate) fn marker_applies(marker: &str, target: Target) -> Result<bool, Error> {
     let environment = PythonRelease::recent(target).markers();
-    applies(
-        marker,
-        &environment,
-        &Activated::new(&[], &Selection::default()),
-    )
+    applies(marker, &environment, &Activated::default())
 }
 
 impl Package {

@@ -1,23 +1,31 @@
 //! The formats of lock files.
 
-use std::fmt;
 use std::sync::Arc;
+
+use strum::{Display, EnumString, IntoStaticStr};
 
 use super::{Beside, Lock, NotALock, Outdated, PROJECT, pdm, pipfile, poetry, pylock, uv};
 use crate::error::Error;
 
 /// A format of lock files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Display, EnumString, IntoStaticStr,
+)]
 pub enum LockFormat {
     /// PEP 751.
+    #[strum(serialize = "pylock.toml")]
     Pylock,
     /// uv's, of a project or of a script.
+    #[strum(serialize = "uv.lock")]
     Uv,
     /// Poetry's.
+    #[strum(serialize = "poetry.lock")]
     Poetry,
     /// Pipenv's.
+    #[strum(serialize = "Pipfile.lock")]
     Pipfile,
     /// PDM's.
+    #[strum(serialize = "pdm.lock")]
     Pdm,
 }
 
@@ -33,18 +41,12 @@ impl LockFormat {
 
     /// The name of such a file, which is also the `Type` of requirements in a request.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Pylock => "pylock.toml",
-            Self::Uv => "uv.lock",
-            Self::Poetry => "poetry.lock",
-            Self::Pipfile => "Pipfile.lock",
-            Self::Pdm => "pdm.lock",
-        }
+        self.into()
     }
 
     /// The format of this name.
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.name() == name)
+        name.parse().ok()
     }
 
     /// Returns whether such a file may need the project's `pyproject.toml`.
@@ -60,12 +62,6 @@ impl LockFormat {
             Self::Pipfile => pipfile::read(text),
             Self::Pdm => pdm::read(text, project),
         }
-    }
-}
-
-impl fmt::Display for LockFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The graph of a lock file's packages, in formats that do not say of each package
 //! whether it applies.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use accretion_core::excerpt::shown;
 use accretion_core::limits::Limits;
@@ -27,7 +27,7 @@ pub(super) struct Graph {
     /// The properties of each package that a requirement may name, besides the version.
     pub(super) forks: Vec<Fork>,
     /// Extras and groups that exclude each other, as markers name them.
-    pub(super) conflicts: Vec<Vec<Item>>,
+    pub(super) conflicts: Vec<Vec<When>>,
     /// The packages of each name, normalised.
     pub(super) by_name: HashMap<String, Vec<usize>>,
 }
@@ -40,6 +40,17 @@ pub(super) enum When {
     Extra(String),
     /// If a dependency group is selected.
     Group(String),
+}
+
+impl When {
+    /// Returns whether it is the case for the project itself.
+    fn is_selected(&self, activated: &Activated) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Extra(extra) => activated.has_extra(extra),
+            Self::Group(group) => activated.has_group(group),
+        }
+    }
 }
 
 /// The properties that tell versions of one package apart.
@@ -64,13 +75,6 @@ pub(super) struct Edge {
     pub(super) python: Option<String>,
     pub(super) extras: Vec<String>,
     pub(super) marker: Option<String>,
-}
-
-/// A side of a conflict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
-    Extra(String),
-    Group(String),
 }
 
 /// A package, or one of its extras.
@@ -100,7 +104,7 @@ impl Graph {
         environment: &MarkerEnvironment,
         activated: &Activated,
         own: &[PackageName],
-    ) -> Result<Vec<usize>, Error> {
+    ) -> Result<BTreeSet<usize>, Error> {
         self.check_conflicts(activated)?;
         let mut constraints = HashMap::new();
         let mut steps = 0;
@@ -121,8 +125,7 @@ impl Graph {
             walk.run(own)?;
             if !walk.learned {
                 let reached = walk.seen.into_iter().map(|(at, _)| at);
-                let needed: HashSet<_> = reached.filter(|at| !self.projects.contains(at)).collect();
-                return Ok(needed.into_iter().collect());
+                return Ok(reached.filter(|at| !self.projects.contains(at)).collect());
             }
             conflicting = walk.conflicting;
         }
@@ -132,15 +135,12 @@ impl Graph {
     }
 
     fn check_conflicts(&self, activated: &Activated) -> Result<(), Error> {
-        let is_selected = |item: &&Item| match item {
-            Item::Extra(extra) => activated.has_extra(extra),
-            Item::Group(group) => activated.has_group(group),
-        };
         for conflict in &self.conflicts {
-            let selected: Vec<_> = conflict.iter().filter(is_selected).collect();
+            let items = conflict.iter().filter(|it| it.is_selected(activated));
+            let selected: Vec<_> = items.collect();
             if let [
-                Item::Extra(one) | Item::Group(one),
-                Item::Extra(other) | Item::Group(other),
+                When::Extra(one) | When::Group(one),
+                When::Extra(other) | When::Group(other),
                 ..,
             ] = selected.as_slice()
             {
@@ -160,17 +160,12 @@ impl Graph {
         let projects = self.projects.iter().filter_map(|at| lock.packages.get(*at));
         let names = projects.flat_map(|project| {
             let name = normalised(&project.name);
-            let of_project = format!("project-{}-{name}", name.len());
-            let extras: Vec<_> = activated
-                .extras()
-                .iter()
-                .map(|extra| format!("extra-{}-{name}-{extra}", name.len()))
-                .collect();
-            let groups: Vec<_> = activated
-                .groups()
-                .map(|group| format!("group-{}-{name}-{group}", name.len()))
-                .collect();
-            extras.into_iter().chain(groups).chain([of_project])
+            let of_name = format!("{}-{name}", name.len());
+            let extras = activated.extras().iter();
+            let mut names: Vec<_> = extras.map(|it| format!("extra-{of_name}-{it}")).collect();
+            names.extend(activated.groups().map(|it| format!("group-{of_name}-{it}")));
+            names.push(format!("project-{of_name}"));
+            names
         });
         names.filter_map(|name| name.parse().ok()).collect()
     }
@@ -201,12 +196,7 @@ impl<'a> Walk<'a> {
         let graph = self.graph;
         let activated = self.activated(None);
         for (when, edge) in &graph.roots {
-            let applies = match when {
-                When::Always => true,
-                When::Extra(extra) => self.selected.has_extra(extra),
-                When::Group(group) => self.selected.has_group(group),
-            };
-            if applies {
+            if when.is_selected(self.selected) {
                 self.follow(edge, &activated)?;
             }
         }

@@ -20,32 +20,24 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
+    fn new(origin: &'static str, path: Option<String>) -> Self {
+        Self { origin, path }
+    }
+
     pub(super) fn repository() -> Self {
-        Self {
-            origin: "a version control system",
-            path: None,
-        }
+        Self::new("a version control system", None)
     }
 
     pub(super) fn folder(path: Option<String>) -> Self {
-        Self {
-            origin: "a local folder",
-            path,
-        }
+        Self::new("a local folder", path)
     }
 
     pub(super) fn file(path: Option<String>) -> Self {
-        Self {
-            origin: "a local file",
-            path,
-        }
+        Self::new("a local file", path)
     }
 
     pub(super) fn local_index() -> Self {
-        Self {
-            origin: "an index in a local folder",
-            path: None,
-        }
+        Self::new("an index in a local folder", None)
     }
 
     /// Returns the origin that a URL of a scheme leads to.
@@ -54,10 +46,7 @@ impl Foreign {
             "file" => Self::file(None),
             "git" | "ssh" | "hg" | "svn" | "bzr" => Self::repository(),
             _ if scheme.contains('+') => Self::repository(),
-            _ => Self {
-                origin: "a URL of another scheme than https",
-                path: None,
-            },
+            _ => Self::new("a URL of another scheme than https", None),
         }
     }
 

@@ -8,7 +8,7 @@ mod hash;
 mod named;
 mod uv;
 
-use toml::Table;
+use toml::{Table, Value};
 
 pub(super) use self::named::not_locked;
 use super::{Lock, LockFormat, PROJECT};
@@ -87,6 +87,13 @@ fn way_out(format: LockFormat, name: &str, text: &str) -> String {
         },
     };
     format!("make it again: `{command}`")
+}
+
+/// A value at a path of keys.
+fn at<'a>(file: &'a Table, path: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter()
+        .try_fold(file.get(*first)?, |value, key| value.get(*key))
 }
 
 /// The tool that has written a `pylock.toml`.

@@ -4,9 +4,6 @@
 //! which marker it applies. Without it, only the project's `pyproject.toml` tells what is required
 //! to begin with.
 
-use std::collections::BTreeSet;
-
-use accretion_core::excerpt::shown;
 use serde::Deserialize;
 
 use super::graph::{Edge, Graph, When};
@@ -14,9 +11,7 @@ use super::local::Foreign;
 use super::pin::sha256_of;
 use super::project::{Project, pdm_index, pep508_edge};
 use super::selection::normalised;
-use super::{
-    Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
-};
+use super::{Applies, Environment, File, Known, Lock, NotALock, Package, is_own_folder};
 
 /// The group of what the project itself requires.
 const DEFAULT: &str = "default";
@@ -84,10 +79,7 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         targets,
     } = document.metadata;
     if lock_version.split('.').next() != Some("4") {
-        let version = shown(&lock_version);
-        return Err(NotALock::new(format!(
-            "its lock_version is {version}; 4.x is supported"
-        )));
+        return Err(NotALock::version("lock_version", &lock_version, "4.x is"));
     }
     let says_groups = strategy.iter().any(|it| it == "inherit_metadata");
     let index = match project {
@@ -99,8 +91,7 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         let project = Project::of_pdm(project.ok_or_else(NotALock::without_project)?)?;
         graph = Some(self::graph(project, &document.packages)?);
     }
-    let names: BTreeSet<_> = groups.iter().map(|group| normalised(group)).collect();
-    let known = Known::Named(names.into_iter().collect());
+    let known = Known::names(&groups);
     let environments = targets.into_iter().map(|target| Environment {
         marker: target
             .implementation
@@ -109,14 +100,12 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         platform: target.platform,
     });
     Ok(Lock {
-        python: PythonRange::Any,
         environments: environments.collect(),
         default_groups: vec![DEFAULT.to_owned()],
         groups: known.clone(),
         extras: known,
         may_repeat: true,
         extras_are_groups: true,
-        members: Vec::new(),
         uses_project: !says_groups || index.is_some(),
         graph,
         packages: document
@@ -124,6 +113,7 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
             .into_iter()
             .map(|package| self::package(package, index.as_deref(), says_groups))
             .collect(),
+        ..Lock::default()
     })
 }
 
@@ -187,22 +177,20 @@ fn package(package: DocumentPackage, index: Option<&str>, says_groups: bool) -> 
         sha256: sha256_of(&file.hash),
         ..File::default()
     });
-    let marker = package.marker;
     let groups = package.groups.into_iter();
     Package {
         name: package.name,
         version: package.version,
-        applies: match marker {
+        applies: match package.marker {
             _ if !says_groups => Applies::Always,
             // Of every group.
             marker if groups.len() == 0 => marker.map_or(Applies::Always, Applies::If),
             marker => Applies::In(groups.map(|group| (group, marker.clone())).collect()),
         },
-        requires_python: None,
         is_project: package.path.as_deref().is_some_and(is_own_folder),
         foreign,
         index: index.map(ToOwned::to_owned),
         files: files.collect(),
-        yanked: None,
+        ..Package::default()
     }
 }

@@ -206,11 +206,11 @@ fn index_url(package: &PackageName, text: &str) -> Result<Url, Error> {
     let without_user = text
         .split_once("://")
         .and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?)));
-    let url = match without_user {
+    let plain = match without_user {
         Some((scheme, (user, rest))) if user.starts_with('$') => format!("{scheme}://{rest}"),
         _ => text.to_owned(),
     };
-    let mut url: Url = url.parse().map_err(|_| unusable("has no URL"))?;
+    let mut url: Url = plain.parse().map_err(|_| unusable("has no URL"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(unusable("has credentials in its URL"));
     }

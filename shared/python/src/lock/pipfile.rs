@@ -89,10 +89,7 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     let meta = document.remove("_meta").unwrap_or_default();
     let meta = Meta::deserialize(meta).map_err(of_json)?;
     if meta.form != 6 {
-        let form = meta.form;
-        return Err(NotALock::new(format!(
-            "its pipfile-spec is {form}; 6 is supported"
-        )));
+        return Err(NotALock::version("pipfile-spec", &meta.form, "6 is"));
     }
     let mut packages = Vec::new();
     let mut groups = BTreeSet::from([DEFAULT.to_owned()]);
@@ -105,16 +102,12 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     }
     Ok(Lock {
         python: meta.requires.python(),
-        environments: Vec::new(),
         default_groups: vec![DEFAULT.to_owned()],
-        groups: Known::Named(groups.into_iter().collect()),
-        extras: Known::Named(Vec::new()),
+        groups: Known::Named(groups),
+        extras: Known::names([]),
         packages,
         may_repeat: true,
-        extras_are_groups: false,
-        members: Vec::new(),
-        uses_project: false,
-        graph: None,
+        ..Lock::default()
     })
 }
 
@@ -163,11 +156,10 @@ fn package(
             .version
             .map(|it| it.trim_start_matches("==").to_owned()),
         applies: Applies::In(vec![(category.to_owned(), entry.markers)]),
-        requires_python: None,
         is_project: path.is_some_and(is_own_folder),
         foreign,
         index: index.map(|source| source.url.clone()),
         files: files.collect(),
-        yanked: None,
+        ..Package::default()
     })
 }

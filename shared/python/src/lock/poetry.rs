@@ -3,7 +3,7 @@
 //! Since lock-version 2.1 (Poetry 2) each package says in which groups and under which markers it
 //! applies. Before, only the project's `pyproject.toml` tells what is required to begin with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use accretion_core::excerpt::shown;
 use serde::Deserialize;
@@ -12,7 +12,6 @@ use toml::Value;
 use super::graph::{Edge, Graph, When};
 use super::local::Foreign;
 use super::project::{Project, poetry_edges};
-use super::selection::normalised;
 use super::{Applies, File, Known, Lock, NotALock, Package, PythonRange};
 
 /// The group of what the project itself requires.
@@ -73,31 +72,23 @@ pub(super) fn read(text: &str, project: Option<&str>) -> Result<Lock, NotALock> 
         (Some(Ok(1)), _) | (Some(Ok(2)), Some(Ok(0)) | None) => false,
         (Some(Ok(2)), Some(Ok(_))) => true,
         _ => {
-            return Err(NotALock::new(format!(
-                "its lock-version is {}; 1.x and 2.x are supported",
-                shown(version)
-            )));
+            return Err(NotALock::version(
+                "lock-version",
+                version,
+                "1.x and 2.x are",
+            ));
         }
     };
-    let extras: BTreeSet<_> = document.extras.keys().map(|it| normalised(it)).collect();
     let python = document.metadata.python_versions.clone();
     let mut lock = Lock {
         python: python.map_or(PythonRange::Any, PythonRange::Constraint),
-        environments: Vec::new(),
         default_groups: vec![MAIN.to_owned()],
-        groups: Known::default(),
-        extras: Known::Named(extras.into_iter().collect()),
-        packages: Vec::new(),
-        may_repeat: false,
-        extras_are_groups: false,
-        members: Vec::new(),
+        extras: Known::names(document.extras.keys()),
         uses_project: !says_groups,
-        graph: None,
+        ..Lock::default()
     };
     if says_groups {
-        let groups = document.packages.iter().flat_map(|it| &it.groups);
-        let names: BTreeSet<_> = groups.map(|group| normalised(group)).collect();
-        lock.groups = Known::Named(names.into_iter().collect());
+        lock.groups = Known::names(document.packages.iter().flat_map(|it| &it.groups));
     } else {
         let project = Project::of_poetry(project.ok_or_else(NotALock::without_project)?)?;
         lock.groups = Known::Named(project.groups());
@@ -148,13 +139,8 @@ fn package(
     };
     let mut files = package.files;
     if files.is_empty() {
-        files.extend(
-            of_metadata
-                .get(&package.name)
-                .into_iter()
-                .flatten()
-                .cloned(),
-        );
+        let of_name = of_metadata.get(&package.name).into_iter().flatten();
+        files.extend(of_name.cloned());
     }
     let listed = files.into_iter().map(|file| File {
         url: url.clone(),
@@ -169,12 +155,10 @@ fn package(
         name: package.name,
         version: package.version,
         applies,
-        requires_python: None,
-        is_project: false,
         foreign,
         index,
         files: listed.collect(),
-        yanked: None,
+        ..Package::default()
     })
 }
 

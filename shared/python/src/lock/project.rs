@@ -144,12 +144,12 @@ impl Project {
     }
 
     /// The groups that something is required in.
-    pub(super) fn groups(&self) -> Vec<String> {
+    pub(super) fn groups(&self) -> BTreeSet<String> {
         let groups = self.roots.iter().filter_map(|(when, _)| match when {
             When::Group(group) => Some(normalised(group)),
             When::Always | When::Extra(_) => None,
         });
-        groups.collect::<BTreeSet<_>>().into_iter().collect()
+        groups.collect()
     }
 }
 
@@ -246,9 +246,9 @@ fn with_groups(mut roots: Vec<(When, Edge)>, groups: &Groups) -> Result<Project,
 /// A requirement by PEP 508. Its marker is kept as it is: only its value will count.
 pub(super) fn pep508_edge(text: &str) -> Result<Edge, NotALock> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let text = text.trim();
-    let (name, rest) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
-    let unclear = || NotALock::new(format!("`{}` is not a requirement", shown(text)));
+    let line = text.trim();
+    let (name, rest) = line.split_at(line.find(|c| !is_name(c)).unwrap_or(line.len()));
+    let unclear = || NotALock::new(format!("`{}` is not a requirement", shown(line)));
     if name.is_empty() {
         return Err(unclear());
     }
@@ -302,11 +302,11 @@ pub(super) fn poetry_edges(name: &str, value: &Value) -> Result<Vec<(bool, Edge)
         match alternative {
             Value::String(constraint) => edge.constraint = Some(constraint.clone()),
             Value::Table(table) => {
-                let text = |key: &str| match table.get(key) {
-                    None => Ok(None),
-                    Some(value) => value.as_str().map(ToOwned::to_owned).map(Some).ok_or(()),
+                let text = |key: &str| {
+                    let value = table.get(key);
+                    let text = value.map(|it| it.as_str().ok_or_else(unclear));
+                    text.transpose().map(|it| it.map(ToOwned::to_owned))
                 };
-                let text = |key: &str| text(key).map_err(|()| unclear());
                 edge.constraint = text("version")?;
                 edge.python = text("python")?;
                 edge.marker = text("markers")?.filter(|marker| !marker.is_empty());

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use accretion_core::excerpt::shown;
 use serde::Deserialize;
 
 use super::local::Foreign;
-use super::selection::normalised;
 use super::yanked::Notes;
 use super::{
     Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange, is_own_folder,
@@ -57,19 +55,13 @@ struct DocumentFile {
 pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     let document: Document = toml::from_str(text).map_err(|error| NotALock::of_toml(&error))?;
     if document.lock_version.split('.').next() != Some("1") {
-        return Err(NotALock::new(format!(
-            "its lock-version is {}; 1.x is supported",
-            shown(&document.lock_version)
-        )));
+        return Err(NotALock::version(
+            "lock-version",
+            &document.lock_version,
+            "1.x is",
+        ));
     }
-    let known = |names: Option<Vec<String>>| {
-        let normal = names.iter().flatten().map(|name| normalised(name));
-        Known::Named(normal.collect())
-    };
-    let mut groups = known(document.dependency_groups);
-    if let Known::Named(groups) = &mut groups {
-        groups.extend(document.default_groups.iter().map(|it| normalised(it)));
-    }
+    let groups = document.dependency_groups.iter().flatten();
     let notes = Notes::read(&document.tool);
     let mut packages: Vec<_> = document.packages.into_iter().map(package).collect();
     for package in &mut packages {
@@ -77,23 +69,17 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         package.yanked = notes.reason_of(&package.name, version).cloned();
     }
     Ok(Lock {
-        python: document
-            .requires_python
-            .map_or(PythonRange::Any, PythonRange::Specifiers),
+        python: PythonRange::of_specifiers(document.requires_python),
         environments: document
             .environments
             .into_iter()
             .map(Environment::of_marker)
             .collect(),
+        groups: Known::names(groups.chain(&document.default_groups)),
         default_groups: document.default_groups,
-        groups,
-        extras: known(document.extras),
+        extras: Known::names(document.extras.iter().flatten()),
         packages,
-        may_repeat: false,
-        extras_are_groups: false,
-        members: Vec::new(),
-        uses_project: false,
-        graph: None,
+        ..Lock::default()
     })
 }
 
@@ -129,8 +115,7 @@ fn package(package: DocumentPackage) -> Package {
         requires_python: package.requires_python,
         is_project,
         foreign,
-        index: None,
         files: files.collect(),
-        yanked: None,
+        ..Package::default()
     }
 }

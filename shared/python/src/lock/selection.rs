@@ -52,10 +52,7 @@ impl Known {
     fn without(&self, selected: &BTreeSet<String>) -> Vec<String> {
         match self {
             Self::Unsaid => Vec::new(),
-            Self::Named(names) => {
-                let known: BTreeSet<_> = names.iter().cloned().collect();
-                known.difference(selected).cloned().collect()
-            }
+            Self::Named(names) => names.difference(selected).cloned().collect(),
         }
     }
 }
@@ -75,9 +72,7 @@ impl Selection {
             let Known::Named(known) = known else {
                 continue;
             };
-            let missing = selected
-                .iter()
-                .find(|name| !known.iter().any(|known| known == name.as_ref()));
+            let missing = selected.iter().find(|name| !known.contains(name.as_ref()));
             if let Some(name) = missing {
                 return Err(unknown(is_group, name.as_ref(), known));
             }
@@ -88,21 +83,18 @@ impl Selection {
     /// Nothing may be selected where there is nothing to select from.
     pub fn check_none(&self) -> Result<(), Error> {
         if let Some(group) = self.groups.first() {
-            return Err(unknown(true, group.as_ref(), &[]));
+            return Err(unknown(true, group.as_ref(), &BTreeSet::new()));
         }
         match self.extras.first() {
-            Some(extra) => Err(unknown(false, extra.as_ref(), &[])),
+            Some(extra) => Err(unknown(false, extra.as_ref(), &BTreeSet::new())),
             None => Ok(()),
         }
     }
 }
 
-fn unknown(is_group: bool, name: &str, known: &[String]) -> Error {
-    let name = name.to_owned();
-    let mut known = known.to_vec();
-    known.sort();
-    known.dedup();
-    let meant = closest(&name, known.iter().map(String::as_str)).map(ToOwned::to_owned);
+fn unknown(is_group: bool, missing: &str, names: &BTreeSet<String>) -> Error {
+    let meant = closest(missing, names.iter().map(String::as_str)).map(ToOwned::to_owned);
+    let (name, known) = (missing.to_owned(), names.iter().cloned().collect());
     if is_group {
         Error::GroupUnknown { name, meant, known }
     } else {

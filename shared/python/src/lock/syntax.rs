@@ -1,6 +1,9 @@
 //! A text that does not follow the format of a lock file.
 
+use std::fmt::Display;
 use std::ops::Range;
+
+use accretion_core::excerpt::shown;
 
 use super::invalid;
 use crate::error::Error;
@@ -20,6 +23,12 @@ impl NotALock {
             span: None,
             wants_project: false,
         }
+    }
+
+    /// A version of the format, which a field states, and which is none of those that are supported.
+    pub(super) fn version(field: &str, version: &impl Display, supported: &str) -> Self {
+        let found = shown(&version.to_string());
+        Self::new(format!("its {field} is {found}; {supported} supported"))
     }
 
     pub(super) fn without_project() -> Self {

@@ -6,26 +6,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::graph::{Edge, Fork, Graph, Item, When};
+use super::graph::{Edge, Fork, Graph, When};
 use super::local::Foreign;
 use super::pin::sha256_of;
-use super::selection::normalised;
-use super::{Applies, Environment, File, Known, Lock, NotALock, Package, PythonRange};
+use super::{Environment, File, Known, Lock, NotALock, Package, PythonRange};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Document {
+pub(super) struct Document {
     version: i64,
-    requires_python: Option<String>,
+    pub(super) requires_python: Option<String>,
     #[serde(default)]
     supported_markers: Vec<String>,
     #[serde(default)]
     conflicts: Vec<Vec<DocumentConflict>>,
     #[serde(default)]
-    manifest: Manifest,
+    pub(super) manifest: Manifest,
     #[serde(default, rename = "package")]
-    packages: Vec<DocumentPackage>,
+    pub(super) packages: Vec<DocumentPackage>,
 }
 
 #[derive(Deserialize)]
@@ -37,28 +37,30 @@ struct DocumentConflict {
 /// The projects of a workspace, and the requirements outside of projects.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-struct Manifest {
-    members: Vec<String>,
-    requirements: Vec<DocumentEdge>,
-    dependency_groups: BTreeMap<String, Vec<DocumentEdge>>,
+pub(super) struct Manifest {
+    pub(super) members: Vec<String>,
+    pub(super) requirements: Vec<DocumentEdge>,
+    pub(super) constraints: Vec<DocumentEdge>,
+    pub(super) overrides: Vec<DocumentEdge>,
+    pub(super) dependency_groups: BTreeMap<String, Vec<DocumentEdge>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct DocumentPackage {
-    name: String,
+pub(super) struct DocumentPackage {
+    pub(super) name: String,
     version: Option<String>,
     #[serde(default)]
-    source: Source,
+    pub(super) source: Source,
     #[serde(default)]
     resolution_markers: Vec<String>,
     #[serde(default)]
-    dependencies: Vec<DocumentEdge>,
+    pub(super) dependencies: Vec<DocumentEdge>,
     #[serde(default)]
     optional_dependencies: BTreeMap<String, Vec<DocumentEdge>>,
     #[serde(default)]
     dev_dependencies: BTreeMap<String, Vec<DocumentEdge>>,
-    metadata: Option<Metadata>,
+    pub(super) metadata: Option<Metadata>,
     sdist: Option<DocumentFile>,
     #[serde(default)]
     wheels: Vec<DocumentFile>,
@@ -67,16 +69,18 @@ struct DocumentPackage {
 /// A project's own requirements. It has extras and groups without requirements, too.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Metadata {
+pub(super) struct Metadata {
     #[serde(default)]
     provides_extras: Vec<String>,
     #[serde(default)]
-    requires_dev: BTreeMap<String, Vec<serde::de::IgnoredAny>>,
+    pub(super) requires_dist: Vec<DocumentEdge>,
+    #[serde(default)]
+    pub(super) requires_dev: BTreeMap<String, Vec<DocumentEdge>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Source {
+pub(super) struct Source {
     registry: Option<String>,
     git: Option<String>,
     url: Option<String>,
@@ -89,8 +93,8 @@ struct Source {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct DocumentEdge {
-    name: String,
+pub(super) struct DocumentEdge {
+    pub(super) name: String,
     version: Option<String>,
     source: Option<Source>,
     /// The extras that are required of it, in dependencies.
@@ -98,8 +102,27 @@ struct DocumentEdge {
     extra: Vec<String>,
     /// The same in requirements.
     #[serde(default)]
-    extras: Vec<String>,
-    marker: Option<String>,
+    pub(super) extras: Vec<String>,
+    pub(super) marker: Option<String>,
+    pub(super) specifier: Option<String>,
+    /// Its source, in requirements.
+    git: Option<IgnoredAny>,
+    url: Option<IgnoredAny>,
+    path: Option<IgnoredAny>,
+    directory: Option<IgnoredAny>,
+    editable: Option<IgnoredAny>,
+    #[serde(rename = "virtual")]
+    without_package: Option<IgnoredAny>,
+    index: Option<IgnoredAny>,
+}
+
+impl DocumentEdge {
+    /// Returns whether a requirement names its source.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let local = [&self.path, &self.directory, &self.editable];
+        let other = [&self.git, &self.url, &self.without_package, &self.index];
+        local.into_iter().chain(other).any(Option::is_some)
+    }
 }
 
 #[derive(Deserialize)]
@@ -114,10 +137,7 @@ struct DocumentFile {
 pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
     let document: Document = toml::from_str(text).map_err(|error| NotALock::of_toml(&error))?;
     if document.version != 1 {
-        return Err(NotALock::new(format!(
-            "its version is {}; 1 is supported",
-            document.version
-        )));
+        return Err(NotALock::version("version", &document.version, "1 is"));
     }
     let projects = projects(&document);
     let (groups, extras) = known(&document, &projects);
@@ -139,23 +159,18 @@ pub(super) fn read(text: &str) -> Result<Lock, NotALock> {
         packages.push(self::package(package));
     }
     Ok(Lock {
-        python: document
-            .requires_python
-            .map_or(PythonRange::Any, PythonRange::Specifiers),
+        python: PythonRange::of_specifiers(document.requires_python),
         environments: document
             .supported_markers
             .into_iter()
             .map(Environment::of_marker)
             .collect(),
-        default_groups: Vec::new(),
-        groups: Known::Named(groups.into_iter().collect()),
-        extras: Known::Named(extras.into_iter().collect()),
+        groups,
+        extras,
         packages,
-        may_repeat: false,
-        extras_are_groups: false,
         members,
-        uses_project: false,
         graph: Some(graph),
+        ..Lock::default()
     })
 }
 
@@ -187,9 +202,9 @@ fn projects(document: &Document) -> Vec<usize> {
 }
 
 /// The groups and extras that there are.
-fn known(document: &Document, projects: &[usize]) -> (BTreeSet<String>, BTreeSet<String>) {
-    let mut groups: BTreeSet<_> = document.manifest.dependency_groups.keys().collect();
-    let mut extras = BTreeSet::new();
+fn known(document: &Document, projects: &[usize]) -> (Known, Known) {
+    let mut groups: Vec<_> = document.manifest.dependency_groups.keys().collect();
+    let mut extras = Vec::new();
     for package in projects.iter().map(|at| &document.packages[*at]) {
         groups.extend(package.dev_dependencies.keys());
         extras.extend(package.optional_dependencies.keys());
@@ -198,43 +213,39 @@ fn known(document: &Document, projects: &[usize]) -> (BTreeSet<String>, BTreeSet
             extras.extend(&metadata.provides_extras);
         }
     }
-    let all = |names: BTreeSet<&String>| names.into_iter().map(|it| normalised(it)).collect();
-    (all(groups), all(extras))
+    (Known::names(groups), Known::names(extras))
 }
 
 fn roots(manifest: Manifest) -> Vec<(When, Edge)> {
-    let always = manifest.requirements.into_iter();
-    let mut roots: Vec<_> = always.map(|it| (When::Always, edge(it, false))).collect();
+    let mut roots = edges_when(&When::Always, manifest.requirements, false);
     for (group, requirements) in manifest.dependency_groups {
-        let of_group = requirements
-            .into_iter()
-            .map(|it| (When::Group(group.clone()), edge(it, false)));
-        roots.extend(of_group);
+        roots.extend(edges_when(&When::Group(group), requirements, false));
     }
     roots
 }
 
-fn conflict(items: Vec<DocumentConflict>) -> Vec<Item> {
-    let item = |it: DocumentConflict| it.extra.map(Item::Extra).or(it.group.map(Item::Group));
+fn conflict(items: Vec<DocumentConflict>) -> Vec<When> {
+    let item = |it: DocumentConflict| it.extra.map(When::Extra).or(it.group.map(When::Group));
     items.into_iter().filter_map(item).collect()
 }
 
 fn edges(package: &mut DocumentPackage) -> Vec<(When, Edge)> {
-    let always = std::mem::take(&mut package.dependencies).into_iter();
-    let mut edges: Vec<_> = always.map(|it| (When::Always, edge(it, true))).collect();
+    let always = std::mem::take(&mut package.dependencies);
+    let mut edges = edges_when(&When::Always, always, true);
     for (extra, dependencies) in std::mem::take(&mut package.optional_dependencies) {
-        let of_extra = dependencies
-            .into_iter()
-            .map(|it| (When::Extra(extra.clone()), edge(it, true)));
-        edges.extend(of_extra);
+        edges.extend(edges_when(&When::Extra(extra), dependencies, true));
     }
     for (group, dependencies) in std::mem::take(&mut package.dev_dependencies) {
-        let of_group = dependencies
-            .into_iter()
-            .map(|it| (When::Group(group.clone()), edge(it, true)));
-        edges.extend(of_group);
+        edges.extend(edges_when(&When::Group(group), dependencies, true));
     }
     edges
+}
+
+fn edges_when(when: &When, list: Vec<DocumentEdge>, is_dependency: bool) -> Vec<(When, Edge)> {
+    let edges = list.into_iter();
+    edges
+        .map(|it| (when.clone(), edge(it, is_dependency)))
+        .collect()
 }
 
 /// Returns an edge; a dependency names the very package if there are several, a requirement
@@ -274,14 +285,11 @@ fn package(package: DocumentPackage) -> Package {
     Package {
         name: package.name,
         version: package.version,
-        applies: Applies::Always,
-        requires_python: None,
         // A project that uv does not install: what it requires counts.
         is_project: package.source.without_package.is_some(),
         foreign,
-        index: None,
         files: files.collect(),
-        yanked: None,
+        ..Package::default()
     }
 }
 
@@ -313,7 +321,7 @@ impl Source {
     }
 
     /// The folder of a project.
-    fn place(&self) -> Option<&String> {
+    pub(super) fn place(&self) -> Option<&String> {
         let place = self.editable.as_ref().or(self.without_package.as_ref());
         place.or(self.directory.as_ref())
     }

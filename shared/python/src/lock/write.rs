@@ -5,9 +5,9 @@ use std::fmt::{Display, Write as _};
 
 use accretion_core::target::{Architecture, Runtime, Target};
 use serde::Serialize;
-use url::Url;
 
 use super::{Locked, LockedFile, LockedPackage, Yanked};
+use crate::index::without_credentials;
 
 #[derive(Serialize)]
 struct File {
@@ -15,12 +15,7 @@ struct File {
     url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
-    hashes: Hashes,
-}
-
-#[derive(Serialize)]
-struct Hashes {
-    sha256: String,
+    hashes: BTreeMap<&'static str, String>,
 }
 
 /// The file that one version of a package is installed from, and the targets it is for.
@@ -117,21 +112,12 @@ impl File {
     fn new(name: &str, file: &LockedFile) -> Self {
         Self {
             name: name.to_owned(),
-            url: without_credentials(file.url.clone()),
+            // Locks are kept and passed on.
+            url: without_credentials(&file.url).into(),
             size: file.size,
-            hashes: Hashes {
-                sha256: file.sha256.to_string(),
-            },
+            hashes: BTreeMap::from([("sha256", file.sha256.to_string())]),
         }
     }
-}
-
-/// Locks are kept and passed on.
-fn without_credentials(mut url: Url) -> String {
-    // Only URLs that can't have any refuse.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.into()
 }
 
 fn python(runtime: Runtime) -> String {

@@ -80,12 +80,14 @@ impl Setting {
         }
         let way_out = way_out(&self.name);
         let help = match &self.effect {
-            Effect::Index {
-                is_default: true, ..
-            } => {
-                format!("give the same index with --default-index, or {way_out}")
+            Effect::Index { is_default, .. } => {
+                let option = if *is_default {
+                    "default-index"
+                } else {
+                    "index"
+                };
+                format!("give the same index with --{option}, or {way_out}")
             }
-            Effect::Index { .. } => format!("give the same index with --index, or {way_out}"),
             _ => way_out.to_owned(),
         };
         let message = format!("the setting `{name}` is not supported");
@@ -235,9 +237,8 @@ pub(super) fn of_others(document: &DeTable<'_>) -> Vec<Setting> {
             settings.push(Setting::new(path.join("."), span, effect));
         }
     }
-    settings.extend(
-        source::refined(document).map(|(name, span)| Setting::new(name, span, Effect::Own)),
-    );
+    let own = |(name, span)| Setting::new(name, span, Effect::Own);
+    settings.extend(source::refined(document).map(own));
     let backend = text_at(document, &["build-system", "build-backend"]);
     let dependencies = at(document, &["project"])
         .and_then(|it| it.get_ref().as_table())
@@ -247,13 +248,8 @@ pub(super) fn of_others(document: &DeTable<'_>) -> Vec<Setting> {
     let unknown = dependencies.filter(|(it, _)| {
         it.contains("${") && !backend.is_some_and(|backend| backend.starts_with("pdm"))
     });
-    settings.extend(
-        unknown.map(|(it, span)| {
-            Setting::new(format!("project.dependencies: {it}"), span, Effect::Own)
-        }),
-    );
-    settings.extend(
-        source::prereleases(document).map(|(name, span)| Setting::new(name, span, Effect::Own)),
-    );
+    let named = unknown.map(|(it, span)| (format!("project.dependencies: {it}"), span));
+    settings.extend(named.map(own));
+    settings.extend(source::prereleases(document).map(own));
     settings
 }

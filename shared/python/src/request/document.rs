@@ -225,43 +225,36 @@ impl From<&Request> for RequestDocument {
             },
             Requirements::Lock(file) => file.into(),
         };
-        let names = |names: &std::collections::BTreeSet<pep508_rs::ExtraName>| {
-            names.iter().map(ToString::to_string).collect()
-        };
+        let input = &request.input;
         let contents = &request.contents;
         let rules = &contents.file_rules;
         Self {
             name: request.name.to_string(),
             language: "python".to_owned(),
             requirements,
-            groups: names(&request.input.selection.groups),
-            extras: names(&request.input.selection.extras),
+            groups: texts(&input.selection.groups),
+            extras: texts(&input.selection.extras),
             runtimes: Some(request.targets.runtimes().collect()),
             architectures: Some(request.targets.architectures().collect()),
             description: request.description.clone(),
             license_info: request.license_info.clone(),
             permissions: request.permissions.iter().map(Into::into).collect(),
-            exclude: request
-                .input
-                .exclude
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            exclude: texts(&input.exclude),
             provided_by_runtime: contents.provided_by_runtime,
             files: contents.files.iter().map(Into::into).collect(),
-            hidden: rules.hidden().map(ToString::to_string).collect(),
+            hidden: texts(rules.hidden()),
             allow_secrets: rules.allow_secrets().cloned().collect(),
-            prune: contents.pruning.prune().map(ToString::to_string).collect(),
-            include: contents
-                .pruning
-                .include()
-                .map(ToString::to_string)
-                .collect(),
-            allow_source_distributions: request.input.allow_source_distributions,
-            indexes: request.input.indexes.iter().map(Into::into).collect(),
+            prune: texts(contents.pruning.prune()),
+            include: texts(contents.pruning.include()),
+            allow_source_distributions: input.allow_source_distributions,
+            indexes: input.indexes.iter().map(Into::into).collect(),
             merge: request.merge,
         }
     }
+}
+
+fn texts(items: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
+    items.into_iter().map(|it| it.to_string()).collect()
 }
 
 /// The JSON Schema of a request.

@@ -14,11 +14,10 @@ pub(super) fn read_exclude(
     reader: &mut Reader<'_>,
     fields: &Fields<'_, '_>,
 ) -> BTreeSet<PackageName> {
-    let value = fields.get("Exclude");
-    match value.and_then(|value| reader.array(value, "`Exclude`")) {
-        Some(array) => reader.set(array, "Exclude", distribution_name),
-        None => BTreeSet::new(),
-    }
+    let array = reader.list(fields, "Exclude");
+    array.map_or_else(BTreeSet::new, |array| {
+        reader.set(array, "Exclude", distribution_name)
+    })
 }
 
 /// Reads the name of a distribution.

@@ -88,10 +88,7 @@ fn read_index(reader: &mut Reader<'_>, value: &Value<'_>, origin: Origin) -> Opt
         };
         // The end of a password in it can't be known.
         reader.hide(value);
-        reader.push(
-            Problem::error(problem.code, problem.message).help(problem.help),
-            span(lit),
-        );
+        reader.push(problem, span(lit));
         None
     });
     let packages = match fields.get("Packages") {

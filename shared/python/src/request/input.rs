@@ -199,32 +199,25 @@ mod tests {
     #[test]
     fn the_name_tells_before_the_content_does() {
         use InputKind::{Lock, Request, RequirementsTxt, Script};
+        use LockFormat::{Pdm, Pipfile, Poetry, Pylock, Uv};
 
         for (source_name, bytes, kind) in [
             ("request.json", "lock-version", Request),
-            ("in/pylock.toml", "{", Lock(LockFormat::Pylock)),
-            (
-                "requests/tools/pylock.dev.toml",
-                "",
-                Lock(LockFormat::Pylock),
-            ),
-            ("requests/tools/uv.lock", "{", Lock(LockFormat::Uv)),
-            ("tools/report.py.lock", "", Lock(LockFormat::Uv)),
-            ("poetry.lock", "lock-version", Lock(LockFormat::Poetry)),
-            ("a/Pipfile.lock", "{", Lock(LockFormat::Pipfile)),
-            ("a/pdm.lock", "", Lock(LockFormat::Pdm)),
-            ("a/pdm.312.lock", "", Lock(LockFormat::Pdm)),
+            ("in/pylock.toml", "{", Lock(Pylock)),
+            ("requests/tools/pylock.dev.toml", "", Lock(Pylock)),
+            ("requests/tools/uv.lock", "{", Lock(Uv)),
+            ("tools/report.py.lock", "", Lock(Uv)),
+            ("poetry.lock", "lock-version", Lock(Poetry)),
+            ("a/Pipfile.lock", "{", Lock(Pipfile)),
+            ("a/pdm.lock", "", Lock(Pdm)),
+            ("a/pdm.312.lock", "", Lock(Pdm)),
             ("other.lock", "", RequirementsTxt),
             ("report.py", "{", Script),
             ("requirements.txt", "{", RequirementsTxt),
             ("a.json/requirements-dev.in", "{", RequirementsTxt),
             ("stdin", " \n{\"Name\"", Request),
             ("stdin", "\u{feff}{", Request),
-            (
-                "stdin",
-                "\nlock-version = \"1.0\"",
-                Lock(LockFormat::Pylock),
-            ),
+            ("stdin", "\nlock-version = \"1.0\"", Lock(Pylock)),
             ("stdin", "lockfile", RequirementsTxt),
             ("a.txt", "", RequirementsTxt),
             (".json", "a", RequirementsTxt),

@@ -60,23 +60,20 @@ fn read_selected(
     field: &'static str,
     requirements: Option<&Requirements>,
 ) -> BTreeSet<ExtraName> {
-    let Some(value) = fields.get(field) else {
-        return BTreeSet::new();
-    };
-    let Some(array) = reader.array(value, &format!("`{field}`")) else {
+    let Some(array) = reader.list(fields, field) else {
         return BTreeSet::new();
     };
     if !array.elements.is_empty() && matches!(requirements, Some(Requirements::Set(_))) {
         let message = format!("`{field}` goes only with a lock file");
         let problem = Problem::error(code::SELECTION_INVALID, message);
-        reader.push(problem.help("remove it"), span(value));
+        reader.push(problem.help("remove it"), span(array));
     }
     let length = (array.elements.len(), Limits::SELECTED);
     if reader.is_too_long(
         length,
         &format!("items in `{field}`"),
         "name fewer",
-        span(value),
+        span(array),
     ) {
         return BTreeSet::new();
     }

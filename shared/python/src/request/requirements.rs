@@ -1,7 +1,5 @@
 //! `Requirements`: a list, a text, a script or a lock file.
 
-use std::collections::BTreeSet;
-
 use accretion_core::diagnostic::{Problem, code};
 use accretion_core::excerpt::shown;
 use accretion_core::json::ast::{Array, Value};
@@ -14,7 +12,7 @@ use super::locked::read_lock;
 use crate::lock::LockFormat;
 use crate::request::Requirements;
 use crate::requirement::{
-    self, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,
+    self, Collected, LineContext, MarkerCosts, NoInclude, Requirement, RequirementSet, parse_line,
 };
 use crate::script::parse_script_text;
 
@@ -119,14 +117,9 @@ fn read_typed(
         other => {
             let locks = LockFormat::ALL.map(LockFormat::name);
             let known: Vec<_> = TYPES.into_iter().chain(locks).collect();
-            reader.push(
-                Problem::error(
-                    code::REQUIREMENTS_TYPE_UNKNOWN,
-                    format!("`{}` is not a type of requirements", shown(other)),
-                )
-                .help(suggestion(other, &known)),
-                span(lit),
-            );
+            let message = format!("`{}` is not a type of requirements", shown(other));
+            let problem = Problem::error(code::REQUIREMENTS_TYPE_UNKNOWN, message);
+            reader.push(problem.help(suggestion(other, &known)), span(lit));
             None
         }
     }
@@ -146,46 +139,22 @@ fn read_list(
         );
         return None;
     }
+    let mut collected = Collected::new("requirements", Limits::REQUIREMENTS, "the requirement");
     if array.elements.len() > Limits::REQUIREMENTS {
-        reader.push(
-            Problem::error(
-                code::TOO_MANY_REQUIREMENTS,
-                format!("there are over {} requirements", Limits::REQUIREMENTS),
-            )
-            .help("make several layers of them"),
-            span(array),
-        );
+        reader.push(collected.too_many(), span(array));
         return None;
     }
-    let mut requirements = Vec::new();
-    let mut lines = BTreeSet::new();
     let mut sound = true;
     for element in &array.elements {
         let Some(requirement) = read_requirement(reader, element, context) else {
             sound = false;
             continue;
         };
-        if requirement.specifier.marker.is_false() {
-            let message = format!(
-                "the marker of `{}` is never true",
-                requirement.specifier.name
-            );
-            reader.push(
-                Problem::warning(code::REQUIREMENT_NEVER_APPLIES, message)
-                    .help("remove the requirement, or correct its marker"),
-                span(element),
-            );
-        } else if lines.insert(requirement.to_string()) {
-            requirements.push(requirement);
-        } else {
-            let message = format!("`{}` appears twice", requirement.specifier);
-            reader.push(
-                Problem::warning(code::REQUIREMENT_REPEATED, message).help("remove one"),
-                span(element),
-            );
+        if let Some(problem) = collected.add(requirement, ()) {
+            reader.push(problem, span(element));
         }
     }
-    if sound && requirements.is_empty() {
+    if sound && collected.is_empty() {
         reader.push(
             Problem::error(code::REQUIREMENTS_EMPTY, "no requirement ever applies")
                 .help("name at least one distribution"),
@@ -193,9 +162,8 @@ fn read_list(
         );
         return None;
     }
-    requirement::sort(&mut requirements);
     let set = RequirementSet {
-        requirements,
+        requirements: collected.into_sorted(),
         ..RequirementSet::default()
     };
     if let Some(problem) = set.hashes_missing() {
@@ -228,14 +196,10 @@ fn read_requirement(
         || text.contains(|c: char| c.is_control() || c == '\\')
         || text.split_whitespace().any(|word| word.starts_with('#'))
     {
-        reader.push(
-            Problem::error(
-                code::REQUIREMENT_INVALID,
-                format!("`{}` can't follow the name of a distribution", shown(text)),
-            )
-            .help("write details as in \"\", \"==1.0\", \"[extra]>=2\""),
-            span(details),
-        );
+        let message = format!("`{}` can't follow the name of a distribution", shown(text));
+        let help = "write details as in \"\", \"==1.0\", \"[extra]>=2\"";
+        let problem = Problem::error(code::REQUIREMENT_INVALID, message);
+        reader.push(problem.help(help), span(details));
         return None;
     }
     let line = format!("{}{}", name.value, text.trim_end());

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::str::FromStr;
 
-use accretion_core::diagnostic::{Problem, code};
+use accretion_core::diagnostic::{Problem, closest, code};
 use accretion_core::digest::Sha256;
 use accretion_core::limits::Limits;
 use pep508_rs::{ExtraName, VerbatimUrl, VersionOrUrl};
 
-use super::{Requirement, distribution_name, option, url};
+use super::url::{self, DirectUrl};
+use super::{Requirement, distribution_name, option};
 
 /// The context that the rules for a line depend on.
 #[derive(Debug, Clone, Copy)]
@@ -52,55 +53,47 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn error(
+    pub(super) fn new(
         code: &'static str,
         range: Range<usize>,
         message: impl Into<String>,
+        help: impl Into<String>,
     ) -> Self {
-        Self {
-            problem: Problem::error(code, message),
-            range,
-        }
-    }
-
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
-        Self {
-            problem: self.problem.help(help),
-            ..self
-        }
+        let problem = Problem::error(code, message).help(help);
+        Self { problem, range }
     }
 
     pub(super) fn vcs(range: Range<usize>) -> Self {
-        Self::error(
+        Self::new(
             code::VCS_UNSUPPORTED,
             range,
             "requirements from version control are not supported",
+            "build a wheel and require it by name or by its https URL",
         )
-        .help("build a wheel and require it by name or by its https URL")
     }
 
     pub(super) fn local_path(range: Range<usize>) -> Self {
-        Self::error(
+        Self::new(
             code::LOCAL_PATH_UNSUPPORTED,
             range,
             "a local path means nothing where the layer is built",
+            "publish the wheel and require it by name or by its https URL",
         )
-        .help("publish the wheel and require it by name or by its https URL")
     }
 
     pub(super) fn hash_unsupported(range: Range<usize>) -> Self {
-        Self::error(
+        Self::new(
             code::HASH_UNSUPPORTED,
             range,
             "files are verified by SHA-256, and no such hash is given",
+            "add `--hash=sha256:…`",
         )
-        .help("add `--hash=sha256:…`")
     }
 
-    /// Moves the finding to where its part of the line starts.
-    fn moved(self, by: usize) -> Self {
+    /// Moves the finding to where its part stands in the line.
+    fn moved(self, place: impl Fn(usize) -> usize) -> Self {
         Self {
-            range: self.range.start + by..self.range.end + by,
+            range: place(self.range.start)..place(self.range.end),
             ..self
         }
     }
@@ -125,14 +118,12 @@ pub(crate) fn parse_line(
         let mut again = Vec::new();
         // Its marker as it is written costs too: a reader of the stored request has to accept it.
         if read_line(&written, context, &mut again).as_ref() != Some(requirement) {
-            findings.push(
-                Finding::error(
-                    code::REQUIREMENT_INVALID,
-                    0..line.len(),
-                    "the requirement can't be normalised",
-                )
-                .help("simplify its marker"),
-            );
+            findings.push(Finding::new(
+                code::REQUIREMENT_INVALID,
+                0..line.len(),
+                "the requirement can't be normalised",
+                "simplify its marker",
+            ));
         }
     }
     (requirement, findings)
@@ -145,19 +136,22 @@ fn read_line(
 ) -> Option<Requirement> {
     if line.len() > Limits::LINE_BYTES {
         let message = format!("the line has over {} bytes", Limits::LINE_BYTES);
-        findings.push(Finding::error(code::LINE_TOO_LONG, 0..1, message).help("shorten it"));
+        findings.push(Finding::new(
+            code::LINE_TOO_LONG,
+            0..1,
+            message,
+            "shorten it",
+        ));
         return None;
     }
     if let Some(at) = line.find("${") {
         let end = line[at..].find('}').map_or(line.len(), |end| at + end + 1);
-        findings.push(
-            Finding::error(
-                code::ENVIRONMENT_VARIABLE,
-                at..end,
-                "environment variables are not expanded: a layer must follow from its request alone",
-            )
-            .help("write the value itself"),
-        );
+        findings.push(Finding::new(
+            code::ENVIRONMENT_VARIABLE,
+            at..end,
+            "environment variables are not expanded: a layer must follow from its request alone",
+            "write the value itself",
+        ));
         return None;
     }
     let (body, options) = split_options(line);
@@ -167,8 +161,12 @@ fn read_line(
             "the requirement has over {} bytes",
             Limits::REQUIREMENT_BYTES
         );
-        findings
-            .push(Finding::error(code::LINE_TOO_LONG, 0..body.len(), message).help("shorten it"));
+        findings.push(Finding::new(
+            code::LINE_TOO_LONG,
+            0..body.len(),
+            message,
+            "shorten it",
+        ));
         return None;
     }
     let (specifier, url_hash) = match read_body(body, context) {
@@ -178,22 +176,20 @@ fn read_line(
             return None;
         }
     };
-    let mut hashes = hashes?;
-    let hash_in_url = hashes.is_empty() && url_hash.is_some();
-    hashes.extend(url_hash);
+    let listed = hashes?;
+    let hash_in_url = listed.is_empty() && url_hash.is_some();
+    let all: BTreeSet<_> = listed.into_iter().chain(url_hash).collect();
     if context.constraint && !specifier.extras.is_empty() {
-        findings.push(
-            Finding::error(
-                code::CONSTRAINT_INVALID,
-                0..body.len(),
-                "a constraint can't have extras",
-            )
-            .help("remove them here and require them where they are needed"),
-        );
+        findings.push(Finding::new(
+            code::CONSTRAINT_INVALID,
+            0..body.len(),
+            "a constraint can't have extras",
+            "remove them here and require them where they are needed",
+        ));
     }
     Some(Requirement {
         specifier,
-        hashes: hashes.into_iter().collect(),
+        hashes: all.into_iter().collect(),
         hash_in_url,
     })
 }
@@ -245,20 +241,24 @@ fn read_hashes(
                 Ok(hash) => {
                     hashes.insert(hash);
                 }
-                Err(error) => findings.push(
-                    Finding::error(code::HASH_INVALID, range, format!("{error}"))
-                        .help("copy the hash from where the file is published"),
-                ),
+                Err(error) => findings.push(Finding::new(
+                    code::HASH_INVALID,
+                    range,
+                    format!("{error}"),
+                    "copy the hash from where the file is published",
+                )),
             },
             Some(("md5" | "sha1" | "sha224" | "sha384" | "sha512", hex))
                 if !hex.is_empty() && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) =>
             {
                 others.get_or_insert(range);
             }
-            _ => findings.push(
-                Finding::error(code::HASH_INVALID, range, "this is not a hash")
-                    .help("write it as `--hash=sha256:` with 64 hexadecimal digits"),
-            ),
+            _ => findings.push(Finding::new(
+                code::HASH_INVALID,
+                range,
+                "this is not a hash",
+                "write it as `--hash=sha256:` with 64 hexadecimal digits",
+            )),
         }
     }
     if let Some(range) = others
@@ -275,31 +275,31 @@ pub(super) fn wrong_option(line: &str, range: Range<usize>) -> Finding {
     let read = option::read(line);
     let name = read.name;
     match read.kind {
-        Some(option::OptionKind::Refused(code, reason, help)) => {
-            Finding::error(code, range, format!("`{name}` is not allowed: {reason}")).help(help)
-        }
-        Some(_) => Finding::error(
+        Some(option::OptionKind::Refused(code, reason, help)) => Finding::new(
+            code,
+            range,
+            format!("`{name}` is not allowed: {reason}"),
+            help,
+        ),
+        Some(_) => Finding::new(
             code::OPTION_INVALID,
             range,
             format!("`{name}` can't follow a requirement"),
-        )
-        .help("put it on a line of its own"),
-        None if name == "--hash" => Finding::error(
+            "put it on a line of its own",
+        ),
+        None if name == "--hash" => Finding::new(
             code::OPTION_INVALID,
             range,
             "`--hash` must follow a requirement",
-        )
-        .help("put it on the requirement's line, or end that line with a backslash"),
+            "put it on the requirement's line, or end that line with a backslash",
+        ),
         None => {
-            let finding = Finding::error(
-                code::OPTION_UNKNOWN,
-                range,
-                format!("`{name}` is not an option of requirements"),
-            );
-            match accretion_core::diagnostic::closest(name, option::long_names()) {
-                Some(known) => finding.help(format!("did you mean `{known}`?")),
-                None => finding.help("remove it"),
-            }
+            let message = format!("`{name}` is not an option of requirements");
+            let help = match closest(name, option::long_names()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "remove it".to_owned(),
+            };
+            Finding::new(code::OPTION_UNKNOWN, range, message, help)
         }
     }
 }
@@ -319,18 +319,14 @@ fn read_body(body: &str, context: LineContext<'_>) -> Result<(Specifier, Option<
         let rest = &body[first_word.len()..];
         let text = format!("{}{rest}", direct.name);
         let name_len = text.len() - rest.len();
-        let moved = |finding: Finding| finding.moved(first_word.len()).moved_back(name_len);
-        let mut specifier = pep508(&text, context).map_err(moved)?;
-        if specifier.version_or_url.is_some() || !specifier.extras.is_empty() {
-            return Err(Finding::error(
-                code::REQUIREMENT_INVALID,
-                first_word.len()..body.len(),
-                "only a marker can follow a URL",
-            )
-            .help("write `name[extra] @ URL ; marker`"));
-        }
-        specifier.version_or_url = Some(VersionOrUrl::Url(VerbatimUrl::from_url(direct.url)));
-        return Ok((specifier, direct.hash));
+        let place = |at: usize| (at + first_word.len()).saturating_sub(name_len);
+        let specifier = pep508(&text, context).map_err(|it| it.moved(place))?;
+        let after = first_word.len()..body.len();
+        return if specifier.extras.is_empty() {
+            with_url(specifier, direct, after)
+        } else {
+            Err(only_a_marker(after))
+        };
     }
     if is_local_path(body) {
         return Err(Finding::local_path(0..first_word.len()));
@@ -351,47 +347,51 @@ fn read_body(body: &str, context: LineContext<'_>) -> Result<(Specifier, Option<
     let start = skip_whitespace(body, body.len() - after_at.len());
     let (text, end) = word_at(body, start);
     if text.is_empty() {
-        return Err(Finding::error(
+        return Err(Finding::new(
             code::URL_INVALID,
             rest..body.len(),
             "a URL is expected after `@`",
-        )
-        .help("write `name @ https://…`, or `name==version`"));
+            "write `name @ https://…`, or `name==version`",
+        ));
     }
     let direct = url::check(text, &(start..end), context)?;
     if direct.name != name {
-        return Err(Finding::error(
+        return Err(Finding::new(
             code::URL_INVALID,
             start..end,
             format!("the URL's file is of `{}`, not of `{name}`", direct.name),
-        )
-        .help("make both name the same distribution"));
+            "make both name the same distribution",
+        ));
     }
     // Blanks in the place of the URL keep the offsets right.
     let blanks = " ".repeat(end - rest);
-    let mut specifier = pep508(
-        &format!("{}{blanks}{}", &body[..rest], &body[end..]),
-        context,
-    )?;
-    if specifier.version_or_url.is_some() {
-        return Err(Finding::error(
-            code::REQUIREMENT_INVALID,
-            end..body.len(),
-            "only a marker can follow a URL",
-        )
-        .help("write `name[extra] @ URL ; marker`"));
-    }
-    specifier.version_or_url = Some(VersionOrUrl::Url(VerbatimUrl::from_url(direct.url)));
-    Ok((specifier, direct.hash))
+    let without_url = format!("{}{blanks}{}", &body[..rest], &body[end..]);
+    with_url(pep508(&without_url, context)?, direct, end..body.len())
 }
 
-impl Finding {
-    fn moved_back(self, by: usize) -> Self {
-        Self {
-            range: self.range.start.saturating_sub(by)..self.range.end.saturating_sub(by),
-            ..self
-        }
+/// A requirement of the file at a URL. What stands `after` it is no version.
+fn with_url(
+    specifier: Specifier,
+    direct: DirectUrl,
+    after: Range<usize>,
+) -> Result<(Specifier, Option<Sha256>), Finding> {
+    if specifier.version_or_url.is_some() {
+        return Err(only_a_marker(after));
     }
+    let url = VersionOrUrl::Url(VerbatimUrl::from_url(direct.url));
+    let of_url = Specifier {
+        version_or_url: Some(url),
+        ..specifier
+    };
+    Ok((of_url, direct.hash))
+}
+
+fn only_a_marker(after: Range<usize>) -> Finding {
+    let (message, help) = (
+        "only a marker can follow a URL",
+        "write `name[extra] @ URL ; marker`",
+    );
+    Finding::new(code::REQUIREMENT_INVALID, after, message, help)
 }
 
 /// The word at an offset and where it ends.
@@ -436,7 +436,10 @@ fn name_invalid(body: &str, name_end: usize) -> Finding {
         ),
         None => "the name of a distribution is expected".to_owned(),
     };
-    Finding::error(code::REQUIREMENT_INVALID, 0..name_end.max(1), message).help(
+    Finding::new(
+        code::REQUIREMENT_INVALID,
+        0..name_end.max(1),
+        message,
         "names have letters, digits, `-`, `_` and `.`, and start and end with a letter or digit",
     )
 }
@@ -447,12 +450,12 @@ fn name_invalid(body: &str, name_end: usize) -> Finding {
 /// before it sees them.
 fn check_extras(body: &str, start: usize) -> Result<usize, Finding> {
     let Some(length) = body[start..].find(']') else {
-        return Err(Finding::error(
+        return Err(Finding::new(
             code::REQUIREMENT_INVALID,
             start..body.len(),
             "the extras' bracket is not closed",
-        )
-        .help("add `]`"));
+            "add `]`",
+        ));
     };
     let inner = &body[start + 1..start + length];
     if inner.trim().is_empty() {
@@ -462,12 +465,12 @@ fn check_extras(body: &str, start: usize) -> Result<usize, Finding> {
     for extra in inner.split(',') {
         let name = extra.trim();
         if name.is_empty() || ExtraName::from_str(name).is_err() {
-            return Err(Finding::error(
+            return Err(Finding::new(
                 code::REQUIREMENT_INVALID,
                 at..at + extra.len().max(1),
                 format!("`{}` is not the name of an extra", name.escape_debug()),
-            )
-            .help("write extras as in `name[one,two]`"));
+                "write extras as in `name[one,two]`",
+            ));
         }
         at += extra.len() + 1;
     }
@@ -480,59 +483,45 @@ fn pep508(text: &str, context: LineContext<'_>) -> Result<Specifier, Finding> {
     let comparisons = comparisons(marker);
     let start = text.len() - marker.len();
     // The library panics on some of them, and no value that a marker is compared with has any.
+    let invalid = |message: &str, help: &str| {
+        let place = start..text.len();
+        Err(Finding::new(code::MARKER_INVALID, place, message, help))
+    };
     if !marker.is_ascii() {
-        return Err(Finding::error(
-            code::MARKER_INVALID,
-            start..text.len(),
-            "a marker has characters of ASCII only",
-        )
-        .help("remove the others"));
+        return invalid("a marker has characters of ASCII only", "remove the others");
     }
     if comparisons > Limits::MARKER_COMPARISONS || brackets(text) > Limits::MARKER_DEPTH {
-        return Err(Finding::error(
-            code::MARKER_INVALID,
-            start..text.len(),
-            format!(
-                "a marker may have {} different comparisons and be {} brackets deep",
-                Limits::MARKER_COMPARISONS,
-                Limits::MARKER_DEPTH
-            ),
-        )
-        .help("simplify it, or write several lines"));
+        let message = format!(
+            "a marker may have {} different comparisons and be {} brackets deep",
+            Limits::MARKER_COMPARISONS,
+            Limits::MARKER_DEPTH
+        );
+        return invalid(&message, "simplify it, or write several lines");
     }
     if !marker.is_empty() && !context.markers.allow(comparisons) {
-        return Err(Finding::error(
-            code::MARKER_INVALID,
-            start..text.len(),
-            "there are too many markers with many comparisons",
-        )
-        .help("use simpler ones, or make several layers of the requirements"));
+        let message = "there are too many markers with many comparisons";
+        let help = "use simpler ones, or make several layers of the requirements";
+        return invalid(message, help);
     }
     let mut warnings = Vec::new();
     let mut reporter = |_, warning: String| warnings.push(warning);
     let parsed = Specifier::parse_reporter(text, "/", &mut reporter);
     let mut specifier = parsed.map_err(|error| {
         let message = error.message.to_string();
-        let finding = Finding::error(
-            code::REQUIREMENT_INVALID,
-            error.start..error.start + error.len,
-            fragment(&message),
-        );
-        if message.contains("no such comparison operator \"=\"") {
-            finding.help("write `==` for one version")
+        let help = if message.contains("no such comparison operator \"=\"") {
+            "write `==` for one version"
         } else {
-            finding.help("PEP 508 defines requirements, as in `name[extra]>=1.0,<2 ; marker`")
-        }
+            "PEP 508 defines requirements, as in `name[extra]>=1.0,<2 ; marker`"
+        };
+        let range = error.start..error.start + error.len;
+        Finding::new(code::REQUIREMENT_INVALID, range, fragment(&message), help)
     })?;
     // The library leaves such a comparison out, and the requirement would apply where it should
     // not.
     if let Some(warning) = warnings.first() {
-        return Err(Finding::error(
-            code::MARKER_INVALID,
-            start..text.len(),
-            format!("the marker's meaning is unclear: {}", fragment(warning)),
-        )
-        .help("PEP 508 defines markers, as in `python_version < \"3.13\"`"));
+        let message = format!("the marker's meaning is unclear: {}", fragment(warning));
+        let help = "PEP 508 defines markers, as in `python_version < \"3.13\"`";
+        return invalid(&message, help);
     }
     specifier.extras.sort();
     specifier.extras.dedup();

@@ -13,53 +13,48 @@ pub(super) enum OptionKind {
     Refused(&'static str, &'static str, &'static str),
 }
 
-const INDEX: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const fn unsupported(reason: &'static str, help: &'static str) -> OptionKind {
+    OptionKind::Refused(code::OPTION_UNSUPPORTED, reason, help)
+}
+
+const INDEX: OptionKind = unsupported(
     "requirements do not say which index packages come from",
     "remove the line, and name the index with --default-index URL, or in a request as one of its \
      `Indexes`; a pipeline has its default one from the stack's parameter IndexUrl",
 );
-const EXTRA_INDEX: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const EXTRA_INDEX: OptionKind = unsupported(
     "requirements do not say which indexes packages come from",
     "remove the line, and name the index with --index NAME=URL, or in a request as one of its \
      `Indexes`, or in the stack's parameter Indexes; it is asked before the default one",
 );
-const NO_INDEX: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const NO_INDEX: OptionKind = unsupported(
     "packages come from indexes and by URL alone",
     "remove the line; `accretion build --offline` takes what is in the cache",
 );
-const LINKS: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const LINKS: OptionKind = unsupported(
     "packages come from indexes and by URL, not from folders or pages of links",
     "remove the line, and require the wheels by their https URLs, or name an index that has them: \
      with --index NAME=URL, or in a request as one of its `Indexes`",
 );
-const TRUSTED_HOST: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const TRUSTED_HOST: OptionKind = unsupported(
     "every server has to prove which one it is",
     "remove the line; SSL_CERT_FILE names certificates that are trusted instead of the system's",
 );
-const NO_WHEELS: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const NO_WHEELS: OptionKind = unsupported(
     "a package is built from source only where it has no wheel that fits",
     "remove the line; --allow-source-distributions, or `AllowSourceDistributions` in a request, \
      lets such packages be built",
 );
-const WHEELS: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const WHEELS: OptionKind = unsupported(
     "wheels are taken wherever there is one that fits",
     "remove the line: without --allow-source-distributions, or `AllowSourceDistributions` in a \
      request, nothing else is taken",
 );
-const PRE_RELEASES: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const PRE_RELEASES: OptionKind = unsupported(
     "pre-releases are allowed for each requirement, not for all",
     "name the pre-release in its requirement, as in `example>=2.0rc1`",
 );
-const BUILD: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const BUILD: OptionKind = unsupported(
     "options of builds are not supported",
     "require a version that has wheels",
 );
@@ -68,13 +63,11 @@ const EDITABLE: OptionKind = OptionKind::Refused(
     "a layer can't hold an editable installation",
     "build a wheel and require it by name or by its https URL",
 );
-const HASHES: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const HASHES: OptionKind = unsupported(
     "hashes can't be required of what the resolver adds",
     "remove the line: hashes that are given are checked anyway; a `pylock.toml` has them all",
 );
-const BEHAVIOUR: OptionKind = OptionKind::Refused(
-    code::OPTION_UNSUPPORTED,
+const BEHAVIOUR: OptionKind = unsupported(
     "it changes how pip works, and pip is not used",
     "remove the line",
 );

@@ -1,15 +1,16 @@
 //! A whole `requirements.txt` with the files it includes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use accretion_core::diagnostic::{Checked, Location, Problem, Report, code};
 use accretion_core::limits::Limits;
 
+use super::collected::Collected;
 use super::line::{Finding, LineContext, MarkerCosts, parse_line, wrong_option};
 use super::logical::{LogicalLine, logical_lines};
 use super::option::{self, OptionKind};
-use super::{Requirement, RequirementSet, sort, url};
+use super::{Requirement, RequirementSet, url};
 
 /// Reads the files that a requirements file includes.
 ///
@@ -115,8 +116,8 @@ fn read(
         display_folder: folder,
         stack: vec![file.to_owned()],
         included: BTreeSet::new(),
-        requirements: Collected::new("requirements", Limits::REQUIREMENTS),
-        constraints: Collected::new("constraints", Limits::CONSTRAINTS),
+        requirements: Collected::new("requirements", Limits::REQUIREMENTS, "the line"),
+        constraints: Collected::new("constraints", Limits::CONSTRAINTS, "the line"),
     };
     parser.file(0, text);
     let Parser {
@@ -125,7 +126,7 @@ fn read(
         constraints,
         ..
     } = parser;
-    let places = requirements.lines.clone();
+    let places = requirements.places().clone();
     let set = RequirementSet {
         requirements: requirements.into_sorted(),
         constraints: constraints.into_sorted(),
@@ -144,77 +145,6 @@ fn read(
     (set, report)
 }
 
-/// The requirements or the constraints found so far.
-struct Collected {
-    what: &'static str,
-    limit: usize,
-    items: Vec<Requirement>,
-    /// The location of each line.
-    lines: BTreeMap<String, Location>,
-    /// Lines so far, those that are not kept included.
-    seen: usize,
-}
-
-impl Collected {
-    fn new(what: &'static str, limit: usize) -> Self {
-        Self {
-            what,
-            limit,
-            items: Vec::new(),
-            lines: BTreeMap::new(),
-            seen: 0,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.seen > self.limit
-    }
-
-    /// Adds a requirement, unless there is a problem with that.
-    fn add(&mut self, requirement: Requirement, place: Location) -> Option<Problem> {
-        self.seen += 1;
-        if self.is_over() {
-            return Some(
-                Problem::error(
-                    code::TOO_MANY_REQUIREMENTS,
-                    format!("there are over {} {}", self.limit, self.what),
-                )
-                .help("make several layers of them"),
-            );
-        }
-        if requirement.specifier.marker.is_false() {
-            return Some(
-                Problem::warning(
-                    code::REQUIREMENT_NEVER_APPLIES,
-                    format!(
-                        "the marker of `{}` is never true",
-                        requirement.specifier.name
-                    ),
-                )
-                .help("remove the line, or correct its marker"),
-            );
-        }
-        if self.lines.contains_key(&requirement.to_string()) {
-            return Some(
-                Problem::warning(
-                    code::REQUIREMENT_REPEATED,
-                    format!("`{}` appears twice", requirement.specifier),
-                )
-                .help("remove one"),
-            );
-        }
-        self.lines.insert(requirement.to_string(), place);
-        self.items.push(requirement);
-        None
-    }
-
-    fn into_sorted(self) -> Vec<Requirement> {
-        let mut items = self.items;
-        sort(&mut items);
-        items
-    }
-}
-
 struct Parser<'a> {
     report: Report,
     include: &'a dyn Include,
@@ -225,21 +155,17 @@ struct Parser<'a> {
     stack: Vec<String>,
     /// The files that were read, as requirements and as constraints.
     included: BTreeSet<(String, bool)>,
-    requirements: Collected,
-    constraints: Collected,
+    requirements: Collected<Location>,
+    constraints: Collected<Location>,
 }
 
 impl Parser<'_> {
     fn file(&mut self, source: usize, text: &str) {
         for (at, character) in text.char_indices().filter(|(_, c)| is_unprintable(*c)) {
-            self.report.push(
-                Problem::error(
-                    code::CONTROL_CHARACTER,
-                    format!("the text has the control character {character:?}"),
-                )
-                .at(source, at..at + character.len_utf8())
-                .help("remove it"),
-            );
+            let message = format!("the text has the control character {character:?}");
+            let problem = Problem::error(code::CONTROL_CHARACTER, message).help("remove it");
+            let span = at..at + character.len_utf8();
+            self.report.push(problem.at(source, span));
         }
         for line in logical_lines(text) {
             // What follows would be neither kept nor reported.
@@ -247,15 +173,11 @@ impl Parser<'_> {
                 return;
             }
             if let Some(span) = line.continued_comment.clone() {
-                self.report.push(
-                    Problem::error(
-                        code::COMMENT_AMBIGUOUS,
-                        "a comment ends in a backslash: pip reads the next line as part of it, \
-                         uv does not",
-                    )
-                    .at(source, span)
-                    .help("remove the backslash"),
-                );
+                let message = "a comment ends in a backslash: pip reads the next line as part of \
+                               it, uv does not";
+                let problem = Problem::error(code::COMMENT_AMBIGUOUS, message);
+                self.report
+                    .push(problem.at(source, span).help("remove the backslash"));
             } else if line.text.starts_with('-') {
                 self.option(source, &line);
             } else {
@@ -316,25 +238,29 @@ impl Parser<'_> {
     /// The path of an include, relative to the folder of the input.
     fn resolve(&self, path: &str, option: &str, range: Range<usize>) -> Result<String, Finding> {
         let outside = |reason: &str| {
-            Finding::error(code::INCLUDE_OUTSIDE, range.clone(), reason)
-                .help("name a file inside the folder of the input, with a relative path")
+            Finding::new(
+                code::INCLUDE_OUTSIDE,
+                range.clone(),
+                reason,
+                "name a file inside the folder of the input, with a relative path",
+            )
         };
         let bytes = path.as_bytes();
         if path.is_empty() || path.starts_with('=') {
-            return Err(Finding::error(
+            return Err(Finding::new(
                 code::OPTION_INVALID,
                 range,
                 format!("`{option}` needs the path of a file"),
-            )
-            .help(format!("write `{option} other.txt`")));
+                format!("write `{option} other.txt`"),
+            ));
         }
         if path.contains("${") {
-            return Err(Finding::error(
+            return Err(Finding::new(
                 code::ENVIRONMENT_VARIABLE,
                 range,
                 "environment variables are not expanded",
-            )
-            .help("write the path itself"));
+                "write the path itself",
+            ));
         }
         if url::has_scheme(path) || path.starts_with("file:") {
             return Err(outside("files at URLs are not included"));

@@ -52,9 +52,8 @@ pub(super) fn check(
     span: &Range<usize>,
     context: LineContext<'_>,
 ) -> Result<DirectUrl, Finding> {
-    let found = |code, message: &str, help: &str| {
-        Err(Finding::error(code, span.clone(), message).help(help))
-    };
+    let found =
+        |code, message: &str, help: &str| Err(Finding::new(code, span.clone(), message, help));
     if is_vcs(text) {
         return Err(Finding::vcs(span.clone()));
     }
@@ -120,16 +119,20 @@ fn fragment_hash(url: &Url, span: &Range<usize>) -> Result<Option<Sha256>, Findi
         match field.split_once('=') {
             Some(("sha256", hex)) => {
                 let parsed = hex.parse().map_err(|error| {
-                    Finding::error(code::HASH_INVALID, span.clone(), format!("{error}"))
-                        .help("copy the hash from where the file is published")
+                    Finding::new(
+                        code::HASH_INVALID,
+                        span.clone(),
+                        format!("{error}"),
+                        "copy the hash from where the file is published",
+                    )
                 })?;
                 if hash.replace(parsed).is_some() {
-                    return Err(Finding::error(
+                    return Err(Finding::new(
                         code::HASH_INVALID,
                         span.clone(),
                         "the URL has two hashes",
-                    )
-                    .help("give the one of this file"));
+                        "give the one of this file",
+                    ));
                 }
             }
             Some(("egg", _)) => {}
@@ -137,12 +140,12 @@ fn fragment_hash(url: &Url, span: &Range<usize>) -> Result<Option<Sha256>, Findi
                 return Err(Finding::hash_unsupported(span.clone()));
             }
             _ => {
-                return Err(Finding::error(
+                return Err(Finding::new(
                     code::URL_UNSUPPORTED,
                     span.clone(),
                     "the URL's fragment is not a hash",
-                )
-                .help("`#sha256=…` is supported"));
+                    "`#sha256=…` is supported",
+                ));
             }
         }
     }
@@ -163,12 +166,12 @@ fn distribution(
         // name-version(-build)?-python-abi-platform
         let parts: Vec<&str> = stem.split('-').collect();
         if !matches!(parts.len(), 5 | 6) {
-            return Err(Finding::error(
+            return Err(Finding::new(
                 code::URL_INVALID,
                 span.clone(),
                 "the file's name is not a wheel's",
-            )
-            .help("a wheel is named `name-version-python-abi-platform.whl`"));
+                "a wheel is named `name-version-python-abi-platform.whl`",
+            ));
         }
         parts[0]
     } else if let Some(stem) = [".tar.gz", ".zip"]
@@ -176,31 +179,29 @@ fn distribution(
         .find_map(|extension| file.strip_suffix(extension))
     {
         if !context.allow_source_distributions {
-            return Err(Finding::error(
+            return Err(Finding::new(
                 code::SOURCE_DISTRIBUTION_REFUSED,
                 span.clone(),
                 "to build a source distribution is to run its code",
-            )
-            .help(
                 "require a wheel, or allow source distributions with --allow-source-distributions, or \
                  `AllowSourceDistributions` in a request",
             ));
         }
         stem.rsplit_once('-').map_or("", |(name, _)| name)
     } else {
-        return Err(Finding::error(
+        return Err(Finding::new(
             code::URL_UNSUPPORTED,
             span.clone(),
             "the URL's file is neither a wheel nor a source distribution",
-        )
-        .help("the path must end in `.whl`"));
+            "the path must end in `.whl`",
+        ));
     };
     distribution_name(name).ok_or_else(|| {
-        Finding::error(
+        Finding::new(
             code::URL_INVALID,
             span.clone(),
             "the file's name does not start with the name of a distribution",
+            "use the name under which the file was published",
         )
-        .help("use the name under which the file was published")
     })
 }

@@ -139,15 +139,13 @@ impl FromStr for WheelFilename {
                 )));
             }
         };
-        let is_name = |name: &str| !name.contains("__") && !name.contains(['+', '!']);
-        if !is_name(name) {
-            return Err(error(format!(
-                "`{name}` is not an escaped distribution name"
-            )));
+        if name.contains("__") || name.contains(['+', '!']) {
+            let reason = format!("`{name}` is not an escaped distribution name");
+            return Err(error(reason));
         }
-        let name = distribution_name(name)
+        let distribution = distribution_name(name)
             .ok_or_else(|| error(format!("`{name}` is not a distribution name")))?;
-        let version: Version = version
+        let release = version
             .parse()
             .map_err(|_| error(format!("`{version}` is not a version")))?;
         let build = match build {
@@ -173,8 +171,8 @@ impl FromStr for WheelFilename {
         }
         Ok(Self {
             text: filename.to_owned(),
-            name,
-            version,
+            name: distribution,
+            version: release,
             build,
             python,
             abi,

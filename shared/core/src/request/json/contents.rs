@@ -16,10 +16,7 @@ pub(super) fn read_contents<I: Input>(
     reader: &mut Reader<'_>,
     fields: &Fields<'_, '_>,
 ) -> Contents {
-    let files = fields
-        .get("Files")
-        .map(|value| read_files::<I>(reader, value))
-        .unwrap_or_default();
+    let files = read_files::<I>(reader, fields);
     let file_rules = read_file_rules(reader, fields, files.is_empty());
     let prune = read_patterns(reader, fields, "Prune");
     let include = read_patterns(reader, fields, "Include");
@@ -53,9 +50,7 @@ fn read_file_rules(
     has_no_files: bool,
 ) -> FileRules {
     let hidden = read_patterns(reader, fields, "Hidden");
-    let allowed = fields
-        .get("AllowSecrets")
-        .map(|value| read_paths(reader, value, "AllowSecrets"));
+    let allowed = read_paths(reader, fields, "AllowSecrets");
     for name in ["Hidden", "AllowSecrets"] {
         if let Some(value) = fields.get(name).filter(|_| has_no_files) {
             let message = format!("`{name}` is about `Files`, and there are none");
@@ -65,7 +60,7 @@ fn read_file_rules(
             );
         }
     }
-    FileRules::new(hidden, allowed.unwrap_or_default()).unwrap_or_else(|error| {
+    FileRules::new(hidden, allowed).unwrap_or_else(|error| {
         let problem = Problem::error(code::PATTERN_INVALID, error.to_string());
         reader.push(problem.help("name fewer"), fields.place("Hidden"));
         FileRules::default()
@@ -73,8 +68,8 @@ fn read_file_rules(
 }
 
 /// Paths of files in a layer.
-fn read_paths(reader: &mut Reader<'_>, value: &Value<'_>, field: &str) -> BTreeSet<String> {
-    let Some(array) = reader.array(value, &format!("`{field}`")) else {
+fn read_paths(reader: &mut Reader<'_>, fields: &Fields<'_, '_>, field: &str) -> BTreeSet<String> {
+    let Some(array) = reader.list(fields, field) else {
         return BTreeSet::new();
     };
     let paths = reader.set(array, field, |reader, lit| {
@@ -98,9 +93,9 @@ fn read_paths(reader: &mut Reader<'_>, value: &Value<'_>, field: &str) -> BTreeS
     paths
 }
 
-fn read_files<I: Input>(reader: &mut Reader<'_>, value: &Value<'_>) -> BTreeSet<FileSource> {
+fn read_files<I: Input>(reader: &mut Reader<'_>, fields: &Fields<'_, '_>) -> BTreeSet<FileSource> {
     let mut sources = BTreeSet::new();
-    let Some(array) = reader.array(value, "`Files`") else {
+    let Some(array) = reader.list(fields, "Files") else {
         return sources;
     };
     let length = (array.elements.len(), Limits::FILE_SOURCES);
@@ -178,8 +173,7 @@ fn read_patterns(
     fields: &Fields<'_, '_>,
     field: &str,
 ) -> BTreeSet<Pattern> {
-    let value = fields.get(field);
-    let Some(array) = value.and_then(|value| reader.array(value, &format!("`{field}`"))) else {
+    let Some(array) = reader.list(fields, field) else {
         return BTreeSet::new();
     };
     let patterns = reader.set(array, field, |reader, lit| {

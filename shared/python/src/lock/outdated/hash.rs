@@ -10,7 +10,7 @@ use accretion_core::digest::Sha256;
 use pep440_rs::Version;
 use toml::{Table, Value};
 
-use super::named;
+use super::{at, named};
 use crate::lock::Lock;
 use crate::lock::project::Project;
 use crate::lock::selection::normalised;
@@ -18,7 +18,7 @@ use crate::lock::selection::normalised;
 /// The differences of a lock file of Poetry.
 pub(super) fn of_poetry(text: &str, project: &str, lock: &Lock) -> Option<Vec<String>> {
     let document: Table = toml::from_str(text).ok()?;
-    let hash = document.get("metadata")?.get("content-hash")?.as_str()?;
+    let hash = at(&document, &["metadata", "content-hash"])?.as_str()?;
     let file: Table = toml::from_str(project).ok()?;
     // Before Poetry 2.3, groups by PEP 735 were no part of it, and before Poetry 2, `project` was none.
     let is_before = |version: [u64; 2]| {
@@ -46,10 +46,7 @@ fn poetry_version(text: &str) -> Option<Version> {
 
 fn poetry(file: &Table, has_project: bool, has_groups: bool) -> String {
     const LEGACY: [&str; 4] = ["dependencies", "source", "extras", "dev-dependencies"];
-    let table = |path: &[&str]| {
-        let mut tables = path.iter();
-        tables.try_fold(file, |table, key| table.get(*key)?.as_table())
-    };
+    let table = |path: &[&str]| at(file, path).and_then(Value::as_table);
     let mut project = Table::new();
     for key in ["requires-python", "dependencies", "optional-dependencies"] {
         let value = table(&["project"]).and_then(|table| table.get(key));
@@ -89,16 +86,15 @@ fn poetry(file: &Table, has_project: bool, has_groups: bool) -> String {
 /// The differences of a lock file of PDM.
 pub(super) fn of_pdm(text: &str, project: &str, lock: &Lock) -> Option<Vec<String>> {
     let document: Table = toml::from_str(text).ok()?;
-    let hash = document.get("metadata")?.get("content_hash")?.as_str()?;
+    let hash = at(&document, &["metadata", "content_hash"])?.as_str()?;
     pdm_differences(hash.strip_prefix("sha256:")?, project, lock)
 }
 
 /// The differences of a lock file that has PDM's hash.
 pub(super) fn pdm_differences(hash: &str, project: &str, lock: &Lock) -> Option<Vec<String>> {
     let file: Table = toml::from_str(project).ok()?;
-    let settings = file.get("tool").and_then(|tool| tool.get("pdm"));
     // The hash of a workspace is one of all members.
-    if settings.is_some_and(|settings| settings.get("workspace").is_some()) {
+    if at(&file, &["tool", "pdm", "workspace"]).is_some() {
         return None;
     }
     if pdm(&file)? == hash {
@@ -110,13 +106,13 @@ pub(super) fn pdm_differences(hash: &str, project: &str, lock: &Lock) -> Option<
 }
 
 fn pdm(file: &Table) -> Option<String> {
-    let empty = (Value::Array(Vec::new()), Value::Table(Table::new()));
-    let project = file.get("project");
-    let settings = file.get("tool").and_then(|tool| tool.get("pdm"));
     let mut groups = Table::new();
-    let of_settings = settings.and_then(|settings| settings.get("dev-dependencies"));
-    for group in [file.get("dependency-groups"), of_settings] {
-        for (name, items) in group.and_then(Value::as_table).into_iter().flatten() {
+    for path in [
+        &["dependency-groups"][..],
+        &["tool", "pdm", "dev-dependencies"],
+    ] {
+        let written = at(file, path).and_then(Value::as_table);
+        for (name, items) in written.into_iter().flatten() {
             let group = groups.entry(normalised(name));
             let all = group
                 .or_insert_with(|| Value::Array(Vec::new()))
@@ -124,28 +120,24 @@ fn pdm(file: &Table) -> Option<String> {
             all.extend(items.as_array()?.iter().cloned());
         }
     }
-    let of_project = |key: &str| project.and_then(|project| project.get(key));
-    let of_settings = |key: &str| settings.and_then(|settings| settings.get(key));
-    let python = Value::String(String::new());
-    let content = [
-        ("sources", of_settings("source").unwrap_or(&empty.0)),
-        (
-            "dependencies",
-            of_project("dependencies").unwrap_or(&empty.0),
-        ),
-        ("dev-dependencies", &Value::Table(groups)),
+    let mut content = vec![("dev-dependencies".to_owned(), SPACED.table(&groups))];
+    for (name, table, key, absent) in [
+        ("sources", &["tool", "pdm"][..], "source", "[]"),
+        ("dependencies", &["project"], "dependencies", "[]"),
         (
             "optional-dependencies",
-            of_project("optional-dependencies").unwrap_or(&empty.1),
+            &["project"],
+            "optional-dependencies",
+            "{}",
         ),
-        (
-            "requires-python",
-            of_project("requires-python").unwrap_or(&python),
-        ),
-        ("resolution", of_settings("resolution").unwrap_or(&empty.1)),
-    ];
-    let entries = content.map(|(key, value)| (key.to_owned(), SPACED.value(value)));
-    Some(sha256(&SPACED.object(entries.into())))
+        ("requires-python", &["project"], "requires-python", "\"\""),
+        ("resolution", &["tool", "pdm"], "resolution", "{}"),
+    ] {
+        let value = at(file, table).and_then(|table| table.get(key));
+        let written = value.map_or_else(|| absent.to_owned(), |it| SPACED.value(it));
+        content.push((name.to_owned(), written));
+    }
+    Some(sha256(&SPACED.object(content)))
 }
 
 /// The differences of a lock file of Pipenv.

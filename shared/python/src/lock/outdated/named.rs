@@ -3,10 +3,10 @@
 use accretion_core::excerpt::shown;
 use accretion_core::target::Target;
 use pep440_rs::Version;
-use toml::Table;
+use toml::{Table, Value};
 
-use super::creator;
 use super::hash::{self, SECTIONS};
+use super::{at, creator};
 use crate::lock::constraint::Constraint;
 use crate::lock::graph::{Edge, When};
 use crate::lock::project::{pep508_edge, poetry_edges};
@@ -16,8 +16,7 @@ use crate::lock::{Lock, marker_applies};
 /// The differences of a `pylock.toml`, which need not say what it was made from.
 pub(super) fn of_pylock(text: &str, project: &str, lock: &Lock) -> Option<Vec<String>> {
     let document: Table = toml::from_str(text).ok()?;
-    let pdm = document.get("tool").and_then(|tool| tool.get("pdm"));
-    if let Some(hashes) = pdm.and_then(|pdm| pdm.get("hashes")) {
+    if let Some(hashes) = at(&document, &["tool", "pdm", "hashes"]) {
         return hash::pdm_differences(hashes.get("sha256")?.as_str()?, project, lock);
     }
     // It locks any kind of input, and names each lock after its project.
@@ -25,7 +24,7 @@ pub(super) fn of_pylock(text: &str, project: &str, lock: &Lock) -> Option<Vec<St
         return None;
     }
     let file: Table = toml::from_str(project).ok()?;
-    let dependencies = file.get("project")?.get("dependencies")?.as_array()?;
+    let dependencies = at(&file, &["project", "dependencies"])?.as_array()?;
     let texts = dependencies.iter().filter_map(|it| it.as_str());
     let edges = texts.filter_map(|text| pep508_edge(text).ok());
     let roots: Vec<_> = edges.map(|edge| (When::Always, edge)).collect();
@@ -93,16 +92,10 @@ pub(in crate::lock) fn not_locked(name: &str) -> String {
 
 /// The difference between the Python versions of a project and of its lock file.
 pub(super) fn python(file: &Table, lock: &Lock) -> Vec<String> {
-    let at = |path: &[&str]| {
-        let (last, tables) = path.split_last()?;
-        let table = tables
-            .iter()
-            .try_fold(file, |table, key| table.get(*key)?.as_table())?;
-        table.get(*last)?.as_str()
-    };
-    let required = at(&["tool", "poetry", "dependencies", "python"])
-        .or_else(|| at(&["project", "requires-python"]));
-    let (required, locked) = (required.unwrap_or_default(), lock.python.text());
+    let text = |path: &[&str]| at(file, path).and_then(Value::as_str);
+    let stated = text(&["tool", "poetry", "dependencies", "python"])
+        .or_else(|| text(&["project", "requires-python"]));
+    let (required, locked) = (stated.unwrap_or_default(), lock.python.text());
     let plain = |text: &str| text.replace(' ', "");
     if required.is_empty() || plain(required) == plain(locked) {
         return Vec::new();

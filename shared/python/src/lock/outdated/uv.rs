@@ -9,71 +9,15 @@ use accretion_core::excerpt::shown;
 use accretion_core::limits::Limits;
 use pep440_rs::{Version, VersionSpecifiers};
 use pep508_rs::{MarkerTree, VerbatimUrl, VersionOrUrl};
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::named::not_locked;
-use super::{Beside, PROJECT};
+use super::{Beside, PROJECT, at};
 use crate::lock::project::pep508_edge;
 use crate::lock::selection::normalised;
+use crate::lock::uv::{Document, DocumentEdge, DocumentPackage, Manifest};
 use crate::requirement::Requirement;
 use crate::script;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Document {
-    requires_python: Option<String>,
-    #[serde(default)]
-    manifest: Manifest,
-    #[serde(default, rename = "package")]
-    packages: Vec<Package>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Manifest {
-    members: Vec<String>,
-    requirements: Vec<Table>,
-    constraints: Vec<Table>,
-    overrides: Vec<Table>,
-    dependency_groups: BTreeMap<String, Vec<Table>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Package {
-    name: String,
-    #[serde(default)]
-    source: Table,
-    #[serde(default)]
-    dependencies: Vec<Table>,
-    #[serde(default)]
-    metadata: Metadata,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
-struct Metadata {
-    requires_dist: Vec<Table>,
-    requires_dev: BTreeMap<String, Vec<Table>>,
-}
-
-impl Package {
-    /// The folder of a project.
-    fn place(&self) -> Option<&str> {
-        let mut kinds = ["editable", "virtual", "directory"].into_iter();
-        kinds.find_map(|kind| self.source.get(kind)?.as_str())
-    }
-
-    /// Returns whether it does not say what it requires, though it requires something.
-    fn is_silent(&self) -> bool {
-        let Metadata {
-            requires_dist,
-            requires_dev,
-        } = &self.metadata;
-        requires_dist.is_empty() && requires_dev.is_empty() && !self.dependencies.is_empty()
-    }
-}
 
 /// The differences of the lock file of a script.
 pub(super) fn of_script(text: &str, script: &str) -> Option<Vec<String>> {
@@ -95,7 +39,7 @@ pub(super) fn of_project(text: &str, root: &str, beside: Beside<'_>) -> Option<V
     let mut pythons = Vec::new();
     let mut are_all_read = true;
     for package in &document.packages {
-        let Some(place) = package.place() else {
+        let Some(place) = package.source.place() else {
             continue;
         };
         let is_root = place == ".";
@@ -158,7 +102,7 @@ impl Comparison {
     }
 
     /// Compares a project with what the lock file has of it.
-    fn project(&mut self, package: &Package, file: &Table, is_root: bool) {
+    fn project(&mut self, package: &DocumentPackage, file: &Table, is_root: bool) {
         self.sources.extend(sources(file));
         let name = shown(&package.name);
         let of = if is_root {
@@ -168,20 +112,27 @@ impl Comparison {
         };
         let dynamic = texts(at(file, &["project", "dynamic"]));
         let is_dynamic = |it: &String| it == "dependencies" || it == "optional-dependencies";
-        if !dynamic.iter().any(is_dynamic) && !package.is_silent() {
+        let metadata = package.metadata.as_ref();
+        let requires_dist = metadata.map_or(&[][..], |it| &it.requires_dist);
+        let nothing = BTreeMap::new();
+        let requires_dev = metadata.map_or(&nothing, |it| &it.requires_dev);
+        // It need not say what it requires, though it requires something.
+        let is_silent =
+            requires_dist.is_empty() && requires_dev.is_empty() && !package.dependencies.is_empty();
+        if !dynamic.iter().any(is_dynamic) && !is_silent {
             let mut required = texts(at(file, &["project", "dependencies"]));
             let extras = at(file, &["project", "optional-dependencies"]);
             for (extra, items) in extras.and_then(Value::as_table).into_iter().flatten() {
                 let items = texts(Some(items)).into_iter();
                 required.extend(items.map(|text| with_extra(&text, extra)));
             }
-            self.compare(&of, &required, &package.metadata.requires_dist);
+            self.compare(&of, &required, requires_dist);
         }
-        self.groups(file, &package.metadata.requires_dev, &of);
+        self.groups(file, requires_dev, &of);
     }
 
     /// Compares dependency groups.
-    fn groups(&mut self, file: &Table, locked: &BTreeMap<String, Vec<Table>>, of: &str) {
+    fn groups(&mut self, file: &Table, locked: &BTreeMap<String, Vec<DocumentEdge>>, of: &str) {
         let mut groups = BTreeMap::new();
         let table = file.get("dependency-groups").and_then(Value::as_table);
         let written: Vec<_> = table.into_iter().flatten().collect();
@@ -222,17 +173,15 @@ impl Comparison {
     /// Compares the members that the root names one by one.
     fn members(&mut self, root: &Table, document: &Document) {
         let members = texts(at(root, &["tool", "uv", "workspace", "members"]));
-        let places: Vec<_> = document
-            .packages
-            .iter()
-            .filter_map(Package::place)
-            .collect();
+        let packages = document.packages.iter();
+        let places: Vec<_> = packages.filter_map(|it| it.source.place()).collect();
         for member in members
             .iter()
             .filter(|it| !it.contains(['*', '?', '[', '{']))
         {
             let path = member.trim_start_matches("./").trim_end_matches('/');
-            if !path.is_empty() && path != "." && !places.contains(&path) {
+            let is_locked = places.iter().any(|place| *place == path);
+            if !path.is_empty() && path != "." && !is_locked {
                 self.differences
                     .push(format!("the member `{}` is not locked", shown(path)));
             }
@@ -246,22 +195,16 @@ impl Comparison {
         required: impl IntoIterator<Item = Option<&'a Value>>,
     ) {
         let parse = |text: &str| text.parse::<VersionSpecifiers>().ok();
-        let texts: Vec<_> = required
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let Some(required) = texts
-            .iter()
-            .map(|text| parse(text))
-            .collect::<Option<Vec<_>>>()
-        else {
-            return;
-        };
+        let stated = required.into_iter().flatten();
+        let texts: Vec<_> = stated.filter_map(Value::as_str).collect();
+        let parsed: Option<Vec<_>> = texts.iter().map(|text| parse(text)).collect();
         let text = document.requires_python.as_deref().unwrap_or_default();
-        let Some(locked) = parse(text).filter(|_| !required.is_empty()) else {
+        let (Some(required), Some(locked)) = (parsed, parse(text)) else {
             return;
         };
+        if required.is_empty() {
+            return;
+        }
         let differs = (0..40)
             .flat_map(|minor| (0..40).map(move |patch| [3, minor, patch]))
             .chain([[2, 7, 18], [4, 0, 0]])
@@ -279,7 +222,7 @@ impl Comparison {
     }
 
     /// Compares requirements. `of` says whose they are, in words.
-    fn compare(&mut self, of: &str, required: &[String], locked: &[Table]) {
+    fn compare(&mut self, of: &str, required: &[String], locked: &[DocumentEdge]) {
         let wanted: Vec<_> = required.iter().filter_map(|it| self.stated(it)).collect();
         let found: Vec<_> = locked.iter().filter_map(|it| self.stated_by(it)).collect();
         for stated in wanted.iter().filter(|stated| !found.contains(stated)) {
@@ -310,32 +253,16 @@ impl Comparison {
     }
 
     /// The statement of an entry of the lock file.
-    fn stated_by(&self, entry: &Table) -> Option<Stated> {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str);
-        let name = text("name")?;
-        let extras = texts(entry.get("extras")).join(",");
-        let extras = if extras.is_empty() {
-            extras
-        } else {
-            format!("[{extras}]")
+    fn stated_by(&self, entry: &DocumentEdge) -> Option<Stated> {
+        let extras = match entry.extras.as_slice() {
+            [] => String::new(),
+            extras => format!("[{}]", extras.join(",")),
         };
-        let specifier = text("specifier").unwrap_or_default();
-        let marker = text("marker").map_or_else(String::new, |it| format!(" ; {it}"));
-        let line = format!("{name}{extras}{specifier}{marker}");
-        let elsewhere = [
-            "git",
-            "url",
-            "path",
-            "directory",
-            "editable",
-            "virtual",
-            "index",
-        ];
-        self.read(
-            name,
-            &line,
-            elsewhere.iter().any(|key| entry.contains_key(*key)),
-        )
+        let specifier = entry.specifier.as_deref().unwrap_or_default();
+        let marker = entry.marker.as_ref();
+        let condition = marker.map_or_else(String::new, |it| format!(" ; {it}"));
+        let line = format!("{}{extras}{specifier}{condition}", entry.name);
+        self.read(&entry.name, &line, entry.is_elsewhere())
     }
 
     fn read(&self, name: &str, text: &str, is_elsewhere: bool) -> Option<Stated> {
@@ -448,12 +375,6 @@ fn sources(file: &Table) -> BTreeSet<String> {
         .flatten()
         .map(|(name, _)| normalised(name))
         .collect()
-}
-
-fn at<'a>(file: &'a Table, path: &[&str]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(file.get(*first)?, |value, key| value.get(*key))
 }
 
 /// The texts of a list.
