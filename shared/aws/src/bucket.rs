@@ -7,20 +7,23 @@ use std::time::Duration;
 use accretion_service::ports::StoredArtifact;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::builders::GetObjectFluentBuilder;
-use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 
 use crate::checksum;
-use crate::error::{Call, CallError, Error, failed, shown};
+use crate::error::{Call, CallError, Error, Outcome as _, shown};
 use crate::retry;
 
 /// The content type of everything that is JSON.
 pub(crate) const JSON: &str = "application/json";
+
+/// The content type of zips.
+const ZIP: &str = "application/zip";
 
 /// The time limit of one attempt to upload an artifact.
 const UPLOAD: Duration = Duration::from_mins(4);
@@ -58,8 +61,7 @@ impl Bucket {
 
     /// An object's bytes; `None` if there is none.
     pub(crate) async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        read(request, self.call("s3:GetObject", key), usize::MAX).await
+        read(self.get(key), self.call("s3:GetObject", key), usize::MAX).await
     }
 
     /// The bytes of a version of an object, or of the latest one; `None` if it is gone. Of a longer
@@ -70,8 +72,7 @@ impl Bucket {
         version_id: Option<&str>,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        let call = self.call("s3:GetObject", key);
+        let (request, call) = (self.get(key), self.call("s3:GetObject", key));
         let Some(version_id) = version_id else {
             return read(request, call, limit).await;
         };
@@ -95,10 +96,8 @@ impl Bucket {
                 .bucket(&self.name)
                 .prefix(prefix)
                 .set_continuation_token(token);
-            let page = request.send().await.map_err(|error| {
-                let call = self.call("s3:ListObjectsV2", prefix);
-                failed(call.allowed_by("s3:ListBucket"), &error)
-            })?;
+            let call = self.call("s3:ListObjectsV2", prefix);
+            let page = request.send().await.of(call.allowed_by("s3:ListBucket"))?;
             for object in page.contents() {
                 let size = object.size().unwrap_or_default().unsigned_abs();
                 listed.push((object.key().unwrap_or_default().to_owned(), size));
@@ -114,15 +113,10 @@ impl Bucket {
     /// The stored object of a key; `None` if there is none.
     pub(crate) async fn stored(&self, key: &str) -> Result<Option<StoredArtifact>, Error> {
         let request = self.client.head_object().bucket(&self.name).key(key);
-        let head = match request.checksum_mode(ChecksumMode::Enabled).send().await {
-            Ok(head) => head,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => {
-                let call = self.call("s3:HeadObject", key).allowed_by("s3:GetObject");
-                return Err(failed(call, &error));
-            }
-        };
-        Ok(Some(StoredArtifact {
+        let outcome = request.checksum_mode(ChecksumMode::Enabled).send().await;
+        let call = self.call("s3:HeadObject", key).allowed_by("s3:GetObject");
+        let head = unless_missing(outcome, call)?;
+        Ok(head.map(|head| StoredArtifact {
             key: key.to_owned(),
             sha256: head.checksum_sha256().and_then(checksum::decode),
             size: head.content_length().unwrap_or_default().unsigned_abs(),
@@ -133,52 +127,35 @@ impl Bucket {
 
     /// Writes a JSON text, over an existing one.
     pub(crate) async fn write(&self, key: &str, text: String) -> Result<(), Error> {
-        let call = || {
-            let body = ByteStream::from(text.clone().into_bytes());
-            self.put(key).content_type(JSON).body(body).send()
-        };
-        let outcome = retry::on_conflict(call).await;
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(self.call("s3:PutObject", key), &error)),
-        }
+        let as_json = |put: PutObjectFluentBuilder| put.content_type(JSON);
+        let outcome = self.put_bytes(key, text.into_bytes(), as_json).await;
+        outcome.of(self.call("s3:PutObject", key))?;
+        Ok(())
     }
 
     /// Writes an object, over an existing one, and returns its version's id.
     #[cfg(feature = "operator")]
     pub(crate) async fn write_version(&self, key: &str, bytes: Vec<u8>) -> Result<String, Error> {
-        let call = || self.put(key).body(ByteStream::from(bytes.clone())).send();
-        let outcome = retry::on_conflict(call).await;
         let call = self.call("s3:PutObject", key);
-        match outcome {
-            Ok(written) => written.version_id.ok_or_else(|| Error::ServiceRefused {
-                call,
-                problem: "the object is there, but has no version: the bucket keeps none"
-                    .to_owned(),
-            }),
-            Err(error) => Err(failed(call, &error)),
-        }
+        let outcome = self.put_bytes(key, bytes, |put| put).await;
+        let written = outcome.of(call.clone())?;
+        written.version_id.ok_or_else(|| Error::ServiceRefused {
+            call,
+            problem: "the object is there, but has no version: the bucket keeps none".to_owned(),
+        })
     }
 
     /// Writes a JSON text, unless the object exists.
     pub(crate) async fn write_new(&self, key: &str, text: String) -> Result<New, Error> {
-        let call = || {
-            let body = ByteStream::from(text.clone().into_bytes());
-            let request = self.put(key).content_type(JSON).body(body);
-            request.if_none_match("*").send()
-        };
-        let outcome = retry::on_conflict(call).await;
+        let as_new = |put: PutObjectFluentBuilder| put.content_type(JSON).if_none_match("*");
+        let outcome = self.put_bytes(key, text.into_bytes(), as_new).await;
         self.new_object(key, outcome)
     }
 
-    /// Writes bytes, unless the object exists.
-    pub(crate) async fn write_new_bytes(&self, key: &str, bytes: Vec<u8>) -> Result<New, Error> {
-        let call = || {
-            let body = ByteStream::from(bytes.clone());
-            let request = self.put(key).content_type("application/zip").body(body);
-            request.if_none_match("*").send()
-        };
-        let outcome = retry::on_conflict(call).await;
+    /// Writes a zip, unless the object exists.
+    pub(crate) async fn write_new_zip(&self, key: &str, bytes: Vec<u8>) -> Result<New, Error> {
+        let as_new = |put: PutObjectFluentBuilder| put.content_type(ZIP).if_none_match("*");
+        let outcome = self.put_bytes(key, bytes, as_new).await;
         self.new_object(key, outcome)
     }
 
@@ -197,7 +174,7 @@ impl Bucket {
                 .map_err(SdkError::construction_failure)?;
             let request = self
                 .put(key)
-                .content_type("application/zip")
+                .content_type(ZIP)
                 .body(body)
                 .if_none_match("*")
                 .checksum_sha256(&encoded);
@@ -220,11 +197,8 @@ impl Bucket {
         into: &mut File,
     ) -> Result<Option<String>, Error> {
         let call = || self.call("s3:GetObject", key);
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        let object = match request.send().await {
-            Ok(object) => object,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(failed(call(), &error)),
+        let Some(object) = unless_missing(self.get(key).send().await, call())? else {
+            return Ok(None);
         };
         let name = object.content_disposition().and_then(file_name);
         let mut body = object.body;
@@ -233,13 +207,7 @@ impl Bucket {
             let chunk = match body.try_next().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Ok(Some(name.unwrap_or_default())),
-                Err(error) => {
-                    let problem = shown(&format!("the object was cut off: {error}"));
-                    return Err(Error::ServiceUnavailable {
-                        call: call(),
-                        problem,
-                    });
-                }
+                Err(error) => return Err(cut_off(call(), &error)),
             };
             received += chunk.len() as u64;
             if received > limit {
@@ -259,29 +227,36 @@ impl Bucket {
 
     /// A URL with which an object can be read for a while.
     pub(crate) async fn readable(&self, key: &str, time: Duration) -> Result<String, Error> {
-        let call = || self.call("s3:GetObject", key);
-        let config = PresigningConfig::expires_in(time).map_err(|error| unsigned(call(), &error));
-        let request = self.client.get_object().bucket(&self.name).key(key);
-        match request.presigned(config?).await {
-            Ok(signed) => Ok(signed.uri().to_owned()),
-            Err(error) => Err(failed(call(), &error)),
-        }
+        let call = self.call("s3:GetObject", key);
+        let signed = self.get(key).presigned(expiring(time, &call)?).await;
+        Ok(signed.of(call)?.uri().to_owned())
     }
 
     /// A URL with which an object can be written for a while, unless it exists: the caller has to
     /// send `If-None-Match: *`.
     pub(crate) async fn writable(&self, key: &str, time: Duration) -> Result<String, Error> {
-        let call = || self.call("s3:PutObject", key);
-        let config = PresigningConfig::expires_in(time).map_err(|error| unsigned(call(), &error));
+        let call = self.call("s3:PutObject", key);
         let request = self.put(key).if_none_match("*");
-        match request.presigned(config?).await {
-            Ok(signed) => Ok(signed.uri().to_owned()),
-            Err(error) => Err(failed(call(), &error)),
-        }
+        let signed = request.presigned(expiring(time, &call)?).await;
+        Ok(signed.of(call)?.uri().to_owned())
+    }
+
+    fn get(&self, key: &str) -> GetObjectFluentBuilder {
+        self.client.get_object().bucket(&self.name).key(key)
     }
 
     fn put(&self, key: &str) -> PutObjectFluentBuilder {
         self.client.put_object().bucket(&self.name).key(key)
+    }
+
+    async fn put_bytes(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        with: impl Fn(PutObjectFluentBuilder) -> PutObjectFluentBuilder,
+    ) -> Result<PutObjectOutput, CallError<PutObjectError>> {
+        let put = || self.put(key).body(ByteStream::from(bytes.clone()));
+        retry::on_conflict(|| with(put()).send()).await
     }
 
     fn new_object<T>(
@@ -289,17 +264,22 @@ impl Bucket {
         key: &str,
         outcome: Result<T, CallError<PutObjectError>>,
     ) -> Result<New, Error> {
-        match outcome {
-            Ok(_) => Ok(New::Written),
-            Err(error) if error.code() == Some("PreconditionFailed") => Ok(New::Exists),
-            Err(error) => Err(failed(self.call("s3:PutObject", key), &error)),
-        }
+        let written = outcome.unless("PreconditionFailed", self.call("s3:PutObject", key))?;
+        Ok(written.map_or(New::Exists, |_| New::Written))
     }
 }
 
-fn unsigned(call: Call, error: &impl std::error::Error) -> Error {
-    let problem = shown(&error.to_string());
-    Error::ServiceRefused { call, problem }
+/// The settings of a signed URL.
+fn expiring(time: Duration, call: &Call) -> Result<PresigningConfig, Error> {
+    PresigningConfig::expires_in(time).map_err(|error| Error::ServiceRefused {
+        call: call.clone(),
+        problem: shown(&error.to_string()),
+    })
+}
+
+fn cut_off(call: Call, error: &impl std::error::Error) -> Error {
+    let problem = shown(&format!("the object was cut off: {error}"));
+    Error::ServiceUnavailable { call, problem }
 }
 
 /// The file name of a `Content-Disposition` (RFC 6266).
@@ -313,20 +293,16 @@ async fn read(
     call: Call,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let mut body = match request.send().await {
-        Ok(object) => object.body,
-        Err(error) if is_missing(&error) => return Ok(None),
-        Err(error) => return Err(failed(call, &error)),
+    let Some(object) = unless_missing(request.send().await, call.clone())? else {
+        return Ok(None);
     };
+    let mut body = object.body;
     let mut bytes = Vec::new();
     loop {
         match body.try_next().await {
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => return Ok(Some(bytes)),
-            Err(error) => {
-                let problem = shown(&format!("the object was cut off: {error}"));
-                return Err(Error::ServiceUnavailable { call, problem });
-            }
+            Err(error) => return Err(cut_off(call, &error)),
         }
         if bytes.len() > limit {
             bytes.truncate(limit + 1);
@@ -335,17 +311,22 @@ async fn read(
     }
 }
 
-/// Checks if an object, or that version of it, is missing. A delete marker is no object either.
-fn is_missing<E>(error: &CallError<E>) -> bool
+/// The answer about an object; `None` if the object, or that version of it, is missing. A delete marker
+/// is no object either.
+fn unless_missing<T, E>(outcome: Result<T, CallError<E>>, call: Call) -> Result<Option<T>, Error>
 where
-    E: aws_sdk_s3::error::ProvideErrorMetadata,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match error.code() {
+    let is_missing = |error: &CallError<E>| match error.code() {
         Some("NoSuchKey" | "NoSuchVersion" | "NotFound" | "MethodNotAllowed") => true,
         Some(_) => false,
         // HEAD has no body that could hold a code.
         None => error
             .raw_response()
             .is_some_and(|response| response.status().as_u16() == 404),
+    };
+    match outcome {
+        Err(error) if is_missing(&error) => Ok(None),
+        outcome => outcome.of(call).map(Some),
     }
 }

@@ -3,11 +3,10 @@
 use accretion_core::layer::LayerName;
 use accretion_service::ports::{BuildOrder, Builds, PortError, async_trait};
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::error::ProvideErrorMetadata as _;
 use serde_json::json;
 
 use crate::Clients;
-use crate::error::{Call, failed};
+use crate::error::{Call, Outcome as _};
 
 /// Builds as executions of a state machine of Step Functions.
 #[derive(Debug, Clone)]
@@ -20,7 +19,7 @@ impl StepFunctionsBuilds {
     /// Starts executions of the state machine of an ARN.
     pub fn new(clients: &Clients, state_machine_arn: impl Into<String>) -> Self {
         Self {
-            client: clients.sfn(),
+            client: Client::new(clients.config()),
             state_machine: state_machine_arn.into(),
         }
     }
@@ -35,14 +34,10 @@ impl Builds for StepFunctionsBuilds {
             .state_machine_arn(&self.state_machine)
             .name(order.execution())
             .input(input(order));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ExecutionAlreadyExists") => Ok(()),
-            Err(error) => {
-                let call = Call::new("states:StartExecution", &self.state_machine);
-                Err(failed(call, &error).into())
-            }
-        }
+        let call = Call::new("states:StartExecution", &self.state_machine);
+        let outcome = request.send().await;
+        outcome.unless("ExecutionAlreadyExists", call)?;
+        Ok(())
     }
 }
 
@@ -83,36 +78,31 @@ mod tests {
     }
 
     #[test]
-    fn that_of_a_merged_layer_is_given_its_runtimes() {
-        let target = LayerTarget::from_slug("py-arm64").unwrap();
-        let runtimes = [Runtime::Python313, Runtime::Python312];
-        let order = order(Compatibility::new(target, runtimes).unwrap());
-        let input: serde_json::Value = serde_json::from_str(&input(&order)).unwrap();
-        let expected = json!({
-            "RequestId": "0ce43a345624ab7be5105730f7afc664",
-            "ReceivedAt": "2026-11-20T10:00:00.000Z",
-            "ProjectName": "data-tools",
-            "Runtimes": ["python3.12", "python3.13"],
-            "Architecture": "arm64",
-            "Target": "py-arm64",
-            "LayerName": "data-tools-py-arm64",
-        });
-        assert_eq!(input, expected);
-    }
-
-    #[test]
     fn an_execution_is_given_what_identifies_the_build() {
-        let order = order(Target::from_slug("py313-arm64").unwrap().into());
-        let input: serde_json::Value = serde_json::from_str(&input(&order)).unwrap();
-        let expected = json!({
-            "RequestId": "0ce43a345624ab7be5105730f7afc664",
-            "ReceivedAt": "2026-11-20T10:00:00.000Z",
-            "ProjectName": "data-tools",
-            "Runtime": "python3.13",
-            "Architecture": "arm64",
-            "Target": "py313-arm64",
-            "LayerName": "data-tools-py313-arm64",
-        });
-        assert_eq!(input, expected);
+        let one = Target::from_slug("py313-arm64").unwrap().into();
+        let merged = LayerTarget::from_slug("py-arm64").unwrap();
+        let runtimes = [Runtime::Python313, Runtime::Python312];
+        let merged = Compatibility::new(merged, runtimes).unwrap();
+        for (target, slug, name, value) in [
+            (one, "py313-arm64", "Runtime", json!("python3.13")),
+            (
+                merged,
+                "py-arm64",
+                "Runtimes",
+                json!(["python3.12", "python3.13"]),
+            ),
+        ] {
+            let input: serde_json::Value = serde_json::from_str(&input(&order(target))).unwrap();
+            let mut expected = json!({
+                "RequestId": "0ce43a345624ab7be5105730f7afc664",
+                "ReceivedAt": "2026-11-20T10:00:00.000Z",
+                "ProjectName": "data-tools",
+                "Architecture": "arm64",
+                "Target": slug,
+                "LayerName": format!("data-tools-{slug}"),
+            });
+            expected[name] = value;
+            assert_eq!(input, expected);
+        }
     }
 }

@@ -100,6 +100,11 @@ impl Clients {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
     }
 
+    /// The configuration that a service's client is made of.
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         // Emulators have no names for buckets below their own.
         let path_style = self.config.endpoint_url().is_some();
@@ -119,45 +124,6 @@ impl Clients {
         let config = aws_sdk_codeartifact::config::Builder::from(&self.config);
         let region = aws_config::Region::new(region.to_owned());
         aws_sdk_codeartifact::Client::from_conf(config.region(region).build())
-    }
-
-    #[cfg(feature = "operator")]
-    pub(crate) fn cloudformation(&self) -> aws_sdk_cloudformation::Client {
-        aws_sdk_cloudformation::Client::new(&self.config)
-    }
-
-    #[cfg(feature = "operator")]
-    pub(crate) fn organizations(&self) -> aws_sdk_organizations::Client {
-        aws_sdk_organizations::Client::new(&self.config)
-    }
-
-    #[cfg(feature = "operator")]
-    pub(crate) fn sts(&self) -> aws_sdk_sts::Client {
-        aws_sdk_sts::Client::new(&self.config)
-    }
-
-    pub(crate) fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config)
-    }
-
-    pub(crate) fn lambda(&self) -> aws_sdk_lambda::Client {
-        aws_sdk_lambda::Client::new(&self.config)
-    }
-
-    pub(crate) fn sfn(&self) -> aws_sdk_sfn::Client {
-        aws_sdk_sfn::Client::new(&self.config)
-    }
-
-    pub(crate) fn sns(&self) -> aws_sdk_sns::Client {
-        aws_sdk_sns::Client::new(&self.config)
-    }
-
-    pub(crate) fn sqs(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::new(&self.config)
-    }
-
-    pub(crate) fn ssm(&self) -> aws_sdk_ssm::Client {
-        aws_sdk_ssm::Client::new(&self.config)
     }
 }
 

@@ -1,17 +1,15 @@
 //! Queues of dead letters.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use accretion_core::request::IdentityAttributes;
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{DeadLetter, DeadLetters, PortError, async_trait};
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
 
-use crate::error::{Call, CallError, failed};
+use crate::error::{Call, Outcome as _};
 use crate::{Clients, Error};
 
 /// The messages that SQS returns at once. Source: Amazon SQS API Reference, `ReceiveMessage`.
@@ -38,21 +36,18 @@ impl SqsDeadLetters {
     /// The queue of a URL.
     pub fn new(clients: &Clients, url: impl Into<String>) -> Self {
         Self {
-            client: clients.sqs(),
+            client: Client::new(clients.config()),
             url: url.into(),
         }
     }
 
-    fn failed<E>(&self, operation: &'static str, error: &CallError<E>) -> Error
-    where
-        E: ProvideErrorMetadata + StdError + 'static,
-    {
-        failed(Call::new(operation, &self.url), error)
+    fn call(&self, operation: &'static str) -> Call {
+        Call::new(operation, &self.url)
     }
 
     fn letter(&self, message: Message) -> Result<DeadLetter, Error> {
         let missing = |what: &str| Error::ServiceUnavailable {
-            call: Call::new("sqs:ReceiveMessage", &self.url),
+            call: self.call("sqs:ReceiveMessage"),
             problem: format!("a message has no usable {what}"),
         };
         let mut attributes = message.message_attributes.unwrap_or_default();
@@ -100,10 +95,8 @@ impl DeadLetters for SqsDeadLetters {
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names(IdentityAttributes::REQUEST_ID)
             .message_attribute_names(IdentityAttributes::RECEIVED_AT);
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| self.failed("sqs:ReceiveMessage", &error))?;
+        let outcome = request.send().await;
+        let answer = outcome.of(self.call("sqs:ReceiveMessage"))?;
         let messages = answer.messages.unwrap_or_default().into_iter();
         Ok(messages
             .map(|message| self.letter(message))
@@ -112,10 +105,9 @@ impl DeadLetters for SqsDeadLetters {
 
     async fn delete(&self, letter: &DeadLetter) -> Result<(), PortError> {
         let request = self.client.delete_message().queue_url(&self.url);
-        match request.receipt_handle(&letter.receipt).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.failed("sqs:DeleteMessage", &error).into()),
-        }
+        let outcome = request.receipt_handle(&letter.receipt).send().await;
+        outcome.of(self.call("sqs:DeleteMessage"))?;
+        Ok(())
     }
 
     async fn make_visible(&self, letter: &DeadLetter) -> Result<(), PortError> {
@@ -125,9 +117,8 @@ impl DeadLetters for SqsDeadLetters {
             .queue_url(&self.url)
             .receipt_handle(&letter.receipt)
             .visibility_timeout(0);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.failed("sqs:ChangeMessageVisibility", &error).into()),
-        }
+        let outcome = request.send().await;
+        outcome.of(self.call("sqs:ChangeMessageVisibility"))?;
+        Ok(())
     }
 }

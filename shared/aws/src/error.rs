@@ -192,6 +192,31 @@ fn allowing(call: &Call) -> String {
 /// The SDK's error of a call.
 pub(crate) type CallError<E> = SdkError<E, HttpResponse>;
 
+/// The outcome of a call of the SDK.
+pub(crate) trait Outcome<T> {
+    /// The answer, or the error of this call.
+    fn of(self, call: Call) -> Result<T, Error>;
+
+    /// The answer, or the error of this call; `None` if the service answers with this code.
+    fn unless(self, code: &str, call: Call) -> Result<Option<T>, Error>;
+}
+
+impl<T, E> Outcome<T> for Result<T, CallError<E>>
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    fn of(self, call: Call) -> Result<T, Error> {
+        self.map_err(|error| failed(call, &error))
+    }
+
+    fn unless(self, code: &str, call: Call) -> Result<Option<T>, Error> {
+        match self {
+            Err(error) if error.code() == Some(code) => Ok(None),
+            outcome => outcome.of(call).map(Some),
+        }
+    }
+}
+
 /// The error of a failed call.
 pub(crate) fn failed<E>(call: Call, error: &CallError<E>) -> Error
 where

@@ -8,7 +8,7 @@ use accretion_python::index::{CodeArtifactDomain, Credentials, CredentialsRefere
 use accretion_service::ports::{IndexCredentials, PortError};
 
 use crate::Clients;
-use crate::error::{Call, Error, failed};
+use crate::error::{Call, Error, Outcome as _};
 
 /// The time for which credentials are cached. A new password takes effect after it.
 const CACHED: Duration = Duration::from_mins(5);
@@ -41,10 +41,8 @@ impl AwsIndexCredentials {
     async fn of_secret(&self, arn: &SecretArn) -> Result<Credentials, Error> {
         let client = self.clients.secrets_manager(arn.region());
         let request = client.get_secret_value().secret_id(arn.as_str());
-        let answer = request.send().await.map_err(|error| {
-            let call = Call::new("secretsmanager:GetSecretValue", arn.as_str());
-            failed(call, &error)
-        })?;
+        let call = Call::new("secretsmanager:GetSecretValue", arn.as_str());
+        let answer = request.send().await.of(call)?;
         let unusable = |problem: String| Error::IndexCredentialsInvalid {
             stored_in: format!("the secret `{arn}`"),
             problem,
@@ -62,10 +60,8 @@ impl AwsIndexCredentials {
             .domain(&domain.name)
             .domain_owner(&domain.owner)
             .duration_seconds(TOKEN_SECONDS);
-        let answer = request.send().await.map_err(|error| {
-            let call = Call::new("codeartifact:GetAuthorizationToken", domain.to_string());
-            failed(call, &error)
-        })?;
+        let call = Call::new("codeartifact:GetAuthorizationToken", domain.to_string());
+        let answer = request.send().await.of(call)?;
         let token = answer
             .authorization_token()
             .ok_or_else(|| Error::IndexCredentialsInvalid {

@@ -5,11 +5,10 @@ use accretion_core::request::ProjectName;
 use accretion_core::target::LayerTarget;
 use accretion_service::ports::{LatestVersions, PortError, async_trait};
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::error::ProvideErrorMetadata as _;
 use aws_sdk_ssm::types::ParameterType;
 
 use crate::Clients;
-use crate::error::{Call, Error, failed};
+use crate::error::{Call, Error, Outcome as _};
 use crate::retry;
 
 /// Latest-version parameters in the Parameter Store of AWS Systems Manager.
@@ -23,7 +22,7 @@ impl SsmLatestVersions {
     /// The parameters below a prefix, such as `/accretion`.
     pub fn new(clients: &Clients, prefix: impl Into<String>) -> Self {
         Self {
-            client: clients.ssm(),
+            client: Client::new(clients.config()),
             prefix: prefix.into(),
         }
     }
@@ -35,22 +34,9 @@ impl SsmLatestVersions {
     }
 
     pub(crate) async fn read(&self, name: &str) -> Result<Option<String>, Error> {
-        match self.client.get_parameter().name(name).send().await {
-            Ok(found) => Ok(found.parameter.and_then(|parameter| parameter.value)),
-            Err(error) if error.code() == Some("ParameterNotFound") => Ok(None),
-            Err(error) => Err(failed(Call::new("ssm:GetParameter", name), &error)),
-        }
-    }
-
-    async fn write(&self, name: &str, value: &str) -> Result<(), Error> {
-        let call = || {
-            let request = self.client.put_parameter().name(name).value(value);
-            request.r#type(ParameterType::String).overwrite(true).send()
-        };
-        match retry::on_conflict(call).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(Call::new("ssm:PutParameter", name), &error)),
-        }
+        let outcome = self.client.get_parameter().name(name).send().await;
+        let found = outcome.unless("ParameterNotFound", Call::new("ssm:GetParameter", name))?;
+        Ok(found.and_then(|found| found.parameter?.value))
     }
 }
 
@@ -67,6 +53,12 @@ impl LatestVersions for SsmLatestVersions {
         if self.read(&name).await?.as_deref() == Some(version_arn) {
             return Ok(());
         }
-        Ok(self.write(&name, version_arn).await?)
+        let call = || {
+            let request = self.client.put_parameter().name(&name).value(version_arn);
+            request.r#type(ParameterType::String).overwrite(true).send()
+        };
+        let outcome = retry::on_conflict(call).await;
+        outcome.of(Call::new("ssm:PutParameter", &name))?;
+        Ok(())
     }
 }

@@ -5,7 +5,6 @@ use accretion_core::digest::Sha256;
 use accretion_core::layer::LayerName;
 use accretion_core::notification::Notification;
 use accretion_core::publication::{Claim, LayerState, OrphanCheck, Published};
-use accretion_core::request::RequestRef;
 use accretion_core::target::{LayerTarget, Target};
 use accretion_core::timestamp::Timestamp;
 use accretion_service::ports::{
@@ -15,11 +14,11 @@ use accretion_service::ports::{
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use tracing::warn;
 
+use crate::Clients;
 use crate::table::{
     ITEM, Index, Item, Record, Table, Transacted, Update, Updated, item, number, text,
 };
 use crate::tracking::{RequestItems, now};
-use crate::{Clients, Error};
 
 /// True if Lambda may have an orphaned version: present, or not.
 const MAY_HAVE_ORPHAN: &str = "Stray";
@@ -64,32 +63,54 @@ impl DynamoLayers {
         retention: std::time::Duration,
     ) -> Self {
         Self {
-            table: Table::new(clients.dynamodb(), table, "LayerName"),
+            table: Table::new(clients, table, "LayerName"),
             requests: RequestItems::new(clients, requests_table, retention),
         }
     }
 
-    async fn read_state(&self, layer: &LayerName) -> Result<LayerState, Error> {
-        let item = self.table.get(layer.as_str(), LAYER).await?;
-        item.as_ref()
-            .map(|item| layer_state(Record(item)))
-            .transpose()
-            .map(Option::unwrap_or_default)
-            .map_err(|problem| self.table.invalid(layer.as_str(), LAYER, problem))
+    fn changing(&self, layer: &LayerName, change: &LayerChange) -> TransactWriteItem {
+        let published = AttributeValue::M(published_attributes(&change.published));
+        let update = Update::new()
+            .set("Published", published)
+            .set("Revision", number(change.revision + 1))
+            .if_revision(change.revision);
+        let conditional = match &change.claim {
+            Some(claim) => update
+                .check_instead_of_claim(claim.check)
+                .remove(MAY_HAVE_ORPHAN)
+                .if_equal("Claim.Owner", text(&claim.owner)),
+            None => update.if_absent("Claim"),
+        };
+        self.table.updating(layer.as_str(), LAYER, &conditional)
     }
 
-    async fn write_claim(
+    fn putting_entry(&self, entry: &OutboxEntry, now: Timestamp) -> TransactWriteItem {
+        let layer = entry.layer();
+        let attributes = entry_attributes(entry, now);
+        let sort = outbox_item(&entry.notification.event_id);
+        self.table.putting(layer.as_str(), &sort, attributes)
+    }
+}
+
+#[async_trait]
+impl Layers for DynamoLayers {
+    async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
+        let state = self.table.read(layer.as_str(), LAYER, layer_state).await?;
+        Ok(state.unwrap_or_default())
+    }
+
+    async fn claim(
         &self,
         layer: &LayerName,
         revision: u64,
         claim: &Claim,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, PortError> {
         let update = Update::new()
             .set("Revision", number(revision + 1))
             .set("Claim", AttributeValue::M(claim_attributes(claim)))
             .set(PENDING.shard, text(&shard(layer)))
-            .set(PENDING.time, text(&claim.lease_until));
-        let update = on_revision(update, revision);
+            .set(PENDING.time, text(&claim.lease_until))
+            .if_revision(revision);
         match self.table.update(layer.as_str(), LAYER, &update).await? {
             Updated::Done => Ok(true),
             // The SDK has repeated a call of ours that had been answered, but not heard.
@@ -99,48 +120,54 @@ impl DynamoLayers {
         }
     }
 
-    async fn write_release(
+    async fn release_claim(
         &self,
         layer: &LayerName,
         owner: &str,
         release: ClaimRelease,
-    ) -> Result<(), Error> {
+    ) -> Result<(), PortError> {
         let may_have_orphan = release
             .may_leave_orphan
             .then_some(AttributeValue::Bool(true));
         let update = Update::new()
             .add("Revision", number(1))
             .set_if(MAY_HAVE_ORPHAN, may_have_orphan)
-            .if_equal("Claim.Owner", text(owner));
-        let update = checked_instead_of_claimed(update, release.check);
-        match self.table.update(layer.as_str(), LAYER, &update).await? {
-            Updated::Done | Updated::Refused(_) => Ok(()),
-        }
+            .if_equal("Claim.Owner", text(owner))
+            .check_instead_of_claim(release.check);
+        // If it is refused, the claim is another owner's by now.
+        self.table.update(layer.as_str(), LAYER, &update).await?;
+        Ok(())
     }
 
-    async fn read_record(&self, layer: &LayerName, version: u64) -> Result<bool, Error> {
+    async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
         let item = self.table.get(layer.as_str(), &version_item(version)).await;
         Ok(item?.is_some())
     }
 
-    async fn write_check(&self, layer: &LayerName, result: OrphanCheckResult) -> Result<(), Error> {
-        let update = Update::new().set("Reviewed", number(result.version));
+    async fn record_check(
+        &self,
+        layer: &LayerName,
+        result: OrphanCheckResult,
+    ) -> Result<(), PortError> {
+        let checked = Update::new().set("Reviewed", number(result.version));
         let update = match result.next_at {
             // The shard too: another check of the same revision may have removed it.
-            Some(at) => update
+            Some(at) => checked
                 .set(PENDING.shard, text(&shard(layer)))
                 .set(PENDING.time, text(&at)),
             None => [PENDING.shard, PENDING.time, CHECK_WINDOW_UNTIL]
                 .into_iter()
-                .fold(update, Update::remove),
+                .fold(checked, Update::remove),
         };
-        let update = on_revision(update, result.revision);
-        match self.table.update(layer.as_str(), LAYER, &update).await? {
-            Updated::Done | Updated::Refused(_) => Ok(()),
-        }
+        let conditional = update.if_revision(result.revision);
+        // If it is refused, the check was about an earlier revision.
+        self.table
+            .update(layer.as_str(), LAYER, &conditional)
+            .await?;
+        Ok(())
     }
 
-    async fn write_outcome(&self, outcome: &TargetOutcome) -> Result<Recorded, Error> {
+    async fn record(&self, outcome: &TargetOutcome) -> Result<Recorded, PortError> {
         let now = now();
         let mut writes = Vec::with_capacity(4);
         if let Some(change) = &outcome.change {
@@ -169,42 +196,25 @@ impl DynamoLayers {
         }
     }
 
-    fn changing(&self, layer: &LayerName, change: &LayerChange) -> TransactWriteItem {
-        let published = AttributeValue::M(published_attributes(&change.published));
-        let update = Update::new()
-            .set("Published", published)
-            .set("Revision", number(change.revision + 1));
-        let update = on_revision(update, change.revision);
-        let update = match &change.claim {
-            Some(claim) => checked_instead_of_claimed(update, claim.check)
-                .remove(MAY_HAVE_ORPHAN)
-                .if_equal("Claim.Owner", text(&claim.owner)),
-            None => update.if_absent("Claim"),
-        };
-        self.table.updating(layer.as_str(), LAYER, &update)
-    }
-
-    fn putting_entry(&self, entry: &OutboxEntry, now: Timestamp) -> TransactWriteItem {
-        let layer = entry.layer();
-        let attributes = entry_attributes(entry, now);
-        let sort = outbox_item(&entry.notification.event_id);
-        self.table.putting(layer.as_str(), &sort, attributes)
-    }
-
-    async fn read_entry(
+    async fn outbox_entry(
         &self,
         layer: &LayerName,
         event_id: &str,
-    ) -> Result<Option<OutboxEntry>, Error> {
+    ) -> Result<Option<OutboxEntry>, PortError> {
         let sort = outbox_item(event_id);
-        let item = self.table.get(layer.as_str(), &sort).await?;
-        item.as_ref()
-            .map(|item| outbox_entry(Record(item)))
-            .transpose()
-            .map_err(|problem| self.table.invalid(layer.as_str(), &sort, problem))
+        Ok(self.table.read(layer.as_str(), &sort, outbox_entry).await?)
     }
 
-    async fn read_pending(&self, before: Timestamp) -> Result<Vec<Pending>, Error> {
+    async fn delete_outbox_entry(
+        &self,
+        layer: &LayerName,
+        event_id: &str,
+    ) -> Result<(), PortError> {
+        let sort = outbox_item(event_id);
+        Ok(self.table.delete(layer.as_str(), &sort).await?)
+    }
+
+    async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
         let keys = self.table.older(&PENDING, before).await?;
         let pending = keys.iter().filter_map(|keys| {
             let text = |name| Record(keys).text(name).unwrap_or_default();
@@ -219,68 +229,6 @@ impl DynamoLayers {
             }
         });
         Ok(pending.collect())
-    }
-}
-
-#[async_trait]
-impl Layers for DynamoLayers {
-    async fn state(&self, layer: &LayerName) -> Result<LayerState, PortError> {
-        Ok(self.read_state(layer).await?)
-    }
-
-    async fn claim(
-        &self,
-        layer: &LayerName,
-        revision: u64,
-        claim: &Claim,
-    ) -> Result<bool, PortError> {
-        Ok(self.write_claim(layer, revision, claim).await?)
-    }
-
-    async fn release_claim(
-        &self,
-        layer: &LayerName,
-        owner: &str,
-        release: ClaimRelease,
-    ) -> Result<(), PortError> {
-        Ok(self.write_release(layer, owner, release).await?)
-    }
-
-    async fn is_recorded(&self, layer: &LayerName, version: u64) -> Result<bool, PortError> {
-        Ok(self.read_record(layer, version).await?)
-    }
-
-    async fn record_check(
-        &self,
-        layer: &LayerName,
-        result: OrphanCheckResult,
-    ) -> Result<(), PortError> {
-        Ok(self.write_check(layer, result).await?)
-    }
-
-    async fn record(&self, outcome: &TargetOutcome) -> Result<Recorded, PortError> {
-        Ok(self.write_outcome(outcome).await?)
-    }
-
-    async fn outbox_entry(
-        &self,
-        layer: &LayerName,
-        event_id: &str,
-    ) -> Result<Option<OutboxEntry>, PortError> {
-        Ok(self.read_entry(layer, event_id).await?)
-    }
-
-    async fn delete_outbox_entry(
-        &self,
-        layer: &LayerName,
-        event_id: &str,
-    ) -> Result<(), PortError> {
-        let sort = outbox_item(event_id);
-        Ok(self.table.delete(layer.as_str(), &sort).await?)
-    }
-
-    async fn pending_before(&self, before: Timestamp) -> Result<Vec<Pending>, PortError> {
-        Ok(self.read_pending(before).await?)
     }
 }
 
@@ -300,46 +248,39 @@ fn shard(layer: &LayerName) -> String {
     digits
 }
 
-/// On condition that a layer's item has that revision; without an item it is 0.
-fn on_revision(update: Update, revision: u64) -> Update {
-    match revision {
-        0 => update.if_absent("LayerName"),
-        revision => update.if_equal("Revision", number(revision)),
+impl Update {
+    /// On condition that a layer's item has that revision; without an item it is 0.
+    fn if_revision(self, revision: u64) -> Self {
+        match revision {
+            0 => self.if_absent("LayerName"),
+            revision => self.if_equal("Revision", number(revision)),
+        }
     }
-}
 
-/// Ends a claim. Its item stays pending, as claims are.
-fn checked_instead_of_claimed(update: Update, check: OrphanCheck) -> Update {
-    let window_until = check.window_until.map(|until| text(&until));
-    update
-        .remove("Claim")
-        .set(PENDING.time, text(&check.at))
-        .set_if(CHECK_WINDOW_UNTIL, window_until)
+    /// Ends a claim. Its item stays pending, as claims are.
+    fn check_instead_of_claim(self, check: OrphanCheck) -> Self {
+        let window_until = check.window_until.map(|until| text(&until));
+        self.remove("Claim")
+            .set(PENDING.time, text(&check.at))
+            .set_if(CHECK_WINDOW_UNTIL, window_until)
+    }
 }
 
 pub(crate) fn layer_state(item: Record<'_>) -> Result<LayerState, String> {
     let claim = item.map("Claim")?.map(claim).transpose()?;
-    let time = |name| item.has(name).then(|| item.parsed(name)).transpose();
-    let pending_since = time(PENDING.time)?;
+    let pending_since = item.parsed_if_any(PENDING.time)?;
     Ok(LayerState {
         revision: item.number("Revision")?,
         published: item.map("Published")?.map(published).transpose()?,
         check_at: pending_since.filter(|_| claim.is_none()),
         claim,
         may_have_orphan: item.has(MAY_HAVE_ORPHAN),
-        check_window_until: time(CHECK_WINDOW_UNTIL)?,
+        check_window_until: item.parsed_if_any(CHECK_WINDOW_UNTIL)?,
         checked_version: if item.has("Reviewed") {
             item.number("Reviewed")?
         } else {
             0
         },
-    })
-}
-
-fn request_ref(item: Record<'_>) -> Result<RequestRef, String> {
-    Ok(RequestRef {
-        received_at: item.parsed("ReceivedAt")?,
-        id: item.parsed("RequestId")?,
     })
 }
 
@@ -365,7 +306,7 @@ fn version_attributes(published: &Published, now: Timestamp) -> Item {
 
 fn published(item: Record<'_>) -> Result<Published, String> {
     Ok(Published {
-        request: request_ref(item)?,
+        request: item.request()?,
         digest: item.parsed("Digest")?,
         artifact_sha256: item.parsed("ArtifactSha256")?,
         version: item.number("Version")?,
@@ -388,7 +329,7 @@ fn claim_attributes(claim: &Claim) -> Item {
 fn claim(item: Record<'_>) -> Result<Claim, String> {
     Ok(Claim {
         owner: item.text("Owner")?.to_owned(),
-        request: request_ref(item)?,
+        request: item.request()?,
         manifest_key: item.text("ManifestKey")?.to_owned(),
         lease_until: item.parsed("LeaseUntil")?,
     })
@@ -408,8 +349,7 @@ fn entry_attributes(entry: &OutboxEntry, now: Timestamp) -> Item {
 }
 
 fn outbox_entry(item: Record<'_>) -> Result<OutboxEntry, String> {
-    let notification = item.text("Notification")?;
-    let notification: Notification = serde_json::from_str(notification)
+    let notification: Notification = serde_json::from_str(item.text("Notification")?)
         .map_err(|error| format!("`Notification` is invalid: {error}"))?;
     let architecture = item.parsed("Architecture")?;
     Ok(OutboxEntry {
@@ -446,7 +386,7 @@ fn pending(keys: Record<'_>) -> Result<Pending, String> {
 mod tests {
     use accretion_core::digest::Digest;
     use accretion_core::notification::{Event, LayerRef};
-    use accretion_core::request::RequestId;
+    use accretion_core::request::{RequestId, RequestRef};
     use accretion_core::target::{Compatibility, Runtime};
 
     use super::*;

@@ -6,7 +6,7 @@ use aws_sdk_lambda::types::InvocationType;
 use serde_json::Value;
 
 use crate::Clients;
-use crate::error::{Call, failed};
+use crate::error::{Call, Outcome as _};
 
 /// The publisher as a function of Lambda, invoked asynchronously: after three failed attempts,
 /// Lambda sends the event to the function's on-failure destination.
@@ -20,7 +20,7 @@ impl LambdaPublisher {
     /// The function of a name or ARN.
     pub fn new(clients: &Clients, function: impl Into<String>) -> Self {
         Self {
-            client: clients.lambda(),
+            client: Client::new(clients.config()),
             function: function.into(),
         }
     }
@@ -35,13 +35,9 @@ impl Publisher for LambdaPublisher {
             .function_name(&self.function)
             .invocation_type(InvocationType::Event)
             .payload(payload.to_string().into_bytes().into());
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let call =
-                    Call::new("lambda:Invoke", &self.function).allowed_by("lambda:InvokeFunction");
-                Err(failed(call, &error).into())
-            }
-        }
+        let call = Call::new("lambda:Invoke", &self.function);
+        let outcome = request.send().await;
+        outcome.of(call.allowed_by("lambda:InvokeFunction"))?;
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
 
 use crate::Clients;
-use crate::error::{Call, failed};
+use crate::error::{Call, Outcome as _};
 
 /// A queue of SQS that takes requests.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ impl SqsRequestQueue {
     /// The queue of a URL.
     pub fn new(clients: &Clients, url: impl Into<String>) -> Self {
         Self {
-            client: clients.sqs(),
+            client: Client::new(clients.config()),
             url: url.into(),
         }
     }
@@ -42,13 +42,9 @@ impl RequestQueue for SqsRequestQueue {
                 request = request.message_attributes(name, text(value));
             }
         }
-        match request.message_body(&message.body).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let call = Call::new("sqs:SendMessage", &self.url);
-                Err(failed(call, &error).into())
-            }
-        }
+        let outcome = request.message_body(&message.body).send().await;
+        outcome.of(Call::new("sqs:SendMessage", &self.url))?;
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ impl Requests for S3Requests {
     }
 
     async fn store_file(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
-        self.bucket.write_new_bytes(key, content).await?;
+        self.bucket.write_new_zip(key, content).await?;
         Ok(())
     }
 

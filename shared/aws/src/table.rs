@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use accretion_core::request::RequestRef;
 use accretion_core::timestamp::Timestamp;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
@@ -13,8 +15,8 @@ use aws_sdk_dynamodb::types::{
 };
 use futures_util::future;
 
-use crate::error::{Call, CallError, Error, failed};
-use crate::retry;
+use crate::error::{Call, CallError, Error, Outcome as _};
+use crate::{Clients, retry};
 
 /// The sort key of both tables.
 pub(crate) const ITEM: &str = "Item";
@@ -32,6 +34,11 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 /// A text attribute.
 pub(crate) fn text(value: &(impl ToString + ?Sized)) -> AttributeValue {
     AttributeValue::S(value.to_string())
+}
+
+/// A list attribute of texts.
+pub(crate) fn texts(values: impl IntoIterator<Item: ToString>) -> AttributeValue {
+    AttributeValue::L(values.into_iter().map(|value| text(&value)).collect())
 }
 
 /// A number attribute.
@@ -56,9 +63,9 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(client: Client, name: impl Into<String>, partition: &'static str) -> Self {
+    pub(crate) fn new(clients: &Clients, name: impl Into<String>, partition: &'static str) -> Self {
         Self {
-            client,
+            client: Client::new(clients.config()),
             name: name.into(),
             partition,
         }
@@ -90,13 +97,21 @@ impl Table {
             .table_name(&self.name)
             .set_key(Some(self.key(partition, sort)))
             .consistent_read(true);
-        match request.send().await {
-            Ok(answer) => Ok(answer.item),
-            Err(error) => Err(failed(
-                self.call("dynamodb:GetItem", partition, sort),
-                &error,
-            )),
-        }
+        let outcome = request.send().await;
+        let answer = outcome.of(self.call("dynamodb:GetItem", partition, sort))?;
+        Ok(answer.item)
+    }
+
+    /// The content of an item as of now; `None` if there is none.
+    pub(crate) async fn read<T>(
+        &self,
+        partition: &str,
+        sort: &str,
+        read: impl FnOnce(Record<'_>) -> Result<T, String>,
+    ) -> Result<Option<T>, Error> {
+        let item = self.get(partition, sort).await?;
+        let content = item.map(|item| read(Record(&item))).transpose();
+        content.map_err(|problem| self.invalid(partition, sort, problem))
     }
 
     /// Changes an item, or makes it, if its condition holds.
@@ -119,19 +134,14 @@ impl Table {
                 )
                 .send()
         };
-        match retry::on_conflict(call).await {
-            Ok(_) => Ok(Updated::Done),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    let stands = refused.item.clone();
-                    Ok(Updated::Refused(stands.unwrap_or_default()))
-                }
-                _ => Err(failed(
-                    self.call("dynamodb:UpdateItem", partition, sort),
-                    &error,
-                )),
-            },
+        let outcome = retry::on_conflict(call).await;
+        let refusal = outcome.as_ref().err().and_then(SdkError::as_service_error);
+        if let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = refusal {
+            let stands = refused.item.clone();
+            return Ok(Updated::Refused(stands.unwrap_or_default()));
         }
+        outcome.of(self.call("dynamodb:UpdateItem", partition, sort))?;
+        Ok(Updated::Done)
     }
 
     /// Removes an item. A missing item is no error.
@@ -140,13 +150,9 @@ impl Table {
             let request = self.client.delete_item().table_name(&self.name);
             request.set_key(Some(self.key(partition, sort))).send()
         };
-        match retry::on_conflict(call).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(
-                self.call("dynamodb:DeleteItem", partition, sort),
-                &error,
-            )),
-        }
+        let outcome = retry::on_conflict(call).await;
+        outcome.of(self.call("dynamodb:DeleteItem", partition, sort))?;
+        Ok(())
     }
 
     /// All items of a partition as of now, in the order of their sort keys.
@@ -163,11 +169,8 @@ impl Table {
         let mut pages = request.into_paginator().send();
         let mut items = Vec::new();
         while let Some(page) = pages.next().await {
-            let failed = |error| {
-                let resource = format!("{}/{partition}", self.name);
-                failed(Call::new("dynamodb:Query", resource), &error)
-            };
-            items.extend(page.map_err(failed)?.items.unwrap_or_default());
+            let call = Call::new("dynamodb:Query", format!("{}/{partition}", self.name));
+            items.extend(page.of(call)?.items.unwrap_or_default());
         }
         Ok(items)
     }
@@ -185,8 +188,8 @@ impl Table {
                 .total_segments(SEGMENTS);
             let mut pages = request.into_paginator().send();
             while let Some(page) = pages.next().await {
-                let failed = |error| failed(Call::new("dynamodb:Scan", &self.name), &error);
-                hand_over(page.map_err(failed)?.items.unwrap_or_default());
+                let call = Call::new("dynamodb:Scan", &self.name);
+                hand_over(page.of(call)?.items.unwrap_or_default());
             }
             Ok(())
         });
@@ -196,8 +199,8 @@ impl Table {
     /// The keys in an index whose point in time is before another one, oldest first, from all
     /// shards.
     pub(crate) async fn older(&self, index: &Index, before: Timestamp) -> Result<Vec<Item>, Error> {
-        let shards = SHARDS.map(|shard| self.older_in(index, shard, before));
-        let shards = future::try_join_all(shards).await?;
+        let reads = SHARDS.map(|shard| self.older_in(index, shard, before));
+        let shards = future::try_join_all(reads).await?;
         let mut keys: Vec<Item> = shards.into_iter().flatten().collect();
         let time = |keys: &Item| Record(keys).text(index.time).unwrap_or_default().to_owned();
         keys.sort_by_cached_key(time);
@@ -223,15 +226,12 @@ impl Table {
             .expression_attribute_values(":Before", text(&before));
         let mut pages = request.into_paginator().send();
         let mut keys = Vec::new();
-        while keys.len() < MAX_KEYS {
-            match pages.next().await {
-                Some(Ok(page)) => keys.extend(page.items.unwrap_or_default()),
-                Some(Err(error)) => {
-                    let resource = format!("{}/index/{}", self.name, index.name);
-                    return Err(failed(Call::new("dynamodb:Query", resource), &error));
-                }
-                None => break,
-            }
+        while keys.len() < MAX_KEYS
+            && let Some(outcome) = pages.next().await
+        {
+            let resource = format!("{}/index/{}", self.name, index.name);
+            let page = outcome.of(Call::new("dynamodb:Query", resource))?;
+            keys.extend(page.items.unwrap_or_default());
         }
         Ok(keys)
     }
@@ -295,10 +295,11 @@ impl Table {
             let request = self.client.transact_write_items();
             request.set_transact_items(Some(writes.clone())).send()
         };
-        let Err(error) = retry::on(is_in_the_way, call).await else {
+        let outcome = retry::on(is_in_the_way, call).await;
+        let Err(error) = &outcome else {
             return Ok(Transacted::Done);
         };
-        let refused: Vec<_> = reasons(&error)
+        let refused: Vec<_> = reasons(error)
             .map(|code| code == "ConditionalCheckFailed")
             .collect();
         if refused.contains(&true) {
@@ -307,11 +308,11 @@ impl Table {
         let resource = format!("{}/{what}", self.name);
         let call = Call::new("dynamodb:TransactWriteItems", resource)
             .allowed_by("dynamodb:PutItem` and `dynamodb:UpdateItem");
-        if is_in_the_way(&error) {
-            let problem = crate::error::problem(&error);
+        if is_in_the_way(error) {
+            let problem = crate::error::problem(error);
             return Err(Error::Throttled { call, problem });
         }
-        Err(failed(call, &error))
+        outcome.of(call).map(|_| Transacted::Done)
     }
 }
 
@@ -520,11 +521,7 @@ impl<'a> Record<'a> {
     /// A text attribute; `None` if there is none.
     #[cfg(feature = "operator")]
     pub(crate) fn text_if_any(self, name: &str) -> Result<Option<&'a str>, String> {
-        if self.has(name) {
-            self.text(name).map(Some)
-        } else {
-            Ok(None)
-        }
+        self.has(name).then(|| self.text(name)).transpose()
     }
 
     /// The texts of a list attribute; none if there is none.
@@ -543,6 +540,22 @@ impl<'a> Record<'a> {
     pub(crate) fn parsed<T: FromStr<Err: Display>>(self, name: &str) -> Result<T, String> {
         let parsed = self.text(name)?.parse();
         parsed.map_err(|error: T::Err| format!("`{name}`: {error}"))
+    }
+
+    /// A text attribute, as what it stands for; `None` if there is none.
+    pub(crate) fn parsed_if_any<T: FromStr<Err: Display>>(
+        self,
+        name: &str,
+    ) -> Result<Option<T>, String> {
+        self.has(name).then(|| self.parsed(name)).transpose()
+    }
+
+    /// The request that an item is about.
+    pub(crate) fn request(self) -> Result<RequestRef, String> {
+        Ok(RequestRef {
+            received_at: self.parsed("ReceivedAt")?,
+            id: self.parsed("RequestId")?,
+        })
     }
 
     /// A number attribute.
@@ -570,7 +583,6 @@ fn lacks(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::config::http::HttpResponse;
-    use aws_sdk_dynamodb::error::SdkError;
     use aws_sdk_dynamodb::types::CancellationReason;
     use aws_sdk_dynamodb::types::error::TransactionCanceledException;
     use aws_sdk_s3::primitives::SdkBody;

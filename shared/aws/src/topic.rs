@@ -8,7 +8,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use crate::Clients;
-use crate::error::{Call, failed};
+use crate::error::{Call, Outcome as _};
 
 /// A topic of SNS.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ impl SnsTopic {
     /// The topic of an ARN.
     pub fn new(clients: &Clients, arn: impl Into<String>) -> Self {
         Self {
-            client: clients.sns(),
+            client: Client::new(clients.config()),
             arn: arn.into(),
         }
     }
@@ -41,13 +41,9 @@ impl Topic for SnsTopic {
             .topic_arn(&self.arn)
             .set_message_attributes(Some(attributes))
             .message(notification.to_json());
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let call = Call::new("sns:Publish", &self.arn);
-                Err(failed(call, &error).into())
-            }
-        }
+        let outcome = request.send().await;
+        outcome.of(Call::new("sns:Publish", &self.arn))?;
+        Ok(())
     }
 }
 

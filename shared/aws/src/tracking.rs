@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use accretion_core::Fault as _;
 use accretion_core::layer::LayerName;
-use accretion_core::request::{RequestId, RequestRef};
+use accretion_core::request::RequestId;
 use accretion_core::target::{Compatibility, LayerTarget, Runtime};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::{Failure, Status};
@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tracing::warn;
 
 use crate::table::{
-    ITEM, Index, Item, Record, Table, Transacted, Update, Updated, item, number, text,
+    ITEM, Index, Item, Record, Table, Transacted, Update, item, number, text, texts,
 };
 use crate::{Clients, Error};
 
@@ -58,50 +58,6 @@ impl DynamoTracking {
         }
     }
 
-    async fn read_status(&self, id: &RequestId) -> Result<Option<Status>, Error> {
-        let table = &self.items.table;
-        let Some(item) = table.get(id.as_str(), REQUEST).await? else {
-            return Ok(None);
-        };
-        let status = Record(&item).parsed("Status").map(Some);
-        status.map_err(|problem| table.invalid(id.as_str(), REQUEST, problem))
-    }
-
-    async fn write_accepted(&self, accepted: &Accepted) -> Result<Acceptance, Error> {
-        let writes = self.items.accepting(accepted, now());
-        let transacted = self
-            .items
-            .table
-            .transact(accepted.request.id.as_str(), writes);
-        match transacted.await? {
-            Transacted::Done => Ok(Acceptance::New),
-            // The item about the whole request exists already.
-            Transacted::Refused(_) => {
-                let known = self.read_status(&accepted.request.id).await?;
-                Ok(match known {
-                    Some(Status::Rejected) => Acceptance::Rejected,
-                    _ => Acceptance::Known,
-                })
-            }
-        }
-    }
-
-    async fn write_rejected(&self, rejected: &Rejected) -> Result<(), Error> {
-        let update = self.items.rejecting(rejected, now());
-        let id = rejected.request.id.as_str();
-        match self.items.table.update(id, REQUEST, &update).await? {
-            // It is recorded already.
-            Updated::Done | Updated::Refused(_) => Ok(()),
-        }
-    }
-
-    async fn read_open(&self, before: Timestamp) -> Result<Vec<OpenTarget>, Error> {
-        let keys = self.items.table.older(&OPEN, before).await?;
-        let reads = stream::iter(keys).map(|keys| self.read_open_target(keys));
-        let open: Vec<_> = reads.buffered(READS).try_collect().await?;
-        Ok(open.into_iter().flatten().collect())
-    }
-
     /// The target of keys in the index; `None` if it has an outcome by now.
     async fn read_open_target(&self, keys: Item) -> Result<Option<OpenTarget>, Error> {
         let table = &self.items.table;
@@ -126,7 +82,7 @@ impl DynamoTracking {
 impl RequestItems {
     pub(crate) fn new(clients: &Clients, table: impl Into<String>, retention: Duration) -> Self {
         Self {
-            table: Table::new(clients.dynamodb(), table, "RequestId"),
+            table: Table::new(clients, table, "RequestId"),
             retention,
         }
     }
@@ -150,16 +106,14 @@ impl RequestItems {
             received.extend(rest);
             received
         };
-        let targets = accepted.targets.iter();
-        let slugs = targets.clone().map(|it| text(&it.target().slug()));
-        let slugs = slugs.collect();
+        let slugs = accepted.targets.iter().map(|it| it.target().slug());
         let mut request = received(item([
             ("Source", source(&accepted.origin)),
-            ("Targets", AttributeValue::L(slugs)),
+            ("Targets", texts(slugs)),
         ]));
         let version = accepted.rolled_back_to.as_ref();
         request.extend(version.map(|arn| (ROLLED_BACK_TO.to_owned(), text(arn))));
-        let targets = targets.map(|layer| {
+        let targets = accepted.targets.iter().map(|layer| {
             let target = layer.target();
             let mut rest = received(item([
                 ("Architecture", text(&target.architecture())),
@@ -178,7 +132,6 @@ impl RequestItems {
     }
 
     fn rejecting(&self, rejected: &Rejected, now: Timestamp) -> Update {
-        let codes = rejected.codes.iter().map(text).collect();
         let project = rejected.project.as_ref();
         Update::new()
             .set_or_remove("ProjectName", project.map(text))
@@ -188,7 +141,7 @@ impl RequestItems {
             .set("UpdatedAt", text(&now))
             .set("Source", source(&rejected.origin))
             .set("Reason", text(&rejected.reason))
-            .set("Codes", AttributeValue::L(codes))
+            .set("Codes", texts(&rejected.codes))
             .set("ExpiresAt", self.expires_at(now))
             .if_absent("Status")
     }
@@ -219,6 +172,7 @@ impl RequestItems {
         let optional = |value: &Option<String>| value.as_ref().map(text);
         let runtimes = notification.runtimes.iter().copied();
         let (runtime, value) = runtime_attribute(target, runtimes);
+        let shard = (!status.is_terminal()).then(|| text(request.id.shard()));
         let update = Update::new()
             .set_new("ProjectName", text(&entry.project))
             .set_new(runtime, value)
@@ -235,33 +189,47 @@ impl RequestItems {
             .set_or_remove("Code", optional(&notification.code))
             .set_or_remove("Reason", optional(&notification.reason))
             .set_or_remove("Hint", optional(&notification.hint))
-            .remove("NextAttemptAt");
-        let shard = (!status.is_terminal()).then(|| text(request.id.shard()));
-        let update = update.set_or_remove("Open", shard);
+            .remove("NextAttemptAt")
+            .set_or_remove("Open", shard);
         // No status is higher. The status of a target in a restored table must not prevent the record
         // of a version that exists.
-        let update = if *status == Status::Published {
+        let conditional = if *status == Status::Published {
             update
         } else {
             update.if_lower("StatusRank", number(status.rank()))
         };
         let id = request.id.as_str();
-        self.table.updating(id, &target.slug(), &update)
+        self.table.updating(id, &target.slug(), &conditional)
     }
 }
 
 #[async_trait]
 impl Tracking for DynamoTracking {
     async fn status(&self, id: &RequestId) -> Result<Option<Status>, PortError> {
-        Ok(self.read_status(id).await?)
+        let table = &self.items.table;
+        let status = table.read(id.as_str(), REQUEST, |item| item.parsed("Status"));
+        Ok(status.await?)
     }
 
     async fn accept(&self, accepted: &Accepted) -> Result<Acceptance, PortError> {
-        Ok(self.write_accepted(accepted).await?)
+        let id = &accepted.request.id;
+        let writes = self.items.accepting(accepted, now());
+        match self.items.table.transact(id.as_str(), writes).await? {
+            Transacted::Done => Ok(Acceptance::New),
+            // The item about the whole request exists already.
+            Transacted::Refused(_) => Ok(match self.status(id).await? {
+                Some(Status::Rejected) => Acceptance::Rejected,
+                _ => Acceptance::Known,
+            }),
+        }
     }
 
     async fn reject(&self, rejected: &Rejected) -> Result<(), PortError> {
-        Ok(self.write_rejected(rejected).await?)
+        let update = self.items.rejecting(rejected, now());
+        let id = rejected.request.id.as_str();
+        // If it is refused, it is recorded already.
+        self.items.table.update(id, REQUEST, &update).await?;
+        Ok(())
     }
 
     async fn delay(
@@ -272,14 +240,16 @@ impl Tracking for DynamoTracking {
     ) -> Result<(), PortError> {
         let update = RequestItems::delaying(failure, next_attempt_at, now());
         let (id, slug) = (build.request.id.as_str(), build.target.target().slug());
-        match self.items.table.update(id, &slug, &update).await? {
-            // A higher status is recorded already.
-            Updated::Done | Updated::Refused(_) => Ok(()),
-        }
+        // If it is refused, a higher status is recorded already.
+        self.items.table.update(id, &slug, &update).await?;
+        Ok(())
     }
 
     async fn open_before(&self, before: Timestamp) -> Result<Vec<OpenTarget>, PortError> {
-        Ok(self.read_open(before).await?)
+        let keys = self.items.table.older(&OPEN, before).await?;
+        let reads = stream::iter(keys).map(|keys| self.read_open_target(keys));
+        let open: Vec<_> = reads.buffered(READS).try_collect().await?;
+        Ok(open.into_iter().flatten().collect())
     }
 }
 
@@ -294,10 +264,7 @@ fn runtime_attribute(
 ) -> (&'static str, AttributeValue) {
     match target {
         LayerTarget::One(target) => ("Runtime", text(&target.runtime)),
-        LayerTarget::Merged(_) => {
-            let runtimes = runtimes.map(|it| text(&it)).collect();
-            ("Runtimes", AttributeValue::L(runtimes))
-        }
+        LayerTarget::Merged(_) => ("Runtimes", texts(runtimes)),
     }
 }
 
@@ -321,10 +288,7 @@ pub(crate) fn compatibility(item: Record<'_>) -> Result<Compatibility, String> {
 fn open_target(item: Record<'_>) -> Result<OpenTarget, String> {
     Ok(OpenTarget {
         build: BuildOrder {
-            request: RequestRef {
-                received_at: item.parsed("ReceivedAt")?,
-                id: item.parsed("RequestId")?,
-            },
+            request: item.request()?,
             project: item.parsed("ProjectName")?,
             target: compatibility(item)?,
         },

@@ -6,6 +6,7 @@ use accretion_core::digest::Sha256;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::Manifest;
 use accretion_core::request::Permission;
+use accretion_core::target::{Architecture, Runtime};
 use accretion_service::ports::{
     Attempt, LayerVersion, LayerVersions, PortError, StoredArtifact, async_trait,
 };
@@ -13,17 +14,16 @@ use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_lambda::operation::add_layer_version_permission::builders::AddLayerVersionPermissionFluentBuilder;
+use aws_sdk_lambda::operation::add_layer_version_permission::AddLayerVersionPermissionError;
+use aws_sdk_lambda::operation::get_layer_version::GetLayerVersionOutput;
 use aws_sdk_lambda::operation::publish_layer_version::PublishLayerVersionError;
 use aws_sdk_lambda::operation::publish_layer_version::builders::PublishLayerVersionFluentBuilder;
-use aws_sdk_lambda::types::{
-    Architecture, LayerVersionContentInput, LayerVersionContentOutput, Runtime,
-};
+use aws_sdk_lambda::types::{LayerVersionContentInput, LayerVersionContentOutput};
 use backon::Retryable as _;
 
 use crate::Clients;
 use crate::checksum;
-use crate::error::{Call, CallError, Error, failed, problem};
+use crate::error::{Call, CallError, Error, Outcome as _, failed, problem};
 use crate::retry::THROTTLED;
 
 /// The time that Lambda has to copy and unpack a layer.
@@ -40,7 +40,7 @@ impl LambdaLayerVersions {
     /// Publishes from the artifacts of a bucket.
     pub fn new(clients: &Clients, bucket: impl Into<String>) -> Self {
         Self {
-            client: clients.lambda(),
+            client: Client::new(clients.config()),
             bucket: bucket.into(),
         }
     }
@@ -56,94 +56,16 @@ impl LambdaLayerVersions {
             .s3_key(&artifact.key)
             .set_s3_object_version(artifact.version_id.clone())
             .build();
-        let runtimes = manifest
-            .runtimes
-            .iter()
-            .map(|runtime| Runtime::from(runtime.identifier()));
-        let architectures = manifest
-            .architectures
-            .iter()
-            .map(|it| Architecture::from(it.name()));
-        self.client
-            .publish_layer_version()
-            .layer_name(layer.as_str())
-            .description(&manifest.publish.description)
-            .set_license_info(manifest.publish.license_info.clone())
-            .content(content)
-            .set_compatible_runtimes(Some(runtimes.collect()))
-            .set_compatible_architectures(Some(architectures.collect()))
-    }
-
-    async fn read(&self, layer: &LayerName, version: u64) -> Result<Option<LayerVersion>, Error> {
-        let request = self
-            .client
-            .get_layer_version()
-            .layer_name(layer.as_str())
-            .version_number(signed(version));
-        let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
-        let found = match request.send().await {
-            Ok(found) => found,
-            Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
-            Err(error) => return Err(failed(call, &error)),
-        };
-        let version = layer_version(&Answer {
-            layer_arn: found.layer_arn(),
-            version: found.version(),
-            version_arn: found.layer_version_arn(),
-            content: found.content(),
-            created_at: found.created_date(),
-        });
-        let incomplete = |problem| Error::ServiceUnavailable { call, problem };
-        version.map(Some).map_err(incomplete)
-    }
-
-    async fn list_above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, Error> {
-        let request = self.client.list_layer_versions().layer_name(layer.as_str());
-        let mut pages = request.into_paginator().send();
-        let mut numbers = Vec::new();
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => {
-                    let versions = page.layer_versions().iter();
-                    let known = versions.map(|known| known.version().unsigned_abs());
-                    numbers.extend(known.filter(|number| *number > version));
-                }
-                // A layer without versions is no layer.
-                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
-                Err(error) => {
-                    let call = Call::new("lambda:ListLayerVersions", layer.as_str());
-                    return Err(failed(call, &error));
-                }
-            }
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
-    }
-
-    async fn add_permission(
-        &self,
-        layer: &LayerName,
-        version: u64,
-        permission: &Permission,
-    ) -> Result<(), Error> {
-        let request = granting(&self.client, layer.as_str(), version, permission);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            // There is a statement of that id, and so of that content.
-            Err(error) if error.code() == Some("ResourceConflictException") => Ok(()),
-            Err(error) => {
-                let resource = format!("{layer}:{version}");
-                let call = Call::new("lambda:AddLayerVersionPermission", resource);
-                match error.code() {
-                    // The version was just deleted: the next attempt sees that.
-                    Some("ResourceNotFoundException") => Err(Error::ServiceUnavailable {
-                        call,
-                        problem: problem(&error),
-                    }),
-                    _ => Err(failed(call, &error)),
-                }
-            }
-        }
+        let (runtimes, architectures) = (&manifest.runtimes, &manifest.architectures);
+        publication(
+            &self.client,
+            layer.as_str(),
+            content,
+            runtimes,
+            architectures,
+        )
+        .description(&manifest.publish.description)
+        .set_license_info(manifest.publish.license_info.clone())
     }
 }
 
@@ -155,30 +77,12 @@ impl LayerVersions for LambdaLayerVersions {
         manifest: &Manifest,
         artifact: &StoredArtifact,
     ) -> Attempt {
-        let publication = self.publication(layer, manifest, artifact);
-        let call = || {
-            let request = publication.clone().customize();
-            request.config_override(made_once(PUBLISH)).send()
-        };
-        let made = match call.retry(THROTTLED).when(is_throttled).await {
-            Ok(made) => made,
-            Err(error) => {
-                return match unsuccessful(layer.as_str(), &error) {
-                    (error, true) => Attempt::Refused(error.into()),
-                    (error, false) => Attempt::Unknown(error.into()),
-                };
-            }
-        };
-        let version = layer_version(&Answer {
-            layer_arn: made.layer_arn(),
-            version: made.version(),
-            version_arn: made.layer_version_arn(),
-            content: made.content(),
-            created_at: made.created_date(),
-        });
-        match version {
+        let request = self.publication(layer, manifest, artifact);
+        match publish(layer.as_str(), request, PUBLISH).await {
             Ok(version) => Attempt::Made(version),
-            Err(problem) => {
+            Err(Unpublished::Refused(error)) => Attempt::Refused(error.into()),
+            Err(Unpublished::Unknown(error)) => Attempt::Unknown(error.into()),
+            Err(Unpublished::Incomplete(problem)) => {
                 let call = publish_call(layer.as_str());
                 Attempt::Unknown(Error::ServiceUnavailable { call, problem }.into())
             }
@@ -190,11 +94,37 @@ impl LayerVersions for LambdaLayerVersions {
         layer: &LayerName,
         version: u64,
     ) -> Result<Option<LayerVersion>, PortError> {
-        Ok(self.read(layer, version).await?)
+        let Some(found) = found(&self.client, layer.as_str(), version).await? else {
+            return Ok(None);
+        };
+        let read = layer_version(
+            found.layer_arn(),
+            found.version(),
+            found.layer_version_arn(),
+            found.content(),
+            found.created_date(),
+        );
+        let call = get_call(layer.as_str(), version);
+        let incomplete = |problem| Error::ServiceUnavailable { call, problem };
+        Ok(read.map(Some).map_err(incomplete)?)
     }
 
     async fn above(&self, layer: &LayerName, version: u64) -> Result<Vec<u64>, PortError> {
-        Ok(self.list_above(layer, version).await?)
+        let request = self.client.list_layer_versions().layer_name(layer.as_str());
+        let mut pages = request.into_paginator().send();
+        let mut numbers = Vec::new();
+        while let Some(outcome) = pages.next().await {
+            let call = Call::new("lambda:ListLayerVersions", layer.as_str());
+            // A layer without versions is no layer.
+            let Some(page) = outcome.unless(NOT_FOUND, call)? else {
+                break;
+            };
+            let versions = page.layer_versions().iter();
+            let known = versions.map(|known| known.version().unsigned_abs());
+            numbers.extend(known.filter(|number| *number > version));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     async fn grant(
@@ -203,12 +133,94 @@ impl LayerVersions for LambdaLayerVersions {
         version: u64,
         permission: &Permission,
     ) -> Result<(), PortError> {
-        Ok(self.add_permission(layer, version, permission).await?)
+        match granted(&self.client, layer.as_str(), version, permission).await {
+            // The version was just deleted: the next attempt sees that.
+            Err(error) if error.code() == Some(NOT_FOUND) => Err(Error::ServiceUnavailable {
+                problem: problem(&error),
+                call: grant_call(layer.as_str(), version),
+            }
+            .into()),
+            outcome => Ok(outcome.of(grant_call(layer.as_str(), version))?),
+        }
     }
 }
 
+/// The code of Lambda's answer about what does not exist.
+pub(crate) const NOT_FOUND: &str = "ResourceNotFoundException";
+
+/// The call that publishes a version, without its description and license.
+pub(crate) fn publication(
+    client: &Client,
+    layer: &str,
+    content: LayerVersionContentInput,
+    runtimes: &[Runtime],
+    architectures: &[Architecture],
+) -> PublishLayerVersionFluentBuilder {
+    let runtimes_of_lambda = runtimes.iter().map(|it| it.identifier().into());
+    let architectures_of_lambda = architectures.iter().map(|it| it.name().into());
+    client
+        .publish_layer_version()
+        .layer_name(layer)
+        .content(content)
+        .set_compatible_runtimes(Some(runtimes_of_lambda.collect()))
+        .set_compatible_architectures(Some(architectures_of_lambda.collect()))
+}
+
+/// The reason why there is no new version, or may be none.
+pub(crate) enum Unpublished {
+    /// There certainly is none.
+    Refused(Error),
+    /// There may be one: the error of the call does not tell.
+    Unknown(Error),
+    /// There may be one: the answer lacks something.
+    Incomplete(String),
+}
+
+/// Publishes a version, within a time limit. The call has no idempotency token, so it is made once,
+/// unless Lambda throttles it.
+pub(crate) async fn publish(
+    layer: &str,
+    request: PublishLayerVersionFluentBuilder,
+    time: Duration,
+) -> Result<LayerVersion, Unpublished> {
+    let call = || {
+        let attempt = request.clone().customize();
+        attempt.config_override(made_once(time)).send()
+    };
+    let made = call.retry(THROTTLED).when(is_throttled).await;
+    let answer = made.map_err(|error| unpublished(layer, &error))?;
+    layer_version(
+        answer.layer_arn(),
+        answer.version(),
+        answer.layer_version_arn(),
+        answer.content(),
+        answer.created_date(),
+    )
+    .map_err(Unpublished::Incomplete)
+}
+
+/// Lambda's answer about a version; `None` if there is no such version.
+pub(crate) async fn found(
+    client: &Client,
+    layer: &str,
+    version: u64,
+) -> Result<Option<GetLayerVersionOutput>, Error> {
+    let request = client.get_layer_version().layer_name(layer);
+    let outcome = request.version_number(signed(version)).send().await;
+    outcome.unless(NOT_FOUND, get_call(layer, version))
+}
+
+fn get_call(layer: &str, version: u64) -> Call {
+    Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"))
+}
+
+pub(crate) fn grant_call(layer: &str, version: u64) -> Call {
+    let resource = format!("{layer}:{version}");
+    Call::new("lambda:AddLayerVersionPermission", resource)
+}
+
 /// The configuration of a call that is made once, and may take so long.
-pub(crate) fn made_once(time: Duration) -> aws_sdk_lambda::config::Builder {
+fn made_once(time: Duration) -> aws_sdk_lambda::config::Builder {
     let timeouts = TimeoutConfig::builder()
         .operation_timeout(time)
         .operation_attempt_timeout(time)
@@ -219,21 +231,26 @@ pub(crate) fn made_once(time: Duration) -> aws_sdk_lambda::config::Builder {
         .retry_config(RetryConfig::disabled())
 }
 
-/// The call that grants the use of a version.
-pub(crate) fn granting(
+/// Grants the use of a version.
+pub(crate) async fn granted(
     client: &Client,
     layer: &str,
     version: u64,
     permission: &Permission,
-) -> AddLayerVersionPermissionFluentBuilder {
-    client
+) -> Result<(), CallError<AddLayerVersionPermissionError>> {
+    let request = client
         .add_layer_version_permission()
         .layer_name(layer)
         .version_number(signed(version))
         .statement_id(statement_id(permission))
         .action("lambda:GetLayerVersion")
         .principal(permission.principal())
-        .set_organization_id(permission.organization_id().map(ToOwned::to_owned))
+        .set_organization_id(permission.organization_id().map(ToOwned::to_owned));
+    match request.send().await {
+        // There is a statement of that id, and so of that content.
+        Err(error) if error.code() == Some("ResourceConflictException") => Ok(()),
+        outcome => outcome.map(|_| ()),
+    }
 }
 
 /// Lambda counts with signed numbers, from 1.
@@ -255,62 +272,55 @@ fn publish_call(layer: &str) -> Call {
 }
 
 /// Checks if Lambda has refused a call before it read it.
-pub(crate) fn is_throttled(error: &CallError<PublishLayerVersionError>) -> bool {
+fn is_throttled(error: &CallError<PublishLayerVersionError>) -> bool {
     error.code() == Some("TooManyRequestsException")
 }
 
-/// The error of a failed attempt, and whether it certainly has made no version.
-pub(crate) fn unsuccessful(
-    layer: &str,
-    error: &CallError<PublishLayerVersionError>,
-) -> (Error, bool) {
-    let layer_name = layer.to_owned();
+fn unpublished(layer: &str, error: &CallError<PublishLayerVersionError>) -> Unpublished {
     let is_certain = match error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
         _ => false,
     };
-    let error = match error.code() {
+    let (layer_name, problem) = (layer.to_owned(), problem(error));
+    let reason = match error.code() {
         Some("CodeStorageExceededException") => Error::CodeStorageExceeded {
             layer: layer_name,
-            problem: problem(error),
+            problem,
         },
         Some("InvalidParameterValueException" | "RequestTooLargeException") => {
             Error::LayerRefused {
                 layer: layer_name,
-                problem: problem(error),
+                problem,
             }
         }
         _ => failed(publish_call(layer), error),
     };
-    (error, is_certain)
+    if is_certain {
+        Unpublished::Refused(reason)
+    } else {
+        Unpublished::Unknown(reason)
+    }
 }
 
-/// Lambda's answer about a version, of any of its calls.
-pub(crate) struct Answer<'a> {
-    pub(crate) layer_arn: Option<&'a str>,
-    pub(crate) version: i64,
-    pub(crate) version_arn: Option<&'a str>,
-    pub(crate) content: Option<&'a LayerVersionContentOutput>,
-    pub(crate) created_at: Option<&'a str>,
-}
-
-pub(crate) fn layer_version(answer: &Answer<'_>) -> Result<LayerVersion, String> {
-    let sha256 = answer
-        .content
-        .and_then(LayerVersionContentOutput::code_sha256);
-    let created_at = answer.created_at.and_then(|text| text.parse().ok());
+/// A version out of any of Lambda's answers about it.
+fn layer_version(
+    layer_arn: Option<&str>,
+    version: i64,
+    version_arn: Option<&str>,
+    content: Option<&LayerVersionContentOutput>,
+    created_at: Option<&str>,
+) -> Result<LayerVersion, String> {
+    let sha256 = content.and_then(LayerVersionContentOutput::code_sha256);
+    let time = created_at.and_then(|text| text.parse().ok());
     Ok(LayerVersion {
-        layer_arn: answer.layer_arn.ok_or("it has no `LayerArn`")?.to_owned(),
-        version: answer.version.unsigned_abs(),
-        version_arn: answer
-            .version_arn
-            .ok_or("it has no `LayerVersionArn`")?
-            .to_owned(),
+        layer_arn: layer_arn.ok_or("it has no `LayerArn`")?.to_owned(),
+        version: version.unsigned_abs(),
+        version_arn: version_arn.ok_or("it has no `LayerVersionArn`")?.to_owned(),
         code_sha256: sha256
             .and_then(checksum::decode)
             .ok_or("it has no usable `CodeSha256`")?,
-        created_at: created_at.ok_or("it has no usable `CreatedDate`")?,
+        created_at: time.ok_or("it has no usable `CreatedDate`")?,
     })
 }
 
@@ -337,21 +347,20 @@ mod tests {
         let content = LayerVersionContentOutput::builder()
             .code_sha256(checksum::encode(Sha256::of(b"zip")))
             .build();
-        let answer = Answer {
-            layer_arn: Some("arn:layer"),
-            version: 3,
-            version_arn: Some("arn:layer:3"),
-            content: Some(&content),
-            created_at: Some("2026-11-20T10:00:00.123+0000"),
+        let read = |content: Option<&LayerVersionContentOutput>| {
+            let created_at = Some("2026-11-20T10:00:00.123+0000");
+            layer_version(
+                Some("arn:layer"),
+                3,
+                Some("arn:layer:3"),
+                content,
+                created_at,
+            )
         };
-        let version = layer_version(&answer).unwrap();
+        let version = read(Some(&content)).unwrap();
         assert_eq!(version.code_sha256, Sha256::of(b"zip"));
         assert_eq!(version.created_at.to_string(), "2026-11-20T10:00:00.123Z");
-        let answer = Answer {
-            content: None,
-            ..answer
-        };
-        let problem = layer_version(&answer).unwrap_err();
+        let problem = read(None).unwrap_err();
         assert_eq!(problem, "it has no usable `CodeSha256`");
     }
 }

@@ -4,17 +4,13 @@ use accretion_core::digest::Sha256;
 use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::ProvideErrorMetadata as _;
-use aws_sdk_lambda::operation::get_layer_version::GetLayerVersionOutput;
-use aws_sdk_lambda::types::{
-    LayerVersionContentOutput, LayerVersionsListItem, Runtime as LambdaRuntime,
-};
+use aws_sdk_lambda::types::{LayerVersionContentOutput, LayerVersionsListItem};
 
 use super::Publication;
 use crate::Clients;
 use crate::checksum;
-use crate::error::{Call, Error, failed};
-use crate::versions::signed;
+use crate::error::{Call, Error, Outcome as _};
+use crate::versions::{NOT_FOUND, found};
 
 /// The layers or versions that Lambda lists at once at most.
 const PAGE: i32 = 50;
@@ -88,7 +84,7 @@ impl Catalogue {
     /// The layers of the clients' region.
     pub fn new(clients: &Clients) -> Self {
         Self {
-            client: clients.lambda(),
+            client: Client::new(clients.config()),
         }
     }
 
@@ -98,16 +94,12 @@ impl Catalogue {
             .client
             .list_layers()
             .max_items(PAGE)
-            .set_compatible_runtime(runtime.map(lambda_runtime));
+            .set_compatible_runtime(runtime.map(|it| it.identifier().into()));
         let mut pages = request.into_paginator().send();
         let mut layers = Vec::new();
-        while let Some(page) = pages.next().await {
-            let call = || Call::new("lambda:ListLayers", "*");
-            let listed = page
-                .map_err(|error| failed(call(), &error))?
-                .layers
-                .unwrap_or_default()
-                .into_iter();
+        while let Some(outcome) = pages.next().await {
+            let page = outcome.of(Call::new("lambda:ListLayers", "*"))?;
+            let listed = page.layers.unwrap_or_default().into_iter();
             layers.extend(listed.filter_map(|layer| {
                 Some(ListedLayer {
                     name: layer.layer_name?,
@@ -131,22 +123,17 @@ impl Catalogue {
             .list_layer_versions()
             .layer_name(layer)
             .max_items(PAGE)
-            .set_compatible_runtime(runtime.map(lambda_runtime));
+            .set_compatible_runtime(runtime.map(|it| it.identifier().into()));
         let mut pages = request.into_paginator().send();
         let mut versions = Vec::new();
-        while let Some(page) = pages.next().await {
-            match page {
-                Ok(page) => {
-                    let listed = page.layer_versions.unwrap_or_default();
-                    versions.extend(listed.into_iter().map(listed_version));
-                }
-                // A layer without versions is no layer.
-                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
-                Err(error) => {
-                    let call = Call::new("lambda:ListLayerVersions", layer);
-                    return Err(failed(call, &error));
-                }
-            }
+        while let Some(outcome) = pages.next().await {
+            let call = Call::new("lambda:ListLayerVersions", layer);
+            // A layer without versions is no layer.
+            let Some(page) = outcome.unless(NOT_FOUND, call)? else {
+                break;
+            };
+            let listed = page.layer_versions.unwrap_or_default();
+            versions.extend(listed.into_iter().map(listed_version));
         }
         versions.sort_by_key(|version| std::cmp::Reverse(version.version));
         Ok(versions)
@@ -163,24 +150,8 @@ impl Catalogue {
     /// The signed URL of the zip of a version, valid for some minutes; `None` if there is
     /// no such version.
     pub async fn location(&self, layer: &str, version: u64) -> Result<Option<String>, Error> {
-        let found = self.found(layer, version).await?;
+        let found = found(&self.client, layer, version).await?;
         Ok(found.and_then(|found| found.content?.location))
-    }
-
-    async fn found(
-        &self,
-        layer: &str,
-        version: u64,
-    ) -> Result<Option<GetLayerVersionOutput>, Error> {
-        let request = self.client.get_layer_version().layer_name(layer);
-        match request.version_number(signed(version)).send().await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-            Err(error) => {
-                let call = Call::new("lambda:GetLayerVersion", format!("{layer}:{version}"));
-                Err(failed(call, &error))
-            }
-        }
     }
 
     /// A version of a layer; `None` if there is none.
@@ -189,7 +160,7 @@ impl Catalogue {
         layer: &str,
         version: u64,
     ) -> Result<Option<DescribedVersion>, Error> {
-        let Some(found) = self.found(layer, version).await? else {
+        let Some(found) = found(&self.client, layer, version).await? else {
             return Ok(None);
         };
         let content = found.content();
@@ -211,10 +182,6 @@ impl Catalogue {
             sha256,
         }))
     }
-}
-
-fn lambda_runtime(runtime: Runtime) -> LambdaRuntime {
-    LambdaRuntime::from(runtime.identifier())
 }
 
 fn listed_version(item: LayerVersionsListItem) -> ListedVersion {

@@ -1,10 +1,11 @@
 //! The caller, and the organization of its account.
 
 use accretion_core::request::{AccountId, OrganizationId};
-use aws_sdk_organizations::error::ProvideErrorMetadata as _;
+use aws_sdk_organizations::Client as Organizations;
+use aws_sdk_sts::Client as Sts;
 
 use crate::Clients;
-use crate::error::{Call, Error, failed};
+use crate::error::{Call, Error, Outcome as _};
 
 /// The identity that calls are signed with.
 #[derive(Debug, Clone)]
@@ -23,11 +24,8 @@ impl Identity {
     /// The account.
     pub async fn account(&self) -> Result<AccountId, Error> {
         let call = || Call::new("sts:GetCallerIdentity", "the caller");
-        let request = self.clients.sts().get_caller_identity();
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| failed(call(), &error))?;
+        let request = Sts::new(self.clients.config()).get_caller_identity();
+        let answer = request.send().await.of(call())?;
         let id = answer.account().unwrap_or_default();
         id.parse().map_err(|_| Error::ServiceUnavailable {
             call: call(),
@@ -37,20 +35,17 @@ impl Identity {
 
     /// The ARN of the caller, if AWS tells it.
     pub async fn arn(&self) -> Option<String> {
-        let answer = self.clients.sts().get_caller_identity().send().await;
-        answer.ok()?.arn
+        let request = Sts::new(self.clients.config()).get_caller_identity();
+        request.send().await.ok()?.arn
     }
 
     /// The organization that the account is a member of; `None` if it is of none.
     pub async fn organization(&self) -> Result<Option<OrganizationId>, Error> {
         let call = || Call::new("organizations:DescribeOrganization", "the caller's account");
-        let request = self.clients.organizations().describe_organization();
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.code() == Some("AWSOrganizationsNotInUseException") => {
-                return Ok(None);
-            }
-            Err(error) => return Err(failed(call(), &error)),
+        let request = Organizations::new(self.clients.config()).describe_organization();
+        let outcome = request.send().await;
+        let Some(answer) = outcome.unless("AWSOrganizationsNotInUseException", call())? else {
+            return Ok(None);
         };
         let id = answer
             .organization()

@@ -9,17 +9,16 @@ use accretion_core::timestamp::Timestamp;
 use accretion_service::deletion::VersionInventory;
 use accretion_service::ports::{PortError, async_trait};
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::types::{FunctionConfiguration, FunctionVersion};
 use backon::Retryable as _;
 
 use super::Catalogue;
-use crate::error::{Call, Error, failed};
+use crate::error::{Call, Error, Outcome as _, failed};
 use crate::layers::{LAYER, layer_state, version_item};
 use crate::retry::THROTTLED;
 use crate::table::{Record, Table, Update, text};
 use crate::tracking::now;
-use crate::versions::signed;
+use crate::versions::{NOT_FOUND, signed};
 use crate::{Clients, SsmLatestVersions};
 
 /// The pause before each call of Lambda's control plane, which takes 15 calls a second of all
@@ -58,7 +57,7 @@ impl VersionRecords {
     /// The records in a table of layers.
     pub fn new(clients: &Clients, table: impl Into<String>) -> Self {
         Self {
-            table: Table::new(clients.dynamodb(), table, "LayerName"),
+            table: Table::new(clients, table, "LayerName"),
         }
     }
 
@@ -69,21 +68,13 @@ impl VersionRecords {
         version: u64,
     ) -> Result<Option<VersionRecord>, Error> {
         let sort = version_item(version);
-        let Some(item) = self.table.get(layer.as_str(), &sort).await? else {
-            return Ok(None);
-        };
-        let record = version_record(Record(&item));
-        let invalid = |problem| self.table.invalid(layer.as_str(), &sort, problem);
-        record.map(Some).map_err(invalid)
+        let record = self.table.read(layer.as_str(), &sort, version_record);
+        record.await
     }
 
     async fn state_version(&self, layer: &LayerName) -> Result<Option<u64>, Error> {
-        let Some(item) = self.table.get(layer.as_str(), LAYER).await? else {
-            return Ok(None);
-        };
-        let state = layer_state(Record(&item));
-        let version = state.map(|state| Some(state.version()));
-        version.map_err(|problem| self.table.invalid(layer.as_str(), LAYER, problem))
+        let state = self.table.read(layer.as_str(), LAYER, layer_state).await?;
+        Ok(state.map(|state| state.version()))
     }
 
     async fn note_deleted(
@@ -97,28 +88,19 @@ impl VersionRecords {
             .set_if(DELETED_BY, by.map(text))
             .if_present("VersionArn");
         let sort = version_item(version);
-        let updated = self.table.update(layer.as_str(), &sort, &update).await?;
-        // A version without a record is not the pipeline's.
-        drop(updated);
+        // If it is refused, the version has no record, and is not the pipeline's.
+        self.table.update(layer.as_str(), &sort, &update).await?;
         Ok(())
     }
 }
 
 fn version_record(item: Record<'_>) -> Result<VersionRecord, String> {
-    let time = |name| item.has(name).then(|| item.parsed(name)).transpose();
     Ok(VersionRecord {
         arn: item.text("VersionArn")?.to_owned(),
         published_at: item.parsed("PublishedAt")?,
-        deleted_at: time(DELETED_AT)?,
+        deleted_at: item.parsed_if_any(DELETED_AT)?,
         deleted_by: item.text_if_any(DELETED_BY)?.map(str::to_owned),
     })
-}
-
-/// The pipeline that publishes layers.
-#[derive(Debug, Clone)]
-struct Publisher {
-    records: VersionRecords,
-    latest_versions: SsmLatestVersions,
 }
 
 /// The layer versions of a region.
@@ -128,7 +110,8 @@ pub struct LayerInventory {
     catalogue: Catalogue,
     /// The ARN of the principal that deletes, if it is known.
     deleted_by: Option<String>,
-    publisher: Publisher,
+    records: VersionRecords,
+    latest_versions: SsmLatestVersions,
 }
 
 impl LayerInventory {
@@ -140,73 +123,11 @@ impl LayerInventory {
         deleted_by: Option<String>,
     ) -> Self {
         Self {
-            client: clients.lambda(),
+            client: Client::new(clients.config()),
             catalogue: Catalogue::new(clients),
             deleted_by,
-            publisher: Publisher {
-                records,
-                latest_versions,
-            },
-        }
-    }
-
-    async fn list_versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, Error> {
-        tokio::time::sleep(PAUSE).await;
-        let listed = self.catalogue.versions(layer.as_str(), None).await?;
-        let versions = listed.into_iter().map(|listed| Version {
-            number: listed.version,
-            arn: listed.arn,
-            created_at: listed.created_at,
-        });
-        Ok(versions.collect())
-    }
-
-    async fn read_latest(&self, layer: &LambdaLayerName) -> Result<Latest, Error> {
-        let Ok(layer) = layer.as_str().parse::<LayerName>() else {
-            return Ok(Latest::default());
-        };
-        let Publisher {
             records,
             latest_versions,
-        } = &self.publisher;
-        let (project, target) = layer.parts();
-        let name = keys::latest_version_parameter(latest_versions.prefix(), &project, target);
-        let parameter = latest_versions.read(&name).await?;
-        let number = |arn: String| arn.rsplit(':').next()?.parse().ok();
-        Ok(Latest {
-            recorded: records.state_version(&layer).await?,
-            in_parameter: parameter.and_then(number),
-        })
-    }
-
-    /// Lists the functions with all of their published versions. Aliases, with their routing, lead
-    /// to one or two of those and to nothing else, so that none of them has to be asked for.
-    async fn list_uses(&self) -> Result<Uses, Error> {
-        let mut uses = Uses::new();
-        let mut marker = None;
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            let request = self
-                .client
-                .list_functions()
-                .function_version(FunctionVersion::All)
-                .max_items(PAGE)
-                .set_marker(marker);
-            let page = request
-                .send()
-                .await
-                .map_err(|error| failed(Call::new("lambda:ListFunctions", "*"), &error))?;
-            for function in page.functions() {
-                let name = user(function);
-                let layers = function.layers().iter();
-                for arn in layers.filter_map(|layer| layer.arn()) {
-                    uses.entry(arn.to_owned()).or_default().insert(name.clone());
-                }
-            }
-            marker = page.next_marker.filter(|marker| !marker.is_empty());
-            if marker.is_none() {
-                return Ok(uses);
-            }
         }
     }
 }
@@ -221,15 +142,58 @@ fn user(function: &FunctionConfiguration) -> String {
 #[async_trait]
 impl VersionInventory for LayerInventory {
     async fn versions(&self, layer: &LambdaLayerName) -> Result<Vec<Version>, PortError> {
-        Ok(self.list_versions(layer).await?)
+        tokio::time::sleep(PAUSE).await;
+        let listed = self.catalogue.versions(layer.as_str(), None).await?;
+        let versions = listed.into_iter().map(|listed| Version {
+            number: listed.version,
+            arn: listed.arn,
+            created_at: listed.created_at,
+        });
+        Ok(versions.collect())
     }
 
     async fn latest(&self, layer: &LambdaLayerName) -> Result<Latest, PortError> {
-        Ok(self.read_latest(layer).await?)
+        let Ok(layer) = layer.as_str().parse::<LayerName>() else {
+            return Ok(Latest::default());
+        };
+        let (project, target) = layer.parts();
+        let prefix = self.latest_versions.prefix();
+        let name = keys::latest_version_parameter(prefix, &project, target);
+        let parameter = self.latest_versions.read(&name).await?;
+        let number = |arn: String| arn.rsplit(':').next()?.parse().ok();
+        Ok(Latest {
+            recorded: self.records.state_version(&layer).await?,
+            in_parameter: parameter.and_then(number),
+        })
     }
 
+    /// Lists the functions with all of their published versions. Aliases, with their routing, lead
+    /// to one or two of those and to nothing else, so that none of them has to be asked for.
     async fn uses(&self) -> Result<Uses, PortError> {
-        Ok(self.list_uses().await?)
+        let mut uses = Uses::new();
+        let mut marker = None;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let request = self
+                .client
+                .list_functions()
+                .function_version(FunctionVersion::All)
+                .max_items(PAGE)
+                .set_marker(marker);
+            let outcome = request.send().await;
+            let page = outcome.of(Call::new("lambda:ListFunctions", "*"))?;
+            for function in page.functions() {
+                let name = user(function);
+                let layers = function.layers().iter();
+                for arn in layers.filter_map(|layer| layer.arn()) {
+                    uses.entry(arn.to_owned()).or_default().insert(name.clone());
+                }
+            }
+            marker = page.next_marker.filter(|marker| !marker.is_empty());
+            if marker.is_none() {
+                return Ok(uses);
+            }
+        }
     }
 
     async fn delete(&self, layer: &LambdaLayerName, version: u64) -> Result<(), PortError> {
@@ -240,10 +204,8 @@ impl VersionInventory for LayerInventory {
         let Ok(layer) = layer.as_str().parse::<LayerName>() else {
             return Ok(());
         };
-        let records = &self.publisher.records;
-        Ok(records
-            .note_deleted(&layer, version, self.deleted_by.as_deref())
-            .await?)
+        let by = self.deleted_by.as_deref();
+        Ok(self.records.note_deleted(&layer, version, by).await?)
     }
 }
 
@@ -262,12 +224,8 @@ pub(super) async fn delete_layer_version(
         let delete = client.delete_layer_version().layer_name(layer);
         delete.version_number(signed(version)).send()
     };
-    match call.retry(THROTTLED).when(is_throttled).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
-        Err(error) => {
-            let call = Call::new("lambda:DeleteLayerVersion", format!("{layer}:{version}"));
-            Err(failed(call, &error))
-        }
-    }
+    let outcome = call.retry(THROTTLED).when(is_throttled).await;
+    let call = Call::new("lambda:DeleteLayerVersion", format!("{layer}:{version}"));
+    outcome.unless(NOT_FOUND, call)?;
+    Ok(())
 }

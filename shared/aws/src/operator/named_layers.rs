@@ -11,19 +11,14 @@ use accretion_core::request::Permission;
 use accretion_core::target::{Architecture, Runtime};
 use accretion_service::ports::LayerVersion;
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{LayerVersionContentInput, Runtime as LambdaRuntime};
-use backon::Retryable as _;
+use aws_sdk_lambda::types::LayerVersionContentInput;
 use serde_json::Value;
 
 use crate::Clients;
 use crate::bucket::Bucket;
-use crate::error::{Call, Error, failed};
-use crate::retry::THROTTLED;
-use crate::versions::{
-    Answer, granting, is_throttled, layer_version, made_once, signed, unsuccessful,
-};
+use crate::error::{Call, Error, Outcome as _};
+use crate::versions::{self, NOT_FOUND, Unpublished, signed};
 
 /// The time limit to send a zip, and for Lambda to unpack it.
 const PUBLISH: Duration = Duration::from_mins(5);
@@ -103,7 +98,7 @@ impl NamedLayers {
     /// The layers of the clients' region.
     pub fn new(clients: &Clients) -> Self {
         Self {
-            client: clients.lambda(),
+            client: Client::new(clients.config()),
             clients: clients.clone(),
         }
     }
@@ -135,54 +130,26 @@ impl NamedLayers {
         publication: &Publication,
         zip: Zip,
     ) -> Result<LayerVersion, Error> {
-        let layer = &publication.layer;
+        let layer = publication.layer.as_str();
         let empty = LayerVersionContentInput::builder();
         let content = match zip {
             Zip::Bytes(bytes) => empty.zip_file(Blob::new(bytes)),
             Zip::Object { bucket, key } => empty.s3_bucket(bucket).s3_key(key),
         };
-        let runtimes = publication
-            .runtimes
-            .iter()
-            .map(|it| LambdaRuntime::from(it.identifier()));
-        let architectures = publication
-            .architectures
-            .iter()
-            .map(|it| aws_sdk_lambda::types::Architecture::from(it.name()));
-        let request = self
-            .client
-            .publish_layer_version()
-            .layer_name(layer.as_str())
-            .description(&publication.description)
-            .set_license_info(publication.license.clone())
-            .content(content.build())
-            .set_compatible_runtimes(Some(runtimes.collect()))
-            .set_compatible_architectures(Some(architectures.collect()));
-        let call = || {
-            let attempt = request.clone().customize();
-            attempt.config_override(made_once(PUBLISH)).send()
+        let (runtimes, architectures) = (&publication.runtimes, &publication.architectures);
+        let client = &self.client;
+        let request =
+            versions::publication(client, layer, content.build(), runtimes, architectures)
+                .description(&publication.description)
+                .set_license_info(publication.license.clone());
+        let problem = match versions::publish(layer, request, PUBLISH).await {
+            Ok(version) => return Ok(version),
+            Err(Unpublished::Refused(error)) => return Err(error),
+            Err(Unpublished::Unknown(error)) => error.to_string(),
+            Err(Unpublished::Incomplete(problem)) => problem,
         };
-        let made = match call.retry(THROTTLED).when(is_throttled).await {
-            Ok(made) => made,
-            Err(error) => {
-                return Err(match unsuccessful(layer.as_str(), &error) {
-                    (error, true) => error,
-                    (error, false) => Error::PublicationUnknown {
-                        layer: layer.to_string(),
-                        problem: error.to_string(),
-                    },
-                });
-            }
-        };
-        let version = layer_version(&Answer {
-            layer_arn: made.layer_arn(),
-            version: made.version(),
-            version_arn: made.layer_version_arn(),
-            content: made.content(),
-            created_at: made.created_date(),
-        });
-        version.map_err(|problem| Error::PublicationUnknown {
-            layer: layer.to_string(),
+        Err(Error::PublicationUnknown {
+            layer: layer.to_owned(),
             problem,
         })
     }
@@ -194,16 +161,8 @@ impl NamedLayers {
         version: u64,
         permission: &Permission,
     ) -> Result<(), Error> {
-        let request = granting(&self.client, layer.as_str(), version, permission);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ResourceConflictException") => Ok(()),
-            Err(error) => {
-                let resource = format!("{layer}:{version}");
-                let call = Call::new("lambda:AddLayerVersionPermission", resource);
-                Err(failed(call, &error))
-            }
-        }
+        let granted = versions::granted(&self.client, layer.as_str(), version, permission).await;
+        granted.of(versions::grant_call(layer.as_str(), version))
     }
 
     /// Removes a statement from a version's policy. A missing statement is no error.
@@ -213,7 +172,7 @@ impl NamedLayers {
         version: u64,
         statement: &Statement,
     ) -> Result<(), Error> {
-        let revoked = self
+        let outcome = self
             .client
             .remove_layer_version_permission()
             .layer_name(layer.as_str())
@@ -221,15 +180,10 @@ impl NamedLayers {
             .statement_id(&statement.id)
             .send()
             .await;
-        match revoked {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
-            Err(error) => {
-                let resource = format!("{layer}:{version}");
-                let call = Call::new("lambda:RemoveLayerVersionPermission", resource);
-                Err(failed(call, &error))
-            }
-        }
+        let resource = format!("{layer}:{version}");
+        let call = Call::new("lambda:RemoveLayerVersionPermission", resource);
+        outcome.unless(NOT_FOUND, call)?;
+        Ok(())
     }
 
     /// The statements of a version's policy; none if it has no policy.
@@ -244,12 +198,8 @@ impl NamedLayers {
             .get_layer_version_policy()
             .layer_name(layer.as_str())
             .version_number(signed(version));
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.code() == Some("ResourceNotFoundException") => {
-                return Ok(Vec::new());
-            }
-            Err(error) => return Err(failed(call(), &error)),
+        let Some(answer) = request.send().await.unless(NOT_FOUND, call())? else {
+            return Ok(Vec::new());
         };
         statements(answer.policy().unwrap_or_default()).map_err(|problem| {
             Error::ServiceUnavailable {

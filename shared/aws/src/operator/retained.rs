@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::inventory::delete_layer_version;
 use crate::Clients;
-use crate::error::{Call, Error, failed, shown};
+use crate::error::{Call, Error, Outcome as _, shown};
 use crate::layers::VERSION;
 use crate::table::{ITEM, Record};
 
@@ -19,6 +19,12 @@ const CALLS: usize = 8;
 
 /// The parameters that one call may name.
 const PARAMETERS_OF_A_CALL: usize = 10;
+
+/// The code of DynamoDB's answer about a table that does not exist.
+const NO_TABLE: &str = "ResourceNotFoundException";
+
+/// The code of S3's answer about a bucket that does not exist.
+const NO_BUCKET: &str = "NoSuchBucket";
 
 /// The resources that stay when a stack is deleted: buckets, tables, published layers, parameters.
 ///
@@ -36,9 +42,9 @@ impl Retained {
     pub fn new(clients: &Clients) -> Self {
         Self {
             s3: clients.s3(),
-            dynamodb: clients.dynamodb(),
-            lambda: clients.lambda(),
-            ssm: clients.ssm(),
+            dynamodb: aws_sdk_dynamodb::Client::new(clients.config()),
+            lambda: aws_sdk_lambda::Client::new(clients.config()),
+            ssm: aws_sdk_ssm::Client::new(clients.config()),
         }
     }
 
@@ -60,13 +66,10 @@ impl Retained {
             .expression_attribute_values(":version", AttributeValue::S(VERSION.to_owned()));
         let mut pages = scan.into_paginator().send();
         let mut published: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
-        while let Some(page) = pages.next().await {
-            let page = match page {
-                Ok(page) => page,
-                Err(error) if error.code() == Some("ResourceNotFoundException") => break,
-                Err(error) => {
-                    return Err(failed(Call::new("dynamodb:Scan", layers_table), &error));
-                }
+        while let Some(outcome) = pages.next().await {
+            let call = Call::new("dynamodb:Scan", layers_table);
+            let Some(page) = outcome.unless(NO_TABLE, call)? else {
+                break;
             };
             for keys in page.items() {
                 let (layer, version) =
@@ -103,13 +106,9 @@ impl Retained {
         stream::iter(names.chunks(PARAMETERS_OF_A_CALL))
             .map(async |names| {
                 let delete = self.ssm.delete_parameters();
-                match delete.set_names(Some(names.to_vec())).send().await {
-                    Ok(_) => Ok(()),
-                    Err(error) => {
-                        let call = Call::new("ssm:DeleteParameters", names.join(", "));
-                        Err(failed(call, &error))
-                    }
-                }
+                let outcome = delete.set_names(Some(names.to_vec())).send().await;
+                let call = Call::new("ssm:DeleteParameters", names.join(", "));
+                outcome.of(call).map(|_| ())
             })
             // Few calls that write are allowed a second.
             .buffer_unordered(2)
@@ -151,14 +150,9 @@ impl Retained {
             .bucket(bucket)
             .set_key_marker(from.key)
             .set_version_id_marker(from.version_id);
-        let page = match list.send().await {
-            Ok(page) => page,
-            Err(error) if error.code() == Some("NoSuchBucket") => return Ok((Vec::new(), None)),
-            Err(error) => {
-                let call =
-                    Call::new("s3:ListObjectVersions", bucket).allowed_by("s3:ListBucketVersions");
-                return Err(failed(call, &error));
-            }
+        let call = Call::new("s3:ListObjectVersions", bucket).allowed_by("s3:ListBucketVersions");
+        let Some(page) = list.send().await.unless(NO_BUCKET, call)? else {
+            return Ok((Vec::new(), None));
         };
         let versions = page.versions().iter().map(|it| (it.key(), it.version_id()));
         let markers = page
@@ -198,10 +192,8 @@ impl Retained {
             problem: error.to_string(),
         })?;
         let request = self.s3.delete_objects().bucket(bucket).delete(delete);
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.code() == Some("NoSuchBucket") => return Ok(0),
-            Err(error) => return Err(failed(call, &error)),
+        let Some(answer) = request.send().await.unless(NO_BUCKET, call.clone())? else {
+            return Ok(0);
         };
         // Each of them may have failed by itself.
         match answer.errors().first() {
@@ -227,20 +219,18 @@ impl Retained {
     /// stays, unless `is_last_attempt`, when that is an error.
     pub async fn delete_bucket(&self, bucket: &str, is_last_attempt: bool) -> Result<bool, Error> {
         match self.s3.delete_bucket().bucket(bucket).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == Some("NoSuchBucket") => Ok(true),
             Err(error) if error.code() == Some("BucketNotEmpty") && !is_last_attempt => Ok(false),
-            Err(error) => Err(failed(Call::new("s3:DeleteBucket", bucket), &error)),
+            outcome => outcome
+                .unless(NO_BUCKET, Call::new("s3:DeleteBucket", bucket))
+                .map(|_| true),
         }
     }
 
     /// Deletes a table with all of its items.
     pub async fn delete_table(&self, table: &str) -> Result<(), Error> {
-        match self.dynamodb.delete_table().table_name(table).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(()),
-            Err(error) => Err(failed(Call::new("dynamodb:DeleteTable", table), &error)),
-        }
+        let outcome = self.dynamodb.delete_table().table_name(table).send().await;
+        outcome.unless(NO_TABLE, Call::new("dynamodb:DeleteTable", table))?;
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use aws_sdk_cloudformation::primitives::DateTime;
 use aws_sdk_cloudformation::types::{EventFilter, EventType, OperationEvent, StackEvent};
 
 use crate::Clients;
-use crate::error::{Call, CallError, Error, failed, shown};
+use crate::error::{Call, CallError, Error, Outcome as _, shown};
 
 /// The difference that the clocks of this machine and of AWS may have.
 const SKEW: Duration = Duration::from_mins(1);
@@ -159,7 +159,7 @@ impl Stacks {
     /// The stacks of the clients' region.
     pub fn new(clients: &Clients) -> Self {
         Self {
-            client: clients.cloudformation(),
+            client: Client::new(clients.config()),
         }
     }
 
@@ -284,13 +284,9 @@ impl Stacks {
     /// Starts the deletion of a stack. A missing stack is no error.
     pub async fn delete(&self, stack: &str) -> Result<(), Error> {
         let request = self.client.delete_stack().stack_name(stack);
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(
-                Call::new("cloudformation:DeleteStack", stack),
-                &error,
-            )),
-        }
+        let outcome = request.send().await;
+        outcome.of(Call::new("cloudformation:DeleteStack", stack))?;
+        Ok(())
     }
 }
 
@@ -299,17 +295,13 @@ fn unless_missing<T, E>(call: Call, answer: Result<T, CallError<E>>) -> Result<O
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    let is_missing = |error: &CallError<E>| {
+        let is_said = |message: &str| message.contains("does not exist");
+        error.code() == Some("ValidationError") && error.message().is_some_and(is_said)
+    };
     match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error)
-            if error.code() == Some("ValidationError")
-                && error
-                    .message()
-                    .is_some_and(|it| it.contains("does not exist")) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(failed(call, &error)),
+        Err(error) if is_missing(&error) => Ok(None),
+        answer => answer.of(call).map(Some),
     }
 }
 

@@ -97,7 +97,7 @@ impl RequestsTable {
     /// The table of this name.
     pub fn new(clients: &Clients, table: impl Into<String>) -> Self {
         Self {
-            table: Table::new(clients.dynamodb(), table, "RequestId"),
+            table: Table::new(clients, table, "RequestId"),
         }
     }
 
@@ -108,7 +108,7 @@ impl RequestsTable {
             let part = self.part(&item)?;
             match &mut known {
                 Some(known) => known.add(part),
-                None => known = Some(part.into_request()),
+                None => known = Some(part),
             }
         }
         Ok(known)
@@ -126,7 +126,7 @@ impl RequestsTable {
                     Ok(part) => match known.get_mut(&part.request) {
                         Some(request) => request.add(part),
                         None => {
-                            known.insert(part.request.clone(), part.into_request());
+                            known.insert(part.request.clone(), part);
                         }
                     },
                     Err(error) => invalid
@@ -150,7 +150,8 @@ impl RequestsTable {
         })
     }
 
-    fn part(&self, item: &Item) -> Result<Part, Error> {
+    /// The content of one item about a request.
+    fn part(&self, item: &Item) -> Result<TrackedRequest, Error> {
         let record = Record(item);
         part(record).map_err(|problem| {
             let key = |name| record.text(name).unwrap_or("?");
@@ -159,68 +160,48 @@ impl RequestsTable {
     }
 }
 
-/// The content of one item about a request.
-struct Part {
-    request: RequestRef,
-    project: Option<String>,
-    updated_at: Timestamp,
-    about: About,
-}
-
-/// The subject of an item.
-enum About {
-    Request {
-        status: Status,
-        source: Option<Source>,
-        rolled_back_to: Option<String>,
-        reason: Option<String>,
-        codes: Vec<String>,
-    },
-    Target(LayerTarget, TrackedTarget),
-}
-
-fn part(item: Record<'_>) -> Result<Part, String> {
+/// Reads an item: a request without its targets, or one of its targets.
+fn part(item: Record<'_>) -> Result<TrackedRequest, String> {
     let text = |name| Ok::<_, String>(item.text_if_any(name)?.map(str::to_owned));
+    let mut request = TrackedRequest {
+        request: item.request()?,
+        project: text("ProjectName")?,
+        // A restored table may know a target, and not its request.
+        status: Status::Received,
+        updated_at: item.parsed("UpdatedAt")?,
+        source: None,
+        rolled_back_to: None,
+        reason: None,
+        codes: Vec::new(),
+        targets: BTreeMap::new(),
+    };
     let status = item.parsed("Status")?;
-    let updated_at = item.parsed("UpdatedAt")?;
-    let slug = item.text(ITEM)?;
-    let about = if slug == REQUEST {
-        About::Request {
+    if item.text(ITEM)? == REQUEST {
+        return Ok(TrackedRequest {
             status,
             source: item.map("Source")?.map(source).transpose()?,
             rolled_back_to: text(ROLLED_BACK_TO)?,
             reason: text("Reason")?,
             codes: item.texts("Codes")?,
-        }
-    } else {
-        let layer = compatibility(item)?;
-        let known = TrackedTarget {
-            layer: item.text("LayerName")?.to_owned(),
-            runtimes: layer.runtimes().collect(),
-            status,
-            updated_at,
-            version_arn: text("VersionArn")?,
-            code: text("Code")?,
-            reason: text("Reason")?,
-            hint: text("Hint")?,
-            next_attempt_at: item
-                .has("NextAttemptAt")
-                .then(|| item.parsed("NextAttemptAt"))
-                .transpose()?,
-            manifest_key: text("ManifestKey")?,
-            digest: text("Digest")?,
-        };
-        About::Target(layer.target(), known)
+            ..request
+        });
+    }
+    let layer = compatibility(item)?;
+    let known = TrackedTarget {
+        layer: item.text("LayerName")?.to_owned(),
+        runtimes: layer.runtimes().collect(),
+        status,
+        updated_at: request.updated_at,
+        version_arn: text("VersionArn")?,
+        code: text("Code")?,
+        reason: text("Reason")?,
+        hint: text("Hint")?,
+        next_attempt_at: item.parsed_if_any("NextAttemptAt")?,
+        manifest_key: text("ManifestKey")?,
+        digest: text("Digest")?,
     };
-    Ok(Part {
-        request: RequestRef {
-            received_at: item.parsed("ReceivedAt")?,
-            id: item.parsed("RequestId")?,
-        },
-        project: text("ProjectName")?,
-        updated_at,
-        about,
-    })
+    request.targets.insert(layer.target(), known);
+    Ok(request)
 }
 
 fn source(source: Record<'_>) -> Result<Source, String> {
@@ -234,47 +215,17 @@ fn source(source: Record<'_>) -> Result<Source, String> {
     })
 }
 
-impl Part {
-    fn into_request(self) -> TrackedRequest {
-        let mut known = TrackedRequest {
-            request: self.request.clone(),
-            project: None,
-            // A restored table may know a target, and not its request.
-            status: Status::Received,
-            updated_at: self.updated_at,
-            source: None,
-            rolled_back_to: None,
-            reason: None,
-            codes: Vec::new(),
-            targets: BTreeMap::new(),
-        };
-        known.add(self);
-        known
-    }
-}
-
 impl TrackedRequest {
-    fn add(&mut self, part: Part) {
+    /// Adds the content of another item about the same request.
+    fn add(&mut self, part: Self) {
         self.updated_at = self.updated_at.max(part.updated_at);
-        if part.project.is_some() {
-            self.project = part.project;
+        self.project = part.project.or(self.project.take());
+        if part.targets.is_empty() {
+            (self.status, self.source) = (part.status, part.source);
+            self.rolled_back_to = part.rolled_back_to;
+            (self.reason, self.codes) = (part.reason, part.codes);
         }
-        match part.about {
-            About::Request {
-                status,
-                source,
-                rolled_back_to,
-                reason,
-                codes,
-            } => {
-                (self.status, self.source) = (status, source);
-                self.rolled_back_to = rolled_back_to;
-                (self.reason, self.codes) = (reason, codes);
-            }
-            About::Target(target, known) => {
-                self.targets.insert(target, known);
-            }
-        }
+        self.targets.extend(part.targets);
     }
 
     /// Checks if the request and all of its targets have ended.
