@@ -182,11 +182,13 @@ mod tests {
         let (mut shown, mut named) = (Vec::new(), Vec::new());
         for (part, text) in page.split("```").enumerate() {
             if part % 2 == 1 {
-                let lines = text.replace("\\\n", " ");
-                let lines = lines.lines().map(|it| it.trim().trim_start_matches("$ "));
+                let joined = text.replace("\\\n", " ");
+                let lines = joined.lines().map(|it| it.trim().trim_start_matches("$ "));
                 shown.extend(lines.map(ToOwned::to_owned));
             } else {
-                named.extend(text.split('`').skip(1).step_by(2).map(ToOwned::to_owned));
+                let inline = text.split('`').skip(1).step_by(2);
+                // A line may end within it.
+                named.extend(inline.map(|it| it.replace('\n', " ")));
             }
         }
         let is_ours = |it: &String| it.starts_with("accretion ") && !it.contains(['…', '<']);
@@ -219,17 +221,18 @@ mod tests {
         use clap::error::ErrorKind;
 
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let docs = std::fs::read_dir(root.join("docs")).unwrap();
-        let docs = docs.map(|entry| entry.unwrap().path());
+        let folders = ["docs", "docs/decisions"].map(|it| root.join(it));
+        let entries = folders.iter().flat_map(|it| std::fs::read_dir(it).unwrap());
+        let docs = entries.map(|entry| entry.unwrap().path());
         let pages = docs.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]);
         let (mut count, mut wrong) = (0, Vec::new());
         for page in pages.filter(|path| path.extension().is_some_and(|it| it == "md")) {
             if page.ends_with("cli.md") {
                 continue;
             }
+            let id = "0f0d0e3b9b4f6a4c8a1e5d7c9b2f4a61";
             let text = std::fs::read_to_string(&page).unwrap();
-            let text = text.replace("REQUEST_ID", "0f0d0e3b9b4f6a4c8a1e5d7c9b2f4a61");
-            let (shown, named) = commands(&text);
+            let (shown, named) = commands(&text.replace("REQUEST_ID", id));
             let named_from = shown.len();
             for (at, command) in shown.iter().chain(&named).enumerate() {
                 count += 1;

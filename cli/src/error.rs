@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use accretion_core::Fault;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_python::request::InputUnsupported;
+use accretion_service::ports::PortError;
 use serde::Serialize;
 
 use crate::args::Format;
@@ -89,6 +90,22 @@ impl From<crate::cloud::StackError> for Error {
     }
 }
 
+impl From<accretion_local::Error> for Error {
+    fn from(error: accretion_local::Error) -> Self {
+        Self::Service(PortError::new(error).into())
+    }
+}
+
+impl Error {
+    /// The error of an unreadable input.
+    pub(crate) fn unreadable(path: &Path, error: io::Error) -> Self {
+        Self::InputUnreadable {
+            path: path.to_owned(),
+            error,
+        }
+    }
+}
+
 /// The advice about a folder without an input.
 fn instead_of_folder(folder: &Path, lock_with: Option<&str>) -> String {
     match lock_with {
@@ -123,7 +140,7 @@ impl Error {
                     _ => Vec::new(),
                 };
                 print::json(&Document {
-                    error: ErrorRecord::from(error as &dyn Fault),
+                    error: error.into(),
                     problems,
                 });
             }

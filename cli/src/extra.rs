@@ -30,7 +30,6 @@ use accretion_python::request::{Request, Requirements};
 use accretion_python::requirement::RequirementSet;
 #[cfg(feature = "aws")]
 use accretion_python::wheel::Rank;
-use accretion_service::ports::PortError;
 use accretion_service::python::OwnWheel;
 
 use crate::args::{ExtraOptions, Global, Input, PYPROJECT};
@@ -128,8 +127,8 @@ impl ExtraOptions {
         let Some(path) = &self.include else {
             return Ok(None);
         };
-        let folder = LayerFolder::open(path).map_err(local)?;
-        let packed = folder.pack(&self.rules()?).await.map_err(local)?;
+        let folder = LayerFolder::open(path)?;
+        let packed = folder.pack(&self.rules()?).await?;
         if packed.files().is_empty() {
             return Err(Error::IncludeEmpty { path: path.clone() });
         }
@@ -177,7 +176,7 @@ impl ExtraOptions {
         if let Some(packed) = self.pack().await? {
             check_limits(&packed)?;
             check_hidden(&packed, &self.rules()?)?;
-            let zip = packed.zip().await.map_err(local)?;
+            let zip = packed.zip().await?;
             uploads.push((format!("{}.zip", Sha256::of(&zip)), zip));
             left_out = packed.left_out().clone();
         }
@@ -273,14 +272,7 @@ impl ExtraPackages {
 
 /// The path of an existing file, without links.
 fn real(path: &Path) -> Result<PathBuf, Error> {
-    std::fs::canonicalize(path).map_err(|error| Error::InputUnreadable {
-        path: path.to_owned(),
-        error,
-    })
-}
-
-fn local(error: accretion_local::Error) -> Error {
-    Error::Service(PortError::new(error).into())
+    std::fs::canonicalize(path).map_err(|error| Error::unreadable(path, error))
 }
 
 /// Refuses a request that names files of an inbox, which only the pipeline reads.

@@ -36,7 +36,7 @@ impl<'a> From<&'a Failed> for FailureRecord<'a> {
             runtime: failed.target.target().runtime(),
             runtimes: failed.target.runtimes().collect(),
             architecture: failed.target.architecture(),
-            error: ErrorRecord::from(&failed.error as &dyn Fault),
+            error: (&failed.error).into(),
         }
     }
 }

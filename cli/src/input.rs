@@ -60,16 +60,9 @@ pub(crate) struct InputFile {
 impl InputFile {
     /// Reads a file and detects its kind.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let bytes = read_limited(path).map_err(|error| unreadable(path, error))?;
+        let bytes = read_limited(path).map_err(|error| Error::unreadable(path, error))?;
         let kind = InputKind::of(&path.display().to_string(), &bytes)?;
         Ok(Self { kind, bytes })
-    }
-}
-
-fn unreadable(path: &Path, error: io::Error) -> Error {
-    Error::InputUnreadable {
-        path: path.to_owned(),
-        error,
     }
 }
 
@@ -111,7 +104,7 @@ fn parse(
             })
         }
     };
-    let folder = folder(&input.path).map_err(|error| unreadable(&input.path, error))?;
+    let folder = folder(&input.path).map_err(|error| Error::unreadable(&input.path, error))?;
     let is_built = projects
         .iter()
         .flat_map(fs::canonicalize)

@@ -96,8 +96,8 @@ pub(crate) struct ErrorRecord {
     hint: Option<String>,
 }
 
-impl From<&dyn Fault> for ErrorRecord {
-    fn from(error: &dyn Fault) -> Self {
+impl<F: Fault + ?Sized> From<&F> for ErrorRecord {
+    fn from(error: &F) -> Self {
         let (message, hint) = error.displayed();
         Self {
             code: error.code(),

@@ -264,11 +264,15 @@ impl Side {
     fn read(text: &str, layer: &str) -> Self {
         let spec = || text.parse::<LayerSpec>().ok();
         if let Ok(version) = text.parse() {
-            let layer = layer.to_owned();
-            Self::Version { layer, version }
-        } else if let Some((layer, Some(version))) = spec().map(|it| (it.layer, it.version)) {
-            let layer = layer.to_string();
-            Self::Version { layer, version }
+            Self::Version {
+                layer: layer.to_owned(),
+                version,
+            }
+        } else if let Some((name, Some(version))) = spec().map(|it| (it.layer, it.version)) {
+            Self::Version {
+                layer: name.to_string(),
+                version,
+            }
         } else {
             Self::Manifest(text.into())
         }

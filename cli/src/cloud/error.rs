@@ -310,9 +310,7 @@ impl Error {
             _ => &[],
         }
     }
-}
 
-impl Error {
     /// The error of a version's manifests in this bucket.
     pub(crate) fn of_source(error: SourceError, bucket: &str) -> Self {
         match error {

@@ -37,24 +37,13 @@ impl GranteeOptions {
     }
 }
 
-/// A permission, for programs.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct PermissionRecord(PermissionDocument);
-
-impl From<&Permission> for PermissionRecord {
-    fn from(permission: &Permission) -> Self {
-        Self(permission.into())
-    }
-}
-
 /// A statement of a policy, for programs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct StatementRecord {
     statement_id: String,
     /// `None` for a statement that no [`Permission`] describes; `other` has its text.
-    permission: Option<PermissionRecord>,
+    permission: Option<PermissionDocument>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use accretion_aws::Clients;
-use accretion_aws::operator::{Stack, Stacks as CloudFormation};
+use accretion_aws::operator::{RequestsTable, Stack, Stacks as CloudFormation};
 use accretion_core::diagnostic::Problem;
 use accretion_core::layer::LayerName;
 use accretion_core::request::{Admission, AllowedPermissions, Permission};
@@ -44,12 +44,12 @@ impl Pipeline {
         region: Region,
         stacks: &Stacks,
     ) -> Result<Self, Error> {
-        let clients = clients.in_region(region.as_str());
+        let here = clients.in_region(region.as_str());
         let names = stacks.names();
         if names.is_empty() {
             return Err(Error::NotDeployed { region });
         }
-        let cloud_formation = CloudFormation::new(&clients);
+        let cloud_formation = CloudFormation::new(&here);
         let described = names.into_iter().map(async |name| {
             let stack = cloud_formation.describe(name).await?;
             stack.ok_or_else(|| Error::StackMissing {
@@ -62,9 +62,15 @@ impl Pipeline {
         Ok(Self {
             outputs: outputs.collect(),
             region,
-            clients,
+            clients: here,
             stacks,
         })
+    }
+
+    /// The pipeline of a region.
+    pub(crate) async fn at(at: OneRegion, aws: &AwsOptions) -> Result<Self, Error> {
+        let stacks = at.stacks()?;
+        Self::connect(&aws.clients().await, at.region, &stacks).await
     }
 
     /// The pipeline of a region that may have published a layer of this name. `None` if the region has
@@ -126,6 +132,12 @@ impl Pipeline {
         })
     }
 
+    /// The table of requests.
+    pub(crate) fn requests(&self) -> Result<RequestsTable, Error> {
+        let table = self.output("RequestsTableName")?;
+        Ok(RequestsTable::new(&self.clients, table))
+    }
+
     /// A parameter of the stacks, such as `LatestVersionPrefix`.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.stacks.iter().find_map(|stack| stack.parameter(name))
@@ -152,4 +164,18 @@ pub(crate) async fn in_each<K, T>(
         .into_iter()
         .map(async |(region, known)| (region.clone(), work_in(region, known).await));
     join_all(results).await
+}
+
+/// Splits the results of regions into values and errors.
+pub(crate) fn parted<T>(
+    results: Vec<(Region, Result<T, Error>)>,
+) -> (Vec<(Region, T)>, Vec<(Region, Error)>) {
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for (region, result) in results {
+        match result {
+            Ok(value) => values.push((region, value)),
+            Err(error) => errors.push((region, error)),
+        }
+    }
+    (values, errors)
 }

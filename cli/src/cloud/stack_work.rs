@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use accretion_aws::operator::{Stack, StackEvent, Stacks as CloudFormation};
 use accretion_core::Fault;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::{Error, Failure};
 use crate::args::{Global, Region};
+use crate::exit::code_of_all;
 use crate::print::ErrorRecord;
 use crate::progress::Lines;
 use crate::units::span;
@@ -124,27 +126,31 @@ impl<'a, T> From<&'a Done<T>> for RegionRecord<'a, T> {
             outcome: Outcome::of(&done.outcome),
             seconds: done.time.as_secs_f64(),
             failures: error.map_or(&[], Error::failures),
-            error: error.map(|error| ErrorRecord::from(error as &dyn Fault)),
+            error: error.map(Into::into),
             rest: &done.rest,
         }
     }
 }
 
-/// Prints the results of all regions. `stacks` names the stacks of a region, and `remarks` prints what
-/// follows the table.
+/// Prints the results of all regions, and returns the exit code. `stacks` names the stacks of a region,
+/// and `remarks` prints what follows the table.
 pub(crate) fn print_done<T: Serialize>(
-    done: &[Done<T>],
+    mut done: Vec<Done<T>>,
     global: Global,
     stacks: impl Fn(&T) -> String,
-    remarks: impl FnOnce(),
-) {
+    remarks: impl FnOnce(&[Done<T>]),
+) -> ExitCode {
+    done.sort_by(|one, other| one.region.cmp(&other.region));
+    let failures = done.iter().filter_map(|it| it.outcome.as_ref().err());
+    let code = code_of_all(failures.map(Error::exit_code));
     if !global.is_text() {
         let regions = done.iter().map(RegionRecord::from).collect();
-        return print::json(&Document { regions });
+        print::json(&Document { regions });
+        return code;
     }
     if !global.quiet {
         let mut rows = table::new(&["region", "stack", "outcome", "time"]);
-        for it in done {
+        for it in &done {
             rows.add_row([
                 it.region.to_string(),
                 stacks(&it.rest),
@@ -153,12 +159,13 @@ pub(crate) fn print_done<T: Serialize>(
             ]);
         }
         table::print(rows, &[]);
-        remarks();
+        remarks(&done);
     }
     print::faults(done.iter().filter_map(|it| {
         let error = it.outcome.as_ref().err()?;
         Some((it.region.as_str(), error as &dyn Fault))
     }));
+    code
 }
 
 /// Work on stacks in several regions, with its progress and a report if it is interrupted.
@@ -220,6 +227,25 @@ impl StackWork {
     /// Records that work on a region's stack has ended.
     pub(crate) fn end(&self, region: &Region) {
         self.lock().remove(region);
+    }
+
+    /// Shows the end of the work in a region that began at `start`, and returns the result.
+    pub(crate) fn done<T>(
+        &self,
+        region: Region,
+        start: Instant,
+        outcome: Result<Outcome, Error>,
+        rest: T,
+    ) -> Done<T> {
+        let time = start.elapsed();
+        let text = format!("{} in {}", Outcome::of(&outcome), span(time));
+        self.lines.end(region.as_str(), &text);
+        Done {
+            region,
+            time,
+            outcome,
+            rest,
+        }
     }
 
     /// Shows the events of a stack until the future is dropped.
@@ -297,7 +323,7 @@ impl Seen {
             self.rollback = Some(format!("{} failed: {reason}", resource.logical_id));
         } else if event.is_of_stack {
             self.current.clone_from(&resource.status);
-        } else if resource.status.ends_with("_COMPLETE") || resource.status == "DELETE_SKIPPED" {
+        } else if resource.is_done() {
             self.done.insert(resource.logical_id.clone());
         } else {
             self.current.clone_from(&resource.logical_id);

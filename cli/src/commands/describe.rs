@@ -4,7 +4,7 @@ mod deleted;
 
 use std::process::ExitCode;
 
-use accretion_aws::operator::{Catalogue, DescribedVersion, NamedLayers, Statement};
+use accretion_aws::operator::{Catalogue, DescribedVersion, ListedVersion, NamedLayers, Statement};
 use accretion_core::diagnostic::printable;
 use accretion_core::layer::Shape;
 use accretion_core::manifest::{Excluded, Installed, LayerManifest, Manifest};
@@ -13,7 +13,6 @@ use accretion_layer::content::ContentManifest;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use super::list::VersionRecord;
 use crate::args::{DescribeLayerVersion, Global, Placed, Region};
 use crate::cloud::{self, Contents, Recorded, StatementRecord};
 use crate::error::Error;
@@ -26,7 +25,7 @@ struct Document<'a> {
     region: &'a Region,
     layer: &'a str,
     #[serde(flatten)]
-    version: VersionRecord,
+    version: &'a ListedVersion,
     code_size: u64,
     code_sha256: Option<String>,
     permissions: Vec<StatementRecord>,
@@ -79,7 +78,7 @@ pub(super) async fn run(args: DescribeLayerVersion, global: Global) -> Result<Ex
             layer,
             code_size: described.size,
             code_sha256: described.sha256.map(|it| it.to_string()),
-            version: described.listed.into(),
+            version: &described.listed,
             permissions: statements.iter().map(Into::into).collect(),
             manifest: recorded.map(|it| &it.manifest),
             content: contents

@@ -16,11 +16,9 @@ use self::found::{Found, FoundStack, announce};
 use crate::args::{Destroy, Global, Region};
 use crate::cloud::{
     self, DeploymentFile, Done, Failure, Outcome, Pauses, Retained, StackError, StackWork, Stacks,
-    in_each, print_done, settled,
+    in_each, parted, print_done, settled,
 };
 use crate::error::Error;
-use crate::exit::code_of_all;
-use crate::units::span;
 use crate::{consent, print};
 
 /// The highest number of attempts to empty a bucket: work that was under way when its stack was
@@ -45,18 +43,14 @@ pub(super) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
         let here = clients.in_region(region.as_str());
         Found::look(&region, here, &stacks, args.stack_name.as_deref()).await
     });
-    let (mut done, mut found) = (Vec::new(), Vec::new());
-    for (region, looked) in looked.await {
-        match looked {
-            Ok(it) => found.push((region, it)),
-            Err(error) => done.push(Done {
-                region,
-                time: start.elapsed(),
-                outcome: Err(error),
-                rest: Left::default(),
-            }),
-        }
-    }
+    let (found, failed) = parted(looked.await);
+    let unseen = failed.into_iter().map(|(region, error)| Done {
+        region,
+        time: start.elapsed(),
+        outcome: Err(error),
+        rest: Left::default(),
+    });
+    let mut done: Vec<_> = unseen.collect();
     let is_needed = found.iter().any(|(_, found)| {
         let has_left = args.delete_data && !found.left.is_empty();
         !found.stacks.is_empty() || has_left
@@ -67,7 +61,7 @@ pub(super) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
         }
         if !args.yes && !consent::ask("Delete this?").await? {
             if !global.is_text() {
-                print_results(&file, &[], global);
+                print_results(&file, Vec::new(), global);
             } else if !global.quiet {
                 anstream::eprintln!("nothing was deleted");
             }
@@ -84,26 +78,17 @@ pub(super) async fn run(args: Destroy, global: Global) -> Result<ExitCode, Error
     let destroyed = in_each(found, async |region, found| {
         let start = Instant::now();
         let outcome = destruction.region(&region, &found).await;
-        let time = start.elapsed();
-        let text = format!("{} in {}", Outcome::of(&outcome), span(time));
-        destruction.work.lines.end(region.as_str(), &text);
-        Ok((found.names, time, outcome))
+        let rest = Left {
+            stacks: found.names,
+            retained: file.stacks(&region)?.retained,
+        };
+        Ok(destruction.work.done(region, start, outcome, rest))
     });
-    for (region, result) in destroyed.await {
-        let (stacks, time, outcome) = result?;
-        let retained = file.stacks(&region)?.retained;
-        done.push(Done {
-            region,
-            time,
-            outcome,
-            rest: Left { stacks, retained },
-        });
+    for (_, result) in destroyed.await {
+        done.push(result?);
     }
     drop(destruction);
-    done.sort_by(|one, other| one.region.cmp(&other.region));
-    print_results(&file, &done, global);
-    let failures = done.iter().filter_map(|it| it.outcome.as_ref().err());
-    Ok(code_of_all(failures.map(cloud::Error::exit_code)))
+    Ok(print_results(&file, done, global))
 }
 
 struct Destruction<'a> {
@@ -282,12 +267,12 @@ async fn deletion(
     }
 }
 
-fn print_results(file: &DeploymentFile, done: &[Done<Left>], global: Global) {
+fn print_results(file: &DeploymentFile, done: Vec<Done<Left>>, global: Global) -> ExitCode {
     let stacks = |left: &Left| match &left.stacks[..] {
         [] => "-".to_owned(),
         stacks => stacks.join(", "),
     };
-    print_done(done, global, stacks, || print_left(file, done));
+    print_done(done, global, stacks, |done| print_left(file, done))
 }
 
 /// Prints how to delete the data that is left, or to reuse it.
@@ -298,13 +283,13 @@ fn print_left(file: &DeploymentFile, done: &[Done<Left>]) {
     if regions.is_empty() {
         return;
     }
-    let file = file.path().display();
+    let path = file.path().display();
     // The stacks of other regions may stay.
     let only: String = regions.iter().flat_map(|it| [" --region ", it]).collect();
     print::hint(&format!(
-        "buckets, tables and layers are left in {}: `accretion destroy {file}{only} --delete-data` \
+        "buckets, tables and layers are left in {}: `accretion destroy {path}{only} --delete-data` \
          deletes them\nto deploy again and keep them, name other buckets: `accretion update all \
-         {file}{only} --parameter BucketPrefix=NAME`",
+         {path}{only} --parameter BucketPrefix=NAME`",
         regions.join(", ")
     ));
 }

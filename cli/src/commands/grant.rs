@@ -3,18 +3,18 @@
 use std::process::ExitCode;
 
 use accretion_aws::operator::Grantee;
-use accretion_core::request::Permission;
+use accretion_core::request::{Permission, PermissionDocument};
 use serde::Serialize;
 
 use crate::args::{Global, Grant};
-use crate::cloud::{self, PermissionRecord, Shared};
+use crate::cloud::{self, Shared};
 use crate::error::Error;
 use crate::table;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Granted {
-    granted: Vec<PermissionRecord>,
+    granted: Vec<PermissionDocument>,
 }
 
 /// Grants the permissions that are missing.
@@ -34,7 +34,7 @@ pub(super) async fn run(args: Grant, global: Global) -> Result<ExitCode, Error> 
     }
     let after = shared.statements().await?;
     if !global.is_text() {
-        let granted = new.into_iter().map(PermissionRecord::from).collect();
+        let granted = new.into_iter().map(Into::into).collect();
         shared.print_json(Granted { granted }, &after);
     } else if !global.quiet {
         anstream::println!("{}", shared.version.arn);

@@ -4,7 +4,7 @@ pub(super) mod requests;
 
 use std::process::ExitCode;
 
-use accretion_aws::operator::{Catalogue, ListedVersion};
+use accretion_aws::operator::{Catalogue, ListedLayer, ListedVersion};
 use serde::Serialize;
 
 use crate::args::{Global, ListLayers, ListVersions, Placed, Region};
@@ -12,35 +12,6 @@ use crate::cloud;
 use crate::error::Error;
 use crate::units::to_the_second;
 use crate::{print, table};
-
-/// A layer version, for programs.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct VersionRecord {
-    version: u64,
-    version_arn: String,
-    created_at: Option<String>,
-    runtimes: Vec<String>,
-    architectures: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    license_info: Option<String>,
-}
-
-impl From<ListedVersion> for VersionRecord {
-    fn from(listed: ListedVersion) -> Self {
-        Self {
-            version: listed.version,
-            version_arn: listed.arn,
-            created_at: listed.created_at.map(|at| at.to_string()),
-            runtimes: listed.runtimes,
-            architectures: listed.architectures,
-            description: listed.description,
-            license_info: listed.license,
-        }
-    }
-}
 
 /// The number of characters of a description in a table.
 const DESCRIPTION: usize = 30;
@@ -74,15 +45,7 @@ fn cells(listed: &ListedVersion) -> [String; 5] {
 #[serde(rename_all = "PascalCase")]
 struct Layers {
     region: Region,
-    layers: Vec<LayerRecord>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct LayerRecord {
-    layer: String,
-    layer_arn: String,
-    latest: VersionRecord,
+    layers: Vec<ListedLayer>,
 }
 
 /// Lists the layers of a region.
@@ -95,12 +58,6 @@ pub(super) async fn layers(args: ListLayers, global: Global) -> Result<ExitCode,
     let mut layers = found.map_err(cloud::Error::from)?;
     layers.sort_by(|a, b| a.name.cmp(&b.name));
     if !global.is_text() {
-        let records = layers.into_iter().map(|layer| LayerRecord {
-            layer: layer.name,
-            layer_arn: layer.arn,
-            latest: layer.latest.into(),
-        });
-        let layers = records.collect();
         print::json(&Layers { region, layers });
     } else if !layers.is_empty() {
         let mut rows = table::new(&[&["layer"], &COLUMNS[..]].concat());
@@ -119,7 +76,7 @@ pub(super) async fn layers(args: ListLayers, global: Global) -> Result<ExitCode,
 struct VersionList {
     region: Region,
     layer: String,
-    versions: Vec<VersionRecord>,
+    versions: Vec<ListedVersion>,
 }
 
 /// Lists the versions of a layer.
@@ -150,7 +107,7 @@ pub(super) async fn versions(args: ListVersions, global: Global) -> Result<ExitC
         print::json(&VersionList {
             region,
             layer,
-            versions: versions.into_iter().map(Into::into).collect(),
+            versions,
         });
     } else if !versions.is_empty() {
         let mut rows = table::new(&COLUMNS);

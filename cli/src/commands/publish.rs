@@ -14,7 +14,7 @@ use accretion_core::diagnostic::Report;
 use accretion_core::request::Permission;
 use accretion_layer::content::ContentManifest;
 use accretion_layer::files::LeftOut;
-use accretion_service::ports::{LayerVersion, PortError};
+use accretion_service::ports::LayerVersion;
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
@@ -122,11 +122,6 @@ fn regions(args: &Publish, clients: &Clients) -> Result<Vec<(Region, Option<Stac
         return Err(cloud::Error::RegionMissing.into());
     }
     Ok(regions.into_iter().collect())
-}
-
-/// An error of this machine.
-fn local(error: accretion_local::Error) -> Error {
-    Error::Service(PortError::new(error).into())
 }
 
 /// A file that a zip is written to.

@@ -61,9 +61,7 @@ type Outcomes = [(Queue, Outcome); 2];
 
 /// Shows dead letters, asks, and sends them back.
 pub(super) async fn run(args: Redrive, global: Global) -> Result<ExitCode, Error> {
-    let stacks = args.at.stacks()?;
-    let clients = args.aws.clients().await;
-    let pipeline = Pipeline::connect(&clients, args.at.region, &stacks).await?;
+    let pipeline = Pipeline::at(args.at, &args.aws).await?;
     let queues = Queues::of(&pipeline)?;
     let limit = args.limit.get();
     let letters = queues.look(pipeline.region.clone(), limit).await?;
@@ -114,7 +112,7 @@ impl Queues {
             publications: letters("PublicationDeadLetterQueueUrl")?,
             request_queue: SqsRequestQueue::new(clients, pipeline.output("RequestQueueUrl")?),
             publisher: LambdaPublisher::new(clients, publisher),
-            table: RequestsTable::new(clients, pipeline.output("RequestsTableName")?),
+            table: pipeline.requests()?,
         })
     }
 

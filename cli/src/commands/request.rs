@@ -8,8 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use accretion_aws::S3Inbox;
-use accretion_aws::operator::{Dropped, RequestsTable};
-use accretion_core::Fault;
+use accretion_aws::operator::Dropped;
 use accretion_core::diagnostic::{ProblemRecord, Report};
 use accretion_core::request::{ProjectName, RequestId};
 use accretion_python::request::Request as LayerRequest;
@@ -17,7 +16,7 @@ use serde::Serialize;
 
 use super::status::{self, Followed, Outcomes, Place, RequestRecord};
 use crate::args::{Destination, Global, Region};
-use crate::cloud::{self, DeploymentFile, Pipeline, in_each, print_fault_in};
+use crate::cloud::{self, DeploymentFile, Pipeline, in_each, parted, print_fault_in};
 use crate::contents::LeftOutRecord;
 use crate::error::Error;
 use crate::exit::code_of_all;
@@ -100,13 +99,8 @@ impl Destination {
         outcomes: Vec<(Region, Result<Requested, cloud::Error>)>,
         global: Global,
     ) -> Result<ExitCode, Error> {
-        let (mut requested, mut failures) = (Vec::new(), Vec::new());
-        for (region, outcome) in outcomes {
-            match outcome {
-                Ok(done) => requested.push(done),
-                Err(error) => failures.push((region, error)),
-            }
-        }
+        let (dropped, failures) = parted(outcomes);
+        let requested: Vec<_> = dropped.into_iter().map(|(_, it)| it).collect();
         if global.is_text() {
             print_dropped(&requested, &failures, global);
         }
@@ -141,7 +135,7 @@ impl Destination {
 /// Uploads the files of a request, then drops it.
 async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requested, cloud::Error> {
     let clients = &pipeline.clients;
-    let table = RequestsTable::new(clients, pipeline.output("RequestsTableName")?);
+    let place = Place::of(pipeline)?;
     let inbox = S3Inbox::new(clients, pipeline.output("InboxBucketName")?);
     for (key, bytes) in &submission.files {
         inbox.drop(key, bytes.clone()).await?;
@@ -152,7 +146,7 @@ async fn submit(pipeline: &Pipeline, submission: &Submission) -> Result<Requeste
         project: submission.project.clone(),
         id: dropped.id(),
         dropped,
-        place: Place::of(pipeline, table),
+        place,
     })
 }
 
@@ -237,7 +231,7 @@ impl<'a> FailureRecord<'a> {
         Self {
             region: region.map(Region::as_str),
             request_id: request.map(RequestId::as_str),
-            error: ErrorRecord::from(error as &dyn Fault),
+            error: error.into(),
         }
     }
 }

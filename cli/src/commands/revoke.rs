@@ -32,7 +32,8 @@ pub(super) async fn run(args: Revoke, global: Global) -> Result<ExitCode, Error>
     }
     let after = shared.statements().await?;
     if !global.is_text() {
-        let revoked = revoked.into_iter().map(StatementRecord::from).collect();
+        let records = revoked.into_iter().map(StatementRecord::from);
+        let revoked = records.collect();
         shared.print_json(Revoked { revoked }, &after);
     } else if !global.quiet {
         anstream::println!("{}", shared.version.arn);

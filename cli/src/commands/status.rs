@@ -7,14 +7,13 @@ mod view;
 use std::path::Path;
 use std::process::ExitCode;
 
-use accretion_aws::operator::RequestsTable;
 use serde::Serialize;
 
 pub(super) use self::follow::{Followed, Outcomes, Place, follow, look};
 pub(super) use self::shown::{RequestRecord, came_from, summary};
 use super::request::FailureRecord;
 use crate::args::{Global, Region, Status};
-use crate::cloud::{self, DeploymentFile, Pipeline, in_each, print_fault_in};
+use crate::cloud::{self, DeploymentFile, Pipeline, in_each, parted, print_fault_in};
 use crate::error::Error;
 use crate::exit::code_of_all;
 use crate::print;
@@ -32,16 +31,10 @@ pub(super) async fn run(args: Status, global: Global) -> Result<ExitCode, Error>
     let clients = args.aws.clients().await;
     let answers = in_each(regions, async |region, stacks| {
         let pipeline = Pipeline::connect(&clients, region, &stacks).await?;
-        let table = RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
-        Ok(Place::of(&pipeline, table))
+        Place::of(&pipeline)
     });
-    let (mut places, mut unreachable) = (Vec::new(), Vec::new());
-    for (region, place) in answers.await {
-        match place {
-            Ok(place) => places.push(place),
-            Err(error) => unreachable.push((region, error)),
-        }
-    }
+    let (answered, mut unreachable) = parted(answers.await);
+    let places: Vec<_> = answered.into_iter().map(|(_, place)| place).collect();
     let mut followed: Vec<Followed> = Vec::new();
     for id in args.requests {
         if !followed.iter().any(|known| known.id == id) {

@@ -14,11 +14,10 @@ use serde::Serialize;
 use crate::args::{Global, Region, UpdateAll};
 use crate::cloud::{
     self, Deployment, DeploymentFile, Done, Failure, Outcome, Pipeline, Sam, StackError, StackWork,
-    Stacks, Template, in_each, print_done, settled,
+    Stacks, Template, in_each, parted, print_done, settled,
 };
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::exit::code_of_all;
 use crate::table;
 use crate::units::span;
 
@@ -34,7 +33,7 @@ struct Plan {
 }
 
 /// The stack of a region, and its outputs if it is deployed.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Deployed {
     stack: String,
@@ -47,8 +46,7 @@ impl Deployed {
     fn without_outputs(stack: String) -> Self {
         Self {
             stack,
-            inbox: None,
-            topic: None,
+            ..Self::default()
         }
     }
 
@@ -95,9 +93,8 @@ pub(super) async fn run(
     let done = update.run(&deployment.template, &clients, regions).await;
     drop(update);
     let stack = |deployed: &Deployed| deployed.stack.clone();
-    print_done(&done, global, stack, || print_next_steps(&file, &done));
-    let failures = done.iter().filter_map(|it| it.outcome.as_ref().err());
-    Ok(code_of_all(failures.map(cloud::Error::exit_code)))
+    let remarks = |done: &[Done<Deployed>]| print_next_steps(&file, done);
+    Ok(print_done(done, global, stack, remarks))
 }
 
 struct Update<'a> {
@@ -127,18 +124,14 @@ impl Update<'_> {
             let here = clients.in_region(region.as_str());
             self.plan(region, here, &stacks).await
         });
-        let (mut done, mut planned) = (Vec::new(), Vec::new());
-        for (region, plan) in plans.await {
-            match plan {
-                Ok(plan) => planned.push((region, plan)),
-                Err(error) => done.push(Done {
-                    time: start.elapsed(),
-                    outcome: Err(error),
-                    rest: Deployed::without_outputs(names[&region].clone()),
-                    region,
-                }),
-            }
-        }
+        let (planned, failed) = parted(plans.await);
+        let unplanned = failed.into_iter().map(|(region, error)| Done {
+            time: start.elapsed(),
+            outcome: Err(error),
+            rest: Deployed::without_outputs(names[&region].clone()),
+            region,
+        });
+        let mut done: Vec<_> = unplanned.collect();
         let built = self.build(template, &planned).await;
         let work = stream::iter(planned).map(async |(region, plan)| {
             let start = Instant::now();
@@ -152,19 +145,10 @@ impl Update<'_> {
                 Deployed::without_outputs(plan.stack)
             };
             self.work.end(&region);
-            let time = start.elapsed();
-            let text = format!("{} in {}", Outcome::of(&outcome), span(time));
-            self.work.lines.end(region.as_str(), &text);
-            Done {
-                region,
-                time,
-                outcome,
-                rest,
-            }
+            self.work.done(region, start, outcome, rest)
         });
         let deployed: Vec<_> = work.buffer_unordered(AT_ONCE).collect().await;
         done.extend(deployed);
-        done.sort_by(|one, other| one.region.cmp(&other.region));
         done
     }
 

@@ -18,7 +18,7 @@ use accretion_service::python::OwnWheel;
 use url::Url;
 
 use super::context::{Context, Local};
-use super::{ExtraPackages, local, real};
+use super::{ExtraPackages, real};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::input::LocalPackage;
@@ -218,13 +218,15 @@ impl Walk<'_> {
             return Ok(());
         }
         if path.is_file() && !hashes.is_empty() {
-            let actual = Sha256::of(&fs::read(path).map_err(|error| unreadable(path, error))?);
+            let actual =
+                Sha256::of(&fs::read(path).map_err(|error| Error::unreadable(path, error))?);
             if !hashes.contains(&actual) {
-                return Err(local(accretion_local::Error::HashMismatch {
+                return Err(accretion_local::Error::HashMismatch {
                     file: path.display().to_string(),
                     expected: hashes[0],
                     actual,
-                }));
+                }
+                .into());
             }
         }
         let found = self.find(path, true).await?;
@@ -249,13 +251,6 @@ impl Walk<'_> {
             own.bytes.push(built.bytes);
         }
         own
-    }
-}
-
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    Error::InputUnreadable {
-        path: path.to_owned(),
-        error,
     }
 }
 
@@ -332,14 +327,14 @@ impl<'a> Builder<'a> {
         })?;
         let (uv, work) = (&self.engine.uv, &self.engine.projects);
         let wheel = uv.wheel_of(path, target, work, into.path()).await;
-        self.admit(&wheel.map_err(local)?, &self.targets).await
+        self.admit(&wheel?, &self.targets).await
     }
 
     /// Verifies a wheel, checks it for secrets, and puts it into the cache. If its tags fit one of these
     /// targets, its native code must fit, too.
     async fn admit(&self, path: &Path, targets: &[Target]) -> Result<Built, Error> {
         let failed = |error: accretion_python::Error| Error::Service(error.into());
-        let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
+        let bytes = fs::read(path).map_err(|error| Error::unreadable(path, error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let filename: WheelFilename = name.parse().map_err(|error| {
             failed(accretion_python::Error::WheelInvalid {
@@ -353,18 +348,21 @@ impl<'a> Builder<'a> {
         let stored = admitted.map_err(|error| Error::Service(error.into()))?;
         let found = secrets::of_zip(&bytes).map_err(|error| unusable(path, error.to_string()))?;
         files::check_secrets(&self.rules, found).map_err(|error| Error::Service(error.into()))?;
-        let open = |path: &Path| File::open(path).map_err(|error| unreadable(path, error));
+        let open = |path: &Path| File::open(path).map_err(|error| Error::unreadable(path, error));
         let (wheel, layout) = (open(&stored.wheel)?, open(&stored.layout_file)?);
         let requires = Requires::read(&stored.layout, &wheel, &layout).map_err(failed)?;
         let fits = |target: &&Target| Rank::of_wheel(**target, &filename).is_some();
         for target in targets.iter().filter(fits) {
             let foreign = foreign_code(&stored.layout, &wheel, &layout, target.architecture);
-            if let Some((file, machine)) = foreign.map_err(|error| unreadable(path, error))? {
-                return Err(local(accretion_local::Error::ArchitectureForeign {
+            if let Some((file, machine)) =
+                foreign.map_err(|error| Error::unreadable(path, error))?
+            {
+                return Err(accretion_local::Error::ArchitectureForeign {
                     file: filename.to_string(),
                     target: target.to_string(),
                     problem: format!("holds `{file}`, which is for {machine}"),
-                }));
+                }
+                .into());
             }
         }
         Ok(Built {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use accretion_python::lock::LockFormat;
 
-use super::unreadable;
 use crate::args::{HERE, PYPROJECT};
 use crate::error::Error;
 
@@ -19,7 +18,7 @@ pub(super) fn chosen(path: &Path) -> Result<PathBuf, Error> {
     } else {
         return Ok(path.to_owned());
     };
-    let mut inputs = inputs(folder).map_err(|error| unreadable(path, error))?;
+    let mut inputs = inputs(folder).map_err(|error| Error::unreadable(path, error))?;
     // `accretion lock` wrote it from one of the others.
     let is_named_lock = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());

@@ -18,6 +18,7 @@ use accretion_local::cache::{Budget, CacheFolder, WheelCache};
 use accretion_local::layer_folder::PackedFolder;
 use accretion_local::uv::Uv;
 use accretion_local::{Downloader, Error as LocalError, Sandboxes};
+use accretion_python::index::CredentialsReference;
 use accretion_python::request::Request;
 use accretion_service::assemble::PackedFiles;
 use accretion_service::build::{Build, Ports};
@@ -225,10 +226,12 @@ impl Builder {
                 }
                 FileSource::Package { filename, sha256 } => {
                     let wheel = stored(keys::own_wheel(*sha256)).await?;
-                    let filename = filename.parse().map_err(|_| invalid())?;
-                    wheels.admit(&filename, *sha256, wheel).await?;
-                    let sha256 = *sha256;
-                    extra.wheels.push(OwnWheel { filename, sha256 });
+                    let own = OwnWheel {
+                        filename: filename.parse().map_err(|_| invalid())?,
+                        sha256: *sha256,
+                    };
+                    wheels.admit(&own.filename, own.sha256, wheel).await?;
+                    extra.wheels.push(own);
                 }
                 // The dispatcher replaces these before it stores a request.
                 FileSource::Object(_) | FileSource::Prefix(_) => {
@@ -260,19 +263,17 @@ impl Builder {
     /// The indexes of a request's packages, with their credentials.
     async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
         let Chosen { default, named } = self.offer.choose(request)?;
+        let of = async |reference: Option<&CredentialsReference>| match reference {
+            Some(reference) => self.credentials.get(reference).await.map(Some),
+            None => Ok(None),
+        };
         let mut indexes = Indexes::default();
         if let Some((url, reference)) = default {
-            let credentials = match reference {
-                Some(reference) => Some(self.credentials.get(&reference).await?),
-                None => None,
-            };
+            let credentials = of(reference.as_ref()).await?;
             indexes.default = Some(DefaultIndex { url, credentials });
         }
         for index in named {
-            let credentials = match &index.credentials {
-                Some(reference) => Some(self.credentials.get(reference).await?),
-                None => None,
-            };
+            let credentials = of(index.credentials.as_ref()).await?;
             indexes.named.push(NamedIndex { index, credentials });
         }
         Ok(indexes)

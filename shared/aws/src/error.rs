@@ -233,31 +233,17 @@ where
             Error::ServiceUnavailable { call, problem }
         };
     };
-    match kind(error.code(), answer.raw().status().as_u16()) {
-        Kind::Throttled => Error::Throttled { call, problem },
-        Kind::Unavailable => Error::ServiceUnavailable { call, problem },
-        Kind::Denied => Error::AccessDenied { call, problem },
-        Kind::Unknown => Error::CredentialsMissing { call, problem },
-        Kind::Refused => Error::ServiceRefused { call, problem },
-    }
-}
-
-/// The meaning of a service's refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Throttled,
-    Unavailable,
-    Denied,
-    /// The service does not know the caller, or its credentials have expired.
-    Unknown,
-    Refused,
+    refusal(error.code(), answer.raw().status().as_u16(), call, problem)
 }
 
 /// Sorts an answer by its code, and by its HTTP status where the code says nothing.
 ///
 /// Sources: the SDK's own lists (`aws-runtime`, `retries::classifiers`), and the API references'
 /// "Common Errors".
-fn kind(code: Option<&str>, status: u16) -> Kind {
+pub(crate) fn refusal(code: Option<&str>, status: u16, call: Call, problem: String) -> Error {
+    let throttled = |call, problem| Error::Throttled { call, problem };
+    let unavailable = |call, problem| Error::ServiceUnavailable { call, problem };
+    let denied = |call, problem| Error::AccessDenied { call, problem };
     match code.unwrap_or_default() {
         "BandwidthLimitExceeded"
         // S3: another writer is writing that key.
@@ -277,27 +263,28 @@ fn kind(code: Option<&str>, status: u16) -> Kind {
         | "TooManyRequestsException"
         | "TooManyUpdates"
         | "TransactionConflictException"
-        | "TransactionInProgressException" => Kind::Throttled,
+        | "TransactionInProgressException" => throttled(call, problem),
         "InternalError" | "InternalFailure" | "RequestTimeout" | "RequestTimeoutException"
-        | "ServiceUnavailable" => Kind::Unavailable,
+        | "ServiceUnavailable" => unavailable(call, problem),
         "AccessDenied"
         | "AccessDeniedException"
         | "AuthorizationError"
         | "IncompleteSignature"
         | "NotAuthorized"
-        | "OptInRequired" => Kind::Denied,
+        | "OptInRequired" => denied(call, problem),
+        // The service does not know the caller, or its credentials have expired.
         "ExpiredToken"
         | "ExpiredTokenException"
         | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "MissingAuthenticationToken"
         | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => Kind::Unknown,
+        | "UnrecognizedClientException" => Error::CredentialsMissing { call, problem },
         _ => match status {
-            401 | 403 => Kind::Denied,
-            429 => Kind::Throttled,
-            500.. => Kind::Unavailable,
-            _ => Kind::Refused,
+            401 | 403 => denied(call, problem),
+            429 => throttled(call, problem),
+            500.. => unavailable(call, problem),
+            _ => Error::ServiceRefused { call, problem },
         },
     }
 }

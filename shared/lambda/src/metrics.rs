@@ -285,19 +285,19 @@ impl Line {
     }
 
     fn document(self, namespace: &str, now: Timestamp) -> Vec<u8> {
-        let mut directives: BTreeMap<Option<Dimension>, Vec<Value>> = BTreeMap::new();
+        let mut definitions: BTreeMap<Option<Dimension>, Vec<Value>> = BTreeMap::new();
         for (metric, _) in &self.values {
             let definition = json!({"Name": metric.name, "Unit": metric.unit.name()});
-            directives
+            definitions
                 .entry(metric.dimension)
                 .or_default()
                 .push(definition);
         }
-        let directives = directives.into_iter().map(|(dimension, metrics)| {
+        let directive = |(dimension, metrics): (Option<Dimension>, Vec<Value>)| {
             let keys: Vec<_> = dimension.into_iter().map(Dimension::name).collect();
             json!({"Namespace": namespace, "Dimensions": [keys], "Metrics": metrics})
-        });
-        let directives: Vec<_> = directives.collect();
+        };
+        let directives: Vec<_> = definitions.into_iter().map(directive).collect();
 
         // Every line of the log begins with these.
         let mut root = Map::new();

@@ -1,6 +1,5 @@
 //! Deleted and kept versions, for people and for programs.
 
-use accretion_core::Fault;
 use accretion_core::retention::Reason;
 use accretion_service::deletion::{Outcome, PlannedVersion};
 use serde::Serialize;
@@ -127,7 +126,7 @@ impl<'a> VersionRecord<'a> {
             used_by: users,
             error: match outcome {
                 Some(Outcome::DeletedUnrecorded(error) | Outcome::Failed(error)) => {
-                    Some(ErrorRecord::from(error as &dyn Fault))
+                    Some(error.into())
                 }
                 _ => None,
             },

@@ -3,8 +3,7 @@
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use accretion_aws::operator::{RequestsTable, Tracked};
-use accretion_core::Fault;
+use accretion_aws::operator::Tracked;
 use serde::Serialize;
 
 use crate::args::{Global, ListRequests, Region};
@@ -20,12 +19,10 @@ pub(in crate::commands) async fn run(
     args: ListRequests,
     global: Global,
 ) -> Result<ExitCode, Error> {
-    let stacks = args.at.stacks()?;
-    let clients = args.aws.clients().await;
-    let pipeline = Pipeline::connect(&clients, args.at.region, &stacks).await?;
-    let table = RequestsTable::new(&pipeline.clients, pipeline.output("RequestsTableName")?);
+    let pipeline = Pipeline::at(args.at, &args.aws).await?;
     let limit = args.limit.map_or(usize::MAX, NonZeroUsize::get);
-    let tracked = table.newest(limit).await.map_err(cloud::Error::from)?;
+    let listed = pipeline.requests()?.newest(limit).await;
+    let tracked = listed.map_err(cloud::Error::from)?;
     if global.is_text() {
         print_text(&pipeline.region, &tracked, global);
     } else {
@@ -69,8 +66,6 @@ fn print_document(region: &Region, tracked: &Tracked) {
     let invalid = tracked.invalid.iter();
     print::json(&Document {
         requests: requests.map(|it| RequestRecord::new(region, it)).collect(),
-        invalid: invalid
-            .map(|error| ErrorRecord::from(error as &dyn Fault))
-            .collect(),
+        invalid: invalid.map(Into::into).collect(),
     });
 }

@@ -18,7 +18,7 @@ use accretion_service::assemble::{self, Assembled, InstalledTree, PackageOf};
 use accretion_service::python::{PythonPackages, SourceDistributions};
 use tempfile::NamedTempFile;
 
-use super::{Layer, local, temporary, zip};
+use super::{Layer, temporary, zip};
 use crate::args::{Global, Input, Publish, TargetOptions};
 use crate::contents::print_left_out;
 use crate::engine::Engine;
@@ -36,7 +36,7 @@ pub(super) async fn layer(
     global: Global,
     environment: &Environment,
 ) -> Result<Layer, Error> {
-    let folder = LayerFolder::open(path).map_err(local)?;
+    let folder = LayerFolder::open(path)?;
     let targets = Targets::default()
         .with_runtimes(args.runtimes.iter().copied())
         .with_architectures(args.architectures.iter().copied());
@@ -146,7 +146,7 @@ async fn gather(
     (request, targets): (Option<Request>, &Targets),
 ) -> Result<(PackedFolder, Vec<InstalledTree>), Error> {
     let rules = args.files.rules(Some(path))?;
-    let packed = async { folder.pack(&rules).await.map_err(local) };
+    let packed = async { folder.pack(&rules).await.map_err(Error::from) };
     let watcher = &Arc::new(Terminal::new(!global.is_chatty()));
     let trees = async {
         match &request {

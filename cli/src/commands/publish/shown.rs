@@ -4,6 +4,7 @@ use accretion_core::Fault;
 use accretion_core::diagnostic::ProblemRecord;
 use accretion_core::layer::Shape;
 use accretion_core::manifest::Installed;
+use accretion_core::request::PermissionDocument;
 use accretion_core::target::{Architecture, Runtime};
 use accretion_layer::content::ContentManifest;
 use indicatif::BinaryBytes;
@@ -11,7 +12,6 @@ use serde::Serialize;
 
 use super::{Layer, Outcomes, Plan, Published};
 use crate::args::Global;
-use crate::cloud::PermissionRecord;
 use crate::commands::describe::described_shape;
 use crate::contents::LeftOutRecord;
 use crate::print::RegionFailure;
@@ -117,7 +117,7 @@ struct Document<'a> {
     size: u64,
     unzipped_size: u64,
     warnings: &'a [String],
-    permissions: Vec<PermissionRecord>,
+    permissions: Vec<PermissionDocument>,
     versions: Vec<VersionRecord<'a>>,
     failures: Vec<RegionFailure<'a>>,
 }
@@ -191,11 +191,7 @@ fn document<'a>(plan: &Plan, layer: &'a Layer, outcomes: &'a Outcomes) -> Docume
         size: layer.size,
         unzipped_size: content.unzipped_size,
         warnings: &layer.warnings,
-        permissions: plan
-            .permissions
-            .iter()
-            .map(PermissionRecord::from)
-            .collect(),
+        permissions: plan.permissions.iter().map(Into::into).collect(),
         versions: versions.collect(),
         failures: failures.collect(),
     }

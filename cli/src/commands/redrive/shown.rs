@@ -1,6 +1,6 @@
 //! Dead letters, for people and for programs.
 
-use accretion_core::Fault;
+use accretion_core::Fault as _;
 use accretion_core::diagnostic::printable;
 use accretion_core::request::RequestId;
 use accretion_service::redrive::{InspectedLetter, Left};
@@ -168,8 +168,8 @@ pub(super) fn print_document(
     let unreadable = inspections.filter_map(|(_, inspection)| inspection.failure.as_ref());
     let failures = unreadable
         .chain(outcomes().filter_map(|outcome| outcome.failure.as_ref()))
-        .map(|error| error as &dyn Fault)
-        .chain(refused.map(|error| error as &dyn Fault));
+        .map(ErrorRecord::from)
+        .chain(refused.map(ErrorRecord::from));
     let sent = outcomes().flat_map(|outcome| &outcome.sent);
     let left = outcomes().flat_map(|outcome| &outcome.left);
     print::json(&Document {
@@ -182,10 +182,10 @@ pub(super) fn print_document(
         left: left
             .map(|left| LeftRecord {
                 letter: &left.letter,
-                error: ErrorRecord::from(&left.reason as &dyn Fault),
+                error: (&left.reason).into(),
             })
             .collect(),
-        failures: failures.map(ErrorRecord::from).collect(),
+        failures: failures.collect(),
     });
 }
 
@@ -210,7 +210,7 @@ impl<'a> LetterRecord<'a> {
             reason: seen.cause.message.as_deref(),
             condition: seen.cause.condition.as_deref(),
             excerpt: obstacle.map(|_| excerpt(&seen.body)),
-            obstacle: obstacle.map(|error| ErrorRecord::from(error as &dyn Fault)),
+            obstacle: obstacle.map(Into::into),
         }
     }
 }

@@ -16,7 +16,7 @@ use accretion_service::ports::Requests as _;
 
 use super::{Requested, Said, Submission, submit};
 use crate::args::{Global, RequestAgain};
-use crate::cloud::{self, DeploymentFile, Pipeline, in_each};
+use crate::cloud::{self, DeploymentFile, Pipeline, in_each, parted};
 use crate::commands::rollback;
 use crate::commands::status::summary;
 use crate::error::Error;
@@ -36,19 +36,16 @@ pub(in crate::commands) async fn run(
         Ok(args.request(&pipeline).await)
     });
     let mut report = Report::new(args.id.as_str(), "");
-    let (mut outcomes, mut unreachable) = (Vec::new(), Vec::new());
-    for (region, answer) in answers.await {
-        match answer {
-            Ok((warnings, requested)) => {
-                report.add_missing(warnings.problems);
-                outcomes.extend(requested.into_iter().map(|it| (region.clone(), it)));
-            }
-            Err(error) => unreachable.push((region, Err(error))),
-        }
+    let (answered, unreachable) = parted(answers.await);
+    let mut outcomes = Vec::new();
+    for (region, (warnings, requested)) in answered {
+        report.add_missing(warnings.problems);
+        outcomes.extend(requested.into_iter().map(|it| (region.clone(), it)));
     }
     // Only one region has the request. If it is found, errors of other regions do not matter.
     if outcomes.is_empty() {
-        outcomes = unreachable;
+        let errors = unreachable.into_iter();
+        outcomes.extend(errors.map(|(region, error)| (region, Err(error))));
     }
     if outcomes.is_empty() {
         let (id, regions) = (args.id, asked);
@@ -89,7 +86,7 @@ impl RequestAgain {
         let clients = &pipeline.clients;
         let bucket = pipeline.output("ArtifactsBucketName")?;
         let stored = S3Requests::new(clients, bucket);
-        let table = RequestsTable::new(clients, pipeline.output("RequestsTableName")?);
+        let table = pipeline.requests()?;
         let Some(text) = stored.stored(&self.id).await? else {
             let known = table.request(&self.id).await?;
             let is_rejected = known.is_some_and(|known| known.status == Status::Rejected);

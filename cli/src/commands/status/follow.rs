@@ -37,13 +37,13 @@ pub(in crate::commands) struct Place {
 
 impl Place {
     /// The region of a pipeline, with its table of requests.
-    pub(in crate::commands) fn of(pipeline: &Pipeline, table: RequestsTable) -> Self {
+    pub(in crate::commands) fn of(pipeline: &Pipeline) -> Result<Self, Error> {
         let prefix = pipeline.parameter(Pipeline::POINTER_PREFIX);
-        Self {
+        Ok(Self {
             region: pipeline.region.clone(),
-            table,
+            table: pipeline.requests()?,
             pointer_prefix: prefix.map(str::to_owned),
-        }
+        })
     }
 }
 

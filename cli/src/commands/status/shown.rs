@@ -29,21 +29,11 @@ pub(in crate::commands) struct RequestRecord<'a> {
     has_failed: bool,
     received_at: String,
     updated_at: String,
-    source: Option<SourceRecord<'a>>,
+    source: Option<&'a Source>,
     rolled_back_to: Option<&'a str>,
     reason: Option<&'a str>,
     codes: &'a [String],
     targets: Vec<TargetRecord<'a>>,
-}
-
-/// The source of a request: an object or a message.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct SourceRecord<'a> {
-    s3_bucket: Option<&'a str>,
-    s3_key: Option<&'a str>,
-    s3_version_id: Option<&'a str>,
-    message_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -77,40 +67,13 @@ impl<'a> RequestRecord<'a> {
             has_failed: request.has_failed(),
             received_at: request.request.received_at.to_string(),
             updated_at: request.updated_at.to_string(),
-            source: request.source.as_ref().map(SourceRecord::new),
+            source: request.source.as_ref(),
             rolled_back_to: request.rolled_back_to.as_deref(),
             reason: request.reason.as_deref(),
             codes: &request.codes,
             targets: targets
                 .map(|(target, known)| TargetRecord::new(*target, known, request))
                 .collect(),
-        }
-    }
-}
-
-impl<'a> SourceRecord<'a> {
-    fn new(source: &'a Source) -> Self {
-        let none = Self {
-            s3_bucket: None,
-            s3_key: None,
-            s3_version_id: None,
-            message_id: None,
-        };
-        match source {
-            Source::Object {
-                bucket,
-                key,
-                version_id,
-            } => Self {
-                s3_bucket: Some(bucket),
-                s3_key: Some(key),
-                s3_version_id: version_id.as_deref(),
-                ..none
-            },
-            Source::Message(id) => Self {
-                message_id: Some(id),
-                ..none
-            },
         }
     }
 }
@@ -163,10 +126,12 @@ pub(in crate::commands) fn came_from(request: &TrackedRequest) -> String {
 }
 
 fn source(request: &TrackedRequest) -> String {
-    match &request.source {
-        Some(Source::Object { key, .. }) => printable(key),
-        Some(Source::Message(id)) => format!("message {}", printable(id)),
-        None => "-".to_owned(),
+    let Some(source) = &request.source else {
+        return "-".to_owned();
+    };
+    match &source.message_id {
+        Some(id) => format!("message {}", printable(id)),
+        None => printable(source.s3_key.as_deref().unwrap_or_default()),
     }
 }
 

@@ -5,6 +5,7 @@ use accretion_core::target::Runtime;
 use accretion_core::timestamp::Timestamp;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::{LayerVersionContentOutput, LayerVersionsListItem};
+use serde::Serialize;
 
 use super::Publication;
 use crate::Clients;
@@ -22,32 +23,39 @@ pub struct Catalogue {
 }
 
 /// A layer and its latest version: of those that go with a runtime, if one was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct ListedLayer {
     /// Its name.
+    #[serde(rename = "Layer")]
     pub name: String,
     /// Its ARN.
+    #[serde(rename = "LayerArn")]
     pub arn: String,
     /// The version.
     pub latest: ListedVersion,
 }
 
 /// A layer version, as far as lists tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct ListedVersion {
     /// Its number.
     pub version: u64,
     /// Its ARN.
+    #[serde(rename = "VersionArn")]
     pub arn: String,
-    /// Its description.
-    pub description: Option<String>,
     /// The time when Lambda made it.
     pub created_at: Option<Timestamp>,
     /// The runtimes that it names as compatible.
     pub runtimes: Vec<String>,
     /// The architectures that it names as compatible.
     pub architectures: Vec<String>,
+    /// Its description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// Its licence.
+    #[serde(rename = "LicenseInfo", skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
 }
 

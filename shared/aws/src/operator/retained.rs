@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::inventory::delete_layer_version;
 use crate::Clients;
-use crate::error::{Call, Error, Outcome as _, shown};
+use crate::error::{Call, Error, Outcome as _, refusal, shown};
 use crate::layers::VERSION;
 use crate::table::{ITEM, Record};
 
@@ -205,12 +205,8 @@ impl Retained {
                     error.message().unwrap_or_default(),
                     error.key().unwrap_or_default()
                 ));
-                Err(match error.code() {
-                    Some("AccessDenied") => Error::AccessDenied { call, problem },
-                    Some("SlowDown") => Error::Throttled { call, problem },
-                    Some("InternalError") => Error::ServiceUnavailable { call, problem },
-                    _ => Error::ServiceRefused { call, problem },
-                })
+                // The answer as a whole was a success, and its status says nothing.
+                Err(refusal(error.code(), 200, call, problem))
             }
         }
     }

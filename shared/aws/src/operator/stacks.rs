@@ -85,6 +85,14 @@ const DELETED: &str = "DELETE_COMPLETE";
 /// The status of a stack or resource that could not be deleted.
 const DELETION_FAILED: &str = "DELETE_FAILED";
 
+/// CloudFormation's text about a stack that does not exist. Its code, `ValidationError`, is that of any
+/// invalid call, and the SDK has no type for it.
+const MISSING: &str = "does not exist";
+/// Part of CloudFormation's reason if another resource has the name of a new one. Events have no codes.
+const NAME_TAKEN: &str = "already exists";
+/// The starts of CloudFormation's reasons for failures that are consequences of another one.
+const CANCELLED: [&str; 2] = ["Resource creation cancelled", "Resource update cancelled"];
+
 /// A resource of a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -135,22 +143,16 @@ impl Event {
         self.is_of_stack && self.resource.status == DELETION_FAILED
     }
 
-    /// Returns whether a resource could not be created since another one has its name. Only the text
-    /// of the event says so.
+    /// Returns whether a resource could not be created since another one has its name.
     pub fn is_name_conflict(&self) -> bool {
-        self.is_cause_of_failure()
-            && self
-                .reason
-                .as_deref()
-                .is_some_and(|it| it.contains("already exists"))
+        let reason = self.reason.as_deref().unwrap_or_default();
+        self.is_cause_of_failure() && reason.contains(NAME_TAKEN)
     }
 
     /// Returns whether it is a failure with its own cause, not a consequence of another one.
     pub fn is_cause_of_failure(&self) -> bool {
         let reason = self.reason.as_deref().unwrap_or_default();
-        let is_consequence = ["Resource creation cancelled", "Resource update cancelled"]
-            .iter()
-            .any(|it| reason.starts_with(it));
+        let is_consequence = CANCELLED.iter().any(|it| reason.starts_with(it));
         self.resource.status.ends_with("_FAILED") && !is_consequence
     }
 }
@@ -290,13 +292,13 @@ impl Stacks {
     }
 }
 
-/// `None` if a stack does not exist: CloudFormation has no error of its own for it.
+/// The answer about a stack; `None` if it does not exist.
 fn unless_missing<T, E>(call: Call, answer: Result<T, CallError<E>>) -> Result<Option<T>, Error>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let is_missing = |error: &CallError<E>| {
-        let is_said = |message: &str| message.contains("does not exist");
+        let is_said = |message: &str| message.contains(MISSING);
         error.code() == Some("ValidationError") && error.message().is_some_and(is_said)
     };
     match answer {

@@ -7,6 +7,7 @@ use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::{LayerTarget, Runtime};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Status;
+use serde::Serialize;
 
 use crate::table::{ITEM, Item, Record, Table};
 use crate::tracking::{REQUEST, ROLLED_BACK_TO, compatibility};
@@ -68,20 +69,18 @@ pub struct TrackedTarget {
     pub digest: Option<String>,
 }
 
-/// The source of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A version of an object of the inbox.
-    Object {
-        /// The bucket.
-        bucket: String,
-        /// The key.
-        key: String,
-        /// The version's id, if the bucket has versions.
-        version_id: Option<String>,
-    },
-    /// A message of the request queue, by its id.
-    Message(String),
+/// The source of a request: a version of an object of the inbox, or a message of the request queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Source {
+    /// The bucket of the object.
+    pub s3_bucket: Option<String>,
+    /// The key of the object.
+    pub s3_key: Option<String>,
+    /// The version's id, if the bucket has versions.
+    pub s3_version_id: Option<String>,
+    /// The id of the message.
+    pub message_id: Option<String>,
 }
 
 /// Requests, and the errors of unreadable items.
@@ -163,6 +162,7 @@ impl RequestsTable {
 /// Reads an item: a request without its targets, or one of its targets.
 fn part(item: Record<'_>) -> Result<TrackedRequest, String> {
     let text = |name| Ok::<_, String>(item.text_if_any(name)?.map(str::to_owned));
+    let status = item.parsed("Status")?;
     let mut request = TrackedRequest {
         request: item.request()?,
         project: text("ProjectName")?,
@@ -175,7 +175,6 @@ fn part(item: Record<'_>) -> Result<TrackedRequest, String> {
         codes: Vec::new(),
         targets: BTreeMap::new(),
     };
-    let status = item.parsed("Status")?;
     if item.text(ITEM)? == REQUEST {
         return Ok(TrackedRequest {
             status,
@@ -205,13 +204,17 @@ fn part(item: Record<'_>) -> Result<TrackedRequest, String> {
 }
 
 fn source(source: Record<'_>) -> Result<Source, String> {
-    if source.has("MessageId") {
-        return Ok(Source::Message(source.text("MessageId")?.to_owned()));
+    let text = |name| Ok::<_, String>(source.text_if_any(name)?.map(str::to_owned));
+    let message_id = text("MessageId")?;
+    if message_id.is_none() {
+        // An object has both.
+        source.text("S3Bucket").and(source.text("S3Key"))?;
     }
-    Ok(Source::Object {
-        bucket: source.text("S3Bucket")?.to_owned(),
-        key: source.text("S3Key")?.to_owned(),
-        version_id: source.text_if_any("S3VersionId")?.map(str::to_owned),
+    Ok(Source {
+        s3_bucket: text("S3Bucket")?,
+        s3_key: text("S3Key")?,
+        s3_version_id: text("S3VersionId")?,
+        message_id,
     })
 }
 
