@@ -70,7 +70,7 @@ pub struct TrackedTarget {
 }
 
 /// The source of a request: a version of an object of the inbox, or a message of the request queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Source {
     /// The bucket of the object.

@@ -328,10 +328,11 @@ fn people_read_what_was_recorded() {
         assert_eq!(known.request, accepted.request);
         assert_eq!(known.project.as_deref(), Some("data-tools"));
         assert_eq!(known.status, Status::Received);
-        let source = Source::Object {
-            bucket: "inbox".to_owned(),
-            key: "requests/data-tools.json".to_owned(),
-            version_id: Some("v1".to_owned()),
+        let source = Source {
+            s3_bucket: Some("inbox".to_owned()),
+            s3_key: Some("requests/data-tools.json".to_owned()),
+            s3_version_id: Some("v1".to_owned()),
+            message_id: None,
         };
         assert_eq!(known.source, Some(source));
         let targets: Vec<_> = known.targets.keys().copied().collect();
@@ -406,7 +407,11 @@ fn the_newest_requests_come_first_and_spoilt_ones_apart() {
         let oldest = tracked.requests.last().unwrap();
         assert!(oldest.is_terminal() && oldest.has_failed());
         assert_eq!(oldest.codes, ["RequirementsEmpty"]);
-        assert_eq!(oldest.source, Some(Source::Message("m-1".to_owned())));
+        let source = Source {
+            message_id: Some("m-1".to_owned()),
+            ..Source::default()
+        };
+        assert_eq!(oldest.source, Some(source));
 
         let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
         let update = world.dynamodb().update_item();
