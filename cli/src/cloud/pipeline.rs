@@ -158,7 +158,7 @@ impl Pipeline {
 pub(crate) async fn in_each<K, T>(
     regions: impl IntoIterator<Item = (Region, K)>,
     work: impl AsyncFn(Region, K) -> Result<T, Error>,
-) -> Vec<(Region, Result<T, Error>)> {
+) -> ByRegion<Result<T, Error>> {
     let work_in = &work;
     let results = regions
         .into_iter()
@@ -166,10 +166,11 @@ pub(crate) async fn in_each<K, T>(
     join_all(results).await
 }
 
+/// Something of each region.
+type ByRegion<T> = Vec<(Region, T)>;
+
 /// Splits the results of regions into values and errors.
-pub(crate) fn parted<T>(
-    results: Vec<(Region, Result<T, Error>)>,
-) -> (Vec<(Region, T)>, Vec<(Region, Error)>) {
+pub(crate) fn parted<T>(results: ByRegion<Result<T, Error>>) -> (ByRegion<T>, ByRegion<Error>) {
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for (region, result) in results {
         match result {

@@ -108,11 +108,7 @@ impl<'a> Plan<'a> {
         let mut patterns = rules.pruning.pruner();
         let mut order: Vec<usize> = (0..packages.len()).collect();
         order.sort_by_key(|index| packages[*index].layout.name.as_str());
-        let total = packages
-            .iter()
-            .map(|package| package.layout.files.len())
-            .sum();
-        let mut all = Vec::with_capacity(total);
+        let mut all = Vec::new();
         for &package in &order {
             for file in &packages[package].layout.files {
                 let is_metadata = rules.installation.is_metadata(&file.path);
@@ -128,7 +124,7 @@ impl<'a> Plan<'a> {
         // Stable: of equal paths the last is that of the package whose name sorts last.
         all.sort_by(|a, b| a.file.path.cmp(&b.file.path));
 
-        let mut entries = Vec::with_capacity(total);
+        let mut entries = Vec::with_capacity(all.len());
         let mut conflicts = Vec::new();
         for claims in all.chunk_by(|a, b| a.file.path == b.file.path) {
             let [others @ .., winner] = claims else {
@@ -162,18 +158,15 @@ impl<'a> Plan<'a> {
         }
         check_folders(&entries, packages)?;
 
-        let listing = lost
-            .into_iter()
-            .filter(|(package, _)| !packages[*package].layout.file_list.is_empty());
-        let file_lists = listing.map(|(package, mut lost)| {
-            lost.sort_unstable();
+        let mut file_lists = HashMap::new();
+        for (package, mut paths) in lost {
             let layout = packages[package].layout;
-            (
-                package,
-                file_list_without(layout, &lost, rules.installation),
-            )
-        });
-        let file_lists = file_lists.collect();
+            if !layout.file_list.is_empty() {
+                paths.sort_unstable();
+                let changed = file_list_without(layout, &paths, rules.installation);
+                file_lists.insert(package, changed);
+            }
+        }
         Ok(Self {
             entries,
             file_lists,
@@ -234,13 +227,13 @@ fn check_folders(entries: &[Planned<'_>], packages: &[Package<'_>]) -> Result<()
             .map(|(end, _)| end)
             .chain([folder.len()]);
         for end in ends {
-            let folder = &folder[..end];
-            if let Ok(at) = entries.binary_search_by(|other| other.file.path.as_str().cmp(folder)) {
+            let above = &folder[..end];
+            if let Ok(at) = entries.binary_search_by(|other| other.file.path.as_str().cmp(above)) {
                 let claimants = [entries[at].package, entry.package]
                     .map(|package| packages[package].filename.to_owned())
                     .to_vec();
                 return Err(Error::LayerConflict {
-                    path: folder.to_owned(),
+                    path: above.to_owned(),
                     claimants,
                 });
             }

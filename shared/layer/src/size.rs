@@ -23,10 +23,11 @@ pub(crate) fn oversize(
         let size = package.layout.size().saturating_sub(*pruned);
         *sizes.entry(package.layout.name.clone()).or_default() += size;
     }
-    let provided = sizes
+    let of_runtime = sizes
         .iter()
-        .filter(|(name, _)| rules.provided.contains(name.as_str()));
-    let provided = ordered(provided.map(|(name, size)| (name.clone(), *size)));
+        .filter(|(name, _)| rules.provided.contains(name.as_str()))
+        .map(|(name, size)| (name.clone(), *size));
+    let provided = ordered(of_runtime);
     sizes.extend(copied.map(|(folder, size)| (folder.to_owned(), size)));
     Oversize {
         unzipped,

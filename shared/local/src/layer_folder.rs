@@ -151,7 +151,7 @@ impl LayerFolder {
         check_size(&found)?;
 
         let temporary = NamedTempFile::new().map_err(unwritable)?;
-        let (out, packed) = temporary.into_parts();
+        let (out, path) = temporary.into_parts();
         let mut packer = Packer::new(BufWriter::new(out));
         for entry in found {
             let shown = self.path.join(&entry.path);
@@ -172,10 +172,10 @@ impl LayerFolder {
         let files = PackedFiles {
             folder: format!("the folder {}", self.path.display()),
             files,
-            packed: packed.to_path_buf(),
+            packed: path.to_path_buf(),
         };
         Ok(PackedFolder {
-            packed,
+            packed: path,
             files,
             left_out,
         })

@@ -49,8 +49,8 @@ impl Interpreters {
         names: impl IntoIterator<Item = &'a str>,
     ) -> impl Iterator<Item = PathBuf> {
         let of_name = |name: &'a str| self.folders.iter().map(move |folder| folder.join(name));
-        let named = names.into_iter().flat_map(of_name);
-        let files = named.filter(|candidate| candidate.is_file());
+        let paths = names.into_iter().flat_map(of_name);
+        let files = paths.filter(|candidate| candidate.is_file());
         self.preferred.iter().cloned().chain(files)
     }
 }

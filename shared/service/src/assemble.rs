@@ -164,7 +164,6 @@ pub async fn assemble<S: Write + Send + 'static>(
         let written = write(&bundle, &trees, packed, output, &mut staged)?;
         let (unzipped, shape) = (bundle.unzipped, bundle.shape);
         let (pruned, conflicts) = (bundle.pruned, bundle.conflicts);
-        let copied = copied.files.len();
         for (tree, pruned) in trees.iter_mut().zip(&pruned) {
             for (installed, (unpacked, packed)) in
                 tree.installed.iter_mut().zip(&pruned.of_packages)
@@ -186,7 +185,7 @@ pub async fn assemble<S: Write + Send + 'static>(
             unzipped,
             shape,
             packages,
-            copied,
+            copied: copied.files.len(),
             warnings,
             conflicts,
             pruned: pruned_of(&pruned, shape),
@@ -205,11 +204,11 @@ fn write(
     staged: &mut dyn Write,
 ) -> Result<Written, Error> {
     let stored: Vec<_> = trees.iter().flat_map(|tree| &tree.stored).collect();
-    let pairs = stored
+    let of_packages = stored
         .iter()
-        .map(|it| [it.archive().to_owned(), it.layout_file().to_owned()]);
-    let packed = packed.map(|path| [path.clone(), path]);
-    let open = OpenFiles::new(pairs.chain(packed).flatten().collect(), OPEN_FILES);
+        .flat_map(|it| [it.archive().to_owned(), it.layout_file().to_owned()]);
+    let of_packed = packed.into_iter().flat_map(|path| [path.clone(), path]);
+    let open = OpenFiles::new(of_packages.chain(of_packed).collect(), OPEN_FILES);
     let all = open.all();
     let mut pairs = all.chunks(2).map(|pair| PackageFiles {
         archive: &pair[0],
@@ -219,9 +218,8 @@ fn write(
         .iter()
         .map(|tree| pairs.by_ref().take(tree.stored.len()).collect())
         .collect();
-    // What was packed comes last.
-    let packed = pairs.next();
-    let written = output.write(Files::new(bundle, &of_trees, packed.as_ref()), staged);
+    let extra = pairs.next();
+    let written = output.write(Files::new(bundle, &of_trees, extra.as_ref()), staged);
     written.map_err(|error| match open.failure() {
         Some((index, error)) if index / 2 < stored.len() => {
             let archive = stored[index / 2].filename().to_owned();
@@ -244,8 +242,8 @@ fn pruned_of(trees: &[Pruned], shape: Shape) -> Pruned {
         Shape::Shared => trees.get(..1).unwrap_or_default(),
         Shape::PerRuntime => trees,
     };
-    let unmatched = there.first().map_or(&[][..], |tree| &tree.unmatched);
-    let unmatched = unmatched
+    let of_first = there.first().map_or(&[][..], |tree| &tree.unmatched);
+    let unmatched = of_first
         .iter()
         .filter(|pattern| there.iter().all(|tree| tree.unmatched.contains(pattern)));
     Pruned {

@@ -505,13 +505,13 @@ fn bounded(mut warnings: Vec<String>) -> Vec<String> {
     const BYTES: usize = 1_000;
     let more = warnings.len().saturating_sub(Limits::PROBLEMS);
     warnings.truncate(Limits::PROBLEMS);
-    let mut warnings: Vec<_> = warnings.iter().map(|it| displayed(it, BYTES)).collect();
+    let mut shown: Vec<_> = warnings.iter().map(|it| displayed(it, BYTES)).collect();
     if more > 0 {
-        warnings.push(format!(
+        shown.push(format!(
             "{more} more warnings are left out; the manifest has all `Conflicts`"
         ));
     }
-    warnings
+    shown
 }
 
 /// The packages with those first that are required, if it is known which these are.

@@ -52,8 +52,8 @@ impl Ecosystem for Python {
     }
 
     fn package_name(filename: &str) -> Option<String> {
-        let filename: WheelFilename = filename.parse().ok()?;
-        Some(filename.name().to_string())
+        let parsed = filename.parse::<WheelFilename>().ok()?;
+        Some(parsed.name().to_string())
     }
 
     fn check_package(request: &Request, filename: &str, wheel: &[u8]) -> Result<(), Problem> {

@@ -94,26 +94,20 @@ pub fn inspect(
         // As pip does: the entry point wins over a script of the same name.
         files.insert(path, script.map_err(|e| wheel.unwritten(e))?);
     }
-    for (name, content) in [("INSTALLER", INSTALLER.to_vec()), ("RECORD", Vec::new())] {
-        let path = format!("{}/{name}", roots.dist_info);
-        let content = if name == "RECORD" {
-            record::write(&path, files.values()).into_bytes()
-        } else {
-            content
-        };
-        let file = packed
-            .add(path.clone(), &content, false)
-            .map_err(|e| wheel.unwritten(e))?;
-        files.insert(path, file);
-    }
+    let installer = format!("{}/INSTALLER", roots.dist_info);
+    let file = packed.add(installer.clone(), INSTALLER, false);
+    files.insert(installer, file.map_err(|e| wheel.unwritten(e))?);
+    let file_list = format!("{}/RECORD", roots.dist_info);
+    let text = record::write(&file_list, files.values());
+    let file = packed.add(file_list.clone(), text.as_bytes(), false);
+    files.insert(file_list.clone(), file.map_err(|e| wheel.unwritten(e))?);
     let paths = files.keys().map(String::as_str);
     wheel.check_folders(paths, |path| files.contains_key(path))?;
-    let record = format!("{}/RECORD", roots.dist_info);
     Ok(Layout {
         name: filename.name().to_string(),
         version: filename.version().to_string(),
         archive_size: length,
-        file_list: record,
+        file_list,
         files: files.into_values().collect(),
     })
 }

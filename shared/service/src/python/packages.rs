@@ -119,8 +119,10 @@ impl<'a> PythonPackages<'a> {
         own::install(&self.own_wheels, target, &mut packages)?;
         self.check_own(&packages, target).await?;
         if packages.len() > Limits::PACKAGES {
-            let packages = packages.len();
-            return Err(PythonError::TooManyPackages { packages }.into());
+            let error = PythonError::TooManyPackages {
+                packages: packages.len(),
+            };
+            return Err(error.into());
         }
         Ok(packages)
     }
