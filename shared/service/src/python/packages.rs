@@ -56,6 +56,96 @@ pub struct PythonPackages<'a> {
     progress: &'a dyn Progress,
 }
 
+impl Packages for PythonPackages<'_> {
+    type Input = PythonInput;
+    type Package = LockedPackage;
+
+    fn installation(&self) -> &'static dyn Installation {
+        &SitePackages
+    }
+
+    async fn resolve(
+        &self,
+        target: Target,
+        locating: Locating,
+    ) -> Result<Resolved<LockedPackage>, Error> {
+        let candidates = self.candidates(target, locating).await?;
+        let (named, packages): (Vec<_>, Vec<_>) = candidates
+            .into_iter()
+            .partition(|package| self.request.input.exclude.contains(&package.name));
+        let mut excluded: Vec<_> = named.into_iter().map(excluded_by_name).collect();
+        let (packages, mut warnings) = self
+            .without_provided(packages, target, &mut excluded)
+            .await?;
+        warnings.extend(packages.iter().filter_map(|package| {
+            let reason = package.yanked.as_deref()?;
+            Some(yanked_warning(
+                package.name.as_ref(),
+                &package.version,
+                reason,
+            ))
+        }));
+        self.progress.on(Event::Resolved {
+            target,
+            packages: packages.len(),
+        });
+        Ok(Resolved {
+            packages,
+            excluded,
+            warnings,
+        })
+    }
+
+    async fn fetch(
+        &self,
+        packages: &[LockedPackage],
+        target: Target,
+    ) -> Result<Vec<Arc<dyn StoredPackage>>, PortError> {
+        let wheels = self.wheels(packages, target).await?;
+        Ok(wheels.into_iter().map(|wheel| wheel as _).collect())
+    }
+
+    fn may_be_out_of_date(&self, error: &Error) -> bool {
+        matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
+            && error.condition() == Some(Condition::FileMoved)
+    }
+
+    fn requirements(&self) -> Option<Vec<ecosystem::Requirement>> {
+        let Source::Resolve(set) = self.source else {
+            // A lock file does not say what was asked for, only what came of it.
+            return None;
+        };
+        let required = set
+            .requirements
+            .iter()
+            .map(|requirement| ecosystem::Requirement {
+                name: requirement.specifier.name.to_string(),
+                specifier: requirement.specifier.to_string(),
+            });
+        Some(required.collect())
+    }
+
+    fn providable(&self) -> BTreeSet<&'static str> {
+        match &self.source {
+            Source::Resolve(_) if !self.request.contents.provided_by_runtime => provided::names(),
+            // Nothing of a lock is left out.
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn nothing_left(&self) -> accretion_layer::Error {
+        let members = match &self.source {
+            Source::Locked(lock) => lock.members_without_root(),
+            Source::Resolve(_) => Vec::new(),
+        };
+        accretion_layer::Error::LayerEmpty { members }
+    }
+
+    fn lock(&self, trees: &[(Target, &[LockedPackage])]) -> String {
+        lock::write(trees)
+    }
+}
+
 impl<'a> PythonPackages<'a> {
     /// The packages of a request. No port is asked yet.
     ///
@@ -125,92 +215,6 @@ impl<'a> PythonPackages<'a> {
             return Err(error.into());
         }
         Ok(packages)
-    }
-
-    /// Checks that the user's own wheels are for a target's Python, and have the versions that the
-    /// request requires.
-    async fn check_own(&self, packages: &[LockedPackage], target: Target) -> Result<(), Error> {
-        for package in packages.iter().filter(|package| package.is_at_hand()) {
-            if let Locked::Wheel { filename, file } = &package.locked {
-                let wheel = self.ports.wheels.get(filename, file).await?;
-                requires(&wheel)?.check_python(filename.as_str(), target)?;
-            }
-        }
-        if let Source::Resolve(set) = &self.source {
-            let lines = set.requirements.iter().chain(&set.constraints);
-            own::check_versions(&self.own_wheels, lines, target, None)?;
-        }
-        Ok(())
-    }
-
-    /// Checks that the user's own wheels have the versions that other packages require.
-    fn check_required(
-        &self,
-        packages: &[LockedPackage],
-        wheels: &[Arc<StoredWheel>],
-        target: Target,
-    ) -> Result<(), PythonError> {
-        if self.own_wheels.is_empty() {
-            return Ok(());
-        }
-        for (package, wheel) in packages.iter().zip(wheels) {
-            let distributions = requires(wheel)?.distributions;
-            let required: Vec<_> = distributions
-                .iter()
-                .filter_map(|it| Requirement::of_metadata(it))
-                .collect();
-            own::check_versions(
-                &self.own_wheels,
-                required.iter(),
-                target,
-                Some(&package.name),
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Leaves out what the runtime has, if the request says so, and says why something stays.
-    async fn without_provided(
-        &self,
-        packages: Vec<LockedPackage>,
-        target: Target,
-        excluded: &mut Vec<Excluded>,
-    ) -> Result<(Vec<LockedPackage>, Vec<String>), Error> {
-        let names = provided::names();
-        let is_any = packages.iter().any(|it| names.contains(it.name.as_ref()));
-        if !self.request.contents.provided_by_runtime || !is_any {
-            return Ok((packages, Vec::new()));
-        }
-        let Source::Resolve(requirements) = &self.source else {
-            // Locked means locked: that very version, which no runtime keeps.
-            let warning = "a lock is installed as it is: `ProvidedByRuntime` leaves nothing out";
-            return Ok((packages, vec![warning.to_owned()]));
-        };
-        let wheels = self.wheels(&packages, target).await?;
-        let requiring = packages.iter().zip(&wheels).map(|(package, wheel)| {
-            Ok(Requiring {
-                name: package.name.clone(),
-                version: package.version.clone(),
-                requires: requires(wheel)?.distributions,
-                is_own: package.is_at_hand(),
-            })
-        });
-        let all = requiring.collect::<Result<Vec<_>, PythonError>>()?;
-        let division = provided::divide(target, requirements, &all)?;
-        let mut left = Vec::with_capacity(packages.len());
-        for package in packages {
-            match division.out.get(&package.name) {
-                None => left.push(package),
-                Some(at_least) => excluded.push(Excluded {
-                    reason: Some(Reason::ProvidedByRuntime),
-                    runtime_version: Some(format!(">={at_least}")),
-                    ..excluded_by_name(package)
-                }),
-            }
-        }
-        excluded.sort_by(|one, other| one.name.cmp(&other.name));
-        let warnings = division.kept.iter().map(ToString::to_string);
-        Ok((left, warnings.collect()))
     }
 
     async fn select(
@@ -307,6 +311,75 @@ impl<'a> PythonPackages<'a> {
         }
     }
 
+    /// The packages that come from no index: their wheels are at hand, or will be where the layer is
+    /// built.
+    fn own_packages(&self) -> Vec<PackageName> {
+        let at_hand = self.own_wheels.iter().map(|it| it.filename.name().clone());
+        at_hand
+            .chain(own_packages(&self.request.contents))
+            .collect()
+    }
+
+    /// Checks that the user's own wheels are for a target's Python, and have the versions that the
+    /// request requires.
+    async fn check_own(&self, packages: &[LockedPackage], target: Target) -> Result<(), Error> {
+        for package in packages.iter().filter(|package| package.is_at_hand()) {
+            if let Locked::Wheel { filename, file } = &package.locked {
+                let wheel = self.ports.wheels.get(filename, file).await?;
+                requires(&wheel)?.check_python(filename.as_str(), target)?;
+            }
+        }
+        if let Source::Resolve(set) = &self.source {
+            let lines = set.requirements.iter().chain(&set.constraints);
+            own::check_versions(&self.own_wheels, lines, target, None)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves out what the runtime has, if the request says so, and says why something stays.
+    async fn without_provided(
+        &self,
+        packages: Vec<LockedPackage>,
+        target: Target,
+        excluded: &mut Vec<Excluded>,
+    ) -> Result<(Vec<LockedPackage>, Vec<String>), Error> {
+        let names = provided::names();
+        let is_any = packages.iter().any(|it| names.contains(it.name.as_ref()));
+        if !self.request.contents.provided_by_runtime || !is_any {
+            return Ok((packages, Vec::new()));
+        }
+        let Source::Resolve(requirements) = &self.source else {
+            // Locked means locked: that very version, which no runtime keeps.
+            let warning = "a lock is installed as it is: `ProvidedByRuntime` leaves nothing out";
+            return Ok((packages, vec![warning.to_owned()]));
+        };
+        let wheels = self.wheels(&packages, target).await?;
+        let requiring = packages.iter().zip(&wheels).map(|(package, wheel)| {
+            Ok(Requiring {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                requires: requires(wheel)?.distributions,
+                is_own: package.is_at_hand(),
+            })
+        });
+        let all = requiring.collect::<Result<Vec<_>, PythonError>>()?;
+        let division = provided::divide(target, requirements, &all)?;
+        let mut left = Vec::with_capacity(packages.len());
+        for package in packages {
+            match division.out.get(&package.name) {
+                None => left.push(package),
+                Some(at_least) => excluded.push(Excluded {
+                    reason: Some(Reason::ProvidedByRuntime),
+                    runtime_version: Some(format!(">={at_least}")),
+                    ..excluded_by_name(package)
+                }),
+            }
+        }
+        excluded.sort_by(|one, other| one.name.cmp(&other.name));
+        let warnings = division.kept.iter().map(ToString::to_string);
+        Ok((left, warnings.collect()))
+    }
+
     /// The wheels of packages, in their order.
     async fn wheels(
         &self,
@@ -331,103 +404,30 @@ impl<'a> PythonPackages<'a> {
         Ok(wheels)
     }
 
-    /// The packages that come from no index: their wheels are at hand, or will be where the layer is
-    /// built.
-    fn own_packages(&self) -> Vec<PackageName> {
-        let at_hand = self.own_wheels.iter().map(|it| it.filename.name().clone());
-        at_hand
-            .chain(own_packages(&self.request.contents))
-            .collect()
-    }
-}
-
-impl Packages for PythonPackages<'_> {
-    type Input = PythonInput;
-    type Package = LockedPackage;
-
-    fn installation(&self) -> &'static dyn Installation {
-        &SitePackages
-    }
-
-    async fn resolve(
-        &self,
-        target: Target,
-        locating: Locating,
-    ) -> Result<Resolved<LockedPackage>, Error> {
-        let candidates = self.candidates(target, locating).await?;
-        let (named, packages): (Vec<_>, Vec<_>) = candidates
-            .into_iter()
-            .partition(|package| self.request.input.exclude.contains(&package.name));
-        let mut excluded: Vec<_> = named.into_iter().map(excluded_by_name).collect();
-        let (packages, mut warnings) = self
-            .without_provided(packages, target, &mut excluded)
-            .await?;
-        warnings.extend(packages.iter().filter_map(|package| {
-            let reason = package.yanked.as_deref()?;
-            Some(yanked_warning(
-                package.name.as_ref(),
-                &package.version,
-                reason,
-            ))
-        }));
-        self.progress.on(Event::Resolved {
-            target,
-            packages: packages.len(),
-        });
-        Ok(Resolved {
-            packages,
-            excluded,
-            warnings,
-        })
-    }
-
-    async fn fetch(
+    /// Checks that the user's own wheels have the versions that other packages require.
+    fn check_required(
         &self,
         packages: &[LockedPackage],
+        wheels: &[Arc<StoredWheel>],
         target: Target,
-    ) -> Result<Vec<Arc<dyn StoredPackage>>, PortError> {
-        let wheels = self.wheels(packages, target).await?;
-        Ok(wheels.into_iter().map(|wheel| wheel as _).collect())
-    }
-
-    fn may_be_out_of_date(&self, error: &Error) -> bool {
-        matches!(self.source, Source::Locked(lock) if lock.has_files_to_locate())
-            && error.condition() == Some(Condition::FileMoved)
-    }
-
-    fn requirements(&self) -> Option<Vec<ecosystem::Requirement>> {
-        let Source::Resolve(set) = self.source else {
-            // A lock file does not say what was asked for, only what came of it.
-            return None;
-        };
-        let required = set
-            .requirements
-            .iter()
-            .map(|requirement| ecosystem::Requirement {
-                name: requirement.specifier.name.to_string(),
-                specifier: requirement.specifier.to_string(),
-            });
-        Some(required.collect())
-    }
-
-    fn providable(&self) -> BTreeSet<&'static str> {
-        match &self.source {
-            Source::Resolve(_) if !self.request.contents.provided_by_runtime => provided::names(),
-            // Nothing of a lock is left out.
-            _ => BTreeSet::new(),
+    ) -> Result<(), PythonError> {
+        if self.own_wheels.is_empty() {
+            return Ok(());
         }
-    }
-
-    fn nothing_left(&self) -> accretion_layer::Error {
-        let members = match &self.source {
-            Source::Locked(lock) => lock.members_without_root(),
-            Source::Resolve(_) => Vec::new(),
-        };
-        accretion_layer::Error::LayerEmpty { members }
-    }
-
-    fn lock(&self, trees: &[(Target, &[LockedPackage])]) -> String {
-        lock::write(trees)
+        for (package, wheel) in packages.iter().zip(wheels) {
+            let distributions = requires(wheel)?.distributions;
+            let required: Vec<_> = distributions
+                .iter()
+                .filter_map(|it| Requirement::of_metadata(it))
+                .collect();
+            own::check_versions(
+                &self.own_wheels,
+                required.iter(),
+                target,
+                Some(&package.name),
+            )?;
+        }
+        Ok(())
     }
 }
 
