@@ -1,6 +1,6 @@
 //! The rule for loopback: the addresses and the name by which a machine reaches only itself.
 //!
-//! Plain http is safe there, and nothing that comes over the network may lead there.
+//! Plain http is safe there.
 
 use url::Host;
 
