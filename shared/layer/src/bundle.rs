@@ -69,8 +69,8 @@ impl<'a> Bundle<'a> {
     /// Decides what a layer of these trees and files consists of. If all trees have the same
     /// content, it is there once; otherwise each runtime's is in a folder of its own, as a whole.
     ///
-    /// Where packages of a tree claim the same path with different content, the one whose name sorts
-    /// last wins. A copied file with the path of an installed one is an error, unless both are the
+    /// If packages of a tree claim the same path with different content, the one whose name sorts last
+    /// wins. A copied file with the path of an installed one is an error, unless both are the
     /// same, and so is one that belongs to a package which is in another folder of the layer. No
     /// rule but the limit is about what is copied.
     ///
@@ -204,8 +204,8 @@ impl<'a> Bundle<'a> {
     }
 }
 
-/// A path at which two plans differ in what is there: the first one that is no metadata, if there is
-/// such a one, for that of a package differs with its files.
+/// A path at which two plans differ: the first that is no metadata, if there is one. Metadata of a
+/// package differs whenever its files do.
 fn first_difference(
     one: &Plan<'_>,
     other: &Plan<'_>,

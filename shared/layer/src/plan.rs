@@ -95,7 +95,7 @@ pub(crate) struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Decides which files of these packages are installed.
     ///
-    /// Where packages claim the same path with different content, the one whose name sorts last
+    /// If packages claim the same path with different content, the one whose name sorts last
     /// wins, as if they had been installed in the order of their names; the others' lists of files
     /// lose the path. With [`Rules::strict`] that is an error. A file where another package needs a
     /// folder always is. What is pruned claims no path, and no list of files has it.

@@ -131,7 +131,7 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
     /// Of a merged layer those of the first runtime that fails, as [`Error::OfRuntime`].
     pub async fn layer(&self, wanted: &Compatibility) -> Result<Built, Error> {
         let built = self.build(wanted).await;
-        self.targets_are_finished(wanted);
+        self.report_targets(wanted);
         self.ports.progress.on(Event::Finished(wanted.target()));
         built
     }
@@ -149,7 +149,7 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
     async fn attempt(&self, wanted: &Compatibility, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, wanted.target());
-        let (trees, kept) = self.resolve(wanted, locating).await?;
+        let (trees, of_packages) = self.resolve(wanted, locating).await?;
         let files = self.files.as_ref().map_or(&[][..], |packed| &packed.files);
         if files.is_empty() && trees.iter().all(|tree| tree.packages.is_empty()) {
             return Err(self.packages.nothing_left().into());
@@ -184,7 +184,13 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
             .iter()
             .flat_map(|pruned| &pruned.unmatched)
             .map(|pattern| format!("the pattern `{pattern}` matches no file"));
-        let warnings = bounded(kept.into_iter().chain(conflicts).chain(unmatched).collect());
+        let warnings = bounded(
+            of_packages
+                .into_iter()
+                .chain(conflicts)
+                .chain(unmatched)
+                .collect(),
+        );
         let elapsed = start.elapsed();
         Ok(Built {
             target: wanted.clone(),
@@ -243,7 +249,7 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
             .into_iter()
             .collect::<Result<_, Error>>()?;
         let _permit = self.splices.acquire().await;
-        self.targets_are_finished(wanted);
+        self.report_targets(wanted);
         self.ports.progress.on(Event::Splicing(wanted.target()));
         let staged = self.ports.artifacts.stage(layer)?;
         let rules = Rules {
@@ -276,8 +282,8 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
         Ok(manifest)
     }
 
-    /// All that is needed for the targets of a merged layer is at hand, or will not be.
-    fn targets_are_finished(&self, wanted: &Compatibility) {
+    /// Reports the targets of a merged layer as finished: nothing more is fetched for them.
+    fn report_targets(&self, wanted: &Compatibility) {
         if let LayerTarget::Merged(_) = wanted.target() {
             for target in wanted.targets() {
                 self.ports.progress.on(Event::Finished(target.into()));
@@ -365,7 +371,7 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
             artifact_sha256: content.artifact.sha256,
             artifact_size: content.artifact.size,
             unzipped_size: content.unzipped_size,
-            // What a person builds, they can lock themselves.
+            // The pipeline keeps locks; the command has `accretion lock`.
             lock_s3_key: self
                 .origin
                 .as_ref()
@@ -387,7 +393,7 @@ struct ResolvedTree<P> {
     excluded: Vec<Excluded>,
 }
 
-/// Says of what was installed earlier what is known now of yanked versions.
+/// Updates the yanked versions among packages that were installed earlier.
 fn note_yanked<P: Package>(installed: &mut [Installed], trees: &[ResolvedTree<P>]) {
     let packages = || trees.iter().flat_map(|tree| &tree.packages);
     for it in installed {

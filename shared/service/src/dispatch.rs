@@ -25,7 +25,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::Error;
 use crate::ecosystem::Ecosystem;
-use crate::gather::{self, Gathered};
+use crate::gather::{self, GatherError};
 use crate::ports::{
     Acceptance, Accepted, BuildOrder, Builds, Inbox, Manifests, Milestone, Observer, Origin,
     Rejected, Requests, Topic, Tracking,
@@ -60,7 +60,7 @@ pub struct Message {
 /// The result of a dispatch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The builds of the request are started.
+    /// The builds of the request are started, or its rollback is on its way to the publisher.
     Accepted(RequestId),
     /// The request is invalid, and the rejection is announced.
     Rejected(RequestId),
@@ -290,12 +290,12 @@ impl<'a, E: Ecosystem> Dispatch<'a, E> {
                     ..request
                 })))
             }
-            Err(Gathered::Problem(problem)) => {
+            Err(GatherError::Problem(problem)) => {
                 let mut report = Report::new(received.name.as_str(), "");
                 report.push(problem);
                 Ok(Err(report))
             }
-            Err(Gathered::Port(error)) => Err(error.into()),
+            Err(GatherError::Port(error)) => Err(error.into()),
         }
     }
 
@@ -438,8 +438,8 @@ impl<'a, E: Ecosystem> Dispatch<'a, E> {
             codes,
         };
         self.ports.tracking.reject(&rejected).await?;
-        let errors = report.problems.iter();
-        if let Some(first) = errors.into_iter().find(|it| it.severity == Severity::Error) {
+        let mut problems = report.problems.iter();
+        if let Some(first) = problems.find(|it| it.severity == Severity::Error) {
             let (rejected, code) = (&rejected, first.code);
             self.observer.on(Milestone::Rejected { rejected, code });
         }

@@ -78,7 +78,7 @@ pub trait Packages: Send + Sync {
     /// The packages that the runtime has and that could still be left out.
     fn providable(&self) -> BTreeSet<&'static str>;
 
-    /// That there is nothing to make a layer of.
+    /// The error if no package is left for the layer.
     fn nothing_left(&self) -> accretion_layer::Error;
 
     /// The lock of what is installed for some targets.

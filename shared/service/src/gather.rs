@@ -19,20 +19,20 @@ const READS: usize = 16;
 
 /// The reason why no files could be gathered.
 #[derive(Debug)]
-pub(crate) enum Gathered {
+pub(crate) enum GatherError {
     /// They can't go into a layer.
     Problem(Problem),
     /// A port failed.
     Port(PortError),
 }
 
-impl From<Problem> for Gathered {
+impl From<Problem> for GatherError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
 }
 
-impl From<PortError> for Gathered {
+impl From<PortError> for GatherError {
     fn from(error: PortError) -> Self {
         Self::Port(error)
     }
@@ -43,7 +43,7 @@ pub(crate) async fn files<E: Ecosystem>(
     request: &Request<E::Input>,
     inbox: &dyn Inbox,
     requests: &dyn Requests,
-) -> Result<BTreeSet<FileSource>, Gathered> {
+) -> Result<BTreeSet<FileSource>, GatherError> {
     let mut sources = BTreeSet::new();
     let mut own = OwnFiles::new(&request.contents.file_rules);
     let mut packages = Vec::new();
@@ -95,7 +95,7 @@ pub(crate) async fn files<E: Ecosystem>(
         let problem = "there is no file in what `Files` names";
         return Err(problem_of(code::FILES_INVALID, problem, "remove `Files`").into());
     }
-    // Nothing is left of what is rejected.
+    // Stored last, so that a rejected request leaves nothing.
     for (key, content) in packages.into_iter().chain(packed) {
         requests.store_file(&key, content).await?;
     }
@@ -106,7 +106,7 @@ fn problem_of(code: &'static str, message: impl Into<String>, help: &str) -> Pro
     Problem::error(code, message).help(help)
 }
 
-async fn read(inbox: &dyn Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
+async fn read(inbox: &dyn Inbox, key: &str) -> Result<Vec<u8>, GatherError> {
     let Some(bytes) = inbox.latest(key, Limits::FILE_ARCHIVE_BYTES).await? else {
         let message = format!("there is no object `{key}` in the inbox");
         let help = "upload it, then drop the request again";
@@ -123,7 +123,7 @@ async fn read(inbox: &dyn Inbox, key: &str) -> Result<Vec<u8>, Gathered> {
 
 /// Reads the objects below a prefix: no more than the list of them says, so that memory is bounded
 /// before it is needed.
-async fn read_all(inbox: &dyn Inbox, prefix: &str, own: &mut OwnFiles) -> Result<(), Gathered> {
+async fn read_all(inbox: &dyn Inbox, prefix: &str, own: &mut OwnFiles) -> Result<(), GatherError> {
     let objects = inbox.list(prefix, Limits::FILES).await?;
     let size: u64 = objects.iter().map(|object| object.size).sum();
     if objects.len() > Limits::FILES || size > Limits::FILES_BYTES {
@@ -154,7 +154,7 @@ async fn read_all(inbox: &dyn Inbox, prefix: &str, own: &mut OwnFiles) -> Result
 async fn read_listed<'o>(
     inbox: &dyn Inbox,
     object: &'o Listed,
-) -> Result<(&'o str, Vec<u8>), Gathered> {
+) -> Result<(&'o str, Vec<u8>), GatherError> {
     let key = object.key.as_str();
     let limit = usize::try_from(object.size).unwrap_or(usize::MAX);
     let content = inbox.latest(key, limit).await?;

@@ -123,7 +123,7 @@ impl Publish<'_> {
     ) -> Result<Option<Outcome>, Error> {
         let owner = claimed.owner.clone();
         let is_inherited = claimed.is_inherited;
-        let published = match self.version(manifest, artifact, &claimed).await {
+        let published = match self.publish_or_adopt(manifest, artifact, &claimed).await {
             Ok(version) => {
                 let committed = self.commit(manifest, &version, claimed).await;
                 committed.map_err(Unpublished::with_version)
@@ -147,7 +147,7 @@ impl Publish<'_> {
 
     /// The version that a claim is for: one that was published before and not recorded, or a new
     /// one.
-    async fn version(
+    async fn publish_or_adopt(
         &self,
         manifest: &PublishableManifest,
         artifact: Option<StoredArtifact>,

@@ -233,7 +233,7 @@ impl<'a> PythonPackages<'a> {
             Source::Resolve(set) => {
                 set.python(target)?;
                 let set = &set.without(&own);
-                // Wheels and files of one's own need nothing.
+                // Extra files and supplied wheels need no resolution.
                 if set.requirements.is_empty() {
                     return Ok(Vec::new());
                 }
