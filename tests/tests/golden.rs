@@ -268,7 +268,7 @@ fn keys_and_names_stay() {
         keys::dropped_request(&project, "request.json"),
         keys::request(&id),
         keys::packed_files(sha256),
-        keys::own_wheel(sha256),
+        keys::own_package(sha256),
         keys::artifact(&project, digest),
         keys::artifact_description(&project, digest),
         keys::lock(&project, digest),

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use accretion_archive::WriteError;
 use accretion_core::diagnostic::{Checked, Problem, code};
-use accretion_core::digest::{Component, Sha256, Written};
+use accretion_core::digest::{Component, Digest, Sha256, Written};
 use accretion_core::json::{Fields, Reader};
 use accretion_core::language::Language;
 use accretion_core::layer::Shape;
 use accretion_core::manifest::Installed;
 use accretion_core::notification::Event;
 use accretion_core::request::{
-    Contents, FileSourceDocument, IdentityAttributes, Input, ProjectName, Request,
+    Contents, FileKind, FileSourceDocument, IdentityAttributes, Input, ProjectName, Request,
 };
 use accretion_core::target::{Runtime, Target};
 use accretion_layer::{Data, Files, LayerZip, Output, Packer, SizeLimit};
@@ -28,6 +28,7 @@ use accretion_service::Error;
 use accretion_service::build::{self, Build, Built};
 use accretion_service::dispatch::{self, Dispatch, Message, Outcome};
 use accretion_service::ecosystem::{Ecosystem, Locating, Package, Packages, Requirement, Resolved};
+use accretion_service::extra;
 use accretion_service::ports::{PortError, StoredPackage};
 use accretion_service::publish::{self, Publish};
 use accretion_tree::{Installation, Layout, LayoutFile};
@@ -77,8 +78,11 @@ impl Input for WordList {
         vec![Runtime::Python313, Runtime::Python314]
     }
 
-    fn is_package_file(name: &str) -> Option<bool> {
-        name.strip_suffix(".whl").map(|stem| !stem.is_empty())
+    fn file_kind(filename: &str) -> FileKind {
+        match filename.strip_suffix(".word") {
+            Some(word) => FileKind::Package(word.to_owned()),
+            None => FileKind::Other,
+        }
     }
 }
 
@@ -98,10 +102,6 @@ impl Ecosystem for Words {
         unspeakable
             .map(|word| Problem::error(code::FILES_INVALID, format!("`{word}` is no word")))
             .collect()
-    }
-
-    fn package_name(filename: &str) -> Option<String> {
-        filename.strip_suffix(".whl").map(ToOwned::to_owned)
     }
 
     fn check_package(
@@ -232,7 +232,18 @@ impl StoredPackage for StoredWord {
 /// The words of one request, which are stored in a folder.
 struct ChosenWords<'a> {
     request: &'a Request<WordList>,
+    supplied: Vec<String>,
     folder: &'a Path,
+}
+
+impl<'a> ChosenWords<'a> {
+    fn new(request: &'a Request<WordList>, folder: &'a Path) -> Self {
+        Self {
+            request,
+            supplied: Vec::new(),
+            folder,
+        }
+    }
 }
 
 impl Packages for ChosenWords<'_> {
@@ -243,8 +254,13 @@ impl Packages for ChosenWords<'_> {
         &Dictionary
     }
 
+    async fn supply(&mut self, _: &str, _: Sha256, archive: Vec<u8>) -> Result<(), Error> {
+        self.supplied.push(String::from_utf8(archive).unwrap());
+        Ok(())
+    }
+
     async fn resolve(&self, target: Target, _: Locating) -> Result<Resolved<Word>, Error> {
-        let words = self.request.input.0.iter();
+        let words = self.request.input.0.iter().chain(&self.supplied);
         let mut packages: Vec<_> = words.map(|word| Word::new(word, target.runtime)).collect();
         packages.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Resolved {
@@ -286,7 +302,7 @@ impl Packages for ChosenWords<'_> {
                 file_list: list,
                 files,
             };
-            let filename = format!("{word}.whl");
+            let filename = format!("{word}.word");
             Arc::new(StoredWord {
                 filename,
                 layout,
@@ -328,6 +344,10 @@ impl Packages for ChosenWords<'_> {
 struct Listing;
 
 impl Output for Listing {
+    fn digest(&self, layer: Digest) -> Digest {
+        layer.of_output("listing")
+    }
+
     fn limit(&self) -> SizeLimit {
         SizeLimit {
             bytes: 100,
@@ -374,10 +394,7 @@ async fn build(
     let shared = Arc::new(Mutex::new(free()));
     let invocation = Invocation::new(shared, 1, 0);
     let layers = OutputFolder::new(folder.path().join("layers"));
-    let packages = ChosenWords {
-        request,
-        folder: folder.path(),
-    };
+    let packages = ChosenWords::new(request, folder.path());
     let ports = build::Ports {
         artifacts: &layers,
         clock: &invocation,
@@ -428,7 +445,10 @@ async fn a_layer_of_another_ecosystem_has_its_folders_and_lists() {
     let expected = expected.map(|(path, content)| (path.to_owned(), content.to_owned()));
     assert_eq!(files, BTreeMap::from(expected));
     assert_eq!(built.manifest.shape, Some(Shape::Shared));
-    assert_eq!(built.warnings, ["`index` comes from b.whl, not from a.whl"]);
+    assert_eq!(
+        built.warnings,
+        ["`index` comes from b.word, not from a.word"]
+    );
     assert_eq!(built.manifest.requirements, ["b", "a"]);
     assert_eq!(built.manifest.publish.description, "a==1, b==1");
 
@@ -497,10 +517,10 @@ async fn a_request_of_another_ecosystem_goes_through_the_pipeline() {
     let outcomes = dispatched(it, &refused.to_string()).await;
     assert!(matches!(outcomes[..], [Outcome::Rejected(_)]));
 
-    let archive = ("files/c.whl".to_owned(), "v1".to_owned());
+    let archive = ("files/c.word".to_owned(), "v1".to_owned());
     lock(&shared).cloud.inbox.insert(archive, b"c".to_vec());
     let body = json!({"Name": "tools", "Language": "python", "Words": "a b",
-        "Files": [{"Key": "files/c.whl"}]});
+        "Files": [{"Key": "files/c.word"}]});
     let outcomes = dispatched(it, &body.to_string()).await;
     assert!(matches!(outcomes[..], [Outcome::Accepted(_)]));
 
@@ -511,19 +531,31 @@ async fn a_request_of_another_ecosystem_goes_through_the_pipeline() {
         let stored = lock(&shared).cloud.stored[&order.request.id].clone();
         let read = Words::read(None, "request.json", stored.as_bytes());
         let (request, _) = read.unwrap();
-        assert_eq!(request.contents.files.len(), 1);
-        let packages = ChosenWords {
-            request: &request,
-            folder: folder.path(),
+        let build = async |output: &'static dyn Output| {
+            let mut packages = ChosenWords::new(&request, folder.path());
+            let packed = extra::supply(&request, it, &mut packages).await.unwrap();
+            assert!(packed.is_none());
+            let ports = build::Ports {
+                artifacts: it,
+                clock: it,
+                progress: it,
+            };
+            let build = Build::new(&request, packages, output, ports);
+            let build = build.with_origin(order.request.clone());
+            build.layer(&order.target).await.unwrap()
         };
-        let ports = build::Ports {
-            artifacts: it,
-            clock: it,
-            progress: it,
-        };
-        let build = Build::new(&request, packages, &LayerZip, ports);
-        let build = build.with_origin(order.request.clone());
-        build.layer(&order.target).await.unwrap();
+        let zip = build(&LayerZip).await;
+        let listing = build(&Listing).await;
+        assert!(listing.changed && zip.changed, "one is taken for the other");
+        assert_ne!(
+            listing.manifest.artifact_sha256,
+            zip.manifest.artifact_sha256
+        );
+        assert!(!build(&Listing).await.changed);
+        let again = build(&LayerZip).await;
+        assert!(!again.changed);
+        let names = again.manifest.installed.iter().map(|it| it.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b", "c"]);
     }
     let keys = lock(&shared).cloud.written.clone();
     for key in &keys {

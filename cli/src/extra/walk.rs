@@ -14,6 +14,7 @@ use accretion_python::project::{Dependency, Given, dependencies};
 use accretion_python::requirement::{ExtraName, PackageName, RequirementSet};
 use accretion_python::wheel::Rank;
 use accretion_python::wheel::{Requires, WheelFilename, foreign_code};
+use accretion_service::ports::Wheels as _;
 use accretion_service::python::OwnWheel;
 use url::Url;
 

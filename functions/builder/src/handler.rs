@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use accretion_aws::{AwsIndexCredentials, S3Artifacts, S3Handover, S3Requests};
 use accretion_core::limits::Limits;
-use accretion_core::request::FileSource;
 use accretion_core::request::{RequestId, RequestRef};
 use accretion_core::target::LayerTarget;
 use accretion_core::timestamp::Timestamp;
@@ -20,14 +19,12 @@ use accretion_local::uv::Uv;
 use accretion_local::{Downloader, Error as LocalError, Sandboxes};
 use accretion_python::index::CredentialsReference;
 use accretion_python::request::Request;
-use accretion_service::assemble::PackedFiles;
 use accretion_service::build::{Build, Ports};
+use accretion_service::extra::{self, PackedZip};
 use accretion_service::ports::{
     self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
 };
-use accretion_service::python::{
-    Chosen, Offer, OwnWheel, PythonPackages, PythonPorts, SourceDistributions,
-};
+use accretion_service::python::{Chosen, Offer, PythonPackages, PythonPorts, SourceDistributions};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
@@ -88,15 +85,6 @@ pub(crate) enum Error {
     Local(#[from] LocalError),
 }
 
-/// The extra files and wheels of a request.
-#[derive(Default)]
-struct Extra {
-    files: Option<PackedFiles>,
-    /// The path of the packed files, which are deleted with it.
-    packed: Option<tempfile::TempPath>,
-    wheels: Vec<OwnWheel>,
-}
-
 /// The adapters and settings, made once for all invocations.
 pub(crate) struct Builder {
     pub(crate) clients: accretion_aws::Clients,
@@ -152,7 +140,6 @@ impl Builder {
             self.limits,
             Arc::clone(&watch) as _,
         );
-        let extra = self.extra(&order.request_id, &request, &wheels).await?;
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
         let origin = RequestRef {
@@ -171,20 +158,23 @@ impl Builder {
             resolver: &sandboxes,
             wheels: &sandboxes,
         };
-        let packages = PythonPackages::new(&request, allowed, ports, &*watch)?;
+        let mut packages = PythonPackages::new(&request, allowed, ports, &*watch)?;
+        let packed = match extra::supply(&request, &self.requests, &mut packages).await? {
+            Some(PackedZip { bytes, sha256 }) => {
+                Some(PackedFolder::of_zip(bytes, sha256).await?.into_parts())
+            }
+            None => None,
+        };
+        // The packed files are deleted with their path.
+        let (files, _path) = packed.unzip();
         let ports = Ports {
             artifacts: &artifacts,
             clock: &SystemClock,
             progress: &*watch,
         };
-        let build = Build::new(
-            &request,
-            packages.with_wheels(extra.wheels),
-            &LayerZip,
-            ports,
-        )
-        .with_origin(origin)
-        .with_files(extra.files);
+        let build = Build::new(&request, packages, &LayerZip, ports)
+            .with_origin(origin)
+            .with_files(files);
         let layer = match Box::pin(build.layer(&wanted)).await {
             Ok(layer) => layer,
             Err(error) => return pending(sandboxes.orders(), &order.made, &watch, error),
@@ -198,48 +188,6 @@ impl Builder {
             changed: layer.changed,
             warnings: layer.warnings,
         }))
-    }
-
-    /// The extra files and wheels of a request, as the dispatcher stored them.
-    async fn extra(
-        &self,
-        id: &RequestId,
-        request: &Request,
-        wheels: &WheelCache,
-    ) -> Result<Extra, Error> {
-        let stored = async |key: String| -> Result<Vec<u8>, Error> {
-            let content = self.requests.stored_file(&key).await?;
-            Ok(content.ok_or(accretion_service::Error::FilesMissing { key })?)
-        };
-        let invalid = || Error::RequestInvalid {
-            id: id.clone(),
-            codes: "FilesInvalid".to_owned(),
-        };
-        let mut extra = Extra::default();
-        for source in &request.contents.files {
-            match source {
-                FileSource::Packed(sha256) => {
-                    let zip = stored(keys::packed_files(*sha256)).await?;
-                    let folder = PackedFolder::of_zip(zip, *sha256).await?;
-                    let (files, path) = folder.into_parts();
-                    (extra.files, extra.packed) = (Some(files), Some(path));
-                }
-                FileSource::Package { filename, sha256 } => {
-                    let wheel = stored(keys::own_wheel(*sha256)).await?;
-                    let own = OwnWheel {
-                        filename: filename.parse().map_err(|_| invalid())?,
-                        sha256: *sha256,
-                    };
-                    wheels.admit(&own.filename, own.sha256, wheel).await?;
-                    extra.wheels.push(own);
-                }
-                // The dispatcher replaces these before it stores a request.
-                FileSource::Object(_) | FileSource::Prefix(_) => {
-                    return Err(invalid());
-                }
-            }
-        }
-        Ok(extra)
     }
 
     /// The request as the dispatcher stored it.

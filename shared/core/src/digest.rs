@@ -163,7 +163,16 @@ impl Digest {
         })
     }
 
-    fn of(content: &Content<'_>) -> Self {
+    /// The digest of what another output than a layer's zip makes of the same contents.
+    #[must_use]
+    pub fn of_output(self, output: &str) -> Self {
+        Self::of(&OfOutput {
+            contents: self,
+            output,
+        })
+    }
+
+    fn of(content: &impl Serialize) -> Self {
         let canonical =
             serde_json::to_vec(content).expect("strings, numbers and lists are always JSON");
         Self(Sha256::of(&canonical))
@@ -208,6 +217,14 @@ impl<'a> Content<'a> {
             wheels: None,
         }
     }
+}
+
+/// Members in the order of their names.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfOutput<'a> {
+    contents: Digest,
+    output: &'a str,
 }
 
 /// Members in the order of their names.

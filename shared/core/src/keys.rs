@@ -39,8 +39,8 @@ pub fn packed_files(sha256: Sha256) -> String {
     format!("accretion/files/{sha256}.zip")
 }
 
-/// The key of a wheel that requests name, named after its content.
-pub fn own_wheel(sha256: Sha256) -> String {
+/// The key of a package that requests bring along, named after its content.
+pub fn own_package(sha256: Sha256) -> String {
     format!("accretion/files/{sha256}.whl")
 }
 

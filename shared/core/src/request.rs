@@ -216,9 +216,19 @@ pub trait Input: Sized + Clone + fmt::Debug + PartialEq {
     /// deprecated and that the input is for, if there is one.
     fn runtimes(&self) -> Vec<Runtime>;
 
-    /// Returns whether a file name is one of a package: `None` if it is another file's,
-    /// `Some(false)` if it looks like a package's and is none.
-    fn is_package_file(name: &str) -> Option<bool>;
+    /// Says of a file name whether it is one of a package.
+    fn file_kind(filename: &str) -> FileKind;
+}
+
+/// What a file is by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileKind {
+    /// A package of this normalised name.
+    Package(String),
+    /// It looks like a package, but its name is none of one.
+    MisnamedPackage,
+    /// Any other file.
+    Other,
 }
 
 /// The layers that a project wants.

@@ -3,13 +3,17 @@
 use std::io::Write;
 
 use accretion_archive::{WriteError, Writer};
-use accretion_core::digest::Written;
+use accretion_core::digest::{Digest, Written};
 
 use crate::oversize::SizeLimit;
 use crate::splice::{Data, Files};
 
 /// A kind of artifact.
 pub trait Output: Sync {
+    /// The digest of the artifact that it makes, given the digest of a layer's zip of the same
+    /// contents. Two outputs never share one: [`Digest::of_output`] tells them apart.
+    fn digest(&self, layer: Digest) -> Digest;
+
     /// The most that it takes.
     fn limit(&self) -> SizeLimit;
 
@@ -23,6 +27,10 @@ pub trait Output: Sync {
 pub struct LayerZip;
 
 impl Output for LayerZip {
+    fn digest(&self, layer: Digest) -> Digest {
+        layer
+    }
+
     fn limit(&self) -> SizeLimit {
         SizeLimit::LAYER
     }

@@ -120,30 +120,6 @@ impl WheelCache {
         }
     }
 
-    /// Puts a user's own wheel into the cache, verified as any other.
-    pub async fn admit(
-        &self,
-        filename: &WheelFilename,
-        sha256: Sha256,
-        wheel: Vec<u8>,
-    ) -> Result<Arc<StoredWheel>, PortError> {
-        let admit = || async {
-            if let Some(stored) = self.load(sha256, filename).await? {
-                return Ok(stored);
-            }
-            if Sha256::of(&wheel) != sha256 {
-                let (wheel, problem) = (filename.to_string(), "it has another hash".to_owned());
-                return Err(accretion_python::Error::WheelInvalid { wheel, problem }.into());
-            }
-            let mut partial = self.temporary()?;
-            let unwritable = Error::cache("could not write to the cache", self.files.path());
-            partial.write_all(&wheel).map_err(unwritable)?;
-            self.add(filename.clone(), Some(partial), self.paths(sha256))
-                .await
-        };
-        once(&self.wheels, sha256, admit).await
-    }
-
     async fn load_or_download(
         &self,
         filename: &WheelFilename,
@@ -333,6 +309,29 @@ impl Wheels for WheelCache {
             return Err(accretion_python::Error::WheelInvalid { wheel, problem }.into());
         }
         Ok(stored)
+    }
+
+    async fn admit(
+        &self,
+        filename: &WheelFilename,
+        sha256: Sha256,
+        wheel: Vec<u8>,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        let admit = || async {
+            if let Some(stored) = self.load(sha256, filename).await? {
+                return Ok(stored);
+            }
+            if Sha256::of(&wheel) != sha256 {
+                let (wheel, problem) = (filename.to_string(), "it has another hash".to_owned());
+                return Err(accretion_python::Error::WheelInvalid { wheel, problem }.into());
+            }
+            let mut partial = self.temporary()?;
+            let unwritable = Error::cache("could not write to the cache", self.files.path());
+            partial.write_all(&wheel).map_err(unwritable)?;
+            self.add(filename.clone(), Some(partial), self.paths(sha256))
+                .await
+        };
+        once(&self.wheels, sha256, admit).await
     }
 
     async fn build(

@@ -195,6 +195,15 @@ impl<H: Handover> Wheels for Sandboxes<'_, H> {
         self.cache.get(filename, file).await
     }
 
+    async fn admit(
+        &self,
+        filename: &WheelFilename,
+        sha256: Sha256,
+        wheel: Vec<u8>,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        self.cache.admit(filename, sha256, wheel).await
+    }
+
     async fn prepare(
         &self,
         sources: &[(&str, &LockedFile)],

@@ -9,7 +9,7 @@ use accretion_core::fault::Fault as _;
 use accretion_core::json::{Fields, Reader};
 use accretion_core::language::Language;
 use accretion_core::request::{
-    self, Contents, Input, ProjectName, check_size, check_written, read_flag,
+    self, Contents, FileKind, Input, ProjectName, check_size, check_written, read_flag,
 };
 use accretion_core::target::Runtime;
 use pep508_rs::PackageName;
@@ -115,9 +115,14 @@ impl Input for PythonInput {
         self.requirements.runtimes()
     }
 
-    fn is_package_file(name: &str) -> Option<bool> {
-        name.strip_suffix(".whl")?;
-        Some(name.parse::<WheelFilename>().is_ok())
+    fn file_kind(filename: &str) -> FileKind {
+        if filename.strip_suffix(".whl").is_none() {
+            return FileKind::Other;
+        }
+        match filename.parse::<WheelFilename>() {
+            Ok(wheel) => FileKind::Package(wheel.name().to_string()),
+            Err(_) => FileKind::MisnamedPackage,
+        }
     }
 }
 

@@ -14,4 +14,4 @@ pub use filename::{BuildTag, ParseWheelFilenameError, Tag, WheelFilename};
 pub use inspect::inspect;
 pub use native::foreign_code;
 pub use requires::Requires;
-pub use tags::Rank;
+pub use tags::{Rank, best};

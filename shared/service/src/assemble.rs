@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 
 use crate::Error;
 use crate::blocking::blocking;
-use crate::ecosystem::{self, Package, Packages};
+use crate::ecosystem::{Package, Packages, located};
 use crate::open_files::OpenFiles;
 use crate::ports::{Event, Progress, StoredPackage};
 
@@ -110,10 +110,18 @@ pub struct Assembled<S> {
     pub copied: usize,
     /// Paths that packages claim with different content.
     pub conflicts: Vec<Conflict>,
-    /// The pruned files of all trees.
+    /// The pruned files of the trees that are in the layer.
     pub pruned: Pruned,
-    /// Warnings about the layer.
-    pub warnings: Vec<String>,
+}
+
+impl<S> Assembled<S> {
+    /// Warnings about conflicts and yanked versions.
+    pub fn warnings(&self) -> Vec<String> {
+        let conflicts = self.conflicts.iter().map(conflict_warning);
+        let packages = self.packages.iter();
+        let yanked = packages.filter_map(|it| it.installed.warning());
+        conflicts.chain(yanked).collect()
+    }
 }
 
 /// Resolves a request's requirements for all of its targets and gets the packages.
@@ -127,9 +135,14 @@ pub async fn install<P: Packages>(
     progress: &dyn Progress,
 ) -> Result<Vec<InstalledTree>, Error> {
     let trees = targets.iter().map(async |target| {
-        let installed = ecosystem::install(packages, target).await;
+        let install = async |locating| {
+            let chosen = packages.resolve(target, locating).await?.packages;
+            let stored = packages.fetch(&chosen, target).await?;
+            Ok(InstalledTree::new(target, &chosen, stored))
+        };
+        let installed = located(packages, install).await;
         progress.on(Event::Finished(target.into()));
-        installed.map(|(chosen, stored)| InstalledTree::new(target, &chosen, stored))
+        installed
     });
     join_all(trees).await.into_iter().collect()
 }
@@ -173,20 +186,12 @@ pub async fn assemble<S: Write + Send + 'static>(
                 installed.size = less(installed.size, packed);
             }
         }
-        let packages = packages_of(&trees);
-        let yanked = packages.iter().filter_map(|it| it.installed.warning());
-        let warnings = conflicts
-            .iter()
-            .map(conflict_warning)
-            .chain(yanked)
-            .collect();
         Ok(Assembled {
             written,
             unzipped,
             shape,
-            packages,
+            packages: packages_of(&trees),
             copied: copied.files.len(),
-            warnings,
             conflicts,
             pruned: pruned_of(&pruned, shape),
             staged,

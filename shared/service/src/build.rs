@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::Error;
 use crate::assemble::{self, Assembled, InstalledTree, PackedFiles, conflict_warning};
-use crate::ecosystem::{Locating, Package, Packages, Requirement};
+use crate::ecosystem::{Locating, Package, Packages, Requirement, located};
 use crate::ports::{Artifacts, Clock, Description, Event, Progress};
 
 /// Layers that are written at the same time. Writing is bound by memory bandwidth and the disk.
@@ -130,23 +130,14 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
     ///
     /// Of a merged layer those of the first runtime that fails, as [`Error::OfRuntime`].
     pub async fn layer(&self, wanted: &Compatibility) -> Result<Built, Error> {
-        let built = self.build(wanted).await;
+        let attempt = async |locating| self.build(wanted, locating).await;
+        let built = located(&self.packages, attempt).await;
         self.report_targets(wanted);
         self.ports.progress.on(Event::Finished(wanted.target()));
         built
     }
 
-    async fn build(&self, wanted: &Compatibility) -> Result<Built, Error> {
-        let built = self.attempt(wanted, Locating::Remembered).await;
-        match built {
-            Err(error) if self.packages.may_be_out_of_date(&error) => {
-                self.attempt(wanted, Locating::Anew).await
-            }
-            built => built,
-        }
-    }
-
-    async fn attempt(&self, wanted: &Compatibility, locating: Locating) -> Result<Built, Error> {
+    async fn build(&self, wanted: &Compatibility, locating: Locating) -> Result<Built, Error> {
         let start = Instant::now();
         let layer = LayerName::new(&self.request.name, wanted.target());
         let (trees, of_packages) = self.resolve(wanted, locating).await?;
@@ -155,7 +146,9 @@ impl<'a, P: Packages, A: Artifacts> Build<'a, P, A> {
             return Err(self.packages.nothing_left().into());
         }
         let pruning = &self.request.contents.pruning;
-        let digest = digest(wanted.target(), &trees, files, pruning);
+        let digest = self
+            .output
+            .digest(digest(wanted.target(), &trees, files, pruning));
         let found = self.ports.artifacts.find(&layer, digest).await?;
         let changed = found.is_none();
         let manifest = if let Some(found) = found {

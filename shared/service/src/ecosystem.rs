@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use accretion_core::diagnostic::{Checked, Problem};
-use accretion_core::digest::Component;
+use accretion_core::digest::{Component, Sha256};
 use accretion_core::manifest::{Excluded, Installed};
 use accretion_core::request::{Input, ProjectName, Request};
 use accretion_core::target::Target;
@@ -32,11 +32,8 @@ pub trait Ecosystem {
     /// The problems of a request that show without a port, besides those of reading it.
     fn problems(request: &Request<Self::Input>) -> Vec<Problem>;
 
-    /// The name of the package whose archive has this file name; `None` if it is no package's.
-    fn package_name(filename: &str) -> Option<String>;
-
     /// Checks that an archive among a request's files is a sound package, fits all targets and holds
-    /// no secrets. Its file name is one of a package.
+    /// no secrets. Its file name is [one of a package](Input::file_kind).
     fn check_package(
         request: &Request<Self::Input>,
         filename: &str,
@@ -54,6 +51,14 @@ pub trait Packages: Send + Sync {
 
     /// The rules by which the packages are installed.
     fn installation(&self) -> &'static dyn Installation;
+
+    /// Adds a package that the request brings along: it comes from no index.
+    fn supply(
+        &mut self,
+        filename: &str,
+        sha256: Sha256,
+        archive: Vec<u8>,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// The packages of the layer for a target.
     fn resolve(
@@ -132,18 +137,14 @@ pub struct Resolved<P> {
     pub warnings: Vec<String>,
 }
 
-/// The packages of a layer for one target, and their archives.
-pub(crate) async fn install<P: Packages>(
+/// Makes something of packages: with remembered locations of their files, and once more without if
+/// those may have caused a failure.
+pub(crate) async fn located<P: Packages, T>(
     packages: &P,
-    target: Target,
-) -> Result<(Vec<P::Package>, Vec<Arc<dyn StoredPackage>>), Error> {
-    let attempt = async |locating| {
-        let chosen = packages.resolve(target, locating).await?.packages;
-        let stored = packages.fetch(&chosen, target).await?;
-        Ok((chosen, stored))
-    };
+    attempt: impl AsyncFn(Locating) -> Result<T, Error>,
+) -> Result<T, Error> {
     match attempt(Locating::Remembered).await {
         Err(error) if packages.may_be_out_of_date(&error) => attempt(Locating::Anew).await,
-        installed => installed,
+        made => made,
     }
 }

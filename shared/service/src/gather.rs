@@ -7,7 +7,7 @@ use accretion_core::diagnostic::{Problem, code};
 use accretion_core::digest::Sha256;
 use accretion_core::keys;
 use accretion_core::limits::Limits;
-use accretion_core::request::{FileSource, Request};
+use accretion_core::request::{FileKind, FileSource, Input as _, Request};
 use accretion_layer::files::OwnFiles;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
@@ -53,7 +53,7 @@ pub(crate) async fn files<E: Ecosystem>(
             FileSource::Object(key) => {
                 let bytes = read(inbox, key).await?;
                 let filename = key.rsplit('/').next().unwrap_or_default();
-                if let Some(name) = E::package_name(filename) {
+                if let FileKind::Package(name) = E::Input::file_kind(filename) {
                     in_packages += bytes.len() as u64;
                     if in_packages > Limits::FILES_BYTES {
                         let mib = Limits::FILES_BYTES >> 20;
@@ -68,7 +68,7 @@ pub(crate) async fn files<E: Ecosystem>(
                     }
                     E::check_package(request, filename, &bytes)?;
                     let sha256 = Sha256::of(&bytes);
-                    packages.push((keys::own_wheel(sha256), bytes));
+                    packages.push((keys::own_package(sha256), bytes));
                     sources.insert(FileSource::Package {
                         filename: filename.to_owned(),
                         sha256,

@@ -7,6 +7,7 @@ pub mod deletion;
 pub mod dispatch;
 pub mod ecosystem;
 mod error;
+pub mod extra;
 mod gather;
 pub mod lock;
 mod open_files;

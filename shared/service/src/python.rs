@@ -51,11 +51,6 @@ impl Ecosystem for Python {
         request::problems(request, &[])
     }
 
-    fn package_name(filename: &str) -> Option<String> {
-        let parsed = filename.parse::<WheelFilename>().ok()?;
-        Some(parsed.name().to_string())
-    }
-
     fn check_package(request: &Request, filename: &str, wheel: &[u8]) -> Result<(), Problem> {
         let problem_of = |message: String, help: &str| {
             Err(Problem::error(code::FILES_INVALID, message).help(help))

@@ -8,8 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use accretion_core::delivery::InboxObject;
-use accretion_core::digest::Digest;
-use accretion_core::digest::Written;
+use accretion_core::digest::{Digest, Sha256, Written};
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Notification;
@@ -653,6 +652,15 @@ impl Wheels for Invocation {
         _file: &LockedFile,
     ) -> Result<Arc<StoredWheel>, PortError> {
         Ok(Content::wheel(filename.as_str()).expect("locks name wheels that there are"))
+    }
+
+    async fn admit(
+        &self,
+        _filename: &WheelFilename,
+        _sha256: Sha256,
+        _wheel: Vec<u8>,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        unreachable!("requests name no wheels")
     }
 
     async fn build(

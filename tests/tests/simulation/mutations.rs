@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use accretion_core::delivery::InboxObject;
-use accretion_core::digest::Digest;
-use accretion_core::digest::Written;
+use accretion_core::digest::{Digest, Sha256, Written};
 use accretion_core::keys;
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
@@ -536,7 +535,7 @@ impl LayerVersions for Mutant {
             version_arn: format!("{layer_arn}:{version}"),
             layer_arn,
             version,
-            code_sha256: accretion_core::digest::Sha256::of(b""),
+            code_sha256: Sha256::of(b""),
             created_at: self.now().into(),
         }))
     }
@@ -832,6 +831,15 @@ impl Wheels for Mutant {
         file: &LockedFile,
     ) -> Result<Arc<StoredWheel>, PortError> {
         Wheels::get(&self.inner, filename, file).await
+    }
+
+    async fn admit(
+        &self,
+        filename: &WheelFilename,
+        sha256: Sha256,
+        wheel: Vec<u8>,
+    ) -> Result<Arc<StoredWheel>, PortError> {
+        self.inner.admit(filename, sha256, wheel).await
     }
 
     async fn build(

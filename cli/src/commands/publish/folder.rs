@@ -62,6 +62,7 @@ pub(super) async fn layer(
     let rules = Rules::new(&SitePackages, LayerZip.limit());
     let assembled =
         assemble::assemble(trees, Some(files.into()), rules, &LayerZip, temporary()?).await?;
+    let warnings = assembled.warnings();
     let content = content(&assembled, described, &targets.runtimes().collect());
     let (zip, written) = zip::with_content(assembled.staged, &content).await?;
     Ok(Layer {
@@ -78,7 +79,7 @@ pub(super) async fn layer(
         content,
         left_out: Some(left_out),
         report,
-        warnings: assembled.warnings,
+        warnings,
     })
 }
 

@@ -170,7 +170,7 @@ impl RequestAgain {
                     (keys::packed_files(*sha256), format!("{sha256}.zip"))
                 }
                 FileSource::Package { filename, sha256 } => {
-                    (keys::own_wheel(*sha256), format!("{sha256}/{filename}"))
+                    (keys::own_package(*sha256), format!("{sha256}/{filename}"))
                 }
                 FileSource::Object(_) | FileSource::Prefix(_) => {
                     request.contents.files.insert(source);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FileRules, Input};
+use super::{FileKind, FileRules, Input};
 use crate::digest::Sha256;
 use crate::keys;
 use crate::limits::Limits;
@@ -49,7 +49,7 @@ impl FileSource {
         match self {
             Self::Object(key) => {
                 let name = key.rsplit('/').next()?;
-                I::is_package_file(name)?.then_some(name)
+                matches!(I::file_kind(name), FileKind::Package(_)).then_some(name)
             }
             Self::Package { filename, .. } => Some(filename),
             Self::Prefix(_) | Self::Packed(_) => None,
@@ -60,9 +60,9 @@ impl FileSource {
     pub fn object<I: Input>(key: &str) -> Result<Self, ParseFileSourceError> {
         let name = below_files(key)?;
         let file = name.rsplit('/').next().unwrap_or_default();
-        match I::is_package_file(file) {
-            Some(false) => Err(ParseFileSourceError::Wheel),
-            None if file.strip_suffix(".zip").is_none_or(str::is_empty) => {
+        match I::file_kind(file) {
+            FileKind::MisnamedPackage => Err(ParseFileSourceError::Wheel),
+            FileKind::Other if file.strip_suffix(".zip").is_none_or(str::is_empty) => {
                 Err(ParseFileSourceError::Kind)
             }
             _ => Ok(Self::Object(key.to_owned())),
@@ -169,11 +169,7 @@ mod tests {
 
     #[test]
     fn files_lie_below_a_folder_of_their_own() {
-        for key in [
-            "files/a.zip",
-            "files/tools/x y/ü.zip",
-            "files/tools/a-1.0-py3-none-any.whl",
-        ] {
+        for key in ["files/a.zip", "files/tools/x y/ü.zip", "files/tools/a.word"] {
             assert_eq!(
                 FileSource::object::<Words>(key),
                 Ok(FileSource::Object(key.into()))
@@ -186,7 +182,7 @@ mod tests {
             "files/",
             "files/.zip",
             "files/a.tar",
-            "files/a.whl",
+            "files/two words.word",
             "files/a\n.zip",
             &format!("files/{}.zip", "x".repeat(1024)),
         ] {

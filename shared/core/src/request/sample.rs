@@ -1,6 +1,6 @@
 //! A tiny ecosystem, for the tests of this crate: its packages are words.
 
-use super::{Contents, Input, Request};
+use super::{Contents, FileKind, Input, Request};
 use crate::json::{Fields, Reader};
 use crate::language::Language;
 use crate::target::Runtime;
@@ -34,9 +34,12 @@ impl Input for Words {
         Runtime::supported().collect()
     }
 
-    fn is_package_file(name: &str) -> Option<bool> {
-        let stem = name.strip_suffix(".whl")?;
-        Some(stem.contains('-'))
+    fn file_kind(filename: &str) -> FileKind {
+        match filename.strip_suffix(".word") {
+            Some(stem) if stem.contains(' ') => FileKind::MisnamedPackage,
+            Some(stem) => FileKind::Package(stem.to_owned()),
+            None => FileKind::Other,
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The choice of files: the packages that a target gets, each with the wheel that fits best.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use accretion_core::excerpt::shown;
@@ -17,8 +16,7 @@ use super::{File, Lock, Locked, LockedPackage, Package, invalid, outdated, same_
 use crate::error::Error;
 use crate::release::PythonRelease;
 use crate::requirement::RequirementSet;
-use crate::wheel::Rank;
-use crate::wheel::WheelFilename;
+use crate::wheel::{self, Rank, WheelFilename};
 
 /// The limits of a choice of files.
 #[derive(Debug, Clone, Copy, Default)]
@@ -217,33 +215,28 @@ impl Package {
         };
         let fitting: Vec<_> = wheels
             .iter()
-            .filter_map(|(filename, file)| {
-                Some((Rank::of_wheel(target, filename)?, filename, *file))
-            })
+            .filter(|(filename, _)| Rank::of_wheel(target, filename).is_some())
             .collect();
         let mut usable = Vec::new();
         for wheel in &fitting {
-            if is_accepted(wheel.2)? {
-                usable.push(wheel);
+            if is_accepted(wheel.1)? {
+                usable.push(*wheel);
             }
         }
-        // The best tag, then the highest build number; the name only so that one always wins.
-        let best = usable.into_iter().min_by_key(|(rank, filename, _)| {
-            (*rank, Reverse(filename.build()), filename.as_str())
-        });
+        let best = wheel::best(target, usable, |(filename, _)| filename);
         let hash_not_allowed = |version: String| Error::HashNotAllowed {
             package: name.to_string(),
             version,
         };
         let locked = match (best, sdist) {
-            (Some((_, filename, file)), _) => {
+            (Some((filename, file)), _) => {
                 if filename.name() != name || !same_version(filename.version(), &version) {
                     return Err(invalid(format!(
                         "`{filename}` is listed as a wheel of {name} {version}"
                     )));
                 }
                 Locked::Wheel {
-                    filename: (*filename).clone(),
+                    filename: filename.clone(),
                     file: file.locked(name)?,
                 }
             }

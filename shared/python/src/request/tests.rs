@@ -924,3 +924,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_file_with_the_suffix_of_a_wheel_has_the_name_of_one() {
+    let kind = PythonInput::file_kind;
+    let wheel = kind("My.Tools-1.0-py3-none-any.whl");
+    assert_eq!(wheel, FileKind::Package("my-tools".to_owned()));
+    assert_eq!(kind("tools.whl"), FileKind::MisnamedPackage);
+    assert_eq!(kind("tools.zip"), FileKind::Other);
+}

@@ -5,6 +5,8 @@
 //! the newest C library that the runtime satisfies to the oldest. Only `linux_*` is last, as uv has
 //! it, where `packaging` has it first: it asks for the machine such a wheel was built on.
 
+use std::cmp::Reverse;
+
 use accretion_core::target::{Architecture, Target};
 
 use crate::wheel::{Tag, WheelFilename};
@@ -51,6 +53,23 @@ impl Rank {
             .filter_map(|tag| Self::of_tag(target, tag))
             .min()
     }
+}
+
+/// The best wheel of a package for a target: that of the best tag, and among equals the one with the
+/// highest build number. The name decides last, so that one always wins. `None` if no wheel fits.
+pub fn best<'w, T: Copy>(
+    target: Target,
+    wheels: impl IntoIterator<Item = T>,
+    filename: impl Fn(T) -> &'w WheelFilename,
+) -> Option<T> {
+    let fitting = wheels
+        .into_iter()
+        .filter_map(|wheel| Some((Rank::of_wheel(target, filename(wheel))?, wheel)));
+    let best = fitting.min_by_key(|(rank, wheel)| {
+        let filename = filename(*wheel);
+        (*rank, Reverse(filename.build()), filename.as_str())
+    });
+    best.map(|(_, wheel)| wheel)
 }
 
 /// The Python and ABI part of the order, for wheels of a platform.

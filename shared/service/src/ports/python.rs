@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use accretion_core::digest::Sha256;
 use accretion_core::target::Target;
 use accretion_python::index::{Credentials, CredentialsReference};
 use accretion_python::lock::{Lock, LockedFile};
@@ -94,6 +95,14 @@ pub trait Wheels: Send + Sync {
         &self,
         filename: &WheelFilename,
         file: &LockedFile,
+    ) -> Result<Arc<StoredWheel>, PortError>;
+
+    /// Stores a wheel that a user supplies, verified as any other.
+    async fn admit(
+        &self,
+        filename: &WheelFilename,
+        sha256: Sha256,
+        wheel: Vec<u8>,
     ) -> Result<Arc<StoredWheel>, PortError>;
 
     /// Is told of all source distributions of a layer before the first of them is asked for: what

@@ -6,7 +6,7 @@ use accretion_core::digest::Sha256;
 use accretion_core::target::Target;
 use accretion_python::lock::LockedPackage;
 use accretion_python::requirement::{PackageName, Requirement};
-use accretion_python::wheel::{Rank, WheelFilename};
+use accretion_python::wheel::{self, WheelFilename};
 
 /// A wheel that the user supplies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +27,8 @@ pub(crate) fn install(
     let names: BTreeSet<_> = wheels.iter().map(|wheel| wheel.filename.name()).collect();
     for name in names {
         let of_name = || wheels.iter().filter(|it| it.filename.name() == name);
-        let fitting = of_name().filter_map(|it| Some((Rank::of_wheel(target, &it.filename)?, it)));
-        let best = fitting.min_by_key(|(rank, it)| (*rank, it.filename.as_str()));
-        let Some((_, OwnWheel { filename, sha256 })) = best else {
+        let best = wheel::best(target, of_name(), |it| &it.filename);
+        let Some(OwnWheel { filename, sha256 }) = best else {
             return Err(accretion_python::Error::OwnWheelUnfit {
                 wheels: of_name().map(|it| it.filename.to_string()).collect(),
                 target: target.to_string(),
@@ -64,4 +63,28 @@ pub(crate) fn check_versions<'r>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use accretion_core::target::{Architecture, Runtime};
+
+    use super::*;
+
+    #[test]
+    fn the_wheel_of_the_highest_build_number_is_installed() {
+        let names = ["1", "10", "9"].map(|build| format!("demo-1.0-{build}-py3-none-any.whl"));
+        let wheels = names.map(|name| OwnWheel {
+            filename: name.parse().unwrap(),
+            sha256: Sha256::of(name.as_bytes()),
+        });
+        let target = Target {
+            runtime: Runtime::Python313,
+            architecture: Architecture::Arm64,
+        };
+        let mut packages = Vec::new();
+        install(&wheels, target, &mut packages).unwrap();
+        let installed: Vec<_> = packages.iter().map(|it| it.locked.file().sha256).collect();
+        assert_eq!(installed, [wheels[1].sha256]);
+    }
 }

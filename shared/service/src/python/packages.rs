@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use accretion_core::digest::Component;
+use accretion_core::digest::{Component, Sha256};
 use accretion_core::limits::Limits;
 use accretion_core::manifest::{Excluded, Installed, Reason, yanked_warning};
 use accretion_core::target::Target;
@@ -62,6 +62,21 @@ impl Packages for PythonPackages<'_> {
 
     fn installation(&self) -> &'static dyn Installation {
         &SitePackages
+    }
+
+    async fn supply(
+        &mut self,
+        filename: &str,
+        sha256: Sha256,
+        archive: Vec<u8>,
+    ) -> Result<(), Error> {
+        let filename: WheelFilename = filename.parse().map_err(|error| {
+            let (wheel, problem) = (filename.to_owned(), format!("it has this name: {error}"));
+            PythonError::WheelInvalid { wheel, problem }
+        })?;
+        self.ports.wheels.admit(&filename, sha256, archive).await?;
+        self.own_wheels.push(OwnWheel { filename, sha256 });
+        Ok(())
     }
 
     async fn resolve(

@@ -10,7 +10,7 @@ use crate::json::{Fields, Reader, span};
 use crate::layer::path_problem;
 use crate::limits::Limits;
 use crate::pruning::{Pattern, Pruning};
-use crate::request::{Contents, FileRules, FileSource, Input, ParseFileSourceError};
+use crate::request::{Contents, FileKind, FileRules, FileSource, Input, ParseFileSourceError};
 
 pub(super) fn read_contents<I: Input>(
     reader: &mut Reader<'_>,
@@ -141,7 +141,7 @@ fn read_file_source<I: Input>(reader: &mut Reader<'_>, value: &Value<'_>) -> Opt
         },
         (None, None, wheel, Some((sha256, place))) => {
             let filename = wheel.map(|(name, _)| name);
-            let is_sound = |name: &String| I::is_package_file(name) == Some(true);
+            let is_sound = |name: &String| matches!(I::file_kind(name), FileKind::Package(_));
             match (filename, sha256.parse()) {
                 (Some(filename), _) if !is_sound(&filename) => {
                     (ParseFileSourceError::Wheel.to_string(), place)
