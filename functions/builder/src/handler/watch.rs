@@ -8,7 +8,7 @@ use accretion_lambda::metrics::{Metric, Metrics, Outcome};
 use accretion_service::build::Built;
 use accretion_service::ports::{Event, Progress};
 
-use super::{Log, Order};
+use super::{BuildInput, Log};
 
 /// Observes one build of one layer.
 #[derive(Debug)]
@@ -92,14 +92,14 @@ impl Watch {
     }
 
     /// Writes the metrics after the build. `fault` is its error.
-    pub(super) fn write(&self, metrics: &Metrics, order: &Order, fault: Option<&impl Fault>) {
+    pub(super) fn write(&self, metrics: &Metrics, input: &BuildInput, fault: Option<&impl Fault>) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = std::mem::take(&mut *seen);
         let mut line = metrics
             .event("build")
-            .property("request_id", &order.request_id)
-            .property("runtime", order.target.python())
-            .property("architecture", order.target.architecture())
+            .property("request_id", &input.request_id)
+            .property("runtime", input.target.python())
+            .property("architecture", input.target.architecture())
             .duration(&Metric::BUILD_DURATION, self.since.elapsed())
             .value(&Metric::CACHE_HITS, seen.hits)
             .value(&Metric::CACHE_MISSES, seen.misses)
@@ -163,19 +163,19 @@ mod tests {
 
     /// The line of a build that was watched.
     fn line(fault: Option<&Error>, work: impl FnOnce(&Watch)) -> Value {
-        let order = json!({
+        let input = json!({
             "RequestId": "0ce43a345624ab7be5105730f7afc664",
             "ReceivedAt": "2026-11-20T10:00:00.000Z",
             "Runtime": "python3.13",
             "Architecture": "arm64",
             "Target": "py313-arm64",
         });
-        let order: Order = serde_json::from_value(order).unwrap();
+        let input: BuildInput = serde_json::from_value(input).unwrap();
         let lines = Lines::default();
         let metrics = Metrics::to("Accretion/stack".to_owned(), lines.clone());
         let watch = Watch::new();
         work(&watch);
-        watch.write(&metrics, &order, fault);
+        watch.write(&metrics, &input, fault);
         let [line] = &lines.read()[..] else {
             panic!("one line for one build");
         };
