@@ -70,11 +70,19 @@ impl Watch {
 
     /// Notes the layer, new or not.
     pub(super) fn built(&self, built: &Built) {
-        self.has_layer(Layer {
+        self.note_layer(Layer {
             changed: built.changed,
             bytes: built.manifest.artifact_size,
             unzipped: built.manifest.unzipped_size,
         });
+    }
+
+    fn note_layer(&self, layer: Layer) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if layer.changed {
+            seen.begin(None);
+        }
+        seen.layer = Some(layer);
     }
 
     /// Notes that the build continues after build sandboxes.
@@ -83,18 +91,9 @@ impl Watch {
         seen.ordered = true;
     }
 
-    fn has_layer(&self, layer: Layer) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if layer.changed {
-            seen.begin(None);
-        }
-        seen.layer = Some(layer);
-    }
-
     /// Writes the metrics after the build. `fault` is its error.
     pub(super) fn write(&self, metrics: &Metrics, input: &BuildInput, fault: Option<&impl Fault>) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = std::mem::take(&mut *seen);
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let mut line = metrics
             .event("build")
             .property("request_id", &input.request_id)
@@ -218,7 +217,7 @@ mod tests {
             }
             watch.on(Event::Splicing(a_target().into()));
             watch.on(Event::Storing(a_target().into()));
-            watch.has_layer(Layer {
+            watch.note_layer(Layer {
                 changed: true,
                 bytes: 1000,
                 unzipped: 3000,
@@ -250,7 +249,7 @@ mod tests {
     fn what_was_there_already_is_no_new_layer() {
         let line = line(None, |watch| {
             is_resolved(watch);
-            watch.has_layer(Layer {
+            watch.note_layer(Layer {
                 changed: false,
                 bytes: 1000,
                 unzipped: 3000,
