@@ -55,7 +55,6 @@ fn check(object: &InboxObject) {
     );
     let id = RequestId::of_object(&object.bucket, &object.key, object.version());
     assert_eq!(id.as_str().parse().as_ref(), Ok(&id));
-    assert!(!object.file_name().contains('/'));
     if let Some(project) = object
         .folder()
         .and_then(|it| it.parse::<ProjectName>().ok())

@@ -1,4 +1,4 @@
-//! The handler: builds a layer by an order of the state machine.
+//! The handler: builds a layer for an execution of the state machine.
 
 mod watch;
 
@@ -30,14 +30,14 @@ use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
 use self::watch::Watch;
 
-/// The input of an execution of the state machine.
+/// The input of a build: that of the execution, and the results of build sandboxes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Order {
+pub(crate) struct BuildInput {
     request_id: RequestId,
     received_at: Timestamp,
     target: LayerTarget,
-    /// The keys of the results that build sandboxes have just made for it.
+    /// The keys of the results that build sandboxes have just made.
     #[serde(default)]
     made: Vec<String>,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Receipt {
     warnings: Vec<String>,
 }
 
-/// An error of an order.
+/// An error of a build.
 #[derive(Debug, thiserror::Error, Fault)]
 pub(crate) enum Error {
     #[error("the request {id} in the artifacts bucket is not one: {codes}")]
@@ -107,24 +107,24 @@ impl Builder {
     /// its manifest.
     ///
     /// If that requires running a package's code, the answer has the orders for build sandboxes.
-    pub(crate) async fn handle(&self, invocation: Invocation<Order>) -> Result<Answer, Error> {
+    pub(crate) async fn handle(&self, invocation: Invocation<BuildInput>) -> Result<Answer, Error> {
         let Invocation {
-            event: order,
+            event: input,
             metrics,
             ..
         } = invocation;
         // From here on every line of the invocation has it.
-        Span::current().record("request_id", order.request_id.as_str());
-        let (runtime, architecture) = (order.target.python(), order.target.architecture());
+        Span::current().record("request_id", input.request_id.as_str());
+        let (runtime, architecture) = (input.target.python(), input.target.architecture());
         let span = info_span!("build", runtime, %architecture);
         let watch = Arc::new(Watch::new());
-        let build = self.build(order.clone(), Arc::clone(&watch));
+        let build = self.build(input.clone(), Arc::clone(&watch));
         let outcome = Box::pin(build).instrument(span).await;
-        watch.write(&metrics, &order, outcome.as_ref().err());
+        watch.write(&metrics, &input, outcome.as_ref().err());
         outcome
     }
 
-    async fn build(&self, order: Order, watch: Arc<Watch>) -> Result<Answer, Error> {
+    async fn build(&self, order: BuildInput, watch: Arc<Watch>) -> Result<Answer, Error> {
         let request = self.request(&order.request_id).await?;
         let target = order.target;
         let wanted = request.layer(target);
@@ -208,25 +208,6 @@ impl Builder {
         Ok(request)
     }
 
-    /// The indexes of a request's packages, with their credentials.
-    async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
-        let Chosen { default, named } = self.offer.choose(request)?;
-        let of = async |reference: Option<&CredentialsReference>| match reference {
-            Some(reference) => self.credentials.get(reference).await.map(Some),
-            None => Ok(None),
-        };
-        let mut indexes = Indexes::default();
-        if let Some((url, reference)) = default {
-            let credentials = of(reference.as_ref()).await?;
-            indexes.default = Some(DefaultIndex { url, credentials });
-        }
-        for index in named {
-            let credentials = of(index.credentials.as_ref()).await?;
-            indexes.named.push(NamedIndex { index, credentials });
-        }
-        Ok(indexes)
-    }
-
     /// Makes room for a build. A build without enough room fails by itself.
     async fn prune(&self) {
         match self.cache.prune(self.budget).await {
@@ -247,6 +228,25 @@ impl Builder {
                 );
             }
         }
+    }
+
+    /// The indexes of a request's packages, with their credentials.
+    async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
+        let Chosen { default, named } = self.offer.choose(request)?;
+        let of = async |reference: Option<&CredentialsReference>| match reference {
+            Some(reference) => self.credentials.get(reference).await.map(Some),
+            None => Ok(None),
+        };
+        let mut indexes = Indexes::default();
+        if let Some((url, reference)) = default {
+            let credentials = of(reference.as_ref()).await?;
+            indexes.default = Some(DefaultIndex { url, credentials });
+        }
+        for index in named {
+            let credentials = of(index.credentials.as_ref()).await?;
+            indexes.named.push(NamedIndex { index, credentials });
+        }
+        Ok(indexes)
     }
 }
 
@@ -329,40 +329,61 @@ mod tests {
         assert!(pending(vec![order("a")], &[], &Watch::new(), of_runtime).is_ok());
     }
 
+    /// The codes of class `Transient` that a build or a build sandbox may end with.
+    fn transient(tables: &[&[(&'static str, Class)]]) -> BTreeSet<&'static str> {
+        let rows = tables.iter().copied().flatten();
+        rows.filter(|(_, class)| *class == Class::Transient)
+            .map(|(code, _)| *code)
+            // These are about publishing, and about what is published.
+            .filter(|code| !["LayerBusy", "LayerUnreadable", "PublicationUnknown"].contains(code))
+            .collect()
+    }
+
     /// At once, and then after pauses.
     #[test]
     fn the_state_machine_tries_what_is_transient_again_and_no_other_error_of_ours() {
-        let definition = include_str!("../../../statemachine/build_layer.asl.json");
-        let definition: Value = serde_json::from_str(definition).unwrap();
-        let retriers = definition["States"]["Build"]["Retry"].as_array().unwrap();
-        let names = retriers
-            .iter()
-            .flat_map(|retrier| retrier["ErrorEquals"].as_array().unwrap())
-            .map(|name| name.as_str().unwrap());
-        // Those of AWS have a dot.
-        let retried: BTreeSet<_> = names.filter(|name| !name.contains('.')).collect();
-
-        let tables = [
+        let of_build = transient(&[
             accretion_aws::Error::CODES,
             accretion_python::Error::CODES,
+            accretion_layer::Error::CODES,
             accretion_lambda::Error::CODES,
             accretion_egress::Error::CODES,
             accretion_local::Error::CODES,
             accretion_service::Error::CODES,
             Error::CODES,
-        ];
-        let codes = tables.into_iter().flatten();
-        let transient = codes
-            .filter(|(_, class)| *class == Class::Transient)
-            .map(|(code, _)| *code)
-            // No build ends with these: they are about publishing, and about what is published.
-            .filter(|code| !["LayerBusy", "LayerUnreadable", "PublicationUnknown"].contains(code));
-        let transient: BTreeSet<_> = transient.collect();
-        assert_eq!(retried, transient);
+        ]);
+        // A build sandbox calls no service of AWS, and has no codes of its own.
+        let of_sandbox = transient(&[
+            accretion_python::Error::CODES,
+            accretion_layer::Error::CODES,
+            accretion_lambda::Error::CODES,
+            accretion_egress::Error::CODES,
+            accretion_local::Error::CODES,
+            accretion_service::Error::CODES,
+        ]);
+        let definition = include_str!("../../../statemachine/build_layer.asl.json");
+        let definition: Value = serde_json::from_str(definition).unwrap();
+        let states = definition["States"].as_object().unwrap();
+        let fill_orders = &states["FillOrders"]["ItemProcessor"]["States"];
+        for (name, state) in states.iter().chain(fill_orders.as_object().unwrap()) {
+            let retriers = state["Retry"].as_array().into_iter().flatten();
+            let names = retriers
+                .flat_map(|retrier| retrier["ErrorEquals"].as_array().unwrap())
+                .map(|name| name.as_str().unwrap());
+            // Those of AWS have a dot.
+            let retried: BTreeSet<_> = names.filter(|name| !name.contains('.')).collect();
+            let transient = match name.as_str() {
+                "Build" => of_build.clone(),
+                "FillOrder" => of_sandbox.clone(),
+                // They have retriers for all errors.
+                _ => BTreeSet::new(),
+            };
+            assert_eq!(retried, transient, "{name}");
+        }
         let can_wait = &definition["States"]["CanWait"]["Choices"][0]["Condition"];
         let (_, list) = can_wait.as_str().unwrap().split_once('[').unwrap();
         let (list, _) = list.split_once(']').unwrap();
         let waited_for = list.split(", ").map(|code| code.trim_matches('\''));
-        assert_eq!(waited_for.collect::<BTreeSet<_>>(), transient);
+        assert_eq!(waited_for.collect::<BTreeSet<_>>(), of_build);
     }
 }

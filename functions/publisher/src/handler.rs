@@ -7,11 +7,11 @@ use std::time::Instant;
 use accretion_aws::{
     DynamoLayers, DynamoTracking, LambdaLayerVersions, S3Manifests, SnsTopic, SsmLatestVersions,
 };
-use accretion_core::Fault;
 use accretion_core::delivery::InboxObject;
-use accretion_core::request::AllowedPermissions;
+use accretion_core::request::{AllowedPermissions, RequestId};
 use accretion_core::timestamp::Timestamp;
 use accretion_core::tracking::Failure;
+use accretion_core::{Fault, keys};
 use accretion_lambda::{Invocation, SystemClock};
 use accretion_service::ports::{BuildOrder, Manifests as _};
 use accretion_service::publish::{Ports, Publish, Reconciled};
@@ -97,8 +97,8 @@ async fn publish_each(
     let mut failure = None;
     for manifest in manifests {
         let key = manifest.key.as_str();
-        // <request id>-<slug>.manifest
-        let request_id = manifest.file_name().split('-').next();
+        let request = keys::request_of_manifest(key);
+        let request_id = request.as_ref().map(RequestId::as_str);
         // Events of S3 are about one object: the invocation's own lines have its request, too.
         Span::current().record("request_id", request_id);
         ledger.begin(key);

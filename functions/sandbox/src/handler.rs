@@ -337,4 +337,9 @@ mod tests {
             assert_eq!(checked.map_err(|error| error.code()).err(), code, "{made}");
         }
     }
+    /// The builder's test of the retries for a build sandbox relies on it.
+    #[test]
+    fn its_errors_are_those_of_other_crates() {
+        assert_eq!(Error::CODES, []);
+    }
 }

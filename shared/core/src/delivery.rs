@@ -133,11 +133,6 @@ impl InboxObject {
         self.key.starts_with(keys::FILES)
     }
 
-    /// The last part of the key.
-    pub fn file_name(&self) -> &str {
-        self.key.rsplit('/').next().unwrap_or_default()
-    }
-
     /// The part before the last one: the folder that the object is in.
     pub fn folder(&self) -> Option<&str> {
         self.key.rsplit('/').nth(1)
@@ -183,7 +178,6 @@ mod tests {
         };
         assert_eq!(object.key, "requests/data tools/ün+icode.txt");
         assert_eq!(object.folder(), Some("data tools"));
-        assert_eq!(object.file_name(), "ün+icode.txt");
         assert_eq!(object.version(), "v1");
         assert_eq!(object.event_time.to_string(), "2026-11-20T10:00:00.123Z");
     }

@@ -35,7 +35,8 @@ use crate::rollback::{self, Source};
 /// The name of a request in reports if it came as a message.
 const MESSAGE_NAME: &str = "request.json";
 
-/// The bytes of a report that are recorded and sent: SNS takes 256 KiB in all, DynamoDB 400 KiB.
+/// The bytes of a report that are recorded and sent: SNS takes 256 KiB in all, and DynamoDB
+/// 400 KB of 1,024 bytes an item.
 const MAX_REASON_BYTES: usize = 64 * 1024;
 
 /// The greatest difference between the clocks of S3 and SQS.
@@ -118,6 +119,9 @@ enum Complete<I> {
     Rollback(Rollback, Box<Source>),
 }
 
+/// A complete request, or the report that rejects it.
+type Completed<I> = Result<Complete<I>, Report>;
+
 impl<'a, E: Ecosystem> Dispatch<'a, E> {
     /// Prepares to dispatch.
     pub fn new(ports: Ports<'a>) -> Self {
@@ -156,7 +160,7 @@ impl<'a, E: Ecosystem> Dispatch<'a, E> {
             }
             Delivery::Objects(objects) => {
                 for object in &objects {
-                    self.check(object, message.sent_at)?;
+                    self.check_event(object, message.sent_at)?;
                 }
                 let mut outcomes = Vec::new();
                 for object in objects
@@ -198,7 +202,7 @@ impl<'a, E: Ecosystem> Dispatch<'a, E> {
 
     /// Checks an event of S3: any sender of messages can forge one. It must not name another bucket,
     /// nor be newer than its message.
-    fn check(&self, object: &InboxObject, sent_at: Timestamp) -> Result<(), Error> {
+    fn check_event(&self, object: &InboxObject, sent_at: Timestamp) -> Result<(), Error> {
         let refused = |problem| Err(Error::EventRefused { problem });
         if object.bucket != self.ports.inbox.bucket() {
             return refused(format!("its bucket is `{}`", object.bucket));
@@ -235,243 +239,20 @@ impl<'a, E: Ecosystem> Dispatch<'a, E> {
                 Ok(Parsed::Rollback(rollback)) => self.with_source(&received, rollback).await?,
                 Err(report) => Err(report),
             };
-            let is_accepted = match checked {
-                Ok(complete) => {
-                    if let Some(complete) = self.first_sent(&received, complete).await? {
-                        self.accept(&complete, received).await?
-                    } else {
-                        self.observer.on(Milestone::Repeated(&received.request));
-                        false
-                    }
-                }
-                Err(report) => match self.ports.tracking.status(&id).await? {
-                    Some(Status::Rejected) => {
-                        self.observer.on(Milestone::Repeated(&received.request));
-                        false
-                    }
-                    Some(_) => self.accept(&self.stored(&id).await?, received).await?,
-                    None => {
-                        self.reject(&report, received).await?;
-                        false
-                    }
+            match checked {
+                Ok(complete) => match self.first_sent(&received, complete).await? {
+                    Some(complete) => self.accept(&complete, received).await,
+                    None => Ok(self.rejected_before(&received)),
                 },
-            };
-            Ok(if is_accepted {
-                Outcome::Accepted(id)
-            } else {
-                Outcome::Rejected(id)
-            })
+                Err(report) => match self.ports.tracking.status(&id).await? {
+                    Some(Status::Rejected) => Ok(self.rejected_before(&received)),
+                    // An earlier delivery was accepted. Its object may be deleted by now.
+                    Some(_) => self.accept(&self.stored(&id).await?, received).await,
+                    None => self.reject(&report, received).await,
+                },
+            }
         };
         dispatch.instrument(span).await
-    }
-
-    /// Stores the files that a request names: from now on its layers do not depend on the inbox.
-    async fn with_files(
-        &self,
-        received: &Received,
-        request: Request<E::Input>,
-    ) -> Result<Result<Complete<E::Input>, Report>, Error> {
-        let id = &received.request.id;
-        if request.contents.files.is_empty() {
-            return Ok(Ok(Complete::Layers(request)));
-        }
-        let ports = &self.ports;
-        if ports.requests.stored(id).await?.is_some() {
-            return self.stored(id).await.map(Ok);
-        }
-        match gather::files::<E>(&request, ports.inbox, ports.requests).await {
-            Ok(files) => {
-                let contents = Contents {
-                    files,
-                    ..request.contents
-                };
-                Ok(Ok(Complete::Layers(Request {
-                    contents,
-                    ..request
-                })))
-            }
-            Err(GatherError::Problem(problem)) => {
-                let mut report = Report::new(received.name.as_str(), "");
-                report.push(problem);
-                Ok(Err(report))
-            }
-            Err(GatherError::Port(error)) => Err(error.into()),
-        }
-    }
-
-    /// A rollback together with the source of the version that it asks for.
-    async fn with_source(
-        &self,
-        received: &Received,
-        rollback: Rollback,
-    ) -> Result<Result<Complete<E::Input>, Report>, Error> {
-        let Rollback { layer, version } = &rollback;
-        let mut report = Report::new(received.name.as_str(), "");
-        let Some(source) = rollback::source(self.ports.manifests, layer, *version).await? else {
-            let message = format!("nothing says what {layer}:{version} was published from");
-            let problem = Problem::error(code::LAYER_VERSION_UNKNOWN, message);
-            report.push(problem.help(
-                "only versions that this pipeline has published can be rolled back to; \
-                 `accretion list versions` shows which versions there are",
-            ));
-            return Ok(Err(report));
-        };
-        report.add_missing(self.admission.rollback_problems(&source.permissions()));
-        let checked = report.conclude(Some(Complete::Rollback(rollback, source.into())));
-        Ok(checked.map(|(complete, _warnings)| complete))
-    }
-
-    /// The request that a message with an earlier identity was at first, whatever it contains now.
-    /// `None` if that was rejected.
-    async fn first_sent(
-        &self,
-        received: &Received,
-        complete: Complete<E::Input>,
-    ) -> Result<Option<Complete<E::Input>>, Error> {
-        let id = &received.request.id;
-        if !received.was_sent_before {
-            return Ok(Some(complete));
-        }
-        match self.ports.tracking.status(id).await? {
-            Some(Status::Rejected) => Ok(None),
-            // The record of a request expires. The stored request, which a build reads, does not.
-            None if self.ports.requests.stored(id).await?.is_none() => Ok(Some(complete)),
-            _ => self.stored(id).await.map(Some),
-        }
-    }
-
-    /// A request that was accepted before. Its object of the inbox may be deleted by now.
-    async fn stored(&self, id: &RequestId) -> Result<Complete<E::Input>, Error> {
-        let missing = || Error::RequestMissing { id: id.clone() };
-        let text = self.ports.requests.stored(id).await?.ok_or_else(missing)?;
-        let key = keys::request(id);
-        if let Some(checked) = Rollback::from_json(&key, &text) {
-            let (rollback, _warnings) = checked.map_err(|_| missing())?;
-            let Rollback { layer, version } = &rollback;
-            let found = rollback::source(self.ports.manifests, layer, *version).await?;
-            let source = found.ok_or_else(|| Error::LayerManifestMissing {
-                layer: layer.to_string(),
-                version: *version,
-            })?;
-            return Ok(Complete::Rollback(rollback, source.into()));
-        }
-        let (request, _warnings) = Request::from_json(&key, &text).map_err(|_| missing())?;
-        Ok(Complete::Layers(request))
-    }
-
-    /// Stores and records a request, then starts its builds or publishes its rollback, which read
-    /// it. `false` if it was rejected before: its object existed for one delivery, and not for
-    /// another.
-    async fn accept(
-        &self,
-        complete: &Complete<E::Input>,
-        received: Received,
-    ) -> Result<bool, Error> {
-        let ports = &self.ports;
-        let accepted = complete.accepted(received);
-        let id = &accepted.request.id;
-        ports.requests.store(id, complete.to_json()).await?;
-        let acceptance = ports.tracking.accept(&accepted).await?;
-        self.observer.on(match acceptance {
-            Acceptance::New => Milestone::Accepted(&accepted),
-            Acceptance::Known | Acceptance::Rejected => Milestone::Repeated(&accepted.request),
-        });
-        if acceptance == Acceptance::Rejected {
-            return Ok(false);
-        }
-        match complete {
-            Complete::Layers(_) => self.build(&accepted).await?,
-            Complete::Rollback(rollback, source) => {
-                self.publish_again(rollback, source, &accepted.request)
-                    .await?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Stores the manifest that publishes the content of an earlier version: S3 invokes the publisher.
-    async fn publish_again(
-        &self,
-        rollback: &Rollback,
-        source: &Source,
-        request: &RequestRef,
-    ) -> Result<(), Error> {
-        let (project, target) = rollback.layer.parts();
-        let key = keys::manifest(&project, &request.id, target);
-        let version = source.layer_manifest.layer.clone();
-        let manifest = source.manifest.clone().again(version, request.clone());
-        self.ports.manifests.store(&key, &manifest).await?;
-        let Rollback { layer, version } = rollback;
-        info!(%layer, version, "accepted a rollback");
-        Ok(())
-    }
-
-    async fn build(&self, accepted: &Accepted) -> Result<(), Error> {
-        let start = |target: &Compatibility| {
-            let order = BuildOrder {
-                request: accepted.request.clone(),
-                project: accepted.project.clone(),
-                target: target.clone(),
-            };
-            async move { self.ports.builds.start(&order).await }
-        };
-        try_join_all(accepted.targets.iter().map(start)).await?;
-        let builds = accepted.targets.len();
-        info!(project = %accepted.project, builds, "accepted");
-        Ok(())
-    }
-
-    /// Announces a rejection, then records it: every recorded rejection was announced.
-    async fn reject(&self, report: &Report, received: Received) -> Result<(), Error> {
-        let id = &received.request.id;
-        let (reason, codes) = (reason(report), codes(report));
-        warn!(?codes, "rejected");
-        let project = received.project(self.admission);
-        let notification =
-            Notification::rejected(id, project.clone(), reason.clone(), codes.clone());
-        self.ports.topic.send(&notification).await?;
-        let rejected = Rejected {
-            request: received.request,
-            project,
-            origin: received.origin,
-            reason,
-            codes,
-        };
-        self.ports.tracking.reject(&rejected).await?;
-        let mut problems = report.problems.iter();
-        if let Some(first) = problems.find(|it| it.severity == Severity::Error) {
-            let (rejected, code) = (&rejected, first.code);
-            self.observer.on(Milestone::Rejected { rejected, code });
-        }
-        Ok(())
-    }
-}
-
-impl<I: Input> Complete<I> {
-    fn accepted(&self, received: Received) -> Accepted {
-        let (project, targets, rolled_back_to) = match self {
-            Self::Layers(request) => (request.name.clone(), request.layers(), None),
-            Self::Rollback(rollback, source) => (
-                rollback.project(),
-                source.manifest.compatibility().into_iter().collect(),
-                Some(source.layer_manifest.version_arn.clone()),
-            ),
-        };
-        Accepted {
-            request: received.request,
-            project,
-            origin: received.origin,
-            targets,
-            rolled_back_to,
-        }
-    }
-
-    /// Its text in the store.
-    fn to_json(&self) -> String {
-        match self {
-            Self::Layers(request) => request.to_json(),
-            Self::Rollback(rollback, _) => rollback.to_json(),
-        }
     }
 }
 
@@ -549,6 +330,222 @@ impl Received {
         };
         let project: Option<ProjectName> = of_request().or_else(|| self.folder());
         project.map(|project| project.to_string())
+    }
+}
+
+impl<E: Ecosystem> Dispatch<'_, E> {
+    /// Stores the files that a request names: from now on its layers do not depend on the inbox.
+    async fn with_files(
+        &self,
+        received: &Received,
+        request: Request<E::Input>,
+    ) -> Result<Completed<E::Input>, Error> {
+        let id = &received.request.id;
+        if request.contents.files.is_empty() {
+            return Ok(Ok(Complete::Layers(request)));
+        }
+        let ports = &self.ports;
+        if ports.requests.stored(id).await?.is_some() {
+            return self.stored(id).await.map(Ok);
+        }
+        match gather::files::<E>(&request, ports.inbox, ports.requests).await {
+            Ok(files) => {
+                let contents = Contents {
+                    files,
+                    ..request.contents
+                };
+                Ok(Ok(Complete::Layers(Request {
+                    contents,
+                    ..request
+                })))
+            }
+            Err(GatherError::Problem(problem)) => {
+                let mut report = Report::new(received.name.as_str(), "");
+                report.push(problem);
+                Ok(Err(report))
+            }
+            Err(GatherError::Port(error)) => Err(error.into()),
+        }
+    }
+
+    /// A rollback together with the source of the version that it asks for.
+    async fn with_source(
+        &self,
+        received: &Received,
+        rollback: Rollback,
+    ) -> Result<Completed<E::Input>, Error> {
+        let Rollback { layer, version } = &rollback;
+        let mut report = Report::new(received.name.as_str(), "");
+        let Some(source) = rollback::source(self.ports.manifests, layer, *version).await? else {
+            let message = format!("nothing says what {layer}:{version} was published from");
+            let problem = Problem::error(code::LAYER_VERSION_UNKNOWN, message);
+            report.push(problem.help(
+                "only versions that this pipeline has published can be rolled back to; \
+                 `accretion list versions` shows which versions there are",
+            ));
+            return Ok(Err(report));
+        };
+        report.add_missing(self.admission.rollback_problems(&source.permissions()));
+        let checked = report.conclude(Some(Complete::Rollback(rollback, source.into())));
+        Ok(checked.map(|(complete, _warnings)| complete))
+    }
+
+    /// The request that a message with an earlier identity was at first, whatever it contains now.
+    /// `None` if that was rejected.
+    async fn first_sent(
+        &self,
+        received: &Received,
+        complete: Complete<E::Input>,
+    ) -> Result<Option<Complete<E::Input>>, Error> {
+        let id = &received.request.id;
+        if !received.was_sent_before {
+            return Ok(Some(complete));
+        }
+        match self.ports.tracking.status(id).await? {
+            Some(Status::Rejected) => Ok(None),
+            // The record of a request expires. The stored request, which a build reads, does not.
+            None if self.ports.requests.stored(id).await?.is_none() => Ok(Some(complete)),
+            _ => self.stored(id).await.map(Some),
+        }
+    }
+
+    /// A request that was accepted before. Its object of the inbox may be deleted by now.
+    async fn stored(&self, id: &RequestId) -> Result<Complete<E::Input>, Error> {
+        let missing = || Error::RequestMissing { id: id.clone() };
+        let text = self.ports.requests.stored(id).await?.ok_or_else(missing)?;
+        let key = keys::request(id);
+        if let Some(checked) = Rollback::from_json(&key, &text) {
+            let (rollback, _warnings) = checked.map_err(|_| missing())?;
+            let Rollback { layer, version } = &rollback;
+            let found = rollback::source(self.ports.manifests, layer, *version).await?;
+            let source = found.ok_or_else(|| Error::LayerManifestMissing {
+                layer: layer.to_string(),
+                version: *version,
+            })?;
+            return Ok(Complete::Rollback(rollback, source.into()));
+        }
+        let (request, _warnings) = Request::from_json(&key, &text).map_err(|_| missing())?;
+        Ok(Complete::Layers(request))
+    }
+
+    /// Stores and records a request, then starts its builds or publishes its rollback, which read
+    /// it. It stays rejected if it was before: its object existed for one delivery, and not for
+    /// another.
+    async fn accept(
+        &self,
+        complete: &Complete<E::Input>,
+        received: Received,
+    ) -> Result<Outcome, Error> {
+        let ports = &self.ports;
+        let accepted = complete.accepted(received);
+        let id = &accepted.request.id;
+        ports.requests.store(id, complete.to_json()).await?;
+        let acceptance = ports.tracking.accept(&accepted).await?;
+        self.observer.on(match acceptance {
+            Acceptance::New => Milestone::Accepted(&accepted),
+            Acceptance::Known | Acceptance::Rejected => Milestone::Repeated(&accepted.request),
+        });
+        if acceptance == Acceptance::Rejected {
+            return Ok(Outcome::Rejected(accepted.request.id));
+        }
+        match complete {
+            Complete::Layers(_) => self.build(&accepted).await?,
+            Complete::Rollback(rollback, source) => {
+                self.publish_again(rollback, source, &accepted.request)
+                    .await?;
+            }
+        }
+        Ok(Outcome::Accepted(accepted.request.id))
+    }
+
+    async fn build(&self, accepted: &Accepted) -> Result<(), Error> {
+        let start = |target: &Compatibility| {
+            let order = BuildOrder {
+                request: accepted.request.clone(),
+                project: accepted.project.clone(),
+                target: target.clone(),
+            };
+            async move { self.ports.builds.start(&order).await }
+        };
+        try_join_all(accepted.targets.iter().map(start)).await?;
+        let builds = accepted.targets.len();
+        info!(project = %accepted.project, builds, "accepted");
+        Ok(())
+    }
+
+    /// Stores the manifest that publishes the content of an earlier version: S3 invokes the publisher.
+    async fn publish_again(
+        &self,
+        rollback: &Rollback,
+        source: &Source,
+        request: &RequestRef,
+    ) -> Result<(), Error> {
+        let (project, target) = rollback.layer.parts();
+        let key = keys::manifest(&project, &request.id, target);
+        let version = source.layer_manifest.layer.clone();
+        let manifest = source.manifest.clone().again(version, request.clone());
+        self.ports.manifests.store(&key, &manifest).await?;
+        let Rollback { layer, version } = rollback;
+        info!(%layer, version, "accepted a rollback");
+        Ok(())
+    }
+
+    /// Announces a rejection, then records it: every recorded rejection was announced.
+    async fn reject(&self, report: &Report, received: Received) -> Result<Outcome, Error> {
+        let id = &received.request.id;
+        let (reason, codes) = (reason(report), codes(report));
+        warn!(?codes, "rejected");
+        let project = received.project(self.admission);
+        let notification =
+            Notification::rejected(id, project.clone(), reason.clone(), codes.clone());
+        self.ports.topic.send(&notification).await?;
+        let rejected = Rejected {
+            request: received.request,
+            project,
+            origin: received.origin,
+            reason,
+            codes,
+        };
+        self.ports.tracking.reject(&rejected).await?;
+        let mut problems = report.problems.iter();
+        if let Some(first) = problems.find(|it| it.severity == Severity::Error) {
+            let (rejected, code) = (&rejected, first.code);
+            self.observer.on(Milestone::Rejected { rejected, code });
+        }
+        Ok(Outcome::Rejected(rejected.request.id))
+    }
+
+    fn rejected_before(&self, received: &Received) -> Outcome {
+        self.observer.on(Milestone::Repeated(&received.request));
+        Outcome::Rejected(received.request.id.clone())
+    }
+}
+
+impl<I: Input> Complete<I> {
+    fn accepted(&self, received: Received) -> Accepted {
+        let (project, targets, rolled_back_to) = match self {
+            Self::Layers(request) => (request.name.clone(), request.layers(), None),
+            Self::Rollback(rollback, source) => (
+                rollback.project(),
+                source.manifest.compatibility().into_iter().collect(),
+                Some(source.layer_manifest.version_arn.clone()),
+            ),
+        };
+        Accepted {
+            request: received.request,
+            project,
+            origin: received.origin,
+            targets,
+            rolled_back_to,
+        }
+    }
+
+    /// Its text in the store.
+    fn to_json(&self) -> String {
+        match self {
+            Self::Layers(request) => request.to_json(),
+            Self::Rollback(rollback, _) => rollback.to_json(),
+        }
     }
 }
 

@@ -4,16 +4,16 @@
 //! leaves work that the next attempt, or the [reconciler](Publish::reconcile), finishes.
 //!
 //! In reading order: the entry points in this file, then `context` (what a manifest says),
-//! `decide` (the next step), `claim` (publishing a version), `outcome` and `outbox` (recording and
-//! announcing), `failure`, and `reconcile`, which is the other entry point.
+//! `steps` (one step after the other), `claim` (publishing a version), `outcome` and `outbox`
+//! (recording and announcing), `failure`, and `reconcile`, which is the other entry point.
 
 mod claim;
 mod context;
-mod decide;
 mod failure;
 mod outbox;
 mod outcome;
 mod reconcile;
+mod steps;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use accretion_core::request::AllowedPermissions;
 use accretion_core::timestamp::Timestamp;
 use accretion_core::{Class, Fault as _};
 
-pub use self::reconcile::{GIVE_UP_AFTER, Reconciled};
+pub use self::reconcile::{Reconciled, SILENCE_UNTIL_LOST};
 
 use self::context::PublishableManifest;
 use crate::Error;
@@ -124,7 +124,7 @@ impl<'a> Publish<'a> {
     }
 
     async fn publish(&self, manifest: &PublishableManifest) -> Result<Outcome, Error> {
-        let outcome = self.decide(manifest).await;
+        let outcome = self.take_steps(manifest).await;
         if let Err(error) = &outcome
             && error.class() != Class::Transient
         {

@@ -9,7 +9,7 @@ use accretion_core::request::{IdentityAttributes, Permission, RequestId, Request
 use accretion_core::tracking::Status;
 use accretion_core::{Fault as _, keys};
 use accretion_service::dispatch::{self, Message};
-use accretion_service::publish::{GIVE_UP_AFTER, Outcome, Reconciled};
+use accretion_service::publish::{Outcome, Reconciled, SILENCE_UNTIL_LOST};
 use serde_json::json;
 
 use crate::alarms;
@@ -956,7 +956,7 @@ fn a_build_of_which_nothing_is_heard_is_taken_for_lost_in_the_end() {
     let mut world = World::new();
     let dropped = world.drop(&tools(1));
     world.dispatch(&dropped.message).unwrap().unwrap();
-    world.pass(GIVE_UP_AFTER.saturating_sub(Duration::from_secs(1)));
+    world.pass(SILENCE_UNTIL_LOST.saturating_sub(Duration::from_secs(1)));
     assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
     assert_eq!(world.status(&dropped), Status::Received);
     world.pass(Duration::from_secs(1));
@@ -1041,7 +1041,7 @@ fn a_build_that_waits_is_not_lost_and_keeps_its_place_in_the_order() {
         for status in [Status::Building, Status::Waiting] {
             assert!(world.record(&older, status), "{status}");
             assert_eq!(world.status(&older), status);
-            world.pass(GIVE_UP_AFTER.saturating_sub(Duration::from_secs(1)));
+            world.pass(SILENCE_UNTIL_LOST.saturating_sub(Duration::from_secs(1)));
             assert_eq!(world.reconcile().unwrap().unwrap(), Reconciled::default());
         }
     }

@@ -21,7 +21,7 @@ use accretion_core::{Class, Fault as _, keys};
 use accretion_service::deletion::Outcome;
 use accretion_service::dispatch::Message;
 use accretion_service::ports::{BuildOrder, DeadLetter};
-use accretion_service::publish::GIVE_UP_AFTER;
+use accretion_service::publish::SILENCE_UNTIL_LOST;
 use serde_json::{Value, json};
 
 use crate::alarms::{self, Alarm};
@@ -1273,7 +1273,7 @@ impl Simulation {
             let shared = self.world.shared();
             let cloud = &shared.cloud;
             let now = shared.now;
-            let given_up = now.before(GIVE_UP_AFTER);
+            let given_up = now.before(SILENCE_UNTIL_LOST);
             let is_pending = !cloud.pending_before(now).is_empty();
             let mut layers = cloud.layers.values();
             let will_be_pending = layers.any(|it| it.pending_since().is_some());

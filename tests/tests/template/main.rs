@@ -277,7 +277,7 @@ fn builds_are_waited_for_no_longer_than_anything_else_lasts() {
     // A pause, one round of orders, and the record of the outcome: nothing else is recorded meanwhile.
     let pause = 30 * 60;
     let silence = pause + build + order + build + failure;
-    let patience = accretion_service::publish::GIVE_UP_AFTER.as_secs();
+    let patience = accretion_service::publish::SILENCE_UNTIL_LOST.as_secs();
     assert!(silence < patience, "{silence} {patience}");
     // The last attempt begins when the time is over at the latest.
     let execution = definition["TimeoutSeconds"].as_u64().unwrap();

@@ -8,7 +8,7 @@ use accretion_lambda::metrics::{Metric, Metrics, Outcome};
 use accretion_service::build::Built;
 use accretion_service::ports::{Event, Progress};
 
-use super::{Log, Order};
+use super::{BuildInput, Log};
 
 /// Observes one build of one layer.
 #[derive(Debug)]
@@ -70,11 +70,19 @@ impl Watch {
 
     /// Notes the layer, new or not.
     pub(super) fn built(&self, built: &Built) {
-        self.has_layer(Layer {
+        self.note_layer(Layer {
             changed: built.changed,
             bytes: built.manifest.artifact_size,
             unzipped: built.manifest.unzipped_size,
         });
+    }
+
+    fn note_layer(&self, layer: Layer) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if layer.changed {
+            seen.begin(None);
+        }
+        seen.layer = Some(layer);
     }
 
     /// Notes that the build continues after build sandboxes.
@@ -83,23 +91,14 @@ impl Watch {
         seen.ordered = true;
     }
 
-    fn has_layer(&self, layer: Layer) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if layer.changed {
-            seen.begin(None);
-        }
-        seen.layer = Some(layer);
-    }
-
     /// Writes the metrics after the build. `fault` is its error.
-    pub(super) fn write(&self, metrics: &Metrics, order: &Order, fault: Option<&impl Fault>) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = std::mem::take(&mut *seen);
+    pub(super) fn write(&self, metrics: &Metrics, input: &BuildInput, fault: Option<&impl Fault>) {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
         let mut line = metrics
             .event("build")
-            .property("request_id", &order.request_id)
-            .property("runtime", order.target.python())
-            .property("architecture", order.target.architecture())
+            .property("request_id", &input.request_id)
+            .property("runtime", input.target.python())
+            .property("architecture", input.target.architecture())
             .duration(&Metric::BUILD_DURATION, self.since.elapsed())
             .value(&Metric::CACHE_HITS, seen.hits)
             .value(&Metric::CACHE_MISSES, seen.misses)
@@ -163,19 +162,19 @@ mod tests {
 
     /// The line of a build that was watched.
     fn line(fault: Option<&Error>, work: impl FnOnce(&Watch)) -> Value {
-        let order = json!({
+        let input = json!({
             "RequestId": "0ce43a345624ab7be5105730f7afc664",
             "ReceivedAt": "2026-11-20T10:00:00.000Z",
             "Runtime": "python3.13",
             "Architecture": "arm64",
             "Target": "py313-arm64",
         });
-        let order: Order = serde_json::from_value(order).unwrap();
+        let input: BuildInput = serde_json::from_value(input).unwrap();
         let lines = Lines::default();
         let metrics = Metrics::to("Accretion/stack".to_owned(), lines.clone());
         let watch = Watch::new();
         work(&watch);
-        watch.write(&metrics, &order, fault);
+        watch.write(&metrics, &input, fault);
         let [line] = &lines.read()[..] else {
             panic!("one line for one build");
         };
@@ -218,7 +217,7 @@ mod tests {
             }
             watch.on(Event::Splicing(a_target().into()));
             watch.on(Event::Storing(a_target().into()));
-            watch.has_layer(Layer {
+            watch.note_layer(Layer {
                 changed: true,
                 bytes: 1000,
                 unzipped: 3000,
@@ -250,7 +249,7 @@ mod tests {
     fn what_was_there_already_is_no_new_layer() {
         let line = line(None, |watch| {
             is_resolved(watch);
-            watch.has_layer(Layer {
+            watch.note_layer(Layer {
                 changed: false,
                 bytes: 1000,
                 unzipped: 3000,

@@ -1,5 +1,7 @@
 //! Publishing a layer version under a claim on the layer.
 
+use std::time::Duration;
+
 use accretion_core::layer::LayerName;
 use accretion_core::manifest::{LayerManifest, Manifest};
 use accretion_core::notification::Changes;
@@ -39,57 +41,11 @@ enum Unpublished {
 }
 
 impl Publish<'_> {
-    /// Finishes the claim of an attempt that died, beginning with the claim's own manifest.
-    pub(super) async fn take_over(
-        &self,
-        layer: &LayerName,
-        state: &LayerState,
-        claim: &Claim,
-    ) -> Result<(), Error> {
-        // The claim may be of another request.
-        let span = info_span!("claim", request_id = %claim.request.id);
-        self.finish_claim(layer, state, claim)
-            .instrument(span)
-            .await
-    }
-
-    async fn finish_claim(
-        &self,
-        layer: &LayerName,
-        state: &LayerState,
-        claim: &Claim,
-    ) -> Result<(), Error> {
-        warn!(%layer, owner = claim.owner, manifest = claim.manifest_key, "taking over an expired claim");
-        let manifest = match self.read(&claim.manifest_key).await {
-            Ok(manifest) => manifest,
-            Err(error) if error.class() == Class::Transient => return Err(error),
-            // A manifest that cannot be read now was not published from either.
-            Err(error) => {
-                let (text, _) = error.logged();
-                warn!(
-                    code = error.code(),
-                    error = text,
-                    "an expired claim cannot be finished"
-                );
-                return self.release_claim(layer, &claim.owner, true, true).await;
-            }
-        };
-        let Some(claimed) = self.claim(&manifest, state, true).await? else {
-            return Ok(());
-        };
-        match self.publish_claimed(&manifest, None, claimed).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.class() == Class::Transient => Err(error),
-            Err(error) => self.fail_manifest(&manifest, &error).await,
-        }
-    }
-
     /// Claims a layer for a manifest; `None` after a revision conflict.
     pub(super) async fn claim(
         &self,
         manifest: &PublishableManifest,
         state: &LayerState,
-        is_inherited: bool,
     ) -> Result<Option<Claimed>, Error> {
         let claim = Claim {
             // Unique to this claim: a release that takes effect late must not end a later claim.
@@ -106,7 +62,7 @@ impl Publish<'_> {
             revision: state.revision + 1,
             owner: claim.owner,
             before: state.published.clone(),
-            is_inherited,
+            is_inherited: state.claim.is_some(),
             may_have_orphan: state.may_have_orphan,
         }))
     }
@@ -138,7 +94,13 @@ impl Publish<'_> {
                 may_leave_orphan,
             }) => {
                 let is_suspect = is_inherited || may_leave_orphan;
-                self.release_claim(&manifest.layer, &owner, may_leave_orphan, is_suspect)
+                let release = ClaimRelease {
+                    may_leave_orphan,
+                    check: self.check_after(is_suspect.then_some(CHECK_WINDOW)),
+                };
+                let layers = self.ports.layers;
+                layers
+                    .release_claim(&manifest.layer, &owner, release)
                     .await?;
                 Err(error)
             }
@@ -237,7 +199,7 @@ impl Publish<'_> {
             revision: claimed.revision,
             published: outcome::current(manifest, version),
             claim: Some(EndedClaim {
-                check: self.check_after(claimed.is_inherited),
+                check: self.check_after(claimed.is_inherited.then_some(CHECK_WINDOW)),
                 owner: claimed.owner,
             }),
         };
@@ -278,29 +240,64 @@ impl Publish<'_> {
         Ok(Changes::between(&installed, &manifest.document.installed).for_message())
     }
 
-    async fn release_claim(
-        &self,
-        layer: &LayerName,
-        owner: &str,
-        may_leave_orphan: bool,
-        is_suspect: bool,
-    ) -> Result<(), Error> {
-        let release = ClaimRelease {
-            may_leave_orphan,
-            check: self.check_after(is_suspect),
-        };
-        let layers = self.ports.layers;
-        Ok(layers.release_claim(layer, owner, release).await?)
-    }
-
     /// The orphan check of a layer whose claim this invocation ends. It follows when every call of
     /// this invocation, and of any that has not seen the end of the claim, must have taken effect.
-    /// `is_suspect` if Lambda may have, or get, a version that stays unrecorded.
-    fn check_after(&self, is_suspect: bool) -> OrphanCheck {
+    /// It has a window if Lambda may have, or get, a version that stays unrecorded.
+    fn check_after(&self, window: Option<Duration>) -> OrphanCheck {
         let ends_by = self.deadline.after(LEASE_MARGIN);
         OrphanCheck {
             at: ends_by.after(self.lifetime).after(LEASE_MARGIN),
-            window_until: is_suspect.then(|| ends_by.after(CHECK_WINDOW)),
+            window_until: window.map(|window| ends_by.after(window)),
+        }
+    }
+
+    /// Finishes the claim of an attempt that died, beginning with the claim's own manifest.
+    pub(super) async fn take_over(
+        &self,
+        layer: &LayerName,
+        state: &LayerState,
+        claim: &Claim,
+    ) -> Result<(), Error> {
+        // The claim may be of another request.
+        let span = info_span!("claim", request_id = %claim.request.id);
+        self.finish_claim(layer, state, claim)
+            .instrument(span)
+            .await
+    }
+
+    async fn finish_claim(
+        &self,
+        layer: &LayerName,
+        state: &LayerState,
+        claim: &Claim,
+    ) -> Result<(), Error> {
+        warn!(%layer, owner = claim.owner, manifest = claim.manifest_key, "taking over an expired claim");
+        let manifest = match self.read(&claim.manifest_key).await {
+            Ok(manifest) => manifest,
+            Err(error) if error.class() == Class::Transient => return Err(error),
+            // A manifest that cannot be read now was not published from either.
+            Err(error) => {
+                let (text, _) = error.logged();
+                warn!(
+                    code = error.code(),
+                    error = text,
+                    "an expired claim cannot be finished"
+                );
+                let release = ClaimRelease {
+                    may_leave_orphan: true,
+                    check: self.check_after(Some(CHECK_WINDOW)),
+                };
+                let layers = self.ports.layers;
+                return Ok(layers.release_claim(layer, &claim.owner, release).await?);
+            }
+        };
+        let Some(claimed) = self.claim(&manifest, state).await? else {
+            return Ok(());
+        };
+        match self.publish_claimed(&manifest, None, claimed).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.class() == Class::Transient => Err(error),
+            Err(error) => self.fail_manifest(&manifest, &error).await,
         }
     }
 }

@@ -20,9 +20,9 @@ const OVERDUE: Duration = Duration::from_mins(1);
 /// The silence about a target after which the reconciler looks for its manifest.
 const SILENCE: Duration = Duration::from_mins(15);
 
-/// The silence about a target after which its build is given up. Longer than the longest pause of
+/// The silence about a target after which its build counts as lost. Longer than the longest pause of
 /// an execution and the work after it: executions record each pause.
-pub const GIVE_UP_AFTER: Duration = Duration::from_hours(6);
+pub const SILENCE_UNTIL_LOST: Duration = Duration::from_hours(6);
 
 /// The orphan-check window: the time after a suspect claim in which orphan checks of its layer
 /// repeat. A version may come into being long after it was asked for.
@@ -53,8 +53,8 @@ impl Publish<'_> {
     pub async fn reconcile(&self) -> Result<Reconciled, Error> {
         let now = self.now();
         let mut reconciled = Reconciled::default();
-        let pending = self.ports.layers.pending_before(now.before(OVERDUE));
-        for pending in pending.await? {
+        let layers = self.ports.layers;
+        for pending in layers.pending_before(now.before(OVERDUE)).await? {
             if !self.has_time() {
                 break;
             }
@@ -66,8 +66,8 @@ impl Publish<'_> {
             };
             finish.instrument(span).await;
         }
-        let open = self.ports.tracking.open_before(now.before(SILENCE));
-        for open in open.await? {
+        let tracking = self.ports.tracking;
+        for open in tracking.open_before(now.before(SILENCE)).await? {
             if !self.has_time() {
                 break;
             }
@@ -173,7 +173,7 @@ impl Publish<'_> {
     async fn close(&self, open: &OpenTarget, reconciled: &mut Reconciled) -> Result<(), Error> {
         let build = &open.build;
         let key = keys::manifest(&build.project, &build.request.id, build.target.target());
-        let (error, key) = match self.read(&key).await {
+        let (error, manifest_key) = match self.read(&key).await {
             Ok(manifest) => {
                 self.publish(&manifest).await?;
                 reconciled.targets += 1;
@@ -190,13 +190,13 @@ impl Publish<'_> {
             Err(error) => (error, Some(key)),
         };
         let context = PublishContext::of_build(build);
-        self.fail(&context, key, None, &error).await?;
+        self.fail(&context, manifest_key, None, &error).await?;
         reconciled.targets += 1;
         Ok(())
     }
 
     fn may_be_building(&self, updated_at: Timestamp) -> bool {
-        self.now().before(GIVE_UP_AFTER) < updated_at
+        self.now().before(SILENCE_UNTIL_LOST) < updated_at
     }
 }
 

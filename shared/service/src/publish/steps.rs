@@ -1,4 +1,4 @@
-//! Deciding the next step about a manifest, from one consistent read of the layer's state.
+//! The steps about a manifest: each follows from one consistent read of the layer's state.
 
 use std::time::Duration;
 
@@ -18,7 +18,10 @@ const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 impl Publish<'_> {
     /// Takes one step after the other until the outcome is recorded.
-    pub(super) async fn decide(&self, manifest: &PublishableManifest) -> Result<Outcome, Error> {
+    pub(super) async fn take_steps(
+        &self,
+        manifest: &PublishableManifest,
+    ) -> Result<Outcome, Error> {
         let candidate = Candidate {
             request: manifest.context.request.clone(),
             digest: manifest.document.digest,
@@ -106,7 +109,7 @@ impl Publish<'_> {
         manifest.check_permissions(self.permissions)?;
         // Nothing is claimed for an artifact that cannot be published anyway.
         let artifact = self.artifact(manifest).await?;
-        match self.claim(manifest, state, false).await? {
+        match self.claim(manifest, state).await? {
             Some(claimed) => {
                 self.publish_claimed(manifest, Some(artifact), claimed)
                     .await
