@@ -124,9 +124,9 @@ impl Builder {
         outcome
     }
 
-    async fn build(&self, order: BuildInput, watch: Arc<Watch>) -> Result<Answer, Error> {
-        let request = self.request(&order.request_id).await?;
-        let target = order.target;
+    async fn build(&self, input: BuildInput, watch: Arc<Watch>) -> Result<Answer, Error> {
+        let request = self.request(&input.request_id).await?;
+        let target = input.target;
         let wanted = request.layer(target);
         self.prune().await;
         let _lease = self.cache.lease().await?;
@@ -143,8 +143,8 @@ impl Builder {
         let project = request.name.clone();
         let artifacts = S3Artifacts::new(&self.clients, self.bucket.as_str(), project.clone());
         let origin = RequestRef {
-            id: order.request_id.clone(),
-            received_at: order.received_at,
+            id: input.request_id.clone(),
+            received_at: input.received_at,
         };
         let manifest_key = keys::manifest(&project, &origin.id, target);
         let allowed = if self.sandboxes {
@@ -177,7 +177,7 @@ impl Builder {
             .with_files(files);
         let layer = match Box::pin(build.layer(&wanted)).await {
             Ok(layer) => layer,
-            Err(error) => return pending(sandboxes.orders(), &order.made, &watch, error),
+            Err(error) => return pending(sandboxes.orders(), &input.made, &watch, error),
         };
         watch.built(&layer);
         let (name, digest) = (&layer.layer, layer.manifest.digest);
