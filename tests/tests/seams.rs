@@ -480,7 +480,7 @@ async fn another_output_is_written_of_the_same_files_within_its_own_limit() {
     assert!(
         error
             .to_string()
-            .ends_with("than the 0 MiB that anybody reads"),
+            .ends_with("than the 0.1 MiB that anybody reads"),
         "{error}"
     );
     assert!(

@@ -24,7 +24,9 @@ use accretion_service::extra::{self, PackedZip};
 use accretion_service::ports::{
     self, Event, IndexCredentials as _, PortError, Progress, Requests as _,
 };
-use accretion_service::python::{Chosen, Offer, PythonPackages, PythonPorts, SourceDistributions};
+use accretion_service::python::{
+    ChosenIndexes, Offer, PythonPackages, PythonPorts, SourceDistributions,
+};
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument as _, Span, debug, info, info_span, warn};
 
@@ -232,7 +234,7 @@ impl Builder {
 
     /// The indexes of a request's packages, with their credentials.
     async fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
-        let Chosen { default, named } = self.offer.choose(request)?;
+        let ChosenIndexes { default, named } = self.offer.choose(request)?;
         let of = async |reference: Option<&CredentialsReference>| match reference {
             Some(reference) => self.credentials.get(reference).await.map(Some),
             None => Ok(None),

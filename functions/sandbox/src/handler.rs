@@ -19,7 +19,9 @@ use accretion_python::lock::{self, Lock};
 use accretion_python::request::Request;
 use accretion_service::ecosystem::Locating;
 use accretion_service::ports::{Event, Order, OrderedSource, Progress};
-use accretion_service::python::{Chosen, Offer, PythonPackages, PythonPorts, SourceDistributions};
+use accretion_service::python::{
+    ChosenIndexes, Offer, PythonPackages, PythonPorts, SourceDistributions,
+};
 use serde::Serialize;
 use tracing::{Span, error, info};
 
@@ -149,7 +151,7 @@ impl Sandbox {
     /// The indexes of a request's packages, without credentials: build sandboxes get no order for a
     /// request that needs them.
     fn indexes(&self, request: &Request) -> Result<Indexes, Error> {
-        let Chosen { default, named } = self.offer.choose(request)?;
+        let ChosenIndexes { default, named } = self.offer.choose(request)?;
         Ok(Indexes {
             default: default.map(|(url, _)| DefaultIndex {
                 url,

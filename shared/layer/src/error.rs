@@ -96,7 +96,7 @@ pub enum Error {
         "the layer would have {} MiB unzipped, {} MiB more than the {} MiB that {}",
         mebibytes(_0.unzipped),
         mebibytes(_0.excess()),
-        _0.limit.bytes >> 20,
+        mebibytes(_0.limit.bytes),
         _0.limit.of
     )]
     #[fault(User, hint = _0.hint())]

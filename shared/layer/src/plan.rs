@@ -10,7 +10,7 @@ use accretion_core::pruning::{Pattern, Pruning};
 use accretion_tree::{Installation, Layout, LayoutFile, Origin};
 
 use crate::error::Error;
-use crate::oversize::SizeLimit;
+use crate::output::SizeLimit;
 
 /// One package of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -100,76 +100,15 @@ impl<'a> Plan<'a> {
     /// lose the path. With [`Rules::strict`] that is an error. A file where another package needs a
     /// folder always is. What is pruned claims no path, and no list of files has it.
     pub(crate) fn new(packages: &[Package<'a>], rules: &Rules) -> Result<Self, Error> {
-        let mut lost: HashMap<usize, Vec<&str>> = HashMap::new();
-        let mut pruned = Pruned {
-            of_packages: vec![(0, 0); packages.len()],
-            ..Pruned::default()
-        };
-        let mut patterns = rules.pruning.pruner();
-        let mut order: Vec<usize> = (0..packages.len()).collect();
-        order.sort_by_key(|index| packages[*index].layout.name.as_str());
-        let mut all = Vec::new();
-        for &package in &order {
-            for file in &packages[package].layout.files {
-                let is_metadata = rules.installation.is_metadata(&file.path);
-                if !is_metadata && patterns.prunes(&file.path) {
-                    lost.entry(package).or_default().push(&file.path);
-                    pruned.add(package, file);
-                } else {
-                    all.push(Planned { package, file });
-                }
-            }
-        }
-        pruned.unmatched = patterns.unmatched();
-        // Stable: of equal paths the last is that of the package whose name sorts last.
-        all.sort_by(|a, b| a.file.path.cmp(&b.file.path));
-
-        let mut entries = Vec::with_capacity(all.len());
-        let mut conflicts = Vec::new();
-        for claims in all.chunk_by(|a, b| a.file.path == b.file.path) {
-            let [others @ .., winner] = claims else {
-                continue;
-            };
-            entries.push(*winner);
-            let content = |file: &LayoutFile| (file.sha256, file.executable);
-            let losers: Vec<_> = others
-                .iter()
-                .filter(|other| content(other.file) != content(winner.file))
-                .collect();
-            if losers.is_empty() {
-                continue;
-            }
-            for loser in &losers {
-                lost.entry(loser.package)
-                    .or_default()
-                    .push(&loser.file.path);
-            }
-            conflicts.push(Conflict {
-                path: winner.file.path.clone(),
-                winner: packages[winner.package].filename.to_owned(),
-                losers: losers
-                    .iter()
-                    .map(|l| packages[l.package].filename.to_owned())
-                    .collect(),
-            });
-        }
+        let (claims, pruned, mut lost) = prune(packages, rules);
+        let (entries, conflicts) = settle(packages, &claims, &mut lost);
         if let Some(conflict) = conflicts.first().filter(|_| rules.strict) {
             return Err(conflict_error(conflict.clone()));
         }
         check_folders(&entries, packages)?;
-
-        let mut file_lists = HashMap::new();
-        for (package, mut paths) in lost {
-            let layout = packages[package].layout;
-            if !layout.file_list.is_empty() {
-                paths.sort_unstable();
-                let changed = file_list_without(layout, &paths, rules.installation);
-                file_lists.insert(package, changed);
-            }
-        }
         Ok(Self {
             entries,
-            file_lists,
+            file_lists: changed_file_lists(packages, lost, rules.installation),
             conflicts,
             pruned,
         })
@@ -212,6 +151,73 @@ impl Pruned {
     }
 }
 
+/// The paths that packages have lost, by index of the package.
+type Lost<'a> = HashMap<usize, Vec<&'a str>>;
+
+/// The files that are left of packages, in the order of their paths, and those that are pruned. Of
+/// equal paths the last is that of the package whose name sorts last.
+fn prune<'a>(packages: &[Package<'a>], rules: &Rules) -> (Vec<Planned<'a>>, Pruned, Lost<'a>) {
+    let mut lost = Lost::new();
+    let mut pruned = Pruned {
+        of_packages: vec![(0, 0); packages.len()],
+        ..Pruned::default()
+    };
+    let mut patterns = rules.pruning.pruner();
+    let mut order: Vec<usize> = (0..packages.len()).collect();
+    order.sort_by_key(|index| packages[*index].layout.name.as_str());
+    let mut left = Vec::new();
+    for package in order {
+        for file in &packages[package].layout.files {
+            let is_metadata = rules.installation.is_metadata(&file.path);
+            if !is_metadata && patterns.prunes(&file.path) {
+                lost.entry(package).or_default().push(&file.path);
+                pruned.add(package, file);
+            } else {
+                left.push(Planned { package, file });
+            }
+        }
+    }
+    pruned.unmatched = patterns.unmatched();
+    // Stable: packages stay in the order of their names.
+    left.sort_by(|a, b| a.file.path.cmp(&b.file.path));
+    (left, pruned, lost)
+}
+
+/// The winner of each path that is claimed, and the conflicts. The losers lose the path.
+fn settle<'a>(
+    packages: &[Package<'a>],
+    claims: &[Planned<'a>],
+    lost: &mut Lost<'a>,
+) -> (Vec<Planned<'a>>, Vec<Conflict>) {
+    let mut entries = Vec::with_capacity(claims.len());
+    let mut conflicts = Vec::new();
+    for of_path in claims.chunk_by(|a, b| a.file.path == b.file.path) {
+        let [others @ .., winner] = of_path else {
+            continue;
+        };
+        entries.push(*winner);
+        let content = |file: &LayoutFile| (file.sha256, file.executable);
+        let losers: Vec<_> = others
+            .iter()
+            .filter(|other| content(other.file) != content(winner.file))
+            .collect();
+        if losers.is_empty() {
+            continue;
+        }
+        for loser in &losers {
+            let paths = lost.entry(loser.package).or_default();
+            paths.push(&loser.file.path);
+        }
+        let filename = |claim: &Planned<'_>| packages[claim.package].filename.to_owned();
+        conflicts.push(Conflict {
+            path: winner.file.path.clone(),
+            winner: filename(winner),
+            losers: losers.into_iter().map(filename).collect(),
+        });
+    }
+    (entries, conflicts)
+}
+
 fn check_folders(entries: &[Planned<'_>], packages: &[Package<'_>]) -> Result<(), Error> {
     let mut last_folder = "";
     for entry in entries {
@@ -240,6 +246,23 @@ fn check_folders(entries: &[Planned<'_>], packages: &[Package<'_>]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The lists of files of packages that have lost paths, by index of the package.
+fn changed_file_lists(
+    packages: &[Package<'_>],
+    lost: Lost<'_>,
+    installation: &dyn Installation,
+) -> HashMap<usize, (LayoutFile, Vec<u8>)> {
+    let mut file_lists = HashMap::new();
+    for (package, mut paths) in lost {
+        let layout = packages[package].layout;
+        if !layout.file_list.is_empty() {
+            paths.sort_unstable();
+            file_lists.insert(package, file_list_without(layout, &paths, installation));
+        }
+    }
+    file_lists
 }
 
 /// A package's list of files without the paths that it has lost; `lost` is in order.

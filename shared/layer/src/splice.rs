@@ -1,5 +1,7 @@
 //! The files of a layer with their packed data, as they lie in the archives of packages.
 
+use std::ops::Range;
+
 use accretion_archive::{Header, ReadAt, WriteError};
 use accretion_tree::{LayoutFile, Origin};
 
@@ -162,22 +164,21 @@ impl Window {
         end: u64,
     ) -> std::io::Result<&[u8]> {
         let size = usize::try_from(file.compressed_size).unwrap_or(usize::MAX);
-        let held = |window: &Self| {
-            if window.package != package {
-                return None;
-            }
-            let at = usize::try_from(file.offset.checked_sub(window.start)?).ok()?;
-            let range = at..at.checked_add(size)?;
-            window.bytes.get(range.clone()).is_some().then_some(range)
-        };
-        if held(self).is_none() {
-            let length = (end - file.offset).clamp(file.compressed_size, WINDOW);
-            (self.package, self.start) = (package, file.offset);
-            self.bytes
-                .resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
-            archive.read_exact_at(&mut self.bytes, file.offset)?;
+        if let Some(range) = self.held(package, file.offset, size) {
+            return Ok(&self.bytes[range]);
         }
-        let range = held(self).unwrap_or_default();
-        Ok(&self.bytes[range])
+        let length = (end - file.offset).clamp(file.compressed_size, WINDOW);
+        (self.package, self.start) = (package, file.offset);
+        self.bytes
+            .resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        archive.read_exact_at(&mut self.bytes, file.offset)?;
+        Ok(&self.bytes[..size])
+    }
+
+    /// The place in memory of a part of a package's archive, if all of it is there.
+    fn held(&self, package: usize, offset: u64, size: usize) -> Option<Range<usize>> {
+        let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let range = at..at.checked_add(size)?;
+        (self.package == package && range.end <= self.bytes.len()).then_some(range)
     }
 }

@@ -17,7 +17,7 @@ use accretion_layer::files::{
     LeftOut, REQUIREMENTS, Reason, Selector, is_never_taken, packed_files, reason, write_zip,
 };
 use accretion_layer::secrets::Scanned;
-use accretion_layer::{Oversize, PackError, Packer};
+use accretion_layer::{Oversize, PackError, Packer, SizeLimit};
 use accretion_service::assemble::PackedFiles;
 use accretion_service::blocking;
 use accretion_tree::LayoutFile;
@@ -324,6 +324,6 @@ fn check_size(found: &[Found]) -> Result<(), Error> {
         *sizes.entry(top).or_default() += file.size;
     }
     let tops = sizes.into_iter().map(|(top, size)| (top.to_owned(), size));
-    let oversize = Oversize::of_folder(unzipped, tops);
+    let oversize = Oversize::of_folder(unzipped, SizeLimit::LAYER, tops);
     Err(accretion_layer::Error::LayerTooLarge(Box::new(oversize)).into())
 }

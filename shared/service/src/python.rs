@@ -1,12 +1,12 @@
 //! The ecosystem of Python: distributions from package indexes.
 
+mod extra_files;
 mod indexes;
-mod layer;
 mod own;
 mod packages;
 
-pub use indexes::{Chosen, Offer, OfferedIndexes, ParseOfferedIndexesError};
-pub use layer::extra_file_secrets;
+pub use extra_files::extra_file_secrets;
+pub use indexes::{ChosenIndexes, Offer, OfferedIndexes, ParseOfferedIndexesError};
 pub use own::OwnWheel;
 pub use packages::{PythonPackages, SourceDistributions};
 

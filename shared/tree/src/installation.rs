@@ -8,7 +8,7 @@ use crate::{Layout, LayoutFile};
 
 /// The rules by which packages of an ecosystem are installed, so that its runtimes find them.
 pub trait Installation: fmt::Debug + Sync {
-    /// The folder of a layer that every runtime of the ecosystem looks into, with a slash in the
+    /// The folder that every runtime of the ecosystem looks into, with a slash in the
     /// end. The paths of [layouts](Layout) are relative to it.
     fn root(&self) -> &'static str;
 

@@ -1,4 +1,4 @@
-//! The layout of a package's files in a layer, worked out once.
+//! The files that a package installs, worked out once.
 //!
 //! A [`Layout`] holds everything that the splice needs to know of a package. It is stored beside the
 //! package's archive, in a file that also holds the packed data of the files that the installation
@@ -26,7 +26,7 @@ pub enum Origin {
     Layout,
 }
 
-/// One file of the layer.
+/// One file of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayoutFile {
     /// Path below the [root](crate::Installation::root).
@@ -49,7 +49,7 @@ pub struct LayoutFile {
     pub executable: bool,
 }
 
-/// The files that a package puts into a layer.
+/// The files that a package installs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// The package's normalised name.

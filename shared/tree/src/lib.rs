@@ -1,5 +1,4 @@
-//! Packages as trees of files: what a package puts into a layer, and where the packed bytes of each
-//! file lie.
+//! Packages as trees of files: what a package installs, and where the packed bytes of each file lie.
 //!
 //! An ecosystem makes a [`Layout`] of each package; outputs are written of layouts.
 

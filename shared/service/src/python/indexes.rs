@@ -53,7 +53,7 @@ pub struct Offer {
 
 /// The indexes of one build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct ChosenIndexes {
     /// The default index, and where its credentials are.
     pub default: Option<(Url, Option<CredentialsReference>)>,
     /// The others, in the order in which they are asked.
@@ -68,7 +68,7 @@ impl Offer {
     }
 
     /// The indexes of a request's build: the operator's own, then the request's.
-    pub fn choose(&self, request: &Request) -> Result<Chosen, Error> {
+    pub fn choose(&self, request: &Request) -> Result<ChosenIndexes, Error> {
         let serves = |index: &&Index| index.packages.as_ref().is_none_or(|it| !it.is_empty());
         let mut named: Vec<_> = self.indexes.iter().filter(serves).cloned().collect();
         for index in &request.input.indexes {
@@ -110,7 +110,7 @@ impl Offer {
             let secret = self.default_secret.clone();
             (url, secret.map(CredentialsReference::Secret).or(token))
         });
-        Ok(Chosen { default, named })
+        Ok(ChosenIndexes { default, named })
     }
 
     /// Returns whether a request may have credentials sent to an index.
