@@ -28,7 +28,7 @@ WITH_TOOLS := UV_PYTHON_DOWNLOADS=never PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/template.yaml"
 
 .DEFAULT_GOAL := help
-.PHONY: help tools interpreters fresh build stack demo emulator picture test examples corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
+.PHONY: help tools interpreters fresh build compile stack demo emulator picture test test-all examples corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
   scaling-measure tool-locks clean-tools release-tools
 
 help: ## list the tasks
@@ -68,6 +68,10 @@ pypiserver: tools ## install a package index with authentication, for the tests,
 build: ## build everything, unoptimised
 	$(CARGO) build --workspace --all-targets --locked
 
+# As functions/Makefile does it for `sam build`, which then finds all of it made.
+compile:
+	$(CARGO) build --workspace --bins --examples --locked
+
 stack: tools ## build the stack for this machine, unoptimised: what `sam deploy` deploys to MiniStack
 	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 SAM_BUILD_MODE=debug sam build --config-env local
 
@@ -98,7 +102,11 @@ release-tools:
 	$(call venv,.tools/release,tests/tools/release.txt,10)
 	@rustup target list --installed | grep -qx "$(RUST_TARGET)" || rustup target add "$(RUST_TARGET)"
 
-demo: stack ## run the pipeline on this machine: drop the examples, watch their layers come about
+# Downloads take turns with the network, the compiler with the processor.
+demo: ## run the pipeline on this machine: drop the examples, watch their layers come about
+	@echo "compiling the functions: some 6 minutes on two cores the first time, later seconds"
+	+@$(MAKE) --no-print-directory --jobs=2 compile .tools/uv-$(shell uname -m)/uv
+	+@$(MAKE) --no-print-directory stack
 	$(WITH_STACK) $(or $(CARGO_TARGET_DIR),target)/debug/demo
 
 emulator: stack ## run an emulator of AWS on this machine until ctrl-C, for the command to speak to
@@ -108,20 +116,19 @@ picture: stack ## draw what people see who use the command, for README.md; needs
 	$(CARGO) build --locked -p accretion
 	$(WITH_STACK) $(VENV)/bin/python tests/terminal/record.py
 
-# The tests first: what does not compile is not to come as a failure of SAM. The last lines name what
-# tests left out, which continuous integration does not accept.
-test: tools pypiserver lockers ## run every test
-	$(CARGO) test --workspace --locked --no-run
-	$(MAKE) stack
-	@untested="$$(mktemp)"; failed=; \
-	  $(WITH_STACK) ACCRETION_UNTESTED="$$untested" $(CARGO) test --workspace --locked --no-fail-fast \
-	    || failed=1; \
-	  $(WITH_TOOLS) $(CARGO) test --manifest-path fuzz/Cargo.toml --locked || failed=1; \
-	  if test -s "$$untested"; then \
-	    echo "note: left out for want of CPython 3.12 to 3.14 (\`make interpreters\` installs them):"; \
-	    sort -u "$$untested" | sed 's/^/  /'; \
-	  fi; \
-	  rm -f "$$untested"; test -z "$$failed"
+test: ## run the tests, all but the longest
+	+@$(run-tests)
+
+test-all: ## run every test, the longest included
+	+@$(run-tests) --all
+
+# The tests first: what does not compile is not to come as a failure of SAM.
+define run-tests
+$(MAKE) --no-print-directory tools pypiserver lockers \
+  && $(CARGO) test --workspace --locked --no-run \
+  && $(MAKE) --no-print-directory stack \
+  && $(WITH_STACK) $(VENV)/bin/python tests/run.py --cargo "$(CARGO)"
+endef
 
 # The layer is made by the command; npm's own lock is of no use to anything else here.
 examples: tools ## try the examples of docs/using-layers.md with SAM, the CDK and Serverless; needs npm
@@ -152,7 +159,7 @@ simulation: ## run SEEDS seeds of the simulation (a million), optimised
 FUZZ_SECONDS ?= 60
 TARGET ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 fuzz: tools $(CARGO_FUZZ) ## fuzz each target, or TARGET alone, for FUZZ_SECONDS (60); needs a nightly toolchain
-	$(CARGO) run --quiet --locked --manifest-path fuzz/Cargo.toml --example forge_seeds -- fuzz/corpus
+	$(CARGO) run --quiet --locked -p accretion-fuzz --example forge_seeds -- fuzz/corpus
 	set -e; for target in $(TARGET); do \
 	  mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
 	  dictionary=fuzz/dictionaries/$$target.dict; \
@@ -162,13 +169,16 @@ fuzz: tools $(CARGO_FUZZ) ## fuzz each target, or TARGET alone, for FUZZ_SECONDS
 	    $$(test ! -f $$dictionary || echo -dict=$$dictionary); \
 	done
 
-lint: tools $(CARGO_DENY) $(CARGO_SHEAR) sbom ## check the formatting, the code, the dependencies and the stack
-	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
-	$(CARGO) fmt --all --check
-	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+lint: clippy check ## check the code, its formatting, the dependencies and the stack
+
+clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) clippy -p accretion --no-default-features --all-targets --locked -- -D warnings
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
+
+# All of it but what the compiler finds.
+check: tools $(CARGO_DENY) $(CARGO_SHEAR)
+	$(call venv,$(LINT_VENV),tests/tools/lint.txt,10)
+	$(CARGO) fmt --all --check
 	$(CARGO_DENY) --workspace --locked check bans licenses sources
 	$(CARGO_SHEAR)
 	cd sam && $(WITH_TOOLS) SAM_CLI_TELEMETRY=0 sam validate --lint

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::operation::get_layer_version_policy::GetLayerVersionPolicyError;
 use aws_sdk_lambda::types::LayerVersionsListItem;
@@ -26,8 +27,8 @@ pub struct Stack {
     pub cloudformation: aws_sdk_cloudformation::Client,
     /// Amazon DynamoDB.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// AWS Identity and Access Management.
-    pub iam: aws_sdk_iam::Client,
+    /// The configuration of these clients, for those of other services.
+    pub configuration: SdkConfig,
     /// AWS Lambda.
     pub lambda: aws_sdk_lambda::Client,
     /// Amazon S3.
@@ -74,13 +75,13 @@ impl Stack {
             outputs: BTreeMap::new(),
             cloudformation: aws_sdk_cloudformation::Client::new(&configuration),
             dynamodb: aws_sdk_dynamodb::Client::new(&configuration),
-            iam: aws_sdk_iam::Client::new(&configuration),
             lambda: aws_sdk_lambda::Client::new(&configuration),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             sfn: aws_sdk_sfn::Client::new(&configuration),
             sns: aws_sdk_sns::Client::new(&configuration),
             sqs: aws_sdk_sqs::Client::new(&configuration),
             ssm: aws_sdk_ssm::Client::new(&configuration),
+            configuration,
         };
         stack.outputs = stack.read_outputs().await?;
         Ok(stack)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::{Error, MiniStack, Options, Result, Stack, sam};
+use crate::{Error, MiniStack, Options, Result, Stack, boto3, sam};
 
 /// The stack's name.
 pub const STACK: &str = "accretion";
@@ -31,7 +31,7 @@ impl Testbed {
             sam::deploy(&server, STACK, &template).await?;
             let stack = Stack::connect(&server.endpoint(), STACK).await?;
             if options.enforce_iam {
-                allow_what_is_misread(&stack).await?;
+                allow_what_is_misread(&server, &stack).await?;
             }
             Ok::<_, Error>(stack)
         })?;
@@ -64,17 +64,18 @@ pub const ADDED_POLICY: &str = "misread";
 
 /// Allows what the publisher does as MiniStack reads it: `GetLayerVersion`,
 /// `GetLayerVersionPolicy` and `ListLayerVersions` need `lambda:ListLayers` there.
-async fn allow_what_is_misread(stack: &Stack) -> Result<()> {
+async fn allow_what_is_misread(server: &MiniStack, stack: &Stack) -> Result<()> {
     let policy = json!({
         "Version": "2012-10-17",
         "Statement": {"Effect": "Allow", "Action": "lambda:ListLayers", "Resource": "*"},
     });
     let role = stack.resource("PublisherRole").await?;
-    let put = stack.iam.put_role_policy().role_name(role);
-    let put = put
-        .policy_name(ADDED_POLICY)
-        .policy_document(policy.to_string());
-    put.send().await.map_err(Error::aws("PutRolePolicy"))?;
+    let parameters = json!({
+        "RoleName": role,
+        "PolicyName": ADDED_POLICY,
+        "PolicyDocument": policy.to_string(),
+    });
+    boto3::call(server, &[("iam", "put_role_policy", parameters)]).await?;
     Ok(())
 }
 

@@ -230,13 +230,14 @@ pub(crate) async fn as_user(
     user: &str,
     statements: Vec<Value>,
 ) -> Result<Stack> {
-    let create = stack.iam.create_user().user_name(user);
+    let iam = aws_sdk_iam::Client::new(&stack.configuration);
+    let create = iam.create_user().user_name(user);
     create.send().await.map_err(Error::aws("CreateUser"))?;
     let policy = json!({"Version": "2012-10-17", "Statement": statements});
-    let put = stack.iam.put_user_policy().user_name(user);
+    let put = iam.put_user_policy().user_name(user);
     let put = put.policy_name("role").policy_document(policy.to_string());
     put.send().await.map_err(Error::aws("PutUserPolicy"))?;
-    let key = stack.iam.create_access_key().user_name(user);
+    let key = iam.create_access_key().user_name(user);
     let key = key.send().await.map_err(Error::aws("CreateAccessKey"))?;
     let key = key.access_key().unwrap();
     let (id, secret) = (key.access_key_id(), key.secret_access_key());
@@ -256,6 +257,7 @@ pub(crate) async fn as_user(
         sns: aws_sdk_sns::Client::new(&configuration),
         sqs: aws_sdk_sqs::Client::new(&configuration),
         ssm: aws_sdk_ssm::Client::new(&configuration),
+        configuration,
         ..stack.clone()
     })
 }

@@ -114,6 +114,7 @@ fn no_statement_can_be_spared() {
 pub(crate) async fn statements(stack: &Stack) -> Vec<Statement> {
     let describe = stack.cloudformation.describe_stack_resources();
     let answer = describe.stack_name(&stack.name).send().await.unwrap();
+    let iam = aws_sdk_iam::Client::new(&stack.configuration);
     let mut statements = Vec::new();
     for resource in answer.stack_resources() {
         if resource.resource_type() != Some("AWS::IAM::Role") {
@@ -121,14 +122,14 @@ pub(crate) async fn statements(stack: &Stack) -> Vec<Statement> {
         }
         let role = resource.logical_resource_id().unwrap();
         let role_name = resource.physical_resource_id().unwrap();
-        let list = stack.iam.list_role_policies().role_name(role_name);
+        let list = iam.list_role_policies().role_name(role_name);
         let policies = list.send().await.unwrap();
         assert!(!policies.policy_names().is_empty(), "{role} can do nothing");
         for policy in policies.policy_names() {
             if policy == ADDED_POLICY {
                 continue;
             }
-            let get = stack.iam.get_role_policy().role_name(role_name);
+            let get = iam.get_role_policy().role_name(role_name);
             let answer = get.policy_name(policy).send().await.unwrap();
             let document = percent_encoding::percent_decode_str(answer.policy_document());
             let document: Value = serde_json::from_str(&document.decode_utf8().unwrap()).unwrap();
@@ -141,7 +142,7 @@ pub(crate) async fn statements(stack: &Stack) -> Vec<Statement> {
                 index,
             }));
         }
-        let attached = stack.iam.list_attached_role_policies().role_name(role_name);
+        let attached = iam.list_attached_role_policies().role_name(role_name);
         let attached = attached.send().await.unwrap();
         assert!(
             attached.attached_policies().is_empty(),
@@ -185,8 +186,7 @@ pub(crate) async fn restore(stack: &Stack, statements: &[Statement]) {
 }
 
 async fn put(stack: &Stack, role: &str, policy: &str, document: &Value) {
-    let put = stack
-        .iam
+    let put = aws_sdk_iam::Client::new(&stack.configuration)
         .put_role_policy()
         .role_name(role)
         .policy_name(policy);

@@ -123,7 +123,8 @@ async fn left(stack: &Stack, resources: &BTreeMap<String, (String, String)>) -> 
             .filter_map(|it| it.topic_arn())
             .map(str::to_owned),
     );
-    let roles = stack.iam.list_roles().send().await.unwrap();
+    let iam = aws_sdk_iam::Client::new(&stack.configuration);
+    let roles = iam.list_roles().send().await.unwrap();
     all.extend(roles.roles().iter().map(|it| it.role_name().to_owned()));
     let is_left = |(_, (id, _)): &(&String, &(String, String))| all.contains(id);
     resources
