@@ -116,10 +116,10 @@ picture: stack ## draw what people see who use the command, for README.md; needs
 	$(CARGO) build --locked -p accretion
 	$(WITH_STACK) $(VENV)/bin/python tests/terminal/record.py
 
-test: ## run the tests, all but the longest
+test: ## run the tests, or SUITES alone; all but the long ones
 	+@$(run-tests)
 
-test-all: ## run every test, the longest included
+test-all: sbom ## run every test
 	+@$(run-tests) --all
 
 # The tests first: what does not compile is not to come as a failure of SAM.
@@ -127,7 +127,7 @@ define run-tests
 $(MAKE) --no-print-directory tools pypiserver lockers \
   && $(CARGO) test --workspace --locked --no-run \
   && $(MAKE) --no-print-directory stack \
-  && $(WITH_STACK) $(VENV)/bin/python tests/run.py --cargo "$(CARGO)"
+  && $(WITH_STACK) $(VENV)/bin/python tests/run.py --cargo "$(CARGO)" $(SUITES)
 endef
 
 # The layer is made by the command; npm's own lock is of no use to anything else here.
@@ -153,7 +153,7 @@ corpus: tools ## build layers of three hundred distributions with odd wheels and
 SEEDS ?= 1000000
 simulation: ## run SEEDS seeds of the simulation (a million), optimised
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 SEEDS=$(SEEDS) \
-	  $(CARGO) test --release --locked -p integration-tests --test simulation nothing_is_lost -- --nocapture
+	  $(CARGO) test --release --locked -p integration-tests --test simulation nothing_is_lost_in_a_short_run -- --nocapture
 
 # What is found lies in fuzz/artifacts, what was tried and is of interest in fuzz/corpus.
 FUZZ_SECONDS ?= 60

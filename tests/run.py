@@ -9,6 +9,7 @@ Writes JUnit XML. Ends with the slowest tests and one line that sums up.
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -78,9 +79,9 @@ def compiled(cargo: str) -> list[Suite]:
         message = json.loads(line)
         if message.get("executable") and message["profile"]["test"]:
             folder = Path(message["manifest_path"]).parent
-            target = message["target"]["name"]
-            package = folder.relative_to(ROOT).as_posix().replace("/", "-")
-            name = target if folder.parts[-1] in ("tests", "pipeline") else package
+            name, target = folder.name, message["target"]
+            if target["kind"] == ["test"]:
+                name = target["name"] if name == "tests" else f"{name}/{target['name']}"
             suites.append(Suite(name, Path(message["executable"]), folder))
     return suites
 
@@ -89,7 +90,7 @@ def run(suite: Suite, arguments: list[str], report) -> None:
     command = [suite.program, "-Z", "unstable-options", "--format=json", "--report-time", *arguments]
     # Lets the harness of a stable compiler take unstable options; the tests themselves unset it for
     # what they compile.
-    environment = {**os.environ, "RUSTC_BOOTSTRAP": "1"}
+    environment = {**os.environ, "RUSTC_BOOTSTRAP": "1", "LD_LIBRARY_PATH": libraries()}
     started, since = time.monotonic(), {}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
@@ -124,6 +125,14 @@ def run(suite: Suite, arguments: list[str], report) -> None:
             suite.problem = f"ended with {process.returncode}; tests running: {running}"
             report(f"FAILED {suite.name}: {suite.problem}\n{errors.read()[-20_000:]}")
     report(suite.summary())
+
+
+@functools.cache
+def libraries() -> str:
+    """The folder of the compiler's libraries, which tests of a macro are linked to."""
+    command = ["rustc", "--print", "target-libdir"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return os.pathsep.join(filter(None, [found, os.environ.get("LD_LIBRARY_PATH")]))
 
 
 def parsed(line: str) -> dict:

@@ -11,7 +11,25 @@ fn compare(arguments: &[&str]) {
     run_script("popular/run.py", command, arguments);
 }
 
+/// Some of each kind: pure and compiled, of one module and of many, data, scripts, namespaces.
 #[test]
+fn layers_of_some_popular_distributions_equal_what_uv_installs() {
+    compare(&[
+        "cryptography",
+        "debugpy",
+        "docutils",
+        "fastapi",
+        "numpy",
+        "opentelemetry-sdk",
+        "pillow",
+        "psycopg2-binary",
+        "setuptools",
+        "zope.interface",
+    ]);
+}
+
+#[test]
+#[ignore = "long: `make test-all` runs it"]
 fn layers_of_popular_distributions_equal_what_uv_installs() {
     compare(&[]);
 }

@@ -8,8 +8,8 @@ use accretion_core::target::{Runtime, Target};
 use accretion_tree::{Installation, LayoutFile};
 
 use crate::error::Error;
-use crate::oversize::Oversize;
 use crate::plan::{Package, Plan, Planned, Pruned, Rules};
+use crate::size;
 
 /// The files that are installed for a target.
 #[derive(Debug, Clone)]
@@ -199,7 +199,7 @@ impl<'a> Bundle<'a> {
         });
         let files = copied.files.iter().map(|file| file.size).sum();
         let copied = (!copied.files.is_empty()).then_some((copied.folder, files));
-        let oversize = Oversize::of_layer(self.unzipped, &trees.collect::<Vec<_>>(), copied, rules);
+        let oversize = size::oversize(self.unzipped, &trees.collect::<Vec<_>>(), copied, rules);
         Err(Error::LayerTooLarge(Box::new(oversize)))
     }
 }

@@ -9,6 +9,7 @@ mod oversize;
 mod packer;
 mod plan;
 pub mod secrets;
+mod size;
 mod splice;
 
 use accretion_core::digest::{Sha256, Written};
@@ -16,8 +17,8 @@ use accretion_core::digest::{Sha256, Written};
 pub use bundle::{Bundle, Copied, Tree};
 pub use error::Error;
 pub use files::of_files;
-pub use output::{LayerZip, Output, SizeLimit};
-pub use oversize::Oversize;
+pub use output::{LayerZip, Output};
+pub use oversize::{Oversize, SizeLimit};
 pub use packer::{PackError, Packer};
 pub use plan::{Package, Pruned, Rules, conflict_error};
 pub use splice::{Data, Files, PackageFiles};

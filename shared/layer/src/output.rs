@@ -4,8 +4,8 @@ use std::io::Write;
 
 use accretion_archive::{WriteError, Writer};
 use accretion_core::digest::{Digest, Written};
-use accretion_core::limits::Limits;
 
+use crate::oversize::SizeLimit;
 use crate::splice::{Data, Files};
 
 /// A kind of artifact.
@@ -20,26 +20,6 @@ pub trait Output: Sync {
     /// Writes an artifact of these files. Its bytes depend on the files' names, content and modes
     /// alone.
     fn write(&self, files: Files<'_>, out: &mut dyn Write) -> Result<Written, WriteError>;
-}
-
-/// The most that an output takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SizeLimit {
-    /// Bytes of all files, unpacked.
-    pub bytes: u64,
-    /// A description, after "the 250 MiB that".
-    pub of: &'static str,
-    /// An output that takes more.
-    pub instead: &'static str,
-}
-
-impl SizeLimit {
-    /// Lambda's limit for layers.
-    pub const LAYER: Self = Self {
-        bytes: Limits::LAYER_BYTES,
-        of: "Lambda takes of a function and all of its layers together",
-        instead: "a function that is a container image may have 10 GB",
-    };
 }
 
 /// The zip of a layer version.

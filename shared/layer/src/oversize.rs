@@ -3,19 +3,34 @@
 //! Lambda counts a function and all of its layers together, so several layers instead of one do not
 //! help. Files that no function needs do, and packages that the runtime has.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use accretion_core::excerpt::listed;
-use accretion_core::pruning::{Pattern, Pruner, Pruning};
-
-use crate::output::SizeLimit;
-use crate::plan::{Package, Plan, Rules};
+use accretion_core::limits::Limits;
 
 /// The number of the largest packages that are named.
 const LARGEST: usize = 5;
 
 /// The least that a package has, or that a pattern saves, to be named.
-const NOTABLE: u64 = 1 << 20;
+pub(crate) const NOTABLE: u64 = 1 << 20;
+
+/// The most that an output takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// Bytes of all files, unpacked.
+    pub bytes: u64,
+    /// A description, after "the 250 MiB that".
+    pub of: &'static str,
+    /// An output that takes more.
+    pub instead: &'static str,
+}
+
+impl SizeLimit {
+    /// Lambda's limit for layers.
+    pub const LAYER: Self = Self {
+        bytes: Limits::LAYER_BYTES,
+        of: "Lambda takes of a function and all of its layers together",
+        instead: "a function that is a container image may have 10 GB",
+    };
+}
 
 /// A layer over the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,38 +51,6 @@ pub struct Oversize {
 }
 
 impl Oversize {
-    /// The layer of these trees, each with its packages, and of what is copied, with its name.
-    pub(crate) fn of_layer(
-        unzipped: u64,
-        trees: &[(&[Package<'_>], &Plan<'_>)],
-        copied: Option<(&str, u64)>,
-        rules: &Rules,
-    ) -> Self {
-        let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
-        let packages = trees.iter().flat_map(|(packages, plan)| {
-            let pruned = plan.pruned.of_packages.iter();
-            packages.iter().zip(pruned)
-        });
-        for (package, (pruned, _)) in packages {
-            let size = package.layout.size().saturating_sub(*pruned);
-            *sizes.entry(package.layout.name.clone()).or_default() += size;
-        }
-        let of_runtime = sizes
-            .iter()
-            .filter(|(name, _)| rules.provided.contains(name.as_str()))
-            .map(|(name, size)| (name.clone(), *size));
-        let provided = ordered(of_runtime);
-        sizes.extend(copied.map(|(folder, size)| (folder.to_owned(), size)));
-        Self {
-            unzipped,
-            limit: rules.limit,
-            largest: ordered(sizes),
-            trees: trees.len(),
-            prunable: prunable(trees, rules),
-            provided,
-        }
-    }
-
     /// A folder that is too large. `tops` is what it has at its top, with its bytes.
     pub fn of_folder(
         unzipped: u64,
@@ -167,42 +150,6 @@ impl Oversize {
     }
 }
 
-/// Bytes of what each pattern would leave out: a file counts for the first one that matches it.
-fn prunable(trees: &[(&[Package<'_>], &Plan<'_>)], rules: &Rules) -> Vec<(&'static str, u64)> {
-    let include: BTreeSet<Pattern> = rules.pruning.include().cloned().collect();
-    let pruner = |pattern: &str| {
-        let prune = BTreeSet::from([pattern.parse().ok()?]);
-        Some(Pruning::new(prune, include.clone()).ok()?.pruner())
-    };
-    let mut patterns: Vec<(&str, Pruner, u64)> = rules
-        .installation
-        .prunable()
-        .iter()
-        .filter_map(|pattern| Some((*pattern, pruner(pattern)?, 0)))
-        .collect();
-    for (_, plan) in trees {
-        for entry in &plan.entries {
-            let path = &entry.file.path;
-            if rules.installation.is_metadata(path) {
-                continue;
-            }
-            let size = patterns
-                .iter_mut()
-                .find_map(|(_, pruner, size)| pruner.prunes(path).then_some(size));
-            if let Some(size) = size {
-                *size += entry.file.size;
-            }
-        }
-    }
-    let mut sizes: Vec<_> = patterns
-        .into_iter()
-        .map(|(pattern, _, size)| (pattern, size))
-        .filter(|(_, size)| *size >= NOTABLE)
-        .collect();
-    sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    sizes
-}
-
 /// Mebibytes, to the tenth above.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     decimal(bytes.saturating_mul(10).div_ceil(1 << 20))
@@ -220,7 +167,7 @@ fn decimal(tenths: u64) -> String {
     }
 }
 
-fn ordered(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
+pub(crate) fn ordered(sizes: impl IntoIterator<Item = (String, u64)>) -> Vec<(String, u64)> {
     let mut largest_first: Vec<_> = sizes.into_iter().collect();
     largest_first.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     largest_first

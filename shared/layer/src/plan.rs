@@ -10,7 +10,7 @@ use accretion_core::pruning::{Pattern, Pruning};
 use accretion_tree::{Installation, Layout, LayoutFile, Origin};
 
 use crate::error::Error;
-use crate::output::SizeLimit;
+use crate::oversize::SizeLimit;
 
 /// One package of a layer.
 #[derive(Debug, Clone, Copy)]

@@ -176,6 +176,23 @@ impl Mutation {
 }
 
 impl Mutation {
+    /// The first seed that caught it when this was written, if it is a late one: a search that begins
+    /// there is short.
+    pub(crate) fn likely_seed(self) -> u64 {
+        match self {
+            Self::OwnersAlike | Self::ReleasesUnconditional => 1_380,
+            Self::CommitsUnconditional => 418,
+            Self::ParameterBeforeCommit => 549,
+            Self::ParameterNotReadAgain => 2_961,
+            Self::CheckedTooEarly => 6_720,
+            Self::CheckedMeanwhile => 4_462,
+            Self::IdentityForgotten => 437,
+            Self::RecordedIgnored => 1_147,
+            Self::ParameterIgnored => 16_357,
+            _ => 0,
+        }
+    }
+
     /// The text in the violation that shows this mistake.
     pub(crate) fn symptom(self) -> &'static str {
         match self {

@@ -5,11 +5,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-/// Requests of a run.
-const REQUESTS: usize = 300;
-
-/// Over which time they are dropped.
-const SPREAD: Duration = Duration::from_secs(15);
+/// The time in which a request follows another.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Projects that want one layer, and those that want two.
 const SMALL: usize = 12;
@@ -85,8 +82,9 @@ impl Planned {
     }
 }
 
-/// All requests of a run.
-pub(crate) fn plan(random: &mut Rng) -> Vec<Planned> {
+/// So many requests.
+pub(crate) fn plan(requests: u32, random: &mut Rng) -> Vec<Planned> {
+    let spread = (INTERVAL * requests).as_millis().try_into().unwrap();
     let projects: Vec<_> = (0..SMALL + LARGE)
         .map(|index| {
             let targets: &[&str] = if index < SMALL {
@@ -105,7 +103,7 @@ pub(crate) fn plan(random: &mut Rng) -> Vec<Planned> {
         json!({"Principal": "*", "OrganizationId": "o-0123456789"}),
     ];
     let mut planned = Vec::new();
-    let mut left = REQUESTS;
+    let mut left = requests;
     while left > 0 {
         let (project, targets, contents) = &projects[random.usize(..projects.len())];
         let is_granted = random.u8(..4) == 0;
@@ -124,9 +122,9 @@ pub(crate) fn plan(random: &mut Rng) -> Vec<Planned> {
             }
             _ => vec![Way::Object],
         };
-        left -= ways.len();
+        left -= u32::try_from(ways.len()).unwrap();
         planned.push(Planned {
-            at: millis(random, 0, SPREAD.as_millis().try_into().unwrap()),
+            at: millis(random, 0, spread),
             key: format!("chaos/{}.json", planned.len()),
             project: project.clone(),
             targets,

@@ -34,6 +34,7 @@ const OTHER: &str = "other";
 
 /// `STORM_ROUNDS` is how often the times are taken.
 #[test]
+#[ignore = "long: `make test-all` runs it"]
 fn a_storm_ends_in_the_newest_content() {
     let seed = seed();
     println!("SEED={seed}");

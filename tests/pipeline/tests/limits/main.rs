@@ -76,6 +76,7 @@ fn requirements(text: &str) -> String {
 }
 
 #[test]
+#[ignore = "long: `make test-all` runs it"]
 fn what_the_operator_allows_and_nothing_more() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("limits");
     let testbed = Testbed::start(&folder, &Options::default()).unwrap();

@@ -15,6 +15,7 @@ use crate::{PATIENCE, one, request, wheels};
 const DOWN: [&str; 2] = ["/simple/later/", "/simple/older/"];
 
 #[test]
+#[ignore = "long: `make test-all` runs it"]
 fn a_build_waits_for_its_index() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("waits");
     let testbed = Testbed::start(&folder, &Options::default()).unwrap();
