@@ -434,6 +434,8 @@ fn because_of(findings: Findings, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use pep440_rs::VersionSpecifiers;
+
     use super::*;
 
     #[test]
@@ -475,5 +477,26 @@ mod tests {
             ..Settings::default()
         });
         assert!(matches!(uv.program(), Err(Error::UvMissing { at: None })));
+    }
+
+    /// pip takes the newest uv of the range, so the range ends where uv may break what works.
+    #[test]
+    fn the_wheel_of_the_command_requires_a_uv_that_will_do() {
+        let project = include_str!("../../../pyproject.toml");
+        let (_, range) = project.split_once("\"uv").unwrap();
+        let (range, _) = range.split_once('"').unwrap();
+        let range: VersionSpecifiers = range.parse().unwrap();
+        let tools = include_str!("../../../tests/tools/requirements.in");
+        let mut pins = tools.lines().filter_map(|line| line.strip_prefix("uv=="));
+        let pinned: Version = pins.next().unwrap().parse().unwrap();
+        let oldest: Version = OLDEST_UV.parse().unwrap();
+        let release = pinned.release();
+        let next = Version::new([release[0], release[1] + 1]);
+        assert!(range.contains(&pinned), "{range}");
+        assert!(
+            range.to_string().contains(&format!(">={oldest}")),
+            "{range}"
+        );
+        assert!(!range.contains(&next), "{range}");
     }
 }
