@@ -29,7 +29,7 @@ WITH_STACK := $(WITH_TOOLS) ACCRETION_TEMPLATE="$(CURDIR)/sam/.aws-sam/build/tem
 
 .DEFAULT_GOAL := help
 .PHONY: help tools interpreters fresh build compile stack demo emulator picture test test-all examples corpus simulation fuzz lint advisories sbom pypiserver lockers bench bench-pipeline bench-command scaling \
-  scaling-measure tool-locks clean-tools release-tools
+  scaling-measure tool-locks clean-tools release-tools wheel
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
@@ -97,7 +97,7 @@ stack: tools ## build the stack for this machine, unoptimised: what `sam deploy`
 # Not only a step on the way to that.
 .PRECIOUS: .tools/uv-%/uv
 
-# What compiles the functions for Lambda from any machine.
+# What compiles the functions for Lambda, and the command for its wheels, from any machine.
 release-tools:
 	$(call venv,.tools/release,tests/tools/release.txt,10)
 	@rustup target list --installed | grep -qx "$(RUST_TARGET)" || rustup target add "$(RUST_TARGET)"
@@ -214,6 +214,39 @@ $(CARGO_CYCLONEDX):
 $(CARGO_FUZZ):
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --locked --debug --root .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION) \
 	  cargo-fuzz@$(CARGO_FUZZ_VERSION)
+
+# Each is manylinux or musllinux, and x86_64 or aarch64: "manylinux-x86_64 musllinux-aarch64".
+WHEEL_TARGETS ?= manylinux-$(subst arm64,aarch64,$(shell uname -m))
+wheel: tools ## build the command's wheels for WHEEL_TARGETS (this machine), and its sources, into dist/wheels, and try them
+	$(CARGO) build --locked -p accretion
+	rm -rf accretion.data dist/wheels
+	set -e; \
+	  accretion="$(or $(CARGO_TARGET_DIR),target)/debug/accretion"; share=accretion.data/data/share; \
+	  mkdir -p $$share/bash-completion/completions $$share/zsh/site-functions \
+	    $$share/fish/vendor_completions.d; \
+	  "$$accretion" man $$share/man/man1; \
+	  "$$accretion" completions bash > $$share/bash-completion/completions/accretion; \
+	  "$$accretion" completions zsh > $$share/zsh/site-functions/_accretion; \
+	  "$$accretion" completions fish > $$share/fish/vendor_completions.d/accretion.fish
+	+$(foreach target,$(WHEEL_TARGETS),$(call build-wheel,$(subst -, ,$(target))) &&) true
+	$(WITH_MATURIN) sdist --out dist/wheels
+	rm -rf accretion.data
+	$(VENV)/bin/python tests/wheel/try.py dist/wheels
+
+# $(call build-wheel,kind machine). The glibc is that of uv's own wheels, and the oldest one that Rust
+# supports. Programs for musl are linked statically.
+define build-wheel
+$(MAKE) --no-print-directory release-tools RUST_TARGET=$(call wheel-triple,$(1)) \
+  && $(MAKE) --no-print-directory sbom SBOM_MACHINE=$(word 2,$(1)) \
+  && $(WITH_MATURIN) build --release --locked --zig --target $(call wheel-triple,$(1)) \
+    --compatibility $(if $(filter musllinux,$(1)),musllinux_1_1,manylinux2014) \
+    --sbom-include dist/sbom/accretion-$(word 2,$(1)).cdx.json --out dist/wheels
+endef
+wheel-triple = $(word 2,$(1))-unknown-linux-$(if $(filter musllinux,$(1)),musl,gnu)
+# The time of all files in a wheel, so that the same commit gives the same bytes: the first that a zip can
+# have. With that of a commit, cargo would compile most crates again after each, because a build
+# script of aws-lc-sys reads it.
+WITH_MATURIN = SOURCE_DATE_EPOCH=315532800 PATH="$(CURDIR)/.tools/release/bin:$$PATH" maturin
 
 bench: tools lockers ## measure against the usual ways to build a layer
 	$(call venv,$(BENCH_VENV),tests/bench/requirements.txt,11)

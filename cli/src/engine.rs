@@ -73,7 +73,8 @@ impl Engine {
     ) -> Result<Self, Error> {
         let cache = environment.cache.clone().ok_or(Error::CacheFolderMissing)?;
         let interpreters =
-            Interpreters::new(environment.path.as_deref(), environment.python.clone());
+            Interpreters::new(environment.path.as_deref(), environment.python.clone())
+                .or_beside(environment.beside.as_deref());
         let default = sources.default_index.as_ref();
         let all = indexes::of(
             default,
@@ -84,6 +85,7 @@ impl Engine {
         let indexes = Arc::new(all);
         let resolver = Uv::new(Settings {
             program: environment.uv.clone(),
+            beside: environment.beside.clone(),
             path: environment.path.clone(),
             environment: environment.variables.clone(),
             cache: CacheFolder::new(&cache).uv(),

@@ -2,17 +2,18 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// The folder of the wheel cache and of uv's cache. Without it: `accretion` in `XDG_CACHE_HOME`,
 /// or in `~/.cache`.
 const CACHE_DIR: &str = "ACCRETION_CACHE_DIR";
 
-/// The path of uv. Without it: `uv` in the folders of `PATH`.
+/// The path of uv. Without it: `uv` beside this command's program, or in the folders of `PATH`.
 const UV: &str = "ACCRETION_UV";
 
-/// The path of the Python interpreter that uv runs. Without it: `python3` in the folders of
-/// `PATH`.
+/// The path of the Python interpreter that uv runs. Without it: `python3` in the folders of `PATH`,
+/// or beside this command's program.
 const PYTHON: &str = "ACCRETION_PYTHON";
 
 /// The URL of the package index, for `--default-index`, whose parser reads it.
@@ -36,6 +37,9 @@ pub(crate) struct Environment {
     #[cfg(feature = "aws")]
     pub(crate) sam: Option<PathBuf>,
     pub(crate) path: Option<OsString>,
+    /// The folder of this command's program. Links to the program do not count: `pipx` and
+    /// `uv tool` link only this command into a folder of `PATH`, not what is installed with it.
+    pub(crate) beside: Option<PathBuf>,
     /// All variables, for uv.
     pub(crate) variables: Vec<(OsString, OsString)>,
 }
@@ -55,6 +59,7 @@ impl Environment {
             #[cfg(feature = "aws")]
             sam: path(SAM),
             path: env::var_os("PATH"),
+            beside: folder_of_program(),
             variables: env::vars_os().collect(),
         }
     }
@@ -65,4 +70,10 @@ impl Environment {
         let (_, value) = variables.find(|(variable, _)| variable == name)?;
         (!value.is_empty()).then(|| value.clone())
     }
+}
+
+/// The folder of this program, free of links.
+fn folder_of_program() -> Option<PathBuf> {
+    let program = env::current_exe().and_then(fs::canonicalize).ok()?;
+    program.parent().map(Path::to_owned)
 }

@@ -20,8 +20,8 @@ pub(crate) enum StackError {
         hint = if *is_named {
             "name a SAM template, or omit --template and ACCRETION_TEMPLATE".to_owned()
         } else {
-            "the checkout that this command was compiled from is gone: name the sam/template.yaml \
-             of another checkout with --template".to_owned()
+            "the checkout that this command was compiled from is not on this machine: name the \
+             sam/template.yaml of another checkout with --template".to_owned()
         }
     )]
     TemplateMissing { path: PathBuf, is_named: bool },

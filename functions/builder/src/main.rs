@@ -49,6 +49,7 @@ async fn set_up(mut environment: Environment) -> Result<Builder, Error> {
         program: env::current_exe()
             .ok()
             .map(|program| program.with_file_name("uv")),
+        beside: None,
         interpreters: Interpreters::new(path.as_deref(), None),
         path,
         environment: env::vars_os().collect(),

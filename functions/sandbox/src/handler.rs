@@ -213,6 +213,7 @@ impl Sandbox {
         let own = std::env::vars_os().filter(|(name, _)| name != "TMPDIR");
         Ok(Arc::new(Uv::new(Settings {
             program: self.uv.clone(),
+            beside: None,
             path: self.path.clone(),
             environment: own.chain([("TMPDIR".into(), temporary.into())]).collect(),
             cache: folder.join("cache"),

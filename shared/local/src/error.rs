@@ -24,7 +24,7 @@ pub enum Error {
         hint = "install it (`pip install uv`), or set ACCRETION_UV to its path"
     )]
     UvMissing {
-        /// The expected path; `None` for the folders of `PATH`.
+        /// The expected path; `None` for the folder of this program and those of `PATH`.
         at: Option<PathBuf>,
     },
     /// uv failed in a way we do not know.

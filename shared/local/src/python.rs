@@ -27,6 +27,14 @@ impl Interpreters {
         Self { folders, preferred }
     }
 
+    /// Looks in the folder of this program too, after all others: a virtual environment that the
+    /// program is installed in has an interpreter.
+    #[must_use]
+    pub fn or_beside(mut self, folder: Option<&Path>) -> Self {
+        self.folders.extend(folder.map(Path::to_owned));
+        self
+    }
+
     /// Any interpreter, for uv to run.
     pub fn any(&self) -> Option<PathBuf> {
         let oldest_first: Vec<_> = Runtime::all().map(Runtime::identifier).collect();
@@ -157,5 +165,19 @@ mod tests {
         let expected = Some(root.path().join("python3"));
         assert_eq!(found.of("python3.12".parse().unwrap()), expected);
         assert_eq!(found.any(), expected);
+    }
+
+    #[test]
+    fn the_interpreter_beside_this_program_comes_last() {
+        let root = tempfile::tempdir().unwrap();
+        let [path, beside] = ["path", "beside"].map(|name| root.path().join(name));
+        fs::create_dir(&path).unwrap();
+        fs::create_dir(&beside).unwrap();
+        let found = Interpreters::new(Some(path.as_os_str()), None).or_beside(Some(&beside));
+        assert_eq!(found.any(), None);
+        script(&beside.join("python3"), "#!/bin/sh\necho 3 12\n");
+        assert_eq!(found.any(), Some(beside.join("python3")));
+        script(&path.join("python3"), "#!/bin/sh\necho 3 11\n");
+        assert_eq!(found.any(), Some(path.join("python3")));
     }
 }

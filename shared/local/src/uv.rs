@@ -74,8 +74,11 @@ const PROXIES: [&str; 8] = [
 /// The settings to run uv with.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// The program; `None` looks for `uv` in the folders of `path`.
+    /// The program; `None` looks for `uv` in the folder `beside`, then in those of `path`.
     pub program: Option<PathBuf>,
+    /// The folder of this program, for installers that put both programs into one folder, which need
+    /// not be on `PATH`. Its uv is the one that this program was installed with.
+    pub beside: Option<PathBuf>,
     /// The user's `PATH`. Builds of source distributions get it, nothing else does.
     pub path: Option<OsString>,
     /// Variables of the user's environment; uv gets those that it needs to reach the network.
@@ -92,6 +95,21 @@ pub struct Settings {
     pub interpreters: Interpreters,
     /// The guard of a uv that runs for others; none on a user's own machine.
     pub guard: Option<Guard>,
+}
+
+impl Settings {
+    /// Finds the program.
+    fn find(&self) -> Option<PathBuf> {
+        let is_file = |candidate: &PathBuf| candidate.is_file();
+        if let Some(program) = &self.program {
+            return Some(program.clone()).filter(is_file);
+        }
+        let on_path = env::split_paths(self.path.as_deref().unwrap_or_default());
+        let folders = self.beside.iter().cloned().chain(on_path);
+        folders
+            .map(|folder| folder.join("uv"))
+            .find(|candidate| is_file(candidate))
+    }
 }
 
 /// uv.
@@ -172,12 +190,7 @@ impl Uv {
     }
 
     fn program(&self) -> Result<&Path, Error> {
-        let found = self.program.get_or_init(|| match &self.settings.program {
-            Some(program) => Some(program.clone()).filter(|program| program.is_file()),
-            None => env::split_paths(self.settings.path.as_deref().unwrap_or_default())
-                .map(|folder| folder.join("uv"))
-                .find(|candidate| candidate.is_file()),
-        });
+        let found = self.program.get_or_init(|| self.settings.find());
         found.as_deref().ok_or_else(|| Error::UvMissing {
             at: self.settings.program.clone(),
         })
@@ -416,5 +429,74 @@ fn because_of(findings: Findings, error: Error) -> Error {
             Some(unavailable),
         ) => unavailable.into(),
         (error, _) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pep440_rs::VersionSpecifiers;
+
+    use super::*;
+
+    #[test]
+    fn uv_is_the_named_one_or_the_one_beside_or_one_on_path() {
+        let root = tempfile::tempdir().unwrap();
+        let [named, beside, first, second] =
+            ["named", "bin", "first", "second"].map(|name| root.path().join(name));
+        let all = [&named, &beside, &first, &second];
+        for (existing, is_named, expected) in [
+            (all.as_slice(), true, Some(&named)),
+            (&[&beside, &first], true, None),
+            (&all, false, Some(&beside)),
+            (&[&first, &second], false, Some(&first)),
+            (&[&second], false, Some(&second)),
+            (&[], false, None),
+        ] {
+            for folder in all {
+                let _ = fs::remove_dir_all(folder);
+                fs::create_dir(folder).unwrap();
+            }
+            for folder in existing {
+                File::create(folder.join("uv")).unwrap();
+            }
+            let settings = Settings {
+                program: is_named.then(|| named.join("uv")),
+                beside: Some(beside.clone()),
+                path: Some(env::join_paths([&first, &second]).unwrap()),
+                ..Settings::default()
+            };
+            let expected = expected.map(|folder| folder.join("uv"));
+            assert_eq!(settings.find(), expected, "{existing:?}, {is_named}");
+        }
+    }
+
+    #[test]
+    fn without_a_folder_of_the_program_uv_is_on_path_or_missing() {
+        let uv = Uv::new(Settings {
+            path: Some("/nowhere".into()),
+            ..Settings::default()
+        });
+        assert!(matches!(uv.program(), Err(Error::UvMissing { at: None })));
+    }
+
+    /// pip takes the newest uv of the range, so the range ends where uv may break what works.
+    #[test]
+    fn the_wheel_of_the_command_requires_a_uv_that_will_do() {
+        let project = include_str!("../../../pyproject.toml");
+        let (_, range) = project.split_once("\"uv").unwrap();
+        let (range, _) = range.split_once('"').unwrap();
+        let range: VersionSpecifiers = range.parse().unwrap();
+        let tools = include_str!("../../../tests/tools/requirements.in");
+        let mut pins = tools.lines().filter_map(|line| line.strip_prefix("uv=="));
+        let pinned: Version = pins.next().unwrap().parse().unwrap();
+        let oldest: Version = OLDEST_UV.parse().unwrap();
+        let release = pinned.release();
+        let next = Version::new([release[0], release[1] + 1]);
+        assert!(range.contains(&pinned), "{range}");
+        assert!(
+            range.to_string().contains(&format!(">={oldest}")),
+            "{range}"
+        );
+        assert!(!range.contains(&next), "{range}");
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use accretion_testing::index::PackageIndex;
 use integration_tests::{Project, Run, python, snapshot, uv};
 
-use crate::{LAYER, ONE, index, project, pure};
+use crate::{LAYER, ONE, PROGRAM, index, project, pure};
 
 fn one_package() -> PackageIndex {
     index([pure("a").build()])
@@ -322,6 +322,26 @@ fn uv_and_python_are_found_on_path() {
         .env_remove("ACCRETION_UV")
         .env_remove("ACCRETION_PYTHON")
         .env("PATH", path);
+    project.finish(command).exits(0);
+}
+
+/// pip puts both programs into one folder, and `pipx` links this command alone into a folder of `PATH`.
+#[test]
+fn uv_beside_the_command_comes_before_that_on_path() {
+    let index = one_package();
+    let installed = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let [own, on_path] = ["own", "on-path"].map(|name| installed.path().join(name));
+    fs::create_dir(&own).unwrap();
+    fs::create_dir(&on_path).unwrap();
+    // A copy could still be open for writing in the child process of another test.
+    fs::hard_link(PROGRAM, own.join("accretion")).unwrap();
+    symlink(uv(), own.join("uv")).unwrap();
+    symlink(own.join("accretion"), on_path.join("accretion")).unwrap();
+    symlink("/bin/false", on_path.join("uv")).unwrap();
+
+    let project = Project::new(on_path.join("accretion"), &index);
+    let mut command = build(&project);
+    command.env_remove("ACCRETION_UV").env("PATH", &on_path);
     project.finish(command).exits(0);
 }
 
