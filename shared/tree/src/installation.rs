@@ -27,6 +27,6 @@ pub trait Installation: fmt::Debug + Sync {
     /// ordered by path, and do not contain the list itself.
     fn file_list(&self, layout: &Layout, files: &[&LayoutFile]) -> Vec<u8>;
 
-    /// Patterns of files that most packages work without: the advice for layers that are too large.
+    /// Patterns of files that most packages work without: the advice about what is too large.
     fn prunable(&self) -> &'static [&'static str];
 }

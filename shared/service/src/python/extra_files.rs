@@ -1,4 +1,4 @@
-//! Reading layers of Python packages.
+//! Secrets in the extra files of a layer of Python packages.
 
 use std::collections::BTreeSet;
 
